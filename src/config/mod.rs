@@ -1,0 +1,320 @@
+//! The configuration as plain data with bounded strings.
+//!
+//! [`text`] reads and writes the TOML form, [`check`] judges it, [`file`] keeps it on flash.
+//! Every setting's meaning and default stand in `docs/operating.md`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::auth::Verifier;
+
+/// A bounded string: at most `N` bytes of UTF-8.
+pub type Text<const N: usize> = heapless::String<N>;
+/// A host name or an address literal (RFC 1035 section 2.3.4: at most 253 octets).
+pub type Host = Text<255>;
+/// A mail address (RFC 5321 section 4.5.3.1: at most 254 octets).
+pub type Address = Text<254>;
+/// A path of a file on the appliance.
+pub type FilePath = Text<255>;
+
+/// A password that prints as `[secret]` and is wiped when dropped.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(Text<512>);
+
+impl Secret {
+    /// `None` when `text` is longer than 512 octets.
+    pub fn new(text: &str) -> Option<Secret> {
+        Text::try_from(text).ok().map(Secret)
+    }
+    /// The password itself: for the protocol that needs it, never for a log.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+    /// Whether no password is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Everything the appliance can be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// `[server]`.
+    pub server: Server,
+    /// `[listen]`.
+    pub listen: Listen,
+    /// `[tls]`.
+    pub tls: Tls,
+    /// `[smarthost]`.
+    pub smarthost: Smarthost,
+    /// `[multipop]`.
+    pub multipop: Multipop,
+    /// `[[account]]`, in the order of the text.
+    pub accounts: Vec<Account>,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// The name in greetings, EHLO and Received fields.
+    pub hostname: Host,
+    /// The local domains, in lower case.
+    pub domains: Vec<Host>,
+    /// The networks that count as the LAN.
+    pub lan: Vec<IpNet>,
+    /// Whether the Connector is active on this server.
+    pub connector: bool,
+    /// Connections served at once, all services together.
+    pub max_connections: u32,
+    /// Octets.
+    pub max_message_size: u64,
+}
+
+/// `[listen]`: an empty list closes the service.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the list of addresses of the service of that name")]
+pub struct Listen {
+    pub pop3: Vec<SocketAddr>,
+    pub pop3s: Vec<SocketAddr>,
+    pub imap: Vec<SocketAddr>,
+    pub imaps: Vec<SocketAddr>,
+    pub submission: Vec<SocketAddr>,
+    pub submissions: Vec<SocketAddr>,
+    pub lan_smtp: Vec<SocketAddr>,
+    pub http: Vec<SocketAddr>,
+}
+
+/// `[tls]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Tls {
+    /// PEM chain; empty: made once, signed by a local CA.
+    pub certificate: FilePath,
+    /// PEM private key.
+    pub key: FilePath,
+    /// Where a password may travel without TLS.
+    pub plaintext_login: PlaintextLogin,
+}
+
+/// Where a password may travel without TLS. Loopback, which has no wire, is always allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum PlaintextLogin {
+    #[default]
+    Never,
+    Lan,
+    Always,
+}
+
+/// How a connection to another server is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Security {
+    /// TLS from the first octet (RFC 8314).
+    #[default]
+    Tls,
+    /// STARTTLS or STLS, demanded, never optional.
+    Starttls,
+    /// Plain text.
+    None,
+}
+
+/// `[smarthost]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Smarthost {
+    /// Empty: nothing leaves the appliance.
+    pub host: Host,
+    /// TCP port.
+    pub port: u16,
+    /// TLS, STARTTLS, or none towards a host on the LAN.
+    pub security: Security,
+    /// The global credentials.
+    pub username: Address,
+    /// Their password.
+    pub password: Secret,
+    /// Whether accounts with a password of their own use it.
+    pub per_account_authentication: bool,
+    /// PEM file of extra trust, empty for none.
+    pub ca: FilePath,
+    /// Seconds between tries; the last one repeats.
+    pub retry: Vec<u32>,
+    /// Seconds until the sender gets a bounce.
+    pub expire: u32,
+}
+
+/// `[multipop]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Multipop {
+    /// Whether any source is contacted at all.
+    pub enabled: bool,
+    /// Seconds between polls of a source.
+    pub interval: u32,
+    /// Seconds of silence after which a poll is given up.
+    pub timeout: u32,
+    /// Failures in a row before the user is told by mail.
+    pub warn_after: u32,
+}
+
+/// `[[account]]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// Names the login and the folder of the mail store: `[a-z0-9._-]`, unique.
+    pub name: Text<64>,
+    /// The address it sends as.
+    pub address: Address,
+    /// Further addresses of its own.
+    pub aliases: Vec<Address>,
+    /// What its password is checked against.
+    pub verifier: Verifier,
+    /// Off: the account can neither log in nor collect; mail for it is still accepted.
+    pub enabled: bool,
+    /// May use POP3.
+    pub pop: bool,
+    /// POP3 only from `server.lan`.
+    pub pop_lan_only: bool,
+    /// May use IMAP.
+    pub imap: bool,
+    /// IMAP only from `server.lan`.
+    pub imap_lan_only: bool,
+    /// The right to use Connector clients.
+    pub connector: bool,
+    /// Whether its sources are collected.
+    pub multipop: bool,
+    /// Empty: the account's address.
+    pub smarthost_username: Address,
+    /// Empty: this account does not use per-account authentication.
+    pub smarthost_password: Secret,
+    /// Octets; 0: no limit but the flash.
+    pub quota: u64,
+    /// `[[account.source]]`.
+    pub sources: Vec<Source>,
+}
+
+/// How MultiPOP reads a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Protocol {
+    #[default]
+    Pop3,
+    Imap,
+}
+
+/// How MultiPOP logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the mechanism of that name")]
+pub enum SourceAuth {
+    /// The strongest that the server offers.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[serde(rename = "CRAM-MD5")]
+    CramMd5,
+    #[serde(rename = "APOP")]
+    Apop,
+    #[serde(rename = "PLAIN")]
+    Plain,
+    #[serde(rename = "LOGIN")]
+    Login,
+    #[serde(rename = "USER")]
+    User,
+    #[serde(rename = "oauth2")]
+    OAuth2,
+}
+
+/// `[[account.source]]`: a mailbox elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The provider's server.
+    pub host: Host,
+    /// TCP port.
+    pub port: u16,
+    /// POP3 or IMAP.
+    pub protocol: Protocol,
+    /// TLS, STARTTLS or none.
+    pub security: Security,
+    /// The login at the provider.
+    pub username: Address,
+    /// Its password.
+    pub password: Secret,
+    /// The mechanism.
+    pub auth: SourceAuth,
+    /// Only with [`SourceAuth::OAuth2`].
+    pub oauth2: Option<Box<OAuth2>>,
+    /// Keep collected messages at the provider.
+    pub leave_on_server: bool,
+    /// Seconds after collection; 0: never.
+    pub delete_after: u32,
+    /// Octets; larger messages stay. 0: no limit.
+    pub max_size: u64,
+    /// The mailbox to collect, IMAP only.
+    pub folder: Text<128>,
+    /// Seconds between polls; 0: `multipop.interval`.
+    pub interval: u32,
+    /// PEM file of extra trust, empty for none.
+    pub ca: FilePath,
+}
+
+/// OAuth 2.0 client of a source (RFC 6749).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "RFC 6749's own names")]
+pub struct OAuth2 {
+    pub token_url: Text<512>,
+    pub client_id: Text<512>,
+    pub client_secret: Secret,
+    pub refresh_token: Text<4096>,
+}
+
+impl Config {
+    /// The account whose name or main address is `login`, in any case.
+    pub fn account_by_login(&self, login: &str) -> Option<&Account> {
+        self.accounts
+            .iter()
+            .find(|a| a.name.eq_ignore_ascii_case(login) || a.address.eq_ignore_ascii_case(login))
+    }
+
+    /// The account of exactly this name.
+    pub fn account(&self, name: &str) -> Option<&Account> {
+        self.accounts.iter().find(|a| a.name == name)
+    }
+
+    /// The account that owns `address`, as its main address or an alias, in any case.
+    pub fn account_by_address(&self, address: &str) -> Option<&Account> {
+        self.accounts.iter().find(|a| a.owns(address))
+    }
+
+    /// Whether `domain` is one of `server.domains`, in any case.
+    pub fn is_local_domain(&self, domain: &str) -> bool {
+        self.server.domains.iter().any(|d| d.eq_ignore_ascii_case(domain))
+    }
+}
+
+impl Account {
+    /// Whether `address` is the account's own, in any case.
+    pub fn owns(&self, address: &str) -> bool {
+        self.address.eq_ignore_ascii_case(address)
+            || self.aliases.iter().any(|a| a.eq_ignore_ascii_case(address))
+    }
+}
+
+impl Tls {
+    /// Whether a password may travel without TLS from `address`.
+    pub fn plaintext_allowed(&self, on_lan: bool, address: IpAddr) -> bool {
+        address.to_canonical().is_loopback()
+            || match self.plaintext_login {
+                PlaintextLogin::Never => false,
+                PlaintextLogin::Lan => on_lan,
+                PlaintextLogin::Always => true,
+            }
+    }
+}

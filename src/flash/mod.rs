@@ -1,0 +1,133 @@
+//! What the appliance asks of a flash: files that grow, and a promise when they are safe.
+//!
+//! Paths are relative to the data folder, with `/` between their parts. What was written is only
+//! durable once the future of a sync has ended well; before that a power cut may drop, keep or tear
+//! it, in any order. [`disk`] is the Linux implementation, `sim` the simulated one of the tests.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+
+pub mod disk;
+
+/// The future of a sync: `Ok` means that everything written before the call is durable.
+pub type Sync = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+/// How [`Flash::open`] opens a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// For reading; the file exists.
+    Read,
+    /// For reading and writing; the file exists.
+    Write,
+    /// For reading and writing; an empty file takes the place of whatever was there.
+    Create,
+}
+
+/// Octets of the flash that the data folder lies on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total: u64,
+    /// What is left for data.
+    pub free: u64,
+}
+
+/// A folder tree on flash.
+pub trait Flash {
+    /// Opens a file. Durable only once the folder is synced ([`Flash::sync_dir`]), where it is new.
+    ///
+    /// # Errors
+    /// `NotFound` where the mode wants an existing file, or what the system says.
+    fn open(&self, path: &str, mode: Mode) -> io::Result<Rc<dyn File>>;
+    /// The names in a folder, in no order; empty when there is no such folder.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn list(&self, dir: &str) -> io::Result<Vec<String>>;
+    /// Creates a folder and those above it, unless they are there.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn create_dir(&self, dir: &str) -> io::Result<()>;
+    /// Removes a file; one that is not there counts as removed.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove(&self, path: &str) -> io::Result<()>;
+    /// Removes a folder with all that is in it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn remove_dir(&self, dir: &str) -> io::Result<()>;
+    /// Puts `from` in the place of `to`, whole or not at all.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Makes the names in a folder durable.
+    fn sync_dir(&self, dir: &str) -> Sync;
+    /// How much room there is.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn space(&self) -> io::Result<Space>;
+}
+
+/// An open file.
+pub trait File: ReadAt {
+    /// Writes all of `data` at `offset`.
+    ///
+    /// # Errors
+    /// `StorageFull`, or what the system says; part of the data may have been written.
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
+    /// Cuts the file to `len` octets.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn truncate(&self, len: u64) -> io::Result<()>;
+    /// Makes the file's content and length durable.
+    fn sync(&self) -> Sync;
+}
+
+/// Bytes that can be read from any place: a file, a stored message, a slice.
+pub trait ReadAt {
+    /// Octets in all.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn len(&self) -> io::Result<u64>;
+    /// Reads up to `buf.len()` octets at `offset`; 0 only at the end.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+    /// Fills `buf` from `offset` on.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when there is less.
+    fn read_exact_at(&self, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
+        while !buf.is_empty() {
+            let n = self.read_at(offset, buf)?;
+            if n == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            offset += n as u64;
+            buf = &mut buf[n..];
+        }
+        Ok(())
+    }
+}
+
+impl ReadAt for [u8] {
+    fn len(&self) -> io::Result<u64> {
+        Ok(<[u8]>::len(self) as u64)
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let n = rest.len().min(buf.len());
+        buf[..n].copy_from_slice(&rest[..n]);
+        Ok(n)
+    }
+}

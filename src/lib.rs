@@ -1,0 +1,30 @@
+//! Pillarbox: a mail appliance in one small binary.
+//!
+//! The module tree is the architecture: each row uses the rows below it, never its neighbours.
+//!
+//! ```text
+//! appliance                              puts the parts together, starts and stops them
+//! console  http                          what the operator sees
+//! pop3  imap  smtp  multipop  relay      what the network sees
+//! context  access  auth  message         what they share
+//! store                                  mail on flash
+//! config                                 settings on flash
+//! net  flash  clock                      the machine
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod access;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod console;
+pub mod context;
+pub mod flash;
+pub mod imap;
+pub mod message;
+pub mod multipop;
+pub mod net;
+pub mod pop3;
+pub mod relay;
+pub mod smtp;
+pub mod store;

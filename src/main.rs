@@ -1,0 +1,3 @@
+//! The command line: one verb, one function.
+
+fn main() {}
