@@ -1,9 +1,11 @@
 //! Who is it? Verifies logins against the configuration, the same work and words for every refusal.
 
-mod scram;
+pub mod sasl;
+pub mod scram;
 
 use std::net::IpAddr;
 
+pub use sasl::Password;
 pub use scram::Verifier;
 
 use crate::access::{Refusal, Service};
@@ -40,4 +42,10 @@ impl Default for Logins {
     fn default() -> Self {
         Logins::new()
     }
+}
+
+/// Random octets from the system.
+#[allow(clippy::expect_used, reason = "getrandom(2) does not fail for so few octets")]
+fn random<const N: usize>() -> [u8; N] {
+    ring::rand::generate(&ring::rand::SystemRandom::new()).expect("getrandom works").expose()
 }
