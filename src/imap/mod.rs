@@ -1,1 +1,12 @@
-//! Not built yet.
+//! IMAP4rev1 (RFC 3501): what mail programs that keep their mail on the server speak.
+//!
+//! [`parse`] turns the octets of one command into a [`command::Command`], the session decides what it
+//! means, and the server beside it moves the octets. The extensions are IDLE (RFC 2177),
+//! NAMESPACE (RFC 2342), ID (RFC 2971), UNSELECT (RFC 3691), UIDPLUS (RFC 4315), SASL-IR (RFC 4959),
+//! SPECIAL-USE (RFC 6154), MOVE (RFC 6851) and LITERAL+ (RFC 7888).
+
+pub mod command;
+pub mod fetch;
+pub mod search;
+pub mod sequence;
+pub mod view;

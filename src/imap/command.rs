@@ -1,0 +1,329 @@
+//! What a client can say, as plain data. The parser makes it, nothing else does; every list in it is
+//! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
+
+use zeroize::Zeroizing;
+
+use super::sequence::SequenceSet;
+use crate::store::{FlagChange, Flags};
+
+/// A command with the tag that its reply bears.
+#[derive(Debug, PartialEq)]
+pub struct Tagged {
+    /// `tag`: ASCII without what the grammar forbids.
+    pub tag: String,
+    /// The rest.
+    pub command: Command,
+}
+
+/// The commands of RFC 3501 section 6 and of the extensions.
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    /// 6.1.1 CAPABILITY.
+    Capability,
+    /// 6.1.2 NOOP.
+    Noop,
+    /// 6.1.3 LOGOUT.
+    Logout,
+    /// RFC 2971 ID: field and value pairs, `NIL` an empty list.
+    Id(Vec<(String, Option<String>)>),
+    /// 6.2.1 STARTTLS.
+    StartTls,
+    /// 6.2.2 AUTHENTICATE, with the initial response of RFC 4959, still in base64.
+    Authenticate {
+        /// Upper case.
+        mechanism: String,
+        /// `=` stands for an empty one.
+        initial: Option<Password>,
+    },
+    /// 6.2.3 LOGIN.
+    Login {
+        /// What is not UTF-8 in it is replaced: no account has such a name.
+        username: String,
+        /// As it came.
+        password: Password,
+    },
+    /// 6.3.1 SELECT.
+    Select(MailboxName),
+    /// 6.3.2 EXAMINE.
+    Examine(MailboxName),
+    /// 6.3.3 CREATE.
+    Create(MailboxName),
+    /// 6.3.4 DELETE.
+    Delete(MailboxName),
+    /// 6.3.5 RENAME.
+    Rename {
+        /// The mailbox there is.
+        from: MailboxName,
+        /// Its new name.
+        to: MailboxName,
+    },
+    /// 6.3.6 SUBSCRIBE.
+    Subscribe(MailboxName),
+    /// 6.3.7 UNSUBSCRIBE.
+    Unsubscribe(MailboxName),
+    /// 6.3.8 LIST.
+    List(ListArgs),
+    /// 6.3.9 LSUB.
+    Lsub(ListArgs),
+    /// RFC 2342 NAMESPACE.
+    Namespace,
+    /// 6.3.10 STATUS.
+    Status {
+        /// Of which mailbox.
+        mailbox: MailboxName,
+        /// At least one.
+        items: Vec<StatusItem>,
+    },
+    /// RFC 2177 IDLE.
+    Idle,
+    /// 6.4.1 CHECK.
+    Check,
+    /// 6.4.2 CLOSE.
+    Close,
+    /// RFC 3691 UNSELECT.
+    Unselect,
+    /// 6.4.3 EXPUNGE, or RFC 4315 UID EXPUNGE with the UIDs it is confined to.
+    Expunge(Option<SequenceSet>),
+    /// 6.4.4 SEARCH.
+    Search {
+        /// UID SEARCH answers UIDs.
+        uid: bool,
+        /// All of it.
+        key: SearchKey,
+    },
+    /// 6.4.5 FETCH.
+    Fetch {
+        /// Which messages.
+        messages: Messages,
+        /// What of them: macros expanded, nothing twice but for body sections.
+        items: Vec<FetchItem>,
+    },
+    /// 6.4.6 STORE.
+    Store {
+        /// Which messages.
+        messages: Messages,
+        /// What changes.
+        args: StoreArgs,
+    },
+    /// 6.4.7 COPY.
+    Copy {
+        /// Which messages.
+        messages: Messages,
+        /// Where to.
+        to: MailboxName,
+    },
+    /// RFC 6851 MOVE.
+    Move {
+        /// Which messages.
+        messages: Messages,
+        /// Where to.
+        to: MailboxName,
+    },
+}
+
+/// The part of 6.3.11 APPEND that stands before the message literal.
+#[derive(Debug, PartialEq)]
+pub struct Append {
+    /// The command's tag.
+    pub tag: String,
+    /// Where to.
+    pub mailbox: MailboxName,
+    /// The flags the message gets.
+    pub flags: FlagList,
+    /// INTERNALDATE, seconds since 1970 UTC.
+    pub date: Option<i64>,
+}
+
+/// Octets that no log may show.
+#[derive(Clone, PartialEq)]
+pub struct Password(pub Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// A mailbox name in UTF-8, out of the modified UTF-7 of the wire (RFC 3501 section 5.1.3), `INBOX` in
+/// upper case where the client meant that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxName(pub String);
+
+/// The arguments of LIST and LSUB.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ListArgs {
+    /// The reference name, UTF-8.
+    pub reference: String,
+    /// The mailbox name with its wildcards, UTF-8.
+    pub pattern: String,
+}
+
+/// The messages that a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Messages {
+    /// Whether the set is of UIDs (RFC 3501 section 6.4.8).
+    pub uid: bool,
+    /// Their numbers.
+    pub set: SequenceSet,
+}
+
+/// RFC 3501 section 6.3.10, and SIZE of RFC 8438.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the RFC's own names")]
+pub enum StatusItem {
+    Messages,
+    Recent,
+    UidNext,
+    UidValidity,
+    Unseen,
+    Size,
+}
+
+/// Flags that a client names. `\Recent` and system flags that do not exist are left out: they are not
+/// in PERMANENTFLAGS, and a server may ignore them (RFC 3501 section 7.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FlagList {
+    /// Those of RFC 3501.
+    pub flags: Flags,
+    /// The others, each an atom.
+    pub keywords: Vec<String>,
+}
+
+/// RFC 3501 section 6.4.6.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreArgs {
+    /// FLAGS, +FLAGS or -FLAGS.
+    pub change: FlagChange,
+    /// `.SILENT`.
+    pub silent: bool,
+    /// Which.
+    pub flags: FlagList,
+}
+
+/// RFC 3501 section 6.4.5.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchItem {
+    /// `BODY[section]<partial>`.
+    Body {
+        /// Which octets.
+        section: Section,
+        /// Where the client wants to begin and how many octets it wants at most.
+        partial: Option<(u32, u32)>,
+        /// `BODY.PEEK`: `\Seen` stays as it is.
+        peek: bool,
+    },
+    /// `BODYSTRUCTURE`, or `BODY` without a section, which lacks the extension data.
+    BodyStructure {
+        /// With extension data.
+        extensible: bool,
+    },
+    /// ENVELOPE.
+    Envelope,
+    /// FLAGS.
+    Flags,
+    /// INTERNALDATE.
+    InternalDate,
+    /// RFC822: `BODY[]` under its old name.
+    Rfc822,
+    /// RFC822.HEADER: `BODY.PEEK[HEADER]` under its old name.
+    Rfc822Header,
+    /// RFC822.SIZE.
+    Rfc822Size,
+    /// RFC822.TEXT: `BODY[TEXT]` under its old name.
+    Rfc822Text,
+    /// UID.
+    Uid,
+}
+
+impl FetchItem {
+    /// Whether fetching it sets `\Seen`.
+    pub fn sets_seen(&self) -> bool {
+        matches!(self, FetchItem::Body { peek: false, .. } | FetchItem::Rfc822 | FetchItem::Rfc822Text)
+    }
+}
+
+/// `section-spec`: part numbers, then what of that part. Nothing of either is the whole message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Section {
+    /// From the outside in, counted from 1.
+    pub part: Vec<u32>,
+    /// What of it.
+    pub text: SectionText,
+}
+
+/// What of a part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SectionText {
+    /// The whole message, or the content of a part.
+    #[default]
+    Whole,
+    /// The header of a message (`message/rfc822` where there are part numbers).
+    Header,
+    /// These fields of it.
+    HeaderFields {
+        /// HEADER.FIELDS.NOT: all but these.
+        not: bool,
+        /// As the client wrote them: printable ASCII.
+        names: Vec<String>,
+    },
+    /// A message without its header.
+    Text,
+    /// The MIME header of a part; only with part numbers.
+    Mime,
+}
+
+/// RFC 3501 section 6.4.4. Strings are UTF-8, out of whichever charset the client named, and are looked
+/// for without regard to case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SearchKey {
+    /// All of these; of an empty list: every message.
+    And(Vec<SearchKey>),
+    /// OR.
+    Or(Box<SearchKey>, Box<SearchKey>),
+    /// NOT, and the UN… keys.
+    Not(Box<SearchKey>),
+    /// ALL.
+    All,
+    /// Message sequence numbers.
+    Sequence(SequenceSet),
+    /// UID.
+    Uid(SequenceSet),
+    /// ANSWERED, DELETED, DRAFT, FLAGGED and SEEN: has this flag.
+    Flag(Flags),
+    /// KEYWORD.
+    Keyword(String),
+    /// RECENT. NEW is `(RECENT UNSEEN)`, OLD is `NOT RECENT`.
+    Recent,
+    /// INTERNALDATE earlier than.
+    Before(Date),
+    /// INTERNALDATE within.
+    On(Date),
+    /// INTERNALDATE within or later than.
+    Since(Date),
+    /// Date field earlier than.
+    SentBefore(Date),
+    /// Date field within.
+    SentOn(Date),
+    /// Date field within or later than.
+    SentSince(Date),
+    /// RFC822.SIZE larger than.
+    Larger(u32),
+    /// RFC822.SIZE smaller than.
+    Smaller(u32),
+    /// BCC, CC, FROM, SUBJECT, TO and HEADER: a field of this name contains the text; an empty text:
+    /// there is such a field.
+    Header {
+        /// The field's name.
+        name: String,
+        /// What to look for.
+        text: String,
+    },
+    /// BODY: the body contains.
+    Body(String),
+    /// TEXT: header or body contain.
+    Text(String),
+}
+
+/// A day, counted from 1970-01-01: what a `date` of RFC 3501 names, without time or zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date(pub i32);

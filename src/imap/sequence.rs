@@ -1,0 +1,91 @@
+//! Sequence sets (RFC 3501 section 9, `sequence-set`): which messages a command is about.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+
+/// One end of a range; `None` is `*`, the largest number in use.
+pub type SequenceNumber = Option<NonZeroU32>;
+
+/// Ranges of message sequence numbers or of UIDs, as the client wrote them: in any order, overlapping,
+/// and with their ends either way round.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SequenceSet(Vec<(SequenceNumber, SequenceNumber)>);
+
+impl SequenceSet {
+    /// Adds a range; one that goes on where the last one ends (`1,2,3`) only makes that one longer.
+    pub fn push(&mut self, from: SequenceNumber, to: SequenceNumber) {
+        if let (Some(from), Some(to), Some((Some(start), Some(end)))) = (from, to, self.0.last_mut())
+            && *start <= *end
+            && from <= to
+            && end.checked_add(1) == Some(from)
+        {
+            *end = to;
+            return;
+        }
+        self.0.push((from, to));
+    }
+
+    /// The ranges in ascending order, merged, with `*` taken for `largest`. A range is kept whole even
+    /// where it goes beyond `largest`.
+    pub fn ranges(&self, largest: u32) -> Vec<RangeInclusive<u32>> {
+        let number = |n: SequenceNumber| n.map_or(largest, NonZeroU32::get);
+        let mut sorted: Vec<(u32, u32)> = self
+            .0
+            .iter()
+            .map(|&(a, b)| (number(a), number(b)))
+            .map(|(a, b)| if a <= b { (a, b) } else { (b, a) })
+            .collect();
+        sorted.sort_unstable();
+        let mut merged: Vec<RangeInclusive<u32>> = Vec::new();
+        for (from, to) in sorted {
+            match merged.last_mut() {
+                Some(last) if from <= last.end().saturating_add(1) => {
+                    *last = *last.start()..=to.max(*last.end());
+                }
+                _ => merged.push(from..=to),
+            }
+        }
+        merged
+    }
+
+    /// Whether `n` is in the set, with `*` taken for `largest`. For many questions about one set,
+    /// [`SequenceSet::ranges`] is faster.
+    pub fn contains(&self, n: u32, largest: u32) -> bool {
+        let number = |n: SequenceNumber| n.map_or(largest, NonZeroU32::get);
+        self.0.iter().any(|&(a, b)| {
+            let (a, b) = (number(a), number(b));
+            (a.min(b)..=a.max(b)).contains(&n)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ranges: &[(u32, u32)]) -> SequenceSet {
+        let mut set = SequenceSet::default();
+        for &(a, b) in ranges {
+            set.push(NonZeroU32::new(a), NonZeroU32::new(b));
+        }
+        set
+    }
+
+    #[test]
+    fn ranges_are_sorted_and_merged_and_the_star_is_the_largest() {
+        const STAR: u32 = 0;
+        assert_eq!(set(&[(5, 7), (1, 3), (6, 9)]).ranges(20), [1..=3, 5..=9]);
+        assert_eq!(set(&[(1, 1), (2, 2), (3, 3)]).ranges(20), [1..=3]);
+        assert_eq!(set(&[(9, STAR)]).ranges(4), [4..=9], "RFC 3501: the ends may be either way round");
+        assert_eq!(set(&[(STAR, STAR)]).ranges(4), [4..=4]);
+        assert_eq!(set(&[(u32::MAX, u32::MAX), (1, u32::MAX)]).ranges(4), [1..=u32::MAX]);
+        assert!(set(&[(9, STAR)]).contains(4, 4));
+        assert!(!set(&[(2, 3)]).contains(4, 4));
+    }
+
+    #[test]
+    fn numbers_that_follow_each_other_take_no_room() {
+        let long: Vec<(u32, u32)> = (1..=10_000).map(|n| (n, n)).collect();
+        assert_eq!(set(&long).0.len(), 1);
+    }
+}
