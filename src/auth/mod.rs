@@ -1,7 +1,8 @@
 //! Who is it? Verifies logins against the configuration, the same work and words for every refusal.
 
+pub mod client;
 pub mod sasl;
-pub mod scram;
+mod scram;
 
 use std::net::IpAddr;
 

@@ -1,0 +1,520 @@
+//! Logging in elsewhere: the client side of SASL (RFC 4422) as state machines without I/O.
+//!
+//! A protocol client asks for [`Mechanism::strongest`] of those offered, sends [`Client::initial`]
+//! with its AUTH command, answers challenges with [`Client::respond`], and calls [`Client::finish`]
+//! when the server says that the login went well. How octets travel (base64 on a line of their own)
+//! is the same in POP3, IMAP and SMTP: [`encode`] and [`decode`].
+
+use std::mem;
+
+use data_encoding::{BASE64, HEXLOWER};
+use md5::{Digest, Md5};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use crate::config::Secret;
+
+/// PBKDF2 rounds below this are a downgrade (RFC 7677 section 4) ...
+const MIN_ITERATIONS: u32 = 4096;
+/// ... and above this an attempt to keep a small board busy.
+const MAX_ITERATIONS: u32 = 1_000_000;
+/// Rounds between two looks at what else is to be done: some milliseconds on a Cortex-A7.
+const ITERATIONS_A_PIECE: u32 = 1000;
+/// `n,,`: no channel binding, no other authorization identity (RFC 5802 section 7).
+const GS2_HEADER: &str = "n,,";
+
+/// Octets that hold a password, wiped when dropped.
+pub type SecretOctets = Zeroizing<Vec<u8>>;
+
+/// Why a login cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The server does not keep to the mechanism.
+    #[error("the server's challenge makes no sense: {0}")]
+    Challenge(&'static str),
+    /// A number of PBKDF2 rounds that is dangerously small or absurdly large.
+    #[error(
+        "the server asks for {0} SCRAM iterations, between {MIN_ITERATIONS} and {MAX_ITERATIONS} are accepted"
+    )]
+    Iterations(u32),
+    /// SCRAM is mutual: a server that cannot sign does not know the password's verifier.
+    #[error("the server did not prove that it knows this account: it may be an impostor")]
+    Unproven,
+    /// SCRAM's own error value (RFC 5802 section 7), such as `invalid-proof`.
+    #[error("the server refused the login: {0}")]
+    Refused(String),
+    /// The system has no random numbers.
+    #[error("no random numbers from the system")]
+    NoRandom,
+}
+
+/// A SASL mechanism, the strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mechanism {
+    /// RFC 7677: the password does not travel, and the server proves itself.
+    ScramSha256,
+    /// RFC 2195: the password does not travel.
+    CramMd5,
+    /// RFC 4616.
+    Plain,
+    /// draft-murchison-sasl-login: what some servers offer in the place of PLAIN.
+    Login,
+}
+
+impl Mechanism {
+    /// All of them, the strongest first.
+    pub const ALL: [Mechanism; 4] =
+        [Mechanism::ScramSha256, Mechanism::CramMd5, Mechanism::Plain, Mechanism::Login];
+
+    /// The registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mechanism::ScramSha256 => "SCRAM-SHA-256",
+            Mechanism::CramMd5 => "CRAM-MD5",
+            Mechanism::Plain => "PLAIN",
+            Mechanism::Login => "LOGIN",
+        }
+    }
+
+    /// Whether the server, and without TLS everyone on the way, gets to see the password itself.
+    pub fn reveals_password(self) -> bool {
+        matches!(self, Mechanism::Plain | Mechanism::Login)
+    }
+
+    /// The strongest of the mechanisms that a server offers, whose names may be in any case. Those
+    /// that do not reveal the password come first, so the choice is right with and without TLS.
+    pub fn strongest(offered: &[&str]) -> Option<Mechanism> {
+        Mechanism::ALL
+            .into_iter()
+            .find(|mechanism| offered.iter().any(|name| name.eq_ignore_ascii_case(mechanism.name())))
+    }
+}
+
+/// One login.
+pub struct Client {
+    user: String,
+    password: Secret,
+    state: State,
+}
+
+/// What comes next.
+enum State {
+    Plain,
+    LoginUser,
+    LoginPassword,
+    CramMd5,
+    ScramFirst { nonce: String },
+    ScramFinal { nonce: String },
+    ScramProof { server_key: hmac::Key, auth_message: String },
+    Complete,
+    Failed,
+}
+
+impl Client {
+    /// A login as `user` with `password`.
+    ///
+    /// # Errors
+    /// [`Error::NoRandom`].
+    pub fn new(mechanism: Mechanism, user: &str, password: &Secret) -> Result<Client, Error> {
+        let state = match mechanism {
+            Mechanism::ScramSha256 => State::ScramFirst { nonce: nonce()? },
+            Mechanism::CramMd5 => State::CramMd5,
+            Mechanism::Plain => State::Plain,
+            Mechanism::Login => State::LoginUser,
+        };
+        Ok(Client { user: user.to_owned(), password: password.clone(), state })
+    }
+
+    /// What can be sent along with the AUTH command (RFC 4422 section 3.3); `None` where the server
+    /// begins. Where the protocol or the server allows no initial response, do not call this: the
+    /// first [`Client::respond`] gives the same octets to the server's empty challenge.
+    pub fn initial(&mut self) -> Option<SecretOctets> {
+        match mem::replace(&mut self.state, State::Failed) {
+            State::Plain => Some(self.plain()),
+            State::ScramFirst { nonce } => Some(self.scram_first(nonce)),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// The answer to a challenge. It is `async` only because SCRAM's many rounds of hashing let
+    /// other work in between.
+    ///
+    /// # Errors
+    /// The login cannot go on: cancel it with a line of `*`.
+    pub async fn respond(&mut self, challenge: &[u8]) -> Result<SecretOctets, Error> {
+        match mem::replace(&mut self.state, State::Failed) {
+            State::Plain => Ok(self.plain()),
+            State::ScramFirst { nonce } => Ok(self.scram_first(nonce)),
+            State::LoginUser => {
+                self.state = State::LoginPassword;
+                Ok(self.user.as_bytes().to_vec().into())
+            }
+            State::LoginPassword => {
+                self.state = State::Complete;
+                Ok(self.password.reveal().as_bytes().to_vec().into())
+            }
+            State::CramMd5 => {
+                self.state = State::Complete;
+                let digest = HEXLOWER.encode(&hmac_md5(self.password.reveal().as_bytes(), challenge));
+                Ok(format!("{} {digest}", self.user).into_bytes().into())
+            }
+            State::ScramFinal { nonce } => self.scram_final(&nonce, challenge).await,
+            State::ScramProof { server_key, auth_message } => {
+                verify_server(&server_key, &auth_message, challenge)?;
+                self.state = State::Complete;
+                Ok(SecretOctets::default())
+            }
+            State::Complete | State::Failed => Err(Error::Challenge("one more than the mechanism has")),
+        }
+    }
+
+    /// To be called when the server reports success: whether the mechanism agrees.
+    ///
+    /// # Errors
+    /// [`Error::Unproven`]: the dialog was not complete, so with SCRAM the server has not shown that
+    /// it knows anything. Close the connection.
+    pub fn finish(&self) -> Result<(), Error> {
+        if matches!(self.state, State::Complete) { Ok(()) } else { Err(Error::Unproven) }
+    }
+
+    /// RFC 4616 section 2: `[authzid] NUL authcid NUL passwd`.
+    fn plain(&mut self) -> SecretOctets {
+        self.state = State::Complete;
+        let password = self.password.reveal();
+        // Room for all of it at once: growing would leave pieces of the password behind.
+        let mut message = Zeroizing::new(Vec::with_capacity(self.user.len() + password.len() + 2));
+        for part in ["\0", &self.user, "\0", password] {
+            message.extend_from_slice(part.as_bytes());
+        }
+        message
+    }
+
+    /// RFC 5802 section 7, client-first-message-bare. The user's name is sent as the configuration
+    /// has it: SASLprep leaves what people type as it is.
+    fn scram_first_bare(&self, nonce: &str) -> String {
+        format!("n={},r={nonce}", self.user.replace('=', "=3D").replace(',', "=2C"))
+    }
+
+    fn scram_first(&mut self, nonce: String) -> SecretOctets {
+        let message = format!("{GS2_HEADER}{}", self.scram_first_bare(&nonce));
+        self.state = State::ScramFinal { nonce };
+        message.into_bytes().into()
+    }
+
+    /// RFC 5802 section 3: the proof that the client knows the password, made from the salt and the
+    /// number of rounds that the server names.
+    async fn scram_final(&mut self, nonce: &str, server_first: &[u8]) -> Result<SecretOctets, Error> {
+        let text = std::str::from_utf8(server_first).map_err(|_| Error::Challenge("not UTF-8"))?;
+        let first = ServerFirst::parse(text, nonce)?;
+        let salted = salted_password(self.password.reveal().as_bytes(), &first.salt, first.iterations).await;
+        let salted = hmac::Key::new(hmac::HMAC_SHA256, salted.as_ref());
+        let client_key = hmac::sign(&salted, b"Client Key");
+        let server_key = hmac::sign(&salted, b"Server Key");
+        let stored_key = ring::digest::digest(&ring::digest::SHA256, client_key.as_ref());
+
+        let without_proof = format!("c={},r={}", BASE64.encode(GS2_HEADER.as_bytes()), first.nonce);
+        let auth_message = format!("{},{text},{without_proof}", self.scram_first_bare(nonce));
+        let signature =
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, stored_key.as_ref()), auth_message.as_bytes());
+        let proof: Vec<u8> =
+            client_key.as_ref().iter().zip(signature.as_ref()).map(|(key, signed)| key ^ signed).collect();
+
+        let server_key = hmac::Key::new(hmac::HMAC_SHA256, server_key.as_ref());
+        self.state = State::ScramProof { server_key, auth_message };
+        Ok(format!("{without_proof},p={}", BASE64.encode(&proof)).into_bytes().into())
+    }
+}
+
+/// RFC 5802 section 7, server-first-message.
+struct ServerFirst<'a> {
+    nonce: &'a str,
+    salt: Vec<u8>,
+    iterations: u32,
+}
+
+impl<'a> ServerFirst<'a> {
+    /// Extensions after the iteration count are passed over; one before the nonce (`m=`) is mandatory,
+    /// and none is known.
+    fn parse(text: &'a str, client_nonce: &str) -> Result<ServerFirst<'a>, Error> {
+        let mut attributes = text.split(',');
+        let mut next = |name: &str| {
+            attributes.next().and_then(|attribute| attribute.strip_prefix(name)).ok_or(match name {
+                "r=" => Error::Challenge("no nonce"),
+                "s=" => Error::Challenge("no salt"),
+                _ => Error::Challenge("no iteration count"),
+            })
+        };
+        let (nonce, salt, iterations) = (next("r=")?, next("s=")?, next("i=")?);
+        if nonce.len() <= client_nonce.len() || !nonce.starts_with(client_nonce) {
+            return Err(Error::Challenge("the nonce is not ours"));
+        }
+        let salt = BASE64.decode(salt.as_bytes()).map_err(|_| Error::Challenge("the salt is not base64"))?;
+        let iterations =
+            iterations.parse().map_err(|_| Error::Challenge("the iteration count is not a number"))?;
+        if !(MIN_ITERATIONS..=MAX_ITERATIONS).contains(&iterations) {
+            return Err(Error::Iterations(iterations));
+        }
+        Ok(ServerFirst { nonce, salt, iterations })
+    }
+}
+
+/// RFC 5802 section 7, server-final-message: `v=` and the server's signature, or `e=` and why not.
+fn verify_server(key: &hmac::Key, auth_message: &str, server_final: &[u8]) -> Result<(), Error> {
+    let text = std::str::from_utf8(server_final).map_err(|_| Error::Challenge("not UTF-8"))?;
+    let attribute = text.split(',').next().unwrap_or_default();
+    if let Some(reason) = attribute.strip_prefix("e=") {
+        return Err(Error::Refused(reason.chars().filter(|c| !c.is_control()).take(80).collect()));
+    }
+    let signature = attribute.strip_prefix("v=").ok_or(Error::Challenge("no verifier"))?;
+    let signature = BASE64.decode(signature.as_bytes()).map_err(|_| Error::Unproven)?;
+    hmac::verify(key, auth_message.as_bytes(), &signature).map_err(|_| Error::Unproven)
+}
+
+/// `Hi()` of RFC 5802 section 2.2, in pieces: a long row of rounds must not keep others waiting.
+async fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> Zeroizing<[u8; 32]> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, password);
+    let mut first = hmac::Context::with_key(&key);
+    first.update(salt);
+    first.update(&1u32.to_be_bytes());
+    let mut block = first.sign();
+    let mut result = Zeroizing::new([0; 32]);
+    result.copy_from_slice(block.as_ref());
+    for round in 1..iterations {
+        block = hmac::sign(&key, block.as_ref());
+        for (sum, octet) in result.iter_mut().zip(block.as_ref()) {
+            *sum ^= octet;
+        }
+        if round % ITERATIONS_A_PIECE == 0 {
+            smol::future::yield_now().await;
+        }
+    }
+    result
+}
+
+/// 18 random octets, as 24 characters without a comma.
+fn nonce() -> Result<String, Error> {
+    let mut octets = [0; 18];
+    SystemRandom::new().fill(&mut octets).map_err(|_| Error::NoRandom)?;
+    Ok(BASE64.encode(&octets))
+}
+
+/// RFC 2104 over MD5, which ring leaves out for good reasons; CRAM-MD5 has no other.
+fn hmac_md5(key: &[u8], message: &[u8]) -> [u8; 16] {
+    let mut block = Zeroizing::new([0u8; 64]);
+    if key.len() > block.len() {
+        block[..16].copy_from_slice(&Md5::digest(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let pad = |with: u8| Zeroizing::new(block.map(|octet| octet ^ with));
+    let inner = Md5::new().chain_update(pad(0x36).as_slice()).chain_update(message).finalize();
+    Md5::new().chain_update(pad(0x5c).as_slice()).chain_update(inner).finalize().into()
+}
+
+/// APOP (RFC 1939 section 7): the digest that proves the password for the timestamp of a greeting.
+pub fn apop_digest(timestamp: &str, password: &Secret) -> String {
+    HEXLOWER.encode(&Md5::new().chain_update(timestamp).chain_update(password.reveal()).finalize())
+}
+
+/// The timestamp of a POP3 greeting with which APOP is offered. Only a well-formed msg-id of
+/// printable ASCII counts: with others an impostor could find out the password (CVE-2007-1558).
+pub fn apop_timestamp(greeting: &str) -> Option<&str> {
+    let start = greeting.find('<')?;
+    let rest = greeting.get(start..)?;
+    let timestamp = rest.get(..=rest.find('>')?)?;
+    let (left, right) = timestamp.get(1..timestamp.len() - 1)?.split_once('@')?;
+    let well_formed = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'@'))
+    };
+    (well_formed(left) && well_formed(right)).then_some(timestamp)
+}
+
+/// Octets as they travel: base64 (RFC 4648 section 4).
+pub fn encode(octets: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(BASE64.encode(octets))
+}
+
+/// A challenge as it came, its line end off.
+///
+/// # Errors
+/// It is not base64.
+pub fn decode(challenge: &str) -> Result<Vec<u8>, Error> {
+    BASE64.decode(challenge.trim().as_bytes()).map_err(|_| Error::Challenge("not base64"))
+}
+
+#[cfg(test)]
+mod tests {
+    use smol::future::block_on;
+
+    use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text).unwrap()
+    }
+
+    /// Plays `dialog`, pairs of a challenge and the response that it must get.
+    fn play(client: &mut Client, dialog: &[(&str, &str)]) {
+        for (challenge, response) in dialog {
+            let got = block_on(client.respond(challenge.as_bytes())).unwrap();
+            assert_eq!(std::str::from_utf8(&got).unwrap(), *response, "to {challenge:?}");
+        }
+    }
+
+    #[test]
+    fn plain_is_one_message() {
+        let mut client = Client::new(Mechanism::Plain, "tim", &secret("tanstaaftanstaaf")).unwrap();
+        assert_eq!(client.finish(), Err(Error::Unproven), "nothing was sent yet");
+        assert_eq!(client.initial().unwrap().as_slice(), b"\0tim\0tanstaaftanstaaf");
+        assert_eq!(client.finish(), Ok(()));
+    }
+
+    #[test]
+    fn plain_waits_for_an_empty_challenge_where_there_is_no_initial_response() {
+        let mut client = Client::new(Mechanism::Plain, "tim", &secret("pw")).unwrap();
+        play(&mut client, &[("", "\0tim\0pw")]);
+        assert_eq!(client.finish(), Ok(()));
+    }
+
+    #[test]
+    fn login_asks_twice() {
+        let mut client = Client::new(Mechanism::Login, "tim", &secret("pw")).unwrap();
+        assert!(client.initial().is_none());
+        play(&mut client, &[("Username:", "tim"), ("Password:", "pw")]);
+        assert_eq!(client.finish(), Ok(()));
+        assert!(block_on(client.respond(b"And now?")).is_err());
+    }
+
+    /// The example of RFC 2195 section 2.
+    #[test]
+    fn cram_md5_of_rfc_2195() {
+        let mut client = Client::new(Mechanism::CramMd5, "tim", &secret("tanstaaftanstaaf")).unwrap();
+        assert!(client.initial().is_none());
+        play(
+            &mut client,
+            &[("<1896.697170952@postoffice.reston.mci.net>", "tim b913a602c7eda7a495b4e6e7334d3890")],
+        );
+        assert_eq!(client.finish(), Ok(()));
+    }
+
+    /// RFC 2202 section 2, test case 6: a key longer than a block.
+    #[test]
+    fn hmac_md5_of_rfc_2202() {
+        let digest = hmac_md5(&[0xaa; 80], b"Test Using Larger Than Block-Size Key - Hash Key First");
+        assert_eq!(HEXLOWER.encode(&digest), "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
+    }
+
+    const SERVER_FIRST: &str =
+        "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+
+    /// The client of RFC 7677 section 3, its first message sent.
+    fn scram() -> Client {
+        let mut client = Client::new(Mechanism::ScramSha256, "user", &secret("pencil")).unwrap();
+        client.state = State::ScramFirst { nonce: "rOprNGfwEbeRWgbNEkqO".to_owned() };
+        assert_eq!(client.initial().unwrap().as_slice(), b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
+        client
+    }
+
+    fn scram_with_proof_sent() -> Client {
+        let mut client = scram();
+        play(
+            &mut client,
+            &[(
+                SERVER_FIRST,
+                "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+                 p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+            )],
+        );
+        client
+    }
+
+    #[test]
+    fn scram_sha_256_of_rfc_7677() {
+        let mut client = scram_with_proof_sent();
+        assert_eq!(client.finish(), Err(Error::Unproven), "success without the server's proof is none");
+        play(&mut client, &[("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", "")]);
+        assert_eq!(client.finish(), Ok(()));
+    }
+
+    #[test]
+    fn scram_refuses_what_a_server_must_not_say() {
+        for (server_first, error) in [
+            (
+                "r=someoneElses0123456789,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+                Error::Challenge("the nonce is not ours"),
+            ),
+            (
+                "r=rOprNGfwEbeRWgbNEkqO,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+                Error::Challenge("the nonce is not ours"),
+            ),
+            ("m=new,r=rOprNGfwEbeRWgbNEkqOx,s=AAAA,i=4096", Error::Challenge("no nonce")),
+            ("r=rOprNGfwEbeRWgbNEkqOx,s=?,i=4096", Error::Challenge("the salt is not base64")),
+            ("r=rOprNGfwEbeRWgbNEkqOx,s=AAAA", Error::Challenge("no iteration count")),
+            ("r=rOprNGfwEbeRWgbNEkqOx,s=AAAA,i=1", Error::Iterations(1)),
+            ("r=rOprNGfwEbeRWgbNEkqOx,s=AAAA,i=4000000000", Error::Iterations(4_000_000_000)),
+        ] {
+            let mut client = scram();
+            assert_eq!(
+                block_on(client.respond(server_first.as_bytes())).unwrap_err(),
+                error,
+                "{server_first}"
+            );
+            assert!(client.finish().is_err());
+        }
+        for (server_final, error) in [
+            ("v=AAAATRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", Error::Unproven),
+            ("v=", Error::Unproven),
+            ("e=invalid-proof", Error::Refused("invalid-proof".to_owned())),
+            ("", Error::Challenge("no verifier")),
+        ] {
+            let mut client = scram_with_proof_sent();
+            assert_eq!(
+                block_on(client.respond(server_final.as_bytes())).unwrap_err(),
+                error,
+                "{server_final}"
+            );
+            assert!(client.finish().is_err());
+        }
+    }
+
+    #[test]
+    fn scram_names_may_hold_its_separators() {
+        let mut client = Client::new(Mechanism::ScramSha256, "a=b,c", &secret("pw")).unwrap();
+        client.state = State::ScramFirst { nonce: "x".to_owned() };
+        assert_eq!(client.initial().unwrap().as_slice(), b"n,,n=a=3Db=2Cc,r=x");
+    }
+
+    #[test]
+    fn the_strongest_mechanism_wins() {
+        for (offered, choice) in [
+            (&["LOGIN", "PLAIN", "scram-sha-256", "GSSAPI"][..], Some(Mechanism::ScramSha256)),
+            (&["PLAIN", "CRAM-MD5"], Some(Mechanism::CramMd5)),
+            (&["LOGIN", "PLAIN"], Some(Mechanism::Plain)),
+            (&["login"], Some(Mechanism::Login)),
+            (&["XOAUTH2", "NTLM", "SCRAM-SHA-256-PLUS"], None),
+            (&[], None),
+        ] {
+            assert_eq!(Mechanism::strongest(offered), choice, "{offered:?}");
+        }
+    }
+
+    /// The example of RFC 1939 section 7.
+    #[test]
+    fn apop_of_rfc_1939() {
+        let timestamp =
+            apop_timestamp("POP3 server ready <1896.697170952@dbc.mtview.ca.us>").expect("a timestamp");
+        assert_eq!(timestamp, "<1896.697170952@dbc.mtview.ca.us>");
+        assert_eq!(apop_digest(timestamp, &secret("tanstaaf")), "c4c9334bac560ecc979e58001b3e22fb");
+    }
+
+    #[test]
+    fn apop_needs_a_well_formed_timestamp() {
+        for greeting in ["ready", "<>", "ready <1.2>", "<@a>", "<a@>", "<a b@c>", "<a@b@c>", "<ä@b>", "> <"]
+        {
+            assert_eq!(apop_timestamp(greeting), None, "{greeting}");
+        }
+    }
+}
