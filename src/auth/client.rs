@@ -10,7 +10,6 @@ use std::mem;
 use data_encoding::{BASE64, HEXLOWER};
 use md5::{Digest, Md5};
 use ring::hmac;
-use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use crate::config::Secret;
@@ -44,9 +43,6 @@ pub enum Error {
     /// SCRAM's own error value (RFC 5802 section 7), such as `invalid-proof`.
     #[error("the server refused the login: {0}")]
     Refused(String),
-    /// The system has no random numbers.
-    #[error("no random numbers from the system")]
-    NoRandom,
 }
 
 /// A SASL mechanism, the strongest first.
@@ -113,17 +109,14 @@ enum State {
 
 impl Client {
     /// A login as `user` with `password`.
-    ///
-    /// # Errors
-    /// [`Error::NoRandom`].
-    pub fn new(mechanism: Mechanism, user: &str, password: &Secret) -> Result<Client, Error> {
+    pub fn new(mechanism: Mechanism, user: &str, password: &Secret) -> Client {
         let state = match mechanism {
-            Mechanism::ScramSha256 => State::ScramFirst { nonce: nonce()? },
+            Mechanism::ScramSha256 => State::ScramFirst { nonce: nonce() },
             Mechanism::CramMd5 => State::CramMd5,
             Mechanism::Plain => State::Plain,
             Mechanism::Login => State::LoginUser,
         };
-        Ok(Client { user: user.to_owned(), password: password.clone(), state })
+        Client { user: user.to_owned(), password: password.clone(), state }
     }
 
     /// What can be sent along with the AUTH command (RFC 4422 section 3.3); `None` where the server
@@ -296,10 +289,8 @@ async fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> Zeroi
 }
 
 /// 18 random octets, as 24 characters without a comma.
-fn nonce() -> Result<String, Error> {
-    let mut octets = [0; 18];
-    SystemRandom::new().fill(&mut octets).map_err(|_| Error::NoRandom)?;
-    Ok(BASE64.encode(&octets))
+fn nonce() -> String {
+    BASE64.encode(&super::random::<18>())
 }
 
 /// RFC 2104 over MD5, which ring leaves out for good reasons; CRAM-MD5 has no other.
@@ -366,7 +357,7 @@ mod tests {
 
     #[test]
     fn plain_is_one_message() {
-        let mut client = Client::new(Mechanism::Plain, "tim", &secret("tanstaaftanstaaf")).unwrap();
+        let mut client = Client::new(Mechanism::Plain, "tim", &secret("tanstaaftanstaaf"));
         assert_eq!(client.finish(), Err(Error::Unproven), "nothing was sent yet");
         assert_eq!(client.initial().unwrap().as_slice(), b"\0tim\0tanstaaftanstaaf");
         assert_eq!(client.finish(), Ok(()));
@@ -374,14 +365,14 @@ mod tests {
 
     #[test]
     fn plain_waits_for_an_empty_challenge_where_there_is_no_initial_response() {
-        let mut client = Client::new(Mechanism::Plain, "tim", &secret("pw")).unwrap();
+        let mut client = Client::new(Mechanism::Plain, "tim", &secret("pw"));
         play(&mut client, &[("", "\0tim\0pw")]);
         assert_eq!(client.finish(), Ok(()));
     }
 
     #[test]
     fn login_asks_twice() {
-        let mut client = Client::new(Mechanism::Login, "tim", &secret("pw")).unwrap();
+        let mut client = Client::new(Mechanism::Login, "tim", &secret("pw"));
         assert!(client.initial().is_none());
         play(&mut client, &[("Username:", "tim"), ("Password:", "pw")]);
         assert_eq!(client.finish(), Ok(()));
@@ -391,7 +382,7 @@ mod tests {
     /// The example of RFC 2195 section 2.
     #[test]
     fn cram_md5_of_rfc_2195() {
-        let mut client = Client::new(Mechanism::CramMd5, "tim", &secret("tanstaaftanstaaf")).unwrap();
+        let mut client = Client::new(Mechanism::CramMd5, "tim", &secret("tanstaaftanstaaf"));
         assert!(client.initial().is_none());
         play(
             &mut client,
@@ -412,7 +403,7 @@ mod tests {
 
     /// The client of RFC 7677 section 3, its first message sent.
     fn scram() -> Client {
-        let mut client = Client::new(Mechanism::ScramSha256, "user", &secret("pencil")).unwrap();
+        let mut client = Client::new(Mechanism::ScramSha256, "user", &secret("pencil"));
         client.state = State::ScramFirst { nonce: "rOprNGfwEbeRWgbNEkqO".to_owned() };
         assert_eq!(client.initial().unwrap().as_slice(), b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
         client
@@ -482,7 +473,7 @@ mod tests {
 
     #[test]
     fn scram_names_may_hold_its_separators() {
-        let mut client = Client::new(Mechanism::ScramSha256, "a=b,c", &secret("pw")).unwrap();
+        let mut client = Client::new(Mechanism::ScramSha256, "a=b,c", &secret("pw"));
         client.state = State::ScramFirst { nonce: "x".to_owned() };
         assert_eq!(client.initial().unwrap().as_slice(), b"n,,n=a=3Db=2Cc,r=x");
     }
