@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod access;
+pub mod appliance;
 pub mod auth;
 pub mod clock;
 pub mod config;

@@ -1,12 +1,21 @@
 //! The configuration as plain data with bounded strings.
 //!
-//! [`text`] reads and writes the TOML form, [`check`] judges it, [`file`] keeps it on flash.
-//! Every setting's meaning and default stand in `docs/operating.md`.
+//! [`text`] reads the TOML form and [`export`] writes it, [`check`] judges it, [`file`] keeps it on
+//! flash, [`path`] reaches single settings.
+
+pub mod check;
+mod defaults;
+pub mod export;
+pub mod file;
+pub mod path;
+pub mod problem;
+pub mod text;
 
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::auth::Verifier;
 
@@ -20,12 +29,12 @@ pub type Address = Text<254>;
 pub type FilePath = Text<255>;
 
 /// A password that prints as `[secret]` and is wiped when dropped.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Secret(Text<512>);
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub struct Secret<const N: usize = 512>(Text<N>);
 
-impl Secret {
-    /// `None` when `text` is longer than 512 octets.
-    pub fn new(text: &str) -> Option<Secret> {
+impl<const N: usize> Secret<N> {
+    /// `None` when `text` is longer than `N` octets.
+    pub fn new(text: &str) -> Option<Secret<N>> {
         Text::try_from(text).ok().map(Secret)
     }
     /// The password itself: for the protocol that needs it, never for a log.
@@ -38,7 +47,7 @@ impl Secret {
     }
 }
 
-impl std::fmt::Debug for Secret {
+impl<const N: usize> std::fmt::Debug for Secret<N> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[secret]")
     }
@@ -79,7 +88,7 @@ pub struct Server {
 }
 
 /// `[listen]`: an empty list closes the service.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is the list of addresses of the service of that name")]
 pub struct Listen {
     pub pop3: Vec<SocketAddr>,
@@ -105,7 +114,6 @@ pub struct Tls {
 
 /// Where a password may travel without TLS. Loopback, which has no wire, is always allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum PlaintextLogin {
     #[default]
@@ -116,7 +124,6 @@ pub enum PlaintextLogin {
 
 /// How a connection to another server is secured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Security {
     /// TLS from the first octet (RFC 8314).
     #[default]
@@ -200,7 +207,6 @@ pub struct Account {
 
 /// How MultiPOP reads a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum Protocol {
     #[default]
@@ -214,21 +220,13 @@ pub enum Protocol {
 pub enum SourceAuth {
     /// The strongest that the server offers.
     #[default]
-    #[serde(rename = "auto")]
     Auto,
-    #[serde(rename = "SCRAM-SHA-256")]
     ScramSha256,
-    #[serde(rename = "CRAM-MD5")]
     CramMd5,
-    #[serde(rename = "APOP")]
     Apop,
-    #[serde(rename = "PLAIN")]
     Plain,
-    #[serde(rename = "LOGIN")]
     Login,
-    #[serde(rename = "USER")]
     User,
-    #[serde(rename = "oauth2")]
     OAuth2,
 }
 
@@ -272,7 +270,7 @@ pub struct OAuth2 {
     pub token_url: Text<512>,
     pub client_id: Text<512>,
     pub client_secret: Secret,
-    pub refresh_token: Text<4096>,
+    pub refresh_token: Secret<4096>,
 }
 
 impl Config {

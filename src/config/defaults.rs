@@ -1,0 +1,166 @@
+//! What each setting is when nobody says otherwise, and the demonstration configuration.
+
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::{
+    Account, Config, Host, Listen, Multipop, Protocol, Secret, Security, Server, Smarthost, Source,
+    SourceAuth, Text, Tls,
+};
+use crate::auth::Verifier;
+
+/// A literal of this module, which the tests prove to fit.
+fn text<const N: usize>(literal: &str) -> Text<N> {
+    Text::try_from(literal).unwrap_or_default()
+}
+
+impl Default for Config {
+    /// Every setting at its default, without local domains and accounts.
+    fn default() -> Config {
+        Config {
+            server: Server::default(),
+            listen: Listen::default(),
+            tls: Tls::default(),
+            smarthost: Smarthost::default(),
+            multipop: Multipop::default(),
+            accounts: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// What runs when nothing is configured: loopback only, one account `demo`.
+    pub fn demonstration(demo: Verifier) -> Config {
+        let mut config = Config::default();
+        config.server.domains.push(text("home.example"));
+        config.accounts.push(Account {
+            name: text("demo"),
+            address: text("demo@home.example"),
+            verifier: demo,
+            ..Account::default()
+        });
+        config
+    }
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        let v4 = |a, b, c, d, prefix| (IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix);
+        let v6 = |first: u16, last: u16, prefix| {
+            (IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, last)), prefix)
+        };
+        let lan = [
+            v4(127, 0, 0, 0, 8),
+            v4(10, 0, 0, 0, 8),
+            v4(172, 16, 0, 0, 12),
+            v4(192, 168, 0, 0, 16),
+            v6(0, 1, 128),
+            v6(0xfc00, 0, 7),
+            v6(0xfe80, 0, 10),
+        ];
+        Server {
+            hostname: text("pillarbox.local"),
+            domains: Vec::new(),
+            lan: lan.into_iter().filter_map(|(address, prefix)| IpNet::new(address, prefix).ok()).collect(),
+            connector: false,
+            max_connections: 200,
+            max_message_size: 50 << 20,
+        }
+    }
+}
+
+impl Default for Listen {
+    /// Ports that need no privilege, on loopback.
+    fn default() -> Listen {
+        let loopback = |port| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
+        Listen {
+            pop3: loopback(1110),
+            pop3s: loopback(1995),
+            imap: loopback(1143),
+            imaps: loopback(1993),
+            submission: loopback(1587),
+            submissions: loopback(1465),
+            lan_smtp: Vec::new(),
+            http: loopback(1080),
+        }
+    }
+}
+
+const MINUTE: u32 = 60;
+const HOUR: u32 = 60 * MINUTE;
+const DAY: u32 = 24 * HOUR;
+
+impl Default for Smarthost {
+    fn default() -> Smarthost {
+        Smarthost {
+            host: Host::new(),
+            port: 465,
+            security: Security::Tls,
+            username: text(""),
+            password: Secret::default(),
+            per_account_authentication: false,
+            ca: text(""),
+            retry: vec![MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR],
+            expire: 5 * DAY,
+        }
+    }
+}
+
+impl Default for Multipop {
+    fn default() -> Multipop {
+        Multipop { enabled: true, interval: 10 * MINUTE, timeout: MINUTE, warn_after: 5 }
+    }
+}
+
+impl Default for Account {
+    /// Without name and address, and with no password yet: see [`Account::has_password`].
+    fn default() -> Account {
+        Account {
+            name: text(""),
+            address: text(""),
+            aliases: Vec::new(),
+            verifier: Verifier { iterations: 0, salt: [0; 16], stored_key: [0; 32], server_key: [0; 32] },
+            enabled: true,
+            pop: true,
+            pop_lan_only: false,
+            imap: true,
+            imap_lan_only: false,
+            connector: false,
+            multipop: false,
+            smarthost_username: text(""),
+            smarthost_password: Secret::default(),
+            quota: 0,
+            sources: Vec::new(),
+        }
+    }
+}
+
+impl Account {
+    /// Whether a password was set. Until then no password opens the account: the keys of its verifier
+    /// are zeros, which no hash gives.
+    pub fn has_password(&self) -> bool {
+        self.verifier.iterations > 0
+    }
+}
+
+impl Default for Source {
+    /// Without host and login.
+    fn default() -> Source {
+        Source {
+            host: Host::new(),
+            port: 995,
+            protocol: Protocol::Pop3,
+            security: Security::Tls,
+            username: text(""),
+            password: Secret::default(),
+            auth: SourceAuth::Auto,
+            oauth2: None,
+            leave_on_server: false,
+            delete_after: 0,
+            max_size: 0,
+            folder: text("INBOX"),
+            interval: 0,
+            ca: text(""),
+        }
+    }
+}
