@@ -1,0 +1,346 @@
+//! Dates as mail writes them: RFC 5322 date-time in header fields, RFC 3501 date-time of INTERNALDATE,
+//! and the days of SEARCH. Calendar arithmetic is proleptic Gregorian, without leap seconds.
+//!
+//! Reading is lenient where real mail is (obsolete zones, comments, two-digit years, a missing weekday),
+//! and gives `None` rather than a guess where no day can be made out.
+
+const DAY: i64 = 86_400;
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/// 1970-01-01 was a Thursday.
+const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+
+/// A moment, and the zone it was written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DateTime {
+    /// Seconds since 1970-01-01 UTC.
+    pub unix: i64,
+    /// Seconds by which the writer's clock was ahead of UTC.
+    pub zone: i32,
+}
+
+impl DateTime {
+    /// The day on the writer's calendar, counted from 1970-01-01: SENTON and its kind disregard time
+    /// and zone (RFC 3501 section 6.4.4).
+    pub fn day(self) -> i32 {
+        day_of(self.unix.saturating_add(self.zone.into()))
+    }
+}
+
+/// The UTC day of a moment, counted from 1970-01-01.
+pub fn day_of(unix: i64) -> i32 {
+    i32::try_from(unix.div_euclid(DAY)).unwrap_or(if unix < 0 { i32::MIN } else { i32::MAX })
+}
+
+/// Reads the content of a Date field (RFC 5322 sections 3.3 and 4.3), or the day and time that asctime
+/// prints. A time or zone that is missing or makes no sense counts as midnight and UTC.
+pub fn parse_rfc5322(text: &[u8]) -> Option<DateTime> {
+    let mut words = Words(text);
+    let mut word = words.next()?;
+    if word.first()?.is_ascii_alphabetic() && month(word).is_none() {
+        word = words.next()?; // the weekday, which the date itself tells better
+    }
+    let asctime = month(word);
+    let (d, m) = match asctime {
+        Some(m) => (number(words.next()?)?, m),
+        None => (number(word)?, month(words.next()?)?),
+    };
+    let mut next = words.next();
+    let mut time = None;
+    if asctime.is_some() {
+        time = next.and_then(clock_time);
+        next = words.next();
+    }
+    let y = year(next?)?;
+    if time.is_none() {
+        time = words.next().and_then(clock_time);
+    }
+    let zone = words.next().map_or(0, zone_offset);
+    moment(days_of(y, m, d)?, time.unwrap_or(0), zone)
+}
+
+/// Writes a moment as a Date field wants it, in UTC: `Sat, 01 Jan 2000 00:00:00 +0000`.
+pub fn rfc5322(unix: i64) -> String {
+    let c = Civil::of(unix);
+    let weekday = WEEKDAYS[usize::from(c.weekday)];
+    format!(
+        "{weekday}, {:02} {} {:04} {:02}:{:02}:{:02} +0000",
+        c.day,
+        c.month_name(),
+        c.year,
+        c.hour,
+        c.minute,
+        c.second
+    )
+}
+
+/// Reads a `date-time` of RFC 3501 section 9 without its quotes: ` 1-Feb-2000 10:00:00 +0200`.
+pub fn parse_internal(text: &str) -> Option<DateTime> {
+    let (date, rest) = text.trim_start_matches(' ').split_once(' ')?;
+    let (time, zone) = rest.split_once(' ')?;
+    let zone = zone.as_bytes();
+    let digits = zone.get(1..)?;
+    if digits.len() != 4 || !matches!(zone.first()?, b'+' | b'-') || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    moment(i64::from(parse_day(date)?), clock_time(time.as_bytes())?, zone_offset(zone))
+}
+
+/// Appends a moment as INTERNALDATE gives it, in UTC and without the quotes.
+pub fn write_internal(unix: i64, out: &mut Vec<u8>) {
+    let c = Civil::of(unix);
+    let two = |out: &mut Vec<u8>, n: u8| out.extend([b'0' + n / 10, b'0' + n % 10]);
+    out.extend(if c.day < 10 { [b' ', b'0' + c.day] } else { [b'0' + c.day / 10, b'0' + c.day % 10] });
+    out.push(b'-');
+    out.extend(c.month_name().as_bytes());
+    out.push(b'-');
+    two(out, c.year.div_euclid(100) as u8);
+    two(out, c.year.rem_euclid(100) as u8);
+    for (before, n) in [(b' ', c.hour), (b':', c.minute), (b':', c.second)] {
+        out.push(before);
+        two(out, n);
+    }
+    out.extend(b" +0000");
+}
+
+/// Reads a `date-text` of RFC 3501 section 9, `1-Feb-2000`, as the day counted from 1970-01-01.
+pub fn parse_day(text: &str) -> Option<i32> {
+    let mut parts = text.split('-');
+    let (d, m, y) = (parts.next()?, parts.next()?, parts.next()?);
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if parts.next().is_some() || m.len() != 3 || y.len() != 4 || !digits(d) || !digits(y) {
+        return None;
+    }
+    let days = days_of(y.parse().ok()?, month(m.as_bytes())?, d.parse().ok()?)?;
+    i32::try_from(days).ok()
+}
+
+fn moment(day: i64, seconds: i64, zone: i32) -> Option<DateTime> {
+    Some(DateTime { unix: day * DAY + seconds - i64::from(zone), zone })
+}
+
+/// Words of a date: blanks, commas and nested comments stand between them.
+struct Words<'a>(&'a [u8]);
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let between = |b: u8| b.is_ascii_whitespace() || b == b',';
+        let mut depth = 0usize;
+        let start = self.0.iter().position(|&b| {
+            match b {
+                b'(' => depth += 1,
+                b')' if depth > 0 => depth -= 1,
+                _ => return depth == 0 && !between(b),
+            }
+            false
+        })?;
+        let rest = self.0.get(start..)?;
+        let end = rest.iter().position(|&b| between(b) || b == b'(').unwrap_or(rest.len());
+        let (word, rest) = rest.split_at_checked(end)?;
+        self.0 = rest;
+        Some(word)
+    }
+}
+
+fn number(word: &[u8]) -> Option<u32> {
+    if word.is_empty() || word.len() > 4 {
+        return None;
+    }
+    word.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0')))
+}
+
+/// 1 to 12; the names of the months may be abbreviated, or not.
+fn month(word: &[u8]) -> Option<u32> {
+    let word = word.get(..3)?;
+    let at = MONTHS.iter().position(|name| word.eq_ignore_ascii_case(name.as_bytes()))?;
+    u32::try_from(at + 1).ok()
+}
+
+/// RFC 5322 section 4.3: years of two and three digits.
+fn year(word: &[u8]) -> Option<i64> {
+    let n = i64::from(number(word)?);
+    Some(match (word.len(), n) {
+        (1 | 2, 0..=49) => n + 2000,
+        (1..=3, _) => n + 1900,
+        _ => n,
+    })
+}
+
+/// `hh:mm` or `hh:mm:ss`, in seconds; a leap second counts as the one before it.
+fn clock_time(word: &[u8]) -> Option<i64> {
+    let mut parts = word.split(|&b| b == b':' || b == b'.');
+    let (h, m) = (number(parts.next()?)?, number(parts.next()?)?);
+    let s = parts.next().map_or(Some(0), number)?;
+    (h < 24 && m < 60 && s <= 60).then(|| i64::from(h * 3600 + m * 60 + s.min(59)))
+}
+
+/// RFC 5322 section 4.3: military zones and unknown names count as UTC.
+fn zone_offset(word: &[u8]) -> i32 {
+    let hours = |name: &[u8]| {
+        const NAMES: [(&[u8; 3], i32); 8] = [
+            (b"EDT", -4),
+            (b"EST", -5),
+            (b"CDT", -5),
+            (b"CST", -6),
+            (b"MDT", -6),
+            (b"MST", -7),
+            (b"PDT", -7),
+            (b"PST", -8),
+        ];
+        NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(*known)).map_or(0, |&(_, hours)| hours)
+    };
+    match word.split_first() {
+        Some((sign @ (b'+' | b'-'), digits)) if digits.len() == 4 => {
+            let hhmm = number(digits).and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
+            let seconds = (hhmm / 100) * 3600 + (hhmm % 100) * 60;
+            if *sign == b'-' { -seconds } else { seconds }
+        }
+        _ => hours(word) * 3600,
+    }
+}
+
+/// Days from 1970-01-01 to a day that exists; years from 1 to 9999.
+fn days_of(y: i64, m: u32, d: u32) -> Option<i64> {
+    let leap = y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+    let last = match m {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if !(1..=9999).contains(&y) || !(1..=last).contains(&d) {
+        return None;
+    }
+    // Years that begin in March put the leap day at their end.
+    let (m, d) = (i64::from(m), i64::from(d));
+    let y = if m <= 2 { y - 1 } else { y };
+    let day_of_year = (153 * ((m + 9) % 12) + 2) / 5 + d - 1;
+    Some(365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + day_of_year - 719_468)
+}
+
+/// A moment in UTC, by the calendar.
+struct Civil {
+    year: i64,
+    month: u8,
+    day: u8,
+    weekday: u8,
+    hour: u8,
+    minute: u8,
+    second: u8,
+}
+
+impl Civil {
+    /// Moments outside of the years 0 to 9999, which four digits cannot write, become the nearest.
+    fn of(unix: i64) -> Civil {
+        let unix = unix.clamp(-62_167_219_200, 253_402_300_799);
+        let (days, seconds) = (unix.div_euclid(DAY), unix.rem_euclid(DAY));
+        // The reverse of `days_of`, by eras of 400 years.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let from_march = (5 * day_of_year + 2) / 153;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        Civil {
+            year: year_of_era + era * 400 + i64::from(month <= 2),
+            month: month as u8,
+            day: (day_of_year - (153 * from_march + 2) / 5 + 1) as u8,
+            weekday: days.rem_euclid(7) as u8,
+            hour: (seconds / 3600) as u8,
+            minute: (seconds / 60 % 60) as u8,
+            second: (seconds % 60) as u8,
+        }
+    }
+
+    fn month_name(&self) -> &'static str {
+        MONTHS[usize::from(self.month) - 1]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unix(text: &str) -> Option<i64> {
+        parse_rfc5322(text.as_bytes()).map(|date| date.unix)
+    }
+
+    #[test]
+    fn date_fields_as_they_come() {
+        let table: [(&str, Option<i64>); 20] = [
+            ("Thu, 01 Jan 1970 00:00:00 +0000", Some(0)),
+            ("Fri, 21 Nov 1997 09:55:06 -0600", Some(880_127_706)),
+            ("21 Nov 97 09:55:06 GMT", Some(880_106_106)),
+            ("Fri, 21 Nov 1997 09(comment):55:06 -0600", Some(880_070_400)),
+            (
+                "Thu,\r\n      13\r\n        Feb\r\n          1969\r\n      23:32\r\n -0330 (Newfoundland)",
+                Some(-27_723_480),
+            ),
+            ("Tue, 29 Feb 2000 12:00:00 PST", Some(951_854_400)),
+            ("29 Feb 2001 12:00:00 PST", None),
+            ("Sat, 1 Jan 2000 0:00 Z", Some(946_684_800)),
+            ("1 Jan 00 00:00:00 EDT", Some(946_699_200)),
+            ("1 Jan 100 00:00:00", Some(946_684_800)),
+            ("Wed Sep  9 01:46:40 2001", Some(1_000_000_000)),
+            ("Sun Sep 9 01:46:40 2001 +0200", Some(999_992_800)),
+            ("Sun, 9 September 2001 01:46:40 +0000", Some(1_000_000_000)),
+            ("9 Sep 2001", Some(999_993_600)),
+            ("9 Sep 2001 25:00:00 +0000", Some(999_993_600)),
+            ("31 Dec 2016 23:59:60 +0000", Some(1_483_228_799)),
+            ("Sun, 9 Sep 2001 01:46:40 Europe/Berlin", Some(1_000_000_000)),
+            ("(no date)", None),
+            ("yesterday, at noon", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(unix(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_day_is_the_writers() {
+        let late = parse_rfc5322(b"Sat, 1 Jan 2000 23:30:00 -0500").unwrap();
+        assert_eq!((late.day(), day_of(late.unix)), (10_957, 10_958));
+        assert_eq!(Some(late.day()), parse_day("1-Jan-2000"));
+    }
+
+    #[test]
+    fn internal_dates_there_and_back() {
+        for (text, expected) in [
+            ("17-Jul-1996 02:44:25 -0700", Some("17-Jul-1996 09:44:25 +0000")),
+            (" 1-Feb-2000 00:30:00 +0130", Some("31-Jan-2000 23:00:00 +0000")),
+            ("01-Feb-2000 00:30:00 +0000", Some(" 1-Feb-2000 00:30:00 +0000")),
+            ("29-Feb-2100 00:30:00 +0000", None),
+            ("1-Feb-2000 00:30:00", None),
+            ("1-Feb-2000 00:30:00 PST", None),
+            ("1-Feb-2000 24:30:00 +0000", None),
+        ] {
+            let printed = parse_internal(text).map(|date| {
+                let mut out = Vec::new();
+                write_internal(date.unix, &mut out);
+                String::from_utf8(out).unwrap()
+            });
+            assert_eq!(printed.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_of_ten_thousand_years_has_its_name() {
+        let mut previous = Civil::of(-62_167_219_200 - 1);
+        for day in -719_162..2_932_897_i64 {
+            let c = Civil::of(day * DAY);
+            assert_eq!(days_of(c.year, u32::from(c.month), u32::from(c.day)), Some(day));
+            assert!(c.day == previous.day + 1 || c.day == 1);
+            previous = c;
+        }
+    }
+
+    #[test]
+    fn moments_no_calendar_knows_are_written_as_the_nearest() {
+        assert_eq!(rfc5322(i64::MAX), "Fri, 31 Dec 9999 23:59:59 +0000");
+        assert_eq!(rfc5322(i64::MIN), "Sat, 01 Jan 0000 00:00:00 +0000");
+        assert_eq!(rfc5322(1_000_000_000), "Sun, 09 Sep 2001 01:46:40 +0000");
+    }
+}
