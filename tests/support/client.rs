@@ -1,0 +1,372 @@
+//! Small blocking clients for POP3, IMAP and SMTP, plain or with TLS, from any source address of loopback.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// Silence for longer than this fails the test.
+const SILENCE: Duration = Duration::from_secs(60);
+
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    /// In the middle of an upgrade.
+    None,
+}
+
+impl Read for Wire {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Wire::Plain(tcp) => tcp.read(buf),
+            Wire::Tls(tls) => tls.read(buf),
+            Wire::None => Ok(0),
+        }
+    }
+}
+
+/// A connection whose failures fail the test; [`Connection::try_line`] and [`Connection::try_send`] are for tests that
+/// kill the other end.
+pub struct Connection {
+    wire: BufReader<Wire>,
+}
+
+impl Connection {
+    pub fn open(address: SocketAddr) -> Connection {
+        Connection::try_open(address).unwrap_or_else(|e| panic!("no connection to {address}: {e}"))
+    }
+    pub fn try_open(address: SocketAddr) -> std::io::Result<Connection> {
+        Connection::over(TcpStream::connect(address)?)
+    }
+    /// Connects from the address `from`, as a client with that address would.
+    pub fn open_from(from: IpAddr, address: SocketAddr) -> Connection {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&socket, &SocketAddr::from((from, 0))).unwrap();
+        connect(&socket, &address).unwrap_or_else(|e| panic!("no connection to {address} from {from}: {e}"));
+        Connection::over(socket.into()).unwrap()
+    }
+    fn over(tcp: TcpStream) -> std::io::Result<Connection> {
+        tcp.set_read_timeout(Some(SILENCE))?;
+        tcp.set_write_timeout(Some(SILENCE))?;
+        tcp.set_nodelay(true)?;
+        Ok(Connection { wire: BufReader::with_capacity(64 << 10, Wire::Plain(tcp)) })
+    }
+    /// Connects with TLS from the first octet, trusting `ca`.
+    pub fn open_tls(address: SocketAddr, ca: &Path) -> Connection {
+        Connection::open(address).start_tls(ca)
+    }
+    /// Becomes TLS now, trusting `ca` and checking that the server is `localhost`.
+    pub fn start_tls(self, ca: &Path) -> Connection {
+        self.start_tls_with(trust(ca))
+    }
+    /// As [`Connection::start_tls`], with settings made once, as a client with many connections does.
+    pub fn start_tls_with(mut self, config: Arc<ClientConfig>) -> Connection {
+        assert!(self.wire.buffer().is_empty(), "octets before the handshake");
+        let Wire::Plain(tcp) = std::mem::replace(self.wire.get_mut(), Wire::None) else {
+            panic!("TLS twice");
+        };
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut tls = StreamOwned::new(ClientConnection::new(config, name).unwrap(), tcp);
+        tls.conn.complete_io(&mut tls.sock).unwrap_or_else(|e| panic!("TLS handshake: {e}"));
+        *self.wire.get_mut() = Wire::Tls(Box::new(tls));
+        self
+    }
+    pub fn try_send(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        match self.wire.get_mut() {
+            Wire::Plain(tcp) => tcp.write_all(octets),
+            Wire::Tls(tls) => tls.write_all(octets).and_then(|()| tls.flush()),
+            Wire::None => Ok(()),
+        }
+    }
+    pub fn send(&mut self, octets: impl AsRef<[u8]>) {
+        self.try_send(octets.as_ref()).unwrap();
+    }
+    /// One line without its end; `None` when the other end has closed or fallen silent.
+    pub fn try_line(&mut self) -> Option<Vec<u8>> {
+        let mut line = Vec::new();
+        self.wire.read_until(b'\n', &mut line).ok()?;
+        line.pop_if(|&mut c| c == b'\n')?;
+        line.pop_if(|&mut c| c == b'\r');
+        Some(line)
+    }
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        let line = self.try_line().expect("a line, but the connection is over");
+        String::from_utf8_lossy(&line).into_owned()
+    }
+    /// The next `n` octets.
+    pub fn octets(&mut self, n: usize) -> Option<Vec<u8>> {
+        let mut all = vec![0; n];
+        self.wire.read_exact(&mut all).ok()?;
+        Some(all)
+    }
+    /// Nothing more to send; the other end sees the end of the stream.
+    pub fn shutdown_write(&mut self) {
+        if let Wire::Plain(tcp) = self.wire.get_mut() {
+            let _ = tcp.shutdown(std::net::Shutdown::Write);
+        }
+    }
+    /// Everything until the other end closes.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        let _ = self.wire.read_to_end(&mut all);
+        all
+    }
+}
+
+/// Client settings that trust the certificates in `ca`, and nobody else.
+pub fn trust(ca: &Path) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca).unwrap_or_else(|e| panic!("{}: {e}", ca.display())) {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// A POP3 client (RFC 1939).
+pub struct Pop3(pub Connection);
+
+impl Pop3 {
+    /// Takes the greeting.
+    pub fn new(mut connection: Connection) -> Pop3 {
+        let greeting = connection.line();
+        assert!(greeting.starts_with("+OK"), "{greeting}");
+        Pop3(connection)
+    }
+    pub fn login(connection: Connection, user: &str, password: &str) -> Pop3 {
+        let mut pop3 = Pop3::new(connection);
+        let reply = pop3.try_login(user, password);
+        assert!(reply.starts_with("+OK"), "{reply}");
+        pop3
+    }
+    /// The reply to the password.
+    pub fn try_login(&mut self, user: &str, password: &str) -> String {
+        self.command(&format!("USER {user}"));
+        self.command(&format!("PASS {password}"))
+    }
+    pub fn command(&mut self, line: &str) -> String {
+        self.0.send(format!("{line}\r\n"));
+        self.0.line()
+    }
+    /// A reply of several lines, the dots taken off (RFC 1939 section 3).
+    #[track_caller]
+    pub fn multiline(&mut self, line: &str) -> Vec<Vec<u8>> {
+        let status = self.command(line);
+        assert!(status.starts_with("+OK"), "{line}: {status}");
+        let mut lines = Vec::new();
+        loop {
+            let line = self.0.try_line().expect("a reply cut short");
+            match line.strip_prefix(b".") {
+                Some(b"") => return lines,
+                Some(stuffed) => lines.push(stuffed.to_vec()),
+                None => lines.push(line),
+            }
+        }
+    }
+    pub fn retr(&mut self, number: usize) -> Vec<u8> {
+        self.multiline(&format!("RETR {number}"))
+            .into_iter()
+            .flat_map(|l| [l, b"\r\n".to_vec()].concat())
+            .collect()
+    }
+    /// Number of messages, from STAT.
+    pub fn count(&mut self) -> usize {
+        self.command("STAT").split(' ').nth(1).and_then(|n| n.parse().ok()).expect("STAT")
+    }
+    /// All messages in order.
+    pub fn retrieve_all(&mut self) -> Vec<Vec<u8>> {
+        (1..=self.count()).map(|n| self.retr(n)).collect()
+    }
+}
+
+/// An IMAP client (RFC 3501).
+pub struct Imap {
+    pub connection: Connection,
+    tag: u32,
+}
+
+/// What came in answer to one IMAP command.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Untagged responses without `* `, literals in place: `1 FETCH (BODY[] {3}\r\nabc)`.
+    pub untagged: Vec<Vec<u8>>,
+    /// `OK …`, `NO …` or `BAD …`.
+    pub status: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn ok(self) -> Vec<Vec<u8>> {
+        assert!(self.status.starts_with("OK"), "{}", self.status);
+        self.untagged
+    }
+    pub fn text(&self) -> String {
+        self.untagged.iter().map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect()
+    }
+}
+
+impl Imap {
+    /// Takes the greeting.
+    pub fn new(mut connection: Connection) -> Imap {
+        let greeting = connection.line();
+        assert!(greeting.starts_with("* OK"), "{greeting}");
+        Imap { connection, tag: 0 }
+    }
+    pub fn login(connection: Connection, user: &str, password: &str) -> Imap {
+        let mut imap = Imap::new(connection);
+        imap.try_login(user, password).ok();
+        imap
+    }
+    pub fn try_login(&mut self, user: &str, password: &str) -> Answer {
+        self.command(&format!("LOGIN \"{user}\" \"{password}\""))
+    }
+    /// Sends a command and reads all that comes up to its completion.
+    #[track_caller]
+    pub fn command(&mut self, line: &str) -> Answer {
+        self.try_command(line.as_bytes()).expect("an answer, but the connection is over")
+    }
+    /// `None` when the connection ended before the completion.
+    pub fn try_command(&mut self, line: &[u8]) -> Option<Answer> {
+        let tag = self.send(line)?;
+        self.answer(&tag)
+    }
+    /// Sends a command without waiting; its tag.
+    pub fn send(&mut self, line: &[u8]) -> Option<String> {
+        self.tag += 1;
+        let tag = format!("a{}", self.tag);
+        self.connection.try_send(&[tag.as_bytes(), b" ", line, b"\r\n"].concat()).ok()?;
+        Some(tag)
+    }
+    pub fn answer(&mut self, tag: &str) -> Option<Answer> {
+        let mut answer = Answer::default();
+        loop {
+            let line = self.response()?;
+            if let Some(status) = line.strip_prefix(format!("{tag} ").as_bytes()) {
+                answer.status = String::from_utf8_lossy(status).into_owned();
+                return Some(answer);
+            }
+            answer.untagged.push(line.strip_prefix(b"* ").unwrap_or(&line).to_vec());
+        }
+    }
+    /// One response with the literals in it.
+    pub fn response(&mut self) -> Option<Vec<u8>> {
+        let mut response = self.connection.try_line()?;
+        while let Some(length) = literal_length(&response) {
+            response.extend(b"\r\n");
+            response.extend(self.connection.octets(length)?);
+            response.extend(self.connection.try_line()?);
+        }
+        Some(response)
+    }
+    /// APPEND with a non-synchronizing literal (RFC 7888); `None` when it was not acknowledged.
+    pub fn try_append(&mut self, mailbox: &str, message: &[u8]) -> Option<Answer> {
+        let head = format!("APPEND \"{mailbox}\" {{{}+}}\r\n", message.len());
+        self.try_command(&[head.as_bytes(), message].concat())
+    }
+    #[track_caller]
+    pub fn append(&mut self, mailbox: &str, message: &[u8]) {
+        self.try_append(mailbox, message).expect("an answer to APPEND").ok();
+    }
+    /// Selects `mailbox` and reads all of its messages, by UID.
+    #[track_caller]
+    pub fn fetch_all(&mut self, mailbox: &str) -> BTreeMap<u32, Vec<u8>> {
+        self.command(&format!("SELECT \"{mailbox}\"")).ok();
+        let fetched = self.command("UID FETCH 1:* (UID BODY.PEEK[])").ok();
+        fetched.iter().filter_map(|line| Some((uid(line)?, literal(line)?.to_vec()))).collect()
+    }
+}
+
+/// The length of the literal that a line announces at its end: `… {LENGTH}`.
+fn literal_length(line: &[u8]) -> Option<usize> {
+    let text = line.strip_suffix(b"}")?;
+    let digits = &text[text.iter().rposition(|&c| c == b'{')? + 1..];
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The first literal of a response.
+pub fn literal(response: &[u8]) -> Option<&[u8]> {
+    let end = response.windows(3).position(|w| w == b"}\r\n")?;
+    let length = literal_length(&response[..=end])?;
+    response.get(end + 3..end + 3 + length)
+}
+
+/// The UID that a FETCH response names outside its literal.
+fn uid(response: &[u8]) -> Option<u32> {
+    let text = String::from_utf8_lossy(response);
+    let digits = text.split_once("UID ")?.1;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// An SMTP client (RFC 5321).
+pub struct Smtp(pub Connection);
+
+impl Smtp {
+    /// Takes the greeting and says EHLO.
+    pub fn new(mut connection: Connection) -> Smtp {
+        let greeting = connection.line();
+        assert!(greeting.starts_with("220"), "{greeting}");
+        let mut smtp = Smtp(connection);
+        let reply = smtp.command("EHLO client.example");
+        assert!(reply.starts_with("250"), "{reply}");
+        smtp
+    }
+    pub fn login(connection: Connection, user: &str, password: &str) -> Smtp {
+        let mut smtp = Smtp::new(connection);
+        let reply = smtp.try_login(user, password);
+        assert!(reply.starts_with("235"), "{reply}");
+        smtp
+    }
+    pub fn try_login(&mut self, user: &str, password: &str) -> String {
+        let response = BASE64.encode(format!("\0{user}\0{password}").as_bytes());
+        self.command(&format!("AUTH PLAIN {response}"))
+    }
+    #[track_caller]
+    pub fn command(&mut self, line: &str) -> String {
+        self.try_command(line.as_bytes()).expect("a reply, but the connection is over")
+    }
+    /// The reply with all its lines; `None` when the connection is over.
+    pub fn try_command(&mut self, line: &[u8]) -> Option<String> {
+        self.0.try_send(&[line, b"\r\n"].concat()).ok()?;
+        let mut reply = String::new();
+        loop {
+            let line = String::from_utf8_lossy(&self.0.try_line()?).into_owned();
+            let last = line.as_bytes().get(3) != Some(&b'-');
+            reply.push_str(&line);
+            if last {
+                return Some(reply);
+            }
+            reply.push('\n');
+        }
+    }
+    /// Sends one message; the reply that ended it: the one to the final dot, or the first refusal.
+    pub fn try_send(&mut self, from: &str, to: &[&str], message: &[u8]) -> Option<String> {
+        let mut commands = vec![format!("MAIL FROM:<{from}>")];
+        commands.extend(to.iter().map(|to| format!("RCPT TO:<{to}>")));
+        for command in commands {
+            let reply = self.try_command(command.as_bytes())?;
+            if !reply.starts_with('2') {
+                return Some(reply);
+            }
+        }
+        let reply = self.try_command(b"DATA")?;
+        if !reply.starts_with('3') {
+            return Some(reply);
+        }
+        self.try_command(&[super::mail::dot_stuffed(message), b".".to_vec()].concat())
+    }
+    #[track_caller]
+    pub fn send(&mut self, from: &str, to: &[&str], message: &[u8]) {
+        let reply = self.try_send(from, to, message).expect("a reply to the message");
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+}
