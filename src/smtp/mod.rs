@@ -1,1 +1,58 @@
-//! Not built yet.
+//! SMTP (RFC 5321): the server that takes mail from clients and devices, and the client that hands it on.
+//!
+//! The server knows the dialog and nothing of where mail goes: that is told by a [`Post`], which the
+//! relay implements. [`session`] and [`client`] are state machines over lines, [`server`] and the
+//! relay's delivery move the octets.
+
+pub mod command;
+pub mod mailbox;
+pub mod reply;
+pub mod server;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::store::Incoming;
+
+pub use mailbox::{Mailbox, ReversePath};
+pub use reply::Reply;
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Message submission (RFC 6409): a login comes before any mail.
+    Submission {
+        /// TLS from the first octet (RFC 8314) instead of STARTTLS.
+        implicit_tls: bool,
+    },
+    /// Printers, scanners, NAS: no login, and only from `server.lan`.
+    LanSmtp,
+}
+
+/// Who sends what to whom (RFC 5321 section 2.3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Where bounces go.
+    pub sender: ReversePath,
+    /// The account that logged in; `None` for a device on the LAN.
+    pub account: Option<String>,
+    /// In the order of the RCPT commands.
+    pub recipients: Vec<Mailbox>,
+    /// The content holds octets above 127 (RFC 6152).
+    pub eight_bit: bool,
+}
+
+/// A future in a box, so that [`Post`] can be a trait object.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What takes the messages that the server accepts. A refusal is the reply that the client gets.
+pub trait Post {
+    /// RCPT: can a message of `size` octets (0: not known) go to `recipient`?
+    fn recipient<'a>(&'a self, recipient: &'a Mailbox, size: u64) -> Later<'a, Result<(), Reply>>;
+
+    /// DATA: where the content of a message with this envelope goes, piece by piece.
+    fn incoming<'a>(&'a self, envelope: &'a Envelope) -> Later<'a, Result<Incoming, Reply>>;
+
+    /// End of data: takes responsibility for the message. `Ok` only once it is durable.
+    fn accept(&self, envelope: Envelope, message: Incoming) -> Later<'_, Result<(), Reply>>;
+}

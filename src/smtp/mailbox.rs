@@ -1,0 +1,276 @@
+//! Mailboxes and paths (RFC 5321 section 4.1.2) as MAIL and RCPT carry them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// RFC 5321 section 4.5.3.1.
+const MAX_LOCAL_PART: usize = 64;
+const MAX_DOMAIN: usize = 255;
+const MAX_LABEL: usize = 63;
+
+/// `Local-part@Domain`, quoted only as far as needed. A local part alone is parsed too, since RFC 5321
+/// has `<Postmaster>` and devices have worse: see [`Mailbox::qualified`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Mailbox(String);
+
+/// Where bounces go; `None` is the null reverse-path `<>` (RFC 5321 section 4.5.5).
+pub type ReversePath = Option<Mailbox>;
+
+/// Why something is no path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathError {
+    /// It does not follow the grammar.
+    Syntax,
+    /// It would need SMTPUTF8 (RFC 6531).
+    NotAscii,
+}
+
+impl Mailbox {
+    /// The mailbox as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What comes after the `@`; empty for a local part alone.
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').filter(|_| !self.0.ends_with('"')).map_or("", |(_, domain)| domain)
+    }
+
+    /// The mailbox at `domain`, where it has none of its own.
+    pub fn qualified(self, domain: &str) -> Mailbox {
+        if self.domain().is_empty() { Mailbox(format!("{}@{domain}", self.0)) } else { self }
+    }
+
+    /// A whole text that is a mailbox.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(text: &str) -> Result<Mailbox, PathError> {
+        match mailbox(text)? {
+            (mailbox, "") => Ok(mailbox),
+            _ => Err(PathError::Syntax),
+        }
+    }
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The path at the beginning of `text`, and what comes after it. A source route is passed over, as
+/// RFC 5321 appendix C demands; angle brackets may be missing, as with some devices.
+///
+/// # Errors
+/// There is none.
+pub fn path(text: &str) -> Result<(ReversePath, &str), PathError> {
+    let Some(inner) = text.strip_prefix('<') else {
+        let (mailbox, rest) = mailbox(text)?;
+        return Ok((Some(mailbox), rest));
+    };
+    if let Some(rest) = inner.strip_prefix('>') {
+        return Ok((None, rest));
+    }
+    let (mailbox, rest) = mailbox(source_route(inner)?)?;
+    let rest = rest.strip_prefix('>').ok_or(PathError::Syntax)?;
+    Ok((Some(mailbox), rest))
+}
+
+/// `@one,@two:` is taken off.
+fn source_route(text: &str) -> Result<&str, PathError> {
+    let mut rest = text;
+    while let Some(at_domain) = rest.strip_prefix('@') {
+        let (_, after) = domain(at_domain)?;
+        rest = match after.strip_prefix(',') {
+            Some(next) if next.starts_with('@') => next,
+            _ => return after.strip_prefix(':').ok_or(PathError::Syntax),
+        };
+    }
+    Ok(rest)
+}
+
+fn mailbox(text: &str) -> Result<(Mailbox, &str), PathError> {
+    let (local, rest) =
+        if let Some(quoted) = text.strip_prefix('"') { quoted_string(quoted)? } else { dot_string(text)? };
+    if local.is_empty() || local.len() > MAX_LOCAL_PART {
+        return Err(PathError::Syntax);
+    }
+    let Some(after_at) = rest.strip_prefix('@') else { return Ok((Mailbox(local), rest)) };
+    let (domain, rest) = domain(after_at)?;
+    Ok((Mailbox(format!("{local}@{domain}")), rest))
+}
+
+/// RFC 5321's `Dot-string`: atoms with single dots between them.
+fn dot_string(text: &str) -> Result<(String, &str), PathError> {
+    let (local, rest) = split_where(text, |b| !(is_atext(b) || b == b'.'));
+    not_ascii(rest)?;
+    if !is_dot_string(local) {
+        return Err(PathError::Syntax);
+    }
+    Ok((local.to_owned(), rest))
+}
+
+/// RFC 5321's `Quoted-string`, after its opening quote: the local part in its shortest form, which has
+/// no quotes where none are needed.
+fn quoted_string(text: &str) -> Result<(String, &str), PathError> {
+    let mut content = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => {
+                let local = if is_dot_string(&content) { content } else { quote(&content) };
+                return Ok((local, text.get(at + 1..).unwrap_or_default()));
+            }
+            '\\' => match chars.next() {
+                Some((_, c @ ' '..='~')) => content.push(c),
+                _ => return Err(PathError::Syntax),
+            },
+            ' '..='~' => content.push(c),
+            _ if c.is_ascii() => return Err(PathError::Syntax),
+            _ => return Err(PathError::NotAscii),
+        }
+    }
+    Err(PathError::Syntax)
+}
+
+fn quote(content: &str) -> String {
+    let mut quoted = String::with_capacity(content.len() + 2);
+    quoted.push('"');
+    for c in content.chars() {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A domain, in which underscores are borne with, or an address literal (RFC 5321 section 4.1.3).
+fn domain(text: &str) -> Result<(&str, &str), PathError> {
+    if text.starts_with('[') {
+        let end = text.find(']').ok_or(PathError::Syntax)?;
+        let (literal, rest) = text.split_at(end + 1);
+        return if is_address_literal(literal) { Ok((literal, rest)) } else { Err(PathError::Syntax) };
+    }
+    let (domain, rest) =
+        split_where(text, |b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')));
+    not_ascii(rest)?;
+    let label = |label: &str| !label.is_empty() && label.len() <= MAX_LABEL && !label.starts_with('-');
+    if domain.len() > MAX_DOMAIN || !domain.split('.').all(label) {
+        return Err(PathError::Syntax);
+    }
+    Ok((domain, rest))
+}
+
+/// Whether `text` is an address literal, brackets included: `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
+pub fn is_address_literal(text: &str) -> bool {
+    let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) else { return false };
+    match inner.get(..5) {
+        Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => {
+            inner.get(5..).is_some_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok())
+        }
+        _ => inner.parse::<std::net::Ipv4Addr>().is_ok(),
+    }
+}
+
+/// RFC 5322 section 3.2.3.
+fn is_atext(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet)
+}
+
+fn is_dot_string(text: &str) -> bool {
+    text.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atext))
+}
+
+fn split_where(text: &str, end: impl Fn(u8) -> bool) -> (&str, &str) {
+    text.split_at_checked(text.bytes().position(end).unwrap_or(text.len())).unwrap_or((text, ""))
+}
+
+/// Names the reason where a grammar of ASCII stopped at something else.
+fn not_ascii(rest: &str) -> Result<(), PathError> {
+    if rest.chars().next().is_some_and(|c| !c.is_ascii()) { Err(PathError::NotAscii) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_what_follows_them() {
+        let label = "a".repeat(63);
+        let long_label = format!("<a@{label}.example>");
+        for (text, mailbox, rest) in [
+            ("<>", "", ""),
+            ("<> BODY=7BIT", "", " BODY=7BIT"),
+            ("<demo@home.example> SIZE=1", "demo@home.example", " SIZE=1"),
+            ("demo@home.example SIZE=1", "demo@home.example", " SIZE=1"),
+            ("<Postmaster>", "Postmaster", ""),
+            ("<a.b+c@x-y.example>", "a.b+c@x-y.example", ""),
+            ("<my_nas@my_nas.lan>", "my_nas@my_nas.lan", ""),
+            ("<@relay.example,@other.example:demo@home.example>", "demo@home.example", ""),
+            ("<@[192.0.2.1]:demo@home.example>", "demo@home.example", ""),
+            ("<demo@[192.0.2.1]>", "demo@[192.0.2.1]", ""),
+            ("<demo@[IPv6:2001:db8::1]>", "demo@[IPv6:2001:db8::1]", ""),
+            ("<\"john doe\"@home.example>", "\"john doe\"@home.example", ""),
+            ("<\"john\"@home.example>", "john@home.example", ""),
+            ("<\"jo\\hn\"@home.example>", "john@home.example", ""),
+            ("<\"a\\\"b>@\"@home.example>", "\"a\\\"b>@\"@home.example", ""),
+            ("<\"\"@home.example>", "\"\"@home.example", ""),
+            ("<\"only@local\">", "\"only@local\"", ""),
+            (&long_label, &long_label[1..long_label.len() - 1], ""),
+        ] {
+            let (found, after) = path(text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+            assert_eq!(found.as_ref().map_or("", Mailbox::as_str), mailbox, "{text}");
+            assert_eq!(after, rest, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path() {
+        let long_local = format!("<{}@home.example>", "a".repeat(65));
+        let long_label = format!("<a@{}.example>", "a".repeat(64));
+        let long_domain = format!("<a@{}>", "abcdefg.".repeat(32) + "a");
+        for text in [
+            "",
+            "<",
+            "<demo@home.example",
+            "<demo@>",
+            "<@home.example>",
+            "<demo@home..example>",
+            "<demo@-home.example>",
+            "<de mo@home.example>",
+            "<.demo@home.example>",
+            "<de..mo@home.example>",
+            "<demo@[192.0.2]>",
+            "<demo@[2001:db8::1]>",
+            "<demo@[192.0.2.1>",
+            "<\"demo@home.example>",
+            "<\"a\rb\"@home.example>",
+            "<@relay.example demo@home.example>",
+            "<@relay.example,demo@home.example>",
+            "<demo@home.example\0>",
+            &long_local,
+            &long_label,
+            &long_domain,
+        ] {
+            assert_eq!(path(text), Err(PathError::Syntax), "{text}");
+        }
+        for text in ["<jürgen@home.example>", "<demo@münchen.example>", "<\"jürgen\"@home.example>"] {
+            assert_eq!(path(text), Err(PathError::NotAscii), "{text}");
+        }
+    }
+
+    #[test]
+    fn domains() {
+        let mailbox = |text| Mailbox::parse(text).unwrap();
+        assert_eq!(mailbox("demo@Home.example").domain(), "Home.example");
+        assert_eq!(mailbox("\"a@b\"").domain(), "");
+        assert_eq!(mailbox("\"a@b\"@home.example").domain(), "home.example");
+        assert_eq!(mailbox("scanner").qualified("home.example").as_str(), "scanner@home.example");
+        assert_eq!(mailbox("a@b.example").qualified("home.example").as_str(), "a@b.example");
+        assert!(Mailbox::parse("demo@home.example ").is_err());
+    }
+}
