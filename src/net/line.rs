@@ -9,17 +9,140 @@ use super::stream::Stream;
 pub enum LineEnd {
     /// The line is whole, its CRLF (or LF) taken off.
     Complete,
-    /// It was longer than the limit: all of it was skipped, the buffer holds its beginning.
+    /// It was longer than the limit: all of it was skipped, the buffer holds its first `limit` octets.
     TooLong,
     /// The other end closed; what came after the last line end is in the buffer.
     Closed,
 }
 
-/// Reads one line of at most `limit` octets into `line`, which is cleared first.
-/// Dropping the future and calling again loses nothing as long as `line` is kept.
+/// Reads one line of at most `limit` octets, its line end not counted, into `line`, which is cleared
+/// first. Any other octet may stand in it, NUL and bare CR included.
+///
+/// Dropping the future and calling again loses nothing: a line stays in the stream until it is whole,
+/// or, where it is too long, as much of it as tells that it is.
 ///
 /// # Errors
 /// What the connection says.
-pub async fn read_line(_stream: &mut Stream, _line: &mut Vec<u8>, _limit: usize) -> io::Result<LineEnd> {
-    todo!()
+pub async fn read_line(stream: &mut Stream, line: &mut Vec<u8>, limit: usize) -> io::Result<LineEnd> {
+    line.clear();
+    loop {
+        let buffered = stream.buffered();
+        if let Some(lf) = memchr::memchr(b'\n', buffered) {
+            let content = without_cr(&buffered[..lf]);
+            let end = if content.len() > limit { LineEnd::TooLong } else { LineEnd::Complete };
+            line.extend_from_slice(&content[..content.len().min(limit)]);
+            stream.consume(lf + 1);
+            return Ok(end);
+        }
+        // Of a line that is too long, just enough is kept to find it too long again, whatever follows.
+        if buffered.len() > limit + 2 {
+            stream.forget_after(limit + 2);
+        }
+        if !stream.more().await? {
+            let rest = stream.buffered();
+            line.extend_from_slice(&rest[..rest.len().min(limit)]);
+            let len = rest.len();
+            stream.consume(len);
+            return Ok(LineEnd::Closed);
+        }
+    }
+}
+
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stream::tests::pair;
+    use super::*;
+    use std::future::Future;
+    use std::time::Duration;
+
+    /// What ten octets at the most make of `sent`, the other end closing after it.
+    async fn lines(sent: &[u8]) -> Vec<(LineEnd, Vec<u8>)> {
+        let (mut client, mut server) = pair().await;
+        client.queue(sent);
+        let mut lines = Vec::new();
+        smol::future::zip(client.close(), async {
+            loop {
+                let mut line = b"old".to_vec();
+                let end = read_line(&mut server, &mut line, 10).await.unwrap();
+                lines.push((end, line));
+                if end == LineEnd::Closed {
+                    break;
+                }
+            }
+            server.close().await;
+        })
+        .await;
+        lines
+    }
+
+    #[test]
+    fn lines_end_with_crlf_or_lf() {
+        use LineEnd::{Closed, Complete, TooLong};
+        async_io::block_on(async {
+            for (sent, expected) in [
+                (&b""[..], vec![(Closed, &b""[..])]),
+                (b"one\r\ntwo\nrest", vec![(Complete, b"one"), (Complete, b"two"), (Closed, b"rest")]),
+                (b"\r\n\n\r\r\n", vec![(Complete, b""), (Complete, b""), (Complete, b"\r"), (Closed, b"")]),
+                (b"a\0b\rc\xff\r\n", vec![(Complete, b"a\0b\rc\xff"), (Closed, b"")]),
+                (b"0123456789\r\n", vec![(Complete, b"0123456789"), (Closed, b"")]),
+                (b"0123456789a\r\nb\r\n", vec![(TooLong, b"0123456789"), (Complete, b"b"), (Closed, b"")]),
+                (b"0123456789\r\r\n", vec![(TooLong, b"0123456789"), (Closed, b"")]),
+                (b"0123456789ab", vec![(Closed, b"0123456789")]),
+            ] {
+                let found = lines(sent).await;
+                let found: Vec<_> = found.iter().map(|(end, line)| (*end, &line[..])).collect();
+                assert_eq!(found, expected, "{sent:?}");
+            }
+        });
+    }
+
+    /// Polls `future` for a moment and drops it.
+    async fn interrupted<T>(future: impl Future<Output = io::Result<T>>) {
+        let cut = crate::net::deadline(Duration::from_millis(10), future).await;
+        assert_eq!(cut.map(drop).unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_reader_that_is_interrupted_loses_nothing() {
+        async_io::block_on(async {
+            let (mut client, mut server) = pair().await;
+            let mut line = Vec::new();
+            for piece in [&b"NO"[..], b"OP\r"] {
+                client.queue(piece);
+                client.flush().await.unwrap();
+                interrupted(read_line(&mut server, &mut line, 10)).await;
+            }
+            client.queue(b"\nQUIT\r\n");
+            client.flush().await.unwrap();
+            for expected in [b"NOOP", b"QUIT"] {
+                assert_eq!(read_line(&mut server, &mut line, 10).await.unwrap(), LineEnd::Complete);
+                assert_eq!(line, expected);
+            }
+        });
+    }
+
+    #[test]
+    fn a_line_without_end_is_skipped_in_bounded_memory() {
+        async_io::block_on(async {
+            let (mut client, mut server) = pair().await;
+            let mut line = Vec::new();
+            let flood = async {
+                client.write(&vec![b'x'; 300_000]).await?;
+                client.flush().await
+            };
+            let skip = read_line(&mut server, &mut line, 10);
+            interrupted(async { smol::future::try_zip(flood, skip).await.map(drop) }).await;
+            assert!(server.buffered().len() <= 12);
+            client.queue(b"y\r\nNOOP\r\n");
+            client.flush().await.unwrap();
+            assert_eq!(read_line(&mut server, &mut line, 10).await.unwrap(), LineEnd::TooLong);
+            assert_eq!(line, b"xxxxxxxxxx");
+            assert_eq!(read_line(&mut server, &mut line, 10).await.unwrap(), LineEnd::Complete);
+            assert_eq!(line, b"NOOP");
+        });
+    }
 }

@@ -3,6 +3,7 @@
 pub mod line;
 pub mod listener;
 pub mod resolve;
+mod secure;
 pub mod stream;
 pub mod tls;
 

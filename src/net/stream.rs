@@ -1,94 +1,371 @@
 //! A connection, plain or TLS, upgraded in place.
 //!
-//! Idle connections must cost next to nothing: both buffers are allocated when octets come or go and
-//! given back when they are empty.
+//! Idle connections must cost next to nothing: buffers are allocated when octets come or go and given
+//! back when they are empty, and what the socket has is read into a buffer on the stack first.
 
-use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_io::Async;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::secure::Secure;
+
+/// Octets read at once, and written at once: a TLS record's worth.
+const CHUNK: usize = 16 * 1024;
+
+/// Reads and writes in a row that did not wait, after which other tasks get their turn.
+const TURNS: u8 = 16;
+
+/// How long [`Stream::close`] may take, with a peer that has stopped reading.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// A buffered connection.
-pub struct Stream {}
+pub struct Stream {
+    tcp: Async<TcpStream>,
+    peer: SocketAddr,
+    tls: Option<Box<Secure>>,
+    /// Plaintext that arrived; the first `consumed` octets are done with.
+    input: Vec<u8>,
+    consumed: usize,
+    /// Plaintext to be sent.
+    output: Vec<u8>,
+    /// Octets for the socket, `output` sealed; the first `sent` of them have gone.
+    wire: Vec<u8>,
+    sent: usize,
+    closed: bool,
+    turns: u8,
+}
 
 impl Stream {
     /// Wraps an accepted connection; sets TCP_NODELAY.
     ///
     /// # Errors
     /// What the system says.
-    pub fn new(_tcp: Async<TcpStream>) -> io::Result<Stream> {
-        todo!()
+    pub fn new(tcp: Async<TcpStream>) -> io::Result<Stream> {
+        tcp.get_ref().set_nodelay(true)?;
+        Ok(Stream {
+            peer: tcp.get_ref().peer_addr()?,
+            tcp,
+            tls: None,
+            input: Vec::new(),
+            consumed: 0,
+            output: Vec::new(),
+            wire: Vec::new(),
+            sent: 0,
+            closed: false,
+            turns: 0,
+        })
     }
+
     /// Connects to `address`.
     ///
     /// # Errors
     /// What the system says.
-    pub async fn connect(_address: SocketAddr) -> io::Result<Stream> {
-        todo!()
+    pub async fn connect(address: SocketAddr) -> io::Result<Stream> {
+        Stream::new(Async::<TcpStream>::connect(address).await?)
     }
+
     /// The other end.
     pub fn peer(&self) -> SocketAddr {
-        todo!()
+        self.peer
     }
+
     /// Whether TLS is in force.
     pub fn is_tls(&self) -> bool {
-        todo!()
+        self.tls.is_some()
     }
+
     /// Becomes TLS as the server. Octets that came before the handshake are thrown away, never
     /// taken for commands (RFC 3207 section 4.2).
     ///
     /// # Errors
     /// A failed handshake ends the connection.
-    pub async fn accept_tls(&mut self, _config: Arc<ServerConfig>) -> io::Result<()> {
-        todo!()
+    pub async fn accept_tls(&mut self, config: Arc<ServerConfig>) -> io::Result<()> {
+        self.handshake(Secure::server(config)?).await
     }
+
     /// Becomes TLS as the client, verifying that the server is `host`. Octets that came before the
     /// handshake are thrown away.
     ///
     /// # Errors
     /// A failed handshake, a certificate that is not trusted.
-    pub async fn connect_tls(&mut self, _config: Arc<ClientConfig>, _host: &str) -> io::Result<()> {
-        todo!()
+    pub async fn connect_tls(&mut self, config: Arc<ClientConfig>, host: &str) -> io::Result<()> {
+        self.handshake(Secure::client(config, host)?).await
     }
+
+    async fn handshake(&mut self, secure: Secure) -> io::Result<()> {
+        self.flush().await?;
+        self.input = Vec::new();
+        self.consumed = 0;
+        self.tls = Some(Box::new(secure));
+        self.receive(&[])?;
+        loop {
+            self.flush().await?;
+            if !self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
+                return Ok(());
+            }
+            if !self.more().await? {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the other end closed during the TLS handshake",
+                ));
+            }
+        }
+    }
+
     /// Octets that have arrived and were not consumed; waits for some when there are none. Empty
     /// only when the other end has closed. Dropping the future loses nothing.
     ///
     /// # Errors
     /// What the connection says.
     pub async fn fill(&mut self) -> io::Result<&[u8]> {
-        todo!()
+        while self.buffered().is_empty() && self.more().await? {}
+        Ok(self.buffered())
     }
+
     /// Octets that have arrived and were not consumed, without waiting.
     pub fn buffered(&self) -> &[u8] {
-        todo!()
+        self.input.get(self.consumed..).unwrap_or_default()
     }
+
     /// Takes the first `n` of [`Stream::buffered`].
-    pub fn consume(&mut self, _n: usize) {
-        todo!()
+    pub fn consume(&mut self, n: usize) {
+        self.consumed += n;
+        if self.consumed >= self.input.len() {
+            self.input = Vec::new();
+            self.consumed = 0;
+        }
     }
+
+    /// Keeps the first `n` of [`Stream::buffered`] and forgets the others.
+    pub(super) fn forget_after(&mut self, n: usize) {
+        self.input.truncate(self.consumed + n);
+    }
+
+    /// Waits until the other end sent something, which may be too little of a TLS record to add to
+    /// [`Stream::buffered`]; false when it has closed. Dropping the future loses nothing.
+    pub(super) async fn more(&mut self) -> io::Result<bool> {
+        poll_fn(|cx| self.poll_more(cx)).await
+    }
+
+    /// Not an `async fn`: its buffer must not become part of the future.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut chunk = [0; CHUNK];
+        loop {
+            if self.closed {
+                return Poll::Ready(Ok(false));
+            }
+            ready!(self.poll_turn(cx));
+            match self.tcp.get_ref().read(&mut chunk) {
+                Ok(0) => self.closed = true,
+                Ok(n) => {
+                    self.receive(&chunk[..n])?;
+                    return Poll::Ready(Ok(true));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.turns = 0;
+                    ready!(self.tcp.poll_readable(cx))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn receive(&mut self, octets: &[u8]) -> io::Result<()> {
+        if self.consumed > 0 {
+            self.input.drain(..self.consumed);
+            self.consumed = 0;
+        }
+        let Some(tls) = &mut self.tls else {
+            self.input.extend_from_slice(octets);
+            return Ok(());
+        };
+        let result = tls.receive(octets, &mut self.input, &mut self.wire);
+        self.closed |= tls.is_closed();
+        if result.is_err() {
+            // The alert is worth one try; the connection is over whether or not it leaves.
+            let _ = self.tcp.get_ref().write(self.wire.get(self.sent..).unwrap_or_default());
+        }
+        result
+    }
+
     /// Puts octets into the output buffer; they leave with [`Stream::flush`]. For short replies.
-    pub fn queue(&mut self, _octets: &[u8]) {
-        todo!()
+    pub fn queue(&mut self, octets: &[u8]) {
+        self.output.extend_from_slice(octets);
     }
-    /// Like [`Stream::queue`], but sends what waits whenever that is more than 16 KiB, so that a
-    /// long reply needs no long buffer.
+
+    /// Like [`Stream::queue`], but sends what waits whenever that is 16 KiB, so that a long reply
+    /// needs no long buffer.
     ///
     /// # Errors
     /// What the connection says.
-    pub async fn write(&mut self, _octets: &[u8]) -> io::Result<()> {
-        todo!()
+    pub async fn write(&mut self, mut octets: &[u8]) -> io::Result<()> {
+        while self.output.len() + octets.len() >= CHUNK {
+            let (now, later) = octets.split_at(CHUNK.saturating_sub(self.output.len()));
+            self.queue(now);
+            self.flush().await?;
+            octets = later;
+        }
+        self.queue(octets);
+        Ok(())
     }
-    /// Sends what waits in the output buffer.
+
+    /// Sends what waits in the output buffer. Dropping the future loses nothing.
     ///
     /// # Errors
     /// What the connection says.
     pub async fn flush(&mut self) -> io::Result<()> {
-        todo!()
+        poll_fn(|cx| self.poll_flush(cx)).await
     }
-    /// Flushes and closes, with a TLS close_notify.
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.sent >= self.wire.len() {
+                self.wire = Vec::new();
+                self.sent = 0;
+                if self.output.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                let output = std::mem::take(&mut self.output);
+                match &mut self.tls {
+                    None => self.wire = output,
+                    Some(tls) => tls.seal(&output, &mut self.wire)?,
+                }
+            }
+            ready!(self.poll_turn(cx));
+            match self.tcp.get_ref().write(self.wire.get(self.sent..).unwrap_or_default()) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(n) => self.sent += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.turns = 0;
+                    ready!(self.tcp.poll_writable(cx))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// A peer that is always ready must not keep the only thread to itself: now and then this pends
+    /// once, and is woken at once.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.turns < TURNS {
+            self.turns += 1;
+            return Poll::Ready(());
+        }
+        self.turns = 0;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Flushes and closes, with a TLS close_notify. Waits a moment for the other end to close too:
+    /// closing with input unread would reset the connection, and the last reply be lost with it.
     pub async fn close(&mut self) {
-        todo!()
+        let _ = super::deadline(CLOSING, async {
+            self.flush().await?;
+            if let Some(tls) = &mut self.tls {
+                tls.close(&mut self.wire)?;
+                self.flush().await?;
+            }
+            self.tcp.get_ref().shutdown(Shutdown::Write)?;
+            // What still comes is of no interest, encrypted or not.
+            self.tls = None;
+            self.closed = false;
+            while self.more().await? {
+                self.consume(self.input.len());
+            }
+            Ok(())
+        })
+        .await;
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// Both ends of a connection over loopback.
+    pub(crate) async fn pair() -> (Stream, Stream) {
+        let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
+        let address = listener.get_ref().local_addr().unwrap();
+        let (client, server) = smol::future::zip(Stream::connect(address), listener.accept()).await;
+        (client.unwrap(), Stream::new(server.unwrap().0).unwrap())
+    }
+
+    #[test]
+    fn octets_pass_and_leave_no_buffer_behind() {
+        async_io::block_on(async {
+            let (mut client, mut server) = pair().await;
+            client.queue(b"hello ");
+            client.queue(b"world");
+            client.flush().await.unwrap();
+            assert_eq!(server.fill().await.unwrap(), b"hello world");
+            server.consume(6);
+            assert_eq!(server.buffered(), b"world");
+            server.consume(5);
+            for stream in [&client, &server] {
+                assert_eq!(stream.input.capacity() + stream.output.capacity() + stream.wire.capacity(), 0);
+            }
+            smol::future::zip(client.close(), async {
+                assert_eq!(server.fill().await.unwrap(), b"");
+                server.close().await;
+            })
+            .await;
+        });
+    }
+
+    #[test]
+    fn a_long_reply_flows_through_a_short_buffer() {
+        async_io::block_on(async {
+            let (mut client, mut server) = pair().await;
+            let sent: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
+            let mut received = Vec::new();
+            smol::future::zip(
+                async {
+                    for piece in sent.chunks(100_000) {
+                        server.write(piece).await.unwrap();
+                        assert!(server.output.len() < CHUNK);
+                    }
+                    server.close().await;
+                },
+                async {
+                    loop {
+                        let piece = client.fill().await.unwrap();
+                        if piece.is_empty() {
+                            break;
+                        }
+                        received.extend_from_slice(piece);
+                        let len = piece.len();
+                        client.consume(len);
+                    }
+                    client.close().await;
+                },
+            )
+            .await;
+            assert!(received == sent);
+        });
+    }
+
+    #[test]
+    fn a_goodbye_arrives_although_input_is_unread() {
+        async_io::block_on(async {
+            let (mut client, mut server) = pair().await;
+            client.queue(&[b'x'; 100_000]);
+            client.flush().await.unwrap();
+            server.queue(b"421 bye\r\n");
+            smol::future::zip(server.close(), async {
+                assert_eq!(client.fill().await.unwrap(), b"421 bye\r\n");
+                client.consume(9);
+                client.close().await;
+            })
+            .await;
+        });
     }
 }
