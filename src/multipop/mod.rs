@@ -1,1 +1,11 @@
-//! Not built yet.
+//! MultiPOP: collects the users' mail from their mailboxes elsewhere.
+//!
+//! The [`Poller`] keeps a task for each source. A poll logs in, finds what the ledger of the store does
+//! not know yet, and streams it into the account's INBOX; a message and the fact that it was collected
+//! become durable in one commit, so that whatever breaks, nothing is lost and nothing comes twice.
+
+mod poller;
+mod status;
+
+pub use poller::Poller;
+pub use status::{PollResult, SourceStatus};

@@ -1,0 +1,48 @@
+//! What the operator sees of a source.
+
+use crate::config::Protocol;
+
+/// One source as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// The account that it collects for.
+    pub account: String,
+    /// The provider's server.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// POP3 or IMAP.
+    pub protocol: Protocol,
+    /// The login at the provider.
+    pub username: String,
+    /// The mailbox there, for IMAP.
+    pub folder: String,
+    /// Whether it is contacted at all: MultiPOP on, for the server and for the account.
+    pub enabled: bool,
+    /// Whether it is being polled now.
+    pub polling: bool,
+    /// When the last poll ended, in seconds since 1970; `None`: not polled since the start.
+    pub last_poll: Option<i64>,
+    /// How it ended.
+    pub last_result: Option<PollResult>,
+    /// When the next poll is due, in seconds since 1970; `None` while polling, or when not enabled.
+    pub next_poll: Option<i64>,
+    /// Polls that failed, one after the other, up to now.
+    pub failures: u32,
+    /// Messages collected since the start.
+    pub collected: u64,
+}
+
+/// How a poll ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PollResult {
+    /// So many messages were collected.
+    Collected(u32),
+    /// What went wrong and what to do; so many messages had been collected before.
+    Failed {
+        /// One line.
+        error: String,
+        /// Messages that are safe all the same.
+        collected: u32,
+    },
+}
