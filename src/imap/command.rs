@@ -1,9 +1,8 @@
 //! What a client can say, as plain data. The parser makes it, nothing else does; every list in it is
 //! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
 
-use zeroize::Zeroizing;
-
 use super::sequence::SequenceSet;
+use crate::auth::Password;
 use crate::store::{FlagChange, Flags};
 
 /// A command with the tag that its reply bears.
@@ -132,16 +131,6 @@ pub struct Append {
     pub flags: FlagList,
     /// INTERNALDATE, seconds since 1970 UTC.
     pub date: Option<i64>,
-}
-
-/// Octets that no log may show.
-#[derive(Clone, PartialEq)]
-pub struct Password(pub Zeroizing<Vec<u8>>);
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[secret]")
-    }
 }
 
 /// A mailbox name in UTF-8, out of the modified UTF-7 of the wire (RFC 3501 section 5.1.3), `INBOX` in

@@ -7,6 +7,8 @@
 
 pub mod command;
 pub mod fetch;
+pub mod mailbox_name;
+pub mod parse;
 pub mod search;
 pub mod sequence;
 pub mod view;

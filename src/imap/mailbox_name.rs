@@ -1,0 +1,118 @@
+//! Mailbox names: modified UTF-7 on the wire (RFC 3501 section 5.1.3), UTF-8 everywhere else.
+//!
+//! Characters outside printable ASCII travel as BASE64 of UTF-16, between `&` and `-`, and `&` itself
+//! as `&-`. Names that are UTF-8 on the wire already, as some clients send them, are understood too.
+
+use data_encoding::BASE64_NOPAD;
+
+/// The name as UTF-8; `None` when it is neither modified UTF-7 nor UTF-8, or holds control characters.
+pub fn decode(wire: &[u8]) -> Option<String> {
+    let wire = std::str::from_utf8(wire).ok()?;
+    let mut name = String::with_capacity(wire.len());
+    let mut rest = wire;
+    while let Some((plain, shifted)) = rest.split_once('&') {
+        name.push_str(plain);
+        let (encoded, after) = shifted.split_once('-')?;
+        if encoded.is_empty() {
+            name.push('&');
+        } else {
+            if encoded.contains('/') {
+                return None; // `,` stands in its place
+            }
+            let utf16 = BASE64_NOPAD.decode(encoded.replace(',', "/").as_bytes()).ok()?;
+            let (units, []) = utf16.as_chunks::<2>() else { return None };
+            for c in char::decode_utf16(units.iter().map(|&unit| u16::from_be_bytes(unit))) {
+                name.push(c.ok()?);
+            }
+        }
+        rest = after;
+    }
+    name.push_str(rest);
+    if name.chars().any(char::is_control) { None } else { Some(name) }
+}
+
+/// The name as modified UTF-7.
+pub fn encode(name: &str) -> String {
+    let mut wire = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(c) = rest.chars().next() {
+        let is_direct = |c: char| matches!(c, ' '..='~');
+        if c == '&' {
+            wire.push_str("&-");
+            rest = rest.get(1..).unwrap_or_default();
+        } else if is_direct(c) {
+            wire.push(c);
+            rest = rest.get(1..).unwrap_or_default();
+        } else {
+            let end = rest.find(is_direct).unwrap_or(rest.len());
+            let (shifted, after) = rest.split_at(end);
+            let utf16: Vec<u8> = shifted.encode_utf16().flat_map(u16::to_be_bytes).collect();
+            wire.push('&');
+            wire.push_str(&BASE64_NOPAD.encode(&utf16).replace('/', ","));
+            wire.push('-');
+            rest = after;
+        }
+    }
+    wire
+}
+
+/// The name with its first level in upper case where that is the INBOX (RFC 3501 section 5.1).
+pub fn canonical(mut name: String) -> String {
+    let first = name.find('/').unwrap_or(name.len());
+    if let Some(first) = name.get_mut(..first)
+        && first.eq_ignore_ascii_case("INBOX")
+    {
+        first.make_ascii_uppercase();
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NAMES: [(&str, &str); 6] = [
+        ("INBOX", "INBOX"),
+        ("~peter/mail/&U,BTFw-/&ZeVnLIqe-", "~peter/mail/台北/日本語"),
+        ("Entw&APw-rfe", "Entwürfe"),
+        ("Gel&APY-schte Elemente", "Gelöschte Elemente"),
+        ("R&-D", "R&D"),
+        ("&2Dzfig-", "🎊"),
+    ];
+
+    #[test]
+    fn names_travel_as_modified_utf7() {
+        for (wire, name) in NAMES {
+            assert_eq!(encode(name), wire);
+            assert_eq!(decode(wire.as_bytes()).as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn broken_names_are_refused() {
+        for wire in ["A&B", "&", "&U,BTFw", "&!!-", "&AA-", "&2D0-", "&AAAACg-", "a\nb", "a\0b"] {
+            assert_eq!(decode(wire.as_bytes()), None, "{wire:?}");
+        }
+        assert_eq!(decode(b"\xff"), None);
+        assert_eq!(decode("Entwürfe".as_bytes()).as_deref(), Some("Entwürfe"), "UTF-8 is understood");
+    }
+
+    #[test]
+    fn only_the_first_level_can_be_the_inbox() {
+        for (name, canonical_name) in
+            [("inbox", "INBOX"), ("InBox/Kids", "INBOX/Kids"), ("a/inbox", "a/inbox"), ("inboxes", "inboxes")]
+        {
+            assert_eq!(canonical(name.to_owned()), canonical_name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_survives_the_wire(name in "\\PC{0,40}") {
+            let wire = encode(&name);
+            prop_assert!(wire.is_ascii());
+            prop_assert_eq!(decode(wire.as_bytes()), Some(name));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The tokens of RFC 3501 section 9: atoms, strings, numbers, and what stands between them.
+
+use std::num::NonZeroU32;
+
+use super::Problem;
+use crate::imap::command::{FlagList, MailboxName};
+use crate::imap::mailbox_name;
+use crate::imap::sequence::{SequenceNumber, SequenceSet};
+use crate::store::Flags;
+
+/// Elements that the lists of one command may hold together; it bounds the memory a command takes.
+/// Sequence sets, which clients do make long, are bounded by the command's length alone.
+const MAX_ELEMENTS: u16 = 2048;
+/// Octets of a mailbox name or a pattern on the wire.
+const MAX_NAME: usize = 1024;
+/// Octets of a keyword.
+const MAX_KEYWORD: usize = 128;
+
+pub(super) type Parsed<T> = Result<T, Problem>;
+
+/// What is left of a command.
+pub(super) struct Cursor<'a> {
+    rest: &'a [u8],
+    elements: u16,
+}
+
+impl<'a> Cursor<'a> {
+    pub fn new(octets: &'a [u8]) -> Cursor<'a> {
+        Cursor { rest: octets, elements: 0 }
+    }
+
+    pub fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// Takes `octet` if it is next.
+    pub fn take(&mut self, octet: u8) -> bool {
+        let next = self.peek() == Some(octet);
+        if next {
+            self.advance(1);
+        }
+        next
+    }
+
+    /// Takes `word` if it is next, in any case and whatever follows it.
+    pub fn take_word(&mut self, word: &str) -> bool {
+        let next = self.rest.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word.as_bytes()));
+        if next {
+            self.advance(word.len());
+        }
+        next
+    }
+
+    /// Takes `octet`, or it is a [`Problem::Expected`].
+    pub fn expect(&mut self, octet: u8, name: &'static str) -> Parsed<()> {
+        if self.take(octet) { Ok(()) } else { Err(Problem::Expected(name)) }
+    }
+
+    pub fn space(&mut self) -> Parsed<()> {
+        self.expect(b' ', "a space")
+    }
+
+    /// The command ends here, but for spaces, which some clients leave behind.
+    pub fn end(&mut self) -> Parsed<()> {
+        while self.take(b' ') {}
+        if self.rest.is_empty() { Ok(()) } else { Err(Problem::Expected("the end of the command")) }
+    }
+
+    /// Counts an element of a list.
+    pub fn element(&mut self) -> Parsed<()> {
+        self.elements += 1;
+        if self.elements > MAX_ELEMENTS { Err(Problem::TooMany) } else { Ok(()) }
+    }
+
+    /// The longest run of octets that `is` accepts; may be empty.
+    pub fn run(&mut self, is: fn(u8) -> bool) -> &'a [u8] {
+        let end = self.rest.iter().position(|&c| !is(c)).unwrap_or(self.rest.len());
+        let (run, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        run
+    }
+
+    /// `1*` of `is`, which accepts ASCII only.
+    pub fn word(&mut self, is: fn(u8) -> bool, name: &'static str) -> Parsed<&'a str> {
+        match std::str::from_utf8(self.run(is)) {
+            Ok(word) if !word.is_empty() => Ok(word),
+            _ => Err(Problem::Expected(name)),
+        }
+    }
+
+    pub fn atom(&mut self, name: &'static str) -> Parsed<&'a str> {
+        self.word(is_atom_char, name)
+    }
+
+    /// `number`: up to 32 bits.
+    pub fn number(&mut self) -> Parsed<u32> {
+        self.word(|c| c.is_ascii_digit(), "a number")?
+            .parse()
+            .map_err(|_| Problem::Expected("a 32-bit number"))
+    }
+
+    /// `nz-number`.
+    pub fn nz_number(&mut self) -> Parsed<NonZeroU32> {
+        NonZeroU32::new(self.number()?).ok_or(Problem::Expected("a number that is not 0"))
+    }
+
+    /// `astring`.
+    pub fn astring(&mut self) -> Parsed<Vec<u8>> {
+        self.string_or(|c| is_atom_char(c) || c == b']')
+    }
+
+    /// `string`, or a bare run of `is`.
+    fn string_or(&mut self, is: fn(u8) -> bool) -> Parsed<Vec<u8>> {
+        match self.peek() {
+            Some(b'"' | b'{') => self.string(),
+            _ => match self.run(is) {
+                [] => Err(Problem::Expected("a string")),
+                run => Ok(run.to_vec()),
+            },
+        }
+    }
+
+    /// `string`: quoted, or a literal, which the command's octets hold whole.
+    pub fn string(&mut self) -> Parsed<Vec<u8>> {
+        if self.take(b'"') {
+            return self.quoted();
+        }
+        self.expect(b'{', "a string")?;
+        let length = self.number()?;
+        self.take(b'+');
+        if !self.take_word("}\r\n") {
+            return Err(Problem::Expected("a literal"));
+        }
+        let literal = usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
+        let (literal, rest) = literal.ok_or(Problem::Expected("a whole literal"))?;
+        if literal.contains(&0) {
+            return Err(Problem::Expected("a literal without NUL"));
+        }
+        self.rest = rest;
+        Ok(literal.to_vec())
+    }
+
+    /// The rest of a quoted string. RFC 3501 has ASCII there; other octets are let through, because
+    /// clients do send them.
+    fn quoted(&mut self) -> Parsed<Vec<u8>> {
+        let mut text = Vec::new();
+        loop {
+            text.extend_from_slice(self.run(|c| !matches!(c, b'"' | b'\\' | b'\r' | b'\n' | 0)));
+            if self.take(b'"') {
+                return Ok(text);
+            }
+            self.expect(b'\\', "a closing quote")?;
+            match self.peek() {
+                Some(escaped @ (b'"' | b'\\')) => text.push(escaped),
+                _ => return Err(Problem::Expected("a quote or a backslash after the backslash")),
+            }
+            self.advance(1);
+        }
+    }
+
+    /// `nstring` as text; what is not UTF-8 in it is replaced.
+    pub fn nstring(&mut self) -> Parsed<Option<String>> {
+        if self.take_word("NIL") {
+            return Ok(None);
+        }
+        Ok(Some(String::from_utf8_lossy(&self.string()?).into_owned()))
+    }
+
+    /// `mailbox`.
+    pub fn mailbox(&mut self) -> Parsed<MailboxName> {
+        let wire = self.astring()?;
+        Ok(MailboxName(mailbox_name::canonical(name_from_wire(&wire)?)))
+    }
+
+    /// `list-mailbox`, also taken for the reference name.
+    pub fn list_mailbox(&mut self) -> Parsed<String> {
+        name_from_wire(&self.string_or(|c| is_atom_char(c) || matches!(c, b']' | b'%' | b'*'))?)
+    }
+
+    /// `sequence-set`.
+    pub fn sequence_set(&mut self) -> Parsed<SequenceSet> {
+        let mut set = SequenceSet::default();
+        loop {
+            let from = self.sequence_number()?;
+            let to = if self.take(b':') { self.sequence_number()? } else { from };
+            set.push(from, to);
+            if !self.take(b',') {
+                return Ok(set);
+            }
+        }
+    }
+
+    fn sequence_number(&mut self) -> Parsed<SequenceNumber> {
+        if self.take(b'*') { Ok(None) } else { self.nz_number().map(Some) }
+    }
+
+    /// `flag-list`, its parentheses optional where `bare` says so.
+    pub fn flag_list(&mut self, bare: bool) -> Parsed<FlagList> {
+        let mut list = FlagList::default();
+        let parenthesised = self.take(b'(');
+        if !parenthesised && !bare {
+            return Err(Problem::Expected("a list of flags"));
+        }
+        if parenthesised && self.take(b')') {
+            return Ok(list);
+        }
+        loop {
+            self.flag(&mut list)?;
+            if !self.take(b' ') {
+                break;
+            }
+        }
+        if parenthesised {
+            self.expect(b')', "a closing parenthesis after the flags")?;
+        }
+        Ok(list)
+    }
+
+    fn flag(&mut self, list: &mut FlagList) -> Parsed<()> {
+        self.element()?;
+        if self.take(b'\\') {
+            let name = self.atom("a flag")?;
+            if let Some(flag) = system_flag(name) {
+                list.flags = list.flags.with(flag);
+            }
+            return Ok(());
+        }
+        let keyword = self.atom("a flag")?;
+        if keyword.len() > MAX_KEYWORD {
+            return Err(Problem::TooLong);
+        }
+        list.keywords.push(keyword.to_owned());
+        Ok(())
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.rest = self.rest.get(n..).unwrap_or_default();
+    }
+}
+
+/// `ATOM-CHAR`: none of `atom-specials`.
+pub(super) fn is_atom_char(c: u8) -> bool {
+    c.is_ascii_graphic() && !matches!(c, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
+}
+
+fn system_flag(name: &str) -> Option<Flags> {
+    let flags = [
+        ("Seen", Flags::SEEN),
+        ("Answered", Flags::ANSWERED),
+        ("Flagged", Flags::FLAGGED),
+        ("Deleted", Flags::DELETED),
+        ("Draft", Flags::DRAFT),
+    ];
+    flags.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, flag)| flag)
+}
+
+fn name_from_wire(wire: &[u8]) -> Parsed<String> {
+    if wire.len() > MAX_NAME {
+        return Err(Problem::TooLong);
+    }
+    mailbox_name::decode(wire).ok_or(Problem::MailboxName)
+}

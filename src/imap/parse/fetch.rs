@@ -1,0 +1,127 @@
+//! What FETCH wants (RFC 3501 section 6.4.5): `fetch-att`, macros and sections.
+
+use super::Problem;
+use super::cursor::{Cursor, Parsed};
+use crate::imap::command::{FetchItem, Section, SectionText};
+
+/// Part numbers that follow each other: no message nests deeper than the MIME scan goes.
+const MAX_PART_DEPTH: usize = 64;
+
+const FAST: [FetchItem; 3] = [FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size];
+
+/// A macro, one item, or a list of items.
+pub(super) fn items(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
+    let mut items = Vec::new();
+    if cursor.take(b'(') {
+        loop {
+            let name = name(cursor)?;
+            let item = item(cursor, &name)?;
+            add(&mut items, item);
+            if cursor.take(b')') {
+                return Ok(items);
+            }
+            cursor.space()?;
+        }
+    }
+    let name = name(cursor)?;
+    match name.as_str() {
+        "FAST" => items.extend(FAST),
+        "ALL" => items.extend(FAST.into_iter().chain([FetchItem::Envelope])),
+        "FULL" => {
+            let structure = FetchItem::BodyStructure { extensible: false };
+            items.extend(FAST.into_iter().chain([FetchItem::Envelope, structure]));
+        }
+        _ => items.push(item(cursor, &name)?),
+    }
+    Ok(items)
+}
+
+fn name(cursor: &mut Cursor<'_>) -> Parsed<String> {
+    let is_name = |c: u8| c.is_ascii_alphanumeric() || c == b'.';
+    cursor.word(is_name, "a fetch item").map(str::to_ascii_uppercase)
+}
+
+/// Items that are named twice are answered once.
+fn add(items: &mut Vec<FetchItem>, item: FetchItem) {
+    if !items.contains(&item) {
+        items.push(item);
+    }
+}
+
+fn item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
+    cursor.element()?;
+    Ok(match name {
+        "BODY" if cursor.take(b'[') => body(cursor, false)?,
+        "BODY.PEEK" => {
+            cursor.expect(b'[', "a section after BODY.PEEK")?;
+            body(cursor, true)?
+        }
+        "BODY" => FetchItem::BodyStructure { extensible: false },
+        "BODYSTRUCTURE" => FetchItem::BodyStructure { extensible: true },
+        "ENVELOPE" => FetchItem::Envelope,
+        "FLAGS" => FetchItem::Flags,
+        "INTERNALDATE" => FetchItem::InternalDate,
+        "RFC822" => FetchItem::Rfc822,
+        "RFC822.HEADER" => FetchItem::Rfc822Header,
+        "RFC822.SIZE" => FetchItem::Rfc822Size,
+        "RFC822.TEXT" => FetchItem::Rfc822Text,
+        "UID" => FetchItem::Uid,
+        _ => return Err(Problem::UnknownItem("fetch item")),
+    })
+}
+
+/// The rest of `BODY[`.
+fn body(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<FetchItem> {
+    let section = section(cursor)?;
+    cursor.expect(b']', "a closing bracket after the section")?;
+    let mut partial = None;
+    if cursor.take(b'<') {
+        let from = cursor.number()?;
+        cursor.expect(b'.', "a dot in the partial range")?;
+        partial = Some((from, cursor.nz_number()?.get()));
+        cursor.expect(b'>', "a closing angle bracket after the partial range")?;
+    }
+    Ok(FetchItem::Body { section, partial, peek })
+}
+
+fn section(cursor: &mut Cursor<'_>) -> Parsed<Section> {
+    let mut section = Section::default();
+    while cursor.peek().is_some_and(|c| c.is_ascii_digit()) {
+        if section.part.len() == MAX_PART_DEPTH {
+            return Err(Problem::TooDeep);
+        }
+        cursor.element()?;
+        section.part.push(cursor.nz_number()?.get());
+        if !cursor.take(b'.') {
+            return Ok(section);
+        }
+    }
+    if cursor.peek() == Some(b']') && section.part.is_empty() {
+        return Ok(section);
+    }
+    section.text = match name(cursor)?.as_str() {
+        "HEADER" => SectionText::Header,
+        "HEADER.FIELDS" => header_fields(cursor, false)?,
+        "HEADER.FIELDS.NOT" => header_fields(cursor, true)?,
+        "TEXT" => SectionText::Text,
+        "MIME" if !section.part.is_empty() => SectionText::Mime,
+        _ => return Err(Problem::UnknownItem("section")),
+    };
+    Ok(section)
+}
+
+fn header_fields(cursor: &mut Cursor<'_>, not: bool) -> Parsed<SectionText> {
+    cursor.space()?;
+    cursor.expect(b'(', "a list of header fields")?;
+    let mut names = Vec::new();
+    loop {
+        cursor.element()?;
+        let name = String::from_utf8(cursor.astring()?).ok();
+        let printable = name.filter(|name| name.bytes().all(|c| c.is_ascii_graphic() || c == b' '));
+        names.push(printable.ok_or(Problem::Expected("a header field name in ASCII"))?);
+        if cursor.take(b')') {
+            return Ok(SectionText::HeaderFields { not, names });
+        }
+        cursor.space()?;
+    }
+}

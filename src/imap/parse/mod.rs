@@ -1,0 +1,296 @@
+//! The grammar of RFC 3501 section 9: the octets of one command, literals and all, become a [`Command`].
+//!
+//! Pure and bounded: no state, no I/O, and whatever the octets are, the result is a command or a
+//! [`Problem`] to be told. Where clients are known to deviate harmlessly it is lenient, and a comment
+//! says so.
+
+mod cursor;
+mod fetch;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use cursor::{Cursor, Parsed};
+
+use super::command::{Append, Command, ListArgs, Messages, StatusItem, StoreArgs, Tagged};
+use crate::auth::Password;
+use crate::message::date;
+use crate::store::FlagChange;
+
+/// Octets of a tag.
+const MAX_TAG: usize = 255;
+/// RFC 2971 section 3.3: 30 pairs.
+const MAX_ID_PAIRS: usize = 30;
+
+/// Why a command is none. The words are the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Problem {
+    #[error("Expected {0}")]
+    Expected(&'static str),
+    #[error("Unknown command")]
+    Unknown,
+    /// No place in the grammar has the word that is there.
+    #[error("Unknown {0}")]
+    UnknownItem(&'static str),
+    #[error("Nested too deeply")]
+    TooDeep,
+    #[error("Too many items")]
+    TooMany,
+    #[error("Too long")]
+    TooLong,
+    #[error("The mailbox name is not in modified UTF-7 (RFC 3501 section 5.1.3)")]
+    MailboxName,
+    /// RFC 3501 section 6.4.4: answered with NO, not BAD.
+    #[error("[BADCHARSET (US-ASCII UTF-8)] That charset is not known here")]
+    BadCharset,
+}
+
+/// A command that cannot be carried out.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its tag, where there is one.
+    pub tag: Option<String>,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// Reads one command: lines with CRLF between them where literals are, without the last CRLF.
+///
+/// # Errors
+/// What is wrong, and the tag under which to say so.
+pub fn parse(octets: &[u8]) -> Result<Tagged, Refused> {
+    let mut cursor = Cursor::new(octets);
+    let tag = tag(&mut cursor).map_err(|problem| Refused { tag: None, problem })?;
+    match command(&mut cursor) {
+        Ok(command) => Ok(Tagged { tag, command }),
+        Err(problem) => Err(Refused { tag: Some(tag), problem }),
+    }
+}
+
+/// The tag of a command of which only the beginning is there.
+pub fn tag_of(beginning: &[u8]) -> Option<String> {
+    tag(&mut Cursor::new(beginning)).ok()
+}
+
+/// What stands before the message literal of an APPEND, if these octets, whose last line ends where
+/// the literal's `{` is, are that. Anything else, wrong ones included, is `None` and goes the usual way
+/// of [`parse`].
+pub fn append(octets: &[u8]) -> Option<Append> {
+    let mut cursor = Cursor::new(octets);
+    let tag = tag(&mut cursor).ok()?;
+    if !cursor.take_word("APPEND ") {
+        return None;
+    }
+    let mailbox = cursor.mailbox().ok()?;
+    cursor.space().ok()?;
+    let mut append = Append { tag, mailbox, flags: Default::default(), date: None };
+    if cursor.peek() == Some(b'(') {
+        append.flags = cursor.flag_list(false).ok()?;
+        cursor.space().ok()?;
+    }
+    if cursor.peek() == Some(b'"') {
+        let text = cursor.string().ok()?;
+        append.date = Some(date::parse_internal(std::str::from_utf8(&text).ok()?)?.unix);
+        cursor.space().ok()?;
+    }
+    cursor.end().is_ok().then_some(append)
+}
+
+/// `tag SP`.
+fn tag(cursor: &mut Cursor<'_>) -> Parsed<String> {
+    let tag = cursor.word(|c| (cursor::is_atom_char(c) || c == b']') && c != b'+', "a tag")?;
+    if tag.len() > MAX_TAG {
+        return Err(Problem::TooLong);
+    }
+    cursor.space()?;
+    Ok(tag.to_owned())
+}
+
+fn command(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let name = cursor.atom("a command")?.to_ascii_uppercase();
+    let command = match name.as_str() {
+        "CAPABILITY" => Command::Capability,
+        "NOOP" => Command::Noop,
+        "LOGOUT" => Command::Logout,
+        "STARTTLS" => Command::StartTls,
+        "NAMESPACE" => Command::Namespace,
+        "IDLE" => Command::Idle,
+        "CHECK" => Command::Check,
+        "CLOSE" => Command::Close,
+        "UNSELECT" => Command::Unselect,
+        "EXPUNGE" => Command::Expunge(None),
+        _ => {
+            let arguments = arguments_of(&name).ok_or(Problem::Unknown)?;
+            cursor.space()?;
+            arguments(cursor)?
+        }
+    };
+    cursor.end()?;
+    Ok(command)
+}
+
+type Arguments = fn(&mut Cursor<'_>) -> Parsed<Command>;
+
+/// Commands that have arguments, and how those are read.
+fn arguments_of(name: &str) -> Option<Arguments> {
+    Some(match name {
+        "ID" => id,
+        "AUTHENTICATE" => authenticate,
+        "LOGIN" => login,
+        "SELECT" => |c| c.mailbox().map(Command::Select),
+        "EXAMINE" => |c| c.mailbox().map(Command::Examine),
+        "CREATE" => |c| c.mailbox().map(Command::Create),
+        "DELETE" => |c| c.mailbox().map(Command::Delete),
+        "RENAME" => rename,
+        "SUBSCRIBE" => |c| c.mailbox().map(Command::Subscribe),
+        "UNSUBSCRIBE" => |c| c.mailbox().map(Command::Unsubscribe),
+        "LIST" => |c| list(c).map(Command::List),
+        "LSUB" => |c| list(c).map(Command::Lsub),
+        "STATUS" => status,
+        "APPEND" => |_| Err(Problem::Expected("mailbox, flags, date and a message literal after APPEND")),
+        "SEARCH" => |c| search::search(c, false),
+        "UID" => uid,
+        _ => return messages_arguments_of(name),
+    })
+}
+
+/// Commands about messages, as they are without `UID `.
+fn messages_arguments_of(name: &str) -> Option<Arguments> {
+    Some(match name {
+        "FETCH" => |c| fetch(c, false),
+        "STORE" => |c| store(c, false),
+        "COPY" => |c| copy(c, false),
+        "MOVE" => |c| r#move(c, false),
+        _ => return None,
+    })
+}
+
+/// RFC 3501 section 6.4.8, RFC 4315 section 2.1.
+fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let name = cursor.atom("a command after UID")?.to_ascii_uppercase();
+    cursor.space()?;
+    match name.as_str() {
+        "FETCH" => fetch(cursor, true),
+        "STORE" => store(cursor, true),
+        "COPY" => copy(cursor, true),
+        "MOVE" => r#move(cursor, true),
+        "SEARCH" => search::search(cursor, true),
+        "EXPUNGE" => Ok(Command::Expunge(Some(cursor.sequence_set()?))),
+        _ => Err(Problem::Unknown),
+    }
+}
+
+/// RFC 2971 section 3.1.
+fn id(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mut pairs = Vec::new();
+    if cursor.take_word("NIL") {
+        return Ok(Command::Id(pairs));
+    }
+    cursor.expect(b'(', "NIL or a list")?;
+    while !cursor.take(b')') {
+        if !pairs.is_empty() {
+            cursor.space()?;
+        }
+        if pairs.len() == MAX_ID_PAIRS {
+            return Err(Problem::TooMany);
+        }
+        let field = String::from_utf8_lossy(&cursor.string()?).into_owned();
+        cursor.space()?;
+        pairs.push((field, cursor.nstring()?));
+    }
+    Ok(Command::Id(pairs))
+}
+
+/// RFC 3501 section 6.2.2, RFC 4959 section 3.
+fn authenticate(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mechanism = cursor.atom("a mechanism")?.to_ascii_uppercase();
+    let initial = if cursor.take(b' ') {
+        let is_base64 = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'=');
+        Some(Password::from(cursor.word(is_base64, "a response in base64")?.as_bytes()))
+    } else {
+        None
+    };
+    Ok(Command::Authenticate { mechanism, initial })
+}
+
+fn login(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let username = String::from_utf8_lossy(&cursor.astring()?).into_owned();
+    cursor.space()?;
+    let password = zeroize::Zeroizing::new(cursor.astring()?);
+    Ok(Command::Login { username, password: Password::from(password.as_slice()) })
+}
+
+fn rename(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let from = cursor.mailbox()?;
+    cursor.space()?;
+    Ok(Command::Rename { from, to: cursor.mailbox()? })
+}
+
+fn list(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
+    let reference = cursor.list_mailbox()?;
+    cursor.space()?;
+    Ok(ListArgs { reference, pattern: cursor.list_mailbox()? })
+}
+
+fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mailbox = cursor.mailbox()?;
+    cursor.space()?;
+    cursor.expect(b'(', "a list of status items")?;
+    let mut items = Vec::new();
+    loop {
+        let item = match cursor.atom("a status item")?.to_ascii_uppercase().as_str() {
+            "MESSAGES" => StatusItem::Messages,
+            "RECENT" => StatusItem::Recent,
+            "UIDNEXT" => StatusItem::UidNext,
+            "UIDVALIDITY" => StatusItem::UidValidity,
+            "UNSEEN" => StatusItem::Unseen,
+            "SIZE" => StatusItem::Size,
+            _ => return Err(Problem::UnknownItem("status item")),
+        };
+        if !items.contains(&item) {
+            items.push(item);
+        }
+        if cursor.take(b')') {
+            return Ok(Command::Status { mailbox, items });
+        }
+        cursor.space()?;
+    }
+}
+
+/// The messages, and the space after them.
+fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Messages> {
+    let set = cursor.sequence_set()?;
+    cursor.space()?;
+    Ok(Messages { uid, set })
+}
+
+fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
+    Ok(Command::Fetch { messages: messages(cursor, uid)?, items: fetch::items(cursor)? })
+}
+
+fn copy(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
+    Ok(Command::Copy { messages: messages(cursor, uid)?, to: cursor.mailbox()? })
+}
+
+fn r#move(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
+    Ok(Command::Move { messages: messages(cursor, uid)?, to: cursor.mailbox()? })
+}
+
+fn store(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
+    let messages = messages(cursor, uid)?;
+    let change = match cursor.peek() {
+        Some(b'+') => FlagChange::Add,
+        Some(b'-') => FlagChange::Remove,
+        _ => FlagChange::Replace,
+    };
+    if change != FlagChange::Replace {
+        let _sign = cursor.take(b'+') || cursor.take(b'-');
+    }
+    if !cursor.take_word("FLAGS") {
+        return Err(Problem::Expected("FLAGS"));
+    }
+    let silent = cursor.take_word(".SILENT");
+    cursor.space()?;
+    Ok(Command::Store { messages, args: StoreArgs { change, silent, flags: cursor.flag_list(true)? } })
+}

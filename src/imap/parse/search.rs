@@ -1,0 +1,159 @@
+//! What SEARCH looks for (RFC 3501 section 6.4.4).
+
+use encoding_rs::{Encoding, UTF_8};
+
+use super::Problem;
+use super::cursor::{Cursor, Parsed};
+use crate::imap::command::{Command, Date, SearchKey};
+use crate::message::date;
+use crate::store::Flags;
+
+/// NOT, OR and parentheses within each other.
+const MAX_DEPTH: u8 = 32;
+
+pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
+    let mut charset = UTF_8;
+    if cursor.take_word("CHARSET ") {
+        let label = cursor.astring()?;
+        charset = Encoding::for_label(&label).ok_or(Problem::BadCharset)?;
+        cursor.space()?;
+    }
+    let mut keys = Keys { cursor, charset };
+    let key = keys.list(0)?;
+    Ok(Command::Search { uid, key })
+}
+
+struct Keys<'c, 'a> {
+    cursor: &'c mut Cursor<'a>,
+    charset: &'static Encoding,
+}
+
+impl Keys<'_, '_> {
+    /// `search-key *(SP search-key)`, each of which must match.
+    fn list(&mut self, depth: u8) -> Parsed<SearchKey> {
+        let mut keys = vec![self.key(depth)?];
+        while self.cursor.take(b' ') {
+            // Spaces at the end of a command belong to nothing.
+            if self.cursor.peek().is_none() {
+                break;
+            }
+            keys.push(self.key(depth)?);
+        }
+        Ok(match keys.pop() {
+            Some(only) if keys.is_empty() => only,
+            last => {
+                keys.extend(last);
+                SearchKey::And(keys)
+            }
+        })
+    }
+
+    fn key(&mut self, depth: u8) -> Parsed<SearchKey> {
+        if depth == MAX_DEPTH {
+            return Err(Problem::TooDeep);
+        }
+        self.cursor.element()?;
+        match self.cursor.peek() {
+            Some(b'(') => {
+                self.cursor.take(b'(');
+                let keys = self.list(depth + 1)?;
+                self.cursor.expect(b')', "a closing parenthesis")?;
+                return Ok(keys);
+            }
+            Some(c) if c == b'*' || c.is_ascii_digit() => {
+                return Ok(SearchKey::Sequence(self.cursor.sequence_set()?));
+            }
+            _ => {}
+        }
+        let name = self.cursor.atom("a search key")?.to_ascii_uppercase();
+        if let Some(key) = flag_key(&name) {
+            return Ok(key);
+        }
+        self.key_with_argument(&name, depth)
+    }
+
+    fn key_with_argument(&mut self, name: &str, depth: u8) -> Parsed<SearchKey> {
+        Ok(match name {
+            "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => {
+                SearchKey::Header { name: name.to_owned(), text: self.text()? }
+            }
+            "HEADER" => SearchKey::Header { name: self.text()?, text: self.text()? },
+            "BODY" => SearchKey::Body(self.text()?),
+            "TEXT" => SearchKey::Text(self.text()?),
+            "BEFORE" => SearchKey::Before(self.date()?),
+            "ON" => SearchKey::On(self.date()?),
+            "SINCE" => SearchKey::Since(self.date()?),
+            "SENTBEFORE" => SearchKey::SentBefore(self.date()?),
+            "SENTON" => SearchKey::SentOn(self.date()?),
+            "SENTSINCE" => SearchKey::SentSince(self.date()?),
+            "KEYWORD" => SearchKey::Keyword(self.keyword()?),
+            "UNKEYWORD" => not(SearchKey::Keyword(self.keyword()?)),
+            "LARGER" => SearchKey::Larger(self.number()?),
+            "SMALLER" => SearchKey::Smaller(self.number()?),
+            "UID" => {
+                self.cursor.space()?;
+                SearchKey::Uid(self.cursor.sequence_set()?)
+            }
+            "NOT" => not(self.operand(depth)?),
+            "OR" => SearchKey::Or(Box::new(self.operand(depth)?), Box::new(self.operand(depth)?)),
+            _ => return Err(Problem::UnknownItem("search key")),
+        })
+    }
+
+    fn operand(&mut self, depth: u8) -> Parsed<SearchKey> {
+        self.cursor.space()?;
+        self.key(depth + 1)
+    }
+
+    fn number(&mut self) -> Parsed<u32> {
+        self.cursor.space()?;
+        self.cursor.number()
+    }
+
+    fn keyword(&mut self) -> Parsed<String> {
+        self.cursor.space()?;
+        self.cursor.atom("a keyword").map(str::to_owned)
+    }
+
+    fn text(&mut self) -> Parsed<String> {
+        self.cursor.space()?;
+        let octets = self.cursor.astring()?;
+        let text = self.charset.decode_without_bom_handling_and_without_replacement(&octets);
+        text.map(std::borrow::Cow::into_owned)
+            .ok_or(Problem::Expected("a string in the charset of the search"))
+    }
+
+    /// `date`, with or without quotes.
+    fn date(&mut self) -> Parsed<Date> {
+        self.cursor.space()?;
+        let octets = self.cursor.astring()?;
+        let day = std::str::from_utf8(&octets).ok().and_then(date::parse_day);
+        day.map(Date).ok_or(Problem::Expected("a date like 1-Feb-2026"))
+    }
+}
+
+/// Keys that are a word.
+fn flag_key(name: &str) -> Option<SearchKey> {
+    let flag = SearchKey::Flag;
+    Some(match name {
+        "ALL" => SearchKey::All,
+        "ANSWERED" => flag(Flags::ANSWERED),
+        "DELETED" => flag(Flags::DELETED),
+        "DRAFT" => flag(Flags::DRAFT),
+        "FLAGGED" => flag(Flags::FLAGGED),
+        "SEEN" => flag(Flags::SEEN),
+        "UNANSWERED" => not(flag(Flags::ANSWERED)),
+        "UNDELETED" => not(flag(Flags::DELETED)),
+        "UNDRAFT" => not(flag(Flags::DRAFT)),
+        "UNFLAGGED" => not(flag(Flags::FLAGGED)),
+        "UNSEEN" => not(flag(Flags::SEEN)),
+        "RECENT" => SearchKey::Recent,
+        "OLD" => not(SearchKey::Recent),
+        "NEW" => SearchKey::And(vec![SearchKey::Recent, not(flag(Flags::SEEN))]),
+        _ => return None,
+    })
+}
+
+fn not(key: SearchKey) -> SearchKey {
+    SearchKey::Not(Box::new(key))
+}

@@ -1,0 +1,280 @@
+use std::num::NonZeroU32;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::imap::command::{Date, FetchItem, MailboxName, SearchKey, Section, SectionText};
+use crate::imap::sequence::SequenceSet;
+use crate::store::Flags;
+
+fn command(line: &str) -> Command {
+    match parse(format!("a {line}").as_bytes()) {
+        Ok(tagged) => tagged.command,
+        Err(refused) => panic!("{line}: {refused:?}"),
+    }
+}
+
+fn problem(line: &str) -> Problem {
+    match parse(format!("a {line}").as_bytes()) {
+        Err(Refused { tag: Some(_), problem }) => problem,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn set(ranges: &[(u32, u32)]) -> SequenceSet {
+    let mut set = SequenceSet::default();
+    for &(a, b) in ranges {
+        set.push(NonZeroU32::new(a), NonZeroU32::new(b));
+    }
+    set
+}
+
+fn mailbox(name: &str) -> MailboxName {
+    MailboxName(name.to_owned())
+}
+
+#[test]
+fn strings_come_as_atoms_quoted_or_as_literals() {
+    for line in [
+        "LOGIN fred secret]",
+        r#"login "fred" "secret]""#,
+        "LOGIN {4}\r\nfred {7}\r\nsecret]",
+        "LOGIN {4+}\r\nfred secret] ",
+    ] {
+        let password = Password::from(&b"secret]"[..]);
+        assert_eq!(command(line), Command::Login { username: "fred".into(), password }, "{line}");
+    }
+    let Command::Login { username, .. } = command(r#"LOGIN "a\"b\\c ü" "\" \"""#) else { panic!() };
+    assert_eq!(username, "a\"b\\c ü");
+}
+
+#[test]
+fn mailbox_names_come_in_modified_utf7() {
+    assert_eq!(command("SELECT inbox"), Command::Select(mailbox("INBOX")));
+    assert_eq!(command("EXAMINE InBox/x"), Command::Examine(mailbox("INBOX/x")));
+    assert_eq!(command(r#"CREATE "Entw&APw-rfe""#), Command::Create(mailbox("Entwürfe")));
+    assert_eq!(command("RENAME a {3}\r\nb c"), Command::Rename { from: mailbox("a"), to: mailbox("b c") });
+    let args = ListArgs { reference: String::new(), pattern: "a/%*".into() };
+    assert_eq!(command(r#"LIST "" a/%*"#), Command::List(args));
+    let args = ListArgs { reference: "a/".into(), pattern: String::new() };
+    assert_eq!(command(r#"LSUB a/ """#), Command::Lsub(args));
+    assert_eq!(problem("SELECT A&B"), Problem::MailboxName);
+}
+
+#[test]
+fn fetch_items_and_macros() {
+    use FetchItem::*;
+    let body = |part: &[u32], text, partial, peek| Body {
+        section: Section { part: part.to_vec(), text },
+        partial,
+        peek,
+    };
+    let fields = |not, names: &[&str]| SectionText::HeaderFields {
+        not,
+        names: names.iter().map(|&name| name.to_owned()).collect(),
+    };
+    let plain = BodyStructure { extensible: false };
+    let table: Vec<(&str, Vec<FetchItem>)> = vec![
+        ("FLAGS", vec![Flags]),
+        ("(flags uid Flags)", vec![Flags, Uid]),
+        ("FAST", vec![Flags, InternalDate, Rfc822Size]),
+        ("ALL", vec![Flags, InternalDate, Rfc822Size, Envelope]),
+        ("full", vec![Flags, InternalDate, Rfc822Size, Envelope, plain.clone()]),
+        ("(BODY BODYSTRUCTURE)", vec![plain, BodyStructure { extensible: true }]),
+        ("(RFC822 RFC822.HEADER RFC822.TEXT)", vec![Rfc822, Rfc822Header, Rfc822Text]),
+        ("BODY[]", vec![body(&[], SectionText::Whole, None, false)]),
+        ("body.peek[]<0.2048>", vec![body(&[], SectionText::Whole, Some((0, 2048)), true)]),
+        ("BODY[4.2]", vec![body(&[4, 2], SectionText::Whole, None, false)]),
+        ("BODY[4.2.MIME]", vec![body(&[4, 2], SectionText::Mime, None, false)]),
+        ("BODY[TEXT]<9.1>", vec![body(&[], SectionText::Text, Some((9, 1)), false)]),
+        ("BODY[1.HEADER]", vec![body(&[1], SectionText::Header, None, false)]),
+        (
+            "(BODY.PEEK[HEADER.FIELDS (DATE \"From\")] UID)",
+            vec![body(&[], fields(false, &["DATE", "From"]), None, true), Uid],
+        ),
+        (
+            "BODY[3.HEADER.FIELDS.NOT ({7}\r\nSubject)]",
+            vec![body(&[3], fields(true, &["Subject"]), None, false)],
+        ),
+    ];
+    for (text, items) in table {
+        let messages = Messages { uid: false, set: set(&[(1, 1)]) };
+        assert_eq!(command(&format!("FETCH 1 {text}")), Command::Fetch { messages, items }, "{text}");
+    }
+    for text in [
+        "",
+        "()",
+        "(FAST)",
+        "BODY[MIME]",
+        "BODY[0]",
+        "BODY[1",
+        "BODY.PEEK",
+        "BODY[]<1.0>",
+        "X",
+        "BODY[HEADER.FIELDS ()]",
+    ] {
+        problem(&format!("FETCH 1 {text}"));
+    }
+}
+
+#[test]
+fn commands_about_messages_in_both_kinds() {
+    let messages = |uid, ranges: &[(u32, u32)]| Messages { uid, set: set(ranges) };
+    assert_eq!(
+        command("UID COPY 4827313:*,7 MEETING"),
+        Command::Copy { messages: messages(true, &[(4_827_313, 0), (7, 7)]), to: mailbox("MEETING") }
+    );
+    assert_eq!(
+        command("MOVE 1:2 x"),
+        Command::Move { messages: messages(false, &[(1, 2)]), to: mailbox("x") }
+    );
+    assert_eq!(command("EXPUNGE"), Command::Expunge(None));
+    assert_eq!(command("UID EXPUNGE 3"), Command::Expunge(Some(set(&[(3, 3)]))));
+    for line in [
+        "FETCH 0 FLAGS",
+        "FETCH 1: FLAGS",
+        "FETCH 1,,2 FLAGS",
+        "FETCH 4294967296 FLAGS",
+        "UID NOOP",
+        "COPY 1",
+    ] {
+        problem(line);
+    }
+}
+
+#[test]
+fn store_takes_flags_with_and_without_parentheses() {
+    for (text, change, silent) in [
+        ("FLAGS", FlagChange::Replace, false),
+        ("+FLAGS", FlagChange::Add, false),
+        ("-flags.silent", FlagChange::Remove, true),
+    ] {
+        for list in [r"(\Deleted $Junk \seen)", r"\Deleted $Junk \Seen"] {
+            let Command::Store { args, .. } = command(&format!("STORE 1 {text} {list}")) else { panic!() };
+            assert_eq!((args.change, args.silent), (change, silent));
+            assert_eq!(args.flags.flags, Flags::DELETED.with(Flags::SEEN));
+            assert_eq!(args.flags.keywords, ["$Junk"]);
+        }
+    }
+    let Command::Store { args, .. } = command(r"STORE 1 FLAGS (\Recent \Unheard)") else { panic!() };
+    assert_eq!(args.flags, Default::default(), "flags that cannot be kept are ignored");
+    assert_eq!(command("STORE 1 FLAGS ()"), command(r"STORE 1 FLAGS (\Recent)"));
+    for line in ["STORE 1 FLAGS", "STORE 1 FLAGS (a", "STORE 1 FLAGS a]", "STORE 1 *FLAGS a"] {
+        problem(line);
+    }
+}
+
+#[test]
+fn search_keys() {
+    use SearchKey::*;
+    let not = |key| Not(Box::new(key));
+    let header = |name: &str, text: &str| Header { name: name.into(), text: text.into() };
+    let table: Vec<(&str, SearchKey)> = vec![
+        ("ALL", All),
+        ("1:3,*", Sequence(set(&[(1, 3), (0, 0)]))),
+        ("UID 5", Uid(set(&[(5, 5)]))),
+        ("unseen", not(Flag(Flags::SEEN))),
+        ("NEW", And(vec![Recent, not(Flag(Flags::SEEN))])),
+        ("OLD", not(Recent)),
+        (
+            "FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"",
+            And(vec![Flag(Flags::FLAGGED), Since(Date(8797)), not(header("FROM", "Smith"))]),
+        ),
+        (
+            "OR TO a (CC b SUBJECT {1}\r\nc)",
+            Or(Box::new(header("TO", "a")), Box::new(And(vec![header("CC", "b"), header("SUBJECT", "c")]))),
+        ),
+        (
+            "HEADER Message-ID \"\" SENTON \"29-Feb-2000\"",
+            And(vec![header("Message-ID", ""), SentOn(Date(11016))]),
+        ),
+        ("CHARSET UTF-8 TEXT {2}\r\nü", Text("ü".into())),
+        ("BODY \"ü\"", Body("ü".into())),
+        ("UNKEYWORD $Junk LARGER 10 ", And(vec![not(Keyword("$Junk".into())), Larger(10)])),
+    ];
+    for (text, key) in table {
+        assert_eq!(command(&format!("UID SEARCH {text}")), Command::Search { uid: true, key }, "{text}");
+    }
+    assert_eq!(problem("SEARCH CHARSET KLINGON ALL"), Problem::BadCharset);
+    assert_eq!(problem(&format!("SEARCH {}ALL", "NOT ".repeat(1000))), Problem::TooDeep);
+    assert_eq!(problem(&format!("SEARCH {}", "(".repeat(1000))), Problem::TooDeep);
+    assert_eq!(problem(&format!("SEARCH ALL{}", " ALL".repeat(5000))), Problem::TooMany);
+    for text in ["", "SUBJECT", "BEFORE 32-Jan-2000", "OR ALL", "(ALL", "FOO", "ALL  ALL"] {
+        problem(&format!("SEARCH {text}"));
+    }
+    let latin1 = parse(b"a SEARCH CHARSET iso-8859-1 BODY {1}\r\n\xfc").map(|tagged| tagged.command);
+    assert_eq!(latin1, Ok(Command::Search { uid: false, key: Body("ü".into()) }));
+}
+
+#[test]
+fn append_is_told_from_other_commands_before_its_literal() {
+    let read = |text: &str| append(text.as_bytes()).map(|a| (a.mailbox.0, a.flags.flags, a.date));
+    let (none, seen) = (Flags::NONE, Flags::SEEN);
+    for (text, expected) in [
+        ("a APPEND saved ", Some(("saved", none, None))),
+        (r"a append INBOX (\Seen) ", Some(("INBOX", seen, None))),
+        ("a APPEND {5}\r\nsaved ", Some(("saved", none, None))),
+        (r#"a APPEND x (\Seen) " 1-Jan-1970 01:00:01 +0100" "#, Some(("x", seen, Some(1)))),
+        (r#"a APPEND x "01-Jan-1970 00:00:01 +0000" "#, Some(("x", none, Some(1)))),
+        ("a APPEND ", None),
+        ("a APPEND saved", None),
+        (r#"a APPEND x "32-Jan-1970 00:00:01 +0000" "#, None),
+        ("a LOGIN x ", None),
+    ] {
+        assert_eq!(read(text), expected.map(|(name, flags, date)| (name.to_owned(), flags, date)), "{text}");
+    }
+    problem("APPEND x {3}\r\nabc");
+}
+
+#[test]
+fn id_authenticate_and_status() {
+    assert_eq!(command("ID NIL"), Command::Id(vec![]));
+    let pairs = vec![("name".into(), Some("x".into())), ("os".into(), None)];
+    assert_eq!(command(r#"ID ("name" "x" "os" NIL)"#), Command::Id(pairs));
+    problem(&format!("ID ({})", ["\"a\" NIL"; 31].join(" ")));
+    let initial = Some(Password::from(&b"AGEAYg=="[..]));
+    assert_eq!(
+        command("AUTHENTICATE plain AGEAYg=="),
+        Command::Authenticate { mechanism: "PLAIN".into(), initial }
+    );
+    assert_eq!(
+        command("STATUS x (UIDNEXT MESSAGES uidnext)"),
+        Command::Status { mailbox: mailbox("x"), items: vec![StatusItem::UidNext, StatusItem::Messages] }
+    );
+    for line in
+        ["ID (", "ID (\"a\")", "STATUS x ()", "STATUS x (FOO)", "NOOP x", "XYZZY", "SELECT", "SELECT "]
+    {
+        problem(line);
+    }
+}
+
+#[test]
+fn without_a_tag_there_is_nobody_to_answer_to() {
+    for line in ["", " ", "+ NOOP", "(a) NOOP", "tag", "\u{fc} NOOP"] {
+        assert_eq!(parse(line.as_bytes()).map_err(|refused| refused.tag), Err(None), "{line:?}");
+    }
+    assert_eq!(tag_of(b"A7 LOGIN and much mo").as_deref(), Some("A7"));
+    assert!(!format!("{:?}", command("LOGIN a hidden")).contains("hidden"));
+}
+
+proptest! {
+    /// Any octets give a command or a problem, and never a panic; words of the grammar get deep into it.
+    #[test]
+    fn nothing_panics(
+        words in proptest::collection::vec(
+            prop_oneof![
+                "a |FETCH |UID |STORE |SEARCH |APPEND |LIST |ID |STATUS |LOGIN |BODY\\[|FLAGS |1:\\*,|\\(|\\)|\"|NOT |OR |BODY |CHARSET ",
+                "\\{[0-9]{1,3}\\+?\\}\r\n",
+                "\\PC{0,8}",
+            ],
+            0..12,
+        ),
+        noise in proptest::collection::vec(any::<u8>(), 0..16),
+    ) {
+        let mut octets = b"a ".to_vec();
+        octets.extend_from_slice(words.concat().as_bytes());
+        octets.extend_from_slice(&noise);
+        let _ = parse(&octets);
+        let _ = append(&octets);
+    }
+}
