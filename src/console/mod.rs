@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::flash::Space;
 
 pub mod client;
+pub mod line;
 
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "console.sock";
