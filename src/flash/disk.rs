@@ -1,50 +1,113 @@
-//! Linux files under one folder.
+//! Linux files under one folder: 0700 for folders, 0600 for files.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::{File, Flash, Mode, Space, Sync};
+use super::syncer::Syncer;
+use super::{File, Flash, Mode, ReadAt, Space, Sync};
 
 /// A [`Flash`] that is a folder of the Linux file system.
 pub struct Disk {
-    #[allow(dead_code)]
     root: PathBuf,
+    syncer: Rc<Syncer>,
 }
 
 impl Disk {
-    /// The folder `root`, created with mode 0700 where it is not there.
+    /// The folder `root`, created where it is not there.
     ///
     /// # Errors
     /// What the system says.
     pub fn new(root: impl Into<PathBuf>) -> io::Result<Disk> {
-        Ok(Disk { root: root.into() })
+        let root = root.into();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
+        Ok(Disk { root, syncer: Rc::new(Syncer::new()) })
     }
 }
 
 impl Flash for Disk {
-    fn open(&self, _path: &str, _mode: Mode) -> io::Result<Rc<dyn File>> {
-        todo!()
+    fn open(&self, path: &str, mode: Mode) -> io::Result<Rc<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(mode != Mode::Read).mode(0o600);
+        if mode == Mode::Create {
+            options.create(true).truncate(true);
+        }
+        let file = options.open(self.root.join(path))?;
+        Ok(Rc::new(DiskFile { file: Rc::new(file), syncer: self.syncer.clone() }))
     }
-    fn list(&self, _dir: &str) -> io::Result<Vec<String>> {
-        todo!()
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.root.join(dir)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
-    fn create_dir(&self, _dir: &str) -> io::Result<()> {
-        todo!()
+
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.root.join(dir))
     }
-    fn remove(&self, _path: &str) -> io::Result<()> {
-        todo!()
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        match fs::remove_file(self.root.join(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
-    fn remove_dir(&self, _dir: &str) -> io::Result<()> {
-        todo!()
+
+    fn remove_dir(&self, dir: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.root.join(dir)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
-    fn rename(&self, _from: &str, _to: &str) -> io::Result<()> {
-        todo!()
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.root.join(from), self.root.join(to))
     }
-    fn sync_dir(&self, _dir: &str) -> Sync {
-        todo!()
+
+    fn sync_dir(&self, dir: &str) -> Sync {
+        match fs::File::open(self.root.join(dir)) {
+            Ok(folder) => self.syncer.sync(Rc::new(folder)),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
     }
+
     fn space(&self) -> io::Result<Space> {
-        todo!()
+        let system = rustix::fs::statvfs(&self.root)?;
+        Ok(Space { total: system.f_blocks * system.f_frsize, free: system.f_bavail * system.f_frsize })
+    }
+}
+
+struct DiskFile {
+    file: Rc<fs::File>,
+    syncer: Rc<Syncer>,
+}
+
+impl ReadAt for DiskFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.file.read_at(buf, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+impl File for DiskFile {
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(data, offset)
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+    fn sync(&self) -> Sync {
+        self.syncer.sync(self.file.clone())
     }
 }

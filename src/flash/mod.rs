@@ -10,6 +10,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 pub mod disk;
+#[cfg(test)]
+pub mod sim;
+mod syncer;
+mod uring;
 
 /// The future of a sync: `Ok` means that everything written before the call is durable.
 pub type Sync = Pin<Box<dyn Future<Output = io::Result<()>>>>;
@@ -92,6 +96,7 @@ pub trait File: ReadAt {
 }
 
 /// Bytes that can be read from any place: a file, a stored message, a slice.
+#[allow(clippy::len_without_is_empty, reason = "the length may have to be asked of the system")]
 pub trait ReadAt {
     /// Octets in all.
     ///

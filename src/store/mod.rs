@@ -6,15 +6,34 @@
 //!
 //! Nothing is visible before it is durable: the index in memory changes when a commit's sync is done.
 
+mod account;
+mod body;
+mod index;
+mod log;
+mod mailbox_name;
+mod open;
+pub mod record;
+mod stage;
+#[cfg(test)]
+mod torture;
+mod transaction;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use event_listener::EventListener;
+use serde::{Deserialize, Serialize};
 
-use crate::flash::{Flash, ReadAt};
+pub use account::Account;
+pub use body::{Body, Incoming};
+pub use transaction::{Committed, Transaction};
+
+use crate::flash::Flash;
+use record::Place;
 
 /// A mailbox's number within its account; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MailboxId(pub u32);
 
 /// The INBOX, which every account has.
@@ -54,31 +73,92 @@ pub enum Error {
     Io { path: String, source: io::Error },
 }
 
+impl Error {
+    fn io(path: &str, source: io::Error) -> Error {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full,
+            _ => Error::Io { path: path.to_owned(), source },
+        }
+    }
+}
+
 /// All accounts' mail on one flash.
 pub struct Store {
-    #[allow(dead_code)]
     flash: Rc<dyn Flash>,
+    summarize: Summarize,
+    open: RefCell<BTreeMap<String, Rc<Account>>>,
+    /// Held while an account is opened, so that nobody opens it twice.
+    opening: smol::lock::Mutex<()>,
+    /// Where the durable log of an account ended whose sync failed: what is read behind that place
+    /// may never have reached the medium.
+    failed: RefCell<BTreeMap<String, Place>>,
 }
 
 impl Store {
     /// The store of the data folder `flash`; opens nothing yet.
-    pub fn new(flash: Rc<dyn Flash>, _summarize: Summarize) -> Store {
-        Store { flash }
+    pub fn new(flash: Rc<dyn Flash>, summarize: Summarize) -> Store {
+        Store {
+            flash,
+            summarize,
+            open: RefCell::default(),
+            opening: smol::lock::Mutex::new(()),
+            failed: RefCell::default(),
+        }
     }
+
     /// The mail of the account `name`, opened (and created) when it is not in memory; every caller
     /// gets the same one.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Full`].
-    pub async fn account(&self, _name: &str) -> Result<Rc<Account>, Error> {
-        todo!()
+    pub async fn account(&self, name: &str) -> Result<Rc<Account>, Error> {
+        self.open_at(name, format!("accounts/{name}")).await
     }
+
     /// The relay's queue: an account of its own in `queue/`, with messages and their notes.
     ///
     /// # Errors
     /// As [`Store::account`].
     pub async fn queue(&self) -> Result<Rc<Account>, Error> {
-        todo!()
+        // No account can have this name.
+        self.open_at("/queue", "queue".to_owned()).await
+    }
+
+    async fn open_at(&self, name: &str, dir: String) -> Result<Rc<Account>, Error> {
+        if let Some(account) = self.in_memory(name) {
+            return Ok(account);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(account) = self.in_memory(name) {
+            return Ok(account);
+        }
+        let limit = self.failed.borrow().get(name).copied();
+        let account = open::open(self.flash.clone(), self.summarize, name, dir, limit).await?;
+        self.failed.borrow_mut().remove(name);
+        self.open.borrow_mut().insert(name.to_owned(), account.clone());
+        Ok(account)
+    }
+
+    fn in_memory(&self, name: &str) -> Option<Rc<Account>> {
+        let mut open = self.open.borrow_mut();
+        let account = open.get(name)?.clone();
+        if let Some(durable) = account.failed_at() {
+            self.failed.borrow_mut().insert(name.to_owned(), durable);
+            open.remove(name);
+            return None;
+        }
+        account.mark_used();
+        Some(account)
+    }
+
+    /// Closes the accounts that nobody has used since the last call: they cost no memory then.
+    pub fn close_unused(&self) {
+        self.open.borrow_mut().retain(|_, account| Rc::strong_count(account) > 1 || account.take_used());
+    }
+
+    /// The names of the accounts in memory, the queue left out.
+    pub fn open_accounts(&self) -> Vec<String> {
+        self.open.borrow().keys().filter(|name| !name.starts_with('/')).cloned().collect()
     }
 }
 
@@ -111,6 +191,10 @@ impl Flags {
     /// The keyword that stands at `index` of [`Mailbox::keywords`].
     pub fn keyword(index: usize) -> Flags {
         Flags(1 << (8 + index))
+    }
+    /// Those of RFC 3501, the keywords left out.
+    pub fn system(self) -> Flags {
+        Flags(self.0 & 0x1f)
     }
     /// Places in [`Mailbox::keywords`] of the keywords that are set.
     pub fn keywords(self) -> impl Iterator<Item = usize> {
@@ -159,7 +243,25 @@ pub struct Mailbox {
     pub messages: Vec<Message>,
 }
 
+/// Whether a message of this size has its body in a file of its own.
+fn in_file(size: u32) -> bool {
+    size as usize > record::INLINE_MAX
+}
+
 impl Mailbox {
+    fn empty(id: MailboxId, name: String, uid_validity: u32) -> Mailbox {
+        Mailbox {
+            id,
+            name,
+            uid_validity,
+            uid_next: 1,
+            highest_modseq: 1,
+            recent_from: 1,
+            keywords: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+
     /// The message with this UID.
     pub fn message(&self, uid: Uid) -> Option<&Message> {
         let at = self.messages.binary_search_by_key(&uid, |m| m.uid).ok()?;
@@ -176,80 +278,6 @@ pub struct Usage {
     pub octets: u64,
 }
 
-/// One account's mail, open.
-pub struct Account {}
-
-impl Account {
-    /// The account's name.
-    pub fn name(&self) -> &str {
-        todo!()
-    }
-    /// The ids and names of all mailboxes, in order of name, the INBOX first.
-    pub fn mailboxes(&self) -> Vec<(MailboxId, String)> {
-        todo!()
-    }
-    /// The mailbox of this name; `INBOX` in any case.
-    pub fn find(&self, _name: &str) -> Option<MailboxId> {
-        todo!()
-    }
-    /// Shows a mailbox to `look`; `None` when it is gone. `look` must not call into the account.
-    pub fn view<R>(&self, _mailbox: MailboxId, _look: impl FnOnce(&Mailbox) -> R) -> Option<R> {
-        todo!()
-    }
-    /// Names that are subscribed (RFC 3501 section 6.3.6), whether or not such a mailbox exists, in order.
-    pub fn subscriptions(&self) -> Vec<String> {
-        todo!()
-    }
-    /// Messages and octets in all mailboxes.
-    pub fn usage(&self) -> Usage {
-        todo!()
-    }
-    /// Claims the `\Recent` messages of a mailbox for the calling session: the UID they begin at.
-    pub fn claim_recent(&self, _mailbox: MailboxId) -> Uid {
-        todo!()
-    }
-    /// Opens a message for reading. A body of up to 64 KiB is read and its checksum verified here,
-    /// a larger one is read in pieces. It stays readable until dropped, even when expunged meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
-    pub fn body(&self, _message: &Message) -> Result<Body, Error> {
-        todo!()
-    }
-    /// The summary that [`Summarize`] made when the message arrived.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
-    pub fn summary(&self, _message: &Message) -> Result<Vec<u8>, Error> {
-        todo!()
-    }
-    /// A new message, to be filled in pieces and handed to [`Transaction::deliver`]. Dropped before
-    /// that, it leaves nothing behind.
-    pub fn incoming(self: &Rc<Self>) -> Incoming {
-        todo!()
-    }
-    /// Begins a transaction.
-    pub fn begin(self: &Rc<Self>) -> Transaction {
-        todo!()
-    }
-    /// Wakes at the next change of any mailbox of the account. Listen first, then look.
-    pub fn changed(&self) -> EventListener {
-        todo!()
-    }
-    /// What the note attached to a message says (see [`Transaction::note`]).
-    pub fn note(&self, _mailbox: MailboxId, _uid: Uid) -> Option<Vec<u8>> {
-        todo!()
-    }
-    /// When `identity` was collected from `source`, in seconds since 1970; `None`: never.
-    pub fn collected(&self, _source: SourceKey, _identity: &[u8]) -> Option<i64> {
-        todo!()
-    }
-    /// All that is known as collected from `source`: hashed identities and times.
-    pub fn all_collected(&self, _source: SourceKey) -> Vec<(IdentityHash, i64)> {
-        todo!()
-    }
-}
-
 /// Names where messages come from, for the ledger of what was collected: a hash that the caller makes
 /// of whatever identifies the source for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -259,139 +287,18 @@ pub struct SourceKey(pub u64);
 pub type IdentityHash = [u8; 16];
 
 /// The hash under which the ledger knows `identity`.
-pub fn identity_hash(_identity: &[u8]) -> IdentityHash {
-    todo!()
-}
-
-/// A stored message, open for reading.
-pub struct Body {}
-
-impl ReadAt for Body {
-    fn len(&self) -> io::Result<u64> {
-        todo!()
-    }
-    fn read_at(&self, _offset: u64, _buf: &mut [u8]) -> io::Result<usize> {
-        todo!()
-    }
-}
-
-/// A message on its way in: up to 64 KiB in memory, what is longer goes to a file as it comes.
-pub struct Incoming {}
-
-impl Incoming {
-    /// Appends a piece.
-    ///
-    /// # Errors
-    /// [`Error::Full`], [`Error::Io`]; the message cannot be delivered then.
-    pub fn write(&mut self, _piece: &[u8]) -> Result<(), Error> {
-        todo!()
-    }
-    /// Octets so far.
-    pub fn len(&self) -> u64 {
-        todo!()
-    }
-    /// Whether nothing came yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
+pub fn identity_hash(identity: &[u8]) -> IdentityHash {
+    let digest = ring::digest::digest(&ring::digest::SHA256, identity);
+    let mut hash = IdentityHash::default();
+    hash.copy_from_slice(&digest.as_ref()[..16]);
+    hash
 }
 
 /// How [`Transaction::flags`] changes flags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "FLAGS, +FLAGS and -FLAGS of RFC 3501 section 6.4.6")]
 pub enum FlagChange {
     Replace,
     Add,
     Remove,
-}
-
-/// Changes that become durable together, or not at all. They are applied in the order of the calls;
-/// changes to a message that is gone by then change nothing.
-pub struct Transaction {}
-
-/// What a commit did.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Committed {
-    /// For each [`Transaction::deliver`] and [`Transaction::copy`], in order: where it went.
-    pub placed: Vec<(MailboxId, Uid)>,
-    /// The MODSEQ of all its changes.
-    pub modseq: u64,
-}
-
-impl Transaction {
-    /// Puts a message into a mailbox. `keywords` are the flags that are not RFC 3501's five.
-    /// `date` is its INTERNALDATE in seconds since 1970 UTC.
-    pub fn deliver(
-        &mut self,
-        _mailbox: MailboxId,
-        _message: Incoming,
-        _flags: Flags,
-        _keywords: &[&str],
-        _date: i64,
-    ) {
-        todo!()
-    }
-    /// Copies a message, flags and INTERNALDATE and all, without writing its body again. Copying a
-    /// message that is gone places nothing, and leaves no entry in [`Committed::placed`].
-    pub fn copy(&mut self, _from: MailboxId, _uid: Uid, _to: MailboxId) {
-        todo!()
-    }
-    /// Changes flags of messages; a Replace keeps nothing but what is named.
-    pub fn flags(
-        &mut self,
-        _mailbox: MailboxId,
-        _uids: &[Uid],
-        _change: FlagChange,
-        _flags: Flags,
-        _keywords: &[&str],
-    ) {
-        todo!()
-    }
-    /// Removes messages for good.
-    pub fn expunge(&mut self, _mailbox: MailboxId, _uids: &[Uid]) {
-        todo!()
-    }
-    /// Creates a mailbox, and those above it that are missing. A trailing `/` is ignored.
-    pub fn create_mailbox(&mut self, _name: &str) {
-        todo!()
-    }
-    /// Renames a mailbox with all below it. Renaming the INBOX moves its messages to a new mailbox and
-    /// leaves it empty (RFC 3501 section 6.3.5).
-    pub fn rename_mailbox(&mut self, _from: &str, _to: &str) {
-        todo!()
-    }
-    /// Deletes a mailbox with its messages; mailboxes below it stay (RFC 3501 section 6.3.4).
-    pub fn delete_mailbox(&mut self, _name: &str) {
-        todo!()
-    }
-    /// Subscribes to a name or ends that.
-    pub fn subscribe(&mut self, _name: &str, _subscribed: bool) {
-        todo!()
-    }
-    /// Attaches octets to a message, in the place of those attached before.
-    pub fn note(&mut self, _mailbox: MailboxId, _uid: Uid, _note: Vec<u8>) {
-        todo!()
-    }
-    /// As [`Transaction::note`], for the message of the latest [`Transaction::deliver`].
-    pub fn note_delivered(&mut self, _note: Vec<u8>) {
-        todo!()
-    }
-    /// Notes that `identity` was collected from `source` at `date`.
-    pub fn collected(&mut self, _source: SourceKey, _identity: &[u8], _date: i64) {
-        todo!()
-    }
-    /// Forgets identities of `source`.
-    pub fn forget(&mut self, _source: SourceKey, _identities: &[IdentityHash]) {
-        todo!()
-    }
-    /// Makes it so: returns when everything is durable and visible. Dropping the future before that
-    /// leaves open whether it happens.
-    ///
-    /// # Errors
-    /// Checked before anything is written: [`Error::NoSuchMailbox`], [`Error::MailboxExists`],
-    /// [`Error::BadName`], [`Error::TooManyKeywords`], [`Error::Full`]. After [`Error::Failed`] and
-    /// [`Error::Io`] it is unknown whether the changes survive.
-    pub async fn commit(self) -> Result<Committed, Error> {
-        todo!()
-    }
 }

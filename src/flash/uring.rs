@@ -1,0 +1,135 @@
+//! One io_uring for syncs: the only module with unsafe code.
+#![allow(unsafe_code, reason = "submitting to io_uring is unsafe; see submit()")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+use async_io::Async;
+use io_uring::{IoUring, opcode, types};
+use rustix::event::{EventfdFlags, eventfd};
+
+/// Syncs under way at once; more wait on the spot.
+const ENTRIES: u32 = 16;
+
+/// A sync that was submitted.
+struct Ticket {
+    /// Open until the kernel is done with it.
+    _file: Rc<File>,
+    state: State,
+}
+
+enum State {
+    Waiting,
+    /// Nobody waits for the answer any more.
+    Abandoned,
+    Done(i32),
+}
+
+/// Sends fdatasync to the kernel and waits for the answers.
+pub struct Ring {
+    uring: RefCell<IoUring>,
+    completed: Async<OwnedFd>,
+    tickets: RefCell<BTreeMap<u64, Ticket>>,
+    next: Cell<u64>,
+}
+
+impl Ring {
+    /// Sets the ring up.
+    ///
+    /// # Errors
+    /// What the kernel says, `Unsupported` or `PermissionDenied` where it has no io_uring for us.
+    pub fn new() -> io::Result<Ring> {
+        let uring = IoUring::new(ENTRIES)?;
+        let completed = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        uring.submitter().register_eventfd(completed.as_raw_fd())?;
+        Ok(Ring {
+            uring: RefCell::new(uring),
+            completed: Async::new_nonblocking(completed)?,
+            tickets: RefCell::default(),
+            next: Cell::new(0),
+        })
+    }
+
+    /// fdatasync(2) of `file`. Dropping the future does not stop the sync.
+    ///
+    /// # Errors
+    /// What the kernel says of the sync.
+    pub async fn fdatasync(&self, file: Rc<File>) -> io::Result<()> {
+        if self.tickets.borrow().len() >= ENTRIES as usize {
+            return file.sync_data();
+        }
+        let ticket = self.next.get();
+        self.next.set(ticket + 1);
+        self.submit(ticket, file)?;
+        let waiting = Waiting { ring: self, ticket };
+        loop {
+            self.reap();
+            if let Some(result) = waiting.answer() {
+                return if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(()) };
+            }
+            self.completed.readable().await?;
+            // Resets the counter. Empty when another waiter has read it: then its reap was for us too.
+            let mut count = [0; 8];
+            let _ = rustix::io::read(self.completed.get_ref(), &mut count);
+        }
+    }
+
+    fn submit(&self, ticket: u64, file: Rc<File>) -> io::Result<()> {
+        let entry = opcode::Fsync::new(types::Fd(file.as_raw_fd()))
+            .flags(types::FsyncFlags::DATASYNC)
+            .build()
+            .user_data(ticket);
+        self.tickets.borrow_mut().insert(ticket, Ticket { _file: file, state: State::Waiting });
+        let mut uring = self.uring.borrow_mut();
+        // SAFETY: the entry refers to no memory, only to a descriptor, which `tickets` keeps open until
+        // the completion is reaped.
+        let pushed = unsafe { uring.submission().push(&entry) };
+        let submitted = pushed.map_err(io::Error::other).and_then(|()| uring.submit().map(drop));
+        if submitted.is_err() {
+            self.tickets.borrow_mut().remove(&ticket);
+        }
+        submitted
+    }
+
+    fn reap(&self) {
+        let mut uring = self.uring.borrow_mut();
+        let mut tickets = self.tickets.borrow_mut();
+        for completion in uring.completion() {
+            let ticket = completion.user_data();
+            match tickets.get_mut(&ticket).map(|ticket| &mut ticket.state) {
+                Some(State::Abandoned) => drop(tickets.remove(&ticket)),
+                Some(state) => *state = State::Done(completion.result()),
+                None => {}
+            }
+        }
+    }
+}
+
+/// The claim on a ticket's answer, given up when dropped.
+struct Waiting<'a> {
+    ring: &'a Ring,
+    ticket: u64,
+}
+
+impl Waiting<'_> {
+    fn answer(&self) -> Option<i32> {
+        match self.ring.tickets.borrow().get(&self.ticket)?.state {
+            State::Done(result) => Some(result),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut tickets = self.ring.tickets.borrow_mut();
+        match tickets.get_mut(&self.ticket).map(|ticket| &mut ticket.state) {
+            Some(state @ State::Waiting) => *state = State::Abandoned,
+            _ => drop(tickets.remove(&self.ticket)),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Messages on their way in and out, in pieces.
+
+use std::io;
+use std::rc::Rc;
+
+use super::account::Account;
+use super::record::INLINE_MAX;
+use super::{Error, Summarize};
+use crate::flash::{File, Flash, Mode, ReadAt};
+
+/// A stored message, open for reading.
+pub struct Body(Kind);
+
+enum Kind {
+    Inline(Vec<u8>),
+    File(Rc<dyn File>),
+}
+
+impl Body {
+    pub(super) fn inline(octets: Vec<u8>) -> Body {
+        Body(Kind::Inline(octets))
+    }
+    pub(super) fn file(file: Rc<dyn File>) -> Body {
+        Body(Kind::File(file))
+    }
+}
+
+impl ReadAt for Body {
+    fn len(&self) -> io::Result<u64> {
+        match &self.0 {
+            Kind::Inline(octets) => Ok(octets.len() as u64),
+            Kind::File(file) => file.len(),
+        }
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Inline(octets) => octets.read_at(offset, buf),
+            Kind::File(file) => file.read_at(offset, buf),
+        }
+    }
+}
+
+/// A message on its way in: up to 64 KiB in memory, what is longer goes to a file as it comes.
+pub struct Incoming {
+    account: Rc<Account>,
+    /// The whole message, or its first 64 KiB once it goes to a file.
+    head: Vec<u8>,
+    spilled: Option<Spilled>,
+    failed: bool,
+}
+
+/// The file of a message that is longer than 64 KiB.
+struct Spilled {
+    number: u32,
+    file: Rc<dyn File>,
+    /// Octets written and their checksum.
+    written: u64,
+    crc: u32,
+    /// Octets that wait to be written: small pieces make a wearing pattern on flash.
+    waiting: Vec<u8>,
+    /// The file now belongs to a commit: it is no longer removed with this value.
+    kept: bool,
+}
+
+/// Octets gathered before they are written to a body's file.
+const PIECE: usize = 32 * 1024;
+
+impl Incoming {
+    pub(super) fn new(account: Rc<Account>) -> Incoming {
+        Incoming { account, head: Vec::new(), spilled: None, failed: false }
+    }
+
+    /// Appends a piece.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Io`]; the message cannot be delivered then.
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+        let room = if self.spilled.is_none() { INLINE_MAX - self.head.len() } else { 0 };
+        let (head, rest) = piece.split_at(room.min(piece.len()));
+        self.head.extend_from_slice(head);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let written = self.spill(rest);
+        self.failed |= written.is_err();
+        written
+    }
+
+    fn spill(&mut self, piece: &[u8]) -> Result<(), Error> {
+        let spilled = match &mut self.spilled {
+            Some(spilled) => spilled,
+            empty => {
+                let number = self.account.next_body();
+                let path = self.account.body_path(number);
+                let flash = self.account.flash();
+                let create = |flash: &dyn Flash| {
+                    flash.create_dir(&self.account.body_dir())?;
+                    let file = flash.open(&path, Mode::Create)?;
+                    file.write_at(0, &self.head).map(|()| file)
+                };
+                let file = create(flash).map_err(|error| Error::io(&path, error))?;
+                empty.insert(Spilled {
+                    number,
+                    file,
+                    written: self.head.len() as u64,
+                    crc: crc32c::crc32c(&self.head),
+                    waiting: Vec::new(),
+                    kept: false,
+                })
+            }
+        };
+        spilled.waiting.extend_from_slice(piece);
+        if spilled.waiting.len() >= PIECE { spilled.write(&self.account) } else { Ok(()) }
+    }
+
+    /// Octets so far.
+    pub fn len(&self) -> u64 {
+        match &self.spilled {
+            Some(spilled) => spilled.written + spilled.waiting.len() as u64,
+            None => self.head.len() as u64,
+        }
+    }
+
+    /// Whether nothing came yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first octets of the message, at most 64 KiB.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Makes a message in a file durable; one in memory needs nothing.
+    pub(super) async fn settle(&mut self) -> Result<(), Error> {
+        if self.failed {
+            return Err(Error::Full);
+        }
+        let Some(spilled) = &mut self.spilled else { return Ok(()) };
+        spilled.write(&self.account)?;
+        let path = self.account.body_path(spilled.number);
+        let (file, dir) = (spilled.file.clone(), self.account.flash().sync_dir(&self.account.body_dir()));
+        file.sync().await.map_err(|error| Error::io(&path, error))?;
+        dir.await.map_err(|error| Error::io(&path, error))
+    }
+
+    pub(super) fn summary(&self, summarize: Summarize) -> Vec<u8> {
+        summarize(&self.head)
+    }
+
+    /// Number and checksum of the file, or `None` and the octets to be written into the log.
+    pub(super) fn stored(&self) -> (Option<(u32, u32)>, &[u8]) {
+        match &self.spilled {
+            Some(spilled) => (Some((spilled.number, spilled.crc)), &[]),
+            None => (None, &self.head),
+        }
+    }
+
+    /// The commit is written: the file is no longer ours to remove.
+    pub(super) fn keep(&mut self) {
+        if let Some(spilled) = &mut self.spilled {
+            spilled.kept = true;
+        }
+    }
+}
+
+impl Spilled {
+    fn write(&mut self, account: &Account) -> Result<(), Error> {
+        if !self.waiting.is_empty() {
+            self.file
+                .write_at(self.written, &self.waiting)
+                .map_err(|error| Error::io(&account.body_path(self.number), error))?;
+            self.written += self.waiting.len() as u64;
+            self.crc = crc32c::crc32c_append(self.crc, &self.waiting);
+            self.waiting.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(spilled) = &self.spilled
+            && !spilled.kept
+        {
+            // What cannot be removed now is removed when the account is opened the next time.
+            let _ = self.account.flash().remove(&self.account.body_path(spilled.number));
+        }
+    }
+}

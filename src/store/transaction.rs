@@ -1,0 +1,194 @@
+//! Changes gathered for one commit.
+
+use std::rc::Rc;
+
+use super::account::Account;
+use super::{Error, FlagChange, Flags, IdentityHash, Incoming, MailboxId, SourceKey, Uid, identity_hash};
+
+/// Changes that become durable together, or not at all. They are applied in the order of the calls;
+/// changes to a message that is gone by then change nothing.
+pub struct Transaction {
+    account: Rc<Account>,
+    pub(super) changes: Vec<Change>,
+}
+
+/// One change, as it was asked for.
+pub(super) enum Change {
+    Deliver {
+        mailbox: MailboxId,
+        message: Incoming,
+        flags: Flags,
+        keywords: Vec<String>,
+        date: i64,
+        note: Option<Vec<u8>>,
+    },
+    Copy {
+        from: MailboxId,
+        uid: Uid,
+        to: MailboxId,
+    },
+    Flags {
+        mailbox: MailboxId,
+        uids: Vec<Uid>,
+        change: FlagChange,
+        flags: Flags,
+        keywords: Vec<String>,
+    },
+    Expunge {
+        mailbox: MailboxId,
+        uids: Vec<Uid>,
+    },
+    CreateMailbox(String),
+    RenameMailbox {
+        from: String,
+        to: String,
+    },
+    DeleteMailbox(String),
+    Subscribe {
+        name: String,
+        subscribed: bool,
+    },
+    Note {
+        mailbox: MailboxId,
+        uid: Uid,
+        note: Vec<u8>,
+    },
+    Collected {
+        source: SourceKey,
+        identity: IdentityHash,
+        date: i64,
+    },
+    Forget {
+        source: SourceKey,
+        identities: Vec<IdentityHash>,
+    },
+}
+
+impl Change {
+    /// Whether it changes which mailboxes there are.
+    pub(super) fn is_structural(&self) -> bool {
+        matches!(self, Change::CreateMailbox(_) | Change::RenameMailbox { .. } | Change::DeleteMailbox(_))
+    }
+}
+
+/// What a commit did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// For each [`Transaction::deliver`] and [`Transaction::copy`], in order: where it went.
+    pub placed: Vec<(MailboxId, Uid)>,
+    /// The MODSEQ of all its changes.
+    pub modseq: u64,
+}
+
+fn owned(keywords: &[&str]) -> Vec<String> {
+    keywords.iter().map(|&keyword| keyword.to_owned()).collect()
+}
+
+impl Transaction {
+    pub(super) fn new(account: Rc<Account>) -> Transaction {
+        Transaction { account, changes: Vec::new() }
+    }
+
+    /// Puts a message into a mailbox. `keywords` are the flags that are not RFC 3501's five.
+    /// `date` is its INTERNALDATE in seconds since 1970 UTC.
+    pub fn deliver(
+        &mut self,
+        mailbox: MailboxId,
+        message: Incoming,
+        flags: Flags,
+        keywords: &[&str],
+        date: i64,
+    ) {
+        self.changes.push(Change::Deliver {
+            mailbox,
+            message,
+            flags,
+            keywords: owned(keywords),
+            date,
+            note: None,
+        });
+    }
+
+    /// Copies a message, flags and INTERNALDATE and all, without writing its body again. Copying a
+    /// message that is gone places nothing, and leaves no entry in [`Committed::placed`].
+    pub fn copy(&mut self, from: MailboxId, uid: Uid, to: MailboxId) {
+        self.changes.push(Change::Copy { from, uid, to });
+    }
+
+    /// Changes flags of messages; a Replace keeps nothing but what is named.
+    pub fn flags(
+        &mut self,
+        mailbox: MailboxId,
+        uids: &[Uid],
+        change: FlagChange,
+        flags: Flags,
+        keywords: &[&str],
+    ) {
+        let keywords = owned(keywords);
+        self.changes.push(Change::Flags { mailbox, uids: uids.to_vec(), change, flags, keywords });
+    }
+
+    /// Removes messages for good.
+    pub fn expunge(&mut self, mailbox: MailboxId, uids: &[Uid]) {
+        self.changes.push(Change::Expunge { mailbox, uids: uids.to_vec() });
+    }
+
+    /// Creates a mailbox, and those above it that are missing. A trailing `/` is ignored.
+    pub fn create_mailbox(&mut self, name: &str) {
+        self.changes.push(Change::CreateMailbox(name.to_owned()));
+    }
+
+    /// Renames a mailbox with all below it. Renaming the INBOX moves its messages to a new mailbox and
+    /// leaves it empty (RFC 3501 section 6.3.5).
+    pub fn rename_mailbox(&mut self, from: &str, to: &str) {
+        self.changes.push(Change::RenameMailbox { from: from.to_owned(), to: to.to_owned() });
+    }
+
+    /// Deletes a mailbox with its messages; mailboxes below it stay (RFC 3501 section 6.3.4).
+    pub fn delete_mailbox(&mut self, name: &str) {
+        self.changes.push(Change::DeleteMailbox(name.to_owned()));
+    }
+
+    /// Subscribes to a name or ends that.
+    pub fn subscribe(&mut self, name: &str, subscribed: bool) {
+        self.changes.push(Change::Subscribe { name: name.to_owned(), subscribed });
+    }
+
+    /// Attaches octets to a message, in the place of those attached before.
+    pub fn note(&mut self, mailbox: MailboxId, uid: Uid, note: Vec<u8>) {
+        self.changes.push(Change::Note { mailbox, uid, note });
+    }
+
+    /// As [`Transaction::note`], for the message of the latest [`Transaction::deliver`].
+    pub fn note_delivered(&mut self, octets: Vec<u8>) {
+        let delivered = self.changes.iter_mut().rev().find_map(|change| match change {
+            Change::Deliver { note, .. } => Some(note),
+            _ => None,
+        });
+        if let Some(note) = delivered {
+            *note = Some(octets);
+        }
+    }
+
+    /// Notes that `identity` was collected from `source` at `date`.
+    pub fn collected(&mut self, source: SourceKey, identity: &[u8], date: i64) {
+        self.changes.push(Change::Collected { source, identity: identity_hash(identity), date });
+    }
+
+    /// Forgets identities of `source`.
+    pub fn forget(&mut self, source: SourceKey, identities: &[IdentityHash]) {
+        self.changes.push(Change::Forget { source, identities: identities.to_vec() });
+    }
+
+    /// Makes it so: returns when everything is durable and visible. Dropping the future before that
+    /// leaves open whether it happens.
+    ///
+    /// # Errors
+    /// Checked before anything is written: [`Error::NoSuchMailbox`], [`Error::MailboxExists`],
+    /// [`Error::BadName`], [`Error::TooManyKeywords`], [`Error::Full`]. After [`Error::Failed`] and
+    /// [`Error::Io`] it is unknown whether the changes survive.
+    pub async fn commit(self) -> Result<Committed, Error> {
+        let account = self.account.clone();
+        account.commit(self).await
+    }
+}
