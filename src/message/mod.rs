@@ -1,10 +1,16 @@
 //! Internet messages (RFC 5322, RFC 2045) read in pieces: nothing here holds a whole message.
 
+pub mod address;
+mod boundary;
 pub mod compose;
 pub mod date;
+mod encoded_word;
+pub mod envelope;
+pub mod header;
+pub mod nstring;
+mod parameters;
+mod summary;
+mod transfer;
+mod window;
 
-/// What the store keeps beside each message: the summary of the message that begins with `head`
-/// (at most 64 KiB of it), so that ENVELOPE and header searches need not open the body.
-pub fn summarize(_head: &[u8]) -> Vec<u8> {
-    todo!()
-}
+pub use summary::{Summary, summarize};

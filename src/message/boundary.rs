@@ -1,0 +1,75 @@
+//! Delimiter lines of multiparts (RFC 2046 section 5.1.1).
+
+/// Boundaries are of at most 70 characters (RFC 2046); mail programs that exceed it by far are not known.
+pub const MAX_BOUNDARY: usize = 250;
+
+/// The boundaries of the multiparts that are open, the outermost first.
+#[derive(Default)]
+pub struct Boundaries(Vec<Vec<u8>>);
+
+/// A delimiter line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delimiter {
+    /// How many multiparts stand outside the one it belongs to.
+    pub level: usize,
+    /// `--` follows the boundary: it has no more parts.
+    pub close: bool,
+}
+
+impl Boundaries {
+    /// Opens a multipart within the others.
+    pub fn push(&mut self, boundary: Vec<u8>) {
+        self.0.push(boundary);
+    }
+
+    /// Closes multiparts from the inside until `level` are left.
+    pub fn truncate(&mut self, level: usize) {
+        self.0.truncate(level);
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The delimiter line that `text` begins with. One of an outer multipart ends the inner ones too,
+    /// so that a missing end does not swallow what follows.
+    pub fn delimiter(&self, text: &[u8]) -> Option<Delimiter> {
+        let text = text.strip_prefix(b"--")?;
+        self.0.iter().enumerate().rev().find_map(|(level, boundary)| {
+            let rest = text.strip_prefix(boundary.as_slice())?;
+            let (rest, close) = rest.strip_prefix(b"--").map_or((rest, false), |rest| (rest, true));
+            // "Transport padding": blanks that a gateway may have added.
+            let end = rest.iter().find(|b| !matches!(b, b' ' | b'\t' | b'\r'));
+            matches!(end, None | Some(b'\n')).then_some(Delimiter { level, close })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delimiter_lines() {
+        let mut boundaries = Boundaries::default();
+        boundaries.push(b"outer".to_vec());
+        boundaries.push(b"outer-inner".to_vec());
+        let delimiter = |level, close| Some(Delimiter { level, close });
+        for (line, expected) in [
+            ("--outer\r\nx", delimiter(0, false)),
+            ("--outer--", delimiter(0, true)),
+            ("--outer-- \t\nx", delimiter(0, true)),
+            ("--outer-inner\n", delimiter(1, false)),
+            ("--outer-inner-- ", delimiter(1, true)),
+            ("--outer-in\n", None),
+            ("--outer x\n", None),
+            ("-- outer\n", None),
+            ("outer", None),
+        ] {
+            assert_eq!(boundaries.delimiter(line.as_bytes()), expected, "{line:?}");
+        }
+        boundaries.truncate(1);
+        assert_eq!(boundaries.delimiter(b"--outer-inner\n"), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! Charsets, and words in header fields that name theirs (RFC 2047).
+
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use memchr::memmem;
+
+use super::transfer::Base64;
+
+/// Octets of text in one encoded word: the RFC allows 75 in all, some mail programs take more, and a
+/// word without an end must not cost a look at the whole field each time one begins.
+const MAX_WORD: usize = 1000;
+
+/// The encoding that a charset name means. Of unknown names, and US-ASCII, for which so much UTF-8
+/// passes, UTF-8 is the best guess.
+pub fn charset(name: &[u8]) -> &'static Encoding {
+    let name = name.trim_ascii();
+    if name.eq_ignore_ascii_case(b"us-ascii") {
+        return UTF_8;
+    }
+    Encoding::for_label_no_replacement(name).unwrap_or(UTF_8)
+}
+
+/// Text that names no charset: UTF-8, or else what Windows of the western world wrote.
+fn unlabelled(text: &[u8], out: &mut String) {
+    match std::str::from_utf8(text) {
+        Ok(text) => out.push_str(text),
+        Err(_) => out.push_str(&WINDOWS_1252.decode_without_bom_handling(text).0),
+    }
+}
+
+/// The text of an unfolded field, encoded words decoded. Not every place in a field may hold encoded
+/// words, but mail programs put them everywhere, even within quotes.
+pub fn decode(field: &[u8]) -> String {
+    let mut out = String::with_capacity(field.len());
+    let mut rest = field;
+    // Octets of encoded words that follow each other: a character may be cut in two between them.
+    let mut run: Option<(&'static Encoding, Vec<u8>)> = None;
+    let end_run = |run: &mut Option<(&'static Encoding, Vec<u8>)>, out: &mut String| {
+        if let Some((encoding, octets)) = run.take() {
+            out.push_str(&encoding.decode_without_bom_handling(&octets).0);
+        }
+    };
+    let mut from = 0;
+    while let Some(at) = memmem::find(rest.get(from..).unwrap_or_default(), b"=?").map(|at| at + from) {
+        let (before, word) = rest.split_at(at);
+        let Some((encoding, octets, after)) = encoded_word(word) else {
+            from = at + 2;
+            continue;
+        };
+        // RFC 2047 section 6.2: blanks between encoded words are not shown.
+        let apart = run.is_none() || !before.trim_ascii().is_empty();
+        if apart || run.as_ref().is_some_and(|(previous, _)| *previous != encoding) {
+            end_run(&mut run, &mut out);
+        }
+        if apart {
+            unlabelled(before, &mut out);
+        }
+        run.get_or_insert_with(|| (encoding, Vec::new())).1.extend(octets);
+        rest = after;
+        from = 0;
+    }
+    end_run(&mut run, &mut out);
+    unlabelled(rest, &mut out);
+    out
+}
+
+/// The encoded word that `text` begins with: its charset, its octets, and what follows.
+fn encoded_word(text: &[u8]) -> Option<(&'static Encoding, Vec<u8>, &[u8])> {
+    let text = text.strip_prefix(b"=?")?;
+    let mut parts = text.splitn(3, |&b| b == b'?');
+    let (name, encoding, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let end = memmem::find(rest.get(..MAX_WORD).unwrap_or(rest), b"?=")?;
+    let (content, after) = (rest.get(..end)?, rest.get(end + 2..)?);
+    // RFC 2231 section 5 lets a language follow the charset.
+    let name = name.split(|&b| b == b'*').next()?;
+    if name.is_empty() || name.contains(&b' ') {
+        return None;
+    }
+    let mut octets = Vec::new();
+    match encoding {
+        b"B" | b"b" => Base64::default().decode(content, &mut octets),
+        b"Q" | b"q" => q_decode(content, &mut octets),
+        _ => return None,
+    }
+    Some((charset(name), octets, after))
+}
+
+/// RFC 2047 section 4.2.
+fn q_decode(content: &[u8], out: &mut Vec<u8>) {
+    let mut rest = content;
+    while let Some((&b, after)) = rest.split_first() {
+        let hex = |at: usize| after.get(at).and_then(|&b| char::from(b).to_digit(16));
+        rest = after;
+        match (b, hex(0), hex(1)) {
+            (b'=', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            (b'_', ..) => out.push(b' '),
+            _ => out.push(b),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_rfc_2047_and_of_real_mail() {
+        for (field, expected) in [
+            ("plain text", "plain text"),
+            ("=?ISO-8859-1?Q?a?= =?ISO-8859-1?Q?b?=", "ab"),
+            ("(=?ISO-8859-1?Q?a?= b)", "(a b)"),
+            ("=?ISO-8859-1?Q?a_b?= c =?utf-8?q?=C3=BC?=", "a b c \u{fc}"),
+            ("=?iso-8859-1?q?=FC?= \t =?utf-8?b?w7w=?=", "\u{fc}\u{fc}"),
+            ("=?US-ASCII*EN?Q?Keith_Moore?= <moore@cs>", "Keith Moore <moore@cs>"),
+            (
+                "\"=?utf-8?B?0J/RgNC40LLQtdGC?=\" <a@e>",
+                "\"\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}\" <a@e>",
+            ),
+            ("=?utf-8?Q?cut_=C3?= =?utf-8?Q?=BC_in_two?=", "cut \u{fc} in two"),
+            ("=?iso-2022-jp?B?GyRCRnxLXBsoQg==?=", "\u{65e5}\u{672c}"),
+            ("=?utf-8?Q?spaces in it?=!", "spaces in it!"),
+            ("=?utf-8?Q?open", "=?utf-8?Q?open"),
+            ("=?utf-8?X?a?= =?=?utf-8?Q?b?=", "=?utf-8?X?a?= =?b"),
+            ("=?x-unknown?Q?=C3=BC?=", "\u{fc}"),
+            ("=?utf-8?Q??=", ""),
+        ] {
+            assert_eq!(decode(field.as_bytes()), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn octets_without_a_name_are_utf_8_or_western() {
+        assert_eq!(decode("caf\u{e9}".as_bytes()), "caf\u{e9}");
+        assert_eq!(decode(b"caf\xe9"), "caf\u{e9}");
+    }
+}

@@ -1,0 +1,199 @@
+//! The fields of a header block (RFC 5322 section 2.2), of a message or of a MIME part.
+//!
+//! A block ends at its empty line, at a delimiter line of a multipart around it, or with the message.
+//! Lines end with CRLF or LF. What is not a field stays part of the block, under no name.
+
+use std::io;
+use std::ops::Range;
+
+use memchr::memchr2;
+
+use super::boundary::Boundaries;
+use super::window::{LOOKAHEAD, Window};
+use crate::flash::ReadAt;
+
+/// Octets of a field's value that are looked at: some thousand addresses.
+pub const MAX_VALUE: usize = 64 * 1024;
+
+/// Runs of fields that [`select`] tells apart: fields that are wanted and others take turns that
+/// often in no real message.
+const MAX_RUNS: usize = 4096;
+
+/// Reads field by field, from where the window stands.
+pub struct Fields<'w, 'a> {
+    window: &'w mut Window<'a>,
+    outer: &'w Boundaries,
+    limit: usize,
+    name: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl<'w, 'a> Fields<'w, 'a> {
+    /// The block that begins where the window stands, in a part of the multiparts `outer`. Of a value,
+    /// `limit` octets are kept.
+    pub fn new(window: &'w mut Window<'a>, outer: &'w Boundaries, limit: usize) -> Fields<'w, 'a> {
+        Fields { window, outer, limit, name: Vec::new(), value: Vec::new() }
+    }
+
+    /// Passes one field, and gives its place with its line ends; keeps its value when it is `wanted`.
+    /// `None`: the block is over, the window stands behind its empty line.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn next(&mut self, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Option<Range<u64>>> {
+        self.name.clear();
+        self.value.clear();
+        let start = self.window.position();
+        let text = self.window.fill(LOOKAHEAD)?;
+        if let Some(n) = empty_line(text) {
+            self.window.advance(n);
+            return Ok(None);
+        }
+        if text.is_empty() || self.outer.delimiter(text).is_some() {
+            return Ok(None);
+        }
+        let colon = memchr2(b':', b'\n', text).filter(|&at| text[at] == b':');
+        self.name.extend(text[..colon.unwrap_or(0)].trim_ascii_end());
+        let mut skip = colon.map_or(0, |at| at + 1);
+        let room = if wanted(&self.name) { self.limit } else { 0 };
+        loop {
+            let value = &mut self.value;
+            self.window.line(|piece| {
+                let (skipped, piece) = piece.split_at(skip.min(piece.len()));
+                skip -= skipped.len();
+                let unfolded = piece.iter().filter(|b| !matches!(b, b'\r' | b'\n'));
+                value.extend(unfolded.take(room - value.len()));
+            })?;
+            if !matches!(self.window.fill(1)?.first(), Some(b' ' | b'\t')) {
+                return Ok(Some(start..self.window.position()));
+            }
+        }
+    }
+
+    /// The name of the field; empty where a line is none.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// The value of the field if it was wanted: unfolded, without the blanks around it.
+    pub fn value(&self) -> &[u8] {
+        self.value.trim_ascii()
+    }
+}
+
+/// The length of the empty line that `text` begins with.
+fn empty_line(text: &[u8]) -> Option<usize> {
+    match text {
+        [b'\n', ..] => Some(1),
+        [b'\r', b'\n', ..] => Some(2),
+        _ => None,
+    }
+}
+
+/// The length of the header block that a message begins with, its empty line included.
+///
+/// # Errors
+/// What the source says.
+pub fn length(message: &dyn ReadAt) -> io::Result<u64> {
+    let mut window = Window::new(message, 0..u64::MAX);
+    let outer = Boundaries::default();
+    let mut fields = Fields::new(&mut window, &outer, 0);
+    while fields.next(|_| false)?.is_some() {}
+    Ok(window.position())
+}
+
+/// The places of the fields of the block `header` whose name is `wanted`, and of its empty line
+/// (RFC 3501 section 6.4.5: the blank line is included in all header fetches), ascending and merged.
+///
+/// # Errors
+/// What the source says.
+pub fn select(
+    message: &dyn ReadAt,
+    header: Range<u64>,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> io::Result<Vec<Range<u64>>> {
+    let mut window = Window::new(message, header.clone());
+    let outer = Boundaries::default();
+    let mut fields = Fields::new(&mut window, &outer, 0);
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    let mut end = header.start;
+    let mut add = |run: Range<u64>| {
+        let room = runs.len() < MAX_RUNS;
+        match runs.last_mut() {
+            Some(last) if last.end == run.start => last.end = run.end,
+            _ if room => runs.push(run),
+            _ => (),
+        }
+    };
+    while let Some(place) = fields.next(|_| false)? {
+        end = place.end;
+        if wanted(fields.name()) {
+            add(place);
+        }
+    }
+    let blank = end..window.position();
+    if !blank.is_empty() {
+        add(blank);
+    }
+    Ok(runs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> Vec<(String, String, String)> {
+        let bytes = text.as_bytes();
+        let mut window = Window::new(&bytes, 0..u64::MAX);
+        let mut outer = Boundaries::default();
+        outer.push(b"b".to_vec());
+        let mut fields = Fields::new(&mut window, &outer, 20);
+        let mut found = Vec::new();
+        while let Some(place) = fields.next(|name| name != b"Secret").unwrap() {
+            let raw = &text[place.start as usize..place.end as usize];
+            let string = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+            found.push((string(fields.name()), string(fields.value()), raw.to_owned()));
+        }
+        found.push((String::new(), String::new(), text[window.position() as usize..].to_owned()));
+        found
+    }
+
+    #[test]
+    fn blocks_as_they_come() {
+        for (text, expected) in [
+            (
+                "A: b\r\nC : d\r\n\r\nbody",
+                vec![("A", "b", "A: b\r\n"), ("C", "d", "C : d\r\n"), ("", "", "body")],
+            ),
+            ("A:\n b\n\tc \n\nbody", vec![("A", "b\tc", "A:\n b\n\tc \n"), ("", "", "body")]),
+            ("Secret: x\n\n", vec![("Secret", "", "Secret: x\n"), ("", "", "")]),
+            ("no colon\nA: b", vec![("", "no colon", "no colon\n"), ("A", "b", "A: b"), ("", "", "")]),
+            (" A: b\n\n", vec![(" A", "b", " A: b\n"), ("", "", "")]),
+            ("A: b\n--b\nbody", vec![("A", "b", "A: b\n"), ("", "", "--b\nbody")]),
+            (
+                "A: 01234567890123456789\n",
+                vec![("A", "0123456789012345678", "A: 01234567890123456789\n"), ("", "", "")],
+            ),
+            ("\nbody", vec![("", "", "body")]),
+            ("", vec![("", "", "")]),
+        ] {
+            let found = fields(text);
+            let found: Vec<_> = found.iter().map(|(n, v, r)| (n.as_str(), v.as_str(), r.as_str())).collect();
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn fields_are_selected_byte_for_byte() {
+        let text = b"To: a\r\nSubject: x\r\n y\r\nCC: b\r\ncc: c\r\n\r\nbody";
+        let header = 0..length(&text.as_slice()).unwrap();
+        let selected = |wanted: &dyn Fn(&[u8]) -> bool| -> Vec<u8> {
+            let places = select(&text.as_slice(), header.clone(), wanted).unwrap();
+            places.iter().flat_map(|p| &text[p.start as usize..p.end as usize]).copied().collect()
+        };
+        assert_eq!(selected(&|name| name.eq_ignore_ascii_case(b"cc")), b"CC: b\r\ncc: c\r\n\r\n");
+        assert_eq!(selected(&|name| !name.eq_ignore_ascii_case(b"cc")), b"To: a\r\nSubject: x\r\n y\r\n\r\n");
+        assert_eq!(selected(&|_| false), b"\r\n");
+        assert_eq!(select(&b"A: b\n".as_slice(), 0..5, |_| false).unwrap(), []);
+    }
+}

@@ -1,0 +1,54 @@
+//! Strings as IMAP replies write them (RFC 3501 section 4.3).
+
+/// Lines of a reply stay within what clients can be trusted to read (RFC 2683 section 3.2.1.5).
+const MAX_QUOTED: usize = 1000;
+
+/// Appends a string: quoted, or a literal when it holds what a quoted one cannot.
+pub fn string(text: &[u8], out: &mut Vec<u8>) {
+    let quotable = |b: &u8| b.is_ascii() && !matches!(b, b'\r' | b'\n' | 0);
+    if text.len() <= MAX_QUOTED && text.iter().all(quotable) {
+        out.push(b'"');
+        for &b in text {
+            if matches!(b, b'"' | b'\\') {
+                out.push(b'\\');
+            }
+            out.push(b);
+        }
+        out.push(b'"');
+    } else {
+        out.extend(format!("{{{}}}\r\n", text.len()).as_bytes());
+        // No string may hold a NUL (CHAR8 of RFC 3501 section 9).
+        out.extend(text.iter().map(|&b| if b == 0 { b'?' } else { b }));
+    }
+}
+
+/// Appends a string, or NIL.
+pub fn nstring(text: Option<&[u8]>, out: &mut Vec<u8>) {
+    match text {
+        Some(text) => string(text, out),
+        None => out.extend(b"NIL"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_quoted_where_they_can_be() {
+        let long = "x".repeat(MAX_QUOTED + 1);
+        for (text, expected) in [
+            ("", r#""""#),
+            (r#"say "a\b""#, r#""say \"a\\b\"""#),
+            ("tab\t", "\"tab\t\""),
+            ("caf\u{e9}", "{5}\r\ncaf\u{e9}"),
+            ("a\r\nb", "{4}\r\na\r\nb"),
+            ("a\0b", "{3}\r\na?b"),
+            (&long, &format!("{{1001}}\r\n{long}")),
+        ] {
+            let mut out = Vec::new();
+            string(text.as_bytes(), &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+}
