@@ -7,8 +7,12 @@
 
 pub mod command;
 pub mod fetch;
+pub mod gather;
+pub mod list;
 pub mod mailbox_name;
 pub mod parse;
+pub mod reply;
 pub mod search;
 pub mod sequence;
+pub mod updates;
 pub mod view;

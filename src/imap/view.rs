@@ -2,27 +2,56 @@
 //!
 //! A message keeps its number until the client was told otherwise (RFC 3501 section 7.4.1), whatever
 //! other sessions do meanwhile; so a view is a list of UIDs of its own, four bytes a message.
+//! [`View::sync`] compares it with the mailbox and tells what the client must hear.
 
-use crate::store::{Mailbox, MailboxId, Uid};
+use std::ops::RangeInclusive;
+
+use super::command::Messages;
+use super::updates::Updates;
+use crate::store::{Flags, Mailbox, MailboxId, Message, Uid};
 
 /// The selected mailbox as the client knows it.
 #[derive(Debug)]
 pub struct View {
     mailbox: MailboxId,
     uids: Vec<Uid>,
+    /// The largest UID ever seen here: what is above it is new.
+    seen_up_to: Uid,
+    /// Flags are known as of this MODSEQ.
+    modseq: u64,
     /// First and last UID of runs of messages that are `\Recent` to this session.
     recent: Vec<(Uid, Uid)>,
+    /// How many of the mailbox's keywords the client was told of.
+    keywords: usize,
+}
+
+/// What the client knows already, or wants to know, of the change that its own command made.
+#[derive(Debug, Default)]
+pub enum Own {
+    /// It made none.
+    #[default]
+    Nothing,
+    /// STORE: the flags of these are its answer, changed or not. Sequence numbers, ascending.
+    Report(Vec<RangeInclusive<u32>>),
+    /// STORE with `.SILENT`: the client takes the messages, in ascending order of UID, to have these
+    /// flags now, and need not hear so.
+    Silent(Vec<(Uid, Flags)>),
 }
 
 impl View {
     /// The mailbox as it is now; messages from `recent_from` on are `\Recent`
     /// (see [`crate::store::Account::claim_recent`]).
     pub fn new(mailbox: &Mailbox, recent_from: Uid) -> View {
-        View {
+        let mut view = View {
             mailbox: mailbox.id,
-            uids: mailbox.messages.iter().map(|m| m.uid).collect(),
-            recent: vec![(recent_from, Uid::MAX)],
-        }
+            uids: Vec::new(),
+            seen_up_to: 0,
+            modseq: 0,
+            recent: Vec::new(),
+            keywords: 0,
+        };
+        view.sync(Some(mailbox), recent_from, true, &Own::Nothing);
+        view
     }
     /// The mailbox.
     pub fn mailbox(&self) -> MailboxId {
@@ -32,16 +61,237 @@ impl View {
     pub fn uids(&self) -> &[Uid] {
         &self.uids
     }
+    /// The UID of the message with this sequence number.
+    pub fn uid(&self, seq: u32) -> Option<Uid> {
+        self.uids.get(usize::try_from(seq).ok()?.checked_sub(1)?).copied()
+    }
     /// The largest UID, 0 when there are no messages.
     pub fn largest_uid(&self) -> Uid {
         self.uids.last().copied().unwrap_or(0)
     }
     /// How many messages there are, which is also the largest sequence number.
     pub fn exists(&self) -> u32 {
-        u32::try_from(self.uids.len()).unwrap_or(u32::MAX)
+        seq(self.uids.len())
+    }
+    /// How many of them are `\Recent`.
+    pub fn recent(&self) -> u32 {
+        let below = |uid: Uid| self.uids.partition_point(|&u| u < uid);
+        let through = |uid: Uid| self.uids.partition_point(|&u| u <= uid);
+        seq(self.recent.iter().map(|&(first, last)| through(last) - below(first)).sum())
     }
     /// Whether the message is `\Recent` to this session.
     pub fn is_recent(&self, uid: Uid) -> bool {
         self.recent.iter().any(|&(first, last)| (first..=last).contains(&uid))
+    }
+
+    /// The sequence numbers of `messages`, as ascending ranges. UIDs that do not exist are ignored
+    /// (RFC 3501 section 6.4.8); `None` is a sequence number that does not.
+    pub fn select(&self, messages: &Messages) -> Option<Vec<RangeInclusive<u32>>> {
+        if !messages.uid {
+            let ranges = messages.set.ranges(self.exists());
+            // `1:*` is what clients say before they know that a mailbox is empty.
+            let inside = ranges.iter().all(|range| *range.end() <= self.exists());
+            let only_star = self.uids.is_empty() && messages.set.contains(0, 0);
+            return if only_star { Some(Vec::new()) } else { inside.then_some(ranges) };
+        }
+        let mut found = Vec::new();
+        for range in messages.set.ranges(self.largest_uid()) {
+            let first = self.uids.partition_point(|uid| uid < range.start());
+            let end = self.uids.partition_point(|uid| uid <= range.end());
+            if first < end {
+                found.push(seq(first + 1)..=seq(end));
+            }
+        }
+        Some(found)
+    }
+
+    /// Whether a [`View::sync`] would find nothing.
+    pub fn is_current(&self, mailbox: &Mailbox) -> bool {
+        self.modseq == mailbox.highest_modseq && self.uids.len() == mailbox.messages.len()
+    }
+
+    /// Takes over what happened in the mailbox (`None`: it is gone, and all its messages with it).
+    /// Removed messages keep their numbers unless `expunge` allows to tell of them. Messages that are
+    /// new are `\Recent` from `recent_from` on.
+    pub fn sync(&mut self, mailbox: Option<&Mailbox>, recent_from: Uid, expunge: bool, own: &Own) -> Updates {
+        let messages = mailbox.map_or(&[][..], |mailbox| &mailbox.messages);
+        let keywords = mailbox.map_or(self.keywords, |mailbox| mailbox.keywords.len());
+        let mut updates = Updates::default();
+        updates.keywords = keywords > self.keywords;
+        let mut present = messages.iter().peekable();
+        let mut place = 0;
+        self.uids.retain(|&uid| {
+            place += 1;
+            while present.next_if(|message| message.uid < uid).is_some() {}
+            let message = present.next_if(|message| message.uid == uid);
+            if message.is_none() && expunge {
+                updates.expunged.push(seq(place));
+                return false;
+            }
+            let new_place = place - updates.expunged.len();
+            if message.is_some_and(|message| own.must_tell(message, seq(place), self.modseq)) {
+                updates.flags.push(seq(new_place));
+            }
+            true
+        });
+        let known = self.seen_up_to;
+        let new =
+            messages.get(messages.partition_point(|message| message.uid <= known)..).unwrap_or_default();
+        self.uids.extend(new.iter().map(|message| message.uid));
+        if let Some(last) = new.last() {
+            self.seen_up_to = last.uid;
+            self.add_recent(recent_from.max(known + 1), last.uid);
+            updates.exists = Some((self.exists(), self.recent()));
+        }
+        self.modseq = mailbox.map_or(self.modseq, |mailbox| mailbox.highest_modseq);
+        self.keywords = keywords;
+        updates
+    }
+
+    fn add_recent(&mut self, first: Uid, last: Uid) {
+        match self.recent.last_mut() {
+            Some((_, end)) if *end + 1 == first => *end = last.max(*end),
+            _ if first <= last => self.recent.push((first, last)),
+            _ => {}
+        }
+    }
+}
+
+impl Own {
+    fn must_tell(&self, message: &Message, seq: u32, known: u64) -> bool {
+        let changed = message.modseq > known;
+        match self {
+            Own::Nothing => changed,
+            Own::Report(ranges) => {
+                let at = ranges.partition_point(|range| *range.end() < seq);
+                changed || ranges.get(at).is_some_and(|range| range.contains(&seq))
+            }
+            Own::Silent(expected) => {
+                let at = expected.binary_search_by_key(&message.uid, |&(uid, _)| uid).ok();
+                let expected = at.and_then(|at| expected.get(at)).map(|&(_, flags)| flags);
+                changed && expected != Some(message.flags)
+            }
+        }
+    }
+}
+
+fn seq(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::imap::sequence::SequenceSet;
+    use std::num::NonZeroU32;
+
+    /// A mailbox with messages of these UIDs, flags and MODSEQs.
+    pub(in crate::imap) fn mailbox(messages: &[(Uid, Flags, u64)]) -> Mailbox {
+        Mailbox {
+            id: crate::store::INBOX,
+            name: "INBOX".into(),
+            uid_validity: 1,
+            uid_next: messages.iter().map(|m| m.0).max().unwrap_or(0) + 1,
+            highest_modseq: messages.iter().map(|m| m.2).max().unwrap_or(1),
+            recent_from: 1,
+            keywords: Vec::new(),
+            messages: messages.iter().map(|&(uid, flags, modseq)| message(uid, flags, modseq)).collect(),
+        }
+    }
+
+    fn message(uid: Uid, flags: Flags, modseq: u64) -> Message {
+        Message { uid, size: 0, date: 0, flags, modseq, body: 0, segment: 0, offset: 0 }
+    }
+
+    fn messages(uid: bool, ranges: &[(u32, u32)]) -> Messages {
+        let mut set = SequenceSet::default();
+        for &(a, b) in ranges {
+            set.push(NonZeroU32::new(a), NonZeroU32::new(b));
+        }
+        Messages { uid, set }
+    }
+
+    const NONE: Flags = Flags::NONE;
+    const SEEN: Flags = Flags::SEEN;
+
+    #[test]
+    fn numbers_to_messages() {
+        const STAR: u32 = 0;
+        let view = View::new(&mailbox(&[(3, NONE, 1), (5, NONE, 1), (9, NONE, 1)]), 1);
+        for (uid, ranges, expected) in [
+            (false, &[(1, 2)][..], Some(vec![1..=2])),
+            (false, &[(STAR, STAR)], Some(vec![3..=3])),
+            (false, &[(1, 4)], None),
+            (false, &[(4, STAR)], None),
+            (true, &[(4, 8)], Some(vec![2..=2])),
+            (true, &[(6, 8)], Some(vec![])),
+            (true, &[(20, STAR)], Some(vec![3..=3])),
+            (true, &[(9, 9), (1, 3)], Some(vec![1..=1, 3..=3])),
+        ] {
+            assert_eq!(view.select(&messages(uid, ranges)), expected, "{uid} {ranges:?}");
+        }
+        let empty = View::new(&mailbox(&[]), 1);
+        assert_eq!(empty.select(&messages(false, &[(1, STAR)])), Some(vec![]));
+        assert_eq!(empty.select(&messages(false, &[(1, 1)])), None);
+        assert_eq!(empty.select(&messages(true, &[(1, STAR)])), Some(vec![]));
+    }
+
+    #[test]
+    fn changes_of_others_are_told() {
+        let mut view = View::new(&mailbox(&[(1, NONE, 1), (2, NONE, 2), (3, NONE, 3)]), 3);
+        assert_eq!(view.recent(), 1);
+        let now = mailbox(&[(1, NONE, 1), (3, SEEN, 4), (4, NONE, 5)]);
+        assert!(!view.is_current(&now));
+        let updates = view.sync(Some(&now), 4, true, &Own::Nothing);
+        assert_eq!(updates.expunged, [2]);
+        assert_eq!(updates.exists, Some((3, 2)));
+        assert_eq!(updates.flags, [2], "its number after the expunge");
+        assert!(view.is_current(&now));
+        assert!(view.sync(Some(&now), 5, true, &Own::Nothing).is_empty());
+    }
+
+    #[test]
+    fn removed_messages_keep_their_numbers_while_they_must() {
+        let mut view = View::new(&mailbox(&[(1, NONE, 1), (2, NONE, 2)]), 1);
+        let now = mailbox(&[(2, SEEN, 3), (3, NONE, 4)]);
+        let updates = view.sync(Some(&now), 1, false, &Own::Nothing);
+        assert_eq!((updates.expunged.len(), updates.exists, &updates.flags[..]), (0, Some((3, 3)), &[2][..]));
+        assert!(!view.is_current(&now), "there is something left to tell");
+        assert_eq!(view.sync(Some(&now), 1, true, &Own::Nothing).expunged, [1]);
+        assert_eq!(view.uids(), [2, 3]);
+        let all = view.sync(None, 1, true, &Own::Nothing);
+        assert_eq!(all.expunged, [1, 2], "the mailbox is gone");
+    }
+
+    #[test]
+    fn messages_that_came_and_went_unseen_are_not_told() {
+        let mut view = View::new(&mailbox(&[(1, NONE, 1)]), 1);
+        let mut now = mailbox(&[(1, NONE, 1)]);
+        now.highest_modseq = 7;
+        assert!(view.sync(Some(&now), 3, true, &Own::Nothing).is_empty());
+        now.messages.push(message(9, NONE, 8));
+        assert_eq!(view.sync(Some(&now), 9, true, &Own::Nothing).exists, Some((2, 2)));
+    }
+
+    #[test]
+    fn own_changes_are_told_as_the_store_command_wants() {
+        let before = mailbox(&[(1, NONE, 1), (2, NONE, 1), (3, NONE, 1)]);
+        let now = mailbox(&[(1, SEEN, 2), (2, SEEN.with(Flags::DRAFT), 2), (3, NONE, 1)]);
+        let told = |own: Own| View::new(&before, 1).sync(Some(&now), 1, false, &own).flags;
+        assert_eq!(told(Own::Nothing), [1, 2]);
+        assert_eq!(told(Own::Report(vec![2..=3])), [1, 2, 3], "3 is answered although nothing changed");
+        assert_eq!(told(Own::Silent(vec![(1, SEEN), (2, SEEN)])), [2], "another session set more");
+    }
+
+    #[test]
+    fn recent_messages_are_those_that_this_session_claimed() {
+        let mut now = mailbox(&[(1, NONE, 1), (2, NONE, 1)]);
+        let mut view = View::new(&now, 2);
+        now.messages.extend([message(3, NONE, 2), message(4, NONE, 2)]);
+        view.sync(Some(&now), 5, true, &Own::Nothing);
+        now.messages.push(message(5, NONE, 2));
+        view.sync(Some(&now), 5, true, &Own::Nothing);
+        let recent: Vec<Uid> = view.uids().iter().copied().filter(|&uid| view.is_recent(uid)).collect();
+        assert_eq!(recent, [2, 5]);
     }
 }

@@ -1,0 +1,227 @@
+//! Where a command ends: lines, and the literals that they announce (RFC 3501 section 4.3, RFC 7888).
+//!
+//! Only the literal of an APPEND may be large, and it is not gathered here but streamed by whoever
+//! reads. Everything else that is longer than the limit is refused while it arrives, so that one bad
+//! command costs one command and no memory.
+
+use super::command::{Append, Tagged};
+use super::parse::{self, Problem, Refused};
+
+/// Octets kept of a refused command: the tag is among them.
+const KEPT: usize = 256;
+
+/// A command on its way in.
+#[derive(Debug)]
+pub struct Gather {
+    octets: Vec<u8>,
+    limit: usize,
+    problem: Option<Problem>,
+}
+
+/// What comes next.
+#[derive(Debug, PartialEq)]
+pub enum Next {
+    /// Nothing: see [`Gather::finish`].
+    Finished,
+    /// A literal for [`Gather::literal`], then a line.
+    Literal {
+        /// Octets.
+        length: u64,
+        /// The client waits for a continuation request.
+        synchronizing: bool,
+    },
+    /// Octets to be thrown away, then a line.
+    Skip(u64),
+    /// The message of an APPEND, then an empty line; the gathering ends here.
+    Message {
+        /// All that was said before.
+        append: Append,
+        /// Octets.
+        length: u64,
+        /// The client waits for a continuation request.
+        synchronizing: bool,
+    },
+}
+
+impl Gather {
+    /// Nothing yet; a command may have `limit` octets, literals but for the APPEND's included.
+    pub fn new(limit: usize) -> Gather {
+        Gather { octets: Vec::new(), limit, problem: None }
+    }
+
+    /// The octets that a line may still have.
+    pub fn room(&self) -> usize {
+        self.limit.saturating_sub(self.octets.len())
+    }
+
+    /// Takes a line without its CRLF; `whole` is false for the beginning of one that was longer than
+    /// [`Gather::room`].
+    pub fn line(&mut self, line: &[u8], whole: bool) -> Next {
+        if !whole {
+            self.refuse(line);
+            return Next::Finished;
+        }
+        let Some(literal) = Announced::at_end_of(line) else {
+            self.keep(line);
+            return Next::Finished;
+        };
+        if self.problem.is_none()
+            && let Some(append) = self.append(line, literal.marker)
+        {
+            let Announced { length, synchronizing, .. } = literal;
+            return Next::Message { append, length, synchronizing };
+        }
+        self.keep(line);
+        self.keep(b"\r\n");
+        if literal.length > self.room() as u64 {
+            self.refuse(b"");
+        }
+        match (self.problem, literal.synchronizing) {
+            (None, synchronizing) => Next::Literal { length: literal.length, synchronizing },
+            (Some(_), true) => Next::Finished,
+            (Some(_), false) => Next::Skip(literal.length),
+        }
+    }
+
+    /// Takes a piece of a literal.
+    pub fn literal(&mut self, piece: &[u8]) {
+        self.keep(piece);
+    }
+
+    /// The command, or why there is none.
+    ///
+    /// # Errors
+    /// Too long, or not in the grammar.
+    pub fn finish(self) -> Result<Tagged, Refused> {
+        match self.problem {
+            Some(problem) => Err(Refused { tag: parse::tag_of(&self.octets), problem }),
+            None => parse::parse(&self.octets),
+        }
+    }
+
+    fn append(&self, line: &[u8], marker: usize) -> Option<Append> {
+        let line = line.get(..line.len() - marker)?;
+        if self.octets.is_empty() {
+            return parse::append(line);
+        }
+        parse::append(&[&self.octets, line].concat())
+    }
+
+    fn keep(&mut self, octets: &[u8]) {
+        if octets.len() > self.room() {
+            self.refuse(octets);
+        }
+        if self.problem.is_none() {
+            self.octets.extend_from_slice(octets);
+        }
+    }
+
+    fn refuse(&mut self, more: &[u8]) {
+        if self.problem.is_none() {
+            self.problem = Some(Problem::TooLong);
+            self.octets.extend(more.iter().take(KEPT));
+            self.octets.truncate(KEPT);
+            self.octets.shrink_to_fit();
+        }
+    }
+}
+
+/// `{n}` or `{n+}` at the end of a line.
+struct Announced {
+    length: u64,
+    synchronizing: bool,
+    /// Octets of the announcement.
+    marker: usize,
+}
+
+impl Announced {
+    fn at_end_of(line: &[u8]) -> Option<Announced> {
+        let inside = line.strip_suffix(b"}")?;
+        let open = inside.iter().rposition(|&c| c == b'{')?;
+        let inside = std::str::from_utf8(inside.get(open + 1..)?).ok()?;
+        let digits = inside.strip_suffix('+').unwrap_or(inside);
+        if !digits.bytes().all(|c| c.is_ascii_digit()) {
+            return None;
+        }
+        let length = digits.parse().ok()?;
+        Some(Announced { length, synchronizing: digits.len() == inside.len(), marker: line.len() - open })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::command::Command;
+
+    fn outcome(gather: Gather) -> Result<Command, (Option<String>, Problem)> {
+        gather.finish().map(|t| t.command).map_err(|refused| (refused.tag, refused.problem))
+    }
+
+    #[test]
+    fn a_command_is_its_lines_and_literals() {
+        let mut gather = Gather::new(100);
+        assert_eq!(gather.line(b"a SELECT {3+}", true), Next::Literal { length: 3, synchronizing: false });
+        gather.literal(b"a");
+        gather.literal(b" b");
+        assert_eq!(gather.line(b"", true), Next::Finished);
+        assert!(matches!(outcome(gather), Ok(Command::Select(name)) if name.0 == "a b"));
+    }
+
+    #[test]
+    fn the_literal_of_an_append_is_left_to_the_reader() {
+        let mut gather = Gather::new(100);
+        assert_eq!(gather.line(b"a APPEND {1}", true), Next::Literal { length: 1, synchronizing: true });
+        gather.literal(b"x");
+        let next = gather.line(b" (\\Seen) {50000000}", true);
+        assert!(matches!(next, Next::Message { length: 50_000_000, synchronizing: true, .. }));
+    }
+
+    #[test]
+    fn too_long_a_synchronizing_literal_is_not_asked_for() {
+        let mut gather = Gather::new(100);
+        assert_eq!(gather.line(b"a7 LOGIN {101}", true), Next::Finished);
+        assert_eq!(outcome(gather), Err((Some("a7".into()), Problem::TooLong)));
+    }
+
+    #[test]
+    fn too_long_a_non_synchronizing_literal_is_skipped_with_the_rest_of_its_command() {
+        let mut gather = Gather::new(100);
+        assert_eq!(gather.line(b"a7 LOGIN {101+}", true), Next::Skip(101));
+        assert_eq!(gather.line(b" {3+}", true), Next::Skip(3));
+        assert_eq!(gather.line(b" x", true), Next::Finished);
+        assert_eq!(outcome(gather), Err((Some("a7".into()), Problem::TooLong)));
+    }
+
+    #[test]
+    fn too_long_a_line_is_answered_under_its_tag() {
+        let mut gather = Gather::new(100);
+        assert_eq!(gather.line(&b"a7 NOOP ".repeat(12), false), Next::Finished);
+        assert_eq!(outcome(gather), Err((Some("a7".into()), Problem::TooLong)));
+
+        let mut gather = Gather::new(100);
+        assert_eq!(gather.line(&b"x".repeat(10_000), false), Next::Finished);
+        assert!(gather.octets.capacity() <= KEPT);
+        assert_eq!(outcome(gather), Err((None, Problem::TooLong)));
+    }
+
+    #[test]
+    fn literals_are_announced_at_the_end_of_a_line_only() {
+        let announced = |line: &str| {
+            let literal = Announced::at_end_of(line.as_bytes());
+            literal.map(|literal| (literal.length, literal.synchronizing))
+        };
+        for (line, expected) in [
+            ("a {10}", Some((10, true))),
+            ("a {10+}", Some((10, false))),
+            ("{0}", Some((0, true))),
+            ("a {10-}", None),
+            ("a {}", None),
+            ("a {+5}", None),
+            ("a {10}\"", None),
+            ("a {18446744073709551616}", None),
+            ("}", None),
+        ] {
+            assert_eq!(announced(line), expected, "{line}");
+        }
+    }
+}

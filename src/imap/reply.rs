@@ -1,0 +1,65 @@
+//! The words of replies: strings, mailbox names, flags, and what the store's refusals sound like.
+
+use super::mailbox_name;
+use crate::store::{Error, Flags, Mailbox};
+
+const SYSTEM_FLAGS: [(Flags, &str); 5] = [
+    (Flags::ANSWERED, "\\Answered"),
+    (Flags::FLAGGED, "\\Flagged"),
+    (Flags::DELETED, "\\Deleted"),
+    (Flags::SEEN, "\\Seen"),
+    (Flags::DRAFT, "\\Draft"),
+];
+
+/// Appends a mailbox name as it goes over the wire, quoted.
+pub fn mailbox(name: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    for octet in mailbox_name::encode(name).into_bytes() {
+        if matches!(octet, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(octet);
+    }
+    out.push(b'"');
+}
+
+/// Appends flags in parentheses; `keywords` are the mailbox's.
+pub fn flags(flags: Flags, keywords: &[String], recent: bool, out: &mut Vec<u8>) {
+    let system = SYSTEM_FLAGS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|&(_, name)| name);
+    let keywords = flags.keywords().filter_map(|place| keywords.get(place)).map(String::as_str);
+    list(recent.then_some("\\Recent").into_iter().chain(system).chain(keywords), out);
+}
+
+/// Appends all flags that messages in the mailbox can have; `\*` where `new` keywords can be made.
+pub fn all_flags(mailbox: &Mailbox, new: bool, out: &mut Vec<u8>) {
+    let system = SYSTEM_FLAGS.iter().map(|&(_, name)| name);
+    let keywords = mailbox.keywords.iter().map(String::as_str);
+    list(system.chain(keywords).chain(new.then_some("\\*")), out);
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+    out.push(b'(');
+    for (place, name) in names.enumerate() {
+        if place > 0 {
+            out.push(b' ');
+        }
+        out.extend_from_slice(name.as_bytes());
+    }
+    out.push(b')');
+}
+
+/// The tagged refusal for an error of the store: response codes of RFC 3501 and RFC 5530. What is the
+/// appliance's own trouble is logged here.
+pub fn refusal(error: &Error) -> String {
+    match error {
+        Error::NoSuchMailbox => "NO [NONEXISTENT] There is no such mailbox".into(),
+        Error::MailboxExists => "NO [ALREADYEXISTS] There is a mailbox of that name".into(),
+        Error::BadName(why) => format!("NO [CANNOT] That name cannot be used: {why}"),
+        Error::TooManyKeywords => "NO [LIMIT] The mailbox has as many keywords as it can have".into(),
+        Error::Full => "NO [OVERQUOTA] No room is left; delete some messages and try again".into(),
+        Error::NoSuchMessage | Error::Damaged(_) | Error::Failed(_) | Error::Io { .. } => {
+            log::error!("imap: {error}");
+            "NO [SERVERBUG] The appliance could not do that; its log says why".into()
+        }
+    }
+}

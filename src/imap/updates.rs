@@ -1,0 +1,156 @@
+//! What the client must hear of its mailbox, between a sync and the wire: numbers only, so that news of
+//! a large mailbox take no more room than the view itself. The words are made in pieces.
+
+use super::reply;
+use super::view::View;
+use crate::store::Mailbox;
+
+/// Octets after which a piece ends.
+const PIECE: usize = 8 * 1024;
+
+/// What a [`View::sync`] found.
+#[derive(Debug, Default)]
+pub struct Updates {
+    /// The mailbox has keywords that the client has not heard of.
+    pub keywords: bool,
+    /// Sequence numbers, ascending, as they were before any of them was removed.
+    pub expunged: Vec<u32>,
+    /// EXISTS and RECENT.
+    pub exists: Option<(u32, u32)>,
+    /// Sequence numbers, ascending and after the removals, of messages whose flags are told.
+    pub flags: Vec<u32>,
+    /// How many of `flags` were told.
+    told: usize,
+}
+
+/// How updates are told.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    /// With UIDs, because the command was a UID command (RFC 3501 section 6.4.8).
+    pub uid: bool,
+    /// The mailbox is selected read-only.
+    pub read_only: bool,
+}
+
+impl Updates {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        !self.keywords && self.expunged.is_empty() && self.exists.is_none() && self.flags.len() == self.told
+    }
+
+    /// Appends the next of the untagged responses until nothing is left or enough for one write is
+    /// there. Flags are told as they are now, and not at all of a message that was removed meanwhile:
+    /// the next sync finds that.
+    pub fn write_piece(&mut self, view: &View, mailbox: Option<&Mailbox>, manner: Manner, out: &mut Vec<u8>) {
+        let end = out.len() + PIECE;
+        // From the last to the first, so that no removal changes the number of another.
+        while out.len() < end
+            && let Some(seq) = self.expunged.pop()
+        {
+            out.extend_from_slice(format!("* {seq} EXPUNGE\r\n").as_bytes());
+        }
+        let Some(mailbox) = mailbox else {
+            self.told = self.flags.len();
+            self.keywords = false;
+            return;
+        };
+        if std::mem::take(&mut self.keywords) {
+            keywords(mailbox, manner.read_only, out);
+        }
+        if let Some((exists, recent)) = self.exists.take_if(|_| self.expunged.is_empty()) {
+            out.extend_from_slice(format!("* {exists} EXISTS\r\n* {recent} RECENT\r\n").as_bytes());
+        }
+        while self.expunged.is_empty()
+            && out.len() < end
+            && let Some(&seq) = self.flags.get(self.told)
+        {
+            self.told += 1;
+            flags(seq, view, mailbox, manner.uid, out);
+        }
+        if self.is_empty() {
+            *self = Updates::default();
+        }
+    }
+}
+
+/// RFC 3501 sections 7.2.6 and 7.1: FLAGS and PERMANENTFLAGS.
+pub fn keywords(mailbox: &Mailbox, read_only: bool, out: &mut Vec<u8>) {
+    /// As many as the store keeps.
+    const MAX_KEYWORDS: usize = 56;
+    out.extend_from_slice(b"* FLAGS ");
+    reply::all_flags(mailbox, false, out);
+    out.extend_from_slice(b"\r\n* OK [PERMANENTFLAGS ");
+    if read_only {
+        out.extend_from_slice(b"()] Read-only\r\n");
+    } else {
+        reply::all_flags(mailbox, mailbox.keywords.len() < MAX_KEYWORDS, out);
+        out.extend_from_slice(b"] Flags are kept\r\n");
+    }
+}
+
+fn flags(seq: u32, view: &View, mailbox: &Mailbox, with_uid: bool, out: &mut Vec<u8>) {
+    let Some(message) = view.uid(seq).and_then(|uid| mailbox.message(uid)) else { return };
+    out.extend_from_slice(format!("* {seq} FETCH (").as_bytes());
+    if with_uid {
+        out.extend_from_slice(format!("UID {} ", message.uid).as_bytes());
+    }
+    out.extend_from_slice(b"FLAGS ");
+    reply::flags(message.flags, &mailbox.keywords, view.is_recent(message.uid), out);
+    out.extend_from_slice(b")\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::view::{Own, tests::mailbox};
+    use crate::store::Flags;
+
+    /// Everything in pieces, and how many there were.
+    fn told(mut updates: Updates, view: &View, mailbox: Option<&Mailbox>, manner: Manner) -> (String, u32) {
+        let (mut out, mut pieces) = (Vec::new(), 0);
+        while !updates.is_empty() {
+            let before = out.len();
+            updates.write_piece(view, mailbox, manner, &mut out);
+            assert!(out.len() - before < PIECE + 200);
+            pieces += 1;
+        }
+        (String::from_utf8(out).unwrap(), pieces)
+    }
+
+    #[test]
+    fn updates_in_words() {
+        let mut view =
+            View::new(&mailbox(&[(1, Flags::NONE, 1), (2, Flags::NONE, 1), (3, Flags::NONE, 1)]), 1);
+        let keyword = Flags::keyword(0);
+        let mut now = mailbox(&[(2, Flags::SEEN.with(keyword), 2), (5, Flags::NONE, 3)]);
+        now.keywords.push("$Junk".into());
+        let updates = view.sync(Some(&now), 9, true, &Own::Nothing);
+        let manner = Manner { uid: true, read_only: false };
+        let (words, _) = told(updates, &view, Some(&now), manner);
+        assert_eq!(
+            words.lines().collect::<Vec<_>>(),
+            [
+                "* 3 EXPUNGE",
+                "* 1 EXPUNGE",
+                r"* FLAGS (\Answered \Flagged \Deleted \Seen \Draft $Junk)",
+                r"* OK [PERMANENTFLAGS (\Answered \Flagged \Deleted \Seen \Draft $Junk \*)] Flags are kept",
+                "* 2 EXISTS",
+                "* 1 RECENT",
+                r"* 1 FETCH (UID 2 FLAGS (\Recent \Seen $Junk))",
+            ]
+        );
+    }
+
+    #[test]
+    fn news_of_a_large_mailbox_come_in_pieces() {
+        let messages = |modseq| (1..=5000).map(|uid| (uid, Flags::NONE, modseq)).collect::<Vec<_>>();
+        let mut view = View::new(&mailbox(&messages(1)), 1);
+        let now = mailbox(&messages(2)[1000..]);
+        let updates = view.sync(Some(&now), 9, true, &Own::Nothing);
+        let (words, pieces) = told(updates, &view, Some(&now), Manner::default());
+        assert!(words.starts_with("* 1000 EXPUNGE\r\n* 999 EXPUNGE"));
+        assert!(words.ends_with("* 4000 FETCH (FLAGS (\\Recent))\r\n"));
+        assert_eq!(words.lines().count(), 5000);
+        assert!(pieces > 10);
+    }
+}
