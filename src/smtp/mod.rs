@@ -8,6 +8,7 @@ pub mod command;
 pub mod mailbox;
 pub mod reply;
 pub mod server;
+pub mod session;
 
 use std::future::Future;
 use std::pin::Pin;
