@@ -5,7 +5,11 @@
 //! relay's delivery move the octets.
 
 pub mod command;
+pub mod data;
+pub mod header;
+pub mod intake;
 pub mod mailbox;
+pub mod originator;
 pub mod reply;
 pub mod server;
 pub mod session;
@@ -13,7 +17,7 @@ pub mod session;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::store::Incoming;
+use crate::store::{self, Incoming};
 
 pub use mailbox::{Mailbox, ReversePath};
 pub use reply::Reply;
@@ -56,4 +60,13 @@ pub trait Post {
 
     /// End of data: takes responsibility for the message. `Ok` only once it is durable.
     fn accept(&self, envelope: Envelope, message: Incoming) -> Later<'_, Result<(), Reply>>;
+}
+
+/// What a client hears when the store refuses. The log hears more.
+pub fn store_trouble(error: &store::Error) -> Reply {
+    log::warn!("a message was not stored: {error}");
+    match error {
+        store::Error::Full => Reply::new(452, (3, 1), "No room for it now, try again later"),
+        _ => Reply::new(451, (3, 0), "Something is wrong here, try again later"),
+    }
 }

@@ -1,12 +1,254 @@
-//! The loop that moves octets between a client and its session.
+//! The loop that moves octets between a client and its session, and the only place of the server that
+//! waits: for lines, for the verdict on a login, for the post.
 
+use std::io;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use super::{Post, Role};
+use smol::future::or;
+
+use super::command::MAX_AUTH_LINE;
+use super::header::Defaults;
+use super::intake::Intake;
+use super::mailbox::{Mailbox, is_address_literal};
+use super::session::{Effect, Session};
+use super::{Envelope, Post, Reply, Role, store_trouble};
+use crate::access::{Service, on_lan};
+use crate::clock::unix_now;
 use crate::context::Context;
+use crate::message::compose;
+use crate::net::deadline;
+use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 
+/// Until a login went well, all in all: who has no business here is not to hold a connection.
+const BEFORE_LOGIN: Duration = Duration::from_secs(60);
+/// RFC 5321 section 4.5.3.2.7: from one command to the next.
+const COMMAND: Duration = Duration::from_secs(5 * 60);
+/// RFC 5321 section 4.5.3.2.5: from one piece of the content to the next.
+const CONTENT: Duration = Duration::from_secs(3 * 60);
+
 /// Serves one connection, from the TLS handshake or the greeting to the goodbye.
-pub async fn serve(_stream: Stream, _role: Role, _context: Rc<Context>, _post: Rc<dyn Post>) {
-    todo!()
+pub async fn serve(stream: Stream, role: Role, context: Rc<Context>, post: Rc<dyn Post>) {
+    let implicit_tls = role == Role::Submission { implicit_tls: true };
+    let session = Session::new(role, stream.peer().ip(), implicit_tls);
+    let opened = Instant::now();
+    let mut connection = Connection { stream, role, session, context, post, line: Vec::new(), opened };
+    if let Err(error) = connection.run(implicit_tls).await {
+        log::debug!("smtp {}: {error}", connection.stream.peer());
+        if error.kind() == io::ErrorKind::TimedOut {
+            let goodbye = Reply::new(421, (4, 2), "I have waited long enough");
+            connection.stream.queue(&goodbye.to_octets());
+        }
+    }
+    connection.stream.close().await;
+}
+
+struct Connection {
+    stream: Stream,
+    role: Role,
+    session: Session,
+    context: Rc<Context>,
+    post: Rc<dyn Post>,
+    line: Vec<u8>,
+    opened: Instant,
+}
+
+/// What ends the wait for a command.
+enum Event {
+    Line(LineEnd),
+    /// The settings are new.
+    Changed,
+}
+
+/// Whether the dialog goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goes {
+    On,
+    Away,
+}
+
+impl Connection {
+    async fn run(&mut self, implicit_tls: bool) -> io::Result<()> {
+        if implicit_tls {
+            self.handshake().await?;
+        }
+        let greeting = self.session.greeting(&self.context.config());
+        let mut goes = Box::pin(self.perform(greeting)).await?;
+        while goes == Goes::On {
+            let config_changed = self.context.changed();
+            if !self.has_its_right() {
+                let goodbye = "The settings have changed: you may no longer use this";
+                return self.send(&Reply::new(421, (7, 0), goodbye)).await;
+            }
+            let wait = self.patience();
+            if wait.is_zero() {
+                // Who sends without a pause never makes the deadline below run out.
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let next = or(async { self.next_line().await.map(Event::Line) }, async {
+                config_changed.await;
+                Ok(Event::Changed)
+            });
+            let effect = match deadline(wait, next).await? {
+                Event::Changed => continue,
+                Event::Line(LineEnd::Closed) => break,
+                Event::Line(LineEnd::TooLong) => self.session.too_long(),
+                Event::Line(LineEnd::Complete) => self.session.line(&self.line, &self.context.config()),
+            };
+            // A line may have held a password.
+            zeroize::Zeroize::zeroize(&mut self.line);
+            self.line = Vec::new();
+            goes = Box::pin(self.perform(effect)).await?;
+        }
+        Ok(())
+    }
+
+    /// Replies leave together when no command is left to be answered (RFC 2920 section 3.2).
+    async fn next_line(&mut self) -> io::Result<LineEnd> {
+        if !self.stream.buffered().contains(&b'\n') {
+            self.stream.flush().await?;
+        }
+        read_line(&mut self.stream, &mut self.line, MAX_AUTH_LINE).await
+    }
+
+    /// How long the client may take for its next command.
+    fn patience(&self) -> Duration {
+        if self.session.may_send() { COMMAND } else { BEFORE_LOGIN.saturating_sub(self.opened.elapsed()) }
+    }
+
+    fn has_its_right(&self) -> bool {
+        let peer = self.stream.peer().ip();
+        match (self.role, self.session.account()) {
+            // One from elsewhere has been told in place of the greeting.
+            (Role::LanSmtp, _) => on_lan(&self.context.config(), peer),
+            (_, Some(account)) => self.context.still_permitted(account, Service::Submission, peer),
+            (_, None) => true,
+        }
+    }
+
+    /// Queues a reply; what waits is sent when it becomes too much to keep.
+    async fn send(&mut self, reply: &Reply) -> io::Result<()> {
+        deadline(COMMAND, self.stream.write(&reply.to_octets())).await
+    }
+
+    async fn perform(&mut self, effect: Effect) -> io::Result<Goes> {
+        let reply = match effect {
+            Effect::Reply(reply) => reply,
+            Effect::Close(last_words) => {
+                for reply in &last_words {
+                    self.send(reply).await?;
+                }
+                return Ok(Goes::Away);
+            }
+            Effect::StartTls(reply) => {
+                self.send(&reply).await?;
+                self.handshake().await?;
+                self.session.secured();
+                return Ok(Goes::On);
+            }
+            Effect::Login { login, password } => {
+                let config = self.context.config();
+                let peer = self.stream.peer().ip();
+                let logins = &self.context.logins;
+                let outcome = logins.login(&config, Service::Submission, peer, &login, &password).await;
+                let effect = self.session.verified(outcome);
+                return Box::pin(self.perform(effect)).await;
+            }
+            Effect::Recipient { to, size } => {
+                let outcome = self.post.recipient(&to, size).await;
+                self.session.recipient(to, outcome)
+            }
+            Effect::Content(envelope) => match self.content(envelope).await? {
+                Some(reply) => reply,
+                None => return Ok(Goes::Away),
+            },
+        };
+        self.send(&reply).await?;
+        Ok(Goes::On)
+    }
+
+    async fn handshake(&mut self) -> io::Result<()> {
+        deadline(self.patience(), self.stream.accept_tls(self.context.tls())).await
+    }
+
+    /// RFC 5321 section 4.1.1.4, from DATA to the verdict; `None`: the connection is given up, the last
+    /// words are said.
+    async fn content(&mut self, mut envelope: Envelope) -> io::Result<Option<Reply>> {
+        let incoming = self.post.incoming(&envelope).await;
+        let mut message = match incoming {
+            Ok(message) => Some(message),
+            Err(refusal) => return Ok(Some(refusal)),
+        };
+        let mut intake = self.intake(&envelope);
+        let mut out = self.trace().into_bytes();
+        self.send(&Reply::plain(354, "Go ahead, and end with a lone dot")).await?;
+        deadline(COMMAND, self.stream.flush()).await?;
+        loop {
+            if let Some(Err(error)) = message.as_mut().map(|message| message.write(&out)) {
+                message = None;
+                intake.refuse(store_trouble(&error));
+            }
+            if intake.is_complete() {
+                break;
+            }
+            let input = deadline(CONTENT, self.stream.fill()).await?;
+            if input.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let consumed = intake.take(input, &mut out);
+            self.stream.consume(consumed);
+            if intake.is_hopeless() {
+                self.send(&Reply::new(421, (3, 4), "That is far too much")).await?;
+                return Ok(None);
+            }
+        }
+        let verdict = self.verdict(intake, &envelope);
+        Ok(Some(match (verdict, message) {
+            (Ok(eight_bit), Some(message)) => {
+                envelope.eight_bit = eight_bit;
+                match self.post.accept(envelope, message).await {
+                    Ok(()) => Reply::new(250, (0, 0), "It is safe with me"),
+                    Err(refusal) => refusal,
+                }
+            }
+            (Err(refusal), _) => refusal,
+            // Unreachable in truth: who has no message any more has a refusal.
+            (Ok(_), None) => Reply::new(451, (3, 0), "Try again later"),
+        }))
+    }
+
+    fn intake(&self, envelope: &Envelope) -> Intake {
+        let config = self.context.config();
+        let account = envelope.account.as_deref().and_then(|account| config.account(account));
+        let from = envelope
+            .sender
+            .clone()
+            .or_else(|| account.and_then(|account| Mailbox::parse(&account.address).ok()));
+        let domain = config.server.hostname.to_string();
+        Intake::new(Defaults { from, date: unix_now(), domain }, config.server.max_message_size)
+    }
+
+    /// An account speaks for itself only; what a device puts into From is its own business.
+    fn verdict(&self, intake: Intake, envelope: &Envelope) -> Result<bool, Reply> {
+        let Some(account) = &envelope.account else { return intake.finish(None) };
+        let config = self.context.config();
+        let own = |mailbox: &Mailbox| config.account(account).is_some_and(|a| a.owns(mailbox.as_str()));
+        intake.finish(Some(&own))
+    }
+
+    /// RFC 5321 section 4.4. It names no recipient: one may be a Bcc.
+    fn trace(&self) -> String {
+        let name = self.session.client_name();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':');
+        let name = if name.bytes().all(plain) || is_address_literal(name) { name } else { "unknown" };
+        let literal = match self.stream.peer().ip().to_canonical() {
+            std::net::IpAddr::V4(address) => format!("[{address}]"),
+            std::net::IpAddr::V6(address) => format!("[IPv6:{address}]"),
+        };
+        let by = self.context.config().server.hostname.to_string();
+        let now = unix_now();
+        let id = compose::message_id("").chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+        compose::received(&format!("{name} ({literal})"), &by, self.session.protocol(), &id, None, now)
+    }
 }

@@ -1,0 +1,265 @@
+//! The content of a message between DATA and the lone dot (RFC 5321 section 4.5.2), in both directions.
+//!
+//! What is a line must never be a matter of opinion: where one server takes `LF . LF` for the end of a
+//! message and the next one does not, a sender smuggles in messages of someone else (SMTP smuggling,
+//! CVE-2023-51764 to 51766). Here, in both directions:
+//!
+//! - the end is `CR LF . CR LF` and nothing else;
+//! - a bare LF becomes CR LF, since devices that send it mean the end of a line, and are not worth
+//!   losing over it; a dot after it is content, and leaves stuffed like any other;
+//! - a bare CR becomes a space: as the end of a line it would turn the `CR CR LF` of some clients into
+//!   an empty line, which in a header is its end.
+//!
+//! So all that is stored has lines that end with CR LF, and holds no other CR or LF.
+
+use memchr::memchr2;
+
+/// Takes content off the wire.
+#[derive(Debug)]
+pub struct Decoder(State);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A line begins; `strict` if CR LF ended the one before.
+    Start { strict: bool },
+    /// A line began with a dot, which is not passed on yet.
+    Dot { strict: bool },
+    /// A line began with a dot and CR.
+    DotCr { strict: bool },
+    /// Within a line.
+    Text,
+    /// Within a line, after a CR that is not passed on yet.
+    Cr,
+    /// The lone dot has come.
+    End,
+}
+
+impl Default for Decoder {
+    /// The CR LF of the DATA command itself counts as the end of a line.
+    fn default() -> Decoder {
+        Decoder(State::Start { strict: true })
+    }
+}
+
+impl Decoder {
+    /// Appends to `out` what `input` brings, and returns how much of `input` was consumed: all of it,
+    /// unless the end comes before.
+    pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
+        let mut at = 0;
+        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
+            if self.0 == State::End {
+                break;
+            }
+            if self.0 == State::Text {
+                let run = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+                if run > 0 {
+                    out.extend_from_slice(&rest[..run]);
+                    at += run;
+                    continue;
+                }
+            }
+            self.0 = self.0.next(rest[0], out);
+            at += 1;
+        }
+        at
+    }
+
+    /// Whether the end has come.
+    pub fn is_complete(&self) -> bool {
+        self.0 == State::End
+    }
+}
+
+impl State {
+    fn next(self, octet: u8, out: &mut Vec<u8>) -> State {
+        match (self, octet) {
+            (State::End, _) => State::End,
+            (State::Start { strict }, b'.') => State::Dot { strict },
+            (State::Dot { strict }, b'\r') => State::DotCr { strict },
+            (State::DotCr { strict: true }, b'\n') => State::End,
+            // A lone dot, but not between two CR LF: it is content.
+            (State::DotCr { strict: false }, b'\n') => {
+                out.extend_from_slice(b".\r\n");
+                State::Start { strict: true }
+            }
+            (State::Dot { .. }, b'\n') => {
+                out.extend_from_slice(b".\r\n");
+                State::Start { strict: false }
+            }
+            // The dot was stuffing.
+            (State::Dot { .. }, octet) => {
+                out.push(octet);
+                State::Text
+            }
+            (State::Cr, b'\n') => {
+                out.extend_from_slice(b"\r\n");
+                State::Start { strict: true }
+            }
+            // A CR that no LF follows.
+            (State::DotCr { .. } | State::Cr, octet) => {
+                out.push(b' ');
+                State::Text.next(octet, out)
+            }
+            (State::Start { .. } | State::Text, b'\r') => State::Cr,
+            (State::Start { .. } | State::Text, b'\n') => {
+                out.extend_from_slice(b"\r\n");
+                State::Start { strict: false }
+            }
+            (State::Start { .. } | State::Text, octet) => {
+                out.push(octet);
+                State::Text
+            }
+        }
+    }
+}
+
+/// Puts content on the wire.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    in_line: bool,
+    after_cr: bool,
+}
+
+impl Encoder {
+    /// Appends `content` to `out`, dot-stuffed.
+    pub fn encode(&mut self, content: &[u8], out: &mut Vec<u8>) {
+        let mut rest = content;
+        while let Some((&octet, after)) = rest.split_first() {
+            if self.after_cr {
+                self.after_cr = false;
+                if octet != b'\n' {
+                    out.push(b' ');
+                    self.in_line = true;
+                }
+            }
+            match octet {
+                b'\n' => {
+                    out.extend_from_slice(b"\r\n");
+                    self.in_line = false;
+                    rest = after;
+                }
+                b'\r' => {
+                    self.after_cr = true;
+                    rest = after;
+                }
+                _ => {
+                    if octet == b'.' && !self.in_line {
+                        out.push(b'.');
+                    }
+                    self.in_line = true;
+                    let (run, after) = rest.split_at(memchr2(b'\r', b'\n', rest).unwrap_or(rest.len()));
+                    out.extend_from_slice(run);
+                    rest = after;
+                }
+            }
+        }
+    }
+
+    /// Appends the end: a line end where the content has none, and the lone dot.
+    pub fn finish(self, out: &mut Vec<u8>) {
+        if self.in_line || self.after_cr {
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b".\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What `wire` decodes to, in pieces of `size`, and what is left when the end has come.
+    fn decode(wire: &[u8], size: usize) -> (Vec<u8>, Option<Vec<u8>>) {
+        let (mut decoder, mut out, mut consumed) = (Decoder::default(), Vec::new(), 0);
+        for piece in wire.chunks(size) {
+            consumed += decoder.decode(piece, &mut out);
+        }
+        (out, decoder.is_complete().then(|| wire[consumed..].to_vec()))
+    }
+
+    fn encode(content: &[u8], size: usize) -> Vec<u8> {
+        let (mut encoder, mut out) = (Encoder::default(), Vec::new());
+        content.chunks(size).for_each(|piece| encoder.encode(piece, &mut out));
+        encoder.finish(&mut out);
+        out
+    }
+
+    #[test]
+    fn content_ends_with_a_lone_dot_between_two_line_ends() {
+        for (wire, content, rest) in [
+            (&b".\r\nQUIT\r\n"[..], &b""[..], Some(&b"QUIT\r\n"[..])),
+            (b"a\r\n.\r\n", b"a\r\n", Some(b"")),
+            (b"..\r\n...\r\n.a\r\n.\r\n", b".\r\n..\r\na\r\n", Some(b"")),
+            (b"a.\r\n.\r\n", b"a.\r\n", Some(b"")),
+            (b"a\r\n.", b"a\r\n", None),
+            (b"a\r\n.\r", b"a\r\n", None),
+            (b"", b"", None),
+        ] {
+            for size in 1..=wire.len().max(1) {
+                let (found, after) = decode(wire, size);
+                assert_eq!((&found[..], after.as_deref()), (content, rest), "{wire:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_else_ends_it() {
+        for (wire, content) in [
+            (&b"a\n.\nb"[..], &b"a\r\n.\r\nb"[..]),
+            (b"a\n.\r\nb", b"a\r\n.\r\nb"),
+            (b"a\r\n.\nb", b"a\r\n.\r\nb"),
+            (b"a\r.\rb", b"a . b"),
+            (b"a\r\n.\rb", b"a\r\n b"),
+            (b"a\r.\r\nb", b"a .\r\nb"),
+            (b"a\r\n.\r\r\nb", b"a\r\n \r\nb"),
+            (b"a\r\n\0.\r\nb", b"a\r\n\0.\r\nb"),
+            (b"a\n..\nb\r\r\nc", b"a\r\n.\r\nb \r\nc"),
+        ] {
+            for size in 1..=wire.len() {
+                let (found, after) = decode(wire, size);
+                assert_eq!((&found[..], after), (content, None), "{wire:?} by {size}");
+            }
+            let (found, after) = decode(&[wire, b"\r\n.\r\nRSET"].concat(), 3);
+            assert_eq!((&found[..], after), (&[content, b"\r\n"].concat()[..], Some(b"RSET".to_vec())));
+        }
+    }
+
+    #[test]
+    fn content_leaves_stuffed() {
+        for (content, wire) in [
+            (&b""[..], &b".\r\n"[..]),
+            (b"a\r\n", b"a\r\n.\r\n"),
+            (b"a", b"a\r\n.\r\n"),
+            (b".\r\n..\r\n.a", b"..\r\n...\r\n..a\r\n.\r\n"),
+            (b"a\n.\nb\r\n", b"a\r\n..\r\nb\r\n.\r\n"),
+            (b"a\r.\rb", b"a . b\r\n.\r\n"),
+            (b"a\r\n.\r", b"a\r\n..\r\n.\r\n"),
+        ] {
+            for size in 1..=content.len().max(1) {
+                assert_eq!(encode(content, size), wire, "{content:?} by {size}");
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever is sent, what is stored has clean lines, and no server can see another end in what
+        /// leaves than the one that was meant.
+        #[test]
+        fn no_message_hides_in_another(wire in "[.\r\na]{0,24}", size in 1usize..5) {
+            let (stored, _) = decode(wire.as_bytes(), size);
+            let text = String::from_utf8(stored.clone()).unwrap();
+            prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n']));
+
+            let sent = encode(&stored, size);
+            let (again, rest) = decode(&sent, size);
+            prop_assert_eq!(rest, Some(Vec::new()));
+            let ended = if stored.is_empty() || stored.ends_with(b"\r\n") { stored } else { [&stored[..], b"\r\n"].concat() };
+            prop_assert_eq!(again, ended);
+            for end in ["\n.\n", "\n.\r", "\r.\r", "\r.\n"] {
+                let last = sent.len() - b"\r\n.\r\n".len().min(sent.len());
+                prop_assert!(!String::from_utf8_lossy(&sent[..last]).contains(end));
+            }
+        }
+    }
+}
