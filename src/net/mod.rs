@@ -2,10 +2,12 @@
 
 pub mod line;
 pub mod listener;
+mod local_ca;
 pub mod resolve;
 mod secure;
 pub mod stream;
 pub mod tls;
+mod trust;
 
 use std::future::Future;
 use std::io;

@@ -190,7 +190,8 @@ impl Stream {
         self.closed |= tls.is_closed();
         if result.is_err() {
             // The alert is worth one try; the connection is over whether or not it leaves.
-            let _ = self.tcp.get_ref().write(self.wire.get(self.sent..).unwrap_or_default());
+            let alert = self.wire.get(self.sent..).unwrap_or_default();
+            self.sent += self.tcp.get_ref().write(alert).unwrap_or_default();
         }
         result
     }
@@ -269,8 +270,8 @@ impl Stream {
     pub async fn close(&mut self) {
         let _ = super::deadline(CLOSING, async {
             self.flush().await?;
-            if let Some(tls) = &mut self.tls {
-                tls.close(&mut self.wire)?;
+            // Where TLS has failed there is nothing to notify with.
+            if let Some(Ok(())) = self.tls.as_mut().map(|tls| tls.close(&mut self.wire)) {
                 self.flush().await?;
             }
             self.tcp.get_ref().shutdown(Shutdown::Write)?;

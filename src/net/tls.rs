@@ -1,11 +1,23 @@
-//! Certificates: the server's own, and the trust that clients put in others.
+//! TLS for the services: the server's certificate, from the files in `[tls]` or of its own making.
+//!
+//! TLS 1.2 and 1.3 only. Sessions resume by stateless tickets, so that a phone that comes back costs
+//! no public-key operation and no memory.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::{Error as PemError, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::{local_ca, trust};
 use crate::config::Config;
 use crate::flash::Flash;
+
+/// Octets of a PEM file that are read: the bundle of all public CAs has a quarter of it.
+pub(super) const MAX_PEM: u64 = 1024 * 1024;
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -20,13 +32,33 @@ pub enum TlsError {
     },
 }
 
+impl TlsError {
+    pub(super) fn file(path: &str, problem: impl Display) -> TlsError {
+        TlsError::File { path: path.to_owned(), problem: problem.to_string() }
+    }
+}
+
 /// The server's configuration from `[tls]`; with nothing configured, from `tls/` in the data folder,
-/// where a local CA (`ca.pem`) and a certificate signed by it are made at the first start.
+/// where a local CA (`ca.pem`) and a certificate signed by it are made at the first start, and a new
+/// certificate whenever the one there does not fit any more or ends within a month.
 ///
 /// # Errors
 /// A file that cannot be read or does not fit.
-pub async fn server_config(_config: &Config, _flash: &dyn Flash) -> Result<Arc<ServerConfig>, TlsError> {
-    todo!()
+pub async fn server_config(config: &Config, flash: &dyn Flash) -> Result<Arc<ServerConfig>, TlsError> {
+    let (certificate, key) = (config.tls.certificate.as_str(), config.tls.key.as_str());
+    if certificate.is_empty() && key.is_empty() {
+        let (chain, key) = local_ca::identity(config, flash, crate::clock::unix_now()).await?;
+        return serve(chain, key).map_err(|error| TlsError::file(local_ca::CERTIFICATE, error));
+    }
+    let (certificate_pem, key_pem) = (read_pem(certificate)?, read_pem(key)?);
+    let chain = chain(&certificate_pem).map_err(|problem| TlsError::file(certificate, problem))?;
+    let private_key = private_key(&key_pem).map_err(|problem| TlsError::file(key, problem))?;
+    serve(chain, private_key).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError::file(key, format!("this key does not belong to the certificate in {certificate}"))
+        }
+        other => TlsError::file(certificate, other),
+    })
 }
 
 /// Trust in the built-in roots and in the PEM file `ca` (empty: none). A certificate in the file that
@@ -34,6 +66,98 @@ pub async fn server_config(_config: &Config, _flash: &dyn Flash) -> Result<Arc<S
 ///
 /// # Errors
 /// A file that cannot be read or holds no certificate.
-pub fn client_config(_ca: &str) -> Result<Arc<ClientConfig>, TlsError> {
-    todo!()
+pub fn client_config(ca: &str) -> Result<Arc<ClientConfig>, TlsError> {
+    trust::client_config(ca)
+}
+
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+pub(super) fn read_pem(path: &str) -> Result<Vec<u8>, TlsError> {
+    let read = || {
+        if std::fs::metadata(path)?.len() > MAX_PEM {
+            return Err(std::io::Error::other("larger than 1 MiB, which no PEM file of certificates is"));
+        }
+        std::fs::read(path)
+    };
+    read().map_err(|error| TlsError::file(path, error))
+}
+
+/// The certificates of a PEM text, one at the least.
+pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
+        Ok(chain) if chain.is_empty() => Err("it holds no certificate; it should be PEM, with \
+            -----BEGIN CERTIFICATE----- before each"
+            .into()),
+        Ok(chain) => Ok(chain),
+        Err(error) => Err(format!("not PEM: {error}")),
+    }
+}
+
+/// The private key of a PEM text.
+pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        PemError::NoItemsFound => "it holds no private key; it should be PEM, not encrypted, with \
+            -----BEGIN PRIVATE KEY----- before it"
+            .into(),
+        other => format!("not PEM: {other}"),
+    })
+}
+
+pub(super) fn serve(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.ticketer = ring::Ticketer::new()?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 1;
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flash::disk::Disk;
+    use rcgen::KeyPair;
+
+    #[test]
+    fn files_that_do_not_fit_are_named_with_advice() {
+        let folder = std::env::temp_dir().join(format!("pillarbox-tls-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let own = rcgen::generate_simple_self_signed(["mail.example".to_owned()]).unwrap();
+        for (name, content) in [
+            ("certificate.pem", own.cert.pem()),
+            ("key.pem", own.signing_key.serialize_pem()),
+            ("other.pem", KeyPair::generate().unwrap().serialize_pem()),
+            ("empty.pem", String::new()),
+        ] {
+            std::fs::write(path(name), content).unwrap();
+        }
+        let outcome = |certificate: &str, key: &str| {
+            let mut config = Config::default();
+            config.tls.certificate = path(certificate).as_str().try_into().unwrap();
+            config.tls.key = path(key).as_str().try_into().unwrap();
+            let flash = Disk::new(&folder).unwrap();
+            let outcome = async_io::block_on(server_config(&config, &flash));
+            outcome.map(drop).map_err(|error| error.to_string().replace(folder.to_str().unwrap(), ""))
+        };
+        assert_eq!(outcome("certificate.pem", "key.pem"), Ok(()));
+        for (certificate, key, problem) in [
+            ("certificate.pem", "other.pem", "/other.pem: this key does not belong to the certificate in"),
+            ("certificate.pem", "empty.pem", "/empty.pem: it holds no private key"),
+            ("certificate.pem", "certificate.pem", "/certificate.pem: it holds no private key"),
+            ("empty.pem", "key.pem", "/empty.pem: it holds no certificate"),
+            ("missing.pem", "key.pem", "/missing.pem: No such file"),
+        ] {
+            let error = outcome(certificate, key).unwrap_err();
+            assert!(error.starts_with(problem), "{error}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -1,0 +1,240 @@
+//! The trust that clients put in other servers.
+//!
+//! Everything is verified always. Besides chains to the built-in roots and to the certificates of a
+//! file, a certificate in that file is trusted when the server presents exactly it, whatever it says
+//! of itself: the operator has vouched for it, and the handshake proves that the server has its key.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use super::tls::{self, TlsError, provider};
+
+/// Trust in the built-in roots and in the PEM file `ca` (empty: none). A certificate in the file that
+/// is the server's own pins exactly that certificate: its name, its expiry and who signed it do not
+/// count then.
+///
+/// # Errors
+/// A file that cannot be read or holds no certificate.
+pub fn client_config(ca: &str) -> Result<Arc<ClientConfig>, TlsError> {
+    let named = if ca.is_empty() {
+        Vec::new()
+    } else {
+        tls::chain(&tls::read_pem(ca)?).map_err(|problem| TlsError::file(ca, problem))?
+    };
+    config(named).map_err(|error| TlsError::file(ca, error))
+}
+
+pub(super) fn config(named: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, Error> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    // What cannot be read as an issuer can still be pinned.
+    roots.add_parsable_certificates(named.iter().cloned());
+    let provider = provider();
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .map_err(|error| Error::General(error.to_string()))?;
+    let mut config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Trust { verifier, pinned: named, provider }))
+        .with_no_client_auth();
+    // A poll every ten minutes can afford a whole handshake, and none of them skips verification.
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+#[derive(Debug)]
+struct Trust {
+    verifier: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.pinned.contains(end_entity) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stream::tests::pair;
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+    /// A server's certificate and its key.
+    struct Identity {
+        certificate: CertificateDer<'static>,
+        key: KeyPair,
+    }
+
+    fn parameters(name: &str) -> CertificateParams {
+        let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters
+    }
+
+    fn ca_parameters(name: &str) -> CertificateParams {
+        let mut parameters = parameters(name);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters
+    }
+
+    fn self_signed(parameters: &CertificateParams) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        Identity { certificate: parameters.self_signed(&key).unwrap().der().clone(), key }
+    }
+
+    fn signed(parameters: &CertificateParams, ca: &Identity) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let ca_parameters = ca_parameters("the CA");
+        let issuer = Issuer::from_params(&ca_parameters, &ca.key);
+        Identity { certificate: parameters.signed_by(&key, &issuer).unwrap().der().clone(), key }
+    }
+
+    /// A server that may present a certificate whose key it does not have.
+    fn server(identity: &Identity) -> Arc<ServerConfig> {
+        let key = PrivateKeyDer::try_from(identity.key.serialize_der()).unwrap();
+        let key = provider().key_provider.load_private_key(key).unwrap();
+        let certified = CertifiedKey::new(vec![identity.certificate.clone()], key);
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        Arc::new(config)
+    }
+
+    /// What a client whose file is `named` says to a server that is to be `localhost`.
+    async fn connect(presented: &Identity, named: &[&Identity]) -> Result<(), String> {
+        let client_config = config(named.iter().map(|named| named.certificate.clone()).collect()).unwrap();
+        let (mut client, mut server_side) = pair().await;
+        let (result, _) = smol::future::zip(
+            async {
+                let result = client.connect_tls(client_config, "localhost").await;
+                if result.is_ok() {
+                    assert_eq!(client.fill().await.unwrap(), b"hello");
+                }
+                client.close().await;
+                result
+            },
+            async {
+                if server_side.accept_tls(server(presented)).await.is_ok() {
+                    server_side.queue(b"hello");
+                }
+                server_side.close().await;
+            },
+        )
+        .await;
+        result.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn chains_are_verified_strictly() {
+        async_io::block_on(async {
+            let [ca, other_ca] = [(); 2].map(|()| self_signed(&ca_parameters("the CA")));
+            let good = signed(&parameters("localhost"), &ca);
+            let misnamed = signed(&parameters("elsewhere.example"), &ca);
+            let mut expired = parameters("localhost");
+            expired.not_after = date_time_ymd(2020, 1, 1);
+            let expired = signed(&expired, &ca);
+
+            assert_eq!(connect(&good, &[&ca]).await, Ok(()));
+            assert_eq!(connect(&good, &[&other_ca, &ca]).await, Ok(()));
+            for (presented, named, problem) in [
+                (&good, &[][..], "the server's certificate is signed by nobody that is trusted"),
+                (&good, &[&other_ca], "invalid peer certificate: BadSignature"),
+                (&misnamed, &[&ca], "the server's certificate is for another name"),
+                (&expired, &[&ca], "invalid peer certificate: certificate expired"),
+            ] {
+                let error = connect(presented, named).await.unwrap_err();
+                assert!(error.starts_with(problem), "{error}");
+            }
+        });
+    }
+
+    /// One `openssl req -x509` makes a certificate that signs itself and says that it is a CA.
+    #[test]
+    fn a_certificate_in_the_file_is_pinned_whatever_it_says() {
+        async_io::block_on(async {
+            let home_made = self_signed(&ca_parameters("localhost"));
+            let misnamed = self_signed(&ca_parameters("nas.example"));
+            let mut expired = parameters("localhost");
+            expired.not_after = date_time_ymd(2020, 1, 1);
+            let expired = self_signed(&expired);
+            for presented in [&home_made, &misnamed, &expired] {
+                assert_eq!(connect(presented, &[presented]).await, Ok(()));
+                connect(presented, &[]).await.unwrap_err();
+            }
+            connect(&misnamed, &[&home_made]).await.unwrap_err();
+            connect(&self_signed(&ca_parameters("localhost")), &[&home_made]).await.unwrap_err();
+        });
+    }
+
+    #[test]
+    fn a_pinned_certificate_is_worth_nothing_without_its_key() {
+        async_io::block_on(async {
+            let pinned = self_signed(&ca_parameters("localhost"));
+            let copied =
+                Identity { certificate: pinned.certificate.clone(), key: KeyPair::generate().unwrap() };
+            let error = connect(&copied, &[&pinned]).await.unwrap_err();
+            assert_eq!(error, "invalid peer certificate: BadSignature");
+        });
+    }
+
+    #[test]
+    fn files_without_a_certificate_are_refused() {
+        let folder = std::env::temp_dir().join(format!("pillarbox-trust-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("ca.pem");
+        let error = || client_config(path.to_str().unwrap()).unwrap_err().to_string();
+        assert!(error().ends_with("No such file or directory (os error 2)"), "{}", error());
+        std::fs::write(&path, "hello\n").unwrap();
+        assert!(error().contains("it holds no certificate"), "{}", error());
+        std::fs::write(&path, self_signed(&parameters("localhost")).key.serialize_pem()).unwrap();
+        assert!(error().contains("it holds no certificate"), "{}", error());
+        client_config("").unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
