@@ -192,14 +192,28 @@ fn survivors(node: &Node, choices: &mut Choices) -> Vec<u8> {
         };
         match change {
             Change::Write { offset, data } if choices.chance(30) => {
-                let torn = data[..choices.below(data.len() + 1)].to_vec();
-                Change::Write { offset: *offset, data: torn }.apply(&mut content);
+                tear(*offset, data, &mut content, choices)
             }
             change if keep => change.apply(&mut content),
             _ => {}
         }
     }
     content
+}
+
+/// Part of a write: up to any octet, or any of its sectors, since a disk may write them in any order.
+fn tear(offset: u64, data: &[u8], content: &mut Vec<u8>, choices: &mut Choices) {
+    if choices.chance(50) {
+        let torn = data[..choices.below(data.len() + 1)].to_vec();
+        Change::Write { offset, data: torn }.apply(content);
+        return;
+    }
+    Change::Truncate(content.len().max(offset as usize + data.len()) as u64).apply(content);
+    for (n, sector) in data.chunks(512).enumerate() {
+        if choices.chance(80) {
+            Change::Write { offset: offset + n as u64 * 512, data: sector.to_vec() }.apply(content);
+        }
+    }
 }
 
 impl Flash for SimFlash {

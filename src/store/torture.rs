@@ -144,7 +144,7 @@ fn cut_everywhere(seed: u64, commits: u64) -> u64 {
         flash.cut_at(cut);
         let acknowledged = workload(&flash, seed, commits, |_| {}) as usize;
         let restarted = flash.restart(seed ^ cut);
-        let found = smol::block_on(async { dump(&*store(&restarted).account("a").await.unwrap()) });
+        let found = smol::block_on(async { dump(&store(&restarted).account("a").await.unwrap()) });
         let last = acknowledged.checked_sub(1).map_or(&model[0], |last| &model[last]);
         let under_way = model.get(acknowledged).unwrap_or(last);
         assert!(
@@ -189,8 +189,8 @@ fn a_failed_sync_makes_nothing_durable() {
             // Neither the open account shows it, nor the one that is opened anew, nor a restart.
             assert_eq!(dump(&account), before);
             assert!(matches!(account.begin().commit().await, Err(Error::Failed(_)) | Ok(_)));
-            assert_eq!(dump(&*store.account("a").await.unwrap()), before);
-            assert_eq!(dump(&*self::store(&flash.restart(seed)).account("a").await.unwrap()), before);
+            assert_eq!(dump(&store.account("a").await.unwrap()), before);
+            assert_eq!(dump(&self::store(&flash.restart(seed)).account("a").await.unwrap()), before);
         });
     }
 }
