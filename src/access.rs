@@ -37,8 +37,7 @@ pub enum Refusal {
 
 /// Is `address` inside `server.lan`? An IPv4-mapped IPv6 address counts as its IPv4 address.
 pub fn on_lan(config: &Config, address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    config.server.lan.iter().any(|network| network.contains(&address))
+    config.server.is_on_lan(address)
 }
 
 /// Whether `account` may use `service` from `address`, its password apart.

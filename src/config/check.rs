@@ -1,9 +1,317 @@
-//! The rules between settings: what each alone cannot know.
+//! The rules between settings: what a value alone cannot show.
+//!
+//! The same findings serve the text form, where each becomes a line, and the console, where each
+//! becomes the path of a setting.
 
-use super::Config;
-use super::problem::Problem;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::kind::shown_text;
+use super::problem::{At, Place, Problem, Section, Severity};
+use super::{Account, Config, Protocol, Security, Smarthost, Source, SourceAuth};
 
 /// Everything that is wrong with `config`, errors and warnings, by the paths of the settings.
-pub fn check(_config: &Config) -> Vec<Problem> {
-    todo!()
+pub fn check(config: &Config) -> Vec<Problem> {
+    let problem = |finding: Finding| Problem {
+        at: At::Path(finding.place.path(config)),
+        severity: finding.severity,
+        text: finding.text,
+    };
+    findings(config).into_iter().map(problem).collect()
+}
+
+/// A rule that is broken.
+pub(super) struct Finding {
+    /// The setting to change.
+    pub place: Place,
+    /// Another setting that the rule looked at: while that one is faulty itself, this is no news.
+    pub beside: Option<Place>,
+    pub severity: Severity,
+    pub text: String,
+}
+
+impl Finding {
+    pub fn error(place: Place, text: impl Into<String>) -> Finding {
+        Finding { place, beside: None, severity: Severity::Error, text: text.into() }
+    }
+    fn warning(place: Place, text: impl Into<String>) -> Finding {
+        Finding { severity: Severity::Warning, ..Finding::error(place, text) }
+    }
+    fn beside(self, place: Place) -> Finding {
+        Finding { beside: Some(place), ..self }
+    }
+}
+
+/// Every broken rule, in the order of the text form.
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let mut found = needed(config);
+    listeners(config, &mut found);
+    tls(config, &mut found);
+    smarthost(config, &mut found);
+    let mut names = HashMap::new();
+    let mut addresses = HashMap::new();
+    for (a, account) in config.accounts.iter().enumerate() {
+        if !account.name.is_empty() && names.insert(&*account.name, a).is_some() {
+            let text = format!("another account is called {} already: choose another name", account.name);
+            found.push(Finding::error(Section::Account(a).at("name"), text));
+        }
+        own_addresses(config, a, account, &mut addresses, &mut found);
+        rights(config, a, account, &mut found);
+        for (s, source) in account.sources.iter().enumerate() {
+            self::source(config, Section::Source(a, s), source, &mut found);
+            oauth2(config, (a, s), source, &mut found);
+        }
+    }
+    if config.accounts.len() > Config::MAX_ACCOUNTS {
+        let text = format!("{} accounts are too many: {} fit", config.accounts.len(), Config::MAX_ACCOUNTS);
+        found.push(Finding::error(Section::Account(Config::MAX_ACCOUNTS).at(""), text));
+    }
+    if config.accounts.is_empty() {
+        let text = "no account is configured: no one can log in";
+        found.push(Finding::warning(Section::Account(0).at(""), text));
+    }
+    found
+}
+
+/// Settings without a default have a value.
+fn needed(config: &Config) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for section in Section::all(config) {
+        for setting in section.settings().iter().filter(|setting| setting.needed) {
+            if setting.is_empty(config, section) {
+                let text = format!("{} is missing: it is {}", setting.key, (setting.form)());
+                found.push(Finding::error(section.at(setting.key), text));
+            }
+        }
+    }
+    found
+}
+
+/// No two services listen on one address. `0.0.0.0` and `[::]` take every address of their family.
+fn listeners(config: &Config, found: &mut Vec<Finding>) {
+    let listen = &config.listen;
+    let services = [
+        ("pop3", &listen.pop3),
+        ("pop3s", &listen.pop3s),
+        ("imap", &listen.imap),
+        ("imaps", &listen.imaps),
+        ("submission", &listen.submission),
+        ("submissions", &listen.submissions),
+        ("lan_smtp", &listen.lan_smtp),
+        ("http", &listen.http),
+    ];
+    let overlap = |a: SocketAddr, b: SocketAddr| {
+        a.port() == b.port()
+            && a.port() != 0
+            && a.is_ipv4() == b.is_ipv4()
+            && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+    };
+    let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
+    for (service, addresses) in services {
+        for address in addresses {
+            if let Some((other, by)) = taken.iter().find(|(_, t)| overlap(*t, *address)) {
+                let text = format!("{address} is taken by {by} of {other}: choose another port");
+                found.push(Finding::error(Section::Listen.at(service), text));
+            }
+            taken.push((service, *address));
+        }
+    }
+}
+
+fn tls(config: &Config, found: &mut Vec<Finding>) {
+    let missing = match (config.tls.certificate.is_empty(), config.tls.key.is_empty()) {
+        (true, false) => "certificate",
+        (false, true) => "key",
+        _ => return,
+    };
+    let text = format!("{missing} is missing: give both the certificate and its key, or neither");
+    found.push(Finding::error(Section::Tls.at(missing), text));
+}
+
+/// Whether `host` is surely on the LAN: loopback, an address inside `server.lan`, or a name that no
+/// public DNS answers for (RFC 6762, RFC 8375, and the names of one label).
+fn is_near(config: &Config, host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback() || config.server.is_on_lan(address),
+        Err(_) => {
+            let host = host.to_ascii_lowercase();
+            !host.contains('.')
+                || [".local", ".home.arpa", ".internal", ".localhost"].iter().any(|end| host.ends_with(end))
+        }
+    }
+}
+
+const NEAR: &str =
+    "an address in server.lan, a name without dots, or one that ends in .local, .home.arpa or .internal";
+
+fn smarthost(config: &Config, found: &mut Vec<Finding>) {
+    let Smarthost { host, port, security, username, password, .. } = &config.smarthost;
+    let at = |key| Section::Smarthost.at(key);
+    if host.is_empty() {
+        return;
+    }
+    if *security == Security::None && !is_near(config, host) {
+        let text = format!(
+            "none sends passwords and mail in the clear to {host}: use tls or starttls, or a host on the LAN ({NEAR})"
+        );
+        found.push(Finding::error(at("security"), text).beside(at("host")));
+    }
+    if let Some(usual) = mismatch(*port, *security, &[(465, Security::Tls), (587, Security::Starttls)]) {
+        found.push(Finding::warning(at("port"), usual).beside(at("security")));
+    }
+    match (username.is_empty(), password.is_empty()) {
+        (false, true) => {
+            let text = "password is missing: the smarthost's username needs one";
+            found.push(Finding::error(at("password"), text).beside(at("username")));
+        }
+        (true, false) => {
+            let text = "username is missing: the smarthost's password needs one";
+            found.push(Finding::error(at("username"), text).beside(at("password")));
+        }
+        _ => {}
+    }
+}
+
+/// What to say when `port` is the usual one of another `security`.
+fn mismatch(port: u16, security: Security, usual: &[(u16, Security)]) -> Option<String> {
+    let (_, expected) = usual.iter().find(|(p, _)| *p == port)?;
+    if *expected == security || security == Security::None {
+        return None;
+    }
+    let word = if *expected == Security::Tls { "tls" } else { "starttls" };
+    Some(format!("port {port} is usually that of security = \"{word}\""))
+}
+
+/// Each address is in a local domain and belongs to one account.
+fn own_addresses<'a>(
+    config: &Config,
+    a: usize,
+    account: &'a Account,
+    owners: &mut HashMap<String, &'a str>,
+    found: &mut Vec<Finding>,
+) {
+    let main = (!account.address.is_empty()).then_some(("address", &account.address));
+    for (key, address) in main.into_iter().chain(account.aliases.iter().map(|alias| ("aliases", alias))) {
+        let place = Section::Account(a).at(key);
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        if !config.is_local_domain(domain) {
+            let text =
+                format!("{address}: {domain} is not one of server.domains: add it there, or use one of them");
+            found.push(Finding::error(place, text).beside(Section::Server.at("domains")));
+        }
+        if let Some(owner) = owners.insert(address.to_ascii_lowercase(), &account.name) {
+            let owner = if owner == account.name { "this account" } else { owner };
+            let text =
+                format!("{address} belongs to {owner} already: an address belongs to one account, once");
+            found.push(Finding::error(place, text));
+        }
+    }
+}
+
+/// What an account may do, and can.
+fn rights(config: &Config, a: usize, account: &Account, found: &mut Vec<Finding>) {
+    let at = |key| Section::Account(a).at(key);
+    if !account.has_password() {
+        let text = "password is missing: without one no one can log in";
+        found.push(Finding::error(at("password"), text).beside(at("verifier")));
+    }
+    if account.connector && !account.imap {
+        let text = "connector = true needs imap = true: Connector clients are IMAP clients";
+        found.push(Finding::error(at("connector"), text).beside(at("imap")));
+    } else if account.connector && !config.server.connector {
+        let text = "connector = true has no effect while server.connector is false";
+        found.push(Finding::warning(at("connector"), text).beside(Section::Server.at("connector")));
+    }
+    if !account.sources.is_empty() && !account.multipop {
+        let text = "multipop is false: none of the account's sources is contacted";
+        found.push(Finding::warning(at("multipop"), text));
+    }
+    if account.sources.len() > Config::MAX_SOURCES {
+        let text = format!("{} sources are too many: {} fit", account.sources.len(), Config::MAX_SOURCES);
+        found.push(Finding::error(at(""), text));
+    }
+}
+
+fn source(config: &Config, section: Section, source: &Source, found: &mut Vec<Finding>) {
+    let at = |key| section.at(key);
+    let Source { host, port, protocol, security, auth, .. } = source;
+    if source.password.is_empty() && *auth != SourceAuth::OAuth2 {
+        let text = "password is missing: only auth = \"oauth2\" does without";
+        found.push(Finding::error(at("password"), text).beside(at("auth")));
+    }
+    if *protocol == Protocol::Imap && matches!(auth, SourceAuth::Apop | SourceAuth::User) {
+        let text =
+            "APOP and USER are POP3's: with protocol = \"imap\" use auto, or a mechanism that IMAP has";
+        found.push(Finding::error(at("auth"), text).beside(at("protocol")));
+    }
+    if *security == Security::None && !host.is_empty() && !is_near(config, host) {
+        let text = format!(
+            "none sends the password in the clear to {host}: use tls or starttls where it offers them"
+        );
+        found.push(Finding::warning(at("security"), text).beside(at("host")));
+    }
+    let (own, others) = match protocol {
+        Protocol::Pop3 => ([(995, Security::Tls), (110, Security::Starttls)], [993, 143]),
+        Protocol::Imap => ([(993, Security::Tls), (143, Security::Starttls)], [995, 110]),
+    };
+    if others.contains(port) {
+        let [(tls, _), (starttls, _)] = own;
+        let text = format!(
+            "port {port} is usually that of the other protocol: {tls} is usual for tls, {starttls} for starttls"
+        );
+        found.push(Finding::warning(at("port"), text).beside(at("protocol")));
+    } else if let Some(usual) = mismatch(*port, *security, &own) {
+        found.push(Finding::warning(at("port"), usual).beside(at("security")));
+    }
+    if source.delete_after > 0 && !source.leave_on_server {
+        let text =
+            "delete_after has no effect: without leave_on_server what was collected is deleted at once";
+        found.push(Finding::warning(at("delete_after"), text).beside(at("leave_on_server")));
+    }
+    if *protocol == Protocol::Pop3 && !source.folder.eq_ignore_ascii_case("INBOX") {
+        let text = format!(
+            "folder {} has no effect: POP3 knows the INBOX only, use protocol = \"imap\"",
+            shown_text(&source.folder)
+        );
+        found.push(Finding::warning(at("folder"), text).beside(at("protocol")));
+    }
+}
+
+/// A client of RFC 6749 knows whom to ask, and who it is.
+fn oauth2(config: &Config, (a, s): (usize, usize), source: &Source, found: &mut Vec<Finding>) {
+    let at = |key| Section::OAuth2(a, s).at(key);
+    let auth = Section::Source(a, s).at("auth");
+    let Some(client) = source.oauth2.as_deref() else {
+        if source.auth == SourceAuth::OAuth2 {
+            let text = "auth = \"oauth2\" needs oauth2 = { token_url = …, client_id = …, refresh_token = … }";
+            found.push(Finding::error(auth, text).beside(at("")));
+        }
+        return;
+    };
+    if source.auth != SourceAuth::OAuth2 {
+        let text = "oauth2 has no effect without auth = \"oauth2\"";
+        found.push(Finding::warning(at(""), text).beside(auth));
+        return;
+    }
+    for (key, empty) in [
+        ("token_url", client.token_url.is_empty()),
+        ("client_id", client.client_id.is_empty()),
+        ("refresh_token", client.refresh_token.is_empty()),
+    ] {
+        if empty {
+            let text = format!("{key} is missing: auth = \"oauth2\" needs it");
+            found.push(Finding::error(at(key), text).beside(auth));
+        }
+    }
+    if let Some(rest) = client.token_url.strip_prefix("http://") {
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let host = authority.parse::<SocketAddr>().map_or_else(
+            |_| authority.split(':').next().unwrap_or_default().to_owned(),
+            |address| address.ip().to_string(),
+        );
+        if !is_near(config, &host) {
+            let text = "token_url sends secrets in the clear: it begins with https://, except on the LAN";
+            found.push(Finding::error(at("token_url"), text));
+        }
+    }
 }

@@ -29,6 +29,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Accounts that fit: more than a home or a small office has, and few enough to keep in memory.
+    pub const MAX_ACCOUNTS: usize = 500;
+    /// Sources that fit in one account.
+    pub const MAX_SOURCES: usize = 16;
+
     /// What runs when nothing is configured: loopback only, one account `demo`.
     pub fn demonstration(demo: Verifier) -> Config {
         let mut config = Config::default();

@@ -7,9 +7,16 @@ pub mod check;
 mod defaults;
 pub mod export;
 pub mod file;
+mod grammar;
+mod kind;
+mod nearest;
+mod password;
 pub mod path;
 pub mod problem;
+pub mod settings;
+mod stored;
 pub mod text;
+mod units;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -297,6 +304,14 @@ impl Config {
     }
 }
 
+impl Server {
+    /// Whether `address` is inside [`Server::lan`]. An IPv4-mapped IPv6 address counts as its IPv4 address.
+    pub fn is_on_lan(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.lan.iter().any(|network| network.contains(&address))
+    }
+}
+
 impl Account {
     /// Whether `address` is the account's own, in any case.
     pub fn owns(&self, address: &str) -> bool {
@@ -316,3 +331,6 @@ impl Tls {
             }
     }
 }
+
+#[cfg(test)]
+mod tests;

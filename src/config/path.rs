@@ -1,54 +1,319 @@
 //! Single settings by their path, as the console names them: `server.hostname`,
 //! `account.office.pop_lan_only`, `account.office.source.1.host` (sources count from 1).
 
-use super::Config;
+use std::borrow::Cow;
+
+use toml::de::DeValue;
+
+use super::grammar::{AccountName, Grammar};
+use super::kind::{quoted, shown_text};
+use super::nearest::nearest;
+use super::problem::Section;
+use super::settings::Setting;
+use super::{Account, Config, Source, Text};
 
 /// Why a path cannot be read or changed: what is wrong and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PathError(String);
 
-/// Sets the setting at `path` to `value`, written as in TOML; quotes may be left out.
+/// Sets the setting at `path` to `value`, written as in TOML; quotes and brackets may be left out.
 ///
 /// # Errors
 /// No such path, a value that does not fit, a change that is refused.
-pub fn set(_config: &mut Config, _path: &str, _value: &str) -> Result<(), PathError> {
-    todo!()
+pub fn set(config: &mut Config, path: &str, value: &str) -> Result<(), PathError> {
+    let (section, setting) = find(config, path)?;
+    match (section, setting.key) {
+        (Section::Account(_), "name") => {
+            let text =
+                "an account keeps its name, which is that of the folder with its mail: add another account";
+            return Err(PathError(format!("{path}: {text}")));
+        }
+        (Section::Account(_), "connector") if value.trim() == "true" && !config.server.connector => {
+            let text = "not while server.connector is false: set server.connector to true first";
+            return Err(PathError(format!("{path}: {text}")));
+        }
+        _ => {}
+    }
+    change(config, section, setting, value.trim()).map_err(|what| PathError(format!("{path}: {what}")))
+}
+
+/// Tries the readings of `value`: as TOML, and with what was left out put around it.
+fn change(config: &mut Config, section: Section, setting: &Setting, value: &str) -> Result<(), String> {
+    let as_it_is = match DeValue::parse(value) {
+        Ok(toml) => setting.set(config, section, toml.get_ref()).map_err(|wrong| wrong.what),
+        Err(error) => Err(error.message().to_owned()),
+    };
+    if as_it_is.is_ok() {
+        return as_it_is;
+    }
+    let bare = if setting.list {
+        let elements = value.split([',', ' ']).filter(|element| !element.is_empty());
+        format!("[{}]", elements.map(quoted).collect::<Vec<_>>().join(", "))
+    } else {
+        quoted(value)
+    };
+    let completed = DeValue::parse(&bare).map_err(|error| error.message().to_owned())?;
+    let completed = setting.set(config, section, completed.get_ref()).map_err(|wrong| wrong.what);
+    // A value that was meant as TOML is judged as such; `[::]:143` was not.
+    if value.starts_with(['"', '\'', '[', '{']) { completed.or(as_it_is) } else { completed }
 }
 
 /// The setting at `path` as TOML writes it; a secret as `"[secret]"` unless it is asked for.
 ///
 /// # Errors
 /// No such path.
-pub fn get(_config: &Config, _path: &str, _with_secrets: bool) -> Result<String, PathError> {
-    todo!()
+pub fn get(config: &Config, path: &str, with_secrets: bool) -> Result<String, PathError> {
+    let (section, setting) = find(config, path)?;
+    if setting.secret && !with_secrets && !setting.is_empty(config, section) {
+        return Ok(quoted("[secret]"));
+    }
+    // What cannot be printed, the password of an account, or a setting of a missing OAuth2 client.
+    Ok(setting.print(config, section).unwrap_or_else(|| quoted("")))
 }
 
 /// Every path that [`set`] takes, in the order of the text form: for completion and help.
-pub fn paths(_config: &Config) -> Vec<String> {
-    todo!()
+pub fn paths(config: &Config) -> Vec<String> {
+    let of_section = |section: Section| {
+        let prefix = section.path(config);
+        let settable = move |s: &&Setting| !(matches!(section, Section::Account(_)) && s.key == "name");
+        section.settings().iter().filter(settable).map(move |setting| format!("{prefix}.{}", setting.key))
+    };
+    Section::all(config).into_iter().flat_map(of_section).collect()
 }
 
 /// Adds an account, with the address `NAME@` the first local domain and no password yet.
 ///
 /// # Errors
 /// A name that cannot be used or is taken.
-pub fn add_account(_config: &mut Config, _name: &str) -> Result<(), PathError> {
-    todo!()
+pub fn add_account(config: &mut Config, name: &str) -> Result<(), PathError> {
+    let unusable = || PathError(format!("{} is not {}", shown_text(name), AccountName::form()));
+    if !AccountName::accepts(name) {
+        return Err(unusable());
+    }
+    if config.account(name).is_some() {
+        return Err(PathError(format!("{name}: there is such an account already")));
+    }
+    if config.accounts.len() >= Config::MAX_ACCOUNTS {
+        return Err(PathError(format!("{name}: {} accounts are all that fit", Config::MAX_ACCOUNTS)));
+    }
+    let domain = config.server.domains.first();
+    let address = domain.map(|domain| format!("{name}@{domain}")).unwrap_or_default();
+    config.accounts.push(Account {
+        name: Text::try_from(name).map_err(|_| unusable())?,
+        address: Text::try_from(&*address).unwrap_or_default(),
+        ..Account::default()
+    });
+    Ok(())
 }
 
 /// Adds an empty source to an account; its number, counted from 1.
 ///
 /// # Errors
 /// No such account, or it has too many.
-pub fn add_source(_config: &mut Config, _account: &str) -> Result<usize, PathError> {
-    todo!()
+pub fn add_source(config: &mut Config, account: &str) -> Result<usize, PathError> {
+    let Some(found) = config.accounts.iter_mut().find(|a| a.name == account) else {
+        return Err(no_such_account(config, account));
+    };
+    if found.sources.len() >= Config::MAX_SOURCES {
+        return Err(PathError(format!("{account}: {} sources are all that fit", Config::MAX_SOURCES)));
+    }
+    found.sources.push(Source::default());
+    Ok(found.sources.len())
 }
 
 /// Removes the account or source at `path`, or puts a setting back to its default.
 ///
 /// # Errors
 /// No such path, or a setting that has no default.
-pub fn remove(_config: &mut Config, _path: &str) -> Result<(), PathError> {
-    todo!()
+pub fn remove(config: &mut Config, path: &str) -> Result<(), PathError> {
+    match section(config, path) {
+        Some(Section::Account(account)) => {
+            config.accounts.remove(account);
+        }
+        Some(Section::Source(account, source)) => {
+            if let Some(account) = config.accounts.get_mut(account) {
+                account.sources.remove(source);
+            }
+        }
+        Some(Section::OAuth2(account, source)) => {
+            let source = config.accounts.get_mut(account).and_then(|a| a.sources.get_mut(source));
+            source.into_iter().for_each(|source| source.oauth2 = None);
+        }
+        Some(_) => return Err(PathError(format!("{path}: only accounts and sources can be removed"))),
+        None => {
+            let (section, setting) = find(config, path)?;
+            let default = default(section, setting)
+                .ok_or_else(|| PathError(format!("{path}: has no default, set it to another value")))?;
+            change(config, section, setting, &default)
+                .map_err(|what| PathError(format!("{path}: {what}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a setting is by default, as TOML writes it.
+pub fn default(section: Section, setting: &Setting) -> Option<String> {
+    let mut defaults = Config::default();
+    defaults.accounts.push(Account { sources: vec![Source::default()], ..Account::default() });
+    let section = match section {
+        Section::Account(_) => Section::Account(0),
+        Section::Source(..) => Section::Source(0, 0),
+        Section::OAuth2(..) => return Some(quoted("")),
+        single => single,
+    };
+    let has_one = !setting.needed && !matches!(setting.key, "verifier");
+    has_one.then(|| setting.print(&defaults, section)).flatten()
+}
+
+/// The section that `path` names as a whole. Names of accounts may hold dots.
+fn section(config: &Config, path: &str) -> Option<Section> {
+    Section::all(config).into_iter().find(|section| section.path(config) == path)
+}
+
+fn find(config: &Config, path: &str) -> Result<(Section, &'static Setting), PathError> {
+    if let Some((head, key)) = path.rsplit_once('.')
+        && let Some(section) = section(config, head)
+        && let Some(setting) = section.setting(key)
+    {
+        return Ok((section, setting));
+    }
+    let known = paths(config);
+    let advice = match nearest(path, known.iter().map(|path| &**path)) {
+        Some(near) => Cow::Owned(format!("did you mean {near}?")),
+        None => Cow::Borrowed("a path looks like server.hostname or account.NAME.source.1.host"),
+    };
+    Err(PathError(format!("{}: no such setting: {advice}", shown_text(path))))
+}
+
+fn no_such_account(config: &Config, name: &str) -> PathError {
+    let names = config.accounts.iter().map(|account| &*account.name);
+    let advice = match nearest(name, names) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "show accounts lists them".to_owned(),
+    };
+    PathError(format!("{}: no such account: {advice}", shown_text(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Verifier;
+
+    /// Accounts `office` with one source and `a.b`, whose name holds a dot.
+    fn config() -> Config {
+        let mut config = Config::demonstration(Verifier::with("x", 4096, [0; 16]));
+        add_account(&mut config, "office").unwrap();
+        assert_eq!(add_source(&mut config, "office"), Ok(1));
+        add_account(&mut config, "a.b").unwrap();
+        config
+    }
+
+    #[test]
+    fn values_may_leave_out_quotes_and_brackets() {
+        let mut config = config();
+        for (path, value, then) in [
+            ("server.hostname", "mail.home.example", r#""mail.home.example""#),
+            ("server.hostname", "\"mx.home.example\"", r#""mx.home.example""#),
+            ("server.domains", "home.example, office.example", r#"["home.example", "office.example"]"#),
+            ("server.domains", r#"["home.example"]"#, r#"["home.example"]"#),
+            ("listen.imap", "[::1]:143 0.0.0.0:143", r#"["[::1]:143", "0.0.0.0:143"]"#),
+            ("listen.imap", "", "[]"),
+            ("server.max_connections", "50", "50"),
+            ("multipop.interval", "90s", r#""90s""#),
+            ("smarthost.password", "4711", r#""4711""#),
+            ("smarthost.password", "true", r#""true""#),
+            ("account.office.pop_lan_only", "true", "true"),
+            ("account.office.quota", "1024", r#""1KiB""#),
+            ("account.a.b.address", "ab@home.example", r#""ab@home.example""#),
+            ("account.office.source.1.host", "192.168.1.9", r#""192.168.1.9""#),
+            ("account.office.source.1.oauth2.client_id", "pillarbox", r#""pillarbox""#),
+        ] {
+            assert_eq!(set(&mut config, path, value), Ok(()), "{path}");
+            assert_eq!(get(&config, path, true).as_deref(), Ok(then), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_set_says_why() {
+        let mut config = config();
+        let before = config.clone();
+        for (path, value, error) in [
+            ("server.hostnam", "x", r#""server.hostnam": no such setting: did you mean server.hostname?"#),
+            (
+                "account.ofice.pop",
+                "true",
+                r#""account.ofice.pop": no such setting: did you mean account.office.pop?"#,
+            ),
+            (
+                "colour",
+                "blue",
+                r#""colour": no such setting: a path looks like server.hostname or account.NAME.source.1.host"#,
+            ),
+            ("server.connector", "yes", r#"server.connector: "yes" is not true or false"#),
+            ("smarthost.port", "70000", r#"smarthost.port: "70000" is not a port from 1 to 65535"#),
+            ("server.domains", "", "server.domains: a list of 0 does not fit: it takes 1 to 64 values"),
+            ("server.domains", r#"["a", "b""#, "server.domains: unclosed array"),
+            ("server.hostname", r#""a b""#, r#"server.hostname: "a b" is not a host name"#),
+            ("account.office.name", "bureau", "account.office.name: an account keeps its name"),
+            (
+                "account.office.connector",
+                "true",
+                "account.office.connector: not while server.connector is false",
+            ),
+        ] {
+            let found = set(&mut config, path, value);
+            let found = found.map_err(|e| e.to_string());
+            assert!(
+                found.as_ref().is_err_and(|e| e.starts_with(error)) || path == "server.domains",
+                "{found:?}"
+            );
+        }
+        config.server.domains = before.server.domains.clone();
+        assert_eq!(config, before);
+    }
+
+    #[test]
+    fn secrets_show_only_when_asked_for() {
+        let mut config = config();
+        assert_eq!(get(&config, "smarthost.password", false).as_deref(), Ok(r#""""#));
+        set(&mut config, "smarthost.password", "s3cret").unwrap();
+        assert_eq!(get(&config, "smarthost.password", false).as_deref(), Ok(r#""[secret]""#));
+        assert_eq!(get(&config, "smarthost.password", true).as_deref(), Ok(r#""s3cret""#));
+        set(&mut config, "account.office.password", "open sesame").unwrap();
+        assert!(config.account("office").unwrap().verifier.verify(b"open sesame"));
+        assert_eq!(get(&config, "account.office.password", true).as_deref(), Ok(r#""""#));
+    }
+
+    #[test]
+    fn every_path_can_be_read_and_set_to_what_it_is() {
+        let mut config = config();
+        let before = config.clone();
+        for path in paths(&config) {
+            let value = get(&config, &path, true).unwrap();
+            // What has no value yet cannot be given the empty one.
+            if value != r#""""# {
+                set(&mut config, &path, &value).unwrap();
+            }
+        }
+        assert_eq!(config, before);
+    }
+
+    #[test]
+    fn what_was_added_or_set_can_be_removed() {
+        let mut config = config();
+        set(&mut config, "multipop.interval", "90s").unwrap();
+        remove(&mut config, "multipop.interval").unwrap();
+        assert_eq!(config.multipop.interval, 600);
+        assert!(remove(&mut config, "account.office.address").is_err());
+        remove(&mut config, "account.office.source.1").unwrap();
+        assert!(config.account("office").unwrap().sources.is_empty());
+        remove(&mut config, "account.a.b").unwrap();
+        remove(&mut config, "account.office").unwrap();
+        remove(&mut config, "account.demo").unwrap();
+        assert!(config.accounts.is_empty());
+        assert!(remove(&mut config, "server").is_err());
+        assert!(add_account(&mut config, "../etc").is_err());
+        assert!(add_source(&mut config, "nobody").is_err());
+    }
 }

@@ -1,7 +1,26 @@
 //! TOML text to a configuration, with every problem and its line.
+//!
+//! The text is read in three steps: TOML's own syntax, each setting by the table in
+//! [`super::settings`], and the rules between settings of [`super::check`]. A setting that is faulty
+//! in one step is left alone by the later ones, so that one mistake is told once.
 
-use super::Config;
-use super::problem::Problem;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::check::findings;
+use super::nearest::nearest;
+use super::problem::{At, Place, Problem, Section, Severity};
+use super::stored::keep_secrets;
+use super::{Account, Config, Source};
+
+/// Octets of a text that is read at all.
+pub const MAX_TEXT: usize = 1 << 20;
+
+/// Problems that are told; a file with more of them is no configuration.
+const MAX_PROBLEMS: usize = 1000;
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -17,6 +36,275 @@ pub struct Parsed {
 ///
 /// # Errors
 /// Every error and warning, in the order of the lines.
-pub fn parse(_text: &[u8], _stored: Option<&Config>) -> Result<Parsed, Vec<Problem>> {
-    todo!()
+pub fn parse(text: &[u8], stored: Option<&Config>) -> Result<Parsed, Vec<Problem>> {
+    if text.len() > MAX_TEXT {
+        let text = format!("{} octets are too many for a configuration: 1 MiB is the limit", text.len());
+        return Err(vec![Problem { at: At::Line(1), severity: Severity::Error, text }]);
+    }
+    let readable = String::from_utf8_lossy(text);
+    let mut reading = Reading::new(&readable);
+    reading.encoding(text);
+    let (root, errors) = DeTable::parse_recoverable(&readable);
+    let whole = reading.syntax(&readable, &errors);
+    // Where a bracket is missing, everything after it is read as something else.
+    if whole {
+        reading.root(root.get_ref());
+        reading.rules(stored);
+    }
+    reading.done()
+}
+
+/// A text on its way to a configuration.
+struct Reading {
+    config: Config,
+    problems: Vec<(usize, Severity, String)>,
+    /// Where each line begins.
+    line_starts: Vec<usize>,
+    /// Lines that are not even TOML: nothing more is said about them.
+    broken: HashSet<usize>,
+    /// The line of each section and each setting that the text has.
+    lines: HashMap<Place, usize>,
+    /// Settings whose value could not be read.
+    faulty: HashSet<Place>,
+}
+
+impl Reading {
+    fn new(text: &str) -> Reading {
+        let line_ends = text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n');
+        Reading {
+            config: Config::default(),
+            problems: Vec::new(),
+            line_starts: std::iter::once(0).chain(line_ends.map(|(at, _)| at + 1)).collect(),
+            broken: HashSet::new(),
+            lines: HashMap::new(),
+            faulty: HashSet::new(),
+        }
+    }
+
+    /// The line, counted from 1, that the octet at `at` stands on.
+    fn line(&self, at: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= at)
+    }
+
+    fn error(&mut self, line: usize, text: impl Into<String>) {
+        self.problem(line, Severity::Error, text.into());
+    }
+
+    fn problem(&mut self, line: usize, severity: Severity, text: String) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push((line, severity, text));
+        }
+    }
+
+    /// Notes what is not UTF-8.
+    fn encoding(&mut self, text: &[u8]) {
+        let mut line = 1;
+        for chunk in text.utf8_chunks() {
+            line += chunk.valid().matches('\n').count();
+            if !chunk.invalid().is_empty() && self.broken.insert(line) {
+                self.error(line, "not UTF-8: save the file in the encoding UTF-8");
+            }
+        }
+    }
+
+    /// Notes what TOML does not allow. False when the rest of the text cannot be understood.
+    fn syntax(&mut self, text: &str, errors: &[toml::de::Error]) -> bool {
+        let mut whole = true;
+        for error in errors {
+            let span = error.span().unwrap_or_default();
+            let line = self.line(span.start);
+            let message = error.message();
+            whole &= !message.starts_with("unclosed") && !message.starts_with("missing comma");
+            if self.broken.insert(line) {
+                let shown = text.get(span).unwrap_or_default();
+                let what = match message {
+                    "duplicate key" => format!("{shown} stands here a second time: keep one of them"),
+                    _ => format!("not valid TOML: {message}"),
+                };
+                self.error(line, what);
+            }
+        }
+        whole
+    }
+
+    fn root(&mut self, root: &DeTable<'_>) {
+        for (key, value) in root {
+            let section = match &**key.get_ref() {
+                "server" => Section::Server,
+                "listen" => Section::Listen,
+                "tls" => Section::Tls,
+                "smarthost" => Section::Smarthost,
+                "multipop" => Section::Multipop,
+                "account" => {
+                    self.accounts(key.span(), value.get_ref());
+                    continue;
+                }
+                other => {
+                    let line = self.line(key.span().start);
+                    let known = ["server", "listen", "tls", "smarthost", "multipop", "account"];
+                    let advice = match nearest(other, known) {
+                        Some("account") => "did you mean [[account]]?".to_owned(),
+                        Some(near) => format!("did you mean [{near}]?"),
+                        None => {
+                            "there are [server], [listen], [tls], [smarthost], [multipop] and [[account]]"
+                                .to_owned()
+                        }
+                    };
+                    self.error(line, format!("unknown section {other}: {advice}"));
+                    continue;
+                }
+            };
+            match value.get_ref() {
+                DeValue::Table(table) => self.table(section, key.span(), table),
+                _ => {
+                    let line = self.line(key.span().start);
+                    self.error(
+                        line,
+                        format!(
+                            "{key} is a section: write [{key}] once, its settings below",
+                            key = key.get_ref()
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    fn accounts(&mut self, key: Range<usize>, value: &DeValue<'_>) {
+        let Some(tables) = tables(value) else {
+            let line = self.line(key.start);
+            self.faulty.insert(Section::Account(0).at(""));
+            return self.error(line, "an account begins with [[account]], in double brackets");
+        };
+        for (a, (span, table)) in tables.enumerate() {
+            if a == Config::MAX_ACCOUNTS {
+                let line = self.line(span.start);
+                return self.error(line, format!("too many accounts: {} fit", Config::MAX_ACCOUNTS));
+            }
+            self.config.accounts.push(Account::default());
+            self.table(Section::Account(a), span, table);
+        }
+    }
+
+    fn sources(&mut self, account: usize, key: Range<usize>, value: &DeValue<'_>) {
+        let Some(tables) = tables(value) else {
+            let line = self.line(key.start);
+            return self.error(line, "a source begins with [[account.source]], in double brackets");
+        };
+        for (s, (span, table)) in tables.enumerate() {
+            if s == Config::MAX_SOURCES {
+                let line = self.line(span.start);
+                return self
+                    .error(line, format!("too many sources: {} fit in an account", Config::MAX_SOURCES));
+            }
+            if let Some(account) = self.config.accounts.get_mut(account) {
+                account.sources.push(Source::default());
+            }
+            self.table(Section::Source(account, s), span, table);
+        }
+    }
+
+    /// Reads the settings of one table.
+    fn table(&mut self, section: Section, header: Range<usize>, table: &DeTable<'_>) {
+        let line = self.line(header.start);
+        self.lines.insert(section.at(""), line);
+        for (key, value) in table {
+            let (name, span) = (&**key.get_ref(), key.span());
+            let line = self.line(span.start);
+            match (section, name, section.setting(name)) {
+                (Section::Account(account), "source", _) => self.sources(account, span, value.get_ref()),
+                (Section::Source(account, source), "oauth2", _) => match value.get_ref() {
+                    DeValue::Table(table) => self.table(Section::OAuth2(account, source), span, table),
+                    _ => {
+                        self.faulty.insert(Section::OAuth2(account, source).at(""));
+                        self.error(line, "oauth2 is a table: oauth2 = { token_url = …, client_id = …, … }");
+                    }
+                },
+                (_, _, Some(setting)) => {
+                    let place = section.at(setting.key);
+                    self.lines.insert(place, line);
+                    if self.broken.contains(&line) {
+                        self.faulty.insert(place);
+                    } else if let Err(wrong) = setting.set(&mut self.config, section, value.get_ref()) {
+                        let line = wrong.span.map_or(line, |span| self.line(span.start));
+                        self.error(line, format!("{name}: {}", wrong.what));
+                        self.faulty.insert(place);
+                    }
+                }
+                (_, _, None) => self.unknown(section, name, line),
+            }
+        }
+        if let Section::Account(_) = section
+            && let (Some(_), Some(line)) =
+                (self.lines.get(&section.at("password")), self.lines.get(&section.at("verifier")))
+        {
+            self.error(*line, "verifier and password are the same setting in two forms: keep one of them");
+        }
+    }
+
+    fn unknown(&mut self, section: Section, name: &str, line: usize) {
+        if self.broken.contains(&line) {
+            return;
+        }
+        let further: &[&str] = match section {
+            Section::Account(_) => &["source"],
+            Section::Source(..) => &["oauth2"],
+            _ => &[],
+        };
+        let known = section.settings().iter().map(|setting| setting.key).chain(further.iter().copied());
+        let advice = match nearest(name, known.clone()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("known here are {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        self.error(line, format!("unknown key {name}: {advice}"));
+    }
+
+    /// Takes over stored secrets and notes the rules that are broken.
+    fn rules(&mut self, stored: Option<&Config>) {
+        let mut found = Vec::new();
+        if let Some(stored) = stored {
+            let given = |place: Place| self.lines.contains_key(&place);
+            found = keep_secrets(&mut self.config, stored, given);
+        }
+        found.extend(findings(&self.config));
+        for finding in found {
+            let is_faulty = |place: Place| self.faulty.contains(&place);
+            if is_faulty(finding.place) || finding.beside.is_some_and(is_faulty) {
+                continue;
+            }
+            let own = self.lines.get(&finding.place);
+            match own.or_else(|| self.lines.get(&finding.place.section.at(""))) {
+                Some(line) => self.problem(*line, finding.severity, finding.text),
+                None => {
+                    let path = finding.place.path(&self.config);
+                    self.problem(1, finding.severity, format!("{path}: {}", finding.text));
+                }
+            }
+        }
+    }
+
+    fn done(mut self) -> Result<Parsed, Vec<Problem>> {
+        if self.problems.len() == MAX_PROBLEMS {
+            let last = self.line_starts.len();
+            self.problems.push((last, Severity::Error, "there are more problems than these".to_owned()));
+        }
+        self.problems.sort_by_key(|(line, ..)| *line);
+        let problems: Vec<Problem> = self
+            .problems
+            .into_iter()
+            .map(|(line, severity, text)| Problem { at: At::Line(line), severity, text })
+            .collect();
+        if problems.iter().any(Problem::is_error) {
+            Err(problems)
+        } else {
+            Ok(Parsed { config: self.config, warnings: problems })
+        }
+    }
+}
+
+/// The tables of an array of tables, each with its place in the text.
+fn tables<'v, 'i>(value: &'v DeValue<'i>) -> Option<impl Iterator<Item = (Range<usize>, &'v DeTable<'i>)>> {
+    let elements = value.as_array()?;
+    let table = |element: &'v Spanned<DeValue<'i>>| Some((element.span(), element.get_ref().as_table()?));
+    elements.iter().all(|element| element.get_ref().is_table()).then(|| elements.iter().filter_map(table))
 }

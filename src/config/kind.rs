@@ -1,0 +1,257 @@
+//! Kinds of values: each reads a TOML value, prints it again, and knows in words what would be right.
+//!
+//! A kind judges a value by itself. What only shows beside other settings is for [`super::check`].
+
+use std::fmt::Display;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use toml::de::DeValue;
+
+use super::Text;
+use super::grammar::Grammar;
+
+/// A value that does not fit: `what` is wrong and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// In words.
+    pub what: String,
+    /// The element of a list that it is about.
+    pub span: Option<Range<usize>>,
+}
+
+impl Wrong {
+    pub(super) fn new(what: String) -> Wrong {
+        Wrong { what, span: None }
+    }
+
+    /// The usual case: this value is not of that form.
+    pub(super) fn form<K: Kind>(value: &DeValue<'_>) -> Wrong {
+        let shown = if K::SECRET { "this".to_owned() } else { shown(value) };
+        Wrong::new(format!("{shown} is not {}", K::form()))
+    }
+}
+
+/// How the values of some settings are written.
+pub trait Kind {
+    /// What the configuration holds.
+    type Value;
+    /// Whether a value must not be shown unasked.
+    const SECRET: bool = false;
+    /// Whether it is a list.
+    const LIST: bool = false;
+    /// What would be right, with an article: `a port from 1 to 65535`.
+    fn form() -> String;
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// It does not fit.
+    fn read(value: &DeValue<'_>) -> Result<Self::Value, Wrong>;
+    /// Writes a value as TOML, on one line, so that [`Kind::read`] gives the same one.
+    fn print(value: &Self::Value) -> String;
+}
+
+/// A value as an error shows it.
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => shown_text(text),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(on) => on.to_string(),
+        DeValue::Datetime(date) => date.to_string(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// The beginning of a text, quoted.
+pub(super) fn shown_text(text: &str) -> String {
+    const ENOUGH: usize = 60;
+    match text.char_indices().nth(ENOUGH) {
+        Some((end, _)) => quoted(text.get(..end).unwrap_or_default()) + "…",
+        None => quoted(text),
+    }
+}
+
+/// A TOML basic string (TOML 1.0 section "String").
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// `true` or `false`.
+pub struct Switch;
+
+impl Kind for Switch {
+    type Value = bool;
+    fn form() -> String {
+        "true or false".to_owned()
+    }
+    fn read(value: &DeValue<'_>) -> Result<bool, Wrong> {
+        value.as_bool().ok_or_else(|| Wrong::form::<Self>(value))
+    }
+    fn print(value: &bool) -> String {
+        value.to_string()
+    }
+}
+
+fn integer<K: Kind>(value: &DeValue<'_>, range: Range<u64>) -> Result<u64, Wrong> {
+    value
+        .as_integer()
+        .and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok())
+        .filter(|n| range.contains(n))
+        .ok_or_else(|| Wrong::form::<K>(value))
+}
+
+/// A TCP port of another server.
+pub struct Port;
+
+impl Kind for Port {
+    type Value = u16;
+    fn form() -> String {
+        "a port from 1 to 65535".to_owned()
+    }
+    fn read(value: &DeValue<'_>) -> Result<u16, Wrong> {
+        let port = integer::<Self>(value, 1..1 << 16)?;
+        u16::try_from(port).map_err(|_| Wrong::form::<Self>(value))
+    }
+    fn print(value: &u16) -> String {
+        value.to_string()
+    }
+}
+
+/// A number from `LEAST` to `MOST`.
+pub struct Count<const LEAST: u32, const MOST: u32>;
+
+impl<const LEAST: u32, const MOST: u32> Kind for Count<LEAST, MOST> {
+    type Value = u32;
+    fn form() -> String {
+        format!("a number from {LEAST} to {MOST}")
+    }
+    fn read(value: &DeValue<'_>) -> Result<u32, Wrong> {
+        let number = integer::<Self>(value, u64::from(LEAST)..u64::from(MOST) + 1)?;
+        u32::try_from(number).map_err(|_| Wrong::form::<Self>(value))
+    }
+    fn print(value: &u32) -> String {
+        value.to_string()
+    }
+}
+
+/// A bounded text of the grammar `G`.
+pub struct Words<G, const N: usize>(PhantomData<G>);
+
+impl<G: Grammar, const N: usize> Kind for Words<G, N> {
+    type Value = Text<N>;
+    fn form() -> String {
+        G::form()
+    }
+    fn read(value: &DeValue<'_>) -> Result<Text<N>, Wrong> {
+        let text = value.as_str().ok_or_else(|| Wrong::form::<Self>(value))?;
+        if text.len() > N {
+            return Err(too_long::<N>(&shown(value)));
+        }
+        if !G::accepts(text) {
+            return Err(Wrong::form::<Self>(value));
+        }
+        Text::try_from(&*G::normal(text)).map_err(|_| too_long::<N>(&shown(value)))
+    }
+    fn print(value: &Text<N>) -> String {
+        quoted(value)
+    }
+}
+
+pub(super) fn too_long<const N: usize>(what: &str) -> Wrong {
+    Wrong::new(format!("{what} is too long: at most {N} octets fit"))
+}
+
+/// One of the words of `T`.
+pub struct Choice<T>(PhantomData<T>);
+
+/// A type whose values have words in the text form.
+pub trait Named: Copy + PartialEq + 'static {
+    /// Every value and its word.
+    const NAMES: &'static [(&'static str, Self)];
+}
+
+impl<T: Named> Kind for Choice<T> {
+    type Value = T;
+    fn form() -> String {
+        let words: Vec<_> = T::NAMES.iter().map(|(word, _)| quoted(word)).collect();
+        match words.split_last() {
+            Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+            None => String::new(),
+        }
+    }
+    fn read(value: &DeValue<'_>) -> Result<T, Wrong> {
+        let found = T::NAMES.iter().find(|(word, _)| value.as_str() == Some(word));
+        found.map(|(_, value)| *value).ok_or_else(|| Wrong::form::<Self>(value))
+    }
+    fn print(value: &T) -> String {
+        let found = T::NAMES.iter().find(|(_, named)| named == value);
+        quoted(found.map_or("", |(word, _)| word))
+    }
+}
+
+/// A type that has a text form of its own and needs no more than a word on what it is.
+pub trait Literal: Display + Sized {
+    /// See [`Kind::form`].
+    const FORM: &'static str;
+    /// Reads it.
+    fn parse(text: &str) -> Option<Self>;
+}
+
+/// A [`Literal`] in quotes.
+pub struct Quoted<T>(PhantomData<T>);
+
+impl<T: Literal> Kind for Quoted<T> {
+    type Value = T;
+    fn form() -> String {
+        T::FORM.to_owned()
+    }
+    fn read(value: &DeValue<'_>) -> Result<T, Wrong> {
+        value.as_str().and_then(T::parse).ok_or_else(|| Wrong::form::<Self>(value))
+    }
+    fn print(value: &T) -> String {
+        quoted(&value.to_string())
+    }
+}
+
+/// A list of `LEAST` to `MOST` values.
+pub struct List<K, const LEAST: usize, const MOST: usize>(PhantomData<K>);
+
+impl<K: Kind, const LEAST: usize, const MOST: usize> Kind for List<K, LEAST, MOST> {
+    type Value = Vec<K::Value>;
+    const LIST: bool = true;
+    fn form() -> String {
+        format!("a list in brackets, each {}", K::form())
+    }
+    fn read(value: &DeValue<'_>) -> Result<Vec<K::Value>, Wrong> {
+        let list = value.as_array().ok_or_else(|| Wrong::form::<Self>(value))?;
+        if !(LEAST..=MOST).contains(&list.len()) {
+            return Err(Wrong::new(format!(
+                "a list of {} does not fit: it takes {LEAST} to {MOST} values",
+                list.len()
+            )));
+        }
+        let read = |element: &toml::Spanned<DeValue<'_>>| {
+            K::read(element.get_ref()).map_err(|wrong| Wrong { span: Some(element.span()), ..wrong })
+        };
+        list.iter().map(read).collect()
+    }
+    fn print(value: &Vec<K::Value>) -> String {
+        let elements: Vec<_> = value.iter().map(K::print).collect();
+        format!("[{}]", elements.join(", "))
+    }
+}

@@ -1,0 +1,332 @@
+//! The one table of settings: text form, export, paths, help and checks all read it.
+
+use toml::de::DeValue;
+
+use super::grammar::{
+    AccountName, ClientId, Domain, Folder, HostName, Login, MailAddress, OrEmpty, PemFile,
+    Server as ServerName, TokenUrl,
+};
+use super::kind::{Choice, Count, Kind, List, Port, Quoted, Switch, Words, Wrong};
+use super::password::{NewPassword, Password, StoredVerifier};
+use super::problem::{Place, Section};
+use super::units::{Duration, InheritedDuration, Size};
+use super::{
+    Account, Config, Listen, Multipop, OAuth2, PlaintextLogin, Protocol, Security, Server, Smarthost, Source,
+    SourceAuth, Tls,
+};
+
+/// One setting: how it is called, read and printed.
+pub struct Setting {
+    /// Its key in the TOML form.
+    pub key: &'static str,
+    /// One line for the operator.
+    pub help: &'static str,
+    /// Has no default: the operator has to give it.
+    pub needed: bool,
+    /// Not shown unasked.
+    pub secret: bool,
+    /// A list: the console takes its elements without brackets.
+    pub list: bool,
+    /// What a value looks like.
+    pub form: fn() -> String,
+    read: fn(&mut Config, Section, &DeValue<'_>) -> Result<(), Wrong>,
+    print: fn(&Config, Section) -> Option<String>,
+}
+
+impl Setting {
+    /// Sets it in `section` of `config`.
+    ///
+    /// # Errors
+    /// The value does not fit; nothing has changed then.
+    pub fn set(&self, config: &mut Config, section: Section, value: &DeValue<'_>) -> Result<(), Wrong> {
+        (self.read)(config, section, value)?;
+        if let Section::OAuth2(account, source) = section {
+            drop_empty_oauth2(config, account, source);
+        }
+        Ok(())
+    }
+
+    /// Its value as TOML; `None` when there is no such section, or nothing that could be told.
+    pub fn print(&self, config: &Config, section: Section) -> Option<String> {
+        (self.print)(config, section)
+    }
+
+    /// Whether it has no value: an empty text or list, a password that was never set.
+    pub fn is_empty(&self, config: &Config, section: Section) -> bool {
+        self.print(config, section).is_none_or(|value| matches!(&*value, r#""""# | "[]"))
+    }
+}
+
+/// An OAuth2 client of which nothing is known is none, so that equal texts give equal configurations.
+fn drop_empty_oauth2(config: &mut Config, account: usize, source: usize) {
+    if let Some(source) = Source::of_mut(config, Section::Source(account, source))
+        && source.oauth2.as_deref() == Some(&OAuth2::default())
+    {
+        source.oauth2 = None;
+    }
+}
+
+/// A part of the configuration that a [`Section`] names.
+trait Table: Sized {
+    fn of(config: &Config, section: Section) -> Option<&Self>;
+    fn of_mut(config: &mut Config, section: Section) -> Option<&mut Self>;
+}
+
+macro_rules! only_one {
+    ($($table:ident $field:ident)*) => { $(
+        impl Table for $table {
+            fn of(config: &Config, _: Section) -> Option<&Self> {
+                Some(&config.$field)
+            }
+            fn of_mut(config: &mut Config, _: Section) -> Option<&mut Self> {
+                Some(&mut config.$field)
+            }
+        }
+    )* };
+}
+only_one!(Server server Listen listen Tls tls Smarthost smarthost Multipop multipop);
+
+impl Table for Account {
+    fn of(config: &Config, section: Section) -> Option<&Self> {
+        config.accounts.get(section.account()?)
+    }
+    fn of_mut(config: &mut Config, section: Section) -> Option<&mut Self> {
+        config.accounts.get_mut(section.account()?)
+    }
+}
+
+impl Table for Source {
+    fn of(config: &Config, section: Section) -> Option<&Self> {
+        Account::of(config, section)?.sources.get(section.source()?)
+    }
+    fn of_mut(config: &mut Config, section: Section) -> Option<&mut Self> {
+        Account::of_mut(config, section)?.sources.get_mut(section.source()?)
+    }
+}
+
+impl Table for OAuth2 {
+    fn of(config: &Config, section: Section) -> Option<&Self> {
+        Source::of(config, section)?.oauth2.as_deref()
+    }
+    fn of_mut(config: &mut Config, section: Section) -> Option<&mut Self> {
+        Some(Source::of_mut(config, section)?.oauth2.get_or_insert_default())
+    }
+}
+
+/// Rows `key: Kind = "help"`; `needed key` has no default, `key => field` is stored under another name,
+/// and `write_only` cannot be printed.
+macro_rules! settings {
+    ($name:ident: $table:ident { $($rows:tt)* }) => {
+        static $name: &[Setting] = &settings!(@rows $table [] $($rows)*);
+    };
+    (@rows $table:ident [$($done:expr,)*]) => { [$($done),*] };
+    (@rows $table:ident [$($done:expr,)*] needed $key:ident: $kind:ty = $help:literal; $($rest:tt)*) => {
+        settings!(@rows $table [$($done,)* settings!(@row $table $key $key $kind, $help, true, true),] $($rest)*)
+    };
+    (@rows $table:ident [$($done:expr,)*] write_only $key:ident => $field:ident: $kind:ty = $help:literal; $($rest:tt)*) => {
+        settings!(@rows $table [$($done,)* settings!(@row $table $key $field $kind, $help, false, false),] $($rest)*)
+    };
+    (@rows $table:ident [$($done:expr,)*] $key:ident: $kind:ty = $help:literal; $($rest:tt)*) => {
+        settings!(@rows $table [$($done,)* settings!(@row $table $key $key $kind, $help, false, true),] $($rest)*)
+    };
+    (@row $table:ident $key:ident $field:ident $kind:ty, $help:literal, $needed:literal, $printed:literal) => {
+        Setting {
+            key: stringify!($key),
+            help: $help,
+            needed: $needed,
+            secret: <$kind as Kind>::SECRET,
+            list: <$kind as Kind>::LIST,
+            form: <$kind as Kind>::form,
+            read: |config, section, value| {
+                let value = <$kind as Kind>::read(value)?;
+                if let Some(table) = <$table as Table>::of_mut(config, section) {
+                    table.$field = value;
+                }
+                Ok(())
+            },
+            print: |config, section| {
+                let table = <$table as Table>::of(config, section).filter(|_| $printed)?;
+                Some(<$kind as Kind>::print(&table.$field))
+            },
+        }
+    };
+}
+
+const SECOND: u32 = 1;
+const HOUR: u32 = 3600;
+const DAY: u32 = 24 * HOUR;
+const KIB: u64 = 1 << 10;
+const GIB: u64 = 1 << 30;
+
+type Listeners = List<Quoted<std::net::SocketAddr>, 0, 8>;
+type Credential = Words<OrEmpty<Login>, 254>;
+type Ca = Words<OrEmpty<PemFile>, 255>;
+
+settings!(SERVER: Server {
+    hostname: Words<HostName, 255> = "the name in greetings, EHLO and Received fields";
+    needed domains: List<Words<Domain, 255>, 1, 64> = "the local domains";
+    lan: List<Quoted<ipnet::IpNet>, 0, 64> = "the networks that count as the LAN";
+    connector: Switch = "whether the Connector is active on this server";
+    max_connections: Count<1, 10_000> = "connections served at once, all services together";
+    max_message_size: Size<{ 64 * KIB }, { 2 * GIB }> = "larger messages are refused";
+});
+
+settings!(LISTEN: Listen {
+    pop3: Listeners = "POP3 with STLS";
+    pop3s: Listeners = "POP3 over TLS";
+    imap: Listeners = "IMAP with STARTTLS";
+    imaps: Listeners = "IMAP over TLS";
+    submission: Listeners = "submission with STARTTLS";
+    submissions: Listeners = "submission over TLS";
+    lan_smtp: Listeners = "printers, scanners, NAS: no login, only from the networks in server.lan";
+    http: Listeners = "client autoconfiguration and a read-only status page, only from server.lan";
+});
+
+settings!(TLS: Tls {
+    certificate: Ca = "PEM chain; empty: a local CA and a certificate signed by it are made once";
+    key: Ca = "PEM private key of the certificate";
+    plaintext_login: Choice<PlaintextLogin> = "where a password may travel without TLS (loopback always)";
+});
+
+settings!(SMARTHOST: Smarthost {
+    host: Words<OrEmpty<ServerName>, 255> = "where mail for others goes; empty: nothing leaves the appliance";
+    port: Port = "465 for tls, 587 for starttls";
+    security: Choice<Security> = "none only with a host on the LAN";
+    username: Credential = "the global login; empty: none";
+    password: Password = "the password of the global login";
+    per_account_authentication: Switch = "accounts with a smarthost_password use that";
+    ca: Ca = "PEM file of an extra CA, or of the server's own certificate; the built-in roots count besides";
+    retry: List<Duration<SECOND, { 7 * DAY }>, 1, 16> = "waits between tries; the last one repeats";
+    expire: Duration<SECOND, { 30 * DAY }> = "then the sender gets a bounce";
+});
+
+settings!(MULTIPOP: Multipop {
+    enabled: Switch = "whether any source is contacted at all";
+    interval: Duration<SECOND, { 30 * DAY }> = "time between polls of a source";
+    timeout: Duration<SECOND, HOUR> = "silence after which a poll is given up";
+    warn_after: Count<1, 1000> = "failures in a row before the user is told by mail, then once a day";
+});
+
+settings!(ACCOUNT: Account {
+    needed name: Words<AccountName, 64> = "the login, and the folder of the mail";
+    needed address: Words<MailAddress, 254> = "what it sends as; its domain is one of server.domains";
+    aliases: List<Words<MailAddress, 254>, 0, 64> = "further addresses of its own";
+    write_only password => verifier: NewPassword = "kept as a verifier only, never as such";
+    verifier: StoredVerifier = "what an export holds in place of the password";
+    enabled: Switch = "off: neither login nor collection; mail for it is still accepted";
+    pop: Switch = "may use POP3";
+    pop_lan_only: Switch = "POP3 only from the networks in server.lan";
+    imap: Switch = "may use IMAP";
+    imap_lan_only: Switch = "IMAP only from the networks in server.lan";
+    connector: Switch = "may use Connector clients; needs imap and server.connector";
+    multipop: Switch = "whether its sources are collected";
+    smarthost_username: Credential = "its own login at the smarthost; empty: its address";
+    smarthost_password: Password = "empty: no login of its own at the smarthost";
+    quota: Size<0, { 16_384 * GIB }> = "0: no limit but the flash";
+});
+
+settings!(SOURCE: Source {
+    needed host: Words<ServerName, 255> = "the provider's server";
+    port: Port = "pop3: 995 for tls, 110 for starttls; imap: 993 and 143";
+    protocol: Choice<Protocol> = "how mail is collected";
+    security: Choice<Security> = "starttls is STLS with pop3";
+    needed username: Words<Login, 254> = "the login there";
+    password: Password = "its password; not needed with oauth2";
+    auth: Choice<SourceAuth> = "auto picks the strongest that the server offers";
+    leave_on_server: Switch = "collected messages stay there";
+    delete_after: Duration<0, { 3650 * DAY }> = "with leave_on_server: how long they stay; 0: for ever";
+    max_size: Size<0, { 4 * GIB }> = "larger ones stay, and the user gets a note once; 0: no limit";
+    folder: Words<Folder, 128> = "the mailbox to collect, with imap";
+    interval: InheritedDuration<SECOND, { 30 * DAY }> = "time between polls; empty: multipop.interval";
+    ca: Ca = "PEM file of an extra CA, or of the server's own certificate";
+});
+
+settings!(OAUTH2: OAuth2 {
+    token_url: Words<OrEmpty<TokenUrl>, 512> = "the token endpoint";
+    client_id: Words<OrEmpty<ClientId>, 512> = "the client's identifier";
+    client_secret: Password = "the client's secret, where the provider gave one";
+    refresh_token: Password<4096> = "what access tokens are asked for with";
+});
+
+impl Section {
+    /// Its settings, in the order of the text form.
+    pub fn settings(self) -> &'static [Setting] {
+        match self {
+            Section::Server => SERVER,
+            Section::Listen => LISTEN,
+            Section::Tls => TLS,
+            Section::Smarthost => SMARTHOST,
+            Section::Multipop => MULTIPOP,
+            Section::Account(_) => ACCOUNT,
+            Section::Source(..) => SOURCE,
+            Section::OAuth2(..) => OAUTH2,
+        }
+    }
+
+    /// The setting called `key`.
+    pub fn setting(self, key: &str) -> Option<&'static Setting> {
+        self.settings().iter().find(|setting| setting.key == key)
+    }
+
+    /// The place of its setting `key`.
+    pub fn at(self, key: &'static str) -> Place {
+        Place { section: self, key }
+    }
+
+    /// Every section of `config`, in the order of the text form.
+    pub fn all(config: &Config) -> Vec<Section> {
+        let mut all =
+            vec![Section::Server, Section::Listen, Section::Tls, Section::Smarthost, Section::Multipop];
+        for (a, account) in config.accounts.iter().enumerate() {
+            all.push(Section::Account(a));
+            for s in 0..account.sources.len() {
+                all.extend([Section::Source(a, s), Section::OAuth2(a, s)]);
+            }
+        }
+        all
+    }
+
+    fn account(self) -> Option<usize> {
+        match self {
+            Section::Account(account) | Section::Source(account, _) | Section::OAuth2(account, _) => {
+                Some(account)
+            }
+            _ => None,
+        }
+    }
+
+    fn source(self) -> Option<usize> {
+        match self {
+            Section::Source(_, source) | Section::OAuth2(_, source) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// What its settings' paths begin with, `account.office` for example. An account without a name
+    /// goes by its number.
+    pub fn path(self, config: &Config) -> String {
+        let account = |a: usize| match config.accounts.get(a) {
+            Some(account) if !account.name.is_empty() => format!("account.{}", account.name),
+            Some(_) => format!("account {}", a + 1),
+            None => "account".to_owned(),
+        };
+        match self {
+            Section::Server => "server".to_owned(),
+            Section::Listen => "listen".to_owned(),
+            Section::Tls => "tls".to_owned(),
+            Section::Smarthost => "smarthost".to_owned(),
+            Section::Multipop => "multipop".to_owned(),
+            Section::Account(a) => account(a),
+            Section::Source(a, s) => format!("{}.source.{}", account(a), s + 1),
+            Section::OAuth2(a, s) => format!("{}.source.{}.oauth2", account(a), s + 1),
+        }
+    }
+}
+
+impl Place {
+    /// The path by which the console names it.
+    pub fn path(self, config: &Config) -> String {
+        let section = self.section.path(config);
+        if self.key.is_empty() { section } else { format!("{section}.{}", self.key) }
+    }
+}

@@ -1,0 +1,84 @@
+//! Secrets that an import leaves out stay as they are stored, so that an export without secrets can
+//! be edited and imported again.
+//!
+//! A password only ever stays with the server it was meant for: where host or login have changed, it
+//! has to be given anew.
+
+use super::check::Finding;
+use super::problem::{Place, Section};
+use super::{Account, Config, Source};
+
+/// Fills in what `config` was not `given` and `stored` still knows.
+pub(super) fn keep_secrets(
+    config: &mut Config,
+    stored: &Config,
+    given: impl Fn(Place) -> bool,
+) -> Vec<Finding> {
+    let mut lost = Vec::new();
+    let smarthost = &mut config.smarthost;
+    let same_host = smarthost.host.eq_ignore_ascii_case(&stored.smarthost.host);
+    if !given(Section::Smarthost.at("password"))
+        && same_host
+        && smarthost.username == stored.smarthost.username
+    {
+        smarthost.password = stored.smarthost.password.clone();
+    }
+    for (a, account) in config.accounts.iter_mut().enumerate() {
+        let Some(before) = stored.account(&account.name) else { continue };
+        let at = |key| Section::Account(a).at(key);
+        if !given(at("password")) && !given(at("verifier")) {
+            account.verifier = before.verifier.clone();
+        }
+        if !given(at("smarthost_password")) && !before.smarthost_password.is_empty() {
+            if same_host && smarthost_login(account) == smarthost_login(before) {
+                account.smarthost_password = before.smarthost_password.clone();
+            } else {
+                let text = "smarthost_password is missing: the stored one is for another smarthost or login; \
+                            give it, or \"\" to do without";
+                lost.push(Finding::error(at("smarthost_password"), text));
+            }
+        }
+        for (s, source) in account.sources.iter_mut().enumerate() {
+            if let Some(before) = same_source(before, source) {
+                keep_source_secrets(source, before, (a, s), &given);
+            }
+        }
+    }
+    lost
+}
+
+/// The login that an account has at the smarthost.
+fn smarthost_login(account: &Account) -> &str {
+    if account.smarthost_username.is_empty() { &account.address } else { &account.smarthost_username }
+}
+
+/// The stored source with the same host and login: one with the same folder before others.
+fn same_source<'a>(stored: &'a Account, source: &Source) -> Option<&'a Source> {
+    let same = |s: &&Source| s.host.eq_ignore_ascii_case(&source.host) && s.username == source.username;
+    let mut sources = stored.sources.iter().filter(same);
+    sources.clone().find(|s| s.folder == source.folder).or_else(|| sources.next())
+}
+
+fn keep_source_secrets(
+    source: &mut Source,
+    before: &Source,
+    (a, s): (usize, usize),
+    given: impl Fn(Place) -> bool,
+) {
+    if !given(Section::Source(a, s).at("password")) {
+        source.password = before.password.clone();
+    }
+    let (Some(client), Some(before)) = (source.oauth2.as_deref_mut(), before.oauth2.as_deref()) else {
+        return;
+    };
+    if client.token_url != before.token_url || client.client_id != before.client_id {
+        return;
+    }
+    let at = |key| Section::OAuth2(a, s).at(key);
+    if !given(at("client_secret")) {
+        client.client_secret = before.client_secret.clone();
+    }
+    if !given(at("refresh_token")) {
+        client.refresh_token = before.refresh_token.clone();
+    }
+}
