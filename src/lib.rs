@@ -28,4 +28,5 @@ pub mod net;
 pub mod pop3;
 pub mod relay;
 pub mod smtp;
+pub mod status;
 pub mod store;

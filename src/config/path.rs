@@ -72,6 +72,19 @@ pub fn get(config: &Config, path: &str, with_secrets: bool) -> Result<String, Pa
     Ok(setting.print(config, section).unwrap_or_else(|| quoted("")))
 }
 
+/// Whether the setting at `path` is a secret, which the console asks for without showing it.
+pub fn is_secret(config: &Config, path: &str) -> bool {
+    find(config, path).is_ok_and(|(_, setting)| setting.secret)
+}
+
+/// Sets the secret at `path` to exactly the text `secret`.
+///
+/// # Errors
+/// As [`set`].
+pub fn set_secret(config: &mut Config, path: &str, secret: &str) -> Result<(), PathError> {
+    set(config, path, &quoted(secret))
+}
+
 /// Every path that [`set`] takes, in the order of the text form: for completion and help.
 pub fn paths(config: &Config) -> Vec<String> {
     let of_section = |section: Section| {

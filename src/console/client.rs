@@ -1,6 +1,15 @@
 //! The command line's side of the console socket. Blocking: it runs in a process of its own, never in the appliance's.
 
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use super::SOCKET;
+use super::socket::{DONE, INTERACTIVE, RELOAD, SCRIPT};
 
 /// How talking to the appliance ended.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +26,7 @@ pub enum Error {
         /// The socket.
         path: String,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -25,22 +34,126 @@ pub enum Error {
 ///
 /// # Errors
 /// As [`run`].
-pub fn interactive(_data: &Path) -> Result<(), Error> {
-    todo!()
+pub fn interactive(data: &Path) -> Result<(), Error> {
+    if !io::stdin().is_terminal() {
+        return converse(data, SCRIPT, true);
+    }
+    let raw = RawTerminal::new().map_err(|source| failed(data, source))?;
+    let outcome = connect(data).and_then(|mut socket| {
+        let talk = socket.write_all(INTERACTIVE).and_then(|()| pump(&socket, true));
+        talk.map_err(|source| failed(data, source))
+    });
+    drop(raw);
+    outcome.map(|_| ())
 }
 
 /// Runs the console command `command` and prints what it says.
 ///
 /// # Errors
-/// No appliance, or the first command that was refused (what it said is printed already).
-pub fn run(_data: &Path, _command: &str) -> Result<(), Error> {
-    todo!()
+/// No appliance, or the command was refused.
+pub fn run(data: &Path, command: &str) -> Result<(), Error> {
+    converse(data, &[SCRIPT, command.as_bytes(), b"\n"].concat(), false)
 }
 
 /// Tells the running appliance that the stored configuration has changed, and waits until it is in force.
 ///
 /// # Errors
 /// [`Error::NotRunning`] is no failure for `pillarbox import`; [`Error::Refused`] says why it is not in force.
-pub fn reload(_data: &Path) -> Result<(), Error> {
-    todo!()
+pub fn reload(data: &Path) -> Result<(), Error> {
+    converse(data, RELOAD, false)
+}
+
+/// Sends `request`, and standard input after it when that belongs to it, prints the answer, and takes the verdict at
+/// its end.
+fn converse(data: &Path, request: &[u8], with_input: bool) -> Result<(), Error> {
+    let mut socket = connect(data)?;
+    let mut talk = || {
+        socket.write_all(request)?;
+        if !with_input {
+            socket.shutdown(Shutdown::Write)?;
+        }
+        pump(&socket, with_input)
+    };
+    let verdict = talk().map_err(|source| failed(data, source))?;
+    match verdict.strip_prefix(DONE) {
+        Some(_) => Ok(()),
+        None if verdict.is_empty() => Err(failed(data, io::ErrorKind::UnexpectedEof.into())),
+        None => {
+            let words = String::from_utf8_lossy(verdict.get(DONE.len()..).unwrap_or_default());
+            Err(Error::Refused(words.trim_end().to_owned()))
+        }
+    }
+}
+
+fn connect(data: &Path) -> Result<UnixStream, Error> {
+    UnixStream::connect(data.join(SOCKET)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            Error::NotRunning(data.display().to_string())
+        }
+        _ => failed(data, error),
+    })
+}
+
+fn failed(data: &Path, source: io::Error) -> Error {
+    Error::Io { path: data.join(SOCKET).display().to_string(), source }
+}
+
+/// Copies standard input to the socket (if `with_input`) and the socket to standard output, up to a NUL or its end.
+/// Gives what came from the NUL on.
+fn pump(socket: &UnixStream, with_input: bool) -> io::Result<Vec<u8>> {
+    let (stdin, mut stdout) = (io::stdin(), io::stdout().lock());
+    let (mut reader, mut writer) = (socket, socket);
+    let mut input_open = with_input;
+    let mut verdict = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let mut ready = [PollFd::new(socket, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
+        let watched = if input_open { &mut ready[..] } else { &mut ready[..1] };
+        match poll(watched, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            other => other?,
+        };
+        let [from_socket, from_stdin] = ready.map(|fd| !fd.revents().is_empty());
+        if from_socket {
+            let read = reader.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(verdict);
+            }
+            let piece = &buffer[..read];
+            let text = match verdict.is_empty() {
+                true => piece.split(|&octet| octet == 0).next().unwrap_or_default(),
+                false => &[],
+            };
+            verdict.extend(&piece[text.len()..]);
+            stdout.write_all(text)?;
+            stdout.flush()?;
+        }
+        if input_open && from_stdin {
+            let read = rustix::io::read(&stdin, &mut buffer)?;
+            writer.write_all(&buffer[..read])?;
+            if read == 0 {
+                input_open = false;
+                socket.shutdown(Shutdown::Write)?;
+            }
+        }
+    }
+}
+
+/// The terminal of standard input, raw until dropped: every key goes to the appliance, which edits the line.
+struct RawTerminal(Termios);
+
+impl RawTerminal {
+    fn new() -> io::Result<RawTerminal> {
+        let before = tcgetattr(io::stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
+        Ok(RawTerminal(before))
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+    }
 }

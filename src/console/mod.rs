@@ -1,17 +1,34 @@
 //! The operator's console: on the unix socket `console.sock` in the data folder and on a serial line.
 //!
-//! [`client`] is the other side of the socket, for the verbs of the command line.
+//! [`command`] holds the table of commands, [`session`] what they do to a candidate copy of the settings, [`line`] the
+//! keys; none of these does any I/O. [`terminal`] moves the octets, for [`socket`] and [`serial`]. [`client`] is the
+//! other side of the socket, for the verbs of the command line.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
+use smol::lock::Mutex;
+
+use crate::access::Service;
+use crate::clock::unix_now;
 use crate::config::Config;
+use crate::context::Context;
 use crate::flash::Space;
+use crate::multipop::Poller;
+use crate::relay::Relay;
+use crate::status::{self, Status};
 
 pub mod client;
+pub mod command;
 pub mod line;
+pub mod serial;
+pub mod session;
+mod show;
+pub mod socket;
+mod terminal;
 
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "console.sock";
@@ -30,3 +47,91 @@ pub trait Operator {
     /// Room on the flash, where the system tells.
     fn space(&self) -> Option<Space>;
 }
+
+/// What all sessions of operators share.
+pub struct Console {
+    context: Rc<Context>,
+    poller: Rc<Poller>,
+    relay: Rc<Relay>,
+    operator: Rc<dyn Operator>,
+    /// Held while settings are stored and put in force: of two commits at once the second sees the first.
+    commits: Mutex<()>,
+}
+
+impl Console {
+    /// Puts the parts together; [`socket::serve`] and [`serial::serve`] let operators in.
+    pub fn new(
+        context: Rc<Context>,
+        poller: Rc<Poller>,
+        relay: Rc<Relay>,
+        operator: Rc<dyn Operator>,
+    ) -> Rc<Console> {
+        Rc::new(Console { context, poller, relay, operator, commits: Mutex::new(()) })
+    }
+
+    /// How everything stands.
+    pub fn status(&self) -> Status {
+        let sessions = &self.context.sessions;
+        Status {
+            now: unix_now(),
+            hostname: self.context.config().server.hostname.to_string(),
+            uptime: self.operator.uptime(),
+            memory: status::memory(),
+            sessions: [Service::Pop3, Service::Imap, Service::Submission]
+                .map(|service| sessions.count(service)),
+            listeners: self.operator.listeners(),
+            queue: self.relay.entries(),
+            sources: self.poller.status(),
+            space: self.operator.space(),
+            written: status::written(),
+        }
+    }
+
+    /// Stores and puts in force what was made from `base`, unless someone else has been faster.
+    async fn commit(&self, base: &Rc<Config>, candidate: Config) -> Result<(), String> {
+        let _one_at_a_time = self.commits.lock().await;
+        if !Rc::ptr_eq(base, &self.context.config()) {
+            return Err(
+                "the settings were changed by someone else meanwhile: `rollback` takes theirs, then make \
+                        your changes again"
+                    .to_owned(),
+            );
+        }
+        self.operator.apply(candidate).await
+    }
+
+    /// Puts in force what another process has stored.
+    async fn reload(&self) -> Result<(), String> {
+        let _one_at_a_time = self.commits.lock().await;
+        self.operator.reload().await
+    }
+
+    async fn remove_message(&self, number: u32) -> Result<(), String> {
+        match self.relay.remove(number).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("message {number} is not in the queue, or on its way this very moment")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl session::World for Console {
+    fn config(&self) -> Rc<Config> {
+        self.context.config()
+    }
+    fn status(&self) -> Status {
+        Console::status(self)
+    }
+    fn refusals(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn collect(&self, account: Option<&str>) -> usize {
+        self.poller.collect_now(account)
+    }
+    fn retry(&self) {
+        self.relay.retry_now();
+    }
+}
+
+#[cfg(test)]
+mod tests;

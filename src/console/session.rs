@@ -1,0 +1,328 @@
+//! One operator at work: a candidate copy of the settings that commands change and `commit` puts in force. A state
+//! machine without I/O: a line in, a [`Step`] out.
+
+use std::rc::Rc;
+
+use zeroize::Zeroizing;
+
+use super::command;
+use super::line::Input;
+use super::show;
+use crate::config::check::check;
+use crate::config::problem::Problem;
+use crate::config::{Config, export, path, text};
+use crate::status::Status;
+
+/// Octets of a pasted configuration: hundreds of accounts fit.
+const LONGEST_IMPORT: usize = 256 << 10;
+
+/// What the session sees of the appliance.
+pub trait World {
+    /// The settings in force.
+    fn config(&self) -> Rc<Config>;
+    /// How everything stands.
+    fn status(&self) -> Status;
+    /// The latest refused logins, one a line.
+    fn refusals(&self) -> Vec<String>;
+    /// Polls the sources of `account`, or all, now: how many.
+    fn collect(&self, account: Option<&str>) -> usize;
+    /// Makes everything in the queue due at once.
+    fn retry(&self);
+}
+
+/// What a line leads to.
+#[derive(Debug)]
+pub enum Step {
+    /// Done; this is said.
+    Say(String),
+    /// Not done; this is why.
+    Refuse(String),
+    /// The candidate is to be stored and put in force, unless the settings in force are no longer `base`;
+    /// [`Session::committed`] takes the outcome.
+    Commit {
+        /// What the changes were made to.
+        base: Rc<Config>,
+        /// What said along with success.
+        warnings: String,
+    },
+    /// A queued message is to be removed.
+    RemoveMessage(u32),
+    /// The console ends.
+    Quit,
+}
+
+/// What the session waits for; `path` is that of the setting to be.
+enum Expecting {
+    Command,
+    NewPassword { path: String },
+    SamePassword { path: String, first: Zeroizing<String> },
+    Toml(String),
+}
+
+/// One operator's session.
+pub struct Session {
+    base: Rc<Config>,
+    candidate: Box<Config>,
+    expecting: Expecting,
+}
+
+impl Session {
+    /// Begins with the settings in force.
+    pub fn new(world: &dyn World) -> Session {
+        let base = world.config();
+        Session { candidate: Box::new((*base).clone()), base, expecting: Expecting::Command }
+    }
+
+    /// The settings as they would be after a commit.
+    pub fn candidate(&self) -> &Config {
+        &self.candidate
+    }
+
+    fn changed(&self) -> bool {
+        *self.candidate != *self.base
+    }
+
+    /// What to show before the next line, and how to take it.
+    pub fn prompt(&self) -> (&'static str, Input) {
+        match &self.expecting {
+            Expecting::Command if self.changed() => ("pillarbox (changed)> ", Input::Command),
+            Expecting::Command => ("pillarbox> ", Input::Command),
+            Expecting::NewPassword { .. } => ("new password: ", Input::Secret),
+            Expecting::SamePassword { .. } => ("once more: ", Input::Secret),
+            Expecting::Toml(_) => ("", Input::Text),
+        }
+    }
+
+    /// The operator gave up what was asked for.
+    pub fn interrupted(&mut self) -> Step {
+        self.expecting = Expecting::Command;
+        Step::Say(String::new())
+    }
+
+    /// A script is over.
+    ///
+    /// # Errors
+    /// What it left undone.
+    pub fn ended(&self) -> Result<(), String> {
+        match self.expecting {
+            Expecting::Command if self.changed() => {
+                Err("nothing was changed: the changes were not followed by `commit`".to_owned())
+            }
+            Expecting::Command => Ok(()),
+            Expecting::Toml(_) => Err("nothing was imported: no line with a dot ended the text".to_owned()),
+            _ => Err("the password stays as it was: it is wanted twice, on the next two lines".to_owned()),
+        }
+    }
+
+    /// Takes a line.
+    pub fn line(&mut self, world: &dyn World, line: &str) -> Step {
+        if !self.changed() {
+            self.begin_anew(world);
+        }
+        match std::mem::replace(&mut self.expecting, Expecting::Command) {
+            Expecting::Command => command::run(self, world, line),
+            Expecting::NewPassword { path } => {
+                if line.is_empty() {
+                    return Step::Refuse("nothing was typed: the password stays as it was".to_owned());
+                }
+                self.expecting = Expecting::SamePassword { path, first: line.to_owned().into() };
+                Step::Say(String::new())
+            }
+            Expecting::SamePassword { path, first } if *first == line => {
+                done(path::set_secret(&mut self.candidate, &path, line))
+            }
+            Expecting::SamePassword { .. } => {
+                Step::Refuse("the two differ: the password stays as it was".to_owned())
+            }
+            Expecting::Toml(text) if line == "." => self.take_over(&text),
+            Expecting::Toml(text) if text.len() + line.len() >= LONGEST_IMPORT => {
+                drop(text);
+                Step::Refuse(format!("more than {} KiB: nothing was imported", LONGEST_IMPORT >> 10))
+            }
+            Expecting::Toml(text) => {
+                self.expecting = Expecting::Toml(text + line + "\n");
+                Step::Say(String::new())
+            }
+        }
+    }
+
+    fn begin_anew(&mut self, world: &dyn World) {
+        let now = world.config();
+        if !Rc::ptr_eq(&now, &self.base) {
+            *self.candidate = (*now).clone();
+            self.base = now;
+        }
+    }
+
+    /// How a [`Step::Commit`] ended.
+    pub fn committed(&mut self, world: &dyn World, outcome: Result<(), String>, warnings: String) -> Step {
+        match outcome {
+            Ok(()) => {
+                self.begin_anew(world);
+                Step::Say(warnings + "in force\n")
+            }
+            Err(why) => Step::Refuse(why),
+        }
+    }
+
+    pub(super) fn show_status(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        let status = world.status();
+        Step::Say(if words.is_empty() { status.to_string() } else { status.to_json() + "\n" })
+    }
+    pub(super) fn show_accounts(&mut self, _: &dyn World, _: &[&str]) -> Step {
+        Step::Say(show::accounts(&self.candidate))
+    }
+    pub(super) fn show_sources(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        Step::Say(show::sources(&world.status()))
+    }
+    pub(super) fn show_queue(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        Step::Say(show::queue(&world.status()))
+    }
+    pub(super) fn show_refusals(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        let refusals = world.refusals();
+        Step::Say(match refusals.is_empty() {
+            true => "no login was refused since the start\n".to_owned(),
+            false => refusals.join("\n") + "\n",
+        })
+    }
+    pub(super) fn show_config(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        match words.first() {
+            None => Step::Say(export::to_toml(&self.candidate, false)),
+            Some(path) => match path::get(&self.candidate, path, false) {
+                Ok(value) => Step::Say(format!("{path} = {value}\n")),
+                Err(error) => Step::Refuse(error.to_string()),
+            },
+        }
+    }
+
+    pub(super) fn set(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        let (path, value) = (words.first().unwrap_or(&""), words.get(1).unwrap_or(&""));
+        done(path::set(&mut self.candidate, path, value))
+    }
+    pub(super) fn add_account(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        let name = words.concat();
+        match path::add_account(&mut self.candidate, &name) {
+            Ok(()) => Step::Say(format!("`password {name}` gives it a password\n")),
+            Err(error) => Step::Refuse(error.to_string()),
+        }
+    }
+    pub(super) fn add_source(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        let account = words.concat();
+        match path::add_source(&mut self.candidate, &account) {
+            Ok(number) => Step::Say(format!(
+                "now set account.{account}.source.{number}.host, .username and .password, and account.{account}.multipop\n"
+            )),
+            Err(error) => Step::Refuse(error.to_string()),
+        }
+    }
+    pub(super) fn remove_account(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        done(path::remove(&mut self.candidate, &format!("account.{}", words.concat())))
+    }
+    pub(super) fn remove_source(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        done(path::remove(&mut self.candidate, &format!("account.{}", words.join(".source."))))
+    }
+    pub(super) fn remove_setting(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        done(path::remove(&mut self.candidate, &words.concat()))
+    }
+    pub(super) fn remove_message(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        match words.concat().parse() {
+            Ok(number) => Step::RemoveMessage(number),
+            Err(_) => Step::Refuse("a number from `show queue` is wanted".to_owned()),
+        }
+    }
+
+    pub(super) fn password(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        let name = words.concat();
+        let path = match self.candidate.account(&name) {
+            Some(_) => format!("account.{name}.password"),
+            None => name,
+        };
+        if !path::is_secret(&self.candidate, &path) {
+            return Step::Refuse(format!("`{path}` is neither an account nor the path of a password"));
+        }
+        self.expecting = Expecting::NewPassword { path };
+        Step::Say(String::new())
+    }
+
+    pub(super) fn check(&mut self, _: &dyn World, _: &[&str]) -> Step {
+        let problems = check(&self.candidate);
+        match problems.iter().any(Problem::is_error) {
+            true => Step::Refuse(listed(&problems)),
+            false if problems.is_empty() => Step::Say("nothing is wrong\n".to_owned()),
+            false => Step::Say(listed(&problems) + "\n"),
+        }
+    }
+
+    pub(super) fn commit(&mut self, _: &dyn World, _: &[&str]) -> Step {
+        if !self.changed() {
+            return Step::Say("nothing has changed\n".to_owned());
+        }
+        let problems = check(&self.candidate);
+        if problems.iter().any(Problem::is_error) {
+            return Step::Refuse(listed(&problems));
+        }
+        let warnings = problems.iter().map(|problem| format!("{problem}\n")).collect();
+        Step::Commit { base: self.base.clone(), warnings }
+    }
+
+    pub(super) fn rollback(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        self.base = world.config();
+        *self.candidate = (*self.base).clone();
+        Step::Say(String::new())
+    }
+
+    pub(super) fn import(&mut self, _: &dyn World, _: &[&str]) -> Step {
+        self.expecting = Expecting::Toml(String::new());
+        Step::Say("paste the TOML text; a line with a dot ends it, Control-C gives up\n".to_owned())
+    }
+
+    fn take_over(&mut self, toml: &str) -> Step {
+        match text::parse(toml.as_bytes(), Some(&self.candidate)) {
+            Ok(parsed) => {
+                *self.candidate = parsed.config;
+                let warnings: String = parsed.warnings.iter().map(|problem| format!("{problem}\n")).collect();
+                Step::Say(warnings + "imported: `commit` puts it in force\n")
+            }
+            Err(problems) => Step::Refuse(listed(&problems)),
+        }
+    }
+
+    pub(super) fn export(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        Step::Say(export::to_toml(&self.candidate, !words.is_empty()))
+    }
+
+    pub(super) fn collect(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        let account = words.first().copied();
+        if let Some(name) = account.filter(|name| world.config().account(name).is_none()) {
+            return Step::Refuse(format!("there is no account `{name}`"));
+        }
+        match world.collect(account) {
+            0 => Step::Refuse("no source to collect from: see `show sources`".to_owned()),
+            1 => Step::Say("collecting from 1 source\n".to_owned()),
+            n => Step::Say(format!("collecting from {n} sources\n")),
+        }
+    }
+
+    pub(super) fn retry(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        world.retry();
+        Step::Say(String::new())
+    }
+
+    pub(super) fn quit(&mut self, _: &dyn World, _: &[&str]) -> Step {
+        match self.changed() {
+            true => Step::Refuse("there are changes: `commit` or `rollback` them first".to_owned()),
+            false => Step::Quit,
+        }
+    }
+}
+
+fn done(result: Result<(), path::PathError>) -> Step {
+    match result {
+        Ok(()) => Step::Say(String::new()),
+        Err(error) => Step::Refuse(error.to_string()),
+    }
+}
+
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,111 @@
+//! What the `show` commands print: tables that fit a serial terminal.
+
+use crate::config::{Account, Config};
+use crate::multipop::{PollResult, SourceStatus};
+use crate::relay::QueueEntry;
+use crate::status::{Status, ago, size};
+
+/// The accounts and what they may use.
+pub fn accounts(config: &Config) -> String {
+    let rows = config.accounts.iter().map(|account| {
+        [
+            account.name.to_string(),
+            account.address.to_string(),
+            service(account, account.pop, account.pop_lan_only),
+            service(account, account.imap, account.imap_lan_only),
+            format!("{}{}", account.sources.len(), if account.multipop { "" } else { " (off)" }),
+            remarks(account),
+        ]
+    });
+    table(["NAME", "ADDRESS", "POP3", "IMAP", "SOURCES", ""], rows)
+}
+
+fn service(account: &Account, on: bool, lan_only: bool) -> String {
+    match (account.enabled && on, lan_only) {
+        (false, _) => "off",
+        (true, true) => "LAN",
+        (true, false) => "on",
+    }
+    .to_owned()
+}
+
+fn remarks(account: &Account) -> String {
+    let mut remarks = Vec::new();
+    if !account.enabled {
+        remarks.push("disabled");
+    }
+    if !account.has_password() {
+        remarks.push("no password yet");
+    }
+    remarks.join(", ")
+}
+
+/// Every source and how its last poll ended.
+pub fn sources(status: &Status) -> String {
+    if status.sources.is_empty() {
+        return "no source is configured: `add source NAME` adds one\n".to_owned();
+    }
+    let rows = status.sources.iter().map(|source| {
+        [
+            source.account.clone(),
+            format!("{} at {}:{}", source.username, source.host, source.port),
+            source.last_poll.map_or("-".to_owned(), |time| ago(status.now, time)),
+            source.next_poll.map_or("-".to_owned(), |time| ago(status.now, time)),
+            source.collected.to_string(),
+            source_state(source),
+        ]
+    });
+    table(["ACCOUNT", "SOURCE", "LAST POLL", "NEXT", "COLLECTED", "STATE"], rows)
+}
+
+fn source_state(source: &SourceStatus) -> String {
+    match (&source.last_result, source.enabled, source.polling) {
+        (_, false, _) => "off".to_owned(),
+        (_, _, true) => "polling".to_owned(),
+        (Some(PollResult::Failed { error, .. }), _, _) => {
+            format!("failed {} times: {error}", source.failures)
+        }
+        (Some(PollResult::Collected(_)), _, _) => "good".to_owned(),
+        (None, _, _) => "not polled yet".to_owned(),
+    }
+}
+
+/// What waits for the smarthost.
+pub fn queue(status: &Status) -> String {
+    if status.queue.is_empty() {
+        return "the queue is empty\n".to_owned();
+    }
+    let rows = status.queue.iter().map(|entry| {
+        [
+            entry.id.to_string(),
+            if entry.from.is_empty() { "<> (a bounce)".to_owned() } else { entry.from.clone() },
+            entry.to.join(", "),
+            size(entry.size),
+            ago(status.now, entry.created),
+            queue_state(status.now, entry),
+        ]
+    });
+    table(["NUMBER", "FROM", "TO", "SIZE", "ACCEPTED", "STATE"], rows)
+}
+
+fn queue_state(now: i64, entry: &QueueEntry) -> String {
+    match &entry.last_error {
+        Some(error) => format!("next try {}, {} before: {error}", ago(now, entry.next_try), entry.attempts),
+        None => "waiting".to_owned(),
+    }
+}
+
+/// Columns as wide as their widest cell, the last one as it comes.
+fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
+    let widths: Vec<usize> = (0..N)
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
+        .collect();
+    rows.iter()
+        .map(|row| {
+            let line: String =
+                row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}  ")).collect();
+            line.trim_end().to_owned() + "\n"
+        })
+        .collect()
+}

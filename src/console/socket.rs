@@ -1,0 +1,98 @@
+//! The console's unix socket, for who may open the data folder.
+//!
+//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`] or [`RELOAD`]. The answer to the
+//! latter two is text, ended by a verdict: [`DONE`], or [`REFUSED`] and why.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::rc::Rc;
+
+use async_io::Async;
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Console, SOCKET, terminal};
+
+/// Line editing and prompts, for a raw terminal.
+pub const INTERACTIVE: &[u8] = b"interactive\n";
+/// Lines of commands follow, up to the end of the stream.
+pub const SCRIPT: &[u8] = b"script\n";
+/// The stored configuration was replaced by another process.
+pub const RELOAD: &[u8] = b"reload\n";
+
+/// Everything was done.
+pub const DONE: &[u8] = b"\x00+";
+/// What follows says what was refused and why.
+pub const REFUSED: &[u8] = b"\x00-";
+
+/// Binds `console.sock` in the data folder, mode 0600. One left over by a process that is gone is replaced.
+///
+/// # Errors
+/// `AddrInUse` when another appliance serves on this folder, or what the system says.
+pub fn bind(data: &Path) -> io::Result<Async<UnixListener>> {
+    let path = data.join(SOCKET);
+    if UnixStream::connect(&path).is_ok() {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Async::new(listener)
+}
+
+/// Lets operators in, forever.
+pub async fn serve(listener: Async<UnixListener>, console: Rc<Console>) {
+    let sessions = smol::LocalExecutor::new();
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let console = console.clone();
+                    sessions.spawn(async move { converse(&console, stream).await }).detach();
+                }
+                Err(error) => {
+                    log::warn!("console: {error}");
+                    async_io::Timer::after(std::time::Duration::from_secs(1)).await;
+                }
+            }
+        }
+    };
+    sessions.run(accept).await
+}
+
+/// One connection. That the other end has gone is its own business.
+async fn converse(console: &Console, mut stream: Async<UnixStream>) {
+    if let Err(error) = answer(console, &mut stream).await {
+        log::debug!("console: {error}");
+    }
+}
+
+async fn answer(console: &Console, stream: &mut Async<UnixStream>) -> io::Result<()> {
+    let mut begun = Vec::new();
+    while !begun.contains(&b'\n') && begun.len() < 64 {
+        let mut piece = [0; 64];
+        match stream.read(&mut piece).await? {
+            0 => return Ok(()),
+            read => begun.extend(&piece[..read]),
+        }
+    }
+    let end = begun.iter().position(|&octet| octet == b'\n').map_or(begun.len(), |at| at + 1);
+    let rest = begun.split_off(end);
+    let outcome = match begun.as_slice() {
+        INTERACTIVE => return terminal::interactive(console, stream, rest).await,
+        SCRIPT => terminal::script(console, &mut *stream, rest).await?,
+        RELOAD => console.reload().await,
+        _ => Err(
+            "this console speaks another language: the appliance and the command are of different versions"
+                .to_owned(),
+        ),
+    };
+    match outcome {
+        Ok(()) => stream.write_all(DONE).await,
+        Err(why) => stream.write_all(&[REFUSED, why.as_bytes()].concat()).await,
+    }
+}

@@ -1,0 +1,118 @@
+//! Moves octets between an operator and a [`Session`]: with line editing for a terminal, plainly for a script.
+
+use std::io;
+
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::Console;
+use super::command::complete;
+use super::line::{Editor, Event};
+use super::session::{Session, Step};
+
+/// Octets of one line of a script.
+const LONGEST_LINE: usize = 64 << 10;
+
+/// Serves an operator at a terminal until he quits or goes away. `pending` has come from him already.
+pub(super) async fn interactive(
+    console: &Console,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    pending: Vec<u8>,
+) -> io::Result<()> {
+    let mut session = Session::new(console);
+    let mut editor = Editor::default();
+    let mut keys = pending.into_iter();
+    stream.write_all(&for_terminal(&banner(console))).await?;
+    loop {
+        let (prompt, input) = session.prompt();
+        editor.begin(prompt, input);
+        let event = loop {
+            let Some(key) = keys.next() else {
+                stream.write_all(&editor.take_output()).await?;
+                stream.flush().await?;
+                let mut piece = vec![0; 256];
+                let read = stream.read(&mut piece).await?;
+                if read == 0 {
+                    return Ok(());
+                }
+                piece.truncate(read);
+                keys = piece.into_iter();
+                continue;
+            };
+            if let Some(event) = editor.advance(key, &|before| complete(&session, before)) {
+                break event;
+            }
+        };
+        stream.write_all(&editor.take_output()).await?;
+        let step = match event {
+            Event::Line(line) => perform(console, &mut session, &line).await,
+            Event::Interrupted => session.interrupted(),
+            Event::End => perform(console, &mut session, "quit").await,
+        };
+        let said = match step {
+            Step::Say(text) => text,
+            Step::Refuse(why) => why + "\n",
+            _ => return stream.flush().await,
+        };
+        stream.write_all(&for_terminal(&said)).await?;
+    }
+}
+
+fn banner(console: &Console) -> String {
+    format!(
+        "\nPillarbox {} on {}: `help` lists the commands, the tab key completes\n",
+        env!("CARGO_PKG_VERSION"),
+        console.context.config().server.hostname
+    )
+}
+
+/// Serves a script: each line a command, no prompts and no echo. Ends with the input or at the first refusal, whose
+/// words are the error.
+pub(super) async fn script(
+    console: &Console,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut pending: Vec<u8>,
+) -> io::Result<Result<(), String>> {
+    let mut session = Session::new(console);
+    let mut at_end = false;
+    loop {
+        let line = match pending.iter().position(|&octet| octet == b'\n') {
+            Some(end) => pending.drain(..=end).collect::<Vec<u8>>(),
+            None if at_end && pending.is_empty() => return Ok(session.ended()),
+            None if at_end => std::mem::take(&mut pending),
+            None if pending.len() > LONGEST_LINE => return Ok(Err("a line is too long".to_owned())),
+            None => {
+                let mut piece = [0; 4096];
+                let read = stream.read(&mut piece).await?;
+                pending.extend(&piece[..read]);
+                at_end = read == 0;
+                continue;
+            }
+        };
+        let line = String::from_utf8_lossy(&line);
+        match perform(console, &mut session, line.trim_end_matches(['\r', '\n'])).await {
+            Step::Say(text) => stream.write_all(text.as_bytes()).await?,
+            Step::Refuse(why) => return Ok(Err(why)),
+            _ => return Ok(Ok(())),
+        }
+    }
+}
+
+/// Takes a line to its end: what a step asks of the appliance is done here.
+async fn perform(console: &Console, session: &mut Session, line: &str) -> Step {
+    match session.line(console, line) {
+        Step::Commit { base, warnings } => {
+            let outcome = console.commit(&base, session.candidate().clone()).await;
+            session.committed(console, outcome, warnings)
+        }
+        Step::RemoveMessage(number) => match console.remove_message(number).await {
+            Ok(()) => Step::Say(String::new()),
+            Err(why) => Step::Refuse(why),
+        },
+        step => step,
+    }
+}
+
+/// Text as a raw terminal wants it.
+fn for_terminal(text: &str) -> Vec<u8> {
+    text.replace('\n', "\r\n").into_bytes()
+}

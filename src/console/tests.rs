@@ -1,0 +1,352 @@
+//! Sessions of operators, told as transcripts: after `> ` what is typed, below it what is said. A `! ` marks a refusal.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::command::{TABLE, complete};
+use super::session::{Session, Step, World};
+use crate::auth::Verifier;
+use crate::config::{Config, Protocol};
+use crate::multipop::{PollResult, SourceStatus};
+use crate::relay::QueueEntry;
+use crate::status::Status;
+
+/// An appliance that only exists for the console.
+struct Pretended {
+    config: RefCell<Rc<Config>>,
+    status: Status,
+    collected: Cell<usize>,
+}
+
+impl Pretended {
+    fn new() -> Pretended {
+        let config = Config::demonstration(Verifier::with("pass", 1, [0; 16]));
+        Pretended {
+            config: RefCell::new(Rc::new(config)),
+            status: Status::default(),
+            collected: Cell::new(0),
+        }
+    }
+}
+
+impl World for Pretended {
+    fn config(&self) -> Rc<Config> {
+        self.config.borrow().clone()
+    }
+    fn status(&self) -> Status {
+        self.status.clone()
+    }
+    fn refusals(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn collect(&self, account: Option<&str>) -> usize {
+        self.collected.set(self.collected.get() + 1);
+        if account == Some("demo") { 1 } else { 2 }
+    }
+    fn retry(&self) {}
+}
+
+/// Types what stands after each `> ` and writes down the dialog.
+fn replay(world: &Pretended, session: &mut Session, expected: &str) -> String {
+    let mut transcript = String::new();
+    for typed in expected.lines().filter_map(|line| line.trim_start().strip_prefix('>')) {
+        let typed = typed.strip_prefix(' ').unwrap_or(typed);
+        transcript += format!("> {typed}").trim_end();
+        transcript += "\n";
+        let mut step = session.line(world, typed);
+        if let Step::Commit { base, warnings } = step {
+            let outcome = if Rc::ptr_eq(&base, &world.config()) {
+                *world.config.borrow_mut() = Rc::new(session.candidate().clone());
+                Ok(())
+            } else {
+                Err("someone else was faster".to_owned())
+            };
+            step = session.committed(world, outcome, warnings);
+        }
+        transcript += &match step {
+            Step::Say(text) => text,
+            Step::Refuse(why) => why.lines().map(|line| format!("! {line}\n")).collect(),
+            Step::Quit => "(the end)\n".to_owned(),
+            other => format!("{other:?}\n"),
+        };
+    }
+    transcript
+}
+
+/// The transcript without its indentation.
+fn plain(text: &str) -> String {
+    text.trim().lines().map(|line| line.trim_start().to_owned() + "\n").collect()
+}
+
+#[track_caller]
+fn told(world: &Pretended, expected: &str) {
+    let mut session = Session::new(world);
+    let transcript = replay(world, &mut session, expected);
+    assert_eq!(plain(&transcript), plain(expected), "got:\n{transcript}");
+}
+
+#[test]
+fn an_account_is_made() {
+    let world = Pretended::new();
+    told(
+        &world,
+        "> add account office
+         `password office` gives it a password
+         > password office
+         > correct horse
+         > correct horse
+         > set account.office.pop_lan_only true
+         > show accounts
+         NAME    ADDRESS              POP3  IMAP  SOURCES
+         demo    demo@home.example    on    on    0 (off)
+         office  office@home.example  LAN   on    0 (off)
+         > quit
+         ! there are changes: `commit` or `rollback` them first
+         > commit
+         in force
+         > quit
+         (the end)",
+    );
+    let config = world.config();
+    let office = config.account("office").unwrap();
+    assert!(office.pop_lan_only && office.verifier.verify(b"correct horse"));
+}
+
+#[test]
+fn passwords_are_asked_for_twice_and_never_said() {
+    let world = Pretended::new();
+    told(
+        &world,
+        "> password demo
+         > one
+         > two
+         ! the two differ: the password stays as it was
+         > password demo
+         >
+         ! nothing was typed: the password stays as it was
+         > password smarthost.password
+         > hush \"quoted\"
+         > hush \"quoted\"
+         > show config smarthost.password
+         smarthost.password = \"[secret]\"
+         > commit
+         in force
+         > password server.hostname
+         ! `server.hostname` is neither an account nor the path of a password
+         > password nobody
+         ! `nobody` is neither an account nor the path of a password",
+    );
+    assert!(world.config().accounts[0].verifier.verify(b"pass"));
+    assert_eq!(world.config().smarthost.password.reveal(), "hush \"quoted\"");
+}
+
+#[test]
+fn what_is_wrong_is_not_put_in_force() {
+    let world = Pretended::new();
+    let before = world.config();
+    let mut session = Session::new(&world);
+    for (line, words) in [
+        ("set server.max_connections many", "server.max_connections"),
+        ("set server.hostnam x", "server.hostname"),
+        ("add account No-Good!", "No-Good!"),
+        ("add source nobody", "nobody"),
+        ("remove account nobody", "nobody"),
+        ("remove source demo 1", "demo"),
+        ("remove setting server", "server"),
+        ("set server.hostname", "usage: set PATH VALUE"),
+        ("collect nobody", "no account `nobody`"),
+        ("show", "show status [json] | show accounts"),
+        ("show status xml", "usage: show status [json]"),
+        ("sho", "no command `sho`"),
+        ("quit now", "usage: quit"),
+        ("remove message one", "a number from `show queue`"),
+    ] {
+        match session.line(&world, line) {
+            Step::Refuse(why) => assert!(why.contains(words), "{line}: {why}"),
+            step => panic!("{line}: {step:?}"),
+        }
+    }
+    assert!(matches!(session.line(&world, "commit"), Step::Say(text) if text == "nothing has changed\n"));
+    assert!(Rc::ptr_eq(&before, &world.config()));
+}
+
+#[test]
+fn two_operators_do_not_undo_each_other() {
+    let world = Pretended::new();
+    let (mut first, mut second) = (Session::new(&world), Session::new(&world));
+    replay(&world, &mut first, "> set server.hostname first.example");
+    replay(&world, &mut second, "> set server.hostname second.example\n> commit");
+    let end = replay(&world, &mut first, "> commit\n> rollback\n> show config server.hostname");
+    assert_eq!(
+        end,
+        "> commit\n! someone else was faster\n> rollback\n> show config server.hostname\n\
+         server.hostname = \"second.example\"\n"
+    );
+    // Who has changed nothing sees what others have put in force.
+    replay(&world, &mut second, "> set server.hostname third.example\n> commit");
+    let seen = replay(&world, &mut first, "> show config server.hostname");
+    assert!(seen.contains("third.example"), "{seen}");
+}
+
+#[test]
+fn a_configuration_is_pasted() {
+    let world = Pretended::new();
+    told(
+        &world,
+        "> import
+         paste the TOML text; a line with a dot ends it, Control-C gives up
+         > [server]
+         > hostname = \"pasted.example\"
+         > domains = [\"home.example\"]
+         > [[account]]
+         > name = \"new\"
+         > address = \"new@home.example\"
+         > password = \"pass\"
+         > .
+         imported: `commit` puts it in force
+         > commit
+         in force
+         > show accounts
+         NAME  ADDRESS           POP3  IMAP  SOURCES
+         new   new@home.example  on    on    0 (off)",
+    );
+    assert_eq!(world.config().server.hostname, "pasted.example");
+
+    let mut session = Session::new(&world);
+    let refused = replay(&world, &mut session, "> import\n> [server]\n> hostnam = 1\n> .\n> check");
+    assert!(refused.contains("! line 2:"), "{refused}");
+    assert!(refused.ends_with("> check\nnothing is wrong\n"), "{refused}");
+}
+
+#[test]
+fn what_is_exported_can_be_imported() {
+    let world = Pretended::new();
+    let mut session = Session::new(&world);
+    let Step::Say(toml) = session.line(&world, "export with-secrets") else { panic!("no export") };
+    session.line(&world, "import");
+    toml.lines().for_each(|line| drop(session.line(&world, line)));
+    session.line(&world, ".");
+    assert_eq!(session.candidate(), &*world.config());
+}
+
+#[test]
+fn a_paste_without_end_is_bounded() {
+    let world = Pretended::new();
+    let mut session = Session::new(&world);
+    session.line(&world, "import");
+    let line = "#".repeat(1000);
+    let refused = (0..1000).find_map(|_| match session.line(&world, &line) {
+        Step::Refuse(why) => Some(why),
+        _ => None,
+    });
+    assert_eq!(refused.as_deref(), Some("more than 256 KiB: nothing was imported"));
+}
+
+#[test]
+fn a_script_that_leaves_something_undone_fails() {
+    for (script, undone) in [
+        ("> show accounts", None),
+        ("> set server.hostname x.example", Some("`commit`")),
+        ("> set server.hostname x.example\n> commit", None),
+        ("> import\n> [server]", Some("dot")),
+        ("> password demo\n> one", Some("twice")),
+    ] {
+        let world = Pretended::new();
+        let mut session = Session::new(&world);
+        replay(&world, &mut session, script);
+        match (session.ended(), undone) {
+            (Ok(()), None) => {}
+            (Err(why), Some(word)) => assert!(why.contains(word), "{script}: {why}"),
+            (outcome, _) => panic!("{script}: {outcome:?}"),
+        }
+    }
+}
+
+#[test]
+fn sources_and_queue_are_shown() {
+    let mut world = Pretended::new();
+    world.status = Status { now: 1000, sources: vec![source()], queue: vec![queued()], ..Status::default() };
+    told(
+        &world,
+        "> show sources
+         ACCOUNT  SOURCE                           LAST POLL  NEXT   COLLECTED  STATE
+         demo     me@provider at pop.provider:995  10s ago    in 5m  7          failed 2 times: login refused
+         > show queue
+         NUMBER  FROM               TO           SIZE     ACCEPTED  STATE
+         3       demo@home.example  a@x.example  2.0 KiB  40s ago   next try in 1m, 1 before: no answer
+         > show refusals
+         no login was refused since the start
+         > collect
+         collecting from 2 sources
+         > collect demo
+         collecting from 1 source
+         > remove message 3
+         RemoveMessage(3)",
+    );
+    assert_eq!(world.collected.get(), 2);
+}
+
+fn source() -> SourceStatus {
+    SourceStatus {
+        account: "demo".into(),
+        host: "pop.provider".into(),
+        port: 995,
+        protocol: Protocol::Pop3,
+        username: "me@provider".into(),
+        folder: "INBOX".into(),
+        enabled: true,
+        polling: false,
+        last_poll: Some(990),
+        last_result: Some(PollResult::Failed { error: "login refused".into(), collected: 0 }),
+        next_poll: Some(1300),
+        failures: 2,
+        collected: 7,
+    }
+}
+
+fn queued() -> QueueEntry {
+    QueueEntry {
+        id: 3,
+        from: "demo@home.example".into(),
+        to: vec!["a@x.example".into()],
+        size: 2048,
+        created: 960,
+        attempts: 1,
+        next_try: 1060,
+        last_error: Some("no answer".into()),
+    }
+}
+
+#[test]
+fn completion_comes_from_the_table() {
+    let world = Pretended::new();
+    let session = Session::new(&world);
+    for (line, expected) in [
+        ("sho", "show"),
+        ("show s", "sources status"),
+        ("show status ", "json"),
+        ("add ", "account source"),
+        ("add source ", "demo"),
+        ("set server.host", "server.hostname"),
+        ("set server.hostname ", "\"pillarbox.local\""),
+        ("password smarthost", "smarthost.password"),
+        ("remove source demo ", ""),
+        ("export ", "with-secrets"),
+        ("quit ", ""),
+        ("nonsense ", ""),
+    ] {
+        assert_eq!(complete(&session, line).join(" "), expected, "{line}");
+    }
+}
+
+#[test]
+fn every_command_has_help() {
+    let world = Pretended::new();
+    let mut session = Session::new(&world);
+    let Step::Say(all) = session.line(&world, "help") else { panic!("no help") };
+    assert_eq!(all.lines().count(), TABLE.len());
+    assert!(all.lines().all(|line| line.len() < 110), "{all}");
+    let Step::Say(one) = session.line(&world, "help show queue") else { panic!("no help") };
+    assert_eq!(one, "show queue  what waits for the smarthost, and why\n");
+    assert!(matches!(session.line(&world, "help nonsense"), Step::Refuse(_)));
+}

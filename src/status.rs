@@ -1,0 +1,260 @@
+//! One look at the appliance, as plain data: for the console, `pillarbox status`, and the status page.
+
+use std::fmt::{self, Display, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::flash::Space;
+use crate::multipop::{PollResult, SourceStatus};
+use crate::relay::QueueEntry;
+
+/// The appliance at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Seconds since 1970 UTC.
+    pub now: i64,
+    /// The name it greets with.
+    pub hostname: String,
+    /// Since its start.
+    pub uptime: Duration,
+    /// Octets of memory that are the process's own and its share of what is not (PSS).
+    pub memory: Option<u64>,
+    /// Open sessions of POP3, IMAP and submission.
+    pub sessions: [u32; 3],
+    /// Every listener by its name in `[listen]`.
+    pub listeners: Vec<(&'static str, SocketAddr)>,
+    /// What waits for the smarthost, the oldest first.
+    pub queue: Vec<QueueEntry>,
+    /// Every source that is configured.
+    pub sources: Vec<SourceStatus>,
+    /// Room on the flash.
+    pub space: Option<Space>,
+    /// Octets that the process has caused to be written since its start.
+    pub written: Option<u64>,
+}
+
+/// Octets of memory of this process: its PSS.
+pub fn memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
+    let kibibytes: u64 = field(&text, "Pss:")?.strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// Octets that this process has caused to be written to the flash.
+pub fn written() -> Option<u64> {
+    field(&std::fs::read_to_string("/proc/self/io").ok()?, "write_bytes:")?.parse().ok()
+}
+
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
+impl Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [pop3, imap, submission] = self.sessions;
+        writeln!(f, "name       {}", self.hostname)?;
+        writeln!(f, "version    {}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(f, "up         {}", span(self.uptime.as_secs()))?;
+        writeln!(f, "memory     {}", self.memory.map_or("unknown".into(), size))?;
+        writeln!(f, "sessions   {imap} IMAP, {pop3} POP3, {submission} submission")?;
+        for (n, (service, address)) in self.listeners.iter().enumerate() {
+            writeln!(f, "{:10} {service} {address}", if n == 0 { "listening" } else { "" })?;
+        }
+        writeln!(f, "queue      {}", self.queue_in_words())?;
+        writeln!(f, "sources    {}", self.sources_in_words())?;
+        if let Some(space) = self.space {
+            writeln!(f, "flash      {} free of {}", size(space.free), size(space.total))?;
+        }
+        writeln!(f, "written    {} since the start", self.written.map_or("unknown".into(), size))
+    }
+}
+
+impl Status {
+    fn queue_in_words(&self) -> String {
+        match self.queue.first() {
+            None => "empty".to_owned(),
+            Some(oldest) => {
+                format!("{} waiting, the oldest from {}", self.queue.len(), ago(self.now, oldest.created))
+            }
+        }
+    }
+
+    fn sources_in_words(&self) -> String {
+        let failing = self.sources.iter().filter(|source| source.failures > 0).count();
+        match failing {
+            0 => format!("{}, none failing", self.sources.len()),
+            _ => format!("{}, {failing} failing: see `show sources`", self.sources.len()),
+        }
+    }
+
+    /// The same as one JSON object (RFC 8259).
+    pub fn to_json(&self) -> String {
+        let mut json = String::new();
+        let [pop3, imap, submission] = self.sessions;
+        let _ = write!(
+            json,
+            "{{\"version\":{},\"hostname\":{},\"uptime\":{},\"memory\":{},\
+             \"sessions\":{{\"pop3\":{pop3},\"imap\":{imap},\"submission\":{submission}}},",
+            quoted(env!("CARGO_PKG_VERSION")),
+            quoted(&self.hostname),
+            self.uptime.as_secs(),
+            number(self.memory),
+        );
+        let listeners = self.listeners.iter().map(|(service, address)| {
+            format!("{{\"service\":{},\"address\":{}}}", quoted(service), quoted(&address.to_string()))
+        });
+        let _ = write!(json, "\"listeners\":[{}],", joined(listeners));
+        let _ = write!(json, "\"queue\":[{}],", joined(self.queue.iter().map(queue_json)));
+        let _ = write!(json, "\"sources\":[{}],", joined(self.sources.iter().map(source_json)));
+        let _ = write!(
+            json,
+            "\"flash\":{{\"total\":{},\"free\":{},\"written\":{}}}}}",
+            number(self.space.map(|space| space.total)),
+            number(self.space.map(|space| space.free)),
+            number(self.written),
+        );
+        json
+    }
+}
+
+fn queue_json(entry: &QueueEntry) -> String {
+    format!(
+        "{{\"id\":{},\"from\":{},\"to\":[{}],\"size\":{},\"created\":{},\"attempts\":{},\"next_try\":{},\"last_error\":{}}}",
+        entry.id,
+        quoted(&entry.from),
+        joined(entry.to.iter().map(|to| quoted(to))),
+        entry.size,
+        entry.created,
+        entry.attempts,
+        entry.next_try,
+        entry.last_error.as_deref().map_or("null".into(), quoted),
+    )
+}
+
+fn source_json(source: &SourceStatus) -> String {
+    let error = match &source.last_result {
+        Some(PollResult::Failed { error, .. }) => quoted(error),
+        _ => "null".to_owned(),
+    };
+    format!(
+        "{{\"account\":{},\"host\":{},\"port\":{},\"username\":{},\"enabled\":{},\"polling\":{},\"last_poll\":{},\
+         \"next_poll\":{},\"failures\":{},\"collected\":{},\"error\":{error}}}",
+        quoted(&source.account),
+        quoted(&source.host),
+        source.port,
+        quoted(&source.username),
+        source.enabled,
+        source.polling,
+        number(source.last_poll),
+        number(source.next_poll),
+        source.failures,
+        source.collected,
+    )
+}
+
+fn joined(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(",")
+}
+
+fn number(value: Option<impl Display>) -> String {
+    value.map_or("null".to_owned(), |value| value.to_string())
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            c if c < ' ' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Octets in the unit that a person would take: `312 B`, `2.4 MiB`.
+pub fn size(octets: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if octets < 1024 {
+        return format!("{octets} B");
+    }
+    let mut tenths = octets.saturating_mul(10) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        (tenths, unit) = (tenths / 1024, unit + 1);
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// Seconds in the two largest units: `3d 4h`, `5m 2s`.
+pub fn span(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let first = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
+    let mut rest = seconds;
+    let parts = UNITS.iter().skip(first).take(2).map(|(unit, name)| {
+        let count = rest / unit;
+        rest %= unit;
+        (count, name)
+    });
+    let words: Vec<_> = parts
+        .enumerate()
+        .filter(|(place, (count, _))| *place == 0 || *count > 0)
+        .map(|(_, (count, name))| format!("{count}{name}"))
+        .collect();
+    words.join(" ")
+}
+
+/// How long before `now` a time was, or how long after it will be: `5m ago`, `in 2h`.
+pub fn ago(now: i64, time: i64) -> String {
+    match now.saturating_sub(time) {
+        past @ 0.. => format!("{} ago", span(past.unsigned_abs())),
+        future => format!("in {}", span(future.unsigned_abs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_units_of_people() {
+        for (octets, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1 << 20, "1.0 MiB"),
+            ((1 << 20) - 1, "1023.9 KiB"),
+        ] {
+            assert_eq!(size(octets), expected);
+        }
+        for (seconds, expected) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (302, "5m 2s"),
+            (3600, "1h"),
+            (3601, "1h"),
+            (273_600, "3d 4h"),
+        ] {
+            assert_eq!(span(seconds), expected);
+        }
+        assert_eq!((ago(100, 40), ago(100, 220)), ("1m ago".to_owned(), "in 2m".to_owned()));
+    }
+
+    #[test]
+    fn json_strings_are_escaped() {
+        assert_eq!(quoted("a\"b\\c\n\u{1}ü"), r#""a\"b\\c\u000a\u0001ü""#);
+    }
+
+    #[test]
+    fn the_process_can_measure_itself() {
+        assert!(memory().is_some_and(|octets| octets > 1 << 20));
+        assert!(written().is_some());
+    }
+}
