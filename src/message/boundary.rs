@@ -3,6 +3,9 @@
 /// Boundaries are of at most 70 characters (RFC 2046); mail programs that exceed it by far are not known.
 pub const MAX_BOUNDARY: usize = 250;
 
+/// Octets that [`Boundaries::delimiter`] wants to see: a line with the longest boundary and some padding.
+pub const MAX_LINE: usize = 512;
+
 /// The boundaries of the multiparts that are open, the outermost first.
 #[derive(Default)]
 pub struct Boundaries(Vec<Vec<u8>>);
@@ -17,9 +20,10 @@ pub struct Delimiter {
 }
 
 impl Boundaries {
-    /// Opens a multipart within the others.
-    pub fn push(&mut self, boundary: Vec<u8>) {
+    /// Opens a multipart within the others, and gives its level.
+    pub fn push(&mut self, boundary: Vec<u8>) -> usize {
         self.0.push(boundary);
+        self.0.len() - 1
     }
 
     /// Closes multiparts from the inside until `level` are left.

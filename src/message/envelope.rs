@@ -49,13 +49,11 @@ impl Envelope {
         while fields.next(Envelope::has)?.is_some() {
             let Some(at) = place(fields.name()) else { continue };
             match envelope.0.get_mut(at) {
-                Some(Some(value)) if ADDRESSES.contains(&at) => {
-                    if value.len() + fields.value().len() < MAX_VALUE {
-                        value.push(b',');
-                        value.extend(fields.value());
-                    }
-                }
                 Some(value @ None) => *value = Some(fields.value().to_vec()),
+                Some(Some(list)) if ADDRESSES.contains(&at) && list.len() < MAX_VALUE => {
+                    list.push(b',');
+                    list.extend(fields.value());
+                }
                 _ => (),
             }
         }

@@ -1,12 +1,14 @@
 //! Internet messages (RFC 5322, RFC 2045) read in pieces: nothing here holds a whole message.
 
 pub mod address;
+pub mod bodystructure;
 mod boundary;
 pub mod compose;
 pub mod date;
 mod encoded_word;
 pub mod envelope;
 pub mod header;
+pub mod mime;
 pub mod nstring;
 mod parameters;
 mod summary;

@@ -78,20 +78,25 @@ impl<'a> Window<'a> {
         self.data.start += n;
     }
 
-    /// Passes the rest of a line with its end, handing its pieces to `take`.
+    /// Passes the rest of a line with its end, handing its pieces to `take`. Gives the octets of the
+    /// line end: 2, 1, or 0 at the end of the message.
     ///
     /// # Errors
     /// What the source says.
-    pub fn line(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    pub fn line(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
+        let mut previous = None;
         loop {
             let data = self.fill(1)?;
+            let Some(&last) = data.last() else { return Ok(0) };
             let end = memchr(b'\n', data);
             let n = end.map_or(data.len(), |at| at + 1);
             take(&data[..n]);
+            let before = n.checked_sub(2).map_or(previous, |at| data.get(at).copied());
             self.advance(n);
-            if end.is_some() || n == 0 {
-                return Ok(());
+            if end.is_some() {
+                return Ok(if before == Some(b'\r') { 2 } else { 1 });
             }
+            previous = Some(last);
         }
     }
 }

@@ -1,0 +1,334 @@
+//! The structure of a message (RFC 2045, RFC 2046): which parts it has and where, found in one pass.
+//!
+//! Only places are kept, 48 octets a part; what a part says of itself is read again when asked for.
+//! The pass goes in steps of a window, so that a caller can let others run in between.
+
+use std::io;
+use std::ops::Range;
+
+use memchr::memmem::Finder;
+
+use super::boundary::{Boundaries, Delimiter, MAX_BOUNDARY, MAX_LINE};
+use super::header::Fields;
+use super::parameters::Parameterized;
+use super::window::{LOOKAHEAD, WINDOW, Window};
+use crate::flash::ReadAt;
+
+/// Parts within parts. Forwarded threads reach a dozen; clients and BODYSTRUCTURE recurse that deep.
+const MAX_DEPTH: usize = 32;
+
+/// Parts of a message. Digests have hundreds; what comes after is left in the last one.
+const MAX_PARTS: usize = 4096;
+
+/// Octets of a Content-Type: a hundred parameters.
+const MAX_CONTENT_TYPE: usize = 8 * 1024;
+
+/// What the media type means for the structure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// `text/*`, and whatever names no type.
+    Text,
+    /// `multipart/*`: it has parts, one at the least.
+    Multipart,
+    /// `message/rfc822`: it has one part, the message.
+    Message,
+    /// Anything else.
+    Other,
+}
+
+/// A part of a message, or the message itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it is.
+    pub media: Media,
+    /// Line ends in its content.
+    pub lines: u64,
+    start: u64,
+    content: u64,
+    end: u64,
+    /// The place of the first part behind it that is not within it.
+    next: usize,
+}
+
+impl Part {
+    /// Its header, with the empty line.
+    pub fn header(&self) -> Range<u64> {
+        self.start..self.content
+    }
+    /// What follows its header.
+    pub fn content(&self) -> Range<u64> {
+        self.content..self.end
+    }
+    /// Header and content.
+    pub fn whole(&self) -> Range<u64> {
+        self.start..self.end
+    }
+}
+
+/// The parts of a message, each before those within it. There is at least one: the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Structure(Vec<Part>);
+
+impl Structure {
+    /// Scans a message.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn of(message: &dyn ReadAt) -> io::Result<Structure> {
+        let mut scanner = Scanner::new(message);
+        while scanner.step()? {}
+        Ok(scanner.finish())
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Part {
+        &self.0[0]
+    }
+
+    /// All parts, the message first, each before those within it.
+    pub fn parts(&self) -> &[Part] {
+        &self.0
+    }
+
+    /// The parts directly within the part at place `at`.
+    pub fn children(&self, at: usize) -> impl Iterator<Item = usize> {
+        let end = self.0.get(at).map_or(0, |part| part.next);
+        let mut next = at + 1;
+        std::iter::from_fn(move || {
+            let child = (next < end).then_some(next)?;
+            next = self.0.get(child)?.next;
+            Some(child)
+        })
+    }
+
+    /// The part that `numbers` lead to (RFC 3501 section 6.4.5). The content of a message that is not a
+    /// multipart is its part 1.
+    pub fn find(&self, numbers: &[u32]) -> Option<&Part> {
+        self.0.get(self.place(numbers)?)
+    }
+
+    /// The message within the part that `numbers` lead to; the message itself for none.
+    pub fn find_message(&self, numbers: &[u32]) -> Option<&Part> {
+        if numbers.is_empty() {
+            return self.0.first();
+        }
+        let at = self.place(numbers)?;
+        (self.0.get(at)?.media == Media::Message).then(|| self.0.get(at + 1))?
+    }
+
+    fn place(&self, numbers: &[u32]) -> Option<usize> {
+        let (&first, rest) = numbers.split_first()?;
+        rest.iter().try_fold(self.numbered(0, first)?, |at, &number| match self.0.get(at)?.media {
+            Media::Multipart => self.numbered(at, number),
+            Media::Message => self.numbered(at + 1, number),
+            Media::Text | Media::Other => None,
+        })
+    }
+
+    fn numbered(&self, message: usize, number: u32) -> Option<usize> {
+        if self.0.get(message)?.media == Media::Multipart {
+            self.children(message).nth(usize::try_from(number).ok()?.checked_sub(1)?)
+        } else {
+            (number == 1).then_some(message)
+        }
+    }
+}
+
+/// Finds the structure of a message, step by step.
+pub struct Scanner<'a> {
+    window: Window<'a>,
+    finder: Finder<'static>,
+    boundaries: Boundaries,
+    parts: Vec<Part>,
+    /// The parts that the window is in, from the outside in.
+    open: Vec<Open>,
+    state: State,
+}
+
+/// A part whose end was not found yet.
+struct Open {
+    part: usize,
+    /// Line ends before its content.
+    line_ends: u64,
+    /// Of a multipart that was not closed: the place of its boundary.
+    level: Option<usize>,
+    /// `multipart/digest`: its parts are messages unless they say otherwise (RFC 2046 section 5.1.5).
+    digest: bool,
+}
+
+enum State {
+    /// In the header of the innermost part; its Content-Type if that came already.
+    Header(Option<Vec<u8>>),
+    /// In the content of the innermost part; at the beginning of a line, which a line end of that
+    /// many octets stands before, or anywhere.
+    Content(Option<u64>),
+    Done,
+}
+
+impl<'a> Scanner<'a> {
+    /// At the beginning of `message`.
+    pub fn new(message: &'a dyn ReadAt) -> Scanner<'a> {
+        let mut scanner = Scanner {
+            window: Window::new(message, 0..u64::MAX),
+            finder: Finder::new(b"\n--"),
+            boundaries: Boundaries::default(),
+            parts: Vec::new(),
+            open: Vec::new(),
+            state: State::Done,
+        };
+        scanner.begin_part();
+        scanner
+    }
+
+    /// Goes on for about one window. `false`: the whole message was seen.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn step(&mut self) -> io::Result<bool> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Header(content_type) => self.header(content_type)?,
+            State::Content(line_start) => self.content(line_start)?,
+            State::Done => (),
+        }
+        Ok(!matches!(self.state, State::Done))
+    }
+
+    /// The structure, as far as the message was seen.
+    pub fn finish(mut self) -> Structure {
+        self.close(0, self.window.position(), self.window.line_ends());
+        Structure(self.parts)
+    }
+
+    fn begin_part(&mut self) {
+        let at = self.window.position();
+        self.open.push(Open { part: self.parts.len(), line_ends: 0, level: None, digest: false });
+        self.parts.push(Part { media: Media::Other, lines: 0, start: at, content: at, end: at, next: 0 });
+        self.state = State::Header(None);
+    }
+
+    fn header(&mut self, mut content_type: Option<Vec<u8>>) -> io::Result<()> {
+        let start = self.window.position();
+        let is_content_type = |name: &[u8]| name.eq_ignore_ascii_case(b"Content-Type");
+        let mut fields = Fields::new(&mut self.window, &self.boundaries, MAX_CONTENT_TYPE);
+        while let Some(place) = fields.next(is_content_type)? {
+            if is_content_type(fields.name()) {
+                content_type.get_or_insert_with(|| fields.value().to_vec());
+            }
+            if place.end - start > WINDOW as u64 {
+                self.state = State::Header(content_type);
+                return Ok(());
+            }
+        }
+        self.begin_content(&Parameterized::parse(&content_type.unwrap_or_default()));
+        Ok(())
+    }
+
+    fn begin_content(&mut self, content_type: &Parameterized) {
+        self.state = State::Content(Some(0));
+        let room = self.open.len() < MAX_DEPTH && self.parts.len() < MAX_PARTS;
+        let in_digest = self.open.iter().nth_back(1).is_some_and(|outer| outer.digest);
+        let Some(open) = self.open.last_mut() else { return };
+        let Some(part) = self.parts.get_mut(open.part) else { return };
+        part.content = self.window.position();
+        open.line_ends = self.window.line_ends();
+        let default: (&[u8], &[u8]) = if in_digest { (b"message", b"rfc822") } else { (b"text", b"plain") };
+        let (kind, subtype) = content_type.media_type().unwrap_or(default);
+        if kind.eq_ignore_ascii_case(b"text") {
+            part.media = Media::Text;
+        } else if kind.eq_ignore_ascii_case(b"multipart") && room {
+            let boundary = content_type.get("boundary").unwrap_or_default();
+            part.media = Media::Multipart;
+            open.digest = subtype.eq_ignore_ascii_case(b"digest");
+            if !boundary.is_empty() && boundary.len() <= MAX_BOUNDARY {
+                open.level = Some(self.boundaries.push(boundary));
+            }
+        } else if kind.eq_ignore_ascii_case(b"message") && subtype.eq_ignore_ascii_case(b"rfc822") && room {
+            part.media = Media::Message;
+            self.begin_part();
+        }
+    }
+
+    /// Looks for a delimiter line in what the window shows.
+    fn content(&mut self, line_start: Option<u64>) -> io::Result<()> {
+        let text = self.window.fill(LOOKAHEAD)?;
+        if text.is_empty() {
+            return Ok(());
+        }
+        let all = text.len() < LOOKAHEAD;
+        let mut pass = text.len();
+        if self.boundaries.len() > 0 {
+            if let Some(eol) = line_start
+                && let Some(delimiter) = self.boundaries.delimiter(text)
+            {
+                return self.delimiter(delimiter, 0, eol);
+            }
+            for line_end in self.finder.find_iter(text) {
+                let before = line_end.saturating_sub(1);
+                let eol = if text.get(before) == Some(&b'\r') { 2 } else { 1 };
+                let line = text.get(line_end + 1..).unwrap_or_default();
+                if line.len() < MAX_LINE && !all {
+                    pass = before; // the next window shows all of it
+                    break;
+                }
+                if let Some(delimiter) = self.boundaries.delimiter(line) {
+                    return self.delimiter(delimiter, line_end + 1, eol);
+                }
+            }
+            if !all {
+                pass = pass.min(text.len() - b"\r\n-".len());
+            }
+        }
+        self.window.advance(pass);
+        self.state = State::Content(None);
+        Ok(())
+    }
+
+    /// A delimiter line stands `ahead`, and before it a line end of `eol` octets, which belongs to it.
+    fn delimiter(&mut self, delimiter: Delimiter, ahead: usize, eol: u64) -> io::Result<()> {
+        self.window.advance(ahead);
+        let at = self.window.position();
+        let line_ends = self.window.line_ends();
+        let line_end = self.window.line(|_| ())?;
+        self.state = State::Content(Some(line_end));
+        if self.parts.len() >= MAX_PARTS && !delimiter.close {
+            return Ok(());
+        }
+        let innermost = self.open.last().and_then(|open| self.parts.get(open.part));
+        let end = at.saturating_sub(eol).max(innermost.map_or(0, |part| part.content));
+        let multipart = self.open.iter().rposition(|open| open.level == Some(delimiter.level));
+        self.close(multipart.map_or(0, |at| at + 1), end, line_ends.saturating_sub(u64::from(end < at)));
+        if delimiter.close {
+            self.boundaries.truncate(delimiter.level);
+            if let Some(open) = self.open.last_mut() {
+                open.level = None;
+            }
+        } else {
+            self.begin_part();
+        }
+        Ok(())
+    }
+
+    /// Ends open parts at the offset `end`, until `keep` are left.
+    fn close(&mut self, keep: usize, end: u64, line_ends: u64) {
+        while self.open.len() > keep {
+            let Some(open) = self.open.pop() else { return };
+            let count = self.parts.len();
+            let Some(part) = self.parts.get_mut(open.part) else { return };
+            part.end = end.max(part.content);
+            part.lines = line_ends.saturating_sub(open.line_ends);
+            part.next = count;
+            if let Some(level) = open.level {
+                self.boundaries.truncate(level);
+            }
+            if part.media == Media::Multipart && count == open.part + 1 {
+                // No delimiter anywhere: a multipart has a part, so all of it is shown as one.
+                part.next = count + 1;
+                let text = Part { media: Media::Text, start: part.content, next: count + 1, ..part.clone() };
+                self.parts.push(text);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

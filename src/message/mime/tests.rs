@@ -1,0 +1,212 @@
+use super::*;
+use crate::message::bodystructure;
+
+/// The parts, each as `depth kind header content`, one a line.
+fn outline(message: &str) -> String {
+    let structure = Structure::of(&message.as_bytes()).unwrap();
+    let mut text = String::new();
+    let mut stack = vec![(0, 0)];
+    while let Some((at, depth)) = stack.pop() {
+        let part = &structure.parts()[at];
+        let of = |r: Range<u64>| message[r.start as usize..r.end as usize].escape_debug().to_string();
+        text += &format!("{}{:?} {}", " ".repeat(depth), part.media, part.lines);
+        if matches!(part.media, Media::Text | Media::Other) {
+            text += &format!(" {}", of(part.content()));
+        }
+        text += "\n";
+        let children: Vec<_> = structure.children(at).collect();
+        stack.extend(children.into_iter().rev().map(|child| (child, depth + 1)));
+    }
+    text
+}
+
+fn bodystructure(message: &str) -> String {
+    let source = message.as_bytes();
+    let structure = Structure::of(&source).unwrap();
+    let mut out = Vec::new();
+    bodystructure::write(&source, &structure, true, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+const NESTED: &str = "\
+Content-Type: multipart/mixed; boundary=\"outer\"
+
+preamble
+--outer
+
+first
+line
+--outer  
+Content-Type: message/rfc822
+
+Subject: inner
+Content-Type: multipart/alternative; boundary=inner
+
+--inner
+Content-Type: text/plain
+
+plain
+--inner
+Content-Type: text/html
+
+<p>
+--inner--
+epilogue
+--outer
+Content-Type: image/png
+
+PNG
+--outer--
+the end
+";
+
+#[test]
+fn parts_are_found_within_parts() {
+    let expected = "\
+Multipart 27
+ Text 1 first\\nline
+ Message 12
+  Multipart 9
+   Text 0 plain
+   Text 0 <p>
+ Other 0 PNG
+";
+    assert_eq!(outline(NESTED), expected);
+    let crlf = outline(&NESTED.replace('\n', "\r\n")).replace("\\r", "");
+    assert_eq!(crlf, expected);
+}
+
+#[test]
+fn section_numbers_of_rfc_3501() {
+    let structure = Structure::of(&NESTED.as_bytes()).unwrap();
+    let text =
+        |part: Option<&Part>| part.map(|p| &NESTED[p.content().start as usize..p.content().end as usize]);
+    for (numbers, expected) in [
+        (&[1][..], Some("first\nline")),
+        (&[2, 1], Some("plain")),
+        (&[2, 2], Some("<p>")),
+        (&[3], Some("PNG")),
+        (&[4], None),
+        (&[0], None),
+        (&[1, 1], None),
+        (&[2, 3], None),
+        (&[2, 1, 1], None),
+        (&[u32::MAX], None),
+        (&[], None),
+    ] {
+        assert_eq!(text(structure.find(numbers)), expected, "{numbers:?}");
+    }
+    assert!(text(structure.find(&[2])).unwrap().starts_with("Subject: inner\n"));
+    assert!(text(structure.find_message(&[2])).unwrap().starts_with("--inner\n"));
+    assert_eq!(structure.find_message(&[1]), None);
+    assert_eq!(structure.find_message(&[]), Some(structure.message()));
+
+    let single = Structure::of(&b"Subject: x\n\nbody".as_slice()).unwrap();
+    assert_eq!(single.find(&[1]), Some(single.message()));
+    assert_eq!((single.find(&[2]), single.find(&[1, 1])), (None, None));
+}
+
+#[test]
+fn what_is_broken_still_has_parts() {
+    for (message, expected) in [
+        ("", "Text 0 \n"),
+        ("no header", "Text 0 \n"),
+        ("\nbody\n", "Text 1 body\\n\n"),
+        // The end is missing.
+        (
+            "Content-Type: multipart/x; boundary=b\n\n--b\n\none\n--b\n\ntwo",
+            "Multipart 5\n Text 0 one\n Text 0 two\n",
+        ),
+        // No delimiter, or no boundary.
+        ("Content-Type: multipart/x; boundary=b\n\ntext\n", "Multipart 1\n Text 1 text\\n\n"),
+        ("Content-Type: multipart/x\n\n--b\n\ntext\n", "Multipart 3\n Text 3 --b\\n\\ntext\\n\n"),
+        // Delimiters right behind each other, and a header without an empty line.
+        (
+            "Content-Type: multipart/x; boundary=b\n\n--b\n--b\nA: b\n--b--",
+            "Multipart 3\n Text 0 \n Text 0 \n",
+        ),
+        // The outer delimiter ends the inner multipart, and the inner one is over once closed.
+        (
+            "Content-Type: multipart/x; boundary=o\n\n--o\nContent-Type: multipart/y; boundary=i\n\n--i\n\none\n--o\n\n--i\n--o--\n",
+            "Multipart 10\n Multipart 2\n  Text 0 one\n Text 0 --i\n",
+        ),
+        // A line that only looks like a delimiter.
+        (
+            "Content-Type: multipart/x; boundary=b\n\n--b\n\n--\n--bb\n --b\n--b--",
+            "Multipart 5\n Text 2 --\\n--bb\\n --b\n",
+        ),
+        // RFC 2046 section 5.1.5: the parts of a digest are messages.
+        (
+            "Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: x\n\ntext\n--b--",
+            "Multipart 5\n Message 2\n  Text 0 text\n",
+        ),
+        ("Content-Type: TEXT\n\nx", "Text 0 x\n"),
+    ] {
+        assert_eq!(outline(message), expected, "{message:?}");
+    }
+}
+
+#[test]
+fn delimiters_are_found_wherever_the_window_ends() {
+    for padding in (WINDOW - 40..WINDOW + 40).chain(LOOKAHEAD - 40..LOOKAHEAD + 40) {
+        for eol in ["\n", "\r\n"] {
+            let message = format!(
+                "Content-Type: multipart/x; boundary=b{eol}{eol}--b{eol}{eol}{}{eol}--b--{eol}",
+                "x".repeat(padding)
+            );
+            let structure = Structure::of(&message.as_bytes()).unwrap();
+            let content = structure.find(&[1]).unwrap().content();
+            assert_eq!(content.end - content.start, padding as u64);
+        }
+    }
+}
+
+#[test]
+fn depth_and_number_of_parts_are_limited() {
+    let deep: String =
+        (0..1000).map(|n| format!("Content-Type: multipart/x; boundary=b{n}\n\n--b{n}\n")).collect();
+    let structure = Structure::of(&deep.as_bytes()).unwrap();
+    assert_eq!(structure.parts().len(), MAX_DEPTH);
+    assert!(bodystructure(&deep).contains("(\"application\" \"octet-stream\" NIL NIL NIL \"7BIT\""));
+
+    let wide = format!("Content-Type: multipart/x; boundary=b\n\n{}", "--b\n\n".repeat(MAX_PARTS * 2));
+    let structure = Structure::of(&wide.as_bytes()).unwrap();
+    assert_eq!(structure.parts().len(), MAX_PARTS);
+    assert_eq!(structure.parts().last().unwrap().content().end, wide.len() as u64);
+
+    let verbose = format!(
+        "Content-Type: multipart/x; boundary=b\n\n{}",
+        format!("--b\nContent-ID: {}\n\n", "x".repeat(9000)).repeat(99)
+    );
+    let text = bodystructure(&verbose);
+    assert!((256 * 1024..300 * 1024).contains(&text.len()), "{}", text.len());
+}
+
+#[test]
+fn descriptions_for_the_client() {
+    for (message, expected) in [
+        (
+            "Subject: x\r\n\r\nline\r\nline",
+            r#"("text" "plain" ("charset" "us-ascii") NIL NIL "7BIT" 10 1 NIL NIL NIL NIL)"#,
+        ),
+        (
+            "Content-Type: TEXT/html; charset=\"utf-8\"; format=flowed\nContent-ID: <a@b>\nContent-Description: d\n\
+             Content-Transfer-Encoding: base64\nContent-MD5: m\nContent-Disposition: attachment; filename=\"a b.txt\"\n\
+             Content-Language: de, en\nContent-Location: l\n\nPGI+",
+            "(\"TEXT\" \"html\" (\"charset\" \"utf-8\" \"format\" \"flowed\") \"<a@b>\" \"d\" \"base64\" 4 0 \"m\" \
+             (\"attachment\" (\"filename\" \"a b.txt\")) (\"de\" \"en\") \"l\")",
+        ),
+        (
+            "Content-Type: message/rfc822\nContent-Language: en\n\nSubject: y\n\nx\n",
+            "(\"message\" \"rfc822\" NIL NIL NIL \"7BIT\" 14 (NIL \"y\" NIL NIL NIL NIL NIL NIL NIL NIL) \
+             (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 2 1 NIL NIL NIL NIL) 3 NIL NIL \"en\" NIL)",
+        ),
+        (
+            "Content-Type: multipart/signed; boundary=b; micalg=x\nContent-Disposition: inline\n\n--b\nContent-Type: image/gif\n\nG\n--b--\n",
+            "((\"image\" \"gif\" NIL NIL NIL \"7BIT\" 1 NIL NIL NIL NIL) \"signed\" (\"boundary\" \"b\" \"micalg\" \"x\") \
+             (\"inline\" NIL) NIL NIL)",
+        ),
+    ] {
+        assert_eq!(bodystructure(message), expected, "{message:?}");
+    }
+}
