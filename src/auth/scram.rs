@@ -61,6 +61,13 @@ impl Verifier {
     }
 }
 
+/// As much work as `iterations` rounds of a verifier, for nothing.
+pub(super) fn spend(iterations: u32) {
+    if iterations > 0 {
+        salted_password(b"", iterations, &[0; 16]);
+    }
+}
+
 /// `Hi(password, salt, i)` of RFC 5802 section 2.2, as an HMAC key.
 fn salted_password(password: &[u8], iterations: u32, salt: &[u8]) -> hmac::Key {
     let mut salted = Zeroizing::new([0; digest::SHA256_OUTPUT_LEN]);
