@@ -1,0 +1,236 @@
+//! Handing mail to another server (RFC 5321 section 3.3): [`Opening`] and [`Transaction`] are the dialog,
+//! [`Client`] moves the octets.
+
+mod opening;
+mod transaction;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+
+pub use opening::{Credentials, Next, Opening};
+pub use transaction::{Message, Step, Transaction};
+
+use super::Reply;
+use super::data::Encoder;
+use super::reply::ReplyReader;
+use crate::config::Security;
+use crate::flash::ReadAt;
+use crate::net::line::{LineEnd, read_line};
+use crate::net::stream::Stream;
+use crate::net::{deadline, resolve};
+
+/// For a TCP connection to one address.
+const CONNECT: Duration = Duration::from_secs(30);
+/// RFC 5321 section 4.5.3.2.1, and for every step up to the login.
+const OPENING: Duration = Duration::from_secs(5 * 60);
+/// RFC 5321 section 4.5.3.2.5.
+const CONTENT: Duration = Duration::from_secs(3 * 60);
+/// For the goodbye, which nothing depends on.
+const QUIT: Duration = Duration::from_secs(5);
+/// Octets of the content that are read at once.
+const PIECE: usize = 16 * 1024;
+/// Octets of a reply line that are kept (RFC 5321 section 4.5.3.1.5 has 512).
+const MAX_REPLY_LINE: usize = 2048;
+
+/// Why the mail is still here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The server cannot be used now.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The server does not let us in.
+    #[error("the smarthost refuses the login: {0}")]
+    Login(String),
+}
+
+/// What a server offers (RFC 5321 section 4.1.1.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// RFC 2920.
+    pub pipelining: bool,
+    /// RFC 6152.
+    pub eight_bit: bool,
+    /// RFC 1870: the largest message, 0 for no limit; `None`: not offered.
+    pub size: Option<u64>,
+    /// RFC 3207.
+    pub starttls: bool,
+    /// RFC 4954: names of SASL mechanisms.
+    pub mechanisms: Vec<String>,
+}
+
+impl Capabilities {
+    fn of(reply: &Reply) -> Capabilities {
+        let mut found = Capabilities::default();
+        for line in reply.lines.iter().skip(1) {
+            // `AUTH=LOGIN` is how servers wrote it before RFC 2554.
+            let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
+            match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
+                "PIPELINING" => found.pipelining = true,
+                "8BITMIME" => found.eight_bit = true,
+                "STARTTLS" => found.starttls = true,
+                "SIZE" => found.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+                "AUTH" => found.mechanisms.extend(words.map(str::to_owned)),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// How to get to a server.
+pub struct Route<'a> {
+    /// Its name or address.
+    pub host: &'a str,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is secured.
+    pub security: Security,
+    /// Whom to trust.
+    pub tls: Arc<ClientConfig>,
+}
+
+/// A connection to a server that takes mail.
+pub struct Client {
+    stream: Stream,
+    capabilities: Capabilities,
+}
+
+impl Client {
+    /// Connects, secures the connection, says `hello` and logs in.
+    ///
+    /// # Errors
+    /// Nobody there, nobody to be trusted, or the login refused.
+    pub async fn connect(
+        route: &Route<'_>,
+        hello: &str,
+        login: Option<Credentials>,
+    ) -> Result<Client, Failure> {
+        let mut stream = dial(route.host, route.port).await?;
+        if route.security == Security::Tls {
+            handshake(&mut stream, route).await?;
+        }
+        let mut opening = Opening::new(hello, route.security == Security::Starttls, login);
+        loop {
+            let reply = deadline(OPENING, read_reply(&mut stream)).await.map_err(lost)?;
+            let next = match opening.reply(&reply).await? {
+                Next::Handshake => {
+                    handshake(&mut stream, route).await?;
+                    opening.secured()
+                }
+                next => next,
+            };
+            match next {
+                Next::Send(octets) => send(&mut stream, &octets).await.map_err(lost)?,
+                Next::Ready(capabilities) => return Ok(Client { stream, capabilities }),
+                Next::Handshake => {
+                    return Err(Failure::Unavailable("TLS within TLS makes no sense".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Sends a message; the last word for each recipient, in order. After an error the client is of no
+    /// more use.
+    ///
+    /// # Errors
+    /// Nothing is decided. Where the connection was lost after the content had been sent, the message
+    /// may have been taken all the same, and arrives twice (RFC 5321 section 4.5.4.1): better than not
+    /// at all.
+    pub async fn send(&mut self, message: Message<'_>, content: &dyn ReadAt) -> Result<Vec<Reply>, Failure> {
+        let (mut transaction, mut step) = Transaction::begin(message, &self.capabilities);
+        loop {
+            match step {
+                Step::Send(octets) => send(&mut self.stream, &octets).await.map_err(lost)?,
+                Step::Read => {}
+                Step::Content => self.content(content).await.map_err(lost)?,
+                Step::Done(verdicts) => return Ok(verdicts),
+            }
+            let reply = deadline(transaction.patience(), read_reply(&mut self.stream)).await;
+            let reply = reply.map_err(|error| match lost(error) {
+                Failure::Unavailable(reason) if transaction.is_in_doubt() => {
+                    Failure::Unavailable(format!("{reason}, after all was sent: it may arrive twice"))
+                }
+                failure => failure,
+            })?;
+            step = transaction.reply(reply)?;
+        }
+    }
+
+    async fn content(&mut self, content: &dyn ReadAt) -> io::Result<()> {
+        let mut encoder = Encoder::default();
+        let (mut piece, mut out, mut offset) = (vec![0; PIECE], Vec::new(), 0);
+        loop {
+            let n = content.read_at(offset, &mut piece)?;
+            if n == 0 {
+                break;
+            }
+            offset += n as u64;
+            encoder.encode(piece.get(..n).unwrap_or_default(), &mut out);
+            deadline(CONTENT, self.stream.write(&out)).await?;
+            out.clear();
+        }
+        encoder.finish(&mut out);
+        send(&mut self.stream, &out).await
+    }
+
+    /// Says goodbye.
+    pub async fn quit(mut self) {
+        let goodbye = async {
+            self.stream.queue(b"QUIT\r\n");
+            self.stream.flush().await?;
+            read_reply(&mut self.stream).await
+        };
+        // Whether or not the server is polite: it has nothing of ours any more.
+        let _ = deadline(QUIT, goodbye).await;
+        self.stream.close().await;
+    }
+}
+
+/// The first address of `host` that answers.
+async fn dial(host: &str, port: u16) -> Result<Stream, Failure> {
+    let unavailable = |error: io::Error| Failure::Unavailable(format!("{host}:{port}: {error}"));
+    let addresses: Vec<SocketAddr> = resolve::resolve(host, port).await.map_err(unavailable)?;
+    let mut failure = io::ErrorKind::NotFound.into();
+    for address in addresses {
+        match deadline(CONNECT, Stream::connect(address)).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(unavailable(failure))
+}
+
+async fn handshake(stream: &mut Stream, route: &Route<'_>) -> Result<(), Failure> {
+    let shake = stream.connect_tls(route.tls.clone(), route.host);
+    deadline(OPENING, shake).await.map_err(|error| Failure::Unavailable(format!("TLS: {error}")))
+}
+
+async fn send(stream: &mut Stream, octets: &[u8]) -> io::Result<()> {
+    deadline(CONTENT, async {
+        stream.write(octets).await?;
+        stream.flush().await
+    })
+    .await
+}
+
+async fn read_reply(stream: &mut Stream) -> io::Result<Reply> {
+    let mut reader = ReplyReader::default();
+    let mut line = Vec::new();
+    loop {
+        if read_line(stream, &mut line, MAX_REPLY_LINE).await? == LineEnd::Closed {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the other end closed"));
+        }
+        let reply = reader.line(&line);
+        if let Some(reply) = reply.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
+            return Ok(reply);
+        }
+    }
+}
+
+fn lost(error: io::Error) -> Failure {
+    Failure::Unavailable(format!("the connection to the smarthost was lost: {error}"))
+}
