@@ -133,8 +133,8 @@ pub struct Append {
     pub date: Option<i64>,
 }
 
-/// A mailbox name in UTF-8, out of the modified UTF-7 of the wire (RFC 3501 section 5.1.3), `INBOX` in
-/// upper case where the client meant that.
+/// A mailbox name in UTF-8, out of the modified UTF-7 of the wire (RFC 3501 section 5.1.3); the store
+/// knows the INBOX in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxName(pub String);
 

@@ -17,10 +17,10 @@ const SPECIAL_USE: [(&str, &str); 5] = [
 
 /// Writes the LIST responses for `mailboxes`. A name that only stands above others is listed as
 /// `\Noselect`.
-pub fn list(args: &ListArgs, mailboxes: &[&str], out: &mut Vec<u8>) {
+pub fn list(args: &ListArgs, mailboxes: &[&str], out: &mut String) {
     if args.pattern.is_empty() {
         // RFC 3501: the hierarchy delimiter and the root name are asked for.
-        out.extend_from_slice(b"* LIST (\\Noselect) \"/\" \"\"\r\n");
+        out.push_str("* LIST (\\Noselect) \"/\" \"\"\r\n");
         return;
     }
     let names = with_ancestors(mailboxes);
@@ -39,9 +39,9 @@ pub fn list(args: &ListArgs, mailboxes: &[&str], out: &mut Vec<u8>) {
 }
 
 /// Writes the LSUB responses for the names that are `subscribed`.
-pub fn lsub(args: &ListArgs, subscribed: &[&str], out: &mut Vec<u8>) {
+pub fn lsub(args: &ListArgs, subscribed: &[&str], out: &mut String) {
     if args.pattern.is_empty() {
-        out.extend_from_slice(b"* LSUB (\\Noselect) \"/\" \"\"\r\n");
+        out.push_str("* LSUB (\\Noselect) \"/\" \"\"\r\n");
         return;
     }
     // RFC 3501: when foo/bar is subscribed and foo is not, a pattern that ends with % names foo.
@@ -56,10 +56,10 @@ pub fn lsub(args: &ListArgs, subscribed: &[&str], out: &mut Vec<u8>) {
     }
 }
 
-fn write(response: &str, attributes: &[&str], name: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("* {response} ({}) \"/\" ", attributes.join(" ")).as_bytes());
+fn write(response: &str, attributes: &[&str], name: &str, out: &mut String) {
+    out.push_str(&format!("* {response} ({}) \"/\" ", attributes.join(" ")));
     reply::mailbox(name, out);
-    out.extend_from_slice(b"\r\n");
+    out.push_str("\r\n");
 }
 
 /// All names and those above them; true: the name was given, not only implied.
@@ -141,14 +141,14 @@ mod tests {
     const MAILBOXES: [&str; 7] = ["INBOX", "INBOX/kids", "Sent", "a/b/c", "a-b", "Entwürfe", "x\"y"];
 
     fn lines(
-        command: fn(&ListArgs, &[&str], &mut Vec<u8>),
+        command: fn(&ListArgs, &[&str], &mut String),
         names: &[&str],
         reference: &str,
         pattern: &str,
     ) -> Vec<String> {
-        let mut out = Vec::new();
+        let mut out = String::new();
         command(&ListArgs { reference: reference.into(), pattern: pattern.into() }, names, &mut out);
-        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+        out.lines().map(str::to_owned).collect()
     }
 
     #[test]

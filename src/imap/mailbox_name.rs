@@ -56,17 +56,6 @@ pub fn encode(name: &str) -> String {
     wire
 }
 
-/// The name with its first level in upper case where that is the INBOX (RFC 3501 section 5.1).
-pub fn canonical(mut name: String) -> String {
-    let first = name.find('/').unwrap_or(name.len());
-    if let Some(first) = name.get_mut(..first)
-        && first.eq_ignore_ascii_case("INBOX")
-    {
-        first.make_ascii_uppercase();
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,15 +85,6 @@ mod tests {
         }
         assert_eq!(decode(b"\xff"), None);
         assert_eq!(decode("Entwürfe".as_bytes()).as_deref(), Some("Entwürfe"), "UTF-8 is understood");
-    }
-
-    #[test]
-    fn only_the_first_level_can_be_the_inbox() {
-        for (name, canonical_name) in
-            [("inbox", "INBOX"), ("InBox/Kids", "INBOX/Kids"), ("a/inbox", "a/inbox"), ("inboxes", "inboxes")]
-        {
-            assert_eq!(canonical(name.to_owned()), canonical_name);
-        }
     }
 
     proptest! {

@@ -5,14 +5,23 @@
 //! NAMESPACE (RFC 2342), ID (RFC 2971), UNSELECT (RFC 3691), UIDPLUS (RFC 4315), SASL-IR (RFC 4959),
 //! SPECIAL-USE (RFC 6154), MOVE (RFC 6851) and LITERAL+ (RFC 7888).
 
+mod append;
 pub mod command;
+mod effect;
+mod execute;
 pub mod fetch;
 pub mod gather;
+mod idle;
+mod input;
 pub mod list;
 pub mod mailbox_name;
+mod mailboxes;
 pub mod parse;
-pub mod reply;
+mod reply;
 pub mod search;
+mod selected;
 pub mod sequence;
-pub mod updates;
+pub mod server;
+mod session;
+mod updates;
 pub mod view;

@@ -12,40 +12,40 @@ const SYSTEM_FLAGS: [(Flags, &str); 5] = [
 ];
 
 /// Appends a mailbox name as it goes over the wire, quoted.
-pub fn mailbox(name: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    for octet in mailbox_name::encode(name).into_bytes() {
-        if matches!(octet, b'"' | b'\\') {
-            out.push(b'\\');
+pub fn mailbox(name: &str, out: &mut String) {
+    out.push('"');
+    for c in mailbox_name::encode(name).chars() {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
         }
-        out.push(octet);
+        out.push(c);
     }
-    out.push(b'"');
+    out.push('"');
 }
 
 /// Appends flags in parentheses; `keywords` are the mailbox's.
-pub fn flags(flags: Flags, keywords: &[String], recent: bool, out: &mut Vec<u8>) {
+pub fn flags(flags: Flags, keywords: &[String], recent: bool, out: &mut String) {
     let system = SYSTEM_FLAGS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|&(_, name)| name);
     let keywords = flags.keywords().filter_map(|place| keywords.get(place)).map(String::as_str);
     list(recent.then_some("\\Recent").into_iter().chain(system).chain(keywords), out);
 }
 
 /// Appends all flags that messages in the mailbox can have; `\*` where `new` keywords can be made.
-pub fn all_flags(mailbox: &Mailbox, new: bool, out: &mut Vec<u8>) {
+pub fn all_flags(mailbox: &Mailbox, new: bool, out: &mut String) {
     let system = SYSTEM_FLAGS.iter().map(|&(_, name)| name);
     let keywords = mailbox.keywords.iter().map(String::as_str);
     list(system.chain(keywords).chain(new.then_some("\\*")), out);
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
-    out.push(b'(');
+fn list<'a>(names: impl Iterator<Item = &'a str>, out: &mut String) {
+    out.push('(');
     for (place, name) in names.enumerate() {
         if place > 0 {
-            out.push(b' ');
+            out.push(' ');
         }
-        out.extend_from_slice(name.as_bytes());
+        out.push_str(name);
     }
-    out.push(b')');
+    out.push(')');
 }
 
 /// The tagged refusal for an error of the store: response codes of RFC 3501 and RFC 5530. What is the

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
+use crate::store::Uid;
+
 /// One end of a range; `None` is `*`, the largest number in use.
 pub type SequenceNumber = Option<NonZeroU32>;
 
@@ -59,6 +61,22 @@ impl SequenceSet {
     }
 }
 
+/// `uid-set` of RFC 4315: ascending UIDs, in ranges where they follow each other.
+pub fn uid_set(uids: impl IntoIterator<Item = Uid>) -> String {
+    let mut runs: Vec<RangeInclusive<Uid>> = Vec::new();
+    for uid in uids {
+        match runs.last_mut() {
+            Some(run) if run.end().checked_add(1) == Some(uid) => *run = *run.start()..=uid,
+            _ => runs.push(uid..=uid),
+        }
+    }
+    let written = runs.iter().map(|run| match (run.start(), run.end()) {
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}:{last}"),
+    });
+    written.collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +99,13 @@ mod tests {
         assert_eq!(set(&[(u32::MAX, u32::MAX), (1, u32::MAX)]).ranges(4), [1..=u32::MAX]);
         assert!(set(&[(9, STAR)]).contains(4, 4));
         assert!(!set(&[(2, 3)]).contains(4, 4));
+    }
+
+    #[test]
+    fn uids_in_ranges() {
+        for (uids, set) in [(&[][..], ""), (&[4], "4"), (&[1, 2, 3, 7, 9, 10], "1:3,7,9:10")] {
+            assert_eq!(uid_set(uids.iter().copied()), set);
+        }
     }
 
     #[test]

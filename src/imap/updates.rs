@@ -41,13 +41,13 @@ impl Updates {
     /// Appends the next of the untagged responses until nothing is left or enough for one write is
     /// there. Flags are told as they are now, and not at all of a message that was removed meanwhile:
     /// the next sync finds that.
-    pub fn write_piece(&mut self, view: &View, mailbox: Option<&Mailbox>, manner: Manner, out: &mut Vec<u8>) {
+    pub fn write_piece(&mut self, view: &View, mailbox: Option<&Mailbox>, manner: Manner, out: &mut String) {
         let end = out.len() + PIECE;
         // From the last to the first, so that no removal changes the number of another.
         while out.len() < end
             && let Some(seq) = self.expunged.pop()
         {
-            out.extend_from_slice(format!("* {seq} EXPUNGE\r\n").as_bytes());
+            out.push_str(&format!("* {seq} EXPUNGE\r\n"));
         }
         let Some(mailbox) = mailbox else {
             self.told = self.flags.len();
@@ -58,7 +58,7 @@ impl Updates {
             keywords(mailbox, manner.read_only, out);
         }
         if let Some((exists, recent)) = self.exists.take_if(|_| self.expunged.is_empty()) {
-            out.extend_from_slice(format!("* {exists} EXISTS\r\n* {recent} RECENT\r\n").as_bytes());
+            out.push_str(&format!("* {exists} EXISTS\r\n* {recent} RECENT\r\n"));
         }
         while self.expunged.is_empty()
             && out.len() < end
@@ -74,29 +74,29 @@ impl Updates {
 }
 
 /// RFC 3501 sections 7.2.6 and 7.1: FLAGS and PERMANENTFLAGS.
-pub fn keywords(mailbox: &Mailbox, read_only: bool, out: &mut Vec<u8>) {
+pub fn keywords(mailbox: &Mailbox, read_only: bool, out: &mut String) {
     /// As many as the store keeps.
     const MAX_KEYWORDS: usize = 56;
-    out.extend_from_slice(b"* FLAGS ");
+    out.push_str("* FLAGS ");
     reply::all_flags(mailbox, false, out);
-    out.extend_from_slice(b"\r\n* OK [PERMANENTFLAGS ");
+    out.push_str("\r\n* OK [PERMANENTFLAGS ");
     if read_only {
-        out.extend_from_slice(b"()] Read-only\r\n");
+        out.push_str("()] Read-only\r\n");
     } else {
         reply::all_flags(mailbox, mailbox.keywords.len() < MAX_KEYWORDS, out);
-        out.extend_from_slice(b"] Flags are kept\r\n");
+        out.push_str("] Flags are kept\r\n");
     }
 }
 
-fn flags(seq: u32, view: &View, mailbox: &Mailbox, with_uid: bool, out: &mut Vec<u8>) {
+fn flags(seq: u32, view: &View, mailbox: &Mailbox, with_uid: bool, out: &mut String) {
     let Some(message) = view.uid(seq).and_then(|uid| mailbox.message(uid)) else { return };
-    out.extend_from_slice(format!("* {seq} FETCH (").as_bytes());
+    out.push_str(&format!("* {seq} FETCH ("));
     if with_uid {
-        out.extend_from_slice(format!("UID {} ", message.uid).as_bytes());
+        out.push_str(&format!("UID {} ", message.uid));
     }
-    out.extend_from_slice(b"FLAGS ");
+    out.push_str("FLAGS ");
     reply::flags(message.flags, &mailbox.keywords, view.is_recent(message.uid), out);
-    out.extend_from_slice(b")\r\n");
+    out.push_str(")\r\n");
 }
 
 #[cfg(test)]
@@ -107,14 +107,14 @@ mod tests {
 
     /// Everything in pieces, and how many there were.
     fn told(mut updates: Updates, view: &View, mailbox: Option<&Mailbox>, manner: Manner) -> (String, u32) {
-        let (mut out, mut pieces) = (Vec::new(), 0);
+        let (mut out, mut pieces) = (String::new(), 0);
         while !updates.is_empty() {
             let before = out.len();
             updates.write_piece(view, mailbox, manner, &mut out);
             assert!(out.len() - before < PIECE + 200);
             pieces += 1;
         }
-        (String::from_utf8(out).unwrap(), pieces)
+        (out, pieces)
     }
 
     #[test]

@@ -105,6 +105,11 @@ impl View {
         Some(found)
     }
 
+    /// Whether the client knows the flags that the message has.
+    pub fn knows(&self, message: &Message) -> bool {
+        message.modseq <= self.modseq
+    }
+
     /// Whether a [`View::sync`] would find nothing.
     pub fn is_current(&self, mailbox: &Mailbox) -> bool {
         self.modseq == mailbox.highest_modseq && self.uids.len() == mailbox.messages.len()

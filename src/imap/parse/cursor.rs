@@ -168,8 +168,7 @@ impl<'a> Cursor<'a> {
 
     /// `mailbox`.
     pub fn mailbox(&mut self) -> Parsed<MailboxName> {
-        let wire = self.astring()?;
-        Ok(MailboxName(mailbox_name::canonical(name_from_wire(&wire)?)))
+        Ok(MailboxName(name_from_wire(&self.astring()?)?))
     }
 
     /// `list-mailbox`, also taken for the reference name.

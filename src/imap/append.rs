@@ -1,0 +1,79 @@
+//! APPEND (RFC 3501 section 6.3.11): whether the message is wanted, and what is said once it is kept.
+
+use std::rc::Rc;
+
+use super::command::Append;
+use super::effect::{Effect, Reply};
+use super::reply;
+use crate::clock;
+use crate::config::Config;
+use crate::store::{Account, Error, Incoming, MailboxId};
+
+/// Where a message is to go.
+pub struct Target {
+    account: Rc<Account>,
+    mailbox: MailboxId,
+}
+
+/// Whether the account may have a message of `length` octets there.
+///
+/// # Errors
+/// The refusal.
+pub fn target(
+    config: &Config,
+    account: &Rc<Account>,
+    command: &Append,
+    length: u64,
+) -> Result<Target, Reply> {
+    let refuse = |text: String| Reply::new(command.tag.clone(), text);
+    let limit = config.server.max_message_size;
+    if length > limit {
+        return Err(refuse(format!("NO [TOOBIG] A message may have {limit} octets")));
+    }
+    let Some(mailbox) = account.find(&command.mailbox.0) else {
+        return Err(refuse("NO [TRYCREATE] There is no such mailbox".into()));
+    };
+    if exceeds_quota(config, account, length) {
+        return Err(refuse(reply::refusal(&Error::Full)));
+    }
+    Ok(Target { account: account.clone(), mailbox })
+}
+
+/// Whether `more` octets do not fit into the account's quota.
+pub fn exceeds_quota(config: &Config, account: &Account, more: u64) -> bool {
+    let quota = config.account(account.name()).map_or(0, |account| account.quota);
+    quota > 0 && account.usage().octets.saturating_add(more) > quota
+}
+
+impl Target {
+    /// Takes the octets of the message.
+    pub fn incoming(&self) -> Incoming {
+        self.account.incoming()
+    }
+
+    /// The message is there: keeps it.
+    pub fn keep(self, command: Append, message: Incoming) -> Effect {
+        let Append { tag, flags, date, .. } = command;
+        if message.is_empty() {
+            return Effect::reply(tag, "NO A message cannot be empty");
+        }
+        let keywords: Vec<&str> = flags.keywords.iter().map(String::as_str).collect();
+        let mut transaction = self.account.begin();
+        transaction.deliver(
+            self.mailbox,
+            message,
+            flags.flags,
+            &keywords,
+            date.unwrap_or_else(clock::unix_now),
+        );
+        Effect::commit(transaction, tag.clone(), move |_, committed, _| {
+            let validity = self.account.view(self.mailbox, |mailbox| mailbox.uid_validity);
+            match (validity, committed.placed.first()) {
+                (Some(validity), Some((_, uid))) => {
+                    Reply::new(tag, format!("OK [APPENDUID {validity} {uid}] APPEND completed"))
+                }
+                _ => Reply::new(tag, "OK APPEND completed"),
+            }
+        })
+    }
+}

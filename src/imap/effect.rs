@@ -1,0 +1,154 @@
+//! What a session leaves to the server: everything that waits for the flash, the network or the clock.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use super::command::{FetchItem, SearchKey};
+use super::session::Session;
+use super::view::Own;
+use crate::auth::Password;
+use crate::store::{Committed, Transaction, Uid};
+
+/// What comes after a command was looked at. Untagged responses that the session wrote go out first.
+pub enum Effect {
+    /// The tagged response ends the command.
+    Reply(Reply),
+    /// A goodbye was written, the connection ends.
+    End,
+    /// RFC 3501 section 6.2.1: reply, then the TLS handshake.
+    StartTls(Reply),
+    /// Find out whether this is so, then [`Session::logged_in`] or [`Session::login_refused`].
+    Login {
+        /// The command's.
+        tag: String,
+        /// The account's name or address.
+        username: String,
+        /// Its password.
+        password: Password,
+    },
+    /// A SASL exchange, then as [`Effect::Login`].
+    Authenticate {
+        /// The command's.
+        tag: String,
+        /// Upper case; one that was offered.
+        mechanism: String,
+        /// In base64.
+        initial: Option<Password>,
+    },
+    /// Make the changes durable, then go on.
+    Commit {
+        /// The changes.
+        transaction: Transaction,
+        /// The command's.
+        tag: String,
+        /// What follows when they are durable.
+        then: Then,
+    },
+    /// Send messages, then [`Session::fetched`].
+    Fetch(Fetch),
+    /// Look for messages, send the result, then [`Session::searched`].
+    Search {
+        /// The command's.
+        tag: String,
+        /// The result is UIDs.
+        uid: bool,
+        /// What to look for.
+        key: SearchKey,
+    },
+    /// RFC 2177: tell news as they come until the client says DONE, then [`Session::idled`].
+    Idle {
+        /// The command's.
+        tag: String,
+    },
+}
+
+/// Goes on after a commit; untagged responses are appended to the string.
+pub type Then = Box<dyn FnOnce(&mut Session, Committed, &mut String) -> Reply>;
+
+impl Effect {
+    /// A commit and what follows it.
+    pub fn commit(
+        transaction: Transaction,
+        tag: String,
+        then: impl FnOnce(&mut Session, Committed, &mut String) -> Reply + 'static,
+    ) -> Effect {
+        Effect::Commit { transaction, tag, then: Box::new(then) }
+    }
+
+    /// A tagged response, before which all news are told.
+    pub fn reply(tag: String, text: impl Into<Cow<'static, str>>) -> Effect {
+        Effect::Reply(Reply::new(tag, text))
+    }
+}
+
+/// A tagged response.
+#[derive(Debug)]
+pub struct Reply {
+    /// The command's.
+    pub tag: String,
+    /// From `OK`, `NO` or `BAD` on.
+    pub text: Cow<'static, str>,
+    /// How the news of the mailbox are told before.
+    pub news: News,
+    /// Said after it; the connection ends.
+    pub goodbye: Option<&'static str>,
+}
+
+impl Reply {
+    /// A response before which all news are told.
+    pub fn new(tag: String, text: impl Into<Cow<'static, str>>) -> Reply {
+        Reply { tag, text: text.into(), news: News::default(), goodbye: None }
+    }
+}
+
+/// How the news of the selected mailbox are told.
+#[derive(Debug)]
+pub struct News {
+    /// EXPUNGE may be told: not in FETCH, STORE and SEARCH (RFC 3501 section 7.4.1).
+    pub expunge: bool,
+    /// FETCH responses have the UID, because the command was a UID command (section 6.4.8).
+    pub uid: bool,
+    /// What is news and what the client's own doing.
+    pub own: Own,
+}
+
+impl Default for News {
+    /// All of them.
+    fn default() -> News {
+        News { expunge: true, uid: false, own: Own::Nothing }
+    }
+}
+
+impl News {
+    /// For FETCH, STORE and SEARCH. Their UID variants are other commands, during which EXPUNGE may be
+    /// told.
+    pub fn of_messages(uid: bool) -> News {
+        News { expunge: uid, uid, own: Own::Nothing }
+    }
+}
+
+/// A FETCH under way.
+#[derive(Debug)]
+pub struct Fetch {
+    /// The command's.
+    pub tag: String,
+    /// A UID command.
+    pub uid: bool,
+    /// Sequence numbers, ascending.
+    pub messages: Vec<RangeInclusive<u32>>,
+    /// What of each.
+    pub items: Vec<FetchItem>,
+    /// `\Seen` is to be set.
+    pub sets_seen: bool,
+}
+
+/// How a [`Fetch`] went.
+#[derive(Debug, Default)]
+pub struct FetchOutcome {
+    /// Messages that get `\Seen`.
+    pub unseen: Vec<Uid>,
+    /// Some were removed by another session.
+    pub gone: bool,
+    /// Some could not be read.
+    pub damaged: bool,
+}

@@ -1,0 +1,171 @@
+//! Carrying out what a session leaves to the server: logins, commits, messages, search results.
+
+use std::io;
+use std::time::Duration;
+
+use super::effect::{Effect, Fetch, FetchOutcome, Reply};
+use super::fetch::{self, Fetched};
+use super::input::Input;
+use super::search;
+use super::server::Connection;
+use crate::access::Service;
+use crate::auth::Password;
+use crate::auth::sasl::{Exchange, MAX_RESPONSE, Mechanism, Step};
+use crate::net::deadline;
+use crate::net::line::LineEnd;
+use crate::store::{Error, Flags};
+
+impl Connection {
+    /// Reads a command and carries it out. The tag of an IDLE is handed back: whoever waits for long
+    /// must not hold all of this.
+    pub async fn command(&mut self) -> io::Result<Option<String>> {
+        let mut out = String::new();
+        let mut effect = match self.input().await? {
+            Input::Closed => return Ok(None),
+            Input::Append(effect) => effect,
+            Input::Command(command) => self.session.handle(&self.context.config(), command, &mut out),
+            Input::Refused(refused) => {
+                let refusal = self.session.refuse(refused);
+                self.say(&refusal).await?;
+                return Ok(None);
+            }
+        };
+        loop {
+            self.write(&std::mem::take(&mut out)).await?;
+            effect = match effect {
+                Effect::Reply(reply) => {
+                    self.reply(reply).await?;
+                    return Ok(None);
+                }
+                Effect::End => {
+                    self.flush().await?;
+                    return Ok(None);
+                }
+                Effect::Idle { tag } => return Ok(Some(tag)),
+                Effect::StartTls(reply) => {
+                    self.reply(reply).await?;
+                    self.accept_tls().await?;
+                    return Ok(None);
+                }
+                Effect::Login { tag, username, password } => {
+                    self.login(tag, &username, &password, &mut out).await?
+                }
+                Effect::Authenticate { tag, mechanism, initial } => {
+                    self.authenticate(tag, &mechanism, initial, &mut out).await?
+                }
+                Effect::Commit { transaction, tag, then } => {
+                    let result = transaction.commit().await;
+                    self.session.committed(tag, then, result, &mut out)
+                }
+                Effect::Fetch(fetch) => self.fetch(fetch).await?,
+                Effect::Search { tag, uid, key } => {
+                    let result = self.search(uid, &key).await?;
+                    self.session.searched(tag, uid, result)
+                }
+            };
+        }
+    }
+
+    /// Tells the news of the mailbox, then the tagged response.
+    pub async fn reply(&mut self, reply: Reply) -> io::Result<()> {
+        let mut updates = self.session.news(&reply.news);
+        while !updates.is_empty() {
+            let mut out = String::new();
+            self.session.write_updates(&mut updates, reply.news.uid, &mut out);
+            self.write(&out).await?;
+        }
+        self.write(&format!("{} {}\r\n", reply.tag, reply.text)).await?;
+        self.say(reply.goodbye.unwrap_or_default()).await
+    }
+
+    async fn login(
+        &mut self,
+        tag: String,
+        username: &str,
+        password: &Password,
+        out: &mut String,
+    ) -> io::Result<Effect> {
+        let config = self.context.config();
+        let peer = self.stream.peer().ip();
+        let login = self.context.logins.login(&config, Service::Imap, peer, username, password).await;
+        let Ok(name) = login else { return Ok(self.session.login_refused(tag)) };
+        Ok(match self.context.store.account(&name).await {
+            Ok(account) => self.session.logged_in(&self.context.config(), account, tag, out),
+            Err(error) => {
+                log::error!("imap: the mail of {name} cannot be opened: {error}");
+                Effect::reply(tag, "NO [UNAVAILABLE] The mail of this account cannot be opened now")
+            }
+        })
+    }
+
+    /// RFC 3501 section 6.2.2: the exchange ends when the mechanism has enough, or the client says `*`.
+    async fn authenticate(
+        &mut self,
+        tag: String,
+        mechanism: &str,
+        initial: Option<Password>,
+        out: &mut String,
+    ) -> io::Result<Effect> {
+        let Some(mechanism) = Mechanism::named(mechanism) else { return Ok(self.session.login_refused(tag)) };
+        let (mut exchange, mut step) = Exchange::start(mechanism, initial.as_deref());
+        let mut line = zeroize::Zeroizing::new(Vec::new());
+        loop {
+            match step {
+                Step::Credentials { login, password } => {
+                    return self.login(tag, &login, &password, out).await;
+                }
+                Step::Failed => return Ok(self.session.login_refused(tag)),
+                Step::Challenge(challenge) => self.say(&format!("+ {challenge}\r\n")).await?,
+            }
+            match self.line(&mut line, MAX_RESPONSE).await? {
+                LineEnd::Complete if line.as_slice() == b"*" => {
+                    return Ok(Effect::reply(tag, "BAD The login was cancelled"));
+                }
+                LineEnd::Complete => step = exchange.respond(&line),
+                LineEnd::TooLong => step = Step::Failed,
+                LineEnd::Closed => return Ok(Effect::End),
+            }
+        }
+    }
+
+    async fn fetch(&mut self, fetch: Fetch) -> io::Result<Effect> {
+        let mut outcome = FetchOutcome::default();
+        let mut flags = String::new();
+        for seq in fetch.messages.iter().cloned().flatten() {
+            let Some(selected) = self.session.selected() else { break };
+            let Some(message) = selected.message(seq, &mut flags) else {
+                outcome.gone = true;
+                continue;
+            };
+            // A client that reads at all reads this fast.
+            let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
+            let fetched = Fetched { seq, message, flags: &flags };
+            let account = selected.account();
+            let write = fetch::write(&mut self.stream, account, fetched, &fetch.items);
+            outcome.damaged |= !deadline(limit, write).await?;
+            if fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
+                outcome.unseen.push(message.uid);
+            }
+        }
+        Ok(self.session.fetched(fetch, outcome))
+    }
+
+    /// RFC 3501 section 7.2.5.
+    async fn search(&mut self, uid: bool, key: &super::command::SearchKey) -> io::Result<Result<(), Error>> {
+        let Some(selected) = self.session.selected() else { return Ok(Ok(())) };
+        let found = match search::run(selected.account(), selected.view(), key).await {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.write("* SEARCH").await?;
+        for seq in found {
+            let number = match self.session.selected() {
+                Some(selected) if uid => selected.view().uid(seq).unwrap_or(seq),
+                _ => seq,
+            };
+            self.write(&format!(" {number}")).await?;
+        }
+        self.write("\r\n").await?;
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,121 @@
+//! Commands about mailboxes as a whole (RFC 3501 section 6.3): what they ask of the store, and what is
+//! said about it.
+
+use std::rc::Rc;
+
+use super::command::{ListArgs, MailboxName, StatusItem};
+use super::effect::{Effect, Reply};
+use super::list as listing;
+use super::reply;
+use super::selected::Selected;
+use super::updates;
+use super::view::View;
+use crate::store::{Account, Error, Flags, Mailbox, MailboxId, Transaction, Uid};
+
+/// RFC 3501 section 6.3.3.
+pub fn create(account: &Rc<Account>, tag: String, name: &MailboxName) -> Effect {
+    let mut transaction = account.begin();
+    transaction.create_mailbox(&name.0);
+    commit(transaction, tag, "OK CREATE completed")
+}
+
+/// RFC 3501 section 6.3.4. Sessions that have the mailbox selected see its messages expunged.
+pub fn delete(account: &Rc<Account>, tag: String, name: &MailboxName) -> Effect {
+    let mut transaction = account.begin();
+    transaction.delete_mailbox(&name.0);
+    commit(transaction, tag, "OK DELETE completed")
+}
+
+/// RFC 3501 section 6.3.5.
+pub fn rename(account: &Rc<Account>, tag: String, from: &MailboxName, to: &MailboxName) -> Effect {
+    let mut transaction = account.begin();
+    transaction.rename_mailbox(&from.0, &to.0);
+    commit(transaction, tag, "OK RENAME completed")
+}
+
+/// RFC 3501 sections 6.3.6 and 6.3.7.
+pub fn subscribe(account: &Rc<Account>, tag: String, name: &MailboxName, subscribed: bool) -> Effect {
+    let mut transaction = account.begin();
+    transaction.subscribe(&name.0, subscribed);
+    commit(transaction, tag, if subscribed { "OK SUBSCRIBE completed" } else { "OK UNSUBSCRIBE completed" })
+}
+
+fn commit(transaction: Transaction, tag: String, done: &'static str) -> Effect {
+    let reply = Reply::new(tag.clone(), done);
+    Effect::commit(transaction, tag, move |_, _, _| reply)
+}
+
+/// RFC 3501 section 6.3.8.
+pub fn list(account: &Account, tag: String, args: &ListArgs, out: &mut String) -> Effect {
+    let mailboxes = account.mailboxes();
+    let names: Vec<&str> = mailboxes.iter().map(|(_, name)| name.as_str()).collect();
+    listing::list(args, &names, out);
+    Effect::reply(tag, "OK LIST completed")
+}
+
+/// RFC 3501 section 6.3.9.
+pub fn lsub(account: &Account, tag: String, args: &ListArgs, out: &mut String) -> Effect {
+    let subscriptions = account.subscriptions();
+    let names: Vec<&str> = subscriptions.iter().map(String::as_str).collect();
+    listing::lsub(args, &names, out);
+    Effect::reply(tag, "OK LSUB completed")
+}
+
+/// RFC 3501 section 6.3.10. Which messages are `\Recent` is the `selected` session's own matter, where
+/// it asks for its own mailbox.
+pub fn status(
+    account: &Account,
+    tag: String,
+    name: &MailboxName,
+    items: &[StatusItem],
+    selected: Option<&Selected>,
+    out: &mut String,
+) -> Effect {
+    let Some(id) = account.find(&name.0) else {
+        return Effect::reply(tag, reply::refusal(&Error::NoSuchMailbox));
+    };
+    let view = selected.map(Selected::view).filter(|view| view.mailbox() == id);
+    account.view(id, |mailbox| {
+        out.push_str("* STATUS ");
+        reply::mailbox(&mailbox.name, out);
+        let items: Vec<String> = items.iter().map(|&item| status_item(item, mailbox, view)).collect();
+        out.push_str(&format!(" ({})\r\n", items.join(" ")));
+    });
+    Effect::reply(tag, "OK STATUS completed")
+}
+
+fn status_item(item: StatusItem, mailbox: &Mailbox, view: Option<&View>) -> String {
+    let messages = &mailbox.messages;
+    match item {
+        StatusItem::Messages => format!("MESSAGES {}", messages.len()),
+        StatusItem::Recent => {
+            let waiting = messages.iter().filter(|message| message.uid >= mailbox.recent_from).count();
+            let own = view.map_or(0, |view| messages.iter().filter(|m| view.is_recent(m.uid)).count());
+            format!("RECENT {}", waiting + own)
+        }
+        StatusItem::UidNext => format!("UIDNEXT {}", mailbox.uid_next),
+        StatusItem::UidValidity => format!("UIDVALIDITY {}", mailbox.uid_validity),
+        StatusItem::Unseen => {
+            format!("UNSEEN {}", messages.iter().filter(|m| !m.flags.contains(Flags::SEEN)).count())
+        }
+        StatusItem::Size => format!("SIZE {}", messages.iter().map(|m| u64::from(m.size)).sum::<u64>()),
+    }
+}
+
+/// From which UID on messages are `\Recent` to a session that looks now: SELECT claims them, EXAMINE
+/// leaves them to others (RFC 3501 section 6.3.2).
+pub fn recent_from(account: &Account, mailbox: MailboxId, read_only: bool) -> Option<Uid> {
+    let waiting = account.view(mailbox, |mailbox| mailbox.recent_from)?;
+    Some(if read_only { waiting } else { account.claim_recent(mailbox) })
+}
+
+/// The untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1).
+pub fn describe(mailbox: &Mailbox, view: &View, read_only: bool, out: &mut String) {
+    updates::keywords(mailbox, read_only, out);
+    out.push_str(&format!("* {} EXISTS\r\n* {} RECENT\r\n", view.exists(), view.recent()));
+    if let Some(first) = mailbox.messages.iter().position(|m| !m.flags.contains(Flags::SEEN)) {
+        out.push_str(&format!("* OK [UNSEEN {}] The first message that was not read\r\n", first + 1));
+    }
+    out.push_str(&format!("* OK [UIDVALIDITY {}] UIDs are valid\r\n", mailbox.uid_validity));
+    out.push_str(&format!("* OK [UIDNEXT {}] The next UID\r\n", mailbox.uid_next));
+}

@@ -1,0 +1,314 @@
+//! The selected state (RFC 3501 section 6.4): commands about messages of the selected mailbox.
+
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+
+use super::command::{Command, FetchItem, MailboxName, Messages, StoreArgs};
+use super::effect::{Effect, Fetch, FetchOutcome, News, Reply};
+use super::mailboxes;
+use super::reply;
+use super::sequence::{SequenceSet, uid_set};
+use super::updates::{Manner, Updates};
+use super::view::{Own, View};
+use crate::config::Config;
+use crate::store::{
+    Account, Committed, Error, FlagChange, Flags, Mailbox, MailboxId, Message, Transaction, Uid,
+};
+
+const READ_ONLY: &str = "NO [READ-ONLY] The mailbox was opened with EXAMINE";
+const NO_SUCH_NUMBER: &str = "BAD There is no message of that number";
+/// RFC 5530.
+const GONE: &str = "NO [EXPUNGEISSUED] Another session has removed these messages";
+
+/// A selected mailbox.
+pub struct Selected {
+    account: Rc<Account>,
+    view: View,
+    read_only: bool,
+}
+
+impl Selected {
+    /// The mailbox that `view` shows.
+    pub fn new(account: Rc<Account>, view: View, read_only: bool) -> Selected {
+        Selected { account, view, read_only }
+    }
+
+    /// Whose it is.
+    pub fn account(&self) -> &Rc<Account> {
+        &self.account
+    }
+
+    /// What the client knows of it.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Carries out a command of the selected state; gives back any other.
+    ///
+    /// # Errors
+    /// The command.
+    pub fn command(
+        &self,
+        config: &Config,
+        tag: String,
+        command: Command,
+    ) -> Result<Effect, (String, Command)> {
+        Ok(match command {
+            // RFC 3501 section 6.4.1: everything is on flash already.
+            Command::Check => Effect::reply(tag, "OK CHECK completed"),
+            Command::Expunge(set) => self.expunge(tag, set.as_ref()),
+            Command::Search { uid, key } => Effect::Search { tag, uid, key },
+            Command::Fetch { messages, items } => self.fetch(tag, &messages, items),
+            Command::Store { messages, args } => self.store(tag, &messages, args),
+            Command::Copy { messages, to } => self.copy(config, tag, &messages, &to),
+            Command::Move { messages, to } => self.r#move(tag, &messages, &to),
+            other => return Err((tag, other)),
+        })
+    }
+
+    /// Takes over what happened in the mailbox.
+    pub fn news(&mut self, news: &News) -> Updates {
+        let id = self.view.mailbox();
+        let current = self.account.view(id, |mailbox| self.view.is_current(mailbox));
+        let own = matches!(news.own, Own::Report(_));
+        if current == Some(true) && !own {
+            return Updates::default();
+        }
+        let recent_from = mailboxes::recent_from(&self.account, id, self.read_only).unwrap_or(Uid::MAX);
+        let view = &mut self.view;
+        self.account
+            .view(id, |mailbox| view.sync(Some(mailbox), recent_from, news.expunge, &news.own))
+            .unwrap_or_else(|| view.sync(None, recent_from, news.expunge, &news.own))
+    }
+
+    /// Puts the next piece of the updates into words.
+    pub fn write_updates(&self, updates: &mut Updates, uid: bool, out: &mut String) {
+        let manner = Manner { uid, read_only: self.read_only };
+        let written = self.account.view(self.view.mailbox(), |mailbox| {
+            updates.write_piece(&self.view, Some(mailbox), manner, out);
+        });
+        if written.is_none() {
+            updates.write_piece(&self.view, None, manner, out);
+        }
+    }
+
+    /// What CLOSE removes, if anything.
+    pub fn removal(&self) -> Option<Transaction> {
+        let uids = if self.read_only { Vec::new() } else { self.deleted(None) };
+        if uids.is_empty() {
+            return None;
+        }
+        let mut transaction = self.account.begin();
+        transaction.expunge(self.view.mailbox(), &uids);
+        Some(transaction)
+    }
+
+    /// RFC 3501 section 6.4.3, RFC 4315 section 2.1.
+    fn expunge(&self, tag: String, set: Option<&SequenceSet>) -> Effect {
+        if self.read_only {
+            return Effect::reply(tag, READ_ONLY);
+        }
+        let news = News { uid: set.is_some(), ..News::default() };
+        let reply = Reply { news, ..Reply::new(tag.clone(), "OK EXPUNGE completed") };
+        let uids = self.deleted(set);
+        if uids.is_empty() {
+            return Effect::Reply(reply);
+        }
+        let mut transaction = self.account.begin();
+        transaction.expunge(self.view.mailbox(), &uids);
+        Effect::commit(transaction, tag, |_, _, _| reply)
+    }
+
+    /// UIDs of messages that the client knows and that are `\Deleted`, within `set` where there is one.
+    fn deleted(&self, set: Option<&SequenceSet>) -> Vec<Uid> {
+        let messages = match set {
+            Some(set) => self.view.select(&Messages { uid: true, set: set.clone() }).unwrap_or_default(),
+            None => vec![1..=self.view.exists()],
+        };
+        self.present(&messages, |message| message.flags.contains(Flags::DELETED).then_some(message.uid))
+    }
+
+    /// What `look` makes of the messages of these numbers that still exist.
+    fn present<T>(&self, messages: &[RangeInclusive<u32>], look: impl Fn(&Message) -> Option<T>) -> Vec<T> {
+        let look_at = |mailbox: &Mailbox| {
+            let uids = messages.iter().cloned().flatten().filter_map(|seq| self.view.uid(seq));
+            uids.filter_map(|uid| mailbox.message(uid)).filter_map(&look).collect()
+        };
+        self.account.view(self.view.mailbox(), look_at).unwrap_or_default()
+    }
+
+    /// RFC 3501 section 6.4.5.
+    fn fetch(&self, tag: String, messages: &Messages, mut items: Vec<FetchItem>) -> Effect {
+        let Some(numbers) = self.view.select(messages) else {
+            return Effect::Reply(Reply {
+                news: News::of_messages(false),
+                ..Reply::new(tag, NO_SUCH_NUMBER)
+            });
+        };
+        if messages.uid && !items.contains(&FetchItem::Uid) {
+            items.insert(0, FetchItem::Uid);
+        }
+        let sets_seen = !self.read_only && items.iter().any(FetchItem::sets_seen);
+        Effect::Fetch(Fetch { tag, uid: messages.uid, messages: numbers, items, sets_seen })
+    }
+
+    /// The message of a sequence number, its flags written into `flags`; `None` when it was removed.
+    pub fn message(&self, seq: u32, flags: &mut String) -> Option<Message> {
+        let uid = self.view.uid(seq)?;
+        let found = self.account.view(self.view.mailbox(), |mailbox| {
+            let message = mailbox.message(uid)?;
+            flags.clear();
+            reply::flags(message.flags, &mailbox.keywords, self.view.is_recent(uid), flags);
+            Some(*message)
+        });
+        found.flatten()
+    }
+
+    /// What follows a FETCH. `\Seen` is set last: a client whose connection breaks in the middle has not
+    /// read what it did not get.
+    pub fn fetched(&self, fetch: Fetch, outcome: FetchOutcome) -> Effect {
+        let text = match (outcome.damaged, outcome.gone) {
+            (true, _) => "NO [SERVERBUG] Some messages could not be read; the appliance's log says why",
+            (_, true) => "OK [EXPUNGEISSUED] Another session has removed some of these messages",
+            _ => "OK FETCH completed",
+        };
+        let reply = Reply { news: News::of_messages(fetch.uid), ..Reply::new(fetch.tag, text) };
+        if outcome.unseen.is_empty() {
+            return Effect::Reply(reply);
+        }
+        let mut transaction = self.account.begin();
+        transaction.flags(self.view.mailbox(), &outcome.unseen, FlagChange::Add, Flags::SEEN, &[]);
+        Effect::commit(transaction, reply.tag.clone(), |_, _, _| reply)
+    }
+
+    /// RFC 3501 section 6.4.6.
+    fn store(&self, tag: String, messages: &Messages, args: StoreArgs) -> Effect {
+        let news = News::of_messages(messages.uid);
+        let answer = |text: &'static str| {
+            Effect::Reply(Reply { news: News::of_messages(messages.uid), ..Reply::new(tag.clone(), text) })
+        };
+        let Some(numbers) = self.view.select(messages) else { return answer(NO_SUCH_NUMBER) };
+        if self.read_only {
+            return answer(READ_ONLY);
+        }
+        let uids = self.present(&numbers, |message| Some(message.uid));
+        if uids.is_empty() {
+            return answer(if numbers.is_empty() { "OK STORE completed" } else { GONE });
+        }
+        let before = if args.silent { self.known_flags(&numbers) } else { Vec::new() };
+        let mut transaction = self.account.begin();
+        let keywords: Vec<&str> = args.flags.keywords.iter().map(String::as_str).collect();
+        transaction.flags(self.view.mailbox(), &uids, args.change, args.flags.flags, &keywords);
+        let mut reply = Reply { news, ..Reply::new(tag.clone(), "OK STORE completed") };
+        Effect::commit(transaction, tag, move |session, _, _| {
+            reply.news.own = match session.selected() {
+                Some(selected) if args.silent => Own::Silent(selected.expected(before, &args)),
+                _ => Own::Report(numbers),
+            };
+            reply
+        })
+    }
+
+    /// The flags that the client knows of these messages: not of those that another session changed.
+    fn known_flags(&self, messages: &[RangeInclusive<u32>]) -> Vec<(Uid, Flags)> {
+        let known = |message: &Message| self.view.knows(message).then_some((message.uid, message.flags));
+        self.present(messages, known)
+    }
+
+    /// What the flags are now for a client that knows of its own change only.
+    fn expected(&self, mut before: Vec<(Uid, Flags)>, args: &StoreArgs) -> Vec<(Uid, Flags)> {
+        let changed = self.account.view(self.view.mailbox(), |mailbox| {
+            let bit =
+                |keyword: &String| mailbox.keywords.iter().position(|k| k.eq_ignore_ascii_case(keyword));
+            let keywords = args.flags.keywords.iter().filter_map(bit).map(Flags::keyword);
+            keywords.fold(args.flags.flags, Flags::with)
+        });
+        let changed = changed.unwrap_or_default();
+        for (_, flags) in &mut before {
+            *flags = match args.change {
+                FlagChange::Replace => changed,
+                FlagChange::Add => flags.with(changed),
+                FlagChange::Remove => Flags(flags.0 & !changed.0),
+            };
+        }
+        before
+    }
+
+    /// RFC 3501 section 6.4.7: all of them, or none.
+    fn copy(&self, config: &Config, tag: String, messages: &Messages, to: &MailboxName) -> Effect {
+        let (uids, to) = match self.to_copy(messages, to) {
+            Ok(both) => both,
+            Err(text) => return Effect::reply(tag, text),
+        };
+        let octets = self.octets(&uids);
+        if super::append::exceeds_quota(config, &self.account, octets) {
+            return Effect::reply(tag, reply::refusal(&Error::Full));
+        }
+        let from = self.view.mailbox();
+        let mut transaction = self.account.begin();
+        for &uid in &uids {
+            transaction.copy(from, uid, to);
+        }
+        let account = self.account.clone();
+        let news = News { uid: messages.uid, ..News::default() };
+        Effect::commit(transaction, tag.clone(), move |_, committed, _| {
+            let code = copy_uid(&account, to, &uids, &committed).unwrap_or_default();
+            Reply { news, ..Reply::new(tag, format!("OK {code}COPY completed")) }
+        })
+    }
+
+    /// RFC 6851: copied and removed in one commit. Where they went is told before they are expunged.
+    fn r#move(&self, tag: String, messages: &Messages, to: &MailboxName) -> Effect {
+        if self.read_only {
+            return Effect::reply(tag, READ_ONLY);
+        }
+        let (uids, to) = match self.to_copy(messages, to) {
+            Ok(both) => both,
+            Err(text) => return Effect::reply(tag, text),
+        };
+        let from = self.view.mailbox();
+        let mut transaction = self.account.begin();
+        for &uid in &uids {
+            transaction.copy(from, uid, to);
+        }
+        transaction.expunge(from, &uids);
+        let account = self.account.clone();
+        let news = News { uid: messages.uid, ..News::default() };
+        Effect::commit(transaction, tag.clone(), move |_, committed, out| {
+            if let Some(code) = copy_uid(&account, to, &uids, &committed) {
+                out.push_str(&format!("* OK {code}Moved\r\n"));
+            }
+            Reply { news, ..Reply::new(tag, "OK MOVE completed") }
+        })
+    }
+
+    /// Which messages COPY and MOVE are about, and where they go, or the refusal.
+    fn to_copy(&self, messages: &Messages, to: &MailboxName) -> Result<(Vec<Uid>, MailboxId), &'static str> {
+        let numbers = self.view.select(messages).ok_or(NO_SUCH_NUMBER)?;
+        let to = self.account.find(&to.0).ok_or("NO [TRYCREATE] There is no such mailbox")?;
+        let uids = self.present(&numbers, |message| Some(message.uid));
+        match (uids.is_empty(), numbers.is_empty()) {
+            (true, true) => Err("OK No messages"),
+            (true, false) => Err(GONE),
+            _ => Ok((uids, to)),
+        }
+    }
+
+    fn octets(&self, uids: &[Uid]) -> u64 {
+        let sum = |mailbox: &Mailbox| {
+            uids.iter().filter_map(|&uid| mailbox.message(uid)).map(|m| u64::from(m.size)).sum()
+        };
+        self.account.view(self.view.mailbox(), sum).unwrap_or(0)
+    }
+}
+
+/// `[COPYUID …] ` of RFC 4315 section 3. `None` when some messages were removed at the last moment, so
+/// that which went where cannot be told.
+fn copy_uid(account: &Account, to: MailboxId, uids: &[Uid], committed: &Committed) -> Option<String> {
+    if committed.placed.len() != uids.len() {
+        return None;
+    }
+    let validity = account.view(to, |mailbox| mailbox.uid_validity)?;
+    let placed = uid_set(committed.placed.iter().map(|&(_, uid)| uid));
+    Some(format!("[COPYUID {validity} {} {placed}] ", uid_set(uids.iter().copied())))
+}

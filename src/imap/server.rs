@@ -1,0 +1,156 @@
+//! The loop that moves octets between a client and its [`Session`]. Here, and in the files beside that
+//! go on with [`Connection`], is the only place of this module that waits.
+//!
+//! An idle connection must be small: what happens rarely is boxed, so that the future of a connection
+//! that waits holds little more than its stream and its session.
+
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use event_listener::EventListener;
+
+use super::session::Session;
+use crate::access::Service;
+use crate::context::Context;
+use crate::net::deadline;
+use crate::net::stream::Stream;
+
+/// Time for the whole of TLS handshake and login.
+const LOGIN_TIME: Duration = Duration::from_secs(60);
+/// RFC 3501 section 5.4: a client may be silent for 30 minutes at least.
+pub(super) const SILENCE: Duration = Duration::from_secs(30 * 60);
+/// Time for a client to take 16 KiB, after which it is taken for dead.
+const WRITE_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// Serves one client, from the TLS handshake or the greeting to the goodbye.
+pub async fn serve(stream: Stream, implicit_tls: bool, context: Rc<Context>) {
+    let session = Session::new(stream.peer().ip());
+    let mut connection = Connection { stream, session, context, login_by: Instant::now() + LOGIN_TIME };
+    if let Err(error) = connection.run(implicit_tls).await {
+        log::debug!("imap {}: {error}", connection.stream.peer());
+        if error.kind() == io::ErrorKind::TimedOut {
+            connection.stream.queue(b"* BYE That took too long\r\n");
+        }
+    }
+    Box::pin(connection.stream.close()).await;
+}
+
+/// A client's connection.
+pub(super) struct Connection {
+    pub stream: Stream,
+    pub session: Session,
+    pub context: Rc<Context>,
+    login_by: Instant,
+}
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// The client said something.
+    Octets,
+    /// The client closed the connection.
+    Closed,
+    /// The settings changed.
+    Settings,
+    /// The account's mail changed.
+    News,
+    /// The time is over.
+    Late,
+}
+
+impl Connection {
+    async fn run(&mut self, implicit_tls: bool) -> io::Result<()> {
+        Box::pin(self.open(implicit_tls)).await?;
+        while !self.session.is_over() {
+            match self.wait(self.patience(), None).await? {
+                Woken::Octets => {
+                    if let Some(tag) = Box::pin(self.command()).await? {
+                        self.idle(tag).await?;
+                    }
+                }
+                Woken::Closed => return Ok(()),
+                Woken::Late => return Err(io::ErrorKind::TimedOut.into()),
+                Woken::Settings | Woken::News => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, implicit_tls: bool) -> io::Result<()> {
+        if implicit_tls {
+            self.accept_tls().await?;
+        }
+        let greeting = self.session.greeting(&self.context.config());
+        self.say(&greeting).await
+    }
+
+    /// The TLS handshake; what the client sent before it is thrown away.
+    pub async fn accept_tls(&mut self) -> io::Result<()> {
+        deadline(self.patience(), self.stream.accept_tls(self.context.tls())).await?;
+        self.session.secured();
+        Ok(())
+    }
+
+    /// For how long the client may be silent.
+    pub fn patience(&self) -> Duration {
+        match self.session.account() {
+            Some(_) => SILENCE,
+            None => self.login_by.saturating_duration_since(Instant::now()),
+        }
+    }
+
+    /// Waits for the client, for new settings, for `news` where it is given, or until `limit` is over.
+    /// Ends a session that the settings no longer allow.
+    pub async fn wait(&mut self, limit: Duration, news: Option<EventListener>) -> io::Result<Woken> {
+        // Listen first, then look: nothing that happens between the two is missed.
+        let settings = self.context.changed();
+        if let Some(goodbye) = self.lost_right() {
+            Box::pin(self.say(goodbye)).await?;
+            return Ok(Woken::Settings);
+        }
+        let stream = &mut self.stream;
+        let octets = async {
+            let octets = stream.fill().await?;
+            Ok(if octets.is_empty() { Woken::Closed } else { Woken::Octets })
+        };
+        let settings = async {
+            settings.await;
+            Ok(Woken::Settings)
+        };
+        let news = async {
+            match news {
+                Some(news) => news.await,
+                None => std::future::pending().await,
+            }
+            Ok(Woken::News)
+        };
+        let late = async {
+            async_io::Timer::after(limit).await;
+            Ok(Woken::Late)
+        };
+        smol::future::or(smol::future::or(octets, news), smol::future::or(settings, late)).await
+    }
+
+    fn lost_right(&mut self) -> Option<&'static str> {
+        let name = self.session.account()?.name();
+        let permitted = self.context.still_permitted(name, Service::Imap, self.stream.peer().ip());
+        self.session.lost_right(&self.context.config(), permitted)
+    }
+
+    /// Writes into the output buffer, which empties itself when it is full.
+    pub async fn write(&mut self, text: &str) -> io::Result<()> {
+        deadline(WRITE_TIME, self.stream.write(text.as_bytes())).await
+    }
+
+    /// Sends what is in the output buffer.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        deadline(WRITE_TIME, self.stream.flush()).await
+    }
+
+    /// Writes and sends.
+    pub async fn say(&mut self, text: &str) -> io::Result<()> {
+        self.write(text).await?;
+        self.flush().await
+    }
+}

@@ -1,0 +1,398 @@
+//! An IMAP session as a state machine (RFC 3501 section 3). It takes commands, writes untagged
+//! responses and says what is left to do; it never waits. Looking at mailboxes is not waiting: their
+//! index is in memory.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use super::append;
+use super::command::{Append, Command, MailboxName, Tagged};
+use super::effect::{Effect, Fetch, FetchOutcome, News, Reply, Then};
+use super::mailboxes;
+use super::parse::{Problem, Refused};
+use super::reply;
+use super::selected::Selected;
+use super::updates::Updates;
+use super::view::View;
+use crate::access::on_lan;
+use crate::auth::sasl::Mechanism;
+use crate::config::Config;
+use crate::store::{self, Account};
+
+/// Refused logins after which the connection ends.
+const MAX_REFUSED: u8 = 3;
+/// What the greeting and CAPABILITY announce whatever the state.
+const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
+                            MOVE STATUS=SIZE";
+/// Said to a Connector client without the right.
+const NO_CONNECTOR: &str =
+    "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
+
+/// One client's session.
+pub struct Session {
+    state: State,
+    peer: IpAddr,
+    tls: bool,
+    refused: u8,
+    /// The client named itself as a Connector client (RFC 2971).
+    connector: bool,
+}
+
+enum State {
+    NotAuthenticated,
+    Authenticated(Rc<Account>),
+    Selected(Box<Selected>),
+    Logout,
+}
+
+impl Session {
+    /// A client has connected from `peer`.
+    pub fn new(peer: IpAddr) -> Session {
+        Session { state: State::NotAuthenticated, peer, tls: false, refused: 0, connector: false }
+    }
+
+    /// TLS is in force.
+    pub fn secured(&mut self) {
+        self.tls = true;
+    }
+
+    /// The untagged response that opens the connection.
+    pub fn greeting(&self, config: &Config) -> String {
+        format!("* OK [CAPABILITY {}] {} is ready\r\n", self.capabilities(config), config.server.hostname)
+    }
+
+    /// Whether the last word is spoken.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Logout)
+    }
+
+    /// The account that is logged in.
+    pub fn account(&self) -> Option<&Rc<Account>> {
+        match &self.state {
+            State::Authenticated(account) => Some(account),
+            State::Selected(selected) => Some(selected.account()),
+            State::NotAuthenticated | State::Logout => None,
+        }
+    }
+
+    /// The selected mailbox.
+    pub fn selected(&self) -> Option<&Selected> {
+        match &self.state {
+            State::Selected(selected) => Some(selected),
+            _ => None,
+        }
+    }
+
+    /// A goodbye, when the settings no longer allow what the client does.
+    pub fn lost_right(&mut self, config: &Config, permitted: bool) -> Option<&'static str> {
+        let account = self.account()?;
+        let goodbye = if !permitted {
+            "* BYE The settings no longer allow this session\r\n"
+        } else if self.connector && !may_use_connector(config, account.name()) {
+            NO_CONNECTOR
+        } else {
+            return None;
+        };
+        self.state = State::Logout;
+        Some(goodbye)
+    }
+
+    /// Carries out a command. Untagged responses are appended to `out`.
+    pub fn handle(&mut self, config: &Config, command: Tagged, out: &mut String) -> Effect {
+        let Tagged { tag, command } = command;
+        match command {
+            Command::Capability => {
+                out.push_str(&format!("* CAPABILITY {}\r\n", self.capabilities(config)));
+                Effect::reply(tag, "OK CAPABILITY completed")
+            }
+            Command::Noop => Effect::reply(tag, "OK NOOP completed"),
+            Command::Logout => {
+                self.state = State::Logout;
+                out.push_str("* BYE Until next time\r\n");
+                Effect::reply(tag, "OK LOGOUT completed")
+            }
+            Command::Id(pairs) => self.id(config, tag, &pairs, out),
+            command => {
+                let (tag, command) = match &self.state {
+                    State::NotAuthenticated => return self.not_authenticated(config, tag, command),
+                    State::Authenticated(_) => (tag, command),
+                    State::Selected(selected) => match selected.command(config, tag, command) {
+                        Ok(effect) => return effect,
+                        Err(other) => other,
+                    },
+                    State::Logout => return Effect::End,
+                };
+                match self.account().cloned() {
+                    Some(account) => self.authenticated(&account, tag, command, out),
+                    None => Effect::End,
+                }
+            }
+        }
+    }
+
+    /// Answers what is no command.
+    pub fn refuse(&self, refused: Refused) -> String {
+        let Refused { tag, problem } = refused;
+        let condition = if problem == Problem::BadCharset { "NO" } else { "BAD" };
+        format!("{} {condition} {problem}\r\n", tag.as_deref().unwrap_or("*"))
+    }
+
+    /// RFC 3501 section 6.2.
+    fn not_authenticated(&mut self, config: &Config, tag: String, command: Command) -> Effect {
+        const PRIVACY: &str =
+            "NO [PRIVACYREQUIRED] A password may not travel in the clear; use STARTTLS first";
+        match command {
+            Command::StartTls if self.tls => Effect::reply(tag, "BAD TLS is in force already"),
+            Command::StartTls => Effect::StartTls(Reply::new(tag, "OK Begin the TLS handshake now")),
+            Command::Login { .. } | Command::Authenticate { .. } if !self.may_login(config) => {
+                Effect::reply(tag, PRIVACY)
+            }
+            Command::Login { username, password } => Effect::Login { tag, username, password },
+            Command::Authenticate { mechanism, .. } if Mechanism::named(&mechanism).is_none() => {
+                Effect::reply(tag, "NO That mechanism is not offered")
+            }
+            Command::Authenticate { mechanism, initial } => Effect::Authenticate { tag, mechanism, initial },
+            _ => Effect::reply(tag, "BAD Log in first"),
+        }
+    }
+
+    /// A login went well.
+    pub fn logged_in(
+        &mut self,
+        config: &Config,
+        account: Rc<Account>,
+        tag: String,
+        out: &mut String,
+    ) -> Effect {
+        if self.connector && !may_use_connector(config, account.name()) {
+            return self.end(NO_CONNECTOR, out);
+        }
+        self.state = State::Authenticated(account);
+        Effect::reply(tag, format!("OK [CAPABILITY {}] Logged in", self.capabilities(config)))
+    }
+
+    /// A login was refused; whatever the reason, it sounds like this.
+    pub fn login_refused(&mut self, tag: String) -> Effect {
+        self.refused += 1;
+        let mut reply = Reply::new(tag, "NO [AUTHENTICATIONFAILED] Login refused");
+        if self.refused >= MAX_REFUSED {
+            self.state = State::Logout;
+            reply.goodbye = Some("* BYE Too many refused logins\r\n");
+        }
+        Effect::Reply(reply)
+    }
+
+    /// RFC 3501 section 6.3 and the extensions to it.
+    fn authenticated(
+        &mut self,
+        account: &Rc<Account>,
+        tag: String,
+        command: Command,
+        out: &mut String,
+    ) -> Effect {
+        match command {
+            Command::Select(name) => self.select(account, tag, &name, false, out),
+            Command::Examine(name) => self.select(account, tag, &name, true, out),
+            Command::Create(name) => mailboxes::create(account, tag, &name),
+            Command::Delete(name) => mailboxes::delete(account, tag, &name),
+            Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to),
+            Command::Subscribe(name) => mailboxes::subscribe(account, tag, &name, true),
+            Command::Unsubscribe(name) => mailboxes::subscribe(account, tag, &name, false),
+            Command::List(args) => mailboxes::list(account, tag, &args, out),
+            Command::Lsub(args) => mailboxes::lsub(account, tag, &args, out),
+            Command::Namespace => {
+                out.push_str("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+                Effect::reply(tag, "OK NAMESPACE completed")
+            }
+            Command::Status { mailbox, items } => {
+                mailboxes::status(account, tag, &mailbox, &items, self.selected(), out)
+            }
+            Command::Idle => Effect::Idle { tag },
+            Command::StartTls => Effect::reply(tag, "BAD STARTTLS comes before the login"),
+            Command::Login { .. } | Command::Authenticate { .. } => {
+                Effect::reply(tag, "BAD Logged in already")
+            }
+            Command::Close | Command::Unselect if self.selected().is_some() => self.close(tag, &command),
+            // The others are of the selected state, which would have taken them.
+            _ => Effect::reply(tag, "BAD Select a mailbox first"),
+        }
+    }
+
+    /// RFC 3501 sections 6.3.1 and 6.3.2. A SELECT that fails leaves no mailbox selected.
+    fn select(
+        &mut self,
+        account: &Rc<Account>,
+        tag: String,
+        name: &MailboxName,
+        read_only: bool,
+        out: &mut String,
+    ) -> Effect {
+        self.state = State::Authenticated(account.clone());
+        let Some(id) = account.find(&name.0) else {
+            return Effect::reply(tag, reply::refusal(&store::Error::NoSuchMailbox));
+        };
+        let Some(recent_from) = mailboxes::recent_from(account, id, read_only) else {
+            return Effect::reply(tag, reply::refusal(&store::Error::NoSuchMailbox));
+        };
+        let view = account.view(id, |mailbox| {
+            let view = View::new(mailbox, recent_from);
+            mailboxes::describe(mailbox, &view, read_only, out);
+            view
+        });
+        let Some(view) = view else {
+            return Effect::reply(tag, reply::refusal(&store::Error::NoSuchMailbox));
+        };
+        self.state = State::Selected(Box::new(Selected::new(account.clone(), view, read_only)));
+        Effect::reply(tag, if read_only { "OK [READ-ONLY] Examined" } else { "OK [READ-WRITE] Selected" })
+    }
+
+    /// CLOSE (RFC 3501 section 6.4.2), which removes what is `\Deleted` without a word, and UNSELECT
+    /// (RFC 3691), which does not.
+    fn close(&mut self, tag: String, command: &Command) -> Effect {
+        let removal = match command {
+            Command::Close => self.selected().and_then(Selected::removal),
+            _ => None,
+        };
+        let Some(transaction) = removal else {
+            self.deselect();
+            return Effect::reply(tag, "OK The mailbox is closed");
+        };
+        Effect::commit(transaction, tag.clone(), |session, _, _| {
+            session.deselect();
+            Reply::new(tag, "OK The mailbox is closed")
+        })
+    }
+
+    fn deselect(&mut self) {
+        if let State::Selected(selected) = &self.state {
+            self.state = State::Authenticated(selected.account().clone());
+        }
+    }
+
+    /// Whether the message of an APPEND is wanted.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn append(&self, config: &Config, command: &Append, length: u64) -> Result<append::Target, Reply> {
+        let Some(account) = self.account() else {
+            return Err(Reply::new(command.tag.clone(), "BAD Log in first"));
+        };
+        append::target(config, account, command, length)
+    }
+
+    /// What follows a FETCH: `\Seen`, then the reply.
+    pub fn fetched(&mut self, fetch: Fetch, outcome: FetchOutcome) -> Effect {
+        match &self.state {
+            State::Selected(selected) => selected.fetched(fetch, outcome),
+            _ => Effect::End,
+        }
+    }
+
+    /// What follows a SEARCH whose result is out.
+    pub fn searched(&self, tag: String, uid: bool, result: Result<(), store::Error>) -> Effect {
+        let text = result.map_or_else(|error| reply::refusal(&error), |()| "OK SEARCH completed".into());
+        Effect::Reply(Reply { news: News::of_messages(uid), ..Reply::new(tag, text) })
+    }
+
+    /// What follows an IDLE.
+    pub fn idled(&self, tag: String, done: bool) -> Effect {
+        Effect::reply(tag, if done { "OK IDLE completed" } else { "BAD Expected DONE" })
+    }
+
+    /// What follows a commit.
+    pub fn committed(
+        &mut self,
+        tag: String,
+        then: Then,
+        result: Result<store::Committed, store::Error>,
+        out: &mut String,
+    ) -> Effect {
+        match result {
+            Ok(committed) => Effect::Reply(then(self, committed, out)),
+            Err(error) => {
+                let mut reply = Reply::new(tag, reply::refusal(&error));
+                if matches!(error, store::Error::Failed(_)) {
+                    // The account is read anew for whoever connects next.
+                    self.state = State::Logout;
+                    reply.goodbye = Some("* BYE [UNAVAILABLE] The flash failed; try again later\r\n");
+                }
+                Effect::Reply(reply)
+            }
+        }
+    }
+
+    /// Takes over what happened in the selected mailbox: what the client must hear of it now.
+    pub fn news(&mut self, news: &News) -> Updates {
+        match &mut self.state {
+            State::Selected(selected) => selected.news(news),
+            _ => Updates::default(),
+        }
+    }
+
+    /// Puts the next piece of the updates into words.
+    pub fn write_updates(&self, updates: &mut Updates, uid: bool, out: &mut String) {
+        match self.selected() {
+            Some(selected) => selected.write_updates(updates, uid, out),
+            None => *updates = Updates::default(),
+        }
+    }
+
+    /// RFC 2971. Connector clients name themselves here, before or after the login.
+    fn id(
+        &mut self,
+        config: &Config,
+        tag: String,
+        pairs: &[(String, Option<String>)],
+        out: &mut String,
+    ) -> Effect {
+        let name = pairs.iter().find(|(field, _)| field.eq_ignore_ascii_case("name"));
+        if let Some((_, Some(name))) = name {
+            self.connector = is_connector(name);
+        }
+        if self.connector && self.account().is_some_and(|account| !may_use_connector(config, account.name()))
+        {
+            return self.end(NO_CONNECTOR, out);
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        out.push_str(&format!("* ID (\"name\" \"Pillarbox\" \"version\" \"{version}\")\r\n"));
+        Effect::reply(tag, "OK ID completed")
+    }
+
+    fn end(&mut self, goodbye: &str, out: &mut String) -> Effect {
+        self.state = State::Logout;
+        out.push_str(goodbye);
+        Effect::End
+    }
+
+    fn may_login(&self, config: &Config) -> bool {
+        self.tls || config.tls.plaintext_allowed(on_lan(config, self.peer), self.peer)
+    }
+
+    fn capabilities(&self, config: &Config) -> String {
+        let mut text = CAPABILITIES.to_owned();
+        if self.account().is_none() {
+            if !self.tls {
+                text.push_str(" STARTTLS");
+            }
+            text.push_str(if self.may_login(config) {
+                " SASL-IR AUTH=PLAIN AUTH=LOGIN"
+            } else {
+                " LOGINDISABLED"
+            });
+        }
+        text
+    }
+}
+
+/// Whether an ID name is a Connector client's.
+fn is_connector(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["mdaemon connector", "outlook connector"].iter().any(|connector| name.contains(connector))
+}
+
+/// The right to use Connector clients is in force when the server, and the account's IMAP and Connector
+/// are all on.
+fn may_use_connector(config: &Config, account: &str) -> bool {
+    config.server.connector
+        && config.account(account).is_some_and(|account| account.imap && account.connector)
+}
