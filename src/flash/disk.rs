@@ -111,3 +111,67 @@ impl File for DiskFile {
         self.syncer.sync(self.file.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flash::uring::Ring;
+
+    fn folder(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("pillarbox-disk-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn files_are_written_synced_renamed_and_removed() {
+        let root = folder("files");
+        let disk = Disk::new(&root).unwrap();
+        smol::block_on(async {
+            disk.create_dir("a/b").unwrap();
+            let file = disk.open("a/b/new", Mode::Create).unwrap();
+            file.write_at(3, b"defg").unwrap();
+            file.write_at(0, b"abc").unwrap();
+            file.truncate(6).unwrap();
+            file.sync().await.unwrap();
+            disk.rename("a/b/new", "a/b/file").unwrap();
+            disk.sync_dir("a/b").await.unwrap();
+            assert_eq!(disk.list("a/b").unwrap(), ["file"]);
+            let mut octets = [0; 8];
+            let file = disk.open("a/b/file", Mode::Read).unwrap();
+            assert_eq!((file.len().unwrap(), file.read_at(2, &mut octets).unwrap()), (6, 4));
+            assert_eq!(&octets[..4], b"cdef");
+            assert_eq!(disk.open("a/b/new", Mode::Read).err().unwrap().kind(), io::ErrorKind::NotFound);
+            disk.remove("a/b/new").unwrap();
+            disk.remove_dir("a").unwrap();
+            assert!(disk.list("a/b").unwrap().is_empty());
+            assert!(disk.space().unwrap().free > 0);
+        });
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn syncs_go_through_the_ring_side_by_side_and_may_be_given_up() {
+        let Ok(ring) = Ring::new() else {
+            println!("this kernel has no io_uring for us: nothing to test");
+            return;
+        };
+        let root = folder("ring");
+        fs::create_dir_all(&root).unwrap();
+        let file = |n: usize| {
+            let file = fs::File::create(root.join(n.to_string())).unwrap();
+            file.write_all_at(&[1; 10_000], 0).unwrap();
+            Rc::new(file)
+        };
+        async_io::block_on(async {
+            for round in 0..20 {
+                let mut syncs: Vec<_> = (0..40).map(|n| Box::pin(ring.fdatasync(file(n)))).collect();
+                // One is polled and dropped: its answer comes when nobody waits for it.
+                let given_up = syncs.swap_remove(round);
+                smol::future::or(async { drop(given_up.await) }, smol::future::ready(())).await;
+                for sync in syncs {
+                    sync.await.unwrap();
+                }
+            }
+        });
+        fs::remove_dir_all(&root).unwrap();
+    }
+}
