@@ -1,6 +1,7 @@
 //! What every service shares: the settings in force, the store, logins, TLS, and who is connected.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub struct Context {
 impl Context {
     /// Puts the parts together.
     pub fn new(config: Config, tls: Arc<ServerConfig>, store: Store) -> Context {
+        store.set_quotas(quotas(&config));
         Context {
             config: RefCell::new(Rc::new(config)),
             changed: Event::new(),
@@ -51,6 +53,7 @@ impl Context {
 
     /// Puts new settings in force and wakes everyone who listens.
     pub fn reconfigure(&self, config: Config, tls: Arc<ServerConfig>) {
+        self.store.set_quotas(quotas(&config));
         *self.config.borrow_mut() = Rc::new(config);
         *self.tls.borrow_mut() = tls;
         self.changed.notify(usize::MAX);
@@ -66,6 +69,11 @@ impl Context {
         let config = self.config();
         config.account(account).is_some_and(|a| crate::access::permit(&config, a, service, address).is_ok())
     }
+}
+
+fn quotas(config: &Config) -> BTreeMap<String, u64> {
+    let limited = config.accounts.iter().filter(|account| account.quota > 0);
+    limited.map(|account| (account.name.to_string(), account.quota)).collect()
 }
 
 /// Counts of open sessions.

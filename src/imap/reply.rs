@@ -57,6 +57,7 @@ pub fn refusal(error: &Error) -> String {
         Error::BadName(why) => format!("NO [CANNOT] That name cannot be used: {why}"),
         Error::TooManyKeywords => "NO [LIMIT] The mailbox has as many keywords as it can have".into(),
         Error::Full => "NO [OVERQUOTA] No room is left; delete some messages and try again".into(),
+        Error::OverQuota => "NO [OVERQUOTA] The account holds as much as it may; delete some messages".into(),
         Error::NoSuchMessage | Error::Damaged(_) | Error::Failed(_) | Error::Io { .. } => {
             log::error!("imap: {error}");
             "NO [SERVERBUG] The appliance could not do that; its log says why".into()

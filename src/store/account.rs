@@ -38,6 +38,7 @@ pub struct Account {
     /// else is changing.
     structure: smol::lock::Mutex<()>,
     used: Cell<bool>,
+    quota: Cell<Option<u64>>,
 }
 
 pub(super) struct State {
@@ -90,6 +91,7 @@ impl Account {
             changed: Event::new(),
             structure: smol::lock::Mutex::new(()),
             used: Cell::new(true),
+            quota: Cell::new(None),
         }
     }
 
@@ -241,6 +243,11 @@ impl Account {
         if plan.is_empty() {
             return Ok((0, plan.committed));
         }
+        if plan.grows_by > 0
+            && self.quota.get().is_some_and(|quota| state.index.usage.octets + plan.grows_by > quota)
+        {
+            return Err(Error::OverQuota);
+        }
         let (overlay, committed) = (plan.overlay.clone(), plan.committed.clone());
         let written = state.log.begin().and_then(|()| {
             let records = plan.write(&mut state.log, &transaction.changes)?;
@@ -318,6 +325,11 @@ impl Account {
             transaction.subscribe(name, true);
         }
         transaction.commit().await.map(drop)
+    }
+
+    /// Limits the octets of all messages.
+    pub(super) fn set_quota(&self, octets: Option<u64>) {
+        self.quota.set(octets);
     }
 
     /// Where the durable log ends, once a sync has failed.

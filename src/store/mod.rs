@@ -63,6 +63,8 @@ pub enum Error {
     TooManyKeywords,
     #[error("the flash is full")]
     Full,
+    #[error("the account's quota is used up")]
+    OverQuota,
     /// Found by a checksum; `fsck` says more.
     #[error("damaged on flash: {0}")]
     Damaged(String),
@@ -92,6 +94,7 @@ pub struct Store {
     /// Where the durable log of an account ended whose sync failed: what is read behind that place
     /// may never have reached the medium.
     failed: RefCell<BTreeMap<String, Place>>,
+    quotas: RefCell<BTreeMap<String, u64>>,
 }
 
 impl Store {
@@ -103,6 +106,7 @@ impl Store {
             open: RefCell::default(),
             opening: smol::lock::Mutex::new(()),
             failed: RefCell::default(),
+            quotas: RefCell::default(),
         }
     }
 
@@ -135,6 +139,7 @@ impl Store {
         let limit = self.failed.borrow().get(name).copied();
         let account = open::open(self.flash.clone(), self.summarize, name, dir, limit).await?;
         self.failed.borrow_mut().remove(name);
+        account.set_quota(self.quotas.borrow().get(name).copied());
         self.open.borrow_mut().insert(name.to_owned(), account.clone());
         Ok(account)
     }
@@ -149,6 +154,14 @@ impl Store {
         }
         account.mark_used();
         Some(account)
+    }
+
+    /// Limits the octets that accounts may hold, by name; an account that is not named has no limit.
+    pub fn set_quotas(&self, quotas: BTreeMap<String, u64>) {
+        for (name, account) in self.open.borrow().iter() {
+            account.set_quota(quotas.get(name).copied());
+        }
+        *self.quotas.borrow_mut() = quotas;
     }
 
     /// Closes the accounts that nobody has used since the last call: they cost no memory then.

@@ -51,6 +51,8 @@ pub struct Plan {
     pub overlay: Overlay,
     /// What it will have done.
     pub committed: Committed,
+    /// Octets that the account holds more afterwards; 0 where it also removes some, as a move does.
+    pub grows_by: u64,
 }
 
 enum Step {
@@ -105,7 +107,8 @@ pub fn plan(
         planner.change(at, change, summarize)?;
     }
     planner.claimed_recent();
-    Ok(Plan { steps: planner.steps, overlay: planner.overlay, committed: planner.committed })
+    let grows_by = planner.grows_by();
+    Ok(Plan { steps: planner.steps, overlay: planner.overlay, committed: planner.committed, grows_by })
 }
 
 struct Planner<'a> {
@@ -182,6 +185,18 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(())
+    }
+
+    fn grows_by(&self) -> u64 {
+        let mut octets = 0;
+        for step in &self.steps {
+            match step {
+                Step::Record(Record::Expunge { .. }) => return 0,
+                Step::Record(Record::Message { size, .. }) => octets += u64::from(*size),
+                _ => {}
+            }
+        }
+        octets
     }
 
     fn claimed_recent(&mut self) {

@@ -194,3 +194,36 @@ fn a_failed_sync_makes_nothing_durable() {
         });
     }
 }
+
+#[test]
+fn quota_and_a_full_flash_refuse_new_mail_and_nothing_else() {
+    smol::block_on(async {
+        let flash = SimFlash::default();
+        let store = store(&flash);
+        store.set_quotas([("a".to_owned(), 10_000)].into());
+        let account = store.account("a").await.unwrap();
+        let deliver = async |len: usize| {
+            let mut message = account.incoming();
+            message.write(&content(7, len))?;
+            let mut transaction = account.begin();
+            transaction.deliver(INBOX, message, Flags::NONE, &[], 0);
+            transaction.commit().await
+        };
+        deliver(9_000).await.unwrap();
+        assert!(matches!(deliver(1_001).await, Err(Error::OverQuota)));
+        deliver(1_000).await.unwrap();
+        store.set_quotas(BTreeMap::new());
+        deliver(1_001).await.unwrap();
+        let used: usize = flash.files().iter().map(|(_, len)| len).sum();
+        flash.limit(Some(used as u64 + 30_000));
+        let before = dump(&account);
+        for len in [40_000, 200_000] {
+            assert!(matches!(deliver(len).await, Err(Error::Full)));
+            assert_eq!(dump(&account), before);
+        }
+        let mut transaction = account.begin();
+        transaction.expunge(INBOX, &[1, 2]);
+        transaction.commit().await.unwrap();
+        assert_eq!(dump(&self::store(&flash.restart(1)).account("a").await.unwrap()), dump(&account));
+    });
+}
