@@ -1,5 +1,6 @@
 //! The network: streams that can turn to TLS in place, bounded lines, listeners, names to addresses.
 
+mod dns;
 pub mod line;
 pub mod listener;
 mod local_ca;
