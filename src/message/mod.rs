@@ -11,8 +11,12 @@ pub mod header;
 pub mod mime;
 pub mod nstring;
 mod parameters;
+pub mod search;
 mod summary;
 mod transfer;
 mod window;
 
 pub use summary::{Summary, summarize};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,355 @@
+//! Does a message contain a text? Without regard to case, in whatever charset and encoding it was sent
+//! (RFC 3501 section 6.4.4); attachments that are no text are passed over, their names are not.
+//!
+//! A search goes in steps of a window, so that a caller can let others run in between.
+
+use std::io;
+use std::ops::Range;
+
+use encoding_rs::Decoder;
+use memchr::memmem::Finder;
+
+use super::boundary::Boundaries;
+use super::encoded_word::{charset, decode};
+use super::header::{Fields, MAX_VALUE};
+use super::mime::{Media, Part, Scanner, Structure};
+use super::parameters::Parameterized;
+use super::transfer::TransferDecoder;
+use super::window::{LOOKAHEAD, Window};
+use crate::flash::ReadAt;
+
+/// A text to look for.
+pub struct Needle(Finder<'static>);
+
+impl Needle {
+    /// Looks for `text`; an empty one is everywhere.
+    pub fn new(text: &str) -> Needle {
+        let mut folded = Vec::new();
+        fold(text, &mut folded);
+        Needle(Finder::new(&folded).into_owned())
+    }
+
+    /// Whether the text is part of `text`.
+    pub fn is_in(&self, text: &str) -> bool {
+        let mut folded = Vec::new();
+        fold(text, &mut folded);
+        self.0.find(&folded).is_some()
+    }
+}
+
+/// Appends `text` without its case: close to Unicode's full case folding, as far as the standard
+/// library knows the letters.
+fn fold(text: &str, out: &mut Vec<u8>) {
+    if text.is_ascii() {
+        let start = out.len();
+        out.extend(text.as_bytes());
+        out[start..].make_ascii_lowercase();
+        return;
+    }
+    for c in text.chars() {
+        if c.is_ascii() {
+            out.push(c.to_ascii_lowercase() as u8);
+        } else {
+            // Upper case first brings together what has more than one lower case letter.
+            for c in c.to_uppercase().flat_map(char::to_lowercase) {
+                out.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+    }
+}
+
+/// Whether a field `name` of the header block at `header` contains the text of `needle`.
+///
+/// # Errors
+/// What the source says.
+pub fn in_field(source: &dyn ReadAt, header: Range<u64>, name: &str, needle: &Needle) -> io::Result<bool> {
+    let mut window = Window::new(source, header);
+    let outer = Boundaries::default();
+    let mut fields = Fields::new(&mut window, &outer, MAX_VALUE);
+    let wanted = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+    while fields.next(wanted)?.is_some() {
+        if wanted(fields.name()) && needle.is_in(&decode(fields.value())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Where [`Search`] looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// SEARCH BODY: all but the message's own header.
+    Body,
+    /// SEARCH TEXT: everything.
+    Text,
+}
+
+/// Looks for a text in a whole message, step by step.
+pub struct Search<'a> {
+    message: &'a dyn ReadAt,
+    needle: &'a Needle,
+    scope: Scope,
+    stage: Stage<'a>,
+}
+
+enum Stage<'a> {
+    Structure(Box<Scanner<'a>>),
+    /// In front of the part at this place.
+    Part(Structure, usize),
+    Content(Structure, usize, Content<'a>),
+    Done,
+}
+
+impl<'a> Search<'a> {
+    /// Begins to look for `needle` in `message`.
+    pub fn new(message: &'a dyn ReadAt, needle: &'a Needle, scope: Scope) -> Search<'a> {
+        Search { message, needle, scope, stage: Stage::Structure(Box::new(Scanner::new(message))) }
+    }
+
+    /// Looks into about one window more; `None`: not decided yet.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn step(&mut self) -> io::Result<Option<bool>> {
+        let mut found = false;
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Structure(mut scanner) => {
+                if scanner.step()? {
+                    Stage::Structure(scanner)
+                } else {
+                    Stage::Part(scanner.finish(), 0)
+                }
+            }
+            Stage::Part(structure, at) => match structure.parts().get(at) {
+                None => return Ok(Some(false)),
+                Some(part) => {
+                    let in_header = at > 0 || self.scope == Scope::Text;
+                    let mut described = Described::default();
+                    found = described.read(self.message, part, in_header.then_some(self.needle))?;
+                    if described.is_text(part) {
+                        let content = Content::new(self.message, part.content(), &described);
+                        Stage::Content(structure, at, content)
+                    } else {
+                        Stage::Part(structure, at + 1)
+                    }
+                }
+            },
+            Stage::Content(structure, at, mut content) => match content.step(self.needle)? {
+                Some(false) => Stage::Part(structure, at + 1),
+                step => {
+                    found = step.is_some();
+                    Stage::Content(structure, at, content)
+                }
+            },
+            Stage::Done => return Ok(Some(false)),
+        };
+        Ok(found.then_some(true))
+    }
+}
+
+/// What a part's header says of its content.
+#[derive(Default)]
+struct Described {
+    content_type: Parameterized,
+    encoding: Vec<u8>,
+}
+
+impl Described {
+    /// Reads the header of `part`, and looks for `needle` in it.
+    fn read(&mut self, message: &dyn ReadAt, part: &Part, needle: Option<&Needle>) -> io::Result<bool> {
+        let mut window = Window::new(message, part.header());
+        let outer = Boundaries::default();
+        let mut fields = Fields::new(&mut window, &outer, MAX_VALUE);
+        let is = |name: &[u8], other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        let kind = "Content-Type";
+        let encoding = "Content-Transfer-Encoding";
+        let mut found = false;
+        while fields.next(|name| needle.is_some() || is(name, kind) || is(name, encoding))?.is_some() {
+            if is(fields.name(), kind) {
+                self.content_type = Parameterized::parse(fields.value());
+            } else if is(fields.name(), encoding) {
+                self.encoding = fields.value().to_vec();
+            }
+            if let Some(needle) = needle {
+                let name = String::from_utf8_lossy(fields.name());
+                found |= needle.is_in(&format!("{name}: {}", decode(fields.value())));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Text, or a report, which is `message/…` and written to be read.
+    fn is_text(&self, part: &Part) -> bool {
+        let kind = self.content_type.media_type().map_or(&b"text"[..], |(kind, _)| kind);
+        match part.media {
+            Media::Text => true,
+            Media::Other => kind.eq_ignore_ascii_case(b"message"),
+            Media::Multipart | Media::Message => false,
+        }
+    }
+}
+
+/// Looks for a text in the content of a part.
+struct Content<'a> {
+    window: Window<'a>,
+    transfer: TransferDecoder,
+    charset: Decoder,
+    octets: Vec<u8>,
+    text: String,
+    /// The text without its case, and before it what the last piece ended with.
+    folded: Vec<u8>,
+}
+
+impl<'a> Content<'a> {
+    fn new(message: &'a dyn ReadAt, content: Range<u64>, described: &Described) -> Content<'a> {
+        let charset = charset(&described.content_type.get("charset").unwrap_or_default());
+        Content {
+            window: Window::new(message, content),
+            transfer: TransferDecoder::new(&described.encoding),
+            charset: charset.new_decoder_with_bom_removal(),
+            octets: Vec::new(),
+            text: String::new(),
+            folded: Vec::new(),
+        }
+    }
+
+    /// Looks into one window more; `None`: not there yet.
+    fn step(&mut self, needle: &Needle) -> io::Result<Option<bool>> {
+        let piece = self.window.fill(LOOKAHEAD)?;
+        let (n, last) = (piece.len(), piece.is_empty());
+        self.octets.clear();
+        self.transfer.decode(piece, &mut self.octets);
+        self.window.advance(n);
+
+        self.text.clear();
+        let room = self.charset.max_utf8_buffer_length(self.octets.len());
+        self.text.reserve(room.unwrap_or_default());
+        let _room_was_made = self.charset.decode_to_string(&self.octets, &mut self.text, last);
+
+        let overlap = needle.0.needle().len().saturating_sub(1);
+        self.folded.drain(..self.folded.len().saturating_sub(overlap));
+        fold(&self.text, &mut self.folded);
+        let found = needle.0.find(&self.folded).is_some();
+        Ok((found || last).then_some(found))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::window::WINDOW;
+    use super::*;
+
+    fn found(message: &[u8], text: &str, scope: Scope) -> bool {
+        let needle = Needle::new(text);
+        let mut search = Search::new(&message, &needle, scope);
+        loop {
+            if let Some(found) = search.step().unwrap() {
+                return found;
+            }
+        }
+    }
+
+    const MESSAGE: &str = "\
+Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?= aus
+  Wien
+Content-Type: multipart/mixed; boundary=b
+
+preamble
+--b
+Content-Type: text/plain; charset=iso-8859-1
+Content-Transfer-Encoding: quoted-printable
+
+Caf=E9 und Sa=
+hne
+--b
+Content-Type: text/plain; charset=koi8-r
+Content-Transfer-Encoding: base64
+
+8NLJ18XU
+--b
+Content-Type: message/rfc822
+
+Subject: inner
+Content-Type: text/html
+
+<b>bold</b>
+--b
+Content-Type: application/octet-stream; name=\"report.pdf\"
+Content-Transfer-Encoding: base64
+
+aGlkZGVu
+--b
+Content-Type: message/delivery-status
+
+Action: failed
+--b--
+";
+
+    #[test]
+    fn text_is_found_as_a_reader_sees_it() {
+        for (text, in_body, in_text) in [
+            ("CAF\u{c9} UND SAHNE", true, true),
+            ("\u{43f}\u{420}\u{418}\u{432}\u{435}\u{442}", true, true),
+            ("gr\u{fc}\u{df}e aus  wien", false, true),
+            ("GR\u{dc}SSE", false, true),
+            ("subject: inner", true, true),
+            ("BOLD", true, true),
+            ("report.pdf", true, true),
+            ("action: FAILED", true, true),
+            ("hidden", false, false),
+            ("aGlkZGVu", false, false),
+            ("preamble", false, false),
+            ("", true, true),
+        ] {
+            assert_eq!(found(MESSAGE.as_bytes(), text, Scope::Body), in_body, "{text} in the body");
+            assert_eq!(found(MESSAGE.as_bytes(), text, Scope::Text), in_text, "{text} in all of it");
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_across_windows() {
+        for padding in (WINDOW - 20..WINDOW + 20).chain(2 * WINDOW - 20..2 * WINDOW + 20) {
+            let message = format!("\n{}\u{fc}ber den Rand", " ".repeat(padding));
+            assert!(found(message.as_bytes(), "\u{dc}BER DEN RAND", Scope::Body));
+            assert!(!found(message.as_bytes(), "\u{fc}ber den rand ", Scope::Body));
+        }
+    }
+
+    #[test]
+    fn a_field_is_found_by_name_and_content() {
+        let header = 0..MESSAGE.find("preamble").unwrap() as u64;
+        let has = |name: &str, text: &str| {
+            in_field(&MESSAGE.as_bytes(), header.clone(), name, &Needle::new(text)).unwrap()
+        };
+        assert!(has("SUBJECT", "gr\u{fc}\u{df}e"));
+        assert!(has("Content-type", ""), "an empty text: there is such a field");
+        assert!(!has("Cc", "") && !has("Subject", "inner"));
+    }
+
+    #[test]
+    fn letters_of_any_case_are_the_same() {
+        for (a, b) in [
+            ("\u{3a3}\u{391}\u{3a3}", "\u{3c3}\u{3b1}\u{3c2}"),
+            ("\u{10d0}", "\u{1c90}"),
+            ("STRASSE", "stra\u{df}e"),
+        ] {
+            assert!(Needle::new(a).is_in(b) && Needle::new(b).is_in(a), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn unlabelled_and_mislabelled_text() {
+        assert!(found("\ncaf\u{e9}".as_bytes(), "CAF\u{c9}", Scope::Body));
+        assert!(found(
+            "Content-Type: text/plain; charset=us-ascii\n\ncaf\u{e9}".as_bytes(),
+            "caf\u{e9}",
+            Scope::Body
+        ));
+        assert!(found(
+            b"Content-Type: text/plain; charset=iso-2022-jp\n\n\x1b$BF|K\\\x1b(B",
+            "\u{65e5}\u{672c}",
+            Scope::Body
+        ));
+        assert!(found(b"Content-Type: text/plain; charset=no-such\n\nplain", "PLAIN", Scope::Body));
+    }
+}
