@@ -123,7 +123,8 @@ impl session::World for Console {
         Console::status(self)
     }
     fn refusals(&self) -> Vec<String> {
-        Vec::new()
+        let (now, refused) = (unix_now(), self.context.logins.refusals());
+        refused.iter().map(|login| format!("{}: {login}", status::ago(now, login.time))).collect()
     }
     fn collect(&self, account: Option<&str>) -> usize {
         self.poller.collect_now(account)
