@@ -1,7 +1,40 @@
 //! Puts the parts together, starts and stops them.
+//!
+//! Everything runs on one [`LocalExecutor`] in the calling thread. The [`Appliance`] owns what has a
+//! lifetime of its own: the listeners, the tasks of relay, poller and consoles, the lock on the data folder.
 
+mod listeners;
+mod start;
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_signal::{Signal, Signals};
+use smol::LocalExecutor;
+use smol::stream::StreamExt;
+
+use crate::config::{self, Config};
+use crate::console::Operator;
+use crate::context::Context;
+use crate::flash::disk::Disk;
+use crate::flash::{Flash, Space};
+use crate::multipop::Poller;
+use crate::net::tls;
+use crate::relay::Relay;
+use crate::store::Store;
+use crate::{console, message};
+
+use listeners::Listeners;
+pub use start::Failure;
+
+/// How often accounts that nobody uses are looked for.
+const TIDY: Duration = Duration::from_secs(60);
 
 /// What `pillarbox run` was told on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +48,146 @@ pub struct RunOptions {
 }
 
 /// Serves in the foreground until a signal ends it. What went wrong is printed as one line.
-pub fn run(_options: RunOptions) -> ExitCode {
-    todo!()
+pub fn run(options: RunOptions) -> ExitCode {
+    start::logging();
+    start::panic_in_one_line();
+    let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
+    match async_io::block_on(executor.run(serve(executor, options))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("pillarbox: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+async fn serve(executor: &'static LocalExecutor<'static>, options: RunOptions) -> Result<(), Failure> {
+    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(Failure::system("signals"))?;
+    let appliance = Appliance::start(executor, &options).await?;
+    println!("ready: {}", appliance.listeners.borrow());
+    if let Some(signal) = signals.next().await {
+        log::info!("{signal:?} received, the appliance stops");
+    }
+    Ok(())
+}
+
+/// The running appliance.
+pub struct Appliance {
+    executor: &'static LocalExecutor<'static>,
+    flash: Rc<Disk>,
+    context: Rc<Context>,
+    relay: Rc<Relay>,
+    listeners: RefCell<Listeners>,
+    started: Instant,
+    _lock: start::Lock,
+}
+
+impl Appliance {
+    /// Starts every part; returns when all listeners are bound.
+    async fn start(
+        executor: &'static LocalExecutor<'static>,
+        options: &RunOptions,
+    ) -> Result<Rc<Appliance>, Failure> {
+        start::raise_file_limit();
+        let data = options.data.display().to_string();
+        let flash = Rc::new(Disk::new(&options.data).map_err(Failure::system(&data))?);
+        let lock = start::Lock::take(&options.data)?;
+        let config = start::configuration(&*flash, options.config.as_deref()).await?;
+        let tls =
+            tls::server_config(&config, &*flash).await.map_err(|error| Failure::Input(error.to_string()))?;
+        let store = Store::new(flash.clone(), message::summarize);
+        let listen = config.listen.clone();
+        let context = Rc::new(Context::new(config, tls, store));
+        let queue =
+            context.store.queue().await.map_err(|error| Failure::System(format!("{data}/queue: {error}")))?;
+        let relay = Relay::new(context.clone(), queue);
+        let poller = Poller::new(context.clone());
+        let appliance = Rc::new(Appliance {
+            executor,
+            flash,
+            context: context.clone(),
+            relay: relay.clone(),
+            listeners: RefCell::default(),
+            started: Instant::now(),
+            _lock: lock,
+        });
+        appliance.listen(&listen).map_err(Failure::System)?;
+        let operator: Rc<dyn Operator> = appliance.clone();
+        let console = console::Console::new(context.clone(), poller.clone(), relay.clone(), operator);
+        let socket = console::socket::bind(&options.data)
+            .map_err(Failure::system(&format!("{data}/{}", console::SOCKET)))?;
+        executor.spawn(console::socket::serve(socket, console.clone())).detach();
+        if let Some(path) = options.serial.clone() {
+            let device =
+                console::serial::open_device(&path).map_err(Failure::system(&path.display().to_string()))?;
+            executor.spawn(async move { console::serial::serve(&path, device, &console).await }).detach();
+        }
+        executor.spawn(async move { relay.run().await }).detach();
+        executor.spawn(async move { poller.run().await }).detach();
+        executor.spawn(tidy(context)).detach();
+        Ok(appliance)
+    }
+
+    /// Opens the listeners that `listen` names and are not open, and closes those that it names no longer.
+    fn listen(&self, listen: &config::Listen) -> Result<(), String> {
+        let mut listeners = self.listeners.borrow_mut();
+        listeners.close_unwanted(listen);
+        let bound = listeners.bind_missing(listen)?;
+        listeners.open(bound, |kind, socket| {
+            let (context, relay) = (self.context.clone(), self.relay.clone());
+            self.executor.spawn(listeners::accept(self.executor, kind, socket, context, relay))
+        });
+        Ok(())
+    }
+
+    async fn put_in_force(&self, config: Config, save: bool) -> Result<(), String> {
+        let before = self.context.config();
+        let tls = tls::server_config(&config, &*self.flash).await.map_err(|error| error.to_string())?;
+        // What cannot be bound must not be stored: the next start would fail.
+        if let Err(error) = self.listen(&config.listen) {
+            self.listen(&before.listen)?;
+            return Err(error);
+        }
+        if save && let Err(error) = config::file::save(&*self.flash, &config).await {
+            self.listen(&before.listen)?;
+            return Err(error.to_string());
+        }
+        self.context.reconfigure(config, tls);
+        Ok(())
+    }
+}
+
+async fn tidy(context: Rc<Context>) {
+    loop {
+        async_io::Timer::after(TIDY).await;
+        context.store.close_unused();
+    }
+}
+
+impl Operator for Appliance {
+    fn apply(&self, config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
+        Box::pin(self.put_in_force(config, true))
+    }
+
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
+        Box::pin(async {
+            let loaded = config::file::load(&*self.flash).map_err(|error| error.to_string())?;
+            match loaded {
+                Some(loaded) => self.put_in_force(loaded.config, false).await,
+                None => Err("no configuration is stored".to_owned()),
+            }
+        })
+    }
+
+    fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.listeners.borrow().bound()
+    }
+
+    fn space(&self) -> Option<Space> {
+        self.flash.space().ok()
+    }
 }

@@ -1,0 +1,201 @@
+//! The sockets that the appliance listens on, and what happens to a connection that comes in.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use smol::{LocalExecutor, Task};
+
+use crate::access::Service;
+use crate::config::Listen;
+use crate::context::Context;
+use crate::net::{listener, stream::Stream};
+use crate::relay::Relay;
+use crate::{imap, smtp};
+
+/// Pause after an accept that failed for want of descriptors or memory.
+const BREATHER: Duration = Duration::from_millis(200);
+
+/// What a listener is for, by the names of `[listen]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Pop3,
+    Pop3s,
+    Imap,
+    Imaps,
+    Submission,
+    Submissions,
+    LanSmtp,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Pop3 => "pop3",
+            Kind::Pop3s => "pop3s",
+            Kind::Imap => "imap",
+            Kind::Imaps => "imaps",
+            Kind::Submission => "submission",
+            Kind::Submissions => "submissions",
+            Kind::LanSmtp => "lan_smtp",
+        }
+    }
+
+    fn service(self) -> Service {
+        match self {
+            Kind::Pop3 | Kind::Pop3s => Service::Pop3,
+            Kind::Imap | Kind::Imaps => Service::Imap,
+            Kind::Submission | Kind::Submissions | Kind::LanSmtp => Service::Submission,
+        }
+    }
+
+    /// What a client hears that comes while `max_connections` are open. Empty where TLS would come first.
+    fn busy(self) -> &'static [u8] {
+        match self {
+            Kind::Pop3 => b"-ERR [SYS/TEMP] too many connections, try again later\r\n",
+            Kind::Imap => b"* BYE too many connections, try again later\r\n",
+            Kind::Submission | Kind::LanSmtp => b"421 4.3.2 too many connections, try again later\r\n",
+            Kind::Pop3s | Kind::Imaps | Kind::Submissions => b"",
+        }
+    }
+}
+
+fn wanted(listen: &Listen) -> impl Iterator<Item = (Kind, SocketAddr)> {
+    [
+        (Kind::Pop3, &listen.pop3),
+        (Kind::Pop3s, &listen.pop3s),
+        (Kind::Imap, &listen.imap),
+        (Kind::Imaps, &listen.imaps),
+        (Kind::Submission, &listen.submission),
+        (Kind::Submissions, &listen.submissions),
+        (Kind::LanSmtp, &listen.lan_smtp),
+    ]
+    .into_iter()
+    .flat_map(|(kind, addresses)| addresses.iter().map(move |address| (kind, *address)))
+}
+
+/// A socket that is bound; nobody accepts on it yet.
+pub struct Bound {
+    kind: Kind,
+    configured: SocketAddr,
+    socket: Async<TcpListener>,
+}
+
+/// The listeners that are open. One that is dropped closes its socket; its sessions go on.
+#[derive(Default)]
+pub struct Listeners(Vec<Listener>);
+
+struct Listener {
+    kind: Kind,
+    configured: SocketAddr,
+    /// The address that it has: with port 0 the system chooses.
+    actual: SocketAddr,
+    _accepting: Task<()>,
+}
+
+impl Listeners {
+    /// Binds what `listen` names and is not open: the new sockets, or in one line why not.
+    pub fn bind_missing(&self, listen: &Listen) -> Result<Vec<Bound>, String> {
+        wanted(listen)
+            .filter(|(kind, address)| {
+                !self.0.iter().any(|open| (open.kind, open.configured) == (*kind, *address))
+            })
+            .map(|(kind, configured)| match listener::bind(configured) {
+                Ok(socket) => Ok(Bound { kind, configured, socket }),
+                Err(error) => Err(format!("listen.{} = {configured}: {}", kind.name(), advice(&error))),
+            })
+            .collect()
+    }
+
+    /// Closes what `listen` names no longer.
+    pub fn close_unwanted(&mut self, listen: &Listen) {
+        self.0.retain(|open| wanted(listen).any(|wanted| wanted == (open.kind, open.configured)));
+    }
+
+    /// Adds `bound`, each with the task that accepts on it.
+    pub fn open(&mut self, bound: Vec<Bound>, accept: impl Fn(Kind, Async<TcpListener>) -> Task<()>) {
+        for Bound { kind, configured, socket } in bound {
+            let actual = socket.get_ref().local_addr().unwrap_or(configured);
+            self.0.push(Listener { kind, configured, actual, _accepting: accept(kind, socket) });
+        }
+    }
+
+    /// Names and addresses.
+    pub fn bound(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.0.iter().map(|open| (open.kind.name(), open.actual)).collect()
+    }
+}
+
+fn advice(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there; end it or choose another port".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "not allowed; ports below 1024 need the capability CAP_NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+impl fmt::Display for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> =
+            self.bound().iter().map(|(name, address)| format!("{name} {address}")).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+/// Accepts connections for ever, each served by a task of its own.
+pub async fn accept(
+    executor: &'static LocalExecutor<'static>,
+    kind: Kind,
+    listener: Async<TcpListener>,
+    context: Rc<Context>,
+    relay: Rc<Relay>,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((tcp, peer)) => {
+                log::debug!("{} connection from {peer}", kind.name());
+                match context.sessions.open(kind.service(), context.config().server.max_connections) {
+                    Some(session) => {
+                        let (context, relay) = (context.clone(), relay.clone());
+                        executor
+                            .spawn(async move {
+                                serve(kind, tcp, context, relay).await;
+                                drop(session);
+                            })
+                            .detach();
+                    }
+                    None => refuse(kind, &tcp, peer),
+                }
+            }
+            Err(error) => {
+                log::warn!("{}: a connection could not be accepted: {error}", kind.name());
+                Timer::after(BREATHER).await;
+            }
+        }
+    }
+}
+
+fn refuse(kind: Kind, tcp: &Async<TcpStream>, peer: SocketAddr) {
+    log::warn!("{} connection from {peer} refused: server.max_connections are open", kind.name());
+    // The socket is new, so its buffer takes the line; whoever is gone already misses nothing.
+    let _ = io::Write::write(&mut tcp.get_ref(), kind.busy());
+}
+
+async fn serve(kind: Kind, tcp: Async<TcpStream>, context: Rc<Context>, relay: Rc<Relay>) {
+    let Ok(stream) = Stream::new(tcp) else { return };
+    match kind {
+        Kind::Pop3 | Kind::Pop3s => drop(stream),
+        Kind::Imap | Kind::Imaps => imap::server::serve(stream, kind == Kind::Imaps, context).await,
+        Kind::Submission | Kind::Submissions => {
+            let role = smtp::Role::Submission { implicit_tls: kind == Kind::Submissions };
+            smtp::server::serve(stream, role, context, relay).await;
+        }
+        Kind::LanSmtp => smtp::server::serve(stream, smtp::Role::LanSmtp, context, relay).await,
+    }
+}
