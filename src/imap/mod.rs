@@ -23,5 +23,7 @@ mod selected;
 pub mod sequence;
 pub mod server;
 mod session;
+#[cfg(test)]
+mod tests;
 mod updates;
 pub mod view;

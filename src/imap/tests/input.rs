@@ -1,0 +1,129 @@
+use super::*;
+
+#[test]
+fn one_bad_command_costs_one_command() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        client
+            .play(
+                "C: 1 FROBNICATE
+                S: 1 BAD Unknown command
+                C: 2 SELECT
+                S: 2 BAD Expected a space
+                C: 3 SELECT \"a
+                S: 3 BAD Expected a closing quote
+                C:
+                S: * BAD Expected a tag
+                C: 4 SELECT A&B
+                S: 4 BAD The mailbox name is not in modified UTF-7 *
+                C: 5 NOOP
+                S: 5 OK *",
+            )
+            .await;
+        client.send(&format!("6 SELECT {}\r\n", "x".repeat(70_000))).await;
+        client.play("S: 6 BAD Too long\nC: 7 NOOP\nS: 7 OK *").await;
+    });
+}
+
+#[test]
+fn oversized_literals_are_refused_or_skipped() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        client.play("C: 1 SELECT {70000}\nS: 1 BAD Too long").await;
+        client.send(&format!("2 SELECT {{70000+}}\r\n{} {{3+}}\r\nabc\r\n", "x".repeat(70_000))).await;
+        client.play("S: 2 BAD Too long\nC: 3 NOOP\nS: 3 OK *").await;
+    });
+}
+
+#[test]
+fn before_the_login_less_is_taken() {
+    story(|world| async move {
+        let mut client = world.connect().await;
+        client.play("S: * OK *\nC: 1 LOGIN {10000}\nS: 1 BAD Too long").await;
+        client.send(&format!("2 APPEND INBOX {{10000+}}\r\n{}\r\n", "x".repeat(10_000))).await;
+        client.play("S: 2 BAD Log in first\nC: 3 APPEND INBOX {10}\nS: 3 BAD Log in first").await;
+        client.play("C: 4 NOOP\nS: 4 OK *").await;
+    });
+}
+
+#[test]
+fn append_streams_its_message() {
+    story(|world| async move {
+        let mut client = world.inbox().await;
+        client
+            .play(
+                "C: 1 APPEND INBOX (\\Seen $Work) \"17-Jul-1996 02:44:25 -0700\" {5}
+                S: + Go ahead
+                C: hello
+                S: * FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Work)
+                S: * OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Work \\*)] *
+                S: * 1 EXISTS
+                S: * 1 RECENT
+                S: 1 OK [APPENDUID *",
+            )
+            .await;
+        client.send(&format!("2 APPEND INBOX {{200000+}}\r\n{}\r\n", "x".repeat(200_000))).await;
+        client.play("S: * 2 EXISTS\nS: * 2 RECENT\nS: 2 OK *").await;
+        let fred = world.fred().await;
+        fred.view(store::INBOX, |inbox| {
+            assert_eq!(inbox.messages[0].date, 837_596_665);
+            assert!(inbox.messages[0].flags.contains(Flags::SEEN.with(Flags::keyword(0))));
+            assert_eq!(inbox.messages[1].size, 200_000);
+        });
+    });
+}
+
+#[test]
+fn append_refuses_what_does_not_fit() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        client
+            .play(
+                "C: 1 APPEND nowhere {5}
+                S: 1 NO [TRYCREATE] There is no such mailbox
+                C: 2 APPEND nowhere {5+}
+                C: hello
+                S: 2 NO [TRYCREATE] *
+                C: 3 APPEND INBOX {0+}
+                C:
+                S: 3 NO A message cannot be empty
+                C: 4 APPEND INBOX {99999999999}
+                S: 4 NO [TOOBIG] *
+                C: 5 APPEND INBOX {5+}
+                C: hello (\\Seen)
+                S: 5 BAD Expected the end of the command *
+                C: 6 APPEND INBOX \"yesterday\" {5+}
+                C: hello
+                S: 6 BAD *",
+            )
+            .await;
+        world.reconfigure(|config| config.accounts[0].quota = 1000);
+        client.play("C: 7 APPEND INBOX {1001}\nS: 7 NO [OVERQUOTA] *").await;
+        world.flash.limit(Some(0));
+        client.play("C: 8 APPEND INBOX {5+}\nC: hello\nS: 8 NO [OVERQUOTA] *").await;
+        world.flash.limit(None);
+        client.play("C: 9 APPEND INBOX {5+}\nC: hello\nS: 9 OK *").await;
+        assert_eq!(world.fred().await.usage().messages, 1);
+    });
+}
+
+#[test]
+fn commands_may_be_pipelined() {
+    story(|world| async move {
+        let mut client = world.connect().await;
+        client.send("1 LOGIN {4+}\r\nfred {6+}\r\nsecret\r\n2 SELECT INBOX\r\n3 NOOP\r\n4 LOGOUT\r\n").await;
+        client.until("1 OK").await;
+        client.until("2 OK").await;
+        client.play("S: 3 OK *\nS: * BYE *\nS: 4 OK *\nS:").await;
+    });
+}
+
+#[test]
+fn a_flash_that_fails_ends_the_session() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        world.flash.fail_sync_at(world.flash.steps() + 1);
+        client.play("C: 1 CREATE x\nS: 1 NO [SERVERBUG] *\nS: * BYE [UNAVAILABLE] *\nS:").await;
+        world.login().await.play("C: 2 CREATE x\nS: 2 OK *").await;
+    });
+}

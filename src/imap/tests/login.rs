@@ -1,0 +1,158 @@
+use super::*;
+
+const CAPABILITIES: &str =
+    "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE MOVE STATUS=SIZE";
+
+#[test]
+fn a_session_from_the_greeting_to_the_goodbye() {
+    story(|world| async move {
+        let mut client = world.connect().await;
+        client
+            .play(&format!(
+                "S: * OK [CAPABILITY {CAPABILITIES} STARTTLS SASL-IR AUTH=PLAIN AUTH=LOGIN] pillarbox.local is ready
+                C: 1 NOOP
+                S: 1 OK *
+                C: 2 SELECT INBOX
+                S: 2 BAD Log in first
+                C: 3 login fred@home.example \"secret\"
+                S: 3 OK [CAPABILITY {CAPABILITIES}] Logged in
+                C: 4 CAPABILITY
+                S: * CAPABILITY {CAPABILITIES}
+                S: 4 OK *
+                C: 5 LOGIN fred secret
+                S: 5 BAD Logged in already
+                C: 6 STARTTLS
+                S: 6 BAD STARTTLS comes before the login
+                C: 7 FETCH 1 FLAGS
+                S: 7 BAD Select a mailbox first
+                C: 8 NAMESPACE
+                S: * NAMESPACE ((\"\" \"/\")) NIL NIL
+                S: 8 OK *
+                C: 9 LOGOUT
+                S: * BYE *
+                S: 9 OK *
+                S:"
+            ))
+            .await;
+    });
+}
+
+#[test]
+fn authenticate_with_and_without_an_initial_response() {
+    story(|world| async move {
+        for dialog in [
+            "C: a AUTHENTICATE PLAIN AGZyZWQAc2VjcmV0
+             S: a OK *",
+            "C: a AUTHENTICATE plain
+             S: + *
+             C: AGZyZWQAc2VjcmV0
+             S: a OK *",
+            "C: a AUTHENTICATE LOGIN
+             S: + VXNlcm5hbWU6
+             C: ZnJlZA==
+             S: + UGFzc3dvcmQ6
+             C: c2VjcmV0
+             S: a OK *",
+            "C: a AUTHENTICATE PLAIN
+             S: + *
+             C: *
+             S: a BAD The login was cancelled
+             C: b AUTHENTICATE CRAM-MD5
+             S: b NO *
+             C: c LOGIN {4}
+             S: + *
+             C: fred {6+}
+             C: secret
+             S: c OK *",
+        ] {
+            let mut client = world.connect().await;
+            client.play("S: * OK *").await;
+            client.play(dialog).await;
+        }
+    });
+}
+
+#[test]
+fn every_refusal_sounds_the_same_and_the_third_is_the_last() {
+    story(|world| async move {
+        world.reconfigure(|config| config.accounts[1].imap = false);
+        let mut client = world.connect().await;
+        client
+            .play(
+                "S: * OK *
+                C: 1 LOGIN fred wrong
+                S: 1 NO [AUTHENTICATIONFAILED] Login refused
+                C: 2 LOGIN nobody secret
+                S: 2 NO [AUTHENTICATIONFAILED] Login refused
+                C: 3 LOGIN anna secret
+                S: 3 NO [AUTHENTICATIONFAILED] Login refused
+                S: * BYE Too many refused logins
+                S:",
+            )
+            .await;
+    });
+}
+
+#[test]
+fn starttls_forgets_what_came_before_the_handshake() {
+    story(|world| async move {
+        let mut client = world.connect().await;
+        client.play("S: * OK *").await;
+        client.send("1 STARTTLS\r\n2 LOGIN fred secret\r\n").await;
+        client.play("S: 1 OK *").await;
+        client.start_tls(&world).await;
+        client
+            .play(
+                "C: 3 CAPABILITY
+                S: * CAPABILITY *
+                S: 3 OK *
+                C: 4 STARTTLS
+                S: 4 BAD TLS is in force already
+                C: 5 LOGIN fred secret
+                S: 5 OK *",
+            )
+            .await;
+    });
+}
+
+#[test]
+fn a_session_ends_when_its_right_is_taken_away() {
+    story(|world| async move {
+        let (mut client, mut idling, mut other) =
+            (world.login().await, world.login().await, world.connect().await);
+        other.play("S: * OK *\nC: 1 LOGIN anna secret\nS: 1 OK *").await;
+        idling.play("C: 1 IDLE\nS: + *").await;
+        world.reconfigure(|config| config.accounts[0].imap = false);
+        client.play("S: * BYE *\nS:").await;
+        idling.play("S: * BYE *\nS:").await;
+        other.play("C: 2 NOOP\nS: 2 OK *").await;
+    });
+}
+
+#[test]
+fn connector_clients_need_the_right() {
+    story(|world| async move {
+        let id = "C: 1 ID (\"version\" \"2.0\" \"name\" \"Outlook Connector for MDaemon\")";
+        let mut client = world.login().await;
+        client.play(&format!("{id}\nS: * BYE This account may not use Connector *\nS:")).await;
+
+        let mut client = world.connect().await;
+        client.play("S: * OK *").await;
+        client.play(&format!("{id}\nS: * ID (\"name\" \"Pillarbox\" *\nS: 1 OK *")).await;
+        client.play("C: 2 LOGIN fred secret\nS: * BYE This account may not use Connector *\nS:").await;
+
+        world.reconfigure(|config| {
+            config.server.connector = true;
+            config.accounts[0].connector = true;
+        });
+        let mut client = world.login().await;
+        client.play(&format!("{id}\nS: * ID *\nS: 1 OK *")).await;
+        world.reconfigure(|config| config.accounts[0].connector = false);
+        client.play("S: * BYE This account may not use Connector *\nS:").await;
+
+        let mut client = world.login().await;
+        client
+            .play("C: 1 ID NIL\nS: * ID *\nS: 1 OK *\nC: 2 ID (\"name\" \"mutt\")\nS: * ID *\nS: 2 OK *")
+            .await;
+    });
+}

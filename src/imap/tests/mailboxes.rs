@@ -1,0 +1,143 @@
+use super::*;
+
+#[test]
+fn mailboxes_come_and_go() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        client
+            .play(
+                "C: 1 CREATE Entw&APw-rfe/Alt/
+                S: 1 OK *
+                C: 2 LIST \"\" Entw*
+                S: * LIST (\\HasChildren) \"/\" \"Entw&APw-rfe\"
+                S: * LIST (\\HasNoChildren) \"/\" \"Entw&APw-rfe/Alt\"
+                S: 2 OK *
+                C: 3 RENAME Entw&APw-rfe drafts2
+                S: 3 OK *
+                C: 4 DELETE drafts2
+                S: 4 OK *
+                C: 5 LIST \"\" drafts2%
+                S: * LIST (\\Noselect \\HasChildren) \"/\" \"drafts2\"
+                S: 5 OK *
+                C: 6 SELECT drafts2
+                S: 6 NO [NONEXISTENT] *
+                C: 7 CREATE inbox
+                S: 7 NO [ALREADYEXISTS] *
+                C: 8 DELETE INBOX
+                S: 8 NO [CANNOT] *
+                C: 9 RENAME nowhere somewhere
+                S: 9 NO [NONEXISTENT] *
+                C: 10 CREATE a//b
+                S: 10 NO [CANNOT] *",
+            )
+            .await;
+    });
+}
+
+#[test]
+fn subscriptions_are_names() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        client
+            .play(
+                "C: 1 SUBSCRIBE lists/rust
+                S: 1 OK *
+                C: 2 LSUB \"\" lists/*
+                S: * LSUB () \"/\" \"lists/rust\"
+                S: 2 OK *
+                C: 3 LSUB \"\" l%
+                S: * LSUB (\\Noselect) \"/\" \"lists\"
+                S: 3 OK *
+                C: 4 UNSUBSCRIBE lists/rust
+                S: 4 OK *
+                C: 5 LSUB lists/ *
+                S: 5 OK *",
+            )
+            .await;
+    });
+}
+
+#[test]
+fn select_describes_the_mailbox() {
+    story(|world| async move {
+        world.deliver(&["one", "two"]).await;
+        let mut client = world.login().await;
+        let describe = "S: * FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)
+            S: * OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] *
+            S: * 2 EXISTS
+            S: * 2 RECENT
+            S: * OK [UNSEEN 1] *
+            S: * OK [UIDVALIDITY *
+            S: * OK [UIDNEXT 3] *";
+        let examine = describe.replace("(\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)", "()");
+        client.play(&format!("C: 1 EXAMINE INBOX\n{examine}\nS: 1 OK [READ-ONLY] *")).await;
+        client.play(&format!("C: 2 SELECT InBox\n{describe}\nS: 2 OK [READ-WRITE] *")).await;
+        client
+            .play(&format!("C: 3 SELECT INBOX\n{}\nS: 3 OK *", describe.replace("2 RECENT", "0 RECENT")))
+            .await;
+        client
+            .play("C: 4 SELECT nowhere\nS: 4 NO [NONEXISTENT] *\nC: 5 CHECK\nS: 5 BAD Select a mailbox first")
+            .await;
+    });
+}
+
+#[test]
+fn status_of_a_mailbox() {
+    story(|world| async move {
+        world.deliver(&["one", "three"]).await;
+        let mut client = world.login().await;
+        client
+            .play(
+                "C: 1 STATUS inbox (MESSAGES UNSEEN RECENT UIDNEXT SIZE)
+                S: * STATUS \"INBOX\" (MESSAGES 2 UNSEEN 2 RECENT 2 UIDNEXT 3 SIZE 8)
+                S: 1 OK *
+                C: 2 STATUS INBOX (UIDVALIDITY)
+                S: * STATUS \"INBOX\" (UIDVALIDITY *
+                S: 2 OK *
+                C: 3 STATUS nowhere (MESSAGES)
+                S: 3 NO [NONEXISTENT] *",
+            )
+            .await;
+    });
+}
+
+#[test]
+fn renaming_the_inbox_leaves_it_empty() {
+    story(|world| async move {
+        world.deliver(&["one"]).await;
+        let mut client = world.inbox().await;
+        client
+            .play(
+                "C: 1 RENAME INBOX old
+                S: * 1 EXPUNGE
+                S: 1 OK *
+                C: 2 STATUS old (MESSAGES)
+                S: * STATUS \"old\" (MESSAGES 1)
+                S: 2 OK *",
+            )
+            .await;
+    });
+}
+
+#[test]
+fn a_selected_mailbox_that_is_deleted_is_empty() {
+    story(|world| async move {
+        let (mut client, mut other) = (world.login().await, world.login().await);
+        client.play("C: 1 CREATE x\nS: 1 OK *\nC: 2 APPEND x {5+}\nC: hello\nS: 2 OK *\nC: 3 SELECT x").await;
+        client.until("3 OK").await;
+        other.play("C: 1 DELETE x\nS: 1 OK *").await;
+        client
+            .play(
+                "C: 4 STORE 1 +FLAGS (\\Seen)
+                S: 4 NO [EXPUNGEISSUED] *
+                C: 5 NOOP
+                S: * 1 EXPUNGE
+                S: 5 OK *
+                C: 6 EXPUNGE
+                S: 6 OK *
+                C: 7 UNSELECT
+                S: 7 OK *",
+            )
+            .await;
+    });
+}
