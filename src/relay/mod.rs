@@ -1,11 +1,30 @@
 //! Where accepted mail goes: into the accounts of this appliance, and through the smarthost to everyone
 //! else, by way of a queue on flash.
+//!
+//! A message for one account alone is delivered at once, in one commit. Everything else is committed to
+//! the queue once, acknowledged, and delivered from there (see [`deposit`] for why a power cut neither
+//! loses nor doubles it, and [`delivery`] for the way through the smarthost).
 
+mod delivery;
+mod deposit;
+mod entry;
+mod queue;
+mod report;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use event_listener::Event;
+
+use crate::clock::unix_now;
+use crate::config::Config;
 use crate::context::Context;
-use crate::smtp::{Envelope, Later, Mailbox, Post, Reply};
-use crate::store::{self, Incoming, Uid};
+use crate::smtp::{Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
+use crate::store::{self, Uid};
+use delivery::Login;
+use entry::{Entry, Progress};
+use queue::Queue;
 
 /// A queued message, as `show queue` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,27 +48,45 @@ pub struct QueueEntry {
 }
 
 /// The relay: takes mail from the SMTP server, and gets it where it belongs.
-pub struct Relay {}
+pub struct Relay {
+    context: Rc<Context>,
+    queue: Queue,
+    /// Logins that a connection to the smarthost is open for: one each.
+    talking: RefCell<BTreeSet<Login>>,
+    /// What is wrong with the way out, by login.
+    troubles: RefCell<BTreeMap<Login, String>>,
+    hurry: Cell<bool>,
+    hurried: Event,
+}
 
 impl Relay {
     /// A relay whose queue is `queue` (see [`crate::store::Store::queue`]).
-    pub fn new(_context: Rc<Context>, _queue: Rc<store::Account>) -> Rc<Relay> {
-        todo!()
-    }
-
-    /// Delivers what is queued, forever.
-    pub async fn run(&self) {
-        todo!()
+    pub fn new(context: Rc<Context>, queue: Rc<store::Account>) -> Rc<Relay> {
+        Rc::new(Relay {
+            queue: Queue::new(context.clone(), queue),
+            context,
+            talking: RefCell::default(),
+            troubles: RefCell::default(),
+            hurry: Cell::new(false),
+            hurried: Event::new(),
+        })
     }
 
     /// What is queued, the oldest first.
     pub fn entries(&self) -> Vec<QueueEntry> {
-        todo!()
+        self.queue.entries().map(|(id, size, entry)| listed(id, size, entry)).collect()
+    }
+
+    /// What is wrong with the way through the smarthost right now, one line a login; empty when the
+    /// latest connections went well.
+    pub fn troubles(&self) -> Vec<String> {
+        self.troubles.borrow().iter().map(|(login, trouble)| format!("{login}: {trouble}")).collect()
     }
 
     /// Makes everything in the queue due at once.
     pub fn retry_now(&self) {
-        todo!()
+        self.hurry.set(true);
+        self.hurried.notify(usize::MAX);
     }
 
     /// Removes a message from the queue without telling its sender; `false` when there is none, or it
@@ -57,19 +94,127 @@ impl Relay {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn remove(&self, _id: Uid) -> Result<bool, store::Error> {
-        todo!()
+    pub async fn remove(&self, id: Uid) -> Result<bool, store::Error> {
+        self.queue.discard(id).await
+    }
+
+    /// RCPT: is there such a mailbox, or a way out?
+    async fn verify(&self, recipient: &Mailbox, size: u64) -> Result<(), Reply> {
+        let config = self.context.config();
+        if !config.is_local_domain(recipient.domain()) {
+            return if config.smarthost.host.is_empty() {
+                Err(Reply::new(550, (4, 4), "Without a smarthost no mail leaves this server"))
+            } else {
+                Ok(())
+            };
+        }
+        let account = config.account_by_address(recipient.as_str()).ok_or_else(no_such_mailbox)?;
+        if account.quota > 0 {
+            let store = self.context.store.account(&account.name).await;
+            let store = store.map_err(|error| store_trouble(&error))?;
+            if deposit::is_over_quota(&store, account.quota, size) {
+                return Err(Reply::new(452, (2, 2), "That mailbox is full"));
+            }
+        }
+        Ok(())
+    }
+
+    /// DATA: straight into an account, or into the queue.
+    async fn place(&self, envelope: &Envelope) -> Result<Content, Reply> {
+        let config = self.context.config();
+        let trouble = |error| store_trouble(&error);
+        if let Some(name) = only_account(&config, &envelope.recipients) {
+            let store = self.context.store.account(name).await.map_err(trouble)?;
+            let mut message = store.incoming();
+            message.write(deposit::return_path(&envelope.sender).as_bytes()).map_err(trouble)?;
+            return Ok(Content { message, store, direct: true });
+        }
+        if self.queue.is_full() {
+            return Err(Reply::new(452, (3, 1), "Too many messages are waiting, try again later"));
+        }
+        let store = self.queue.account().await.map_err(trouble)?;
+        Ok(Content { message: store.incoming(), store, direct: false })
+    }
+
+    /// End of data: durable before it is acknowledged.
+    async fn take(&self, envelope: Envelope, content: Content) -> Result<(), Reply> {
+        let Content { message, store, direct } = content;
+        let taken = if direct {
+            let config = self.context.config();
+            let account = config.account(store.name());
+            if account.is_some_and(|a| deposit::is_over_quota(&store, a.quota, message.len())) {
+                return Err(Reply::new(552, (2, 2), "That mailbox is full"));
+            }
+            deposit::begin(&store, message).commit().await.map(drop)
+        } else {
+            self.queue.add(&store, message, &Entry::new(envelope, unix_now())).await
+        };
+        taken.map_err(|error| store_trouble(&error))
     }
 }
 
 impl Post for Relay {
-    fn recipient<'a>(&'a self, _recipient: &'a Mailbox, _size: u64) -> Later<'a, Result<(), Reply>> {
-        todo!()
+    fn recipient<'a>(&'a self, recipient: &'a Mailbox, size: u64) -> Later<'a, Result<(), Reply>> {
+        Box::pin(self.verify(recipient, size))
     }
-    fn incoming<'a>(&'a self, _envelope: &'a Envelope) -> Later<'a, Result<Incoming, Reply>> {
-        todo!()
+    fn incoming<'a>(&'a self, envelope: &'a Envelope) -> Later<'a, Result<Content, Reply>> {
+        Box::pin(self.place(envelope))
     }
-    fn accept(&self, _envelope: Envelope, _message: Incoming) -> Later<'_, Result<(), Reply>> {
-        todo!()
+    fn accept(&self, envelope: Envelope, content: Content) -> Later<'_, Result<(), Reply>> {
+        Box::pin(self.take(envelope, content))
     }
 }
+
+fn no_such_mailbox() -> Reply {
+    Reply::new(550, (1, 1), "There is no such mailbox here")
+}
+
+/// The account that all recipients are, where that is one.
+fn only_account<'a>(config: &'a Config, recipients: &[Mailbox]) -> Option<&'a str> {
+    let mut names = recipients.iter().map(|recipient| {
+        let local = config.is_local_domain(recipient.domain());
+        config.account_by_address(recipient.as_str()).filter(|_| local).map(|account| account.name.as_str())
+    });
+    let first = names.next()??;
+    names.all(|name| name == Some(first)).then_some(first)
+}
+
+fn listed(id: Uid, size: u64, entry: Option<Entry>) -> QueueEntry {
+    let Some(entry) = entry else {
+        return QueueEntry {
+            id,
+            from: String::new(),
+            to: Vec::new(),
+            size,
+            created: 0,
+            attempts: 0,
+            next_try: 0,
+            last_error: Some("its note is damaged: remove it".to_owned()),
+        };
+    };
+    let mut listed = QueueEntry {
+        id,
+        from: entry.sender.as_ref().map_or(String::new(), ToString::to_string),
+        to: Vec::new(),
+        size,
+        created: entry.created,
+        attempts: 0,
+        next_try: i64::MAX,
+        last_error: None,
+    };
+    for recipient in entry.recipients {
+        let (tried, due, error) = match recipient.progress {
+            Progress::Pending { attempts, next_try, trouble } => (attempts, next_try, trouble),
+            Progress::Failed { next_try, diagnostic, .. } => (0, next_try, diagnostic),
+            Progress::Done | Progress::Reported => continue,
+        };
+        listed.to.push(recipient.mailbox.to_string());
+        listed.attempts = listed.attempts.max(tried);
+        listed.next_try = listed.next_try.min(due);
+        listed.last_error = listed.last_error.or(Some(error).filter(|error| !error.is_empty()));
+    }
+    listed
+}
+
+#[cfg(test)]
+mod tests;

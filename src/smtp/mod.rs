@@ -17,6 +17,7 @@ pub mod session;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 
 use crate::store::{self, Incoming};
 
@@ -51,16 +52,26 @@ pub struct Envelope {
 /// A future in a box, so that [`Post`] can be a trait object.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
+/// A message on its way in, and where it goes.
+pub struct Content {
+    /// To be filled.
+    pub message: Incoming,
+    /// The store that `message` belongs to.
+    pub store: Rc<store::Account>,
+    /// Goes to the account of `store` at once; else `store` is a queue.
+    pub direct: bool,
+}
+
 /// What takes the messages that the server accepts. A refusal is the reply that the client gets.
 pub trait Post {
     /// RCPT: can a message of `size` octets (0: not known) go to `recipient`?
     fn recipient<'a>(&'a self, recipient: &'a Mailbox, size: u64) -> Later<'a, Result<(), Reply>>;
 
     /// DATA: where the content of a message with this envelope goes, piece by piece.
-    fn incoming<'a>(&'a self, envelope: &'a Envelope) -> Later<'a, Result<Incoming, Reply>>;
+    fn incoming<'a>(&'a self, envelope: &'a Envelope) -> Later<'a, Result<Content, Reply>>;
 
     /// End of data: takes responsibility for the message. `Ok` only once it is durable.
-    fn accept(&self, envelope: Envelope, message: Incoming) -> Later<'_, Result<(), Reply>>;
+    fn accept(&self, envelope: Envelope, content: Content) -> Later<'_, Result<(), Reply>>;
 }
 
 /// What a client hears when the store refuses. The log hears more.

@@ -176,8 +176,8 @@ impl Connection {
     /// words are said.
     async fn content(&mut self, mut envelope: Envelope) -> io::Result<Option<Reply>> {
         let incoming = self.post.incoming(&envelope).await;
-        let mut message = match incoming {
-            Ok(message) => Some(message),
+        let mut content = match incoming {
+            Ok(content) => Some(content),
             Err(refusal) => return Ok(Some(refusal)),
         };
         let mut intake = self.intake(&envelope);
@@ -185,8 +185,8 @@ impl Connection {
         self.send(&Reply::plain(354, "Go ahead, and end with a lone dot")).await?;
         deadline(COMMAND, self.stream.flush()).await?;
         loop {
-            if let Some(Err(error)) = message.as_mut().map(|message| message.write(&out)) {
-                message = None;
+            if let Some(Err(error)) = content.as_mut().map(|content| content.message.write(&out)) {
+                content = None;
                 intake.refuse(store_trouble(&error));
             }
             if intake.is_complete() {
@@ -204,16 +204,16 @@ impl Connection {
             }
         }
         let verdict = self.verdict(intake, &envelope);
-        Ok(Some(match (verdict, message) {
-            (Ok(eight_bit), Some(message)) => {
+        Ok(Some(match (verdict, content) {
+            (Ok(eight_bit), Some(content)) => {
                 envelope.eight_bit = eight_bit;
-                match self.post.accept(envelope, message).await {
+                match self.post.accept(envelope, content).await {
                     Ok(()) => Reply::new(250, (0, 0), "It is safe with me"),
                     Err(refusal) => refusal,
                 }
             }
             (Err(refusal), _) => refusal,
-            // Unreachable in truth: who has no message any more has a refusal.
+            // Unreachable in truth: where the content is given up there is a refusal.
             (Ok(_), None) => Reply::new(451, (3, 0), "Try again later"),
         }))
     }

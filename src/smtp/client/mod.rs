@@ -6,10 +6,7 @@ mod transaction;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
-
-use rustls::ClientConfig;
 
 pub use opening::{Credentials, Next, Opening};
 pub use transaction::{Message, Step, Transaction};
@@ -21,7 +18,7 @@ use crate::config::Security;
 use crate::flash::ReadAt;
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
-use crate::net::{deadline, resolve};
+use crate::net::{deadline, resolve, tls};
 
 /// For a TCP connection to one address.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -89,8 +86,8 @@ pub struct Route<'a> {
     pub port: u16,
     /// How the connection is secured.
     pub security: Security,
-    /// Whom to trust.
-    pub tls: Arc<ClientConfig>,
+    /// PEM file of extra trust, empty for none.
+    pub ca: &'a str,
 }
 
 /// A connection to a server that takes mail.
@@ -205,7 +202,8 @@ async fn dial(host: &str, port: u16) -> Result<Stream, Failure> {
 }
 
 async fn handshake(stream: &mut Stream, route: &Route<'_>) -> Result<(), Failure> {
-    let shake = stream.connect_tls(route.tls.clone(), route.host);
+    let config = tls::client_config(route.ca).map_err(|error| Failure::Unavailable(error.to_string()))?;
+    let shake = stream.connect_tls(config, route.host);
     deadline(OPENING, shake).await.map_err(|error| Failure::Unavailable(format!("TLS: {error}")))
 }
 
