@@ -55,7 +55,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
             let text = format!("another account is called {} already: choose another name", account.name);
             found.push(Finding::error(Section::Account(a).at("name"), text));
         }
-        own_addresses(config, a, account, &mut addresses, &mut found);
+        own_addresses(config, a, &mut addresses, &mut found);
         rights(config, a, account, &mut found);
         for (s, source) in account.sources.iter().enumerate() {
             self::source(config, Section::Source(a, s), source, &mut found);
@@ -182,14 +182,9 @@ fn mismatch(port: u16, security: Security, usual: &[(u16, Security)]) -> Option<
     Some(format!("port {port} is usually that of security = \"{word}\""))
 }
 
-/// Each address is in a local domain and belongs to one account.
-fn own_addresses<'a>(
-    config: &Config,
-    a: usize,
-    account: &'a Account,
-    owners: &mut HashMap<String, &'a str>,
-    found: &mut Vec<Finding>,
-) {
+/// Each address is in a local domain and belongs to one account. `owners` are the accounts before.
+fn own_addresses(config: &Config, a: usize, owners: &mut HashMap<String, usize>, found: &mut Vec<Finding>) {
+    let Some(account) = config.accounts.get(a) else { return };
     let main = (!account.address.is_empty()).then_some(("address", &account.address));
     for (key, address) in main.into_iter().chain(account.aliases.iter().map(|alias| ("aliases", alias))) {
         let place = Section::Account(a).at(key);
@@ -199,8 +194,11 @@ fn own_addresses<'a>(
                 format!("{address}: {domain} is not one of server.domains: add it there, or use one of them");
             found.push(Finding::error(place, text).beside(Section::Server.at("domains")));
         }
-        if let Some(owner) = owners.insert(address.to_ascii_lowercase(), &account.name) {
-            let owner = if owner == account.name { "this account" } else { owner };
+        if let Some(owner) = owners.insert(address.to_ascii_lowercase(), a) {
+            let owner = match config.accounts.get(owner) {
+                Some(other) if owner != a => &*other.name,
+                _ => "this account",
+            };
             let text =
                 format!("{address} belongs to {owner} already: an address belongs to one account, once");
             found.push(Finding::error(place, text));

@@ -21,7 +21,7 @@ fn found(text: &[u8]) -> Vec<String> {
 }
 
 #[track_caller]
-fn finds_what_it_announces(text: &str) {
+pub fn finds_what_it_announces(text: &str) {
     let (mut found, mut announced) = (found(text.as_bytes()), announced(text));
     found.sort();
     announced.sort();

@@ -1,0 +1,162 @@
+//! No form loses anything: text, octets on flash, and single settings give back what went in.
+
+use proptest::prelude::*;
+
+use super::arbitrary::config;
+use super::{LEAST, read, read_over};
+use crate::config::export::to_toml;
+use crate::config::file::{decode, encode};
+use crate::config::path::{add_account, add_source, get, paths, set};
+use crate::config::text::parse;
+use crate::config::{Config, check};
+
+/// A file of format version 1 and what it holds, as text. They stay as they are.
+const VERSION_1: (&[u8], &str) = (include_bytes!("version_1.postcard"), include_str!("version_1.toml"));
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn text_with_secrets_gives_the_same_octets(config in config()) {
+        let before = encode(&config, 1).unwrap();
+        let again = read(&to_toml(&config, true));
+        prop_assert_eq!(encode(&again, 1).unwrap(), before);
+    }
+
+    #[test]
+    fn text_without_secrets_gives_the_same_octets_over_the_stored_ones(mut config in config()) {
+        // Two sources of one login have one password.
+        for account in &mut config.accounts {
+            account.sources.dedup_by(|a, b| a.host == b.host && a.username == b.username);
+        }
+        let text = to_toml(&config, false);
+        let again = read_over(&text, Some(&config));
+        prop_assert_eq!(encode(&again, 1).unwrap(), encode(&config, 1).unwrap());
+    }
+
+    #[test]
+    fn octets_give_the_same_settings(config in config(), generation: u64) {
+        prop_assert_eq!(decode(&encode(&config, generation).unwrap()), Ok((config, generation)));
+    }
+
+    #[test]
+    fn every_setting_can_be_copied_by_its_path(mut config in config()) {
+        // The console refuses a right that would have no effect.
+        let connector = config.server.connector;
+        config.accounts.iter_mut().for_each(|account| account.connector &= connector);
+        let mut copy = Config::default();
+        for account in &config.accounts {
+            add_account(&mut copy, &account.name).unwrap();
+            for _ in &account.sources {
+                add_source(&mut copy, &account.name).unwrap();
+            }
+        }
+        for path in paths(&config) {
+            let value = get(&config, &path, true).unwrap();
+            // An account's password cannot be read; its verifier can.
+            let is_write_only = path.starts_with("account.") && path.ends_with(".password") && value == "\"\"";
+            if !is_write_only {
+                set(&mut copy, &path, &value).unwrap();
+            }
+        }
+        prop_assert_eq!(copy, config);
+    }
+
+    #[test]
+    fn any_octets_are_judged_without_a_panic(octets: Vec<u8>, text in r#"[\[\]{}a-z="' \n\\.0-9]{0,200}"#) {
+        let _ = decode(&octets);
+        let _ = parse(&octets, None);
+        let _ = parse(text.as_bytes(), None);
+    }
+}
+
+#[test]
+fn a_file_of_format_version_1_loads() {
+    let (octets, text) = VERSION_1;
+    assert_eq!(decode(octets), Ok((read(text), 7)));
+}
+
+#[test]
+fn the_defaults_are_those_of_the_manual() {
+    let written_out = r#"
+[server]
+hostname  = "pillarbox.local"
+domains   = ["home.example"]
+lan       = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10"]
+connector = false
+max_connections = 200
+max_message_size = "50MiB"
+[listen]
+pop3        = ["127.0.0.1:1110"]
+pop3s       = ["127.0.0.1:1995"]
+imap        = ["127.0.0.1:1143"]
+imaps       = ["127.0.0.1:1993"]
+submission  = ["127.0.0.1:1587"]
+submissions = ["127.0.0.1:1465"]
+lan_smtp    = []
+http        = ["127.0.0.1:1080"]
+[tls]
+certificate = ""
+key         = ""
+plaintext_login = "never"
+[smarthost]
+host     = ""
+port     = 465
+security = "tls"
+username = ""
+password = ""
+per_account_authentication = false
+ca       = ""
+retry    = ["1m", "5m", "15m", "1h", "4h"]
+expire   = "5d"
+[multipop]
+enabled  = true
+interval = "10m"
+timeout  = "60s"
+warn_after = 5
+[[account]]
+name     = "office"
+address  = "office@home.example"
+aliases  = []
+verifier = "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="
+enabled  = true
+pop            = true
+pop_lan_only   = false
+imap           = true
+imap_lan_only  = false
+connector      = false
+multipop       = false
+smarthost_username = ""
+smarthost_password = ""
+quota    = "0"
+[[account.source]]
+host     = "pop.provider.example"
+port     = 995
+protocol = "pop3"
+security = "tls"
+username = "office@provider.example"
+password = "secret"
+auth     = "auto"
+oauth2   = { token_url = "", client_id = "", client_secret = "", refresh_token = "" }
+leave_on_server   = false
+delete_after      = "0"
+max_size          = "0"
+folder            = "INBOX"
+interval          = ""
+ca                = ""
+"#;
+    let left_out = format!(
+        "{LEAST}\n[[account.source]]\nhost = \"pop.provider.example\"\nusername = \"office@provider.example\"\npassword = \"secret\"\n"
+    );
+    assert_eq!(read(written_out), read(&left_out));
+}
+
+#[test]
+fn the_demonstration_keeps_the_rules() {
+    let config = Config::demonstration(read(LEAST).accounts[0].verifier.clone());
+    assert_eq!(check::check(&config), []);
+    assert_eq!(read(&to_toml(&config, true)), config);
+    let services = &config.listen;
+    let all = [&services.pop3, &services.imaps, &services.submission, &services.http];
+    assert!(all.into_iter().flatten().all(|address| address.ip().is_loopback()));
+}

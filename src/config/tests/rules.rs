@@ -1,0 +1,156 @@
+//! The rules between settings, each broken once: in a text, and on the console.
+
+use super::mistakes::finds_what_it_announces;
+use super::{LEAST, read};
+use crate::config::check::check;
+use crate::config::path::{add_account, add_source, set};
+
+#[test]
+fn listeners_and_certificates() {
+    finds_what_it_announces(&format!(
+        r#"{LEAST}
+[listen]
+imap = ["127.0.0.1:143", "[::1]:143"]
+imaps = ["0.0.0.0:993", "[::]:993", "127.0.0.1:0"]
+pop3 = ["127.0.0.1:110", "127.0.0.1:0"]
+pop3s = ["127.0.0.1:110"]        #! 127.0.0.1:110 is taken by 127.0.0.1:110 of pop3: choose another port
+submission = ["127.0.0.1:993"]   #! 127.0.0.1:993 is taken by 0.0.0.0:993 of imaps: choose another port
+http = ["[::]:143"]              #! [::]:143 is taken by [::1]:143 of imap: choose another port
+[tls]                            #! key is missing: give both the certificate and its key, or neither
+certificate = "/etc/ssl/mail.pem"
+"#
+    ));
+}
+
+#[test]
+fn addresses_and_names() {
+    finds_what_it_announces(&format!(
+        r#"{LEAST}
+aliases = [
+  "sales@home.example",
+  "info@other.example", "OFFICE@home.example",
+]
+[[account]]
+name = "office"                  #! another account is called office already: choose another name
+address = "Sales@Home.Example"   #! Sales@Home.Example belongs to office already: an address belongs to one account, once
+password = "secret"
+"#
+    )
+    .replace("aliases = [", "aliases = [ #! info@other.example: other.example is not one of server.domains: add it there, or use one of them #! OFFICE@home.example belongs to this account already: an address belongs to one account, once"));
+}
+
+#[test]
+fn the_domains_are_not_blamed_on_the_addresses_when_they_are_faulty() {
+    let text = LEAST.replace("[\"home.example\"]", "5");
+    finds_what_it_announces(&text.replace(
+        "domains = 5",
+        r#"domains = 5 #! domains: 5 is not a list in brackets, each a domain such as "home.example" (an international one in its xn-- form)"#,
+    ));
+}
+
+#[test]
+fn the_connector_needs_imap_and_the_server() {
+    finds_what_it_announces(&format!(
+        "{LEAST}connector = true #! warning: connector = true has no effect while server.connector is false\n"
+    ));
+    finds_what_it_announces(&format!(
+        "{LEAST}imap = false\nconnector = true #! connector = true needs imap = true: Connector clients are IMAP clients\n"
+    ));
+    let on = LEAST.replace("[server]", "[server]\nconnector = true");
+    finds_what_it_announces(&format!("{on}connector = true\n"));
+}
+
+#[test]
+fn plain_text_stays_on_the_lan() {
+    for (host, near) in [
+        ("smtp.provider.example", false),
+        ("203.0.113.5", false),
+        ("2001:db8::5", false),
+        ("local", true),
+        ("relay", true),
+        ("localhost", true),
+        ("NAS.local", true),
+        ("relay.home.arpa", true),
+        ("relay.internal", true),
+        ("192.168.1.9", true),
+        ("127.0.0.2", true),
+        ("::1", true),
+        ("fd00::9", true),
+    ] {
+        let text = format!("{LEAST}[smarthost]\nhost = \"{host}\"\nsecurity = \"none\"\n");
+        let config = crate::config::text::parse(text.as_bytes(), None);
+        assert_eq!(config.is_ok(), near, "{host}");
+        let problem = config.err().and_then(|problems| problems.first().cloned());
+        assert!(problem.is_none_or(|p| p.text.starts_with("none sends passwords and mail in the clear to")));
+    }
+    // Loopback has no wire, whatever counts as the LAN.
+    let text = LEAST.replace("[server]", "[server]\nlan = []");
+    read(&format!("{text}[smarthost]\nhost = \"127.0.0.1\"\nsecurity = \"none\"\n"));
+}
+
+#[test]
+fn the_smarthost() {
+    finds_what_it_announces(&format!(
+        r#"{LEAST}
+[smarthost] #! password is missing: the smarthost's username needs one
+host = "smtp.provider.example"
+username = "home"
+port = 587 #! warning: port 587 is usually that of security = "starttls"
+"#
+    ));
+}
+
+#[test]
+fn sources() {
+    finds_what_it_announces(&format!(
+        r#"{LEAST}
+[[account.source]]
+host = "pop.provider.example"
+username = "a"
+password = "b"
+security = "none"                #! warning: none sends the password in the clear to pop.provider.example: use tls or starttls where it offers them
+port = 143                       #! warning: port 143 is usually that of the other protocol: 995 is usual for tls, 110 for starttls
+delete_after = "5d"              #! warning: delete_after has no effect: without leave_on_server what was collected is deleted at once
+folder = "Archive"               #! warning: folder "Archive" has no effect: POP3 knows the INBOX only, use protocol = "imap"
+oauth2 = {{ client_id = "x" }}   #! warning: oauth2 has no effect without auth = "oauth2"
+[[account.source]]
+host = "imap.provider.example"
+protocol = "imap"
+security = "starttls"
+port = 993                       #! warning: port 993 is usually that of security = "tls"
+username = "a"
+password = "b"
+auth = "APOP"                    #! APOP and USER are POP3's: with protocol = "imap" use auto, or a mechanism that IMAP has
+[[account.source]]
+host = "imap.provider.example"
+username = "a"
+auth = "oauth2"                  #! auth = "oauth2" needs oauth2 = {{ token_url = …, client_id = …, refresh_token = … }}
+[[account.source]]
+host = "imap.provider.example"
+username = "a"
+auth = "oauth2"
+oauth2 = {{ token_url = "http://t.example/" }} #! client_id is missing: auth = "oauth2" needs it #! refresh_token is missing: auth = "oauth2" needs it #! token_url sends secrets in the clear: it begins with https://, except on the LAN
+"#
+    )
+    .replacen("[[account]]", "[[account]] #! warning: multipop is false: none of the account's sources is contacted", 1));
+}
+
+#[test]
+fn the_console_names_the_settings() {
+    let mut config = read(LEAST);
+    add_account(&mut config, "new").unwrap();
+    add_source(&mut config, "new").unwrap();
+    set(&mut config, "server.domains", "other.example").unwrap();
+    set(&mut config, "tls.key", "/etc/ssl/mail.key").unwrap();
+    let found: Vec<String> = check(&config).iter().map(ToString::to_string).collect();
+    for problem in [
+        "tls.certificate: certificate is missing: give both the certificate and its key, or neither",
+        "account.office.address: office@home.example: home.example is not one of server.domains: add it there, or use one of them",
+        "account.new.password: password is missing: without one no one can log in",
+        "account.new.multipop: warning: multipop is false: none of the account's sources is contacted",
+        "account.new.source.1.host: host is missing: it is a host name such as \"mail.home.example\" or an address such as \"192.168.1.9\"",
+        "account.new.source.1.password: password is missing: only auth = \"oauth2\" does without",
+    ] {
+        assert!(found.iter().any(|found| found == problem), "{problem} in {found:#?}");
+    }
+}
