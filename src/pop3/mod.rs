@@ -1,1 +1,10 @@
-//! Not built yet.
+//! POP3 (RFC 1939), with CAPA (RFC 2449), STLS (RFC 2595) and AUTH (RFC 5034).
+//!
+//! A session sees the INBOX as it was at its login. What it deletes is gone at QUIT, all of it in one
+//! commit or none; a connection that breaks before that deletes nothing.
+
+mod command;
+mod maildrop;
+pub mod server;
+mod session;
+mod stuffing;

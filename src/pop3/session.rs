@@ -1,0 +1,396 @@
+//! The server's side of a POP3 dialog (RFC 1939) as a state machine without I/O: a line and the
+//! settings in force go in, a reply or something for the server to do comes out.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use super::command::{Command, MAX_LINE, MessageNumber};
+use super::maildrop::Maildrop;
+use crate::access::on_lan;
+use crate::auth::Password;
+use crate::auth::sasl::{Exchange, MAX_RESPONSE, Mechanism, Step};
+use crate::config::Config;
+use crate::store::Uid;
+
+/// Refused logins that a connection may see.
+const MAX_REFUSED_LOGINS: u8 = 3;
+/// Lines that made no sense until the connection is not worth having.
+const MAX_ERRORS: u8 = 10;
+
+/// A response (RFC 1939 section 3).
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// `+OK`.
+    Ok(Cow<'static, str>),
+    /// `-ERR`.
+    Err(Cow<'static, str>),
+    /// `+OK` with further lines, none of which begins with a dot.
+    Lines(&'static str, Vec<Cow<'static, str>>),
+    /// A challenge (RFC 5034 section 4).
+    Challenge(&'static str),
+}
+
+/// What the server does next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send the reply.
+    Reply(Reply),
+    /// Send the reply and close.
+    Close(Reply),
+    /// Send the reply, shake hands, and call [`Session::secured`].
+    StartTls(Reply),
+    /// See whether these are right, and call [`Session::opened`], [`Session::refused`] or
+    /// [`Session::troubled`].
+    Login {
+        /// The account's name or address.
+        login: String,
+        /// Its password.
+        password: Password,
+    },
+    /// Send the reply, then the lines of [`Session::listed`], then the dot.
+    List(Reply, Listing),
+    /// Send the message of this UID, or its header and so many lines of its body.
+    Message {
+        /// In the INBOX.
+        uid: Uid,
+        /// RFC 1939 section 7, TOP.
+        lines: Option<u32>,
+    },
+    /// Remove these messages, and call [`Session::updated`].
+    Update(Vec<Uid>),
+}
+
+/// A listing under way: a maildrop may have more lines than should stand in memory.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listing {
+    what: Listed,
+    next: MessageNumber,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    Size,
+    UniqueId,
+}
+
+/// A dialog.
+#[derive(Debug)]
+pub struct Session {
+    peer: IpAddr,
+    tls: bool,
+    errors: u8,
+    state: State,
+}
+
+/// RFC 1939 section 3; the UPDATE state is [`Effect::Update`].
+#[derive(Debug)]
+enum State {
+    Authorization { user: Option<String>, exchange: Option<Exchange>, refused: u8 },
+    Transaction { account: String, maildrop: Maildrop },
+}
+
+impl Session {
+    /// A dialog that has not begun; `tls` with implicit TLS.
+    pub fn new(peer: IpAddr, tls: bool) -> Session {
+        let state = State::Authorization { user: None, exchange: None, refused: 0 };
+        Session { peer, tls, errors: 0, state }
+    }
+
+    /// The server's first words. They hold no `<…>`: that would offer APOP, which needs the password.
+    pub fn greeting(&self, config: &Config) -> Reply {
+        Reply::Ok(format!("{} POP3 ready", config.server.hostname).into())
+    }
+
+    /// The account that logged in.
+    pub fn account(&self) -> Option<&str> {
+        match &self.state {
+            State::Authorization { .. } => None,
+            State::Transaction { account, .. } => Some(account),
+        }
+    }
+
+    /// How long the next line may be, its line end not counted.
+    pub fn line_limit(&self) -> usize {
+        match &self.state {
+            State::Authorization { exchange: Some(_), .. } => MAX_RESPONSE,
+            _ => MAX_LINE,
+        }
+    }
+
+    /// Takes a line, its line end taken off.
+    pub fn line(&mut self, line: &[u8], config: &Config) -> Effect {
+        if let State::Authorization { exchange, .. } = &mut self.state
+            && let Some(exchange) = exchange.take()
+        {
+            return self.response(exchange, line);
+        }
+        match Command::parse(line) {
+            Ok(command) => self.command(command, config),
+            Err(error) => self.senseless(error.to_string()),
+        }
+    }
+
+    /// Takes a line that was longer than [`Session::line_limit`].
+    pub fn too_long(&mut self) -> Effect {
+        if let State::Authorization { exchange, .. } = &mut self.state {
+            *exchange = None;
+        }
+        self.senseless("That line is too long")
+    }
+
+    /// Answers what made no sense, and says goodbye to a client that makes none.
+    fn senseless(&mut self, text: impl Into<Cow<'static, str>>) -> Effect {
+        self.errors += 1;
+        if self.errors < MAX_ERRORS {
+            err(text)
+        } else {
+            Effect::Close(Reply::Err("Too many errors, goodbye".into()))
+        }
+    }
+
+    fn command(&mut self, command: Command, config: &Config) -> Effect {
+        match (&mut self.state, command) {
+            (_, Command::Capa) => Effect::Reply(self.capa(config)),
+            (State::Authorization { .. }, Command::User(name)) => self.user(name, config),
+            (State::Authorization { .. }, Command::Pass(password)) => self.pass(password, config),
+            (State::Authorization { .. }, Command::Auth { mechanism, initial }) => {
+                self.auth(&mechanism, initial.as_deref(), config)
+            }
+            (State::Authorization { .. }, Command::Mechanisms) => Effect::Reply(self.mechanisms(config)),
+            (State::Authorization { .. }, Command::Stls) => self.stls(),
+            (State::Authorization { .. }, Command::Quit) => goodbye(),
+            (State::Authorization { .. }, _) => self.senseless("Log in first"),
+            (State::Transaction { maildrop, .. }, command) => match transaction(maildrop, command) {
+                Some(effect) => effect,
+                None => self.senseless("You are logged in already"),
+            },
+        }
+    }
+
+    /// RFC 2449 section 5.
+    fn capa(&self, config: &Config) -> Reply {
+        let mut lines: Vec<Cow<'static, str>> = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
+            .into_iter()
+            .chain(["EXPIRE NEVER", "IMPLEMENTATION Pillarbox"])
+            .map(Cow::from)
+            .collect();
+        if self.account().is_none() {
+            if self.password_may_travel(config) {
+                lines.extend(["USER".into(), "SASL PLAIN".into()]);
+            }
+            if !self.tls {
+                lines.push("STLS".into());
+            }
+        }
+        Reply::Lines("This is what I can do", lines)
+    }
+
+    fn password_may_travel(&self, config: &Config) -> bool {
+        self.tls || config.tls.plaintext_allowed(on_lan(config, self.peer), self.peer)
+    }
+
+    /// RFC 1939 section 7: whether there is such a name is not told.
+    fn user(&mut self, name: String, config: &Config) -> Effect {
+        if !self.password_may_travel(config) {
+            return use_stls();
+        }
+        if let State::Authorization { user, .. } = &mut self.state {
+            *user = Some(name);
+        }
+        ok("And the password?")
+    }
+
+    /// RFC 1939 section 7.
+    fn pass(&mut self, password: Password, config: &Config) -> Effect {
+        if !self.password_may_travel(config) {
+            return use_stls();
+        }
+        let State::Authorization { user, .. } = &mut self.state else { return goodbye() };
+        match user.take() {
+            Some(login) => Effect::Login { login, password },
+            None => self.senseless("USER comes first"),
+        }
+    }
+
+    /// RFC 5034 section 4.
+    fn auth(&mut self, mechanism: &str, initial: Option<&[u8]>, config: &Config) -> Effect {
+        if Mechanism::named(mechanism) != Some(Mechanism::Plain) {
+            return self.senseless("No such mechanism");
+        }
+        if !self.password_may_travel(config) {
+            return use_stls();
+        }
+        let (exchange, step) = Exchange::start(Mechanism::Plain, initial);
+        self.step(exchange, step)
+    }
+
+    fn mechanisms(&self, config: &Config) -> Reply {
+        let offered = self.password_may_travel(config).then_some("PLAIN".into());
+        Reply::Lines("Mechanisms", offered.into_iter().collect())
+    }
+
+    /// A line of the exchange; `*` cancels it.
+    fn response(&mut self, mut exchange: Exchange, line: &[u8]) -> Effect {
+        if line == b"*" {
+            return self.senseless("Login cancelled");
+        }
+        let step = exchange.respond(line);
+        self.step(exchange, step)
+    }
+
+    fn step(&mut self, next: Exchange, step: Step) -> Effect {
+        match step {
+            Step::Challenge(challenge) => {
+                if let State::Authorization { exchange, .. } = &mut self.state {
+                    *exchange = Some(next);
+                }
+                Effect::Reply(Reply::Challenge(challenge))
+            }
+            Step::Credentials { login, password } => Effect::Login { login, password },
+            Step::Failed => self.senseless("That is no response of this mechanism"),
+        }
+    }
+
+    /// RFC 2595 section 4.
+    fn stls(&mut self) -> Effect {
+        if self.tls {
+            return self.senseless("TLS is in force already");
+        }
+        Effect::StartTls(Reply::Ok("Begin the TLS handshake".into()))
+    }
+
+    /// TLS is in force: nothing that was said before counts.
+    pub fn secured(&mut self) {
+        *self = Session { errors: self.errors, ..Session::new(self.peer, true) };
+    }
+
+    /// The login went well: this is the account's maildrop.
+    pub fn opened(&mut self, account: String, maildrop: Maildrop) -> Effect {
+        let (count, octets) = maildrop.drop_listing();
+        self.state = State::Transaction { account, maildrop };
+        ok(format!("Welcome, {count} messages ({octets} octets)"))
+    }
+
+    /// The login was refused. Whatever the reason, it looks the same (RFC 3206 section 4).
+    pub fn refused(&mut self) -> Effect {
+        let reply = Reply::Err("[AUTH] Name or password is wrong".into());
+        match &mut self.state {
+            State::Authorization { refused, .. } if *refused + 1 < MAX_REFUSED_LOGINS => {
+                *refused += 1;
+                Effect::Reply(reply)
+            }
+            _ => Effect::Close(reply),
+        }
+    }
+
+    /// The login was right, but the mail cannot be read.
+    pub fn troubled(&self) -> Effect {
+        err("[SYS/TEMP] The mail cannot be read now, try again later")
+    }
+
+    /// The next line of a listing.
+    pub fn listed(&self, listing: &mut Listing) -> Option<String> {
+        let State::Transaction { maildrop, .. } = &self.state else { return None };
+        let (number, message) = maildrop.next_from(listing.next)?;
+        listing.next = number + 1;
+        Some(match listing.what {
+            Listed::Size => format!("{number} {}", message.size),
+            Listed::UniqueId => format!("{number} {}", maildrop.unique_id(message)),
+        })
+    }
+
+    /// The outcome of [`Effect::Update`] (RFC 1939 section 6).
+    pub fn updated(&self, done: bool) -> Effect {
+        if done {
+            goodbye()
+        } else {
+            Effect::Close(Reply::Err("[SYS/TEMP] Nothing was deleted, try again later".into()))
+        }
+    }
+}
+
+/// The commands of the TRANSACTION state (RFC 1939 section 5); `None` for those of another.
+fn transaction(maildrop: &mut Maildrop, command: Command) -> Option<Effect> {
+    let message = |n| maildrop.get(n).ok_or_else(no_such_message);
+    let effect = match command {
+        Command::Stat => {
+            let (count, octets) = maildrop.drop_listing();
+            Ok(ok(format!("{count} {octets}")))
+        }
+        Command::List(None) => Ok(list(maildrop, Listed::Size)),
+        Command::List(Some(n)) => message(n).map(|message| ok(format!("{n} {}", message.size))),
+        Command::Uidl(None) => Ok(list(maildrop, Listed::UniqueId)),
+        Command::Uidl(Some(n)) => {
+            message(n).map(|message| ok(format!("{n} {}", maildrop.unique_id(message))))
+        }
+        Command::Retr(n) => message(n).map(|message| Effect::Message { uid: message.uid, lines: None }),
+        Command::Top { message: n, lines } => {
+            message(n).map(|message| Effect::Message { uid: message.uid, lines: Some(lines) })
+        }
+        Command::Dele(n) => {
+            if maildrop.delete(n) {
+                Ok(ok("Deleted at QUIT"))
+            } else {
+                Err(no_such_message())
+            }
+        }
+        Command::Rset => {
+            maildrop.reset();
+            Ok(ok("Nothing is deleted"))
+        }
+        Command::Noop => Ok(ok("Here I am")),
+        Command::Quit => {
+            let deleted = maildrop.deleted();
+            Ok(if deleted.is_empty() { goodbye() } else { Effect::Update(deleted) })
+        }
+        Command::User(_) | Command::Pass(_) | Command::Auth { .. } | Command::Mechanisms => return None,
+        Command::Stls | Command::Capa => return None,
+    };
+    Some(effect.unwrap_or_else(|refusal| refusal))
+}
+
+fn list(maildrop: &Maildrop, what: Listed) -> Effect {
+    let (count, octets) = maildrop.drop_listing();
+    let head = Reply::Ok(format!("{count} messages ({octets} octets)").into());
+    Effect::List(head, Listing { what, next: 1 })
+}
+
+fn ok(text: impl Into<Cow<'static, str>>) -> Effect {
+    Effect::Reply(Reply::Ok(text.into()))
+}
+
+fn err(text: impl Into<Cow<'static, str>>) -> Effect {
+    Effect::Reply(Reply::Err(text.into()))
+}
+
+fn no_such_message() -> Effect {
+    err("No such message")
+}
+
+fn use_stls() -> Effect {
+    err("Use STLS first: a password is not for everyone on the way")
+}
+
+fn goodbye() -> Effect {
+    Effect::Close(Reply::Ok("Goodbye".into()))
+}
+
+impl Reply {
+    /// As it goes out.
+    pub fn to_octets(&self) -> Vec<u8> {
+        match self {
+            Reply::Ok(text) => format!("+OK {text}\r\n"),
+            Reply::Err(text) => format!("-ERR {text}\r\n"),
+            Reply::Challenge(challenge) => format!("+ {challenge}\r\n"),
+            Reply::Lines(text, lines) => {
+                let lines: String = lines.iter().flat_map(|line| [line.as_ref(), "\r\n"]).collect();
+                format!("+OK {text}\r\n{lines}.\r\n")
+            }
+        }
+        .into_bytes()
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,221 @@
+//! Dialogs, told as transcripts: what the client says and what it hears.
+
+use super::*;
+use crate::config::PlaintextLogin;
+
+/// A client on the loopback interface that logs in as `demo` with `right`, or over TLS.
+struct Client {
+    session: Session,
+    config: Config,
+}
+
+impl Client {
+    fn from(peer: &str, tls: bool) -> Client {
+        Client { session: Session::new(peer.parse().unwrap(), tls), config: Config::default() }
+    }
+
+    /// With three messages in the maildrop.
+    fn logged_in() -> Client {
+        let mut client = Client::from("127.0.0.1", false);
+        client.hears("USER demo", "+OK And the password?");
+        client.hears("PASS right", "+OK Welcome, 3 messages (360 octets)");
+        client
+    }
+
+    /// What the server sends for a line; effects are in brackets.
+    fn says(&mut self, line: &str) -> String {
+        let mut effect = self.session.line(line.as_bytes(), &self.config);
+        if let Effect::Login { login, password } = effect {
+            let drop = Maildrop::new(0x65_u32, [(1, 120), (2, 200), (0x1f, 40)]);
+            effect = match (login.as_str(), &password[..]) {
+                ("demo", b"right") => self.session.opened("demo".into(), drop),
+                ("demo", b"trouble") => self.session.troubled(),
+                _ => self.session.refused(),
+            };
+        }
+        match effect {
+            Effect::Reply(reply) => text(&reply),
+            Effect::Close(reply) => format!("{} [closed]", text(&reply)),
+            Effect::StartTls(reply) => {
+                self.session.secured();
+                format!("{} [TLS]", text(&reply))
+            }
+            Effect::List(head, mut listing) => {
+                let lines = std::iter::from_fn(|| self.session.listed(&mut listing));
+                let lines: Vec<String> = lines.map(|line| format!("{line} | ")).collect();
+                format!("{} | {}.", text(&head), lines.concat())
+            }
+            Effect::Message { uid, lines } => format!("[message {uid}, lines {lines:?}]"),
+            Effect::Update(uids) => format!("[remove {uids:?}]"),
+            Effect::Login { .. } => unreachable!(),
+        }
+    }
+
+    #[track_caller]
+    fn hears(&mut self, line: &str, expected: &str) {
+        assert_eq!(self.says(line), expected, "{line}");
+    }
+}
+
+fn text(reply: &Reply) -> String {
+    String::from_utf8(reply.to_octets()).unwrap().trim_end().replace("\r\n", " | ")
+}
+
+#[test]
+fn a_session_with_deletions() {
+    let mut client = Client::logged_in();
+    for (line, expected) in [
+        ("STAT", "+OK 3 360"),
+        ("LIST", "+OK 3 messages (360 octets) | 1 120 | 2 200 | 3 40 | ."),
+        ("UIDL", "+OK 3 messages (360 octets) | 1 65.1 | 2 65.2 | 3 65.1f | ."),
+        ("RETR 3", "[message 31, lines None]"),
+        ("TOP 1 10", "[message 1, lines Some(10)]"),
+        ("DELE 2", "+OK Deleted at QUIT"),
+        ("DELE 2", "-ERR No such message"),
+        ("RETR 2", "-ERR No such message"),
+        ("LIST 2", "-ERR No such message"),
+        ("UIDL 2", "-ERR No such message"),
+        ("TOP 2 0", "-ERR No such message"),
+        ("LIST 3", "+OK 3 40"),
+        ("UIDL 3", "+OK 3 65.1f"),
+        ("STAT", "+OK 2 160"),
+        ("LIST", "+OK 2 messages (160 octets) | 1 120 | 3 40 | ."),
+        ("RSET", "+OK Nothing is deleted"),
+        ("STAT", "+OK 3 360"),
+        ("DELE 1", "+OK Deleted at QUIT"),
+        ("DELE 3", "+OK Deleted at QUIT"),
+        ("NOOP", "+OK Here I am"),
+        ("QUIT", "[remove [1, 31]]"),
+    ] {
+        client.hears(line, expected);
+    }
+    assert_eq!(client.session.updated(true), Effect::Close(Reply::Ok("Goodbye".into())));
+    let Effect::Close(Reply::Err(failed)) = client.session.updated(false) else { panic!() };
+    assert_eq!(failed, "[SYS/TEMP] Nothing was deleted, try again later");
+}
+
+#[test]
+fn quit_without_deletions_asks_nothing_of_the_store() {
+    Client::logged_in().hears("QUIT", "+OK Goodbye [closed]");
+    Client::from("127.0.0.1", false).hears("QUIT", "+OK Goodbye [closed]");
+}
+
+#[test]
+fn numbers_out_of_range() {
+    let mut client = Client::logged_in();
+    for line in ["RETR 0", "RETR 4", "DELE 4294967295", "LIST 99999999999", "TOP 0 1", "UIDL 4"] {
+        client.hears(line, "-ERR No such message");
+    }
+}
+
+#[test]
+fn every_command_has_its_state() {
+    let mut client = Client::from("127.0.0.1", false);
+    for line in ["STAT", "LIST", "RETR 1", "RSET", "NOOP", "UIDL"] {
+        client.hears(line, "-ERR Log in first");
+    }
+    client.hears("PASS right", "-ERR USER comes first");
+    let mut client = Client::logged_in();
+    for line in ["USER demo", "PASS right", "AUTH PLAIN", "AUTH", "STLS"] {
+        client.hears(line, "-ERR You are logged in already");
+    }
+}
+
+#[test]
+fn refusals_look_alike_and_the_third_ends_it() {
+    let mut client = Client::from("127.0.0.1", false);
+    client.hears("USER nobody", "+OK And the password?");
+    client.hears("PASS right", "-ERR [AUTH] Name or password is wrong");
+    client.hears("PASS right", "-ERR USER comes first");
+    client.hears("USER demo", "+OK And the password?");
+    client.hears("PASS trouble", "-ERR [SYS/TEMP] The mail cannot be read now, try again later");
+    client.hears("USER demo", "+OK And the password?");
+    client.hears("PASS wrong", "-ERR [AUTH] Name or password is wrong");
+    client.hears("AUTH PLAIN AGRlbW8Ad3Jvbmc=", "-ERR [AUTH] Name or password is wrong [closed]");
+}
+
+#[test]
+fn auth_with_and_without_an_initial_response() {
+    let mut client = Client::from("127.0.0.1", false);
+    client.hears("AUTH", "+OK Mechanisms | PLAIN | .");
+    client.hears("AUTH LOGIN", "-ERR No such mechanism");
+    client.hears("AUTH PLAIN", "+");
+    client.hears("*", "-ERR Login cancelled");
+    client.hears("AUTH PLAIN", "+");
+    client.hears("not base64", "-ERR That is no response of this mechanism");
+    client.hears("AUTH PLAIN =", "-ERR That is no response of this mechanism");
+    client.hears("AUTH PLAIN", "+");
+    assert!(client.session.line_limit() > MAX_LINE, "responses may be long");
+    client.hears("AGRlbW8AcmlnaHQ=", "+OK Welcome, 3 messages (360 octets)");
+
+    let mut client = Client::from("127.0.0.1", false);
+    client.hears("auth plain AGRlbW8AcmlnaHQ=", "+OK Welcome, 3 messages (360 octets)");
+}
+
+#[test]
+fn a_password_goes_only_where_it_may() {
+    const OFFERED: &str = " | USER | SASL PLAIN";
+    let advice = "-ERR Use STLS first: a password is not for everyone on the way";
+    for (peer, tls, rule, offered) in [
+        ("127.0.0.1", false, PlaintextLogin::Never, true),
+        ("192.168.7.5", false, PlaintextLogin::Never, false),
+        ("192.168.7.5", true, PlaintextLogin::Never, true),
+        ("192.168.7.5", false, PlaintextLogin::Lan, true),
+        ("198.51.100.7", false, PlaintextLogin::Lan, false),
+        ("198.51.100.7", false, PlaintextLogin::Always, true),
+    ] {
+        let mut client = Client::from(peer, tls);
+        client.config.tls.plaintext_login = rule;
+        let capabilities = client.says("CAPA");
+        assert_eq!(capabilities.contains(OFFERED), offered, "{peer} {capabilities}");
+        assert_eq!(capabilities.contains(" | STLS"), !tls, "{peer}");
+        if !offered {
+            client.hears("AUTH", "+OK Mechanisms | .");
+            for line in ["USER demo", "PASS right", "AUTH PLAIN", "AUTH PLAIN AGRlbW8AcmlnaHQ="] {
+                client.hears(line, advice);
+            }
+        }
+        if !tls {
+            client.hears("STLS", "+OK Begin the TLS handshake [TLS]");
+            assert!(client.says("CAPA").contains(OFFERED));
+        }
+        client.hears("STLS", "-ERR TLS is in force already");
+    }
+}
+
+#[test]
+fn stls_forgets_what_was_said_before() {
+    let mut client = Client::from("127.0.0.1", false);
+    client.hears("USER demo", "+OK And the password?");
+    client.hears("STLS", "+OK Begin the TLS handshake [TLS]");
+    client.hears("PASS right", "-ERR USER comes first");
+}
+
+#[test]
+fn capabilities_after_the_login() {
+    Client::logged_in().hears(
+        "CAPA",
+        "+OK This is what I can do | TOP | UIDL | RESP-CODES | AUTH-RESP-CODE | PIPELINING | EXPIRE NEVER \
+         | IMPLEMENTATION Pillarbox | .",
+    );
+}
+
+#[test]
+fn a_client_that_makes_no_sense_is_sent_away() {
+    let mut client = Client::logged_in();
+    for _ in 0..3 {
+        client.hears("EHLO client.example", "-ERR Unknown command");
+        client.hears("TOP 1", "-ERR That is: TOP message lines");
+        assert_eq!(client.session.too_long(), err("That line is too long"));
+        client.hears("RETR 9", "-ERR No such message");
+    }
+    client.hears("", "-ERR Too many errors, goodbye [closed]");
+}
+
+#[test]
+fn a_response_that_is_too_long_ends_the_exchange() {
+    let mut client = Client::from("127.0.0.1", false);
+    client.hears("AUTH PLAIN", "+");
+    assert_eq!(client.session.too_long(), err("That line is too long"));
+    client.hears("AGRlbW8AcmlnaHQ=", "-ERR Unknown command");
+}
