@@ -6,7 +6,7 @@
 mod listeners;
 mod start;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use smol::LocalExecutor;
 use smol::stream::StreamExt;
 
 use crate::config::{self, Config};
-use crate::console::Operator;
+use crate::console::{Console, Operator};
 use crate::context::Context;
 use crate::flash::disk::Disk;
 use crate::flash::{Flash, Space};
@@ -30,7 +30,7 @@ use crate::relay::Relay;
 use crate::store::Store;
 use crate::{console, message};
 
-use listeners::Listeners;
+use listeners::{Listeners, Parts};
 pub use start::Failure;
 
 /// How often accounts that nobody uses are looked for.
@@ -76,7 +76,8 @@ pub struct Appliance {
     executor: &'static LocalExecutor<'static>,
     flash: Rc<Disk>,
     context: Rc<Context>,
-    relay: Rc<Relay>,
+    /// Set once, at the start: the console, which is one of them, needs the appliance first.
+    parts: OnceCell<Rc<Parts>>,
     listeners: RefCell<Listeners>,
     started: Instant,
     _lock: start::Lock,
@@ -106,14 +107,16 @@ impl Appliance {
             executor,
             flash,
             context: context.clone(),
-            relay: relay.clone(),
+            parts: OnceCell::new(),
             listeners: RefCell::default(),
             started: Instant::now(),
             _lock: lock,
         });
-        appliance.listen(&listen).map_err(Failure::System)?;
         let operator: Rc<dyn Operator> = appliance.clone();
-        let console = console::Console::new(context.clone(), poller.clone(), relay.clone(), operator);
+        let console = Console::new(context.clone(), poller.clone(), relay.clone(), operator);
+        let parts = Parts { context: context.clone(), relay: relay.clone(), console: console.clone() };
+        appliance.parts.get_or_init(|| Rc::new(parts));
+        appliance.listen(&listen).map_err(Failure::System)?;
         let socket = console::socket::bind(&options.data)
             .map_err(Failure::system(&format!("{data}/{}", console::SOCKET)))?;
         executor.spawn(console::socket::serve(socket, console.clone())).detach();
@@ -133,9 +136,9 @@ impl Appliance {
         let mut listeners = self.listeners.borrow_mut();
         listeners.close_unwanted(listen);
         let bound = listeners.bind_missing(listen)?;
+        let Some(parts) = self.parts.get() else { return Ok(()) };
         listeners.open(bound, |kind, socket| {
-            let (context, relay) = (self.context.clone(), self.relay.clone());
-            self.executor.spawn(listeners::accept(self.executor, kind, socket, context, relay))
+            self.executor.spawn(listeners::accept(self.executor, kind, socket, parts.clone()))
         });
         Ok(())
     }

@@ -89,12 +89,12 @@ pub struct Sessions {
 pub struct SessionGuard(Rc<Cell<u32>>, Rc<Cell<u32>>);
 
 impl Sessions {
-    /// Counts a session of `service`, unless `limit` sessions are open already.
-    pub fn open(&self, service: Service, limit: u32) -> Option<SessionGuard> {
+    /// Counts a session of `service` (`None`: one without login), unless `limit` sessions are open already.
+    pub fn open(&self, service: Option<Service>, limit: u32) -> Option<SessionGuard> {
         if self.total.get() >= limit {
             return None;
         }
-        let count = self.cell(service).clone();
+        let count = service.map(|service| self.cell(service).clone()).unwrap_or_default();
         count.set(count.get() + 1);
         self.total.set(self.total.get() + 1);
         Some(SessionGuard(self.total.clone(), count))

@@ -21,6 +21,7 @@ pub mod config;
 pub mod console;
 pub mod context;
 pub mod flash;
+pub mod http;
 pub mod imap;
 pub mod message;
 pub mod multipop;

@@ -11,10 +11,11 @@ use smol::{LocalExecutor, Task};
 
 use crate::access::Service;
 use crate::config::Listen;
+use crate::console::Console;
 use crate::context::Context;
 use crate::net::{listener, stream::Stream};
 use crate::relay::Relay;
-use crate::{imap, smtp};
+use crate::{http, imap, smtp};
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const BREATHER: Duration = Duration::from_millis(200);
@@ -29,6 +30,7 @@ pub enum Kind {
     Submission,
     Submissions,
     LanSmtp,
+    Http,
 }
 
 impl Kind {
@@ -41,14 +43,16 @@ impl Kind {
             Kind::Submission => "submission",
             Kind::Submissions => "submissions",
             Kind::LanSmtp => "lan_smtp",
+            Kind::Http => "http",
         }
     }
 
-    fn service(self) -> Service {
+    fn service(self) -> Option<Service> {
         match self {
-            Kind::Pop3 | Kind::Pop3s => Service::Pop3,
-            Kind::Imap | Kind::Imaps => Service::Imap,
-            Kind::Submission | Kind::Submissions | Kind::LanSmtp => Service::Submission,
+            Kind::Pop3 | Kind::Pop3s => Some(Service::Pop3),
+            Kind::Imap | Kind::Imaps => Some(Service::Imap),
+            Kind::Submission | Kind::Submissions | Kind::LanSmtp => Some(Service::Submission),
+            Kind::Http => None,
         }
     }
 
@@ -58,6 +62,7 @@ impl Kind {
             Kind::Pop3 => b"-ERR [SYS/TEMP] too many connections, try again later\r\n",
             Kind::Imap => b"* BYE too many connections, try again later\r\n",
             Kind::Submission | Kind::LanSmtp => b"421 4.3.2 too many connections, try again later\r\n",
+            Kind::Http => b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n",
             Kind::Pop3s | Kind::Imaps | Kind::Submissions => b"",
         }
     }
@@ -72,6 +77,7 @@ fn wanted(listen: &Listen) -> impl Iterator<Item = (Kind, SocketAddr)> {
         (Kind::Submission, &listen.submission),
         (Kind::Submissions, &listen.submissions),
         (Kind::LanSmtp, &listen.lan_smtp),
+        (Kind::Http, &listen.http),
     ]
     .into_iter()
     .flat_map(|(kind, addresses)| addresses.iter().map(move |address| (kind, *address)))
@@ -148,24 +154,31 @@ impl fmt::Display for Listeners {
     }
 }
 
+/// What the services that are reached by a connection need.
+pub struct Parts {
+    pub context: Rc<Context>,
+    pub relay: Rc<Relay>,
+    pub console: Rc<Console>,
+}
+
 /// Accepts connections for ever, each served by a task of its own.
 pub async fn accept(
     executor: &'static LocalExecutor<'static>,
     kind: Kind,
     listener: Async<TcpListener>,
-    context: Rc<Context>,
-    relay: Rc<Relay>,
+    parts: Rc<Parts>,
 ) {
     loop {
         match listener.accept().await {
             Ok((tcp, peer)) => {
                 log::debug!("{} connection from {peer}", kind.name());
-                match context.sessions.open(kind.service(), context.config().server.max_connections) {
+                let limit = parts.context.config().server.max_connections;
+                match parts.context.sessions.open(kind.service(), limit) {
                     Some(session) => {
-                        let (context, relay) = (context.clone(), relay.clone());
+                        let parts = parts.clone();
                         executor
                             .spawn(async move {
-                                serve(kind, tcp, context, relay).await;
+                                serve(kind, tcp, &parts).await;
                                 drop(session);
                             })
                             .detach();
@@ -187,15 +200,17 @@ fn refuse(kind: Kind, tcp: &Async<TcpStream>, peer: SocketAddr) {
     let _ = io::Write::write(&mut tcp.get_ref(), kind.busy());
 }
 
-async fn serve(kind: Kind, tcp: Async<TcpStream>, context: Rc<Context>, relay: Rc<Relay>) {
+async fn serve(kind: Kind, tcp: Async<TcpStream>, parts: &Parts) {
     let Ok(stream) = Stream::new(tcp) else { return };
+    let context = parts.context.clone();
     match kind {
         Kind::Pop3 | Kind::Pop3s => drop(stream),
         Kind::Imap | Kind::Imaps => imap::server::serve(stream, kind == Kind::Imaps, context).await,
         Kind::Submission | Kind::Submissions => {
             let role = smtp::Role::Submission { implicit_tls: kind == Kind::Submissions };
-            smtp::server::serve(stream, role, context, relay).await;
+            smtp::server::serve(stream, role, context, parts.relay.clone()).await;
         }
-        Kind::LanSmtp => smtp::server::serve(stream, smtp::Role::LanSmtp, context, relay).await,
+        Kind::LanSmtp => smtp::server::serve(stream, smtp::Role::LanSmtp, context, parts.relay.clone()).await,
+        Kind::Http => http::serve(stream, context, || parts.console.status()).await,
     }
 }

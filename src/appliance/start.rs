@@ -82,6 +82,7 @@ impl Lock {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
             .open(&path)
             .map_err(Failure::system(&name))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -1,0 +1,64 @@
+//! The settings that mail clients ask for: the "config-v1.1.xml" of Thunderbird, K-9 and others.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use super::page::escaped;
+use crate::config::Config;
+
+/// The document: each service that listens, implicit TLS first (RFC 8314).
+pub fn client_config(config: &Config) -> String {
+    let listen = &config.listen;
+    let mut servers = String::new();
+    for (kind, protocol, security, addresses) in [
+        ("incoming", "imap", "SSL", &listen.imaps),
+        ("incoming", "imap", "STARTTLS", &listen.imap),
+        ("incoming", "pop3", "SSL", &listen.pop3s),
+        ("incoming", "pop3", "STARTTLS", &listen.pop3),
+        ("outgoing", "smtp", "SSL", &listen.submissions),
+        ("outgoing", "smtp", "STARTTLS", &listen.submission),
+    ] {
+        if let Some(port) = addresses.first().map(SocketAddr::port) {
+            let _ = write!(
+                servers,
+                "    <{kind}Server type=\"{protocol}\">\n      <hostname>{}</hostname>\n      <port>{port}</port>\n      \
+                 <socketType>{security}</socketType>\n      <username>%EMAILADDRESS%</username>\n      \
+                 <authentication>password-cleartext</authentication>\n    </{kind}Server>\n",
+                escaped(&config.server.hostname),
+            );
+        }
+    }
+    let mut domains = String::new();
+    for domain in &config.server.domains {
+        let _ = writeln!(domains, "    <domain>{}</domain>", escaped(domain));
+    }
+    let name = config.server.domains.first().map_or("", |domain| domain.as_str());
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<clientConfig version=\"1.1\">\n  <emailProvider id=\"{0}\">\n{domains}    \
+         <displayName>{0}</displayName>\n{servers}  </emailProvider>\n</clientConfig>\n",
+        escaped(name)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Verifier;
+
+    #[test]
+    fn every_service_that_listens_is_named_and_no_other() {
+        let mut config = Config::demonstration(Verifier::new("x"));
+        config.listen.pop3.clear();
+        let xml = client_config(&config);
+        for part in [
+            "<domain>home.example</domain>",
+            "<port>1993</port>",
+            "<port>1465</port>",
+            "<hostname>pillarbox.local<",
+        ] {
+            assert!(xml.contains(part), "{part} is missing in {xml}");
+        }
+        assert!(!xml.contains("<port>1110</port>"));
+        assert!(xml.find("1993") < xml.find("1143"), "implicit TLS comes first");
+    }
+}
