@@ -33,16 +33,12 @@ pub fn target(
     let Some(mailbox) = account.find(&command.mailbox.0) else {
         return Err(refuse("NO [TRYCREATE] There is no such mailbox".into()));
     };
-    if exceeds_quota(config, account, length) {
-        return Err(refuse(reply::refusal(&Error::Full)));
+    // The commit would find it too, after all the octets have come.
+    let quota = config.account(account.name()).map_or(0, |account| account.quota);
+    if quota > 0 && account.usage().octets.saturating_add(length) > quota {
+        return Err(refuse(reply::refusal(&Error::OverQuota)));
     }
     Ok(Target { account: account.clone(), mailbox })
-}
-
-/// Whether `more` octets do not fit into the account's quota.
-pub fn exceeds_quota(config: &Config, account: &Account, more: u64) -> bool {
-    let quota = config.account(account.name()).map_or(0, |account| account.quota);
-    quota > 0 && account.usage().octets.saturating_add(more) > quota
 }
 
 impl Target {

@@ -10,10 +10,7 @@ use super::reply;
 use super::sequence::{SequenceSet, uid_set};
 use super::updates::{Manner, Updates};
 use super::view::{Own, View};
-use crate::config::Config;
-use crate::store::{
-    Account, Committed, Error, FlagChange, Flags, Mailbox, MailboxId, Message, Transaction, Uid,
-};
+use crate::store::{Account, Committed, FlagChange, Flags, Mailbox, MailboxId, Message, Transaction, Uid};
 
 const READ_ONLY: &str = "NO [READ-ONLY] The mailbox was opened with EXAMINE";
 const NO_SUCH_NUMBER: &str = "BAD There is no message of that number";
@@ -47,12 +44,7 @@ impl Selected {
     ///
     /// # Errors
     /// The command.
-    pub fn command(
-        &self,
-        config: &Config,
-        tag: String,
-        command: Command,
-    ) -> Result<Effect, (String, Command)> {
+    pub fn command(&self, tag: String, command: Command) -> Result<Effect, (String, Command)> {
         Ok(match command {
             // RFC 3501 section 6.4.1: everything is on flash already.
             Command::Check => Effect::reply(tag, "OK CHECK completed"),
@@ -60,7 +52,7 @@ impl Selected {
             Command::Search { uid, key } => Effect::Search { tag, uid, key },
             Command::Fetch { messages, items } => self.fetch(tag, &messages, items),
             Command::Store { messages, args } => self.store(tag, &messages, args),
-            Command::Copy { messages, to } => self.copy(config, tag, &messages, &to),
+            Command::Copy { messages, to } => self.copy(tag, &messages, &to),
             Command::Move { messages, to } => self.r#move(tag, &messages, &to),
             other => return Err((tag, other)),
         })
@@ -235,15 +227,11 @@ impl Selected {
     }
 
     /// RFC 3501 section 6.4.7: all of them, or none.
-    fn copy(&self, config: &Config, tag: String, messages: &Messages, to: &MailboxName) -> Effect {
+    fn copy(&self, tag: String, messages: &Messages, to: &MailboxName) -> Effect {
         let (uids, to) = match self.to_copy(messages, to) {
             Ok(both) => both,
             Err(text) => return Effect::reply(tag, text),
         };
-        let octets = self.octets(&uids);
-        if super::append::exceeds_quota(config, &self.account, octets) {
-            return Effect::reply(tag, reply::refusal(&Error::Full));
-        }
         let from = self.view.mailbox();
         let mut transaction = self.account.begin();
         for &uid in &uids {
@@ -292,13 +280,6 @@ impl Selected {
             (true, false) => Err(GONE),
             _ => Ok((uids, to)),
         }
-    }
-
-    fn octets(&self, uids: &[Uid]) -> u64 {
-        let sum = |mailbox: &Mailbox| {
-            uids.iter().filter_map(|&uid| mailbox.message(uid)).map(|m| u64::from(m.size)).sum()
-        };
-        self.account.view(self.view.mailbox(), sum).unwrap_or(0)
     }
 }
 

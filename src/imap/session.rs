@@ -116,7 +116,7 @@ impl Session {
                 let (tag, command) = match &self.state {
                     State::NotAuthenticated => return self.not_authenticated(config, tag, command),
                     State::Authenticated(_) => (tag, command),
-                    State::Selected(selected) => match selected.command(config, tag, command) {
+                    State::Selected(selected) => match selected.command(tag, command) {
                         Ok(effect) => return effect,
                         Err(other) => other,
                     },
