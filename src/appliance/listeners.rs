@@ -15,7 +15,7 @@ use crate::console::Console;
 use crate::context::Context;
 use crate::net::{listener, stream::Stream};
 use crate::relay::Relay;
-use crate::{http, imap, smtp};
+use crate::{http, imap, pop3, smtp};
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const BREATHER: Duration = Duration::from_millis(200);
@@ -204,7 +204,7 @@ async fn serve(kind: Kind, tcp: Async<TcpStream>, parts: &Parts) {
     let Ok(stream) = Stream::new(tcp) else { return };
     let context = parts.context.clone();
     match kind {
-        Kind::Pop3 | Kind::Pop3s => drop(stream),
+        Kind::Pop3 | Kind::Pop3s => pop3::server::serve(stream, kind == Kind::Pop3s, context).await,
         Kind::Imap | Kind::Imaps => imap::server::serve(stream, kind == Kind::Imaps, context).await,
         Kind::Submission | Kind::Submissions => {
             let role = smtp::Role::Submission { implicit_tls: kind == Kind::Submissions };
