@@ -1,6 +1,7 @@
 //! The words of replies: strings, mailbox names, flags, and what the store's refusals sound like.
 
 use super::mailbox_name;
+use super::parse::is_astring_char;
 use crate::store::{Error, Flags, Mailbox};
 
 const SYSTEM_FLAGS: [(Flags, &str); 5] = [
@@ -11,10 +12,15 @@ const SYSTEM_FLAGS: [(Flags, &str); 5] = [
     (Flags::DRAFT, "\\Draft"),
 ];
 
-/// Appends a mailbox name as it goes over the wire, quoted.
+/// Appends a mailbox name as it goes over the wire, in quotes where it needs them.
 pub fn mailbox(name: &str, out: &mut String) {
+    let wire = mailbox_name::encode(name);
+    if !wire.is_empty() && wire.bytes().all(is_astring_char) && !wire.eq_ignore_ascii_case("NIL") {
+        out.push_str(&wire);
+        return;
+    }
     out.push('"');
-    for c in mailbox_name::encode(name).chars() {
+    for c in wire.chars() {
         if matches!(c, '"' | '\\') {
             out.push('\\');
         }

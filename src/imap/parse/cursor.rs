@@ -106,7 +106,7 @@ impl<'a> Cursor<'a> {
 
     /// `astring`.
     pub fn astring(&mut self) -> Parsed<Vec<u8>> {
-        self.string_or(|c| is_atom_char(c) || c == b']')
+        self.string_or(is_astring_char)
     }
 
     /// `string`, or a bare run of `is`.
@@ -173,7 +173,7 @@ impl<'a> Cursor<'a> {
 
     /// `list-mailbox`, also taken for the reference name.
     pub fn list_mailbox(&mut self) -> Parsed<String> {
-        name_from_wire(&self.string_or(|c| is_atom_char(c) || matches!(c, b']' | b'%' | b'*'))?)
+        name_from_wire(&self.string_or(|c| is_astring_char(c) || matches!(c, b'%' | b'*'))?)
     }
 
     /// `sequence-set`.
@@ -240,6 +240,11 @@ impl<'a> Cursor<'a> {
 /// `ATOM-CHAR`: none of `atom-specials`.
 pub(super) fn is_atom_char(c: u8) -> bool {
     c.is_ascii_graphic() && !matches!(c, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
+}
+
+/// `ASTRING-CHAR`.
+pub fn is_astring_char(c: u8) -> bool {
+    is_atom_char(c) || c == b']'
 }
 
 fn system_flag(name: &str) -> Option<Flags> {

@@ -10,6 +10,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
+pub use cursor::is_astring_char;
 use cursor::{Cursor, Parsed};
 
 use super::command::{Append, Command, ListArgs, Messages, StatusItem, StoreArgs, Tagged};
@@ -62,7 +63,7 @@ pub struct Refused {
 pub fn parse(octets: &[u8]) -> Result<Tagged, Refused> {
     let mut cursor = Cursor::new(octets);
     let tag = tag(&mut cursor).map_err(|problem| Refused { tag: None, problem })?;
-    match command(&mut cursor) {
+    match cursor.space().and_then(|()| command(&mut cursor)) {
         Ok(command) => Ok(Tagged { tag, command }),
         Err(problem) => Err(Refused { tag: Some(tag), problem }),
     }
@@ -70,7 +71,9 @@ pub fn parse(octets: &[u8]) -> Result<Tagged, Refused> {
 
 /// The tag of a command of which only the beginning is there.
 pub fn tag_of(beginning: &[u8]) -> Option<String> {
-    tag(&mut Cursor::new(beginning)).ok()
+    let mut cursor = Cursor::new(beginning);
+    let tag = tag(&mut cursor).ok()?;
+    cursor.take(b' ').then_some(tag)
 }
 
 /// What stands before the message literal of an APPEND, if these octets, whose last line ends where
@@ -79,7 +82,7 @@ pub fn tag_of(beginning: &[u8]) -> Option<String> {
 pub fn append(octets: &[u8]) -> Option<Append> {
     let mut cursor = Cursor::new(octets);
     let tag = tag(&mut cursor).ok()?;
-    if !cursor.take_word("APPEND ") {
+    if !cursor.take_word(" APPEND ") {
         return None;
     }
     let mailbox = cursor.mailbox().ok()?;
@@ -97,13 +100,11 @@ pub fn append(octets: &[u8]) -> Option<Append> {
     cursor.end().is_ok().then_some(append)
 }
 
-/// `tag SP`.
 fn tag(cursor: &mut Cursor<'_>) -> Parsed<String> {
-    let tag = cursor.word(|c| (cursor::is_atom_char(c) || c == b']') && c != b'+', "a tag")?;
+    let tag = cursor.word(|c| is_astring_char(c) && c != b'+', "a tag")?;
     if tag.len() > MAX_TAG {
         return Err(Problem::TooLong);
     }
-    cursor.space()?;
     Ok(tag.to_owned())
 }
 

@@ -249,9 +249,11 @@ fn id_authenticate_and_status() {
 
 #[test]
 fn without_a_tag_there_is_nobody_to_answer_to() {
-    for line in ["", " ", "+ NOOP", "(a) NOOP", "tag", "\u{fc} NOOP"] {
+    for line in ["", " ", "+ NOOP", "(a) NOOP", "\u{fc} NOOP"] {
         assert_eq!(parse(line.as_bytes()).map_err(|refused| refused.tag), Err(None), "{line:?}");
     }
+    let nothing_else = Refused { tag: Some("tag".into()), problem: Problem::Expected("a space") };
+    assert_eq!(parse(b"tag"), Err(nothing_else));
     assert_eq!(tag_of(b"A7 LOGIN and much mo").as_deref(), Some("A7"));
     assert!(!format!("{:?}", command("LOGIN a hidden")).contains("hidden"));
 }

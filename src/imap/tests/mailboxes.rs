@@ -9,15 +9,15 @@ fn mailboxes_come_and_go() {
                 "C: 1 CREATE Entw&APw-rfe/Alt/
                 S: 1 OK *
                 C: 2 LIST \"\" Entw*
-                S: * LIST (\\HasChildren) \"/\" \"Entw&APw-rfe\"
-                S: * LIST (\\HasNoChildren) \"/\" \"Entw&APw-rfe/Alt\"
+                S: * LIST (\\HasChildren) \"/\" Entw&APw-rfe
+                S: * LIST (\\HasNoChildren) \"/\" Entw&APw-rfe/Alt
                 S: 2 OK *
                 C: 3 RENAME Entw&APw-rfe drafts2
                 S: 3 OK *
                 C: 4 DELETE drafts2
                 S: 4 OK *
                 C: 5 LIST \"\" drafts2%
-                S: * LIST (\\Noselect \\HasChildren) \"/\" \"drafts2\"
+                S: * LIST (\\Noselect \\HasChildren) \"/\" drafts2
                 S: 5 OK *
                 C: 6 SELECT drafts2
                 S: 6 NO [NONEXISTENT] *
@@ -43,10 +43,10 @@ fn subscriptions_are_names() {
                 "C: 1 SUBSCRIBE lists/rust
                 S: 1 OK *
                 C: 2 LSUB \"\" lists/*
-                S: * LSUB () \"/\" \"lists/rust\"
+                S: * LSUB () \"/\" lists/rust
                 S: 2 OK *
                 C: 3 LSUB \"\" l%
-                S: * LSUB (\\Noselect) \"/\" \"lists\"
+                S: * LSUB (\\Noselect) \"/\" lists
                 S: 3 OK *
                 C: 4 UNSUBSCRIBE lists/rust
                 S: 4 OK *
@@ -89,10 +89,10 @@ fn status_of_a_mailbox() {
         client
             .play(
                 "C: 1 STATUS inbox (MESSAGES UNSEEN RECENT UIDNEXT SIZE)
-                S: * STATUS \"INBOX\" (MESSAGES 2 UNSEEN 2 RECENT 2 UIDNEXT 3 SIZE 8)
+                S: * STATUS INBOX (MESSAGES 2 UNSEEN 2 RECENT 2 UIDNEXT 3 SIZE 8)
                 S: 1 OK *
                 C: 2 STATUS INBOX (UIDVALIDITY)
-                S: * STATUS \"INBOX\" (UIDVALIDITY *
+                S: * STATUS INBOX (UIDVALIDITY *
                 S: 2 OK *
                 C: 3 STATUS nowhere (MESSAGES)
                 S: 3 NO [NONEXISTENT] *",
@@ -112,7 +112,7 @@ fn renaming_the_inbox_leaves_it_empty() {
                 S: * 1 EXPUNGE
                 S: 1 OK *
                 C: 2 STATUS old (MESSAGES)
-                S: * STATUS \"old\" (MESSAGES 1)
+                S: * STATUS old (MESSAGES 1)
                 S: 2 OK *",
             )
             .await;

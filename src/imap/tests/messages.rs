@@ -89,7 +89,7 @@ fn expunge_close_and_unselect() {
                 C: 8 CLOSE
                 S: 8 OK *
                 C: 9 STATUS INBOX (MESSAGES)
-                S: * STATUS \"INBOX\" (MESSAGES 4)
+                S: * STATUS INBOX (MESSAGES 4)
                 S: 9 OK *
                 C: 10 SELECT INBOX",
             )
@@ -100,7 +100,7 @@ fn expunge_close_and_unselect() {
                 "C: 11 CLOSE
                 S: 11 OK *
                 C: 12 STATUS INBOX (MESSAGES)
-                S: * STATUS \"INBOX\" (MESSAGES 2)
+                S: * STATUS INBOX (MESSAGES 2)
                 S: 12 OK *",
             )
             .await;
