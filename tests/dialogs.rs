@@ -170,7 +170,7 @@ fn octets(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
-        out.extend(rest[..at].as_bytes());
+        out.extend(&rest.as_bytes()[..at]);
         rest = &rest[at + 1..];
         let (octet, length) = match rest.as_bytes() {
             [b'r', ..] => (b'\r', 1),

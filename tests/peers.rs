@@ -1,6 +1,8 @@
 //! The peers of the scenarios themselves: the provider serves what was put into it, the smarthost takes mail only after a
 //! login and notes it. When this fails, look here before looking at the appliance.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that cannot go on fails")]
+
 mod support;
 
 use support::mail::{canonical, corpus, difference, generated};

@@ -143,7 +143,7 @@ fn remind_of_demo(config: &Config) {
         && *config == Config::demonstration(account.verifier.clone())
     {
         println!(
-            "demo login: demo, with the password of the first start; `pillarbox console -c \"password demo\"` sets a new one"
+            "demo login: demo, with the password of the first start; `password demo` and `commit` in `pillarbox console` set a new one"
         );
     }
 }

@@ -149,6 +149,13 @@ impl Pop3 {
         assert!(reply.starts_with("+OK"), "{reply}");
         pop3
     }
+    /// STLS (RFC 2595).
+    #[track_caller]
+    pub fn start_tls(mut self, ca: &Path) -> Pop3 {
+        let reply = self.command("STLS");
+        assert!(reply.starts_with("+OK"), "{reply}");
+        Pop3(self.0.start_tls(ca))
+    }
     /// The reply to the password.
     pub fn try_login(&mut self, user: &str, password: &str) -> String {
         self.command(&format!("USER {user}"));
@@ -226,6 +233,13 @@ impl Imap {
         let mut imap = Imap::new(connection);
         imap.try_login(user, password).ok();
         imap
+    }
+    /// Greeting and login with an appliance that may be gone any moment.
+    pub fn try_begin(mut connection: Connection, user: &str, password: &str) -> Option<Imap> {
+        connection.try_line()?;
+        let mut imap = Imap { connection, tag: 0 };
+        let answer = imap.try_command(format!("LOGIN \"{user}\" \"{password}\"").as_bytes())?;
+        answer.status.starts_with("OK").then_some(imap)
     }
     pub fn try_login(&mut self, user: &str, password: &str) -> Answer {
         self.command(&format!("LOGIN \"{user}\" \"{password}\""))
@@ -307,6 +321,11 @@ fn uid(response: &[u8]) -> Option<u32> {
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// RFC 4616 in RFC 4954's initial response.
+pub fn auth_plain(user: &str, password: &str) -> String {
+    format!("AUTH PLAIN {}", BASE64.encode(format!("\0{user}\0{password}").as_bytes()))
+}
+
 /// An SMTP client (RFC 5321).
 pub struct Smtp(pub Connection);
 
@@ -326,9 +345,14 @@ impl Smtp {
         assert!(reply.starts_with("235"), "{reply}");
         smtp
     }
+    /// Greeting and EHLO with an appliance that may be gone any moment.
+    pub fn try_begin(mut connection: Connection) -> Option<Smtp> {
+        connection.try_line()?;
+        let mut smtp = Smtp(connection);
+        smtp.try_command(b"EHLO client.example")?.starts_with("250").then_some(smtp)
+    }
     pub fn try_login(&mut self, user: &str, password: &str) -> String {
-        let response = BASE64.encode(format!("\0{user}\0{password}").as_bytes());
-        self.command(&format!("AUTH PLAIN {response}"))
+        self.command(&auth_plain(user, password))
     }
     #[track_caller]
     pub fn command(&mut self, line: &str) -> String {

@@ -10,6 +10,7 @@ pub mod client;
 pub mod dovecot;
 pub mod mail;
 pub mod postfix;
+pub mod proc;
 pub mod process;
 
 pub use appliance::Appliance;
