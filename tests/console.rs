@@ -1,0 +1,197 @@
+//! The operator's console, on the unix socket and on a serial line, with the real binary.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that cannot go on fails")]
+
+mod support;
+
+use std::fs::File;
+use std::io::Write;
+use std::process::Command;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use support::appliance::BINARY;
+use support::process::{Log, run_with_input};
+use support::{Appliance, Connection, Imap, PATIENCE, Pop3, wait_for};
+
+const CONFIG: &str = r#"
+[server]
+domains = ["home.example"]
+lan = ["10.0.0.0/8"]
+[[account]]
+name = "demo"
+address = "demo@home.example"
+password = "pass"
+"#;
+
+/// Commands on the standard input of `pillarbox console`: its exit code and what it said.
+fn script(appliance: &Appliance, lines: &str) -> (Option<i32>, String) {
+    let mut command = Command::new(BINARY);
+    command.args(["console", "--data"]).arg(appliance.data());
+    let outcome = run_with_input(&mut command, lines.as_bytes(), PATIENCE);
+    (outcome.code, outcome.text() + &outcome.stderr)
+}
+
+fn imap(appliance: &Appliance) -> Imap {
+    Imap::new(Connection::open(appliance.ports.imap.address()))
+}
+
+#[test]
+fn an_account_is_made_while_others_read_their_mail() {
+    let appliance = Appliance::start(CONFIG);
+    let mut session = imap(&appliance);
+    session.try_login("demo", "pass").ok();
+    session.command("SELECT INBOX").ok();
+
+    let made = script(&appliance, "add account anna\npassword anna\nsesame\nsesame\ncheck\ncommit\n");
+    assert_eq!(made.0, Some(0), "{}", made.1);
+    imap(&appliance).try_login("anna", "sesame").ok();
+    session.command("NOOP").ok();
+
+    let stored = appliance.verb("export", &[]).success();
+    assert!(stored.contains("anna@home.example"), "{stored}");
+}
+
+#[test]
+fn a_session_ends_with_its_right() {
+    let appliance = Appliance::start(CONFIG);
+    let mut session = imap(&appliance);
+    session.try_login("demo", "pass").ok();
+    let mut pop3 = Pop3::login(Connection::open(appliance.ports.pop3.address()), "demo", "pass");
+
+    // 127.0.0.1 is not on this LAN.
+    let changed = script(&appliance, "set account.demo.imap_lan_only true\ncommit\n");
+    assert_eq!(changed.0, Some(0), "{}", changed.1);
+    let goodbye = wait_for("the goodbye", || session.connection.try_line());
+    assert!(goodbye.starts_with(b"* BYE"), "{:?}", String::from_utf8_lossy(&goodbye));
+    assert!(session.connection.rest().is_empty());
+    assert!(imap(&appliance).try_login("demo", "pass").status.starts_with("NO [AUTHENTICATIONFAILED]"));
+    assert!(pop3.command("NOOP").starts_with("+OK"), "POP3 has kept its right");
+}
+
+#[test]
+fn a_refused_command_ends_a_script_with_1() {
+    let appliance = Appliance::start(CONFIG);
+    for (lines, words) in [
+        ("frobnicate\n", "no command"),
+        ("set server.hostname new.example\n", "commit"),
+        ("set server.max_connections many\ncommit\n", "max_connections"),
+        ("set listen.pop3 127.0.0.1:1\nset listen.imap 192.0.2.1:143\ncommit\n", "192.0.2.1:143"),
+    ] {
+        let (code, said) = script(&appliance, lines);
+        assert_eq!(code, Some(1), "{lines}: {said}");
+        assert!(said.contains(words), "{lines}: {said}");
+    }
+    // The failed commit has left everything as it was.
+    imap(&appliance).try_login("demo", "pass").ok();
+    let outcome = appliance.verb("console", &["-c", "frobnicate"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(appliance.console("show config server.hostname").contains("pillarbox.local"));
+}
+
+#[test]
+fn an_import_reaches_the_running_appliance() {
+    let appliance = Appliance::start(CONFIG);
+    let mut session = imap(&appliance);
+    session.try_login("demo", "pass").ok();
+    let more = CONFIG.to_owned()
+        + "[[account]]\nname = \"anna\"\naddress = \"anna@home.example\"\npassword = \"sesame\"\n";
+    let file = appliance.scratch.write("more.toml", appliance.text(&more));
+    appliance.verb("import", &[file.to_str().unwrap()]).success();
+    imap(&appliance).try_login("anna", "sesame").ok();
+    session.command("NOOP").ok();
+}
+
+#[test]
+fn a_pasted_configuration_is_put_in_force() {
+    let appliance = Appliance::start(CONFIG);
+    let text = appliance.text(&CONFIG.replace("\"pass\"", "\"another\""));
+    let (code, said) = script(&appliance, &format!("import\n{text}\n.\ncommit\n"));
+    assert_eq!(code, Some(0), "{said}");
+    imap(&appliance).try_login("demo", "another").ok();
+}
+
+#[test]
+fn without_an_appliance_the_console_says_so() {
+    let appliance = Appliance::prepare();
+    for verb in ["console", "status"] {
+        let outcome = appliance.verb(verb, if verb == "console" { &["-c", "show status"] } else { &[] });
+        assert_eq!(outcome.code, Some(3), "{outcome:?}");
+        assert!(outcome.stderr.contains("pillarbox run"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn status_in_words_and_as_json() {
+    let appliance = Appliance::start(CONFIG);
+    let words = appliance.verb("status", &[]).success();
+    assert!(words.contains("sessions") && words.contains("listening"), "{words}");
+    let json = appliance.verb("status", &["--json"]).success();
+    assert!(json.starts_with('{') && json.trim_end().ends_with('}'), "{json}");
+    assert!(json.contains("\"sessions\":{\"pop3\":0,\"imap\":0,\"submission\":0}"), "{json}");
+}
+
+/// The keys of an operator on a serial line, tried over a pseudo-terminal.
+#[test]
+fn the_appliance_is_set_up_over_a_serial_line() {
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let device = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    let appliance = Appliance::start_with(CONFIG, &["--serial", &device]);
+    let mut keys = File::from(controller);
+    let screen = Log::default();
+    screen.follow(keys.try_clone().unwrap());
+
+    for line in [
+        "help",
+        "add acc\tanna",
+        "password anna",
+        "sesame",
+        "sesame",
+        "set account.anna.pop_lan_only tru\x7f\x7f\x7ftrue",
+        "commit",
+        "show accounts",
+        "quit",
+    ] {
+        keys.write_all(line.as_bytes()).unwrap();
+        keys.write_all(b"\r").unwrap();
+    }
+    wait_for("the commit", || screen.find("in force"));
+    wait_for("the list", || screen.lines().iter().find(|line| line.contains("anna@home.example")).cloned());
+    assert!(screen.find("sesame").is_none(), "the password was shown: {:?}", screen.lines());
+    imap(&appliance).try_login("anna", "sesame").ok();
+    // After `quit` the next operator is greeted.
+    wait_for("the second greeting", || {
+        (screen.lines().iter().filter(|line| line.contains("`help` lists")).count() == 2).then_some(())
+    });
+}
+
+/// `pillarbox console` on a terminal: raw while it runs, as before afterwards.
+#[test]
+fn the_console_gives_the_terminal_back_as_it_was() {
+    let appliance = Appliance::start(CONFIG);
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let device = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    let terminal = File::options().read(true).write(true).open(device).unwrap();
+    let settings = || format!("{:?}", rustix::termios::tcgetattr(&terminal).unwrap().local_modes);
+    let before = settings();
+    let mut child = Command::new(BINARY)
+        .args(["console", "--data"])
+        .arg(appliance.data())
+        .stdin(terminal.try_clone().unwrap())
+        .stdout(terminal.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    let mut keys = File::from(controller);
+    let screen = Log::default();
+    screen.follow(keys.try_clone().unwrap());
+    wait_for("the greeting", || screen.find("`help` lists"));
+    assert_ne!(settings(), before, "the terminal is not raw");
+    keys.write_all(b"show status\rquit\r").unwrap();
+    let status = wait_for("the end", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    wait_for("the answer", || screen.find("sessions"));
+    assert_eq!(settings(), before);
+}
