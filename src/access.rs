@@ -61,3 +61,100 @@ pub fn permit(config: &Config, account: &Account, service: Service, address: IpA
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Addresses, and whether the LAN of [`config`] holds them.
+    const ADDRESSES: &[(&str, bool)] = &[
+        ("127.0.0.1", true),
+        ("127.0.0.2", false),
+        ("192.168.7.0", true),
+        ("192.168.7.255", true),
+        ("192.168.8.1", false),
+        ("203.0.113.9", false),
+        ("::ffff:192.168.7.1", true),
+        ("::ffff:192.168.8.1", false),
+        ("::ffff:127.0.0.1", true),
+        ("fd00:7::1", true),
+        ("fd00:8::1", false),
+        ("fe80::1", true),
+        ("2001:db8::1", false),
+        ("::1", false),
+        // Not IPv4-mapped, although it ends alike (RFC 4291 section 2.5.5.1).
+        ("::192.168.7.1", false),
+    ];
+
+    fn config() -> Config {
+        let mut config = Config::default();
+        let lan = ["127.0.0.1/32", "192.168.7.0/24", "fd00:7::/32", "fe80::/10"];
+        config.server.lan = lan.iter().map(|network| network.parse().unwrap()).collect();
+        config
+    }
+
+    #[test]
+    fn the_lan_is_what_the_networks_hold() {
+        for (address, inside) in ADDRESSES {
+            assert_eq!(on_lan(&config(), address.parse().unwrap()), *inside, "{address}");
+        }
+    }
+
+    /// Whether the account is enabled, the service on, LAN-only, and the address inside.
+    type Case = (bool, bool, bool, bool);
+
+    /// What a service answers.
+    #[rustfmt::skip]
+    const ANSWERS: [(Case, Result<(), Refusal>); 16] = [
+        ((true,  true,  false, true),  Ok(())),
+        ((true,  true,  false, false), Ok(())),
+        ((true,  true,  true,  true),  Ok(())),
+        ((true,  true,  true,  false), Err(Refusal::NotFromLan)),
+        ((true,  false, false, true),  Err(Refusal::ServiceOff)),
+        ((true,  false, false, false), Err(Refusal::ServiceOff)),
+        ((true,  false, true,  true),  Err(Refusal::ServiceOff)),
+        ((true,  false, true,  false), Err(Refusal::ServiceOff)),
+        ((false, true,  false, true),  Err(Refusal::Disabled)),
+        ((false, true,  false, false), Err(Refusal::Disabled)),
+        ((false, true,  true,  true),  Err(Refusal::Disabled)),
+        ((false, true,  true,  false), Err(Refusal::Disabled)),
+        ((false, false, false, true),  Err(Refusal::Disabled)),
+        ((false, false, false, false), Err(Refusal::Disabled)),
+        ((false, false, true,  true),  Err(Refusal::Disabled)),
+        ((false, false, true,  false), Err(Refusal::Disabled)),
+    ];
+
+    /// Every combination of the five switches.
+    fn accounts() -> impl Iterator<Item = Account> {
+        (0..32u8).map(|bits| Account {
+            enabled: bits & 1 != 0,
+            pop: bits & 2 != 0,
+            pop_lan_only: bits & 4 != 0,
+            imap: bits & 8 != 0,
+            imap_lan_only: bits & 16 != 0,
+            ..Account::default()
+        })
+    }
+
+    #[test]
+    fn every_combination_of_switches_service_and_address() {
+        let mut seen = 0;
+        for account in accounts() {
+            for (address, inside) in ADDRESSES {
+                let address = address.parse().unwrap();
+                let (pop, imap) =
+                    ((account.pop, account.pop_lan_only), (account.imap, account.imap_lan_only));
+                for (service, (on, lan_only)) in
+                    [(Service::Pop3, pop), (Service::Imap, imap), (Service::Submission, (true, false))]
+                {
+                    let case = (account.enabled, on, lan_only, *inside);
+                    let (_, answer) = ANSWERS.iter().find(|(key, _)| *key == case).unwrap();
+                    let found = permit(&config(), &account, service, address);
+                    assert_eq!(found, *answer, "{service:?} from {address} with {account:?}");
+                    seen += 1;
+                }
+            }
+        }
+        assert_eq!(seen, 32 * ADDRESSES.len() * 3);
+    }
+}

@@ -31,7 +31,7 @@ use crate::store::Store;
 use crate::{console, message};
 
 use listeners::{Listeners, Parts};
-pub use start::Failure;
+pub use start::{Failure, panic_in_one_line};
 
 /// How often accounts that nobody uses are looked for.
 const TIDY: Duration = Duration::from_secs(60);

@@ -170,7 +170,6 @@ pub fn load(flash: &dyn Flash) -> Result<Option<Loaded>, Error> {
             let notice = format!(
                 "{what}; the configuration before it is used: look at it with `show config`, then import or commit the right one"
             );
-            log::error!("{notice}");
             Ok(Some(Loaded { config, generation, notice: Some(notice) }))
         }
         (_, Some(reason)) => Err(Error::Damaged { path: FILE, reason }),
@@ -179,8 +178,11 @@ pub fn load(flash: &dyn Flash) -> Result<Option<Loaded>, Error> {
     }
 }
 
+/// The configuration of a file and its generation, or why there is none in it.
+type Content = Result<(Config, u64), Damage>;
+
 /// What is in the file at `path`, if there is one.
-fn read(flash: &dyn Flash, path: &'static str) -> Result<Option<Result<(Config, u64), Damage>>, Error> {
+fn read(flash: &dyn Flash, path: &'static str) -> Result<Option<Content>, Error> {
     let octets = || -> io::Result<Vec<u8>> {
         let file = flash.open(path, Mode::Read)?;
         // One octet more than fits is enough to find out that it does not.

@@ -1,0 +1,322 @@
+//! The grammar of the command line: one table of verbs, from which help is made too.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use pillarbox::appliance::RunOptions;
+
+use super::failure::Failure;
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request {
+    Run(RunOptions),
+    Check { file: PathBuf, data: Option<PathBuf> },
+    Import { file: PathBuf, data: PathBuf },
+    Export { data: PathBuf, with_secrets: bool },
+    Console { data: PathBuf, command: Option<String> },
+    Status { data: PathBuf, json: bool },
+    Help(Option<String>),
+    Version,
+}
+
+/// A verb and how it is used.
+pub struct Verb {
+    pub name: &'static str,
+    pub operand: Operand,
+    pub options: &'static [Choice],
+    /// One line.
+    pub help: &'static str,
+    request: fn(&Given) -> Request,
+}
+
+/// What may follow a verb, besides options.
+#[derive(Clone, Copy)]
+pub enum Operand {
+    None,
+    Needed(&'static str),
+    Optional(&'static str),
+}
+
+/// An option of a verb.
+pub struct Choice {
+    pub name: &'static str,
+    /// What its value is called, if it has one.
+    pub value: Option<&'static str>,
+}
+
+const DATA: Choice = Choice { name: "--data", value: Some("DIR") };
+
+/// All verbs, in the order of `help`.
+pub const VERBS: &[Verb] = &[
+    Verb {
+        name: "run",
+        operand: Operand::None,
+        options: &[
+            DATA,
+            Choice { name: "--config", value: Some("FILE.toml") },
+            Choice { name: "--serial", value: Some("DEVICE") },
+        ],
+        help: "serve in the foreground (--config: check and import that file first; --serial: a console there)",
+        request: |given| {
+            Request::Run(RunOptions {
+                data: given.data(),
+                config: given.path("--config"),
+                serial: given.path("--serial"),
+            })
+        },
+    },
+    Verb {
+        name: "check",
+        operand: Operand::Needed("FILE.toml"),
+        options: &[DATA],
+        help: "tell every mistake in a configuration file (--data: secrets stored there need not be in it)",
+        request: |given| Request::Check { file: given.file(), data: given.path("--data") },
+    },
+    Verb {
+        name: "import",
+        operand: Operand::Needed("FILE.toml"),
+        options: &[DATA],
+        help: "store a configuration file; a running appliance takes it over at once",
+        request: |given| Request::Import { file: given.file(), data: given.data() },
+    },
+    Verb {
+        name: "export",
+        operand: Operand::None,
+        options: &[DATA, Choice { name: "--with-secrets", value: None }],
+        help: "print the stored configuration, without secrets unless they are asked for",
+        request: |given| Request::Export { data: given.data(), with_secrets: given.has("--with-secrets") },
+    },
+    Verb {
+        name: "console",
+        operand: Operand::None,
+        options: &[DATA, Choice { name: "-c", value: Some("COMMAND") }],
+        help: "the operator's console of the running appliance (-c: run one command of it)",
+        request: |given| Request::Console { data: given.data(), command: given.text("-c") },
+    },
+    Verb {
+        name: "status",
+        operand: Operand::None,
+        options: &[DATA, Choice { name: "--json", value: None }],
+        help: "one look at the running appliance: memory, sessions, queue, sources, flash",
+        request: |given| Request::Status { data: given.data(), json: given.has("--json") },
+    },
+    Verb {
+        name: "help",
+        operand: Operand::Optional("TOPIC"),
+        options: &[],
+        help: "this, or all about a command, a section of the configuration or a setting",
+        request: |given| Request::Help(given.operand.as_deref().map(lossy)),
+    },
+];
+
+/// The words that follow a verb, sorted.
+#[derive(Default)]
+struct Given {
+    options: Vec<(&'static str, OsString)>,
+    operand: Option<OsString>,
+}
+
+impl Given {
+    fn option(&self, name: &str) -> Option<&OsStr> {
+        self.options.iter().find(|(given, _)| *given == name).map(|(_, value)| &**value)
+    }
+    fn has(&self, name: &str) -> bool {
+        self.option(name).is_some()
+    }
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.option(name).map(PathBuf::from)
+    }
+    fn text(&self, name: &str) -> Option<String> {
+        self.option(name).map(lossy)
+    }
+    fn data(&self) -> PathBuf {
+        self.path("--data").unwrap_or_else(|| PathBuf::from("pillarbox-data"))
+    }
+    fn file(&self) -> PathBuf {
+        self.operand.clone().map(PathBuf::from).unwrap_or_default()
+    }
+}
+
+fn lossy(word: &OsStr) -> String {
+    word.to_string_lossy().into_owned()
+}
+
+/// The request that the words after the program's name make.
+///
+/// # Errors
+/// [`Failure::Usage`]: what is wrong and what would be right.
+pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, Failure> {
+    let mut words = words.peekable();
+    // Without a verb the options are those of `run`.
+    let name = match words.peek().map(|word| lossy(word)) {
+        Some(first) if matches!(&*first, "--version" | "-V") => return Ok(Request::Version),
+        Some(first) if matches!(&*first, "--help" | "-h") => "help".to_owned(),
+        Some(first) if !first.starts_with('-') => first,
+        _ => return request(run(), words),
+    };
+    words.next();
+    match VERBS.iter().find(|verb| verb.name == name) {
+        Some(verb) => request(verb, words),
+        None => Err(unknown(&name)),
+    }
+}
+
+fn run() -> &'static Verb {
+    &VERBS[0]
+}
+
+fn unknown(name: &str) -> Failure {
+    let advice = match name {
+        "mail" | "fsck" => "this version does not have it",
+        _ => "`pillarbox help` lists the commands",
+    };
+    Failure::Usage(format!("{name}: no such command: {advice}"))
+}
+
+/// Sorts the words that follow `verb`. An option's value may follow it as a word of its own or after `=`.
+fn request(verb: &'static Verb, mut words: impl Iterator<Item = OsString>) -> Result<Request, Failure> {
+    let usage = |what: String| Failure::Usage(format!("{what}: usage: {}", verb.usage()));
+    let mut given = Given::default();
+    while let Some(word) = words.next() {
+        let shown = lossy(&word);
+        if matches!(&*shown, "--help" | "-h") {
+            return Ok(Request::Help(Some(verb.name.to_owned())));
+        }
+        if !shown.starts_with('-') || shown == "-" {
+            let takes_one = !matches!(verb.operand, Operand::None);
+            if !takes_one || given.operand.replace(word).is_some() {
+                return Err(usage(format!("{shown} is one word too many")));
+            }
+            continue;
+        }
+        let (name, attached) = split_at_equals(&word);
+        let Some(choice) = verb.options.iter().find(|choice| name == choice.name) else {
+            return Err(usage(format!("{shown}: no such option")));
+        };
+        let value = match (choice.value, attached) {
+            (None, None) => OsString::new(),
+            (None, Some(_)) => return Err(usage(format!("{} takes no value", choice.name))),
+            (Some(_), Some(attached)) => attached,
+            (Some(value), None) => {
+                words.next().ok_or_else(|| usage(format!("{} {value}: the value is missing", choice.name)))?
+            }
+        };
+        if given.has(choice.name) {
+            return Err(usage(format!("{} is given twice", choice.name)));
+        }
+        given.options.push((choice.name, value));
+    }
+    match verb.operand {
+        Operand::Needed(what) if given.operand.is_none() => Err(usage(format!("{what} is missing"))),
+        _ => Ok((verb.request)(&given)),
+    }
+}
+
+/// `--name=value` in its parts; paths need not be UTF-8.
+fn split_at_equals(word: &OsStr) -> (String, Option<OsString>) {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let octets = word.as_bytes();
+    match octets.iter().position(|octet| *octet == b'=').and_then(|at| octets.split_at_checked(at)) {
+        Some((name, value)) if name.starts_with(b"--") => {
+            let value = value.strip_prefix(b"=").unwrap_or(value);
+            (String::from_utf8_lossy(name).into_owned(), Some(OsString::from_vec(value.to_vec())))
+        }
+        _ => (lossy(word), None),
+    }
+}
+
+impl Verb {
+    /// How it is written: `pillarbox import FILE.toml [--data DIR]`.
+    pub fn usage(&self) -> String {
+        let mut usage = format!("pillarbox {}", self.name);
+        match self.operand {
+            Operand::None => {}
+            Operand::Needed(what) => usage += &format!(" {what}"),
+            Operand::Optional(what) => usage += &format!(" [{what}]"),
+        }
+        for choice in self.options {
+            let value = choice.value.map(|value| format!(" {value}")).unwrap_or_default();
+            usage += &format!(" [{}{value}]", choice.name);
+        }
+        usage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Request, Failure> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn what_the_manual_shows_is_understood() {
+        let data = || PathBuf::from("pillarbox-data");
+        let run = |config: Option<&str>, serial: Option<&str>| {
+            Request::Run(RunOptions {
+                data: data(),
+                config: config.map(Into::into),
+                serial: serial.map(Into::into),
+            })
+        };
+        for (line, request) in [
+            ("", run(None, None)),
+            ("run", run(None, None)),
+            ("run --config a.toml --serial /dev/ttyS0", run(Some("a.toml"), Some("/dev/ttyS0"))),
+            ("--config=a.toml", run(Some("a.toml"), None)),
+            ("check a.toml", Request::Check { file: "a.toml".into(), data: None }),
+            ("import --data=d a.toml", Request::Import { file: "a.toml".into(), data: "d".into() }),
+            ("export", Request::Export { data: data(), with_secrets: false }),
+            ("export --with-secrets --data d", Request::Export { data: "d".into(), with_secrets: true }),
+            ("console", Request::Console { data: data(), command: None }),
+            ("console -c help", Request::Console { data: data(), command: Some("help".to_owned()) }),
+            ("status --json", Request::Status { data: data(), json: true }),
+            ("help", Request::Help(None)),
+            ("--help", Request::Help(None)),
+            ("help smarthost", Request::Help(Some("smarthost".to_owned()))),
+            ("import --help", Request::Help(Some("import".to_owned()))),
+            ("--version", Request::Version),
+        ] {
+            assert_eq!(parsed(line), Ok(request), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_usage() {
+        for (line, told) in [
+            ("serve", "serve: no such command: `pillarbox help` lists the commands"),
+            ("fsck --repair", "fsck: no such command: this version does not have it"),
+            ("check", "FILE.toml is missing: usage: pillarbox check FILE.toml [--data DIR]"),
+            ("import a b", "b is one word too many: usage: pillarbox import FILE.toml [--data DIR]"),
+            (
+                "export --data",
+                "--data DIR: the value is missing: usage: pillarbox export [--data DIR] [--with-secrets]",
+            ),
+            (
+                "export --secrets",
+                "--secrets: no such option: usage: pillarbox export [--data DIR] [--with-secrets]",
+            ),
+            (
+                "export --with-secrets=yes",
+                "--with-secrets takes no value: usage: pillarbox export [--data DIR] [--with-secrets]",
+            ),
+            ("status --json --json", "--json is given twice: usage: pillarbox status [--data DIR] [--json]"),
+            (
+                "--colour",
+                "--colour: no such option: usage: pillarbox run [--data DIR] [--config FILE.toml] [--serial DEVICE]",
+            ),
+        ] {
+            assert_eq!(parsed(line), Err(Failure::Usage(told.to_owned())), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_path_need_not_be_utf_8() {
+        use std::os::unix::ffi::OsStringExt;
+        let file = OsString::from_vec(b"\xff.toml".to_vec());
+        let request = parse(["check".into(), file.clone()].into_iter());
+        assert_eq!(request, Ok(Request::Check { file: file.into(), data: None }));
+    }
+}

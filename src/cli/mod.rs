@@ -1,0 +1,57 @@
+//! From words to verbs, and from failures to exit codes.
+
+mod arguments;
+mod configuration;
+mod failure;
+mod help;
+mod operator;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use pillarbox::appliance;
+
+use arguments::Request;
+use failure::Failure;
+
+/// Does what the words of the command line ask for.
+pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let outcome = match arguments::parse(words) {
+        Ok(Request::Run(options)) => return appliance::run(options),
+        Ok(request) => carry_out(request),
+        Err(failure) => Err(failure),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Where standard error is gone too, the exit code still tells.
+            let _ = io::stderr().write_all(failure.to_string().as_bytes());
+            failure.exit_code()
+        }
+    }
+}
+
+fn carry_out(request: Request) -> Result<(), Failure> {
+    match request {
+        Request::Run(_) => Ok(()),
+        Request::Check { file, data } => configuration::check(&file, data.as_deref()),
+        Request::Import { file, data } => configuration::import(&file, &data),
+        Request::Export { data, with_secrets } => configuration::export(&data, with_secrets),
+        Request::Console { data, command } => operator::console(&data, command.as_deref()),
+        Request::Status { data, json } => operator::status(&data, json),
+        Request::Help(topic) => print(&help::on(topic.as_deref())?),
+        Request::Version => print(concat!("pillarbox ", env!("CARGO_PKG_VERSION"), "\n")),
+    }
+}
+
+/// Standard output. A reader that has seen enough is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::System(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
