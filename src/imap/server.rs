@@ -101,11 +101,11 @@ impl Connection {
     }
 
     /// Waits for the client, for new settings, for `news` where it is given, or until `limit` is over.
-    /// Ends a session that the settings no longer allow.
+    /// Ends a session that cannot go on.
     pub async fn wait(&mut self, limit: Duration, news: Option<EventListener>) -> io::Result<Woken> {
         // Listen first, then look: nothing that happens between the two is missed.
         let settings = self.context.changed();
-        if let Some(goodbye) = self.lost_right() {
+        if let Some(goodbye) = self.goodbye() {
             Box::pin(self.say(goodbye)).await?;
             return Ok(Woken::Settings);
         }
@@ -132,10 +132,10 @@ impl Connection {
         smol::future::or(smol::future::or(octets, news), smol::future::or(settings, late)).await
     }
 
-    fn lost_right(&mut self) -> Option<&'static str> {
+    fn goodbye(&mut self) -> Option<&'static str> {
         let name = self.session.account()?.name();
         let permitted = self.context.still_permitted(name, Service::Imap, self.stream.peer().ip());
-        self.session.lost_right(&self.context.config(), permitted)
+        self.session.cut_short(&self.context.config(), permitted)
     }
 
     /// Writes into the output buffer, which empties itself when it is full.

@@ -27,6 +27,8 @@ const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLU
 /// Said to a Connector client without the right.
 const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
+/// The account is read anew for whoever connects next.
+const FLASH_FAILED: &str = "* BYE [UNAVAILABLE] The flash failed; try again later\r\n";
 
 /// One client's session.
 pub struct Session {
@@ -83,10 +85,13 @@ impl Session {
         }
     }
 
-    /// A goodbye, when the settings no longer allow what the client does.
-    pub fn lost_right(&mut self, config: &Config, permitted: bool) -> Option<&'static str> {
+    /// A goodbye, when the session cannot go on: the settings no longer allow what the client does, or
+    /// the account's flash failed and another session will have to open it anew.
+    pub fn cut_short(&mut self, config: &Config, permitted: bool) -> Option<&'static str> {
         let account = self.account()?;
-        let goodbye = if !permitted {
+        let goodbye = if account.has_failed() {
+            FLASH_FAILED
+        } else if !permitted {
             "* BYE The settings no longer allow this session\r\n"
         } else if self.connector && !may_use_connector(config, account.name()) {
             NO_CONNECTOR
@@ -312,9 +317,8 @@ impl Session {
             Err(error) => {
                 let mut reply = Reply::new(tag, reply::refusal(&error));
                 if matches!(error, store::Error::Failed(_)) {
-                    // The account is read anew for whoever connects next.
                     self.state = State::Logout;
-                    reply.goodbye = Some("* BYE [UNAVAILABLE] The flash failed; try again later\r\n");
+                    reply.goodbye = Some(FLASH_FAILED);
                 }
                 Effect::Reply(reply)
             }

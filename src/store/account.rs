@@ -332,6 +332,12 @@ impl Account {
         self.quota.set(octets);
     }
 
+    /// Whether a sync has failed: nothing changes here any more, and whoever asks the store for the
+    /// account anew gets another one. Those who listen for changes are woken when that happens.
+    pub fn has_failed(&self) -> bool {
+        self.state.borrow().failed.is_some()
+    }
+
     /// Where the durable log ends, once a sync has failed.
     pub(super) fn failed_at(&self) -> Option<Place> {
         let state = self.state.borrow();
@@ -398,7 +404,10 @@ impl<'a> Lead<'a> {
                 self.new_segment = false;
                 account.apply(last, end);
             }
-            Err(error) => account.state.borrow_mut().failed = Some(error.to_string()),
+            Err(error) => {
+                account.state.borrow_mut().failed = Some(error.to_string());
+                account.changed.notify(usize::MAX);
+            }
         }
     }
 

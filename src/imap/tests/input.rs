@@ -119,11 +119,13 @@ fn commands_may_be_pipelined() {
 }
 
 #[test]
-fn a_flash_that_fails_ends_the_session() {
+fn a_flash_that_fails_ends_all_sessions_of_the_account() {
     story(|world| async move {
-        let mut client = world.login().await;
+        let (mut client, mut idling) = (world.login().await, world.login().await);
+        idling.play("C: 1 IDLE\nS: + *").await;
         world.flash.fail_sync_at(world.flash.steps() + 1);
         client.play("C: 1 CREATE x\nS: 1 NO [SERVERBUG] *\nS: * BYE [UNAVAILABLE] *\nS:").await;
+        idling.play("S: * BYE [UNAVAILABLE] *\nS:").await;
         world.login().await.play("C: 2 CREATE x\nS: 2 OK *").await;
     });
 }
