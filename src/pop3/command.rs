@@ -103,7 +103,7 @@ fn auth(words: &[&[u8]]) -> Option<Command> {
 
 fn top(words: &[&[u8]]) -> Option<Command> {
     let [message, lines] = words else { return None };
-    Some(Command::Top { message: number(message)?, lines: number(lines)? })
+    Some(Command::Top { message: number(message)?, lines: digits(lines)?.parse().ok()? })
 }
 
 fn alone(words: &[&[u8]], command: Command) -> Option<Command> {
@@ -123,11 +123,14 @@ fn text(word: &[u8]) -> Option<String> {
     if word.is_empty() { None } else { String::from_utf8(word.to_vec()).ok() }
 }
 
-/// Digits; what is too large for a number is too large for a message as well.
-fn number(word: &[u8]) -> Option<u32> {
-    let digits = std::str::from_utf8(word).ok()?;
-    let well_formed = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
-    well_formed.then(|| digits.parse().unwrap_or(u32::MAX))
+/// What is too large for a number is too large for a message as well.
+fn number(word: &[u8]) -> Option<MessageNumber> {
+    digits(word).map(|digits| digits.parse().unwrap_or(MessageNumber::MAX))
+}
+
+fn digits(word: &[u8]) -> Option<&str> {
+    let well_formed = !word.is_empty() && word.iter().all(u8::is_ascii_digit);
+    if well_formed { std::str::from_utf8(word).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -169,6 +172,7 @@ mod tests {
             ("TOP 1 0", Ok(Top { message: 1, lines: 0 })),
             ("TOP  1   10", Ok(Top { message: 1, lines: 10 })),
             ("TOP 1", Err("TOP message lines")),
+            ("TOP 1 99999999999", Err("TOP message lines")),
             ("DELE 0", Ok(Dele(0))),
             ("Noop", Ok(Noop)),
             ("RSET", Ok(Rset)),
