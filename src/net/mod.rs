@@ -16,12 +16,16 @@ use std::time::Duration;
 
 /// Runs `future`, for `limit` at the most.
 ///
+/// Not an `async fn`: that would hold `future` twice, once as its argument and once where it is awaited.
+///
 /// # Errors
 /// `TimedOut`, or the future's own.
-pub async fn deadline<T>(limit: Duration, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    smol::future::or(future, async {
+pub fn deadline<T>(
+    limit: Duration,
+    future: impl Future<Output = io::Result<T>>,
+) -> impl Future<Output = io::Result<T>> {
+    smol::future::or(future, async move {
         async_io::Timer::after(limit).await;
         Err(io::ErrorKind::TimedOut.into())
     })
-    .await
 }

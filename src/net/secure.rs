@@ -40,20 +40,21 @@ enum Then<'a> {
 }
 
 impl Secure {
-    pub(super) fn server(config: Arc<ServerConfig>) -> io::Result<Secure> {
+    pub(super) fn server(config: Arc<ServerConfig>) -> io::Result<Box<Secure>> {
         let connection = UnbufferedServerConnection::new(config).map_err(error)?;
         Ok(Secure::new(Connection::Server(connection)))
     }
 
-    pub(super) fn client(config: Arc<ClientConfig>, host: &str) -> io::Result<Secure> {
+    pub(super) fn client(config: Arc<ClientConfig>, host: &str) -> io::Result<Box<Secure>> {
         let name = ServerName::try_from(host.trim_end_matches('.').to_owned())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{host} is no host name")))?;
         let connection = UnbufferedClientConnection::new(config, name).map_err(error)?;
         Ok(Secure::new(Connection::Client(connection)))
     }
 
-    fn new(connection: Connection) -> Secure {
-        Secure { connection, incoming: Vec::new(), closed: false, failed: false }
+    /// Boxed at once: it is large, and the futures that pass it on would each have room for it.
+    fn new(connection: Connection) -> Box<Secure> {
+        Box::new(Secure { connection, incoming: Vec::new(), closed: false, failed: false })
     }
 
     /// Whether application data cannot flow yet.
@@ -240,7 +241,7 @@ mod tests {
     use crate::net::{tls, trust};
     use rustls::pki_types::PrivateKeyDer;
 
-    fn pair() -> (Secure, Secure) {
+    fn pair() -> (Box<Secure>, Box<Secure>) {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
         let server = Secure::server(tls::serve(vec![own.cert.der().clone()], key).unwrap()).unwrap();

@@ -98,11 +98,11 @@ impl Stream {
         self.handshake(Secure::client(config, host)?).await
     }
 
-    async fn handshake(&mut self, secure: Secure) -> io::Result<()> {
+    async fn handshake(&mut self, secure: Box<Secure>) -> io::Result<()> {
         self.flush().await?;
         self.input = Vec::new();
         self.consumed = 0;
-        self.tls = Some(Box::new(secure));
+        self.tls = Some(secure);
         self.receive(&[])?;
         loop {
             self.flush().await?;

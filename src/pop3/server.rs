@@ -236,3 +236,7 @@ impl Connection {
         self.session.updated(outcome.is_ok())
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
