@@ -103,7 +103,8 @@ fn flags(seq: u32, view: &View, mailbox: &Mailbox, with_uid: bool, out: &mut Str
 mod tests {
     use super::*;
     use crate::imap::view::{Own, tests::mailbox};
-    use crate::store::Flags;
+    use crate::store::{Flags, Message, Uid};
+    use proptest::prelude::*;
 
     /// Everything in pieces, and how many there were.
     fn told(mut updates: Updates, view: &View, mailbox: Option<&Mailbox>, manner: Manner) -> (String, u32) {
@@ -152,5 +153,96 @@ mod tests {
         assert!(words.ends_with("* 4000 FETCH (FLAGS (\\Recent))\r\n"));
         assert_eq!(words.lines().count(), 5000);
         assert!(pieces > 10);
+    }
+
+    /// What a client makes of the responses: UID and flags of each message, by sequence number.
+    #[derive(Default)]
+    struct Client(Vec<(Uid, String)>);
+
+    impl Client {
+        fn hear(&mut self, words: &str, view: &View, mailbox: &Mailbox) {
+            for line in words.lines() {
+                let mut parts = line.splitn(4, ' ').skip(1);
+                let Some(number) = parts.next().and_then(|word| word.parse::<usize>().ok()) else { continue };
+                match (parts.next(), parts.next()) {
+                    (Some("EXPUNGE"), _) => drop(self.0.remove(number - 1)),
+                    (Some("EXISTS"), _) => {
+                        assert!(number >= self.0.len());
+                        let new = view.uids().iter().skip(self.0.len());
+                        self.0.extend(new.map(|&uid| (uid, flags_of(uid, view, mailbox))));
+                        assert_eq!(self.0.len(), number);
+                    }
+                    (Some("FETCH"), Some(items)) => self.0[number - 1].1 = items.to_owned(),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// As a FETCH of the message tells them.
+    fn flags_of(uid: Uid, view: &View, mailbox: &Mailbox) -> String {
+        let message = mailbox.message(uid);
+        let mut out = format!("(UID {uid} FLAGS ");
+        let flags = message.map_or(Flags::NONE, |message| message.flags);
+        reply::flags(flags, &mailbox.keywords, view.is_recent(uid), &mut out);
+        out + ")"
+    }
+
+    #[derive(Debug, Clone)]
+    enum Event {
+        Deliver,
+        Expunge(usize),
+        Flags(usize, u64),
+        Told { expunge: bool },
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let event = prop_oneof![
+            3 => Just(Event::Deliver),
+            2 => any::<usize>().prop_map(Event::Expunge),
+            2 => (any::<usize>(), 0..32_u64).prop_map(|(place, flags)| Event::Flags(place, flags)),
+            2 => any::<bool>().prop_map(|expunge| Event::Told { expunge }),
+        ];
+        proptest::collection::vec(event, 0..60)
+    }
+
+    proptest! {
+        /// Whatever happens in a mailbox and whenever the client is told, it ends up with the truth.
+        #[test]
+        fn the_client_is_never_out_of_step(mut events in events()) {
+            let mut now = mailbox(&[]);
+            let mut view = View::new(&now, 1);
+            let mut client = Client::default();
+            events.push(Event::Told { expunge: true });
+            for event in events {
+                let modseq = now.highest_modseq + 1;
+                match event {
+                    Event::Deliver => {
+                        let (uid, flags) = (now.uid_next, Flags::NONE);
+                        let message =
+                            Message { uid, size: 0, date: 0, flags, modseq, body: 0, segment: 0, offset: 0 };
+                        now.messages.push(message);
+                        now.uid_next += 1;
+                    }
+                    Event::Told { expunge } => {
+                        let updates = view.sync(Some(&now), now.recent_from, expunge, &Own::Nothing);
+                        now.recent_from = now.uid_next;
+                        let manner = Manner { uid: true, read_only: false };
+                        client.hear(&told(updates, &view, Some(&now), manner).0, &view, &now);
+                        continue;
+                    }
+                    Event::Expunge(_) | Event::Flags(..) if now.messages.is_empty() => continue,
+                    Event::Expunge(place) => drop(now.messages.remove(place % now.messages.len())),
+                    Event::Flags(place, flags) => {
+                        let place = place % now.messages.len();
+                        (now.messages[place].flags, now.messages[place].modseq) = (Flags(flags), modseq);
+                    }
+                }
+                now.highest_modseq = modseq;
+            }
+            let truth: Vec<(Uid, String)> =
+                now.messages.iter().map(|m| (m.uid, flags_of(m.uid, &view, &now))).collect();
+            prop_assert_eq!(client.0, truth);
+        }
     }
 }
