@@ -108,3 +108,62 @@ fn refused(data: &Path) -> impl FnOnce(Error) -> Failure {
 fn tell(line: &str) {
     eprintln!("{line}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RIGHT: &str = "[server]\ndomains = [\"home.example\"]\n\n[[account]]\nname = \"office\"\n\
+                         address = \"office@home.example\"\npassword = \"open sesame\"\n";
+
+    /// A folder of its own for each test.
+    fn folder(test: &str) -> std::path::PathBuf {
+        let folder = std::env::temp_dir().join(format!("pillarbox-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn what_is_imported_is_stored_and_edited_without_its_secrets() {
+        let folder = folder("import");
+        let (file, data) = (folder.join("a.toml"), folder.join("data"));
+        let stored = || file::load(&Disk::new(&data).unwrap()).unwrap().unwrap();
+
+        std::fs::write(&file, RIGHT).unwrap();
+        assert_eq!(check(&file, None), Ok(()));
+        assert_eq!(import(&file, &data), Ok(()));
+        let first = stored().config;
+
+        // An export without secrets is edited and imported again.
+        std::fs::write(&file, to_toml(&first, false).replace("quota = \"0\"", "quota = \"1GiB\"")).unwrap();
+        assert!(matches!(check(&file, None), Err(Failure::Problems(_))));
+        assert_eq!(check(&file, Some(&data)), Ok(()));
+        assert_eq!(import(&file, &data), Ok(()));
+        let second = stored();
+        assert_eq!((second.generation, second.config.accounts[0].quota), (2, 1 << 30));
+        assert!(second.config.accounts[0].verifier.verify(b"open sesame"));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_wrong_changes_nothing() {
+        let folder = folder("wrong");
+        let (file, data) = (folder.join("a.toml"), folder.join("data"));
+        std::fs::write(&file, RIGHT.replace("name =", "nam =")).unwrap();
+        let told = Failure::Problems(vec![
+            format!(
+                "{}:4: name is missing: it is a name of a-z, 0-9, \".\", \"_\" and \"-\" that does not begin with \".\"",
+                file.display()
+            ),
+            format!("{}:5: unknown key nam: did you mean name?", file.display()),
+        ]);
+        assert_eq!(import(&file, &data), Err(told));
+        assert!(!data.join("config.postcard").exists());
+        assert!(matches!(export(&data, false), Err(Failure::System(_))));
+        // A file where the folder should be, and a folder where the file should be.
+        assert!(matches!(import(&file, &file), Err(Failure::System(_))));
+        assert!(matches!(check(&folder, None), Err(Failure::System(_))));
+        assert!(matches!(check(&folder.join("b.toml"), None), Err(Failure::System(_))));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -185,11 +185,10 @@ fn section(config: &Config, path: &str) -> Option<Section> {
 }
 
 fn find(config: &Config, path: &str) -> Result<(Section, &'static Setting), PathError> {
-    if let Some((head, key)) = path.rsplit_once('.')
-        && let Some(section) = section(config, head)
-        && let Some(setting) = section.setting(key)
-    {
-        return Ok((section, setting));
+    let (head, key) = path.rsplit_once('.').unwrap_or_default();
+    let sections = Section::all(config).into_iter().filter(|section| section.path(config) == head);
+    if let Some(found) = sections.into_iter().find_map(|section| Some((section, section.setting(key)?))) {
+        return Ok(found);
     }
     let known = paths(config);
     let advice = match nearest(path, known.iter().map(|path| &**path)) {
@@ -213,12 +212,13 @@ mod tests {
     use super::*;
     use crate::auth::Verifier;
 
-    /// Accounts `office` with one source and `a.b`, whose name holds a dot.
+    /// Accounts `office` with one source, and two whose names hold dots.
     fn config() -> Config {
         let mut config = Config::demonstration(Verifier::with("x", 4096, [0; 16]));
         add_account(&mut config, "office").unwrap();
         assert_eq!(add_source(&mut config, "office"), Ok(1));
         add_account(&mut config, "a.b").unwrap();
+        add_account(&mut config, "office.source.1").unwrap();
         config
     }
 
@@ -238,6 +238,7 @@ mod tests {
             ("smarthost.password", "true", r#""true""#),
             ("account.office.pop_lan_only", "true", "true"),
             ("account.office.quota", "1024", r#""1KiB""#),
+            ("account.office.source.1.pop", "false", "false"),
             ("account.a.b.address", "ab@home.example", r#""ab@home.example""#),
             ("account.office.source.1.host", "192.168.1.9", r#""192.168.1.9""#),
             ("account.office.source.1.oauth2.client_id", "pillarbox", r#""pillarbox""#),
@@ -321,6 +322,8 @@ mod tests {
         assert!(remove(&mut config, "account.office.address").is_err());
         remove(&mut config, "account.office.source.1").unwrap();
         assert!(config.account("office").unwrap().sources.is_empty());
+        assert!(config.account("office.source.1").is_some());
+        remove(&mut config, "account.office.source.1").unwrap();
         remove(&mut config, "account.a.b").unwrap();
         remove(&mut config, "account.office").unwrap();
         remove(&mut config, "account.demo").unwrap();

@@ -2,6 +2,7 @@
 //! their lines, and no others.
 
 use super::LEAST;
+use crate::config::Config;
 use crate::config::text::{MAX_TEXT, parse};
 
 /// `LINE: text` of every problem that the `#!` in `text` announce.
@@ -109,6 +110,25 @@ sources = []                     #! unknown key sources: did you mean source?
 [[acount]]                       #! unknown section acount: did you mean [[account]]?
 "#,
     );
+}
+
+#[test]
+fn a_password_comes_in_one_form() {
+    let text = LEAST.replace("verifier", "password = \"x\"\nverifier");
+    let both = "verifier and password are the same setting in two forms: keep one of them";
+    assert_eq!(found(text.as_bytes()), [format!("{}: {both}", LEAST.lines().count() + 1)]);
+}
+
+#[test]
+fn more_than_fits() {
+    let account = |n: usize| format!("[[account]]\nname = \"u{n}\"\naddress = \"u{n}@home.example\"\n");
+    let all: String = (0..=Config::MAX_ACCOUNTS).map(account).collect();
+    let found_in = |text: String| found(text.as_bytes());
+    let told = found_in(format!("[server]\ndomains = [\"home.example\"]\n{all}"));
+    assert!(told.contains(&"1503: too many accounts: 500 fit".to_owned()), "{told:?}");
+    let source = "multipop = true\n[[account.source]]\nhost = \"h\"\nusername = \"u\"\npassword = \"p\"\n";
+    let sources = source.to_owned() + &source.replace("multipop = true\n", "").repeat(Config::MAX_SOURCES);
+    assert_eq!(found_in(format!("{LEAST}{sources}")), ["74: too many sources: 16 fit in an account"]);
 }
 
 #[test]
