@@ -187,7 +187,7 @@ fn printable(login: &str) -> String {
 
 /// Random octets from the system.
 #[allow(clippy::expect_used, reason = "getrandom(2) does not fail for so few octets")]
-fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     ring::rand::generate(&ring::rand::SystemRandom::new()).expect("getrandom works").expose()
 }
 

@@ -4,8 +4,21 @@
 //! not know yet, and streams it into the account's INBOX; a message and the fact that it was collected
 //! become durable in one commit, so that whatever breaks, nothing is lost and nothing comes twice.
 
+mod collection;
+mod error;
+#[cfg(test)]
+mod fake;
+mod ledger;
+mod notice;
 mod poller;
+mod pop3_client;
+mod schedule;
 mod status;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod wire;
 
+pub use error::Error;
 pub use poller::Poller;
 pub use status::{PollResult, SourceStatus};

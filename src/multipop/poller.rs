@@ -1,32 +1,357 @@
-//! Keeps a task for each source.
+//! Polls all sources: a task for each, so many of them at once, and none disturbs another.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
+use smol::LocalExecutor;
+use smol::lock::Semaphore;
+
+use super::Error;
+use super::collection::{Collection, Outcome};
+use super::ledger::source_key;
+use super::pop3_client;
 use super::status::SourceStatus;
+use super::watch::Watch;
+use super::wire::{Wire, Withdrawal};
+use crate::clock::unix_now;
+use crate::config::{Config, Protocol, Source};
 use crate::context::Context;
+use crate::store::{self, Flags, INBOX, SourceKey};
+
+/// Polls at once: each holds a batch of messages in memory, and a connection.
+const AT_ONCE: usize = 4;
 
 /// Polls all sources, each at its own interval.
 pub struct Poller {
-    #[allow(dead_code)]
     context: Rc<Context>,
+    places: Semaphore,
+    /// By account and source. One that is removed stays until its last poll has ended, so that there are
+    /// never two polls of one source: the second would not see what the first is about to commit.
+    watches: RefCell<BTreeMap<(String, SourceKey), Rc<Watch>>>,
 }
 
 impl Poller {
     /// Contacts nobody yet.
     pub fn new(context: Rc<Context>) -> Rc<Poller> {
-        Rc::new(Poller { context })
+        Rc::new(Poller { context, places: Semaphore::new(AT_ONCE), watches: RefCell::default() })
     }
+
     /// Polls until dropped; new settings take effect at once.
     pub async fn run(&self) {
-        todo!()
+        let tasks = LocalExecutor::new();
+        tasks
+            .run(async {
+                loop {
+                    let changed = self.context.changed();
+                    for watch in self.arrange(&self.context.config()) {
+                        tasks.spawn(self.keep(watch)).detach();
+                    }
+                    changed.await;
+                }
+            })
+            .await
     }
+
     /// Polls the sources of `account`, or all of them, without waiting for their time. Returns how many
     /// will be.
-    pub fn collect_now(&self, _account: Option<&str>) -> usize {
-        todo!()
+    pub fn collect_now(&self, account: Option<&str>) -> usize {
+        let watches = self.watches.borrow();
+        watches
+            .values()
+            .filter(|watch| account.is_none_or(|account| watch.account == account))
+            .filter(|watch| watch.hurry())
+            .count()
     }
+
     /// Every source, in the order of the configuration.
     pub fn status(&self) -> Vec<SourceStatus> {
-        todo!()
+        let (config, watches) = (self.context.config(), self.watches.borrow());
+        sources(&config)
+            .map(|(account, source)| match watches.get(&(account.to_owned(), source_key(source))) {
+                Some(watch) => watch.status(),
+                None => SourceStatus::unknown(account, source),
+            })
+            .collect()
+    }
+
+    /// Puts `config` in force: returns the sources that are new and need a task.
+    fn arrange(&self, config: &Config) -> Vec<Rc<Watch>> {
+        let mut watches = self.watches.borrow_mut();
+        let mut new = Vec::new();
+        let mut wanted = BTreeSet::new();
+        for (account, source) in sources(config) {
+            let key = (account.to_owned(), source_key(source));
+            if !wanted.insert(key.clone()) {
+                log::warn!("{account}: {} is a source twice, the second one is not polled", source.host);
+                continue;
+            }
+            let watch = watches.entry(key).or_insert_with(|| {
+                let watch = Rc::new(Watch::new(account, source));
+                new.push(watch.clone());
+                watch
+            });
+            watch.arrange(config, source);
+        }
+        watches.iter().filter(|(key, _)| !wanted.contains(key)).for_each(|(_, watch)| watch.remove());
+        new
+    }
+
+    /// Polls one source until it is removed.
+    async fn keep(&self, watch: Rc<Watch>) {
+        loop {
+            watch.due_or_removed().await;
+            if watch.is_removed() {
+                let key = (watch.account.clone(), source_key(&watch.source()));
+                self.watches.borrow_mut().remove(&key);
+                return;
+            }
+            let _place = self.places.acquire().await;
+            if watch.is_due() {
+                Box::pin(self.poll(&watch)).await;
+            }
+        }
+    }
+
+    async fn poll(&self, watch: &Watch) {
+        let source = watch.source();
+        let withdrawal = watch.begin();
+        let mut outcome = Outcome::default();
+        let result = self.collect(&watch.account, &source, withdrawal, &mut outcome).await;
+        let name = format!("{}: {} at {}", watch.account, source.username, source.host);
+        if outcome.collected > 0 || outcome.deleted > 0 {
+            log::info!("{name}: {} collected, {} deleted there", outcome.collected, outcome.deleted);
+        }
+        match (&result, &outcome.problem) {
+            (Err(Error::Withdrawn), _) | (Ok(()), None) => {}
+            (Err(error), _) | (Ok(()), Some(error)) => log::warn!("{name}: {error}"),
+        }
+        let [jitter] = crate::auth::random();
+        let letter = watch.end(result, outcome, &self.context.config(), jitter);
+        if let Some(letter) = letter
+            && let Err(error) = self.deliver(&watch.account, &letter).await
+        {
+            log::warn!("{name}: the user cannot be told: {error}");
+        }
+    }
+
+    async fn collect(
+        &self,
+        account: &str,
+        source: &Source,
+        withdrawal: Rc<Withdrawal>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let timeout = Duration::from_secs(self.context.config().multipop.timeout.max(1).into());
+        let mut wire = Wire::connect(source, timeout, withdrawal).await?;
+        let account = self.context.store.account(account).await?;
+        let mut collection = Collection::new(account, source, &self.context.config());
+        let result = match source.protocol {
+            Protocol::Pop3 => pop3_client::collect(&mut wire, source, &mut collection).await,
+            Protocol::Imap => Err(Error::Protocol("IMAP sources are not built yet".to_owned())),
+        };
+        *outcome = collection.outcome;
+        result
+    }
+
+    async fn deliver(&self, account: &str, letter: &str) -> Result<(), store::Error> {
+        let account = self.context.store.account(account).await?;
+        let mut message = account.incoming();
+        message.write(letter.as_bytes())?;
+        let mut transaction = account.begin();
+        transaction.deliver(INBOX, message, Flags::NONE, &[], unix_now());
+        transaction.commit().await.map(drop)
+    }
+}
+
+/// All sources with the names of their accounts.
+fn sources(config: &Config) -> impl Iterator<Item = (&str, &Source)> {
+    config.accounts.iter().flat_map(|a| a.sources.iter().map(|source| (a.name.as_str(), source)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use async_io::{Timer, block_on};
+    use smol::future::or;
+
+    use super::super::fake::{Behaviour, Mail, Provider};
+    use super::super::status::PollResult;
+    use super::*;
+    use crate::config::{Account, Secret, Security};
+    use crate::flash::sim::SimFlash;
+    use crate::net::tls;
+    use crate::store::Store;
+
+    /// An account of this name that collects from `provider`.
+    fn account(name: &str, provider: &Provider) -> Account {
+        Account {
+            name: name.try_into().unwrap(),
+            multipop: true,
+            sources: vec![Source {
+                host: "127.0.0.1".try_into().unwrap(),
+                port: provider.address.port(),
+                security: Security::None,
+                username: name.try_into().unwrap(),
+                password: Secret::new("secret").unwrap(),
+                ..Source::default()
+            }],
+            ..Account::default()
+        }
+    }
+
+    fn config(accounts: &[Account]) -> Config {
+        Config { accounts: accounts.to_vec(), ..Config::default() }
+    }
+
+    /// A poller with these settings, running beside the providers while `test` plays.
+    fn play<T>(config: Config, providers: &[&Provider], test: impl AsyncFnOnce(&Poller, &Context) -> T) -> T {
+        block_on(async {
+            let flash = SimFlash::default();
+            let tls = tls::server_config(&config, &flash).await.unwrap();
+            let store = Store::new(Rc::new(flash), |_| Vec::new());
+            let context = Rc::new(Context::new(config, tls, store));
+            let poller = Poller::new(context.clone());
+            let servers = LocalExecutor::new();
+            for provider in providers {
+                servers.spawn(provider.serve()).detach();
+            }
+            let beside = or(poller.run(), servers.run(std::future::pending()));
+            or(test(&poller, &context), async {
+                beside.await;
+                unreachable!()
+            })
+            .await
+        })
+    }
+
+    async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+        let begun = Instant::now();
+        while !so().await {
+            assert!(begun.elapsed() < Duration::from_secs(5), "waited in vain for: {what}");
+            Timer::after(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn inbox_len(context: &Context, account: &str) -> usize {
+        let account = context.store.account(account).await.unwrap();
+        account.view(INBOX, |mailbox| mailbox.messages.len()).unwrap()
+    }
+
+    fn logins(provider: &Provider) -> usize {
+        provider.heard.borrow().iter().filter(|line| line.starts_with("USER")).count()
+    }
+
+    #[test]
+    fn a_failing_source_does_not_disturb_the_others() {
+        let [good, bad] = [Provider::new(&[Mail::new("1", "a\r\n")]), Provider::new(&[])];
+        bad.behaviour.borrow_mut().silent_at = Some("CAPA");
+        let settings = config(&[account("bad", &bad), account("good", &good)]);
+        play(settings, &[&good, &bad], async |poller, context| {
+            until("a good poll", async || poller.status()[1].last_result == Some(PollResult::Collected(1)))
+                .await;
+            assert_eq!(inbox_len(context, "good").await, 1);
+            let [bad, good] = &poller.status()[..] else { panic!() };
+            assert!(bad.polling && bad.enabled && bad.next_poll.is_none());
+            assert!(!good.polling && good.next_poll.is_some() && good.collected == 1 && good.failures == 0);
+        });
+    }
+
+    #[test]
+    fn nobody_is_contacted_where_multipop_is_off_and_everybody_once_it_is_on() {
+        let provider = Provider::new(&[Mail::new("1", "a\r\n")]);
+        for off in 0..3 {
+            let on = config(&[account("ann", &provider)]);
+            let mut settings = on.clone();
+            match off {
+                0 => settings.multipop.enabled = false,
+                1 => settings.accounts[0].multipop = false,
+                _ => settings.accounts[0].enabled = false,
+            }
+            provider.heard.borrow_mut().clear();
+            play(settings, &[&provider], async |poller, context| {
+                Timer::after(Duration::from_millis(20)).await;
+                assert_eq!(poller.collect_now(None), 0);
+                assert!(!poller.status()[0].enabled && provider.heard.borrow().is_empty());
+                context.reconfigure(on, context.tls());
+                until("the first poll", async || poller.status()[0].last_poll.is_some()).await;
+            });
+        }
+    }
+
+    #[test]
+    fn new_settings_concern_only_the_sources_that_they_change() {
+        let [kept, moved] = [Provider::new(&[]), Provider::new(&[])];
+        let mut settings = config(&[account("kept", &kept), account("moved", &moved)]);
+        play(settings.clone(), &[&kept, &moved], async |poller, context| {
+            until("both", async || poller.status().iter().all(|source| source.last_poll.is_some())).await;
+            settings.accounts[1].sources[0].password = Secret::new("new").unwrap();
+            settings.multipop.interval = 3600;
+            context.reconfigure(settings.clone(), context.tls());
+            until("the changed one", async || logins(&moved) == 2).await;
+            assert_eq!(logins(&kept), 1);
+            assert!(poller.status()[0].next_poll.unwrap() - unix_now() > 3000, "the new interval counts");
+
+            settings.accounts.truncate(1);
+            context.reconfigure(settings, context.tls());
+            until("the removal", async || poller.watches.borrow().len() == 1).await;
+            assert_eq!(poller.collect_now(None), 1);
+            until("the one that is left", async || logins(&kept) == 2).await;
+            assert_eq!(logins(&moved), 2);
+        });
+    }
+
+    #[test]
+    fn a_source_can_be_removed_in_the_middle_of_a_poll_and_come_back() {
+        let provider = Provider::new(&[Mail::new("1", "a\r\n"), Mail::new("2", "b\r\n")]);
+        *provider.behaviour.borrow_mut() = Behaviour { silent_at: Some("RETR 2"), ..Behaviour::default() };
+        let settings = config(&[account("ann", &provider)]);
+        play(settings.clone(), &[&provider], async |poller, context| {
+            until("the silence", async || provider.heard.borrow().iter().any(|line| line == "RETR 2")).await;
+            context.reconfigure(config(&[]), context.tls());
+            until("the end of the poll", async || poller.watches.borrow().is_empty()).await;
+            assert_eq!(inbox_len(context, "ann").await, 1, "what had come is kept");
+            assert!(poller.status().is_empty());
+        });
+    }
+
+    #[test]
+    fn the_user_is_told_of_lasting_trouble_once_and_the_operator_at_once() {
+        let provider = Provider::new(&[]);
+        provider.behaviour.borrow_mut().reply = Some(("PASS", "-ERR [AUTH] no\r\n".to_owned()));
+        let mut settings = config(&[account("ann", &provider)]);
+        settings.multipop.warn_after = 2;
+        play(settings, &[&provider], async |poller, context| {
+            for (failures, letters) in [(1, 0), (2, 1), (3, 1)] {
+                until("a failure", async || poller.status()[0].failures == failures).await;
+                let PollResult::Failed { error, collected: 0 } =
+                    poller.status()[0].last_result.clone().unwrap()
+                else {
+                    panic!()
+                };
+                assert!(
+                    error.starts_with("the login was refused: [AUTH] no. Check the user name"),
+                    "{error}"
+                );
+                until("the letter", async || inbox_len(context, "ann").await == letters).await;
+                assert_eq!(poller.collect_now(Some("ann")), 1);
+            }
+            assert_eq!(poller.collect_now(Some("bob")), 0);
+        });
+    }
+
+    #[test]
+    fn only_so_many_polls_run_at_once() {
+        let provider = Provider::new(&[]);
+        provider.behaviour.borrow_mut().silent_at = Some("CAPA");
+        let accounts: Vec<Account> = (0..AT_ONCE + 2).map(|n| account(&format!("a{n}"), &provider)).collect();
+        play(config(&accounts), &[&provider], async |poller, _| {
+            let polling = || poller.status().iter().filter(|source| source.polling).count();
+            until("the places are taken", async || polling() == AT_ONCE).await;
+            Timer::after(Duration::from_millis(20)).await;
+            assert_eq!(polling(), AT_ONCE);
+        });
     }
 }

@@ -1,6 +1,6 @@
 //! What the operator sees of a source.
 
-use crate::config::Protocol;
+use crate::config::{Protocol, Source};
 
 /// One source as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,27 @@ pub struct SourceStatus {
     pub failures: u32,
     /// Messages collected since the start.
     pub collected: u64,
+}
+
+impl SourceStatus {
+    /// Nothing is known of `source` yet.
+    pub(super) fn unknown(account: &str, source: &Source) -> SourceStatus {
+        SourceStatus {
+            account: account.to_owned(),
+            host: source.host.as_str().to_owned(),
+            port: source.port,
+            protocol: source.protocol,
+            username: source.username.as_str().to_owned(),
+            folder: source.folder.as_str().to_owned(),
+            enabled: false,
+            polling: false,
+            last_poll: None,
+            last_result: None,
+            next_poll: None,
+            failures: 0,
+            collected: 0,
+        }
+    }
 }
 
 /// How a poll ended.

@@ -1,0 +1,285 @@
+//! What one poll brings home, whatever the protocol: messages stream into the account's INBOX, several
+//! of them share a commit with their identities, and only then may they be deleted at the server.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use ring::digest;
+
+use super::Error;
+use super::ledger::{Identity, Ledger, Verdict, source_key};
+use super::notice;
+use crate::clock::unix_now;
+use crate::config::{Config, Source};
+use crate::store::{self, Account, Flags, INBOX, Incoming, SourceKey, Transaction};
+
+/// A commit is due after so many messages, ...
+const BATCH_MESSAGES: usize = 100;
+/// ... so many octets, which bounds what waits in memory, ...
+const BATCH_OCTETS: u64 = 512 * 1024;
+/// ... or after this time, for a slow server's messages not to wait for each other.
+const BATCH_TIME: Duration = Duration::from_secs(2);
+
+/// A message's handle at the server: POP3's message number, IMAP's UID.
+pub type Handle = u32;
+
+/// What a poll did.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Messages that are safe in the INBOX.
+    pub collected: u32,
+    /// Messages that the server was told to delete.
+    pub deleted: u32,
+    /// Whether there are more than one poll takes on.
+    pub more: bool,
+    /// The first thing that went wrong with one message, while the others went well.
+    pub problem: Option<Error>,
+}
+
+/// One poll of one source.
+pub struct Collection {
+    account: Rc<Account>,
+    key: SourceKey,
+    ledger: Ledger,
+    quota: u64,
+    letterhead: notice::Letterhead,
+    transaction: Transaction,
+    /// Handles of the messages in the transaction.
+    batch: Vec<Handle>,
+    batch_octets: u64,
+    batch_began: Instant,
+    /// Messages that stay since they are too large: the user is told in the commit that notes it.
+    told: Vec<(Identity, u64)>,
+    /// Octets of the messages that are to be read.
+    planned: u64,
+    /// Whether the transaction holds anything.
+    pending: bool,
+    complete: bool,
+    /// Messages to be deleted at the server: they are in the ledger, durably.
+    pub deletable: VecDeque<Handle>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// A message on its way in.
+pub struct Arrival {
+    handle: Handle,
+    identity: Option<Identity>,
+    digest: digest::Context,
+    size: u64,
+    /// `None` once it cannot be kept: the rest of it is read and forgotten.
+    incoming: Option<Incoming>,
+}
+
+impl Collection {
+    /// A poll of `source` for `account`, whose settings are in `config`.
+    pub fn new(account: Rc<Account>, source: &Source, config: &Config) -> Collection {
+        let key = source_key(source);
+        Collection {
+            ledger: Ledger::new(source, account.all_collected(key), unix_now()),
+            quota: config.account(account.name()).map_or(0, |account| account.quota),
+            letterhead: notice::Letterhead::new(config, account.name(), source),
+            transaction: account.begin(),
+            account,
+            key,
+            batch: Vec::new(),
+            batch_octets: 0,
+            batch_began: Instant::now(),
+            told: Vec::new(),
+            planned: 0,
+            pending: false,
+            complete: false,
+            deletable: VecDeque::new(),
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// A message that the server lists, with its unique-id, empty for none. Says whether to read it:
+    /// then under which identity, if it is known before it was read.
+    pub fn listed(&mut self, handle: Handle, unique_id: &[u8], size: u64) -> Option<Option<Identity>> {
+        let identity = match self.ledger.listed(unique_id, size) {
+            Verdict::Collect(identity) => Some(identity),
+            Verdict::Read => None,
+            other => {
+                self.settle(other, handle, size);
+                return None;
+            }
+        };
+        if self.exceeds_quota(self.planned + size) {
+            self.problem(store::Error::OverQuota.into());
+            self.complete = false;
+            return None;
+        }
+        self.planned += size;
+        Some(identity)
+    }
+
+    /// Everything that the server has is listed. Once all of it is read too, what is listed no longer
+    /// can be forgotten.
+    pub fn all_listed(&mut self) {
+        self.complete = true;
+    }
+
+    /// Whether no more new messages are taken on in this poll.
+    pub fn is_full(&self) -> bool {
+        self.ledger.has_more()
+    }
+
+    /// Not everything was read in the end.
+    pub fn incomplete(&mut self) {
+        self.complete = false;
+    }
+
+    /// The message of `handle` begins.
+    pub fn begin(&self, handle: Handle, identity: Option<Identity>) -> Arrival {
+        Arrival {
+            handle,
+            identity,
+            digest: digest::Context::new(&digest::SHA256),
+            size: 0,
+            incoming: Some(self.account.incoming()),
+        }
+    }
+
+    /// Its next octets.
+    ///
+    /// # Errors
+    /// The store's, but that the flash is full: it may have room for other messages.
+    pub fn piece(&mut self, arrival: &mut Arrival, octets: &[u8]) -> Result<(), Error> {
+        arrival.size += octets.len() as u64;
+        if arrival.identity.is_none() {
+            arrival.digest.update(octets);
+        }
+        let Some(incoming) = &mut arrival.incoming else { return Ok(()) };
+        let trouble = if self.ledger.is_too_large(arrival.size) {
+            None
+        } else if self.exceeds_quota(self.batch_octets + arrival.size) {
+            Some(store::Error::OverQuota)
+        } else {
+            match incoming.write(octets) {
+                Ok(()) => return Ok(()),
+                Err(store::Error::Full) => Some(store::Error::Full),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        arrival.incoming = None;
+        if let Some(trouble) = trouble {
+            self.problem(trouble.into());
+        }
+        Ok(())
+    }
+
+    /// It is whole.
+    pub fn end(&mut self, arrival: Arrival) {
+        let Arrival { handle, identity, digest, size, incoming } = arrival;
+        let verdict = match identity {
+            Some(identity) => Verdict::Collect(identity),
+            None => self.ledger.read(digest.finish().as_ref(), size),
+        };
+        match (verdict, incoming) {
+            (Verdict::Collect(identity), _) if self.ledger.is_too_large(size) => {
+                let verdict = self.ledger.tell(&identity);
+                self.settle(verdict, handle, size);
+            }
+            (Verdict::Collect(identity), Some(incoming)) => self.deliver(handle, identity, incoming),
+            // There was no room: it comes again with the next poll.
+            (Verdict::Collect(_), None) => {}
+            (verdict, _) => self.settle(verdict, handle, size),
+        }
+    }
+
+    fn deliver(&mut self, handle: Handle, identity: Identity, incoming: Incoming) {
+        if self.batch.is_empty() {
+            self.batch_began = Instant::now();
+        }
+        self.batch.push(handle);
+        self.batch_octets += incoming.len();
+        let now = unix_now();
+        self.transaction.deliver(INBOX, incoming, Flags::NONE, &[], now);
+        self.collected(identity, now);
+    }
+
+    fn collected(&mut self, identity: Identity, now: i64) {
+        self.transaction.collected(self.key, identity.octets(), now);
+        self.pending = true;
+    }
+
+    /// What one message's trouble was; the others go on.
+    pub fn problem(&mut self, error: Error) {
+        self.outcome.problem.get_or_insert(error);
+    }
+
+    /// Whether it is time for [`Collection::commit`].
+    pub fn is_due(&self) -> bool {
+        self.batch.len() >= BATCH_MESSAGES
+            || self.batch_octets >= BATCH_OCTETS
+            || (!self.batch.is_empty() && self.batch_began.elapsed() >= BATCH_TIME)
+    }
+
+    /// Makes durable what is whole. After this the messages are safe, and deletable if they shall not
+    /// stay at the server. Never drop this future: a poll that begins meanwhile would not know whether
+    /// the messages are collected.
+    ///
+    /// # Errors
+    /// The store's: the messages come again with the next poll, or are known to it.
+    pub async fn commit(&mut self) -> Result<(), Error> {
+        if !std::mem::take(&mut self.pending) {
+            return Ok(());
+        }
+        let transaction = std::mem::replace(&mut self.transaction, self.account.begin());
+        let batch = std::mem::take(&mut self.batch);
+        self.batch_octets = 0;
+        transaction.commit().await?;
+        self.outcome.collected += u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        if !self.ledger.leaves_on_server() {
+            self.deletable.extend(batch);
+        }
+        Ok(())
+    }
+
+    /// The last commit of a poll that went well: with what the user is to be told, and without what the
+    /// server lists no longer.
+    ///
+    /// # Errors
+    /// As [`Collection::commit`].
+    pub async fn conclude(&mut self) -> Result<(), Error> {
+        self.outcome.more = self.ledger.has_more();
+        if self.complete {
+            let gone = self.ledger.unlisted();
+            if !gone.is_empty() {
+                self.transaction.forget(self.key, &gone);
+                self.pending = true;
+            }
+        }
+        self.write_of_large_messages()?;
+        self.commit().await
+    }
+
+    fn write_of_large_messages(&mut self) -> Result<(), Error> {
+        let (told, sizes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.told).into_iter().unzip();
+        let now = unix_now();
+        let letter = self.letterhead.too_large(&sizes, now);
+        if told.is_empty() || self.exceeds_quota(self.batch_octets + letter.len() as u64) {
+            return Ok(());
+        }
+        let mut message = self.account.incoming();
+        message.write(letter.as_bytes())?;
+        self.transaction.deliver(INBOX, message, Flags::NONE, &[], now);
+        told.into_iter().for_each(|identity| self.collected(identity, now));
+        Ok(())
+    }
+
+    fn exceeds_quota(&self, more: u64) -> bool {
+        self.quota > 0 && self.account.usage().octets.saturating_add(more) > self.quota
+    }
+
+    fn settle(&mut self, verdict: Verdict, handle: Handle, size: u64) {
+        match verdict {
+            Verdict::Delete => self.deletable.push_back(handle),
+            Verdict::Tell(identity) => self.told.push((identity, size)),
+            Verdict::Redate(identity) => self.collected(identity, unix_now()),
+            Verdict::Collect(_) | Verdict::Read | Verdict::Leave => {}
+        }
+    }
+}

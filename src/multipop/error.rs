@@ -1,0 +1,139 @@
+//! What can go wrong with a source, and what its user can do about it.
+
+use std::io;
+
+use crate::auth::client;
+use crate::net::tls::TlsError;
+use crate::store;
+
+/// Why a poll, or a part of it, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name has no address, or nobody could be asked.
+    #[error("the address of {host} cannot be found: {source}")]
+    Resolve {
+        /// The server's name.
+        host: String,
+        /// What the resolver says.
+        source: io::Error,
+    },
+    /// No address of the server answered.
+    #[error("no connection to {host} port {port}: {source}")]
+    Connect {
+        /// The server's name.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// What the last address tried said.
+        source: io::Error,
+    },
+    /// The handshake failed, most often because the certificate is not trusted.
+    #[error("no secure connection: {0}")]
+    Tls(io::Error),
+    /// The source's `ca` file.
+    #[error(transparent)]
+    Trust(#[from] TlsError),
+    /// Nothing came for the time of `multipop.timeout`.
+    #[error("the server fell silent")]
+    Silence,
+    /// The connection ended before its time.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Connection(io::Error),
+    /// The other end is no such server, or a very broken one.
+    #[error("the server does not keep to the protocol: {0}")]
+    Protocol(String),
+    /// Turned away before the login.
+    #[error("the server turned us away: {0}")]
+    TurnedAway(String),
+    /// `security = "starttls"`, which the server does not have.
+    #[error("the server offers no STARTTLS: {0}")]
+    NoStartTls(String),
+    /// No common mechanism.
+    #[error("the server offers no way to log in that is known here and allowed by the source's auth")]
+    NoMechanism,
+    /// The wrong user name or password, or a right one that is not welcome.
+    #[error("the login was refused: {0}")]
+    Login(String),
+    /// The mailbox is in use, or logins come too often.
+    #[error("the mailbox cannot be opened now: {0}")]
+    Busy(String),
+    /// The login broke off.
+    #[error("the login failed: {0}")]
+    Sasl(#[from] client::Error),
+    /// A user name or a password with a line end in it.
+    #[error("the user name or the password holds a line end")]
+    Unsendable,
+    /// Not built in.
+    #[error("auth = \"oauth2\" is not available in this version")]
+    OAuth2,
+    /// A command that does not usually fail.
+    #[error("the server refused {command}: {reason}")]
+    Refused {
+        /// The command.
+        command: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// The source's settings were changed during the poll.
+    #[error("the source was changed or removed")]
+    Withdrawn,
+    /// The mail store.
+    #[error("the mail store: {0}")]
+    Store(#[from] store::Error),
+}
+
+impl Error {
+    /// What to do about it, as a sentence for the user.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Error::Resolve { .. } => {
+                "Check the name of the server and this network's connection to the Internet."
+            }
+            Error::Connect { .. } => {
+                "Check the name of the server, its port and this network's connection to the Internet."
+            }
+            Error::Tls(_) => {
+                "Check that name, port and security are those that the provider tells. If the server's \
+                 certificate is its own, name its file as the source's ca."
+            }
+            Error::Trust(_) => "Put the file of the source's ca in order.",
+            Error::Withdrawn => "Nothing.",
+            Error::Silence | Error::Closed | Error::Connection(_) | Error::TurnedAway(_) | Error::Busy(_) => {
+                "This often passes on its own. If it lasts, ask the provider."
+            }
+            Error::Protocol(_) => "Check that protocol, port and security are those that the provider tells.",
+            Error::NoStartTls(_) => {
+                "Set the source's security to \"tls\", with the port that the provider tells for it."
+            }
+            Error::NoMechanism => "Set the source's auth to \"auto\", or ask the provider how to log in.",
+            Error::Login(_) | Error::Sasl(_) => {
+                "Check the user name and the password of the source. Some providers want POP3 or IMAP to be \
+                 switched on first, or a password of its own for each program."
+            }
+            Error::Unsendable => "Enter the user name and the password anew.",
+            Error::OAuth2 => "Use a password that the provider issues for programs, and auth = \"auto\".",
+            Error::Refused { .. } => {
+                "The other messages are collected all the same. If it lasts, ask the provider."
+            }
+            Error::Store(store::Error::OverQuota) => {
+                "The mail stays with the provider. Delete mail here, or have the quota raised."
+            }
+            Error::Store(_) => {
+                "The mail stays with the provider. Make room by deleting mail, or have the appliance looked at."
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Error::Silence,
+            io::ErrorKind::UnexpectedEof => Error::Closed,
+            _ => Error::Connection(error),
+        }
+    }
+}

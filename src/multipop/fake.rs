@@ -1,0 +1,165 @@
+//! For the tests: a POP3 server with a maildrop, as badly behaved as it is told to be.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+
+use crate::net::line::{LineEnd, read_line};
+use crate::net::stream::Stream;
+
+/// A message in the maildrop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    pub unique_id: String,
+    pub octets: Vec<u8>,
+}
+
+impl Mail {
+    pub fn new(unique_id: &str, octets: impl AsRef<[u8]>) -> Mail {
+        Mail { unique_id: unique_id.to_owned(), octets: octets.as_ref().to_vec() }
+    }
+}
+
+/// How the server behaves.
+#[derive(Debug, Clone, Default)]
+pub struct Behaviour {
+    pub pipelining: bool,
+    /// The connection breaks after so many octets.
+    pub break_after: Option<usize>,
+    /// A command that begins so gets this reply.
+    pub reply: Option<(&'static str, String)>,
+    /// It falls silent when a command that begins so comes.
+    pub silent_at: Option<&'static str>,
+    /// What LIST says of every message.
+    pub size: Option<u64>,
+    /// So long between two octets.
+    pub drip: Option<Duration>,
+}
+
+/// The server.
+pub struct Provider {
+    pub address: SocketAddr,
+    listener: Async<TcpListener>,
+    pub maildrop: RefCell<Vec<Mail>>,
+    pub behaviour: RefCell<Behaviour>,
+    /// The commands of all sessions.
+    pub heard: RefCell<Vec<String>>,
+    /// Octets sent in the last session.
+    pub sent: Cell<usize>,
+}
+
+impl Provider {
+    pub fn new(maildrop: &[Mail]) -> Provider {
+        let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
+        Provider {
+            address: listener.get_ref().local_addr().unwrap(),
+            listener,
+            maildrop: RefCell::new(maildrop.to_vec()),
+            behaviour: RefCell::default(),
+            heard: RefCell::default(),
+            sent: Cell::new(0),
+        }
+    }
+
+    /// Serves one session after the other, until dropped.
+    pub async fn serve(&self) -> ! {
+        loop {
+            let (tcp, _) = self.listener.accept().await.unwrap();
+            self.sent.set(0);
+            let _ = self.session(&mut Stream::new(tcp).unwrap()).await;
+        }
+    }
+
+    async fn say(&self, stream: &mut Stream, octets: &[u8]) -> io::Result<()> {
+        let behaviour = self.behaviour.borrow().clone();
+        let room = behaviour.break_after.map_or(usize::MAX, |limit| limit - self.sent.get());
+        let now = &octets[..room.min(octets.len())];
+        self.sent.set(self.sent.get() + now.len());
+        match behaviour.drip {
+            None => stream.write(now).await?,
+            Some(pause) => {
+                for octet in now {
+                    stream.write(&[*octet]).await?;
+                    stream.flush().await?;
+                    Timer::after(pause).await;
+                }
+            }
+        }
+        if now.len() < octets.len() {
+            stream.flush().await?;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+
+    async fn session(&self, stream: &mut Stream) -> io::Result<()> {
+        let mails = self.maildrop.borrow().clone();
+        let mut deleted = BTreeSet::new();
+        self.say(stream, b"+OK ready\r\n").await?;
+        let mut line = Vec::new();
+        loop {
+            if stream.buffered().is_empty() {
+                stream.flush().await?;
+            }
+            if read_line(stream, &mut line, 1000).await? != LineEnd::Complete {
+                return Ok(());
+            }
+            let line = String::from_utf8(line.clone()).unwrap();
+            self.heard.borrow_mut().push(line.clone());
+            let behaviour = self.behaviour.borrow().clone();
+            if behaviour.silent_at.is_some_and(|at| line.starts_with(at)) {
+                stream.flush().await?;
+                std::future::pending::<()>().await;
+            }
+            if let Some((_, reply)) = behaviour.reply.as_ref().filter(|(at, _)| line.starts_with(at)) {
+                self.say(stream, reply.as_bytes()).await?;
+                continue;
+            }
+            let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
+            let number = argument.parse::<usize>().unwrap_or(0);
+            let listed = |value: &dyn Fn(&Mail) -> String| {
+                let lines =
+                    mails.iter().enumerate().map(|(i, mail)| format!("{} {}\r\n", i + 1, value(mail)));
+                format!("+OK\r\n{}.\r\n", lines.collect::<String>()).into_bytes()
+            };
+            let reply = match command {
+                "CAPA" if behaviour.pipelining => b"+OK\r\nUSER\r\nPIPELINING\r\n.\r\n".to_vec(),
+                "CAPA" => b"+OK\r\nUSER\r\n.\r\n".to_vec(),
+                "UIDL" => listed(&|mail| mail.unique_id.clone()),
+                "LIST" => listed(&|mail| behaviour.size.unwrap_or(mail.octets.len() as u64).to_string()),
+                "RETR" => [b"+OK\r\n", &stuffed(&mails[number - 1].octets)[..], b".\r\n"].concat(),
+                "DELE" => {
+                    deleted.insert(number - 1);
+                    b"+OK\r\n".to_vec()
+                }
+                "QUIT" => {
+                    let mut index = 0..;
+                    self.maildrop.borrow_mut().retain(|_| !deleted.contains(&index.next().unwrap()));
+                    b"+OK\r\n".to_vec()
+                }
+                _ => b"+OK\r\n".to_vec(),
+            };
+            self.say(stream, &reply).await?;
+            if command == "QUIT" {
+                stream.close().await;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// RFC 1939 section 3.
+fn stuffed(octets: &[u8]) -> Vec<u8> {
+    let mut stuffed = Vec::new();
+    for line in octets.split_inclusive(|&octet| octet == b'\n') {
+        if line.first() == Some(&b'.') {
+            stuffed.push(b'.');
+        }
+        stuffed.extend_from_slice(line);
+    }
+    stuffed
+}

@@ -1,0 +1,389 @@
+//! What was collected, and what follows from it for each message that a server lists.
+//!
+//! A message is known by its identity: the server's unique-id, or where there is none that can be
+//! trusted, the SHA-256 of all its octets. Identities live in the account's store, where a message and
+//! its identity are one commit. The rules that keep mail from getting lost or doubled:
+//!
+//! - Two messages with the same unique-id in one listing are two messages (RFC 1939 section 7 allows
+//!   identical copies to share one): the second is told from the first by its rank and its size.
+//! - A message without a usable unique-id is read whole before it is judged. Anything shorter, such as
+//!   its header, could be the same for two different messages, and one of them would be lost.
+//! - What the server lists no longer is forgotten, but an empty listing forgets nothing: a server whose
+//!   storage is away for a moment shows an empty mailbox, and everything would come twice afterwards.
+
+use std::collections::{HashMap, HashSet};
+
+use ring::digest::{SHA256, digest};
+
+use crate::config::{Protocol, Source};
+use crate::store::{IdentityHash, SourceKey, identity_hash};
+
+/// New messages that one poll takes on; the next poll follows at once and takes the rest.
+const NEW_LIMIT: usize = 5000;
+/// A date before this (June 2025) was noted while the board's clock was not set.
+const CLOCK_IS_SET: i64 = 1_750_000_000;
+
+/// The source's name for good: a new password, place in the list or kind of security changes nothing.
+pub fn source_key(source: &Source) -> SourceKey {
+    let (protocol, folder) = match source.protocol {
+        Protocol::Pop3 => ("pop3", ""),
+        Protocol::Imap => ("imap", source.folder.as_str()),
+    };
+    let host = source.host.to_ascii_lowercase();
+    let name = [protocol, &host, &source.port.to_string(), &source.username, folder].join("\0");
+    let hash = digest(&SHA256, name.as_bytes());
+    SourceKey(hash.as_ref().iter().take(8).fold(0, |key, &octet| key << 8 | u64::from(octet)))
+}
+
+/// What a message is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity([u8; 16]);
+
+impl Identity {
+    /// Hashed, so that a mailbox of many messages with long unique-ids costs little memory.
+    fn new(kind: &str, octets: &[u8]) -> Identity {
+        let mut hash = ring::digest::Context::new(&SHA256);
+        hash.update(kind.as_bytes());
+        hash.update(&[0]);
+        hash.update(octets);
+        let mut identity = [0; 16];
+        identity.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Identity(identity)
+    }
+
+    /// The octets that [`crate::store::Transaction::collected`] takes.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The identity for "the user was told that this message stays".
+    fn told(&self) -> Identity {
+        Identity::new("told", &self.0)
+    }
+}
+
+/// What is to be done with a listed message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// New: collect it under this identity.
+    Collect(Identity),
+    /// Only its content can tell: read it, and ask [`Ledger::read`].
+    Read,
+    /// Collected: delete it at the server.
+    Delete,
+    /// Larger than `max_size`: it stays, and the user is told, which is noted under this identity.
+    Tell(Identity),
+    /// Collected when the board's clock was not set: note the date anew under this identity.
+    Redate(Identity),
+    /// Nothing.
+    Leave,
+}
+
+/// The ledger of one source during one poll.
+pub struct Ledger {
+    leave_on_server: bool,
+    delete_after: i64,
+    max_size: u64,
+    now: i64,
+    /// In ascending order, each with whether it was listed in this poll.
+    known: Vec<(IdentityHash, i64, bool)>,
+    new: HashSet<Identity>,
+    /// How often an identity came that was listed before.
+    repeated: HashMap<Identity, u32>,
+    listed: u64,
+    more: bool,
+}
+
+impl Ledger {
+    /// What `known` says of `source`, see [`crate::store::Account::all_collected`].
+    pub fn new(source: &Source, mut known: Vec<(IdentityHash, i64)>, now: i64) -> Ledger {
+        known.sort_unstable();
+        Ledger {
+            leave_on_server: source.leave_on_server,
+            delete_after: source.delete_after.into(),
+            max_size: source.max_size,
+            now,
+            known: known.into_iter().map(|(hash, date)| (hash, date, false)).collect(),
+            new: HashSet::new(),
+            repeated: HashMap::new(),
+            listed: 0,
+            more: false,
+        }
+    }
+
+    /// Judges a message by the unique-id that the server lists, empty for none, and its size.
+    pub fn listed(&mut self, unique_id: &[u8], size: u64) -> Verdict {
+        self.listed += 1;
+        let identity = if unique_id.is_empty() { None } else { self.distinct("uidl", unique_id, size) };
+        match identity {
+            Some(identity) => self.judge(identity, size),
+            // Not read, so known by no more than its size; enough to tell the user only once.
+            None if self.is_too_large(size) => match self.distinct("size", &size.to_be_bytes(), size) {
+                Some(identity) => self.tell(&identity),
+                None => Verdict::Leave,
+            },
+            None => Verdict::Read,
+        }
+    }
+
+    /// Judges a message by the SHA-256 of all its octets.
+    pub fn read(&mut self, digest: &[u8], size: u64) -> Verdict {
+        match self.distinct("content", digest, size) {
+            Some(identity) => self.judge(identity, 0),
+            None => Verdict::Leave,
+        }
+    }
+
+    /// The message of `identity` turned out larger than its listing said.
+    pub fn tell(&mut self, identity: &Identity) -> Verdict {
+        let told = identity.told();
+        if self.look(&told).is_some() { Verdict::Leave } else { Verdict::Tell(told) }
+    }
+
+    /// Whether `max_size` forbids a message of `size` octets.
+    pub fn is_too_large(&self, size: u64) -> bool {
+        self.max_size > 0 && size > self.max_size
+    }
+
+    /// Whether there are new messages that this poll does not take on.
+    pub fn has_more(&self) -> bool {
+        self.more
+    }
+
+    /// Whether collected messages stay at the server.
+    pub fn leaves_on_server(&self) -> bool {
+        self.leave_on_server
+    }
+
+    /// What the server lists no longer, once everything is listed and judged.
+    pub fn unlisted(&self) -> Vec<IdentityHash> {
+        if self.listed == 0 {
+            return Vec::new();
+        }
+        self.known.iter().filter(|(_, _, listed)| !listed).map(|(hash, _, _)| *hash).collect()
+    }
+
+    fn judge(&mut self, identity: Identity, size: u64) -> Verdict {
+        if let Some(collected) = self.look(&identity) {
+            return self.judge_known(identity, collected);
+        }
+        if self.is_too_large(size) {
+            return self.tell(&identity);
+        }
+        if self.new.contains(&identity) {
+            return Verdict::Collect(identity);
+        }
+        self.more = true;
+        Verdict::Leave
+    }
+
+    fn judge_known(&self, identity: Identity, collected: i64) -> Verdict {
+        if !self.leave_on_server {
+            return Verdict::Delete;
+        }
+        if self.delete_after == 0 || self.now < CLOCK_IS_SET {
+            return Verdict::Leave;
+        }
+        if collected < CLOCK_IS_SET {
+            return Verdict::Redate(identity);
+        }
+        if self.now - collected >= self.delete_after { Verdict::Delete } else { Verdict::Leave }
+    }
+
+    /// The identity of these octets, unlike all others in this poll. `None` when too many are alike.
+    fn distinct(&mut self, kind: &str, octets: &[u8], size: u64) -> Option<Identity> {
+        let identity = Identity::new(kind, octets);
+        if self.list(&identity) {
+            return Some(identity);
+        }
+        if self.repeated.len() >= NEW_LIMIT && !self.repeated.contains_key(&identity) {
+            return None;
+        }
+        let rank = self.repeated.entry(identity).or_insert(1);
+        *rank += 1;
+        let distinct = [&rank.to_be_bytes()[..], &size.to_be_bytes(), octets].concat();
+        let identity = Identity::new(&format!("{kind} repeated"), &distinct);
+        self.list(&identity).then_some(identity)
+    }
+
+    /// Notes that the server lists `identity`; false if it did so before.
+    fn list(&mut self, identity: &Identity) -> bool {
+        if let Some((_, _, listed)) = self.entry(identity) {
+            return !std::mem::replace(listed, true);
+        }
+        // Beyond the limit nothing is collected in this poll: there is no need to remember it.
+        if self.new.len() >= NEW_LIMIT { !self.new.contains(identity) } else { self.new.insert(*identity) }
+    }
+
+    /// When `identity` was collected; notes that it is listed.
+    fn look(&mut self, identity: &Identity) -> Option<i64> {
+        let (_, date, listed) = self.entry(identity)?;
+        *listed = true;
+        Some(*date)
+    }
+
+    fn entry(&mut self, identity: &Identity) -> Option<&mut (IdentityHash, i64, bool)> {
+        let hash = identity_hash(identity.octets());
+        let at = self.known.binary_search_by_key(&hash, |(known, _, _)| *known).ok()?;
+        self.known.get_mut(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn source() -> Source {
+        Source { host: "pop.example".try_into().unwrap(), ..Source::default() }
+    }
+
+    /// Lists messages of (unique-id, size); new ones are collected, and so known to the next poll.
+    fn poll(
+        source: &Source,
+        known: &mut Vec<(IdentityHash, i64)>,
+        listing: &[(&str, u64)],
+        now: i64,
+    ) -> String {
+        let mut ledger = Ledger::new(source, known.clone(), now);
+        let verdicts: Vec<Verdict> =
+            listing.iter().map(|(id, size)| ledger.listed(id.as_bytes(), *size)).collect();
+        let gone = ledger.unlisted();
+        known.retain(|(hash, _)| !gone.contains(hash));
+        let mut said = String::new();
+        for verdict in verdicts {
+            said.push(match verdict {
+                Verdict::Collect(_) => 'C',
+                Verdict::Read => 'R',
+                Verdict::Delete => 'D',
+                Verdict::Tell(_) => 'T',
+                Verdict::Redate(_) => 'A',
+                Verdict::Leave => '.',
+            });
+            if let Verdict::Collect(identity) | Verdict::Tell(identity) | Verdict::Redate(identity) = verdict
+            {
+                let hash = identity_hash(identity.octets());
+                known.retain(|(known, _)| *known != hash);
+                known.push((hash, now));
+            }
+        }
+        said
+    }
+
+    #[test]
+    fn collected_messages_are_deleted_unless_they_shall_stay() {
+        let (mut take, mut known) = (source(), Vec::new());
+        take.leave_on_server = false;
+        assert_eq!(poll(&take, &mut known, &[("a", 1), ("b", 1)], NOW), "CC");
+        assert_eq!(poll(&take, &mut known, &[("a", 1), ("b", 1), ("c", 1)], NOW), "DDC");
+
+        let (mut leave, mut known) = (source(), Vec::new());
+        leave.leave_on_server = true;
+        assert_eq!(poll(&leave, &mut known, &[("a", 1), ("b", 1)], NOW), "CC");
+        assert_eq!(poll(&leave, &mut known, &[("a", 1), ("c", 1), ("b", 1)], NOW), ".C.");
+        leave.delete_after = 100;
+        assert_eq!(poll(&leave, &mut known, &[("a", 1), ("c", 1)], NOW + 99), "..");
+        assert_eq!(poll(&leave, &mut known, &[("a", 1), ("c", 1)], NOW + 100), "DD");
+    }
+
+    #[test]
+    fn what_is_listed_no_longer_is_forgotten_but_not_for_an_empty_listing() {
+        let (mut source, mut known) = (source(), Vec::new());
+        source.leave_on_server = true;
+        poll(&source, &mut known, &[("a", 1), ("b", 1)], NOW);
+        assert_eq!(poll(&source, &mut known, &[], NOW), "");
+        assert_eq!(known.len(), 2, "the server's storage may be away");
+        assert_eq!(poll(&source, &mut known, &[("b", 1)], NOW), ".");
+        assert_eq!(known.len(), 1);
+        assert_eq!(poll(&source, &mut known, &[("a", 1), ("b", 1)], NOW), "C.");
+    }
+
+    #[test]
+    fn messages_that_share_a_unique_id_are_all_collected_once() {
+        let (mut source, mut known) = (source(), Vec::new());
+        source.leave_on_server = true;
+        assert_eq!(poll(&source, &mut known, &[("a", 1)], NOW), "C");
+        assert_eq!(poll(&source, &mut known, &[("a", 1), ("a", 1), ("b", 1), ("a", 7)], NOW), ".CCC");
+        assert_eq!(poll(&source, &mut known, &[("a", 1), ("a", 1), ("b", 1), ("a", 7)], NOW), "....");
+        // The first is deleted by someone else: those that are left were all collected.
+        assert_eq!(poll(&source, &mut known, &[("a", 1), ("b", 1)], NOW), "..");
+        // Another one comes that differs in size alone.
+        assert_eq!(poll(&source, &mut known, &[("a", 1), ("a", 9)], NOW), ".C");
+    }
+
+    #[test]
+    fn messages_without_unique_ids_are_known_by_their_content() {
+        let mut source = source();
+        source.leave_on_server = true;
+        let mut ledger = Ledger::new(&source, Vec::new(), NOW);
+        assert_eq!(ledger.listed(b"", 5), Verdict::Read);
+        let Verdict::Collect(first) = ledger.read(b"digest", 5) else { panic!() };
+        let Verdict::Collect(copy) = ledger.read(b"digest", 5) else { panic!("a copy is a message too") };
+        assert_ne!(first, copy);
+
+        let known = [first, copy].map(|identity| (identity_hash(identity.octets()), NOW)).to_vec();
+        let mut ledger = Ledger::new(&source, known, NOW);
+        ledger.listed(b"", 5);
+        assert_eq!(ledger.read(b"digest", 5), Verdict::Leave);
+        assert_eq!(ledger.read(b"digest", 5), Verdict::Leave);
+        assert!(ledger.unlisted().is_empty());
+    }
+
+    #[test]
+    fn the_user_is_told_once_of_a_large_message_which_comes_when_the_limit_is_raised() {
+        let (mut source, mut known) = (source(), Vec::new());
+        source.max_size = 10;
+        source.leave_on_server = true;
+        let listing = [("small", 10), ("large", 11), ("", 12)];
+        assert_eq!(poll(&source, &mut known, &listing, NOW), "CTT");
+        assert_eq!(poll(&source, &mut known, &listing, NOW), "...");
+        source.max_size = 11;
+        assert_eq!(poll(&source, &mut known, &listing, NOW), ".C.");
+    }
+
+    #[test]
+    fn a_clock_that_was_not_set_deletes_nothing() {
+        let (mut source, mut known) = (source(), Vec::new());
+        source.leave_on_server = true;
+        source.delete_after = 100;
+        assert_eq!(poll(&source, &mut known, &[("a", 1)], 40), "C");
+        assert_eq!(poll(&source, &mut known, &[("a", 1)], 1000), ".");
+        assert_eq!(poll(&source, &mut known, &[("a", 1)], NOW), "A", "its age counts from here");
+        assert_eq!(poll(&source, &mut known, &[("a", 1)], NOW + 99), ".");
+        assert_eq!(poll(&source, &mut known, &[("a", 1)], NOW + 100), "D");
+    }
+
+    #[test]
+    fn one_poll_takes_on_a_bounded_number_of_new_messages() {
+        let source = source();
+        let mut ledger = Ledger::new(&source, Vec::new(), NOW);
+        let collect = (0..NEW_LIMIT + 10)
+            .filter(|n| matches!(ledger.listed(n.to_string().as_bytes(), 1), Verdict::Collect(_)))
+            .count();
+        assert_eq!(collect, NEW_LIMIT);
+        assert!(ledger.has_more());
+    }
+
+    #[test]
+    fn a_source_stays_the_same_when_its_password_changes() {
+        let key = source_key(&source());
+        let same = Source {
+            password: crate::config::Secret::new("new").unwrap(),
+            security: crate::config::Security::None,
+            host: "POP.example".try_into().unwrap(),
+            folder: "ignored by POP3".try_into().unwrap(),
+            leave_on_server: true,
+            ..source()
+        };
+        assert_eq!(source_key(&same), key);
+        for other in [
+            Source { port: 1, ..source() },
+            Source { username: "x".try_into().unwrap(), ..source() },
+            Source { protocol: Protocol::Imap, ..source() },
+            Source { host: "other".try_into().unwrap(), ..source() },
+        ] {
+            assert_ne!(source_key(&other), key);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What the users are told by mail about their sources.
+
+use std::fmt::Write;
+
+use super::Error;
+use crate::config::{Config, Source};
+use crate::message::compose::message_id;
+use crate::message::date::rfc5322;
+
+/// Who writes to whom about which source.
+#[derive(Debug, Clone)]
+pub struct Letterhead {
+    hostname: String,
+    recipient: String,
+    host: String,
+    username: String,
+}
+
+impl Letterhead {
+    /// To the user of `account` about `source`.
+    pub fn new(config: &Config, account: &str, source: &Source) -> Letterhead {
+        Letterhead {
+            hostname: config.server.hostname.as_str().to_owned(),
+            recipient: config.account(account).map_or_else(String::new, |a| a.address.as_str().to_owned()),
+            host: source.host.as_str().to_owned(),
+            username: source.username.as_str().to_owned(),
+        }
+    }
+
+    /// The source fails time after time.
+    pub fn failing(&self, failures: u32, error: &Error, now: i64) -> String {
+        let subject = format!("Mail cannot be collected from {}", self.host);
+        let body = format!(
+            "Your mail at {} (user {}) could not be collected, {failures} times in a row.\n\
+             \n\
+             What went wrong: {error}.\n\
+             What to do: {}\n\
+             \n\
+             It is tried again and again, and no mail is lost meanwhile: it stays with the\n\
+             provider. As long as this lasts you get this message once a day.\n",
+            self.host,
+            self.username,
+            error.advice(),
+        );
+        self.letter(&subject, &body, now)
+    }
+
+    /// Messages stay at the server since they are larger than the source's `max_size`.
+    pub fn too_large(&self, sizes: &[u64], now: i64) -> String {
+        let subject = match sizes {
+            [size] => format!("A message of {} stays at {}", mebibytes(*size), self.host),
+            _ => format!("{} large messages stay at {}", sizes.len(), self.host),
+        };
+        let mut body = format!(
+            "In your mailbox at {} (user {}) there is mail that is larger than\n\
+             the limit that is set for collecting it:\n\n",
+            self.host, self.username,
+        );
+        for size in sizes.iter().take(LISTED) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(body, "  - a message of {}", mebibytes(*size));
+        }
+        if sizes.len() > LISTED {
+            let _ = writeln!(body, "  - and {} others", sizes.len() - LISTED);
+        }
+        body.push_str(
+            "\nIt stays there. Read it with the provider's own web page or program, or have\n\
+             the max_size of the source raised: then it is collected with the next poll.\n",
+        );
+        self.letter(&subject, &body, now)
+    }
+
+    /// The message (RFC 5322), marked as nobody's own (RFC 3834) so that nobody's vacation answers it.
+    fn letter(&self, subject: &str, body: &str, now: i64) -> String {
+        let body = body.replace('\n', "\r\n");
+        format!(
+            "From: Pillarbox <postmaster@{host}>\r\n\
+             To: <{to}>\r\n\
+             Subject: {subject}\r\n\
+             Date: {date}\r\n\
+             Message-ID: {id}\r\n\
+             Auto-Submitted: auto-generated\r\n\
+             MIME-Version: 1.0\r\n\
+             Content-Type: text/plain; charset=utf-8\r\n\
+             Content-Transfer-Encoding: 8bit\r\n\
+             \r\n\
+             {body}",
+            host = self.hostname,
+            to = self.recipient,
+            date = rfc5322(now),
+            id = message_id(&self.hostname),
+        )
+    }
+}
+
+/// Messages that are named one by one.
+const LISTED: usize = 20;
+
+fn mebibytes(octets: u64) -> String {
+    const MIB: u64 = 1024 * 1024;
+    if octets < MIB { format!("{} KiB", octets / 1024) } else { format!("{} MiB", octets / MIB) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Account;
+
+    fn letterhead() -> Letterhead {
+        let config = Config {
+            accounts: vec![Account {
+                name: "ann".try_into().unwrap(),
+                address: "ann@home.example".try_into().unwrap(),
+                ..Account::default()
+            }],
+            ..Config::default()
+        };
+        let source = Source {
+            host: "pop.provider.example".try_into().unwrap(),
+            username: "ann@provider.example".try_into().unwrap(),
+            ..Source::default()
+        };
+        Letterhead::new(&config, "ann", &source)
+    }
+
+    #[test]
+    fn a_failing_source_says_who_what_and_what_to_do() {
+        let letter = letterhead().failing(5, &Error::Login("[AUTH] no".to_owned()), 0);
+        for part in [
+            "To: <ann@home.example>\r\n",
+            "Subject: Mail cannot be collected from pop.provider.example\r\n",
+            "Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n",
+            "(user ann@provider.example) could not be collected, 5 times in a row.\r\n",
+            "What went wrong: the login was refused: [AUTH] no.\r\n",
+            "What to do: Check the user name and the password of the source.",
+        ] {
+            assert!(letter.contains(part), "{part:?} in {letter}");
+        }
+        assert!(letter.replace("\r\n", "").find(['\r', '\n']).is_none());
+    }
+
+    #[test]
+    fn one_letter_tells_of_all_large_messages() {
+        let one = letterhead().too_large(&[31 * 1024 * 1024], 0);
+        assert!(one.contains("Subject: A message of 31 MiB stays at pop.provider.example\r\n"), "{one}");
+        let many = letterhead().too_large(&[2048; 30], 0);
+        assert!(many.contains("Subject: 30 large messages stay at"), "{many}");
+        assert!(many.contains("- a message of 2 KiB\r\n  - and 10 others\r\n"), "{many}");
+    }
+}

@@ -1,0 +1,182 @@
+//! The end of a multi-line response, and the dots that were stuffed into it (RFC 1939 section 3).
+//!
+//! What comes out is exact to the octet: bare CRs and LFs stay where they were. A response ends at a dot
+//! after CRLF only, so that a message with a bare LF before a dot can neither end early nor pass its rest
+//! off as replies; for a server that ends its own replies with a bare LF, LF does. Servers differ in whether
+//! they stuff a dot after a bare LF: two dots there are taken for one that was stuffed, one is left alone.
+
+/// Takes a multi-line response apart as it comes.
+#[derive(Debug)]
+pub struct Dots {
+    at: At,
+    bare_lf: bool,
+}
+
+/// Where in a line the next octet stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Start,
+    /// After a dot at the start, which is either stuffed or the end.
+    Dot,
+    /// After that dot and a CR.
+    DotCr,
+    Text,
+    /// After a CR in the text.
+    Cr,
+    /// After a bare LF.
+    BareLf,
+    /// After a bare LF and a dot.
+    BareDot,
+}
+
+/// What [`Dots::next`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Octets of the response.
+    Octets(&'a [u8]),
+    /// The response is over; what is left of the input comes after it.
+    End,
+    /// The input is used up.
+    More,
+}
+
+impl Dots {
+    /// At the first line of a response whose status line ended in a bare LF, or in CRLF.
+    pub fn new(bare_lf: bool) -> Dots {
+        Dots { at: At::Start, bare_lf }
+    }
+
+    /// The next piece of `input`, which is moved behind it.
+    pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Piece<'a> {
+        while let Some(&octet) = input.first() {
+            match (self.at, octet) {
+                (At::Start, b'.') => self.skip(input, At::Dot),
+                (At::Dot, b'\r') => self.skip(input, At::DotCr),
+                (At::DotCr, b'\n') => {
+                    self.skip(input, At::Start);
+                    return Piece::End;
+                }
+                (At::Dot, b'\n') if self.bare_lf => {
+                    self.skip(input, At::Start);
+                    return Piece::End;
+                }
+                (At::DotCr, _) => {
+                    // The CR was the text's own; the octet after it is looked at again.
+                    self.at = At::Cr;
+                    return Piece::Octets(b"\r");
+                }
+                (At::BareLf, b'.') => {
+                    self.skip(input, At::BareDot);
+                    return Piece::Octets(b".");
+                }
+                (At::BareDot, b'.') => self.skip(input, At::Text),
+                _ => {
+                    let (text, rest) = input.split_at(self.text(input));
+                    *input = rest;
+                    return Piece::Octets(text);
+                }
+            }
+        }
+        Piece::More
+    }
+
+    fn skip(&mut self, input: &mut &[u8], to: At) {
+        *input = input.get(1..).unwrap_or_default();
+        self.at = to;
+    }
+
+    /// How many octets at the front of `input`, which is not empty, are text for certain: all up to
+    /// a dot at the start of a line.
+    fn text(&mut self, input: &[u8]) -> usize {
+        let mut after_cr = self.at == At::Cr;
+        let mut from = 0;
+        while let Some(found) = memchr::memchr(b'\n', input.get(from..).unwrap_or_default()) {
+            let lf = from + found;
+            let crlf = if lf == 0 { after_cr } else { input.get(lf - 1) == Some(&b'\r') };
+            if matches!(input.get(lf + 1), Some(b'.') | None) {
+                self.at = if crlf || self.bare_lf { At::Start } else { At::BareLf };
+                return lf + 1;
+            }
+            after_cr = false;
+            from = lf + 1;
+        }
+        self.at = if input.last() == Some(&b'\r') { At::Cr } else { At::Text };
+        input.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The response in `input` fed in pieces of `size` octets, and what came after it.
+    fn read(input: &[u8], bare_lf: bool, size: usize) -> (Vec<u8>, Option<Vec<u8>>) {
+        let mut dots = Dots::new(bare_lf);
+        let mut text = Vec::new();
+        let mut fed = 0;
+        for chunk in input.chunks(size) {
+            fed += chunk.len();
+            let mut rest = chunk;
+            loop {
+                match dots.next(&mut rest) {
+                    Piece::Octets(octets) => text.extend_from_slice(octets),
+                    Piece::More => break,
+                    Piece::End => return (text, Some(input[fed - rest.len()..].to_vec())),
+                }
+            }
+        }
+        (text, None)
+    }
+
+    #[test]
+    fn responses_come_out_exact_to_the_octet() {
+        for (input, text, rest) in [
+            (".\r\n+OK", "", "+OK"),
+            ("a\r\n.\r\n", "a\r\n", ""),
+            ("a\r\n\r\n..\r\n.b\r\n...c\r\n.\r\n+OK", "a\r\n\r\n.\r\nb\r\n..c\r\n", "+OK"),
+            ("no line end before\rthe\n.\r\nend\r\n.\r\n", "no line end before\rthe\n.\r\nend\r\n", ""),
+            ("\n.\n.\r\n\r\n.\r\n", "\n.\n.\r\n\r\n", ""),
+            ("a\n..\n...b\n.c\r\n.\r\n", "a\n.\n..b\n.c\r\n", ""),
+            (".\rx\r\n.\r\r\n.\r\n", "\rx\r\n\r\r\n", ""),
+            ("\r\r\n.\r\n", "\r\r\n", ""),
+        ] {
+            for size in 1..=input.len() {
+                let (got, after) = read(input.as_bytes(), false, size);
+                assert_eq!(String::from_utf8_lossy(&got), text, "{input:?} in pieces of {size}");
+                assert_eq!(after.as_deref(), Some(rest.as_bytes()), "{input:?} in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_of_bare_lfs_is_understood() {
+        for size in 1..10 {
+            let (text, rest) = read(b"a\n..b\n.\n+OK\n", true, size);
+            assert_eq!((text.as_slice(), rest.as_deref()), (&b"a\n.b\n"[..], Some(&b"+OK\n"[..])));
+        }
+    }
+
+    #[test]
+    fn an_unfinished_response_has_no_end() {
+        for input in ["a", "a\r\n", "a\r\n.", "a\r\n.\r", "a\n.\r\n"] {
+            assert_eq!(read(input.as_bytes(), false, 3).1, None, "{input:?}");
+        }
+    }
+
+    /// Stuffing as a server does it, be it after CRLF or after any LF, and taking it apart again, gives the
+    /// same octets back.
+    #[test]
+    fn stuffing_and_unstuffing_cancel_out() {
+        proptest::proptest!(|(message in "[a.\r\n]{0,40}", size in 1usize..9, line_end in "\r?\n")| {
+            let message = format!("{message}\r\n");
+            proptest::prop_assume!(line_end == "\n" || !message.replace("\r\n", "").contains("\n.."));
+            let mut stuffed = message.replace(&format!("{line_end}."), &format!("{line_end}.."));
+            if stuffed.starts_with('.') {
+                stuffed.insert(0, '.');
+            }
+            let (text, rest) = read(format!("{stuffed}.\r\n+OK").as_bytes(), false, size);
+            proptest::prop_assert_eq!(String::from_utf8_lossy(&text), message);
+            proptest::prop_assert_eq!(rest, Some(b"+OK".to_vec()));
+        });
+    }
+}

@@ -1,0 +1,279 @@
+//! Collecting by POP3 (RFC 1939): the loop that moves octets between the server, the state machines
+//! beside it, and the [`Collection`].
+//!
+//! Where the server allows pipelining, a window of requests is kept under way, so that neither the way
+//! to the server nor a commit on flash makes the other wait. DELE follows a message's commit, and counts
+//! for the server only with QUIT: if the connection ends before, the next poll finds the message in the
+//! ledger and does nothing but delete it.
+
+mod dots;
+mod login;
+mod maildrop;
+mod reply;
+
+use std::collections::VecDeque;
+
+use self::login::{Login, Step};
+use self::maildrop::{Event, Maildrop, Number, Request};
+use super::Error;
+use super::collection::{Arrival, Collection};
+use super::ledger::Identity;
+use super::wire::Wire;
+use crate::config::Source;
+
+/// Requests under way, where the server allows more than one.
+const WINDOW: usize = 32;
+/// Messages that a listing may have.
+const LISTING_LIMIT: usize = 1_000_000;
+
+/// Collects what is new at the server of `source`, to which `wire` is connected.
+///
+/// # Errors
+/// What ended the poll early. What had come whole before is kept all the same.
+pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collection) -> Result<(), Error> {
+    let window = log_in(wire, source).await?;
+    let mut session = Session { wire, maildrop: Maildrop::new(), window };
+    let wanted = session.list(collection).await?;
+    let result = session.read(wanted, collection).await;
+    if result.is_err() {
+        collection.commit().await?;
+        return result;
+    }
+    session.quit(collection.outcome.deleted > 0).await
+}
+
+/// From the greeting to the opened maildrop: how many requests may be under way.
+async fn log_in(wire: &mut Wire, source: &Source) -> Result<usize, Error> {
+    let mut login = Login::new(source, wire.is_tls())?;
+    let mut line = Vec::new();
+    let mut step = Step::Read;
+    loop {
+        match step {
+            Step::Open { pipelining } => return Ok(if pipelining { WINDOW } else { 1 }),
+            Step::Send(command) => {
+                wire.queue(&command);
+                wire.flush().await?;
+            }
+            Step::StartTls => {
+                wire.start_tls(source).await?;
+                step = login.secured();
+                continue;
+            }
+            Step::Read => {}
+        }
+        wire.read_line(&mut line, reply::LINE_LIMIT).await?;
+        step = login.line(&line).await?;
+    }
+}
+
+/// A message that is to be read, and its identity if that is known before.
+type Wanted = (Number, Option<Identity>);
+
+/// An opened maildrop and the way to it.
+struct Session<'w> {
+    wire: &'w mut Wire,
+    maildrop: Maildrop,
+    window: usize,
+}
+
+impl Session<'_> {
+    fn request(&mut self, request: Request) {
+        self.maildrop.expect(request);
+        self.wire.queue(&request.command());
+    }
+
+    /// Waits for what `request` brings, up to its end: whether it was granted.
+    async fn ask(
+        &mut self,
+        request: Request,
+        mut each: impl FnMut(Event<'_>) -> Result<(), Error>,
+    ) -> Result<Result<(), Error>, Error> {
+        self.request(request);
+        self.wire.flush().await?;
+        loop {
+            let octets = self.wire.fill().await?;
+            let (available, mut input) = (octets.len(), octets);
+            let end = loop {
+                match self.maildrop.receive(&mut input)? {
+                    Event::More => break None,
+                    Event::Done(_) => break Some(Ok(())),
+                    Event::Refused(request, refusal) => break Some(Err(refused(request, &refusal))),
+                    event => each(event)?,
+                }
+            };
+            let used = available - input.len();
+            self.wire.consume(used);
+            if let Some(end) = end {
+                self.wire.progress();
+                return Ok(end);
+            }
+        }
+    }
+
+    /// LIST and UIDL, and what the collection wants of it. A server without UIDL has its messages read
+    /// whole.
+    async fn list(&mut self, collection: &mut Collection) -> Result<VecDeque<Wanted>, Error> {
+        let mut sizes = Vec::new();
+        let endless = || Error::Protocol("its list of messages has no end".to_owned());
+        let listed = self
+            .ask(Request::List, |event| {
+                if let Event::Listed { number, size } = event {
+                    sizes.push((number, u32::try_from(size).unwrap_or(u32::MAX)));
+                }
+                if sizes.len() > LISTING_LIMIT { Err(endless()) } else { Ok(()) }
+            })
+            .await?;
+        sizes.sort_unstable();
+        let size_of = |number| {
+            let at = sizes.binary_search_by_key(&number, |(number, _)| *number).ok();
+            at.and_then(|at| sizes.get(at)).map_or(0, |(_, size)| u64::from(*size))
+        };
+        let mut wanted = VecDeque::new();
+        let mut lines = 0;
+        let identified = self
+            .ask(Request::Uidl, |event| {
+                if let Event::Identified { number, unique_id } = event {
+                    let identity = collection.listed(number, unique_id, size_of(number));
+                    wanted.extend(identity.map(|identity| (number, identity)));
+                }
+                lines += 1;
+                if lines > LISTING_LIMIT { Err(endless()) } else { Ok(()) }
+            })
+            .await?;
+        if identified.is_err() {
+            listed?;
+            for &(number, size) in &sizes {
+                let identity = collection.listed(number, b"", size.into());
+                wanted.extend(identity.map(|identity| (number, identity)));
+            }
+        }
+        collection.all_listed();
+        Ok(wanted)
+    }
+
+    /// Reads what is wanted, has it committed from time to time, and deletes what is safe.
+    async fn read(&mut self, wanted: VecDeque<Wanted>, collection: &mut Collection) -> Result<(), Error> {
+        let mut reading = Reading { collection, wanted, under_way: VecDeque::new(), arrival: None };
+        let mut concluded = false;
+        loop {
+            while self.maildrop.under_way() < self.window
+                && let Some(request) = reading.next_request()
+            {
+                self.request(request);
+            }
+            if self.maildrop.under_way() > 0 {
+                self.receive(&mut reading).await?;
+                if reading.is_commit_due() {
+                    reading.collection.commit().await?;
+                    self.wire.progress();
+                }
+            } else if concluded {
+                return Ok(());
+            } else {
+                // What this commits may be deleted in one more round.
+                reading.collection.conclude().await?;
+                self.wire.progress();
+                concluded = true;
+            }
+        }
+    }
+
+    /// Waits for octets, and takes in what they mean, up to a commit that is due.
+    async fn receive(&mut self, reading: &mut Reading<'_>) -> Result<(), Error> {
+        self.wire.flush().await?;
+        let octets = self.wire.fill().await?;
+        let (available, mut input) = (octets.len(), octets);
+        let mut whole = false;
+        while !reading.is_commit_due() {
+            match self.maildrop.receive(&mut input)? {
+                Event::More => break,
+                event => whole |= reading.take(event)?,
+            }
+        }
+        let used = available - input.len();
+        self.wire.consume(used);
+        if whole {
+            self.wire.progress();
+        }
+        Ok(())
+    }
+
+    /// Without a good answer to QUIT nothing is deleted (RFC 1939 section 6): the next poll does it again.
+    async fn quit(&mut self, has_deleted: bool) -> Result<(), Error> {
+        let farewell = self.ask(Request::Quit, |_| Ok(())).await;
+        if has_deleted {
+            farewell??;
+        }
+        self.wire.close().await;
+        Ok(())
+    }
+}
+
+/// Messages on their way from the server to the collection.
+struct Reading<'c> {
+    collection: &'c mut Collection,
+    wanted: VecDeque<Wanted>,
+    under_way: VecDeque<Wanted>,
+    arrival: Option<Arrival>,
+}
+
+impl Reading<'_> {
+    fn next_request(&mut self) -> Option<Request> {
+        if let Some(number) = self.collection.deletable.pop_front() {
+            return Some(Request::Dele(number));
+        }
+        while let Some((number, identity)) = self.wanted.pop_front() {
+            if identity.is_some() || !self.collection.is_full() {
+                self.under_way.push_back((number, identity));
+                return Some(Request::Retr(number));
+            }
+            // Only its content could tell whether it is new, and new ones are left to the next poll.
+            self.collection.incomplete();
+        }
+        None
+    }
+
+    fn is_commit_due(&self) -> bool {
+        self.arrival.is_none() && self.collection.is_due()
+    }
+
+    /// Takes in what came: whether it ends a reply.
+    fn take(&mut self, event: Event<'_>) -> Result<bool, Error> {
+        let whole = matches!(event, Event::Done(_) | Event::Refused(..));
+        match event {
+            Event::Begun(Request::Retr(_)) => {
+                let begun = self.under_way.pop_front();
+                self.arrival = begun.map(|(number, identity)| self.collection.begin(number, identity));
+            }
+            Event::Piece(octets) => {
+                if let Some(arrival) = &mut self.arrival {
+                    self.collection.piece(arrival, octets)?;
+                }
+            }
+            Event::Done(Request::Retr(_)) => {
+                if let Some(arrival) = self.arrival.take() {
+                    self.collection.end(arrival);
+                }
+            }
+            Event::Done(Request::Dele(_)) => self.collection.outcome.deleted += 1,
+            Event::Refused(request, refusal) => {
+                let unread =
+                    if matches!(request, Request::Retr(_)) { self.under_way.pop_front() } else { None };
+                if matches!(unread, Some((_, None))) {
+                    self.collection.incomplete();
+                }
+                self.collection.problem(refused(request, &refusal));
+            }
+            Event::Begun(_)
+            | Event::Done(_)
+            | Event::Listed { .. }
+            | Event::Identified { .. }
+            | Event::More => {}
+        }
+        Ok(whole)
+    }
+}
+
+fn refused(request: Request, refusal: &reply::Refusal) -> Error {
+    Error::Refused { command: request.command(), reason: refusal.to_string() }
+}

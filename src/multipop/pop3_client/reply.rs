@@ -1,0 +1,183 @@
+//! Status lines and capabilities of a POP3 server (RFC 1939 section 3, RFC 2449, RFC 5034).
+
+use std::fmt;
+
+use crate::auth::client::Mechanism;
+
+/// Octets of a line that are kept; what a server says beyond is of no use to anyone.
+pub const LINE_LIMIT: usize = 8192;
+
+/// A status line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Status {
+    /// `+OK`, and the text after it.
+    Ok(String),
+    /// `-ERR`.
+    Refused(Refusal),
+    /// `+`, and a SASL challenge (RFC 5034 section 4).
+    Challenge(String),
+}
+
+impl Status {
+    /// `None` for what no POP3 server says.
+    pub fn parse(line: &[u8]) -> Option<Status> {
+        let line = String::from_utf8_lossy(line);
+        let rest = |prefix: &str| {
+            let head = line.get(..prefix.len())?;
+            head.eq_ignore_ascii_case(prefix).then(|| line.get(prefix.len()..).unwrap_or_default().trim())
+        };
+        if let Some(text) = rest("+OK") {
+            return Some(Status::Ok(text.to_owned()));
+        }
+        if let Some(text) = rest("-ERR") {
+            return Some(Status::Refused(Refusal::parse(text)));
+        }
+        rest("+").map(|challenge| Status::Challenge(challenge.to_owned()))
+    }
+}
+
+/// Why the server said no: a response code (RFC 2449 section 8) and its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// In upper case, its brackets off; empty for none.
+    pub code: String,
+    /// Printable, and not long.
+    pub text: String,
+}
+
+impl Refusal {
+    fn parse(text: &str) -> Refusal {
+        let (code, text) = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+            .map_or(("", text), |(code, text)| (code, text.trim()));
+        Refusal { code: printable(code).to_ascii_uppercase(), text: printable(text) }
+    }
+
+    /// Whether the same may well be granted later: RFC 2449 section 8.1, RFC 3206 section 4.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.code.as_str(), "IN-USE" | "LOGIN-DELAY" | "SYS/TEMP")
+    }
+
+    /// Whether the words are about the command, not about who gave it.
+    pub fn is_about_the_command(&self) -> bool {
+        let text = self.text.to_ascii_lowercase();
+        self.code.is_empty()
+            && ["command", "mechanism", "implement", "support", "recogni"]
+                .iter()
+                .any(|word| text.contains(word))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code.as_str(), self.text.as_str()) {
+            ("", "") => f.write_str("no reason given"),
+            ("", text) => f.write_str(text),
+            (code, text) => write!(f, "[{code}] {text}"),
+        }
+    }
+}
+
+/// Words of a server, fit for a log, a console and a mail.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// What a server says it can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether it knows CAPA at all; if not, the rest says nothing.
+    pub known: bool,
+    /// STLS (RFC 2595 section 4).
+    pub stls: bool,
+    /// USER and PASS.
+    pub user: bool,
+    /// Commands may be sent before the replies to earlier ones (RFC 2449 section 6.6).
+    pub pipelining: bool,
+    /// SASL mechanisms (RFC 5034 section 3) that are known here.
+    pub sasl: Vec<Mechanism>,
+}
+
+impl Capabilities {
+    /// Takes in a line of the response to CAPA.
+    pub fn add(&mut self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line).to_ascii_uppercase();
+        let mut words = line.split_ascii_whitespace();
+        match words.next() {
+            Some("STLS") => self.stls = true,
+            Some("USER") => self.user = true,
+            Some("PIPELINING") => self.pipelining = true,
+            Some("SASL") => {
+                let offered: Vec<&str> = words.collect();
+                self.sasl = Mechanism::ALL.into_iter().filter(|m| offered.contains(&m.name())).collect();
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: &str, text: &str) -> Option<Status> {
+        Some(Status::Refused(Refusal { code: code.to_owned(), text: text.to_owned() }))
+    }
+
+    #[test]
+    fn status_lines() {
+        for (line, status) in [
+            ("+OK", Some(Status::Ok(String::new()))),
+            ("+OK ready <1@x>", Some(Status::Ok("ready <1@x>".to_owned()))),
+            ("+ok", Some(Status::Ok(String::new()))),
+            ("+ ", Some(Status::Challenge(String::new()))),
+            ("+", Some(Status::Challenge(String::new()))),
+            ("+ dj0x", Some(Status::Challenge("dj0x".to_owned()))),
+            ("-ERR", refused("", "")),
+            ("-err no", refused("", "no")),
+            ("-ERR [in-use] busy\u{7}", refused("IN-USE", "busy")),
+            ("-ERR [broken", refused("", "[broken")),
+            ("220 smtp.example ESMTP", None),
+            ("* OK IMAP4rev1", None),
+            ("", None),
+        ] {
+            assert_eq!(Status::parse(line.as_bytes()), status, "{line:?}");
+        }
+        assert_eq!(Status::parse(b"-ERR \xff"), refused("", "\u{fffd}"));
+    }
+
+    #[test]
+    fn refusals_of_a_command_and_of_a_person() {
+        for (line, about_the_command) in [
+            ("-ERR Unknown command", true),
+            ("-ERR Authentication mechanism not supported", true),
+            ("-ERR unimplemented", true),
+            ("-ERR Unknown user", false),
+            ("-ERR [AUTH] Unsupported password", false),
+            ("-ERR Authentication failed", false),
+            ("-ERR", false),
+        ] {
+            let Some(Status::Refused(refusal)) = Status::parse(line.as_bytes()) else { panic!("{line}") };
+            assert_eq!(refusal.is_about_the_command(), about_the_command, "{line}");
+        }
+    }
+
+    #[test]
+    fn capabilities_are_read_in_any_case_and_unknown_ones_passed_over() {
+        let mut capabilities = Capabilities::default();
+        for line in ["TOP", "stls", "SASL LOGIN plain X-NEW SCRAM-SHA-256", "PIPELINING", "", "EXPIRE 60"] {
+            capabilities.add(line.as_bytes());
+        }
+        assert_eq!(
+            capabilities,
+            Capabilities {
+                known: false,
+                stls: true,
+                user: false,
+                pipelining: true,
+                sasl: vec![Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login],
+            }
+        );
+    }
+}

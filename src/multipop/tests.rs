@@ -1,0 +1,301 @@
+//! Polls of a server that misbehaves, into the real store on a simulated flash: wherever a connection
+//! breaks and whenever the power goes, no message is lost and none comes twice.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_io::block_on;
+use smol::future::or;
+
+use super::collection::{Collection, Outcome};
+use super::fake::{Behaviour, Mail, Provider};
+use super::wire::Wire;
+use super::{Error, pop3_client};
+use crate::config::{Config, Secret, Security, Source};
+use crate::flash::ReadAt;
+use crate::flash::sim::SimFlash;
+use crate::store::{self, INBOX, Store};
+
+fn store(flash: &SimFlash) -> Store {
+    Store::new(Rc::new(flash.clone()), |_| Vec::new())
+}
+
+fn source(provider: &Provider) -> Source {
+    Source {
+        host: "127.0.0.1".try_into().unwrap(),
+        port: provider.address.port(),
+        security: Security::None,
+        username: "ann".try_into().unwrap(),
+        password: Secret::new("secret").unwrap(),
+        ..Source::default()
+    }
+}
+
+/// One poll into the INBOX of `ann`.
+async fn poll_within(source: &Source, store: &Store, timeout: Duration) -> (Result<(), Error>, Outcome) {
+    let mut outcome = Outcome::default();
+    let result = async {
+        let mut wire = Wire::connect(source, timeout, Rc::default()).await?;
+        let account = store.account("ann").await?;
+        let mut collection = Collection::new(account, source, &Config::default());
+        let result = pop3_client::collect(&mut wire, source, &mut collection).await;
+        outcome = collection.outcome;
+        result
+    }
+    .await;
+    (result, outcome)
+}
+
+async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome) {
+    poll_within(source, store, Duration::from_secs(5)).await
+}
+
+/// The messages of the INBOX, sorted.
+async fn inbox(store: &Store) -> Vec<Vec<u8>> {
+    let account = store.account("ann").await.unwrap();
+    let messages = account.view(INBOX, |mailbox| mailbox.messages.clone()).unwrap();
+    let mut bodies: Vec<Vec<u8>> = messages
+        .iter()
+        .map(|message| {
+            let body = account.body(message).unwrap();
+            let mut octets = vec![0; message.size as usize];
+            body.read_exact_at(0, &mut octets).unwrap();
+            octets
+        })
+        .collect();
+    bodies.sort();
+    bodies
+}
+
+fn sorted(mails: &[Mail]) -> Vec<Vec<u8>> {
+    let mut bodies: Vec<Vec<u8>> = mails.iter().map(|mail| mail.octets.clone()).collect();
+    bodies.sort();
+    bodies
+}
+
+fn run<T>(provider: &Provider, test: impl Future<Output = T>) -> T {
+    block_on(or(test, async { provider.serve().await }))
+}
+
+/// Small messages that try the ends of lines and of messages.
+fn mails() -> Vec<Mail> {
+    vec![
+        Mail::new("one", "Subject: one\r\n\r\nHello\r\n"),
+        Mail::new("two", ".\r\n..\r\n.dot\r\n"),
+        Mail::new("three", "bare\nlf\r\nbare\rcr\r\n"),
+        Mail::new("four", ""),
+    ]
+}
+
+#[test]
+fn wherever_the_connection_breaks_nothing_is_lost_and_nothing_comes_twice() {
+    for (pipelining, leave_on_server) in [(false, false), (true, false), (true, true)] {
+        let provider = Provider::new(&mails());
+        provider.behaviour.borrow_mut().pipelining = pipelining;
+        run(&provider, async {
+            let source = Source { leave_on_server, ..source(&provider) };
+            poll(&source, &store(&SimFlash::default())).await.0.unwrap();
+            for limit in 0..provider.sent.get() {
+                *provider.maildrop.borrow_mut() = mails();
+                provider.behaviour.borrow_mut().break_after = Some(limit);
+                let store = store(&SimFlash::default());
+                let broken = poll(&source, &store).await.0;
+                provider.behaviour.borrow_mut().break_after = None;
+                poll(&source, &store).await.0.unwrap();
+                assert_eq!(inbox(&store).await, sorted(&mails()), "after {limit} octets: {broken:?}");
+                let left = if leave_on_server { mails() } else { Vec::new() };
+                assert_eq!(*provider.maildrop.borrow(), left, "after {limit} octets: {broken:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn whenever_the_power_goes_nothing_is_lost_and_nothing_comes_twice() {
+    let mut all = mails();
+    all.push(Mail::new("large", [&b"x".repeat(998)[..], b"\r\n"].concat().repeat(200)));
+    let provider = Provider::new(&all);
+    provider.behaviour.borrow_mut().pipelining = true;
+    run(&provider, async {
+        let source = source(&provider);
+        let flash = SimFlash::default();
+        poll(&source, &store(&flash)).await.0.unwrap();
+        for step in 0..flash.steps() {
+            *provider.maildrop.borrow_mut() = all.clone();
+            let flash = SimFlash::default();
+            flash.cut_at(step);
+            let cut = poll(&source, &store(&flash)).await.0;
+            let store = store(&flash.restart(step));
+            poll(&source, &store).await.0.unwrap();
+            assert_eq!(inbox(&store).await, sorted(&all), "cut at step {step}: {cut:?}");
+            assert_eq!(*provider.maildrop.borrow(), []);
+        }
+    });
+}
+
+/// What one poll of `provider`, which behaves so, comes to.
+fn polled(provider: &Provider, behaviour: Behaviour) -> (Result<(), Error>, Outcome, Vec<Vec<u8>>) {
+    *provider.behaviour.borrow_mut() = behaviour;
+    run(provider, async {
+        let store = store(&SimFlash::default());
+        let (result, outcome) = poll_within(&source(provider), &store, Duration::from_millis(300)).await;
+        (result, outcome, inbox(&store).await)
+    })
+}
+
+#[test]
+fn a_message_that_is_refused_does_not_hold_up_the_others() {
+    let provider = Provider::new(&mails());
+    let reply = Some(("RETR 2", "-ERR [SYS/TEMP] later\r\n".to_owned()));
+    let (result, outcome, inbox) =
+        polled(&provider, Behaviour { reply, pipelining: true, ..Behaviour::default() });
+    result.unwrap();
+    assert_eq!((outcome.collected, outcome.deleted, inbox.len()), (3, 3, 3));
+    assert_eq!(outcome.problem.unwrap().to_string(), "the server refused RETR 2: [SYS/TEMP] later");
+    assert_eq!(*provider.maildrop.borrow(), [mails()[1].clone()]);
+}
+
+#[test]
+fn refusals_at_every_step_are_told_and_lose_nothing() {
+    for (at, error) in [
+        ("USER", "the login was refused: no"),
+        ("PASS", "the login was refused: no"),
+        ("DELE", "the server refused DELE 1: no"),
+        ("QUIT", "the server refused QUIT: no"),
+        ("RETR", "the server refused RETR 1: no"),
+    ] {
+        let provider = Provider::new(&mails());
+        let reply = Some((at, "-ERR no\r\n".to_owned()));
+        let (result, outcome, _) = polled(&provider, Behaviour { reply, ..Behaviour::default() });
+        let told = result.err().or(outcome.problem).unwrap();
+        assert_eq!(told.to_string(), error);
+        assert_eq!(provider.maildrop.borrow().len(), 4, "refused {at}");
+        let (_, outcome, inbox) = polled(&provider, Behaviour::default());
+        assert_eq!(
+            (outcome.collected, inbox.len(), provider.maildrop.borrow().len()),
+            (4, 4, 0),
+            "after {at}"
+        );
+    }
+}
+
+#[test]
+fn what_no_pop3_server_says_ends_the_poll() {
+    for (at, reply) in [
+        ("CAPA", "hello\r\n"),
+        ("UIDL", "+OK\r\nnonsense\r\n.\r\n"),
+        ("LIST", "+OK\r\n1 5\r\n+OK\r\n"),
+        ("RETR", "* 1 FETCH\r\n"),
+        ("RETR", "+OK\r\n.\r\nunasked\r\n"),
+    ] {
+        let provider = Provider::new(&mails());
+        let reply = Some((at, reply.to_owned()));
+        let (result, _, _) = polled(&provider, Behaviour { reply, ..Behaviour::default() });
+        assert!(matches!(result, Err(Error::Protocol(_))), "{at}: {result:?}");
+        assert_eq!(provider.maildrop.borrow().len(), 4);
+    }
+}
+
+#[test]
+fn a_server_without_uidl_has_its_messages_known_by_their_content() {
+    let mut all = mails();
+    all.push(Mail::new("", all[0].octets.clone()));
+    for reply in ["-ERR unknown command\r\n", "+OK\r\n1\r\n2 \r\n3\r\n4\r\n5\r\n.\r\n"] {
+        let provider = Provider::new(&all);
+        provider.behaviour.borrow_mut().reply = Some(("UIDL", reply.to_owned()));
+        run(&provider, async {
+            let store = store(&SimFlash::default());
+            let leave = Source { leave_on_server: true, ..source(&provider) };
+            assert_eq!(poll(&leave, &store).await.1.collected, 5, "a copy is a message too");
+            assert_eq!(poll(&leave, &store).await.1.collected, 0);
+            assert_eq!(poll(&source(&provider), &store).await.1.deleted, 5);
+            assert_eq!(inbox(&store).await, sorted(&all));
+        });
+    }
+}
+
+#[test]
+fn messages_with_one_unique_id_are_all_collected() {
+    let all = [Mail::new("same", "a\r\n"), Mail::new("same", "b\r\n"), Mail::new("same", "a\r\n")];
+    let provider = Provider::new(&all);
+    let (result, outcome, inbox) = polled(&provider, Behaviour::default());
+    result.unwrap();
+    assert_eq!((outcome.collected, outcome.deleted, inbox), (3, 3, sorted(&all)));
+}
+
+#[test]
+fn a_huge_unique_id_costs_its_message_nothing() {
+    let all = [Mail::new(&"x".repeat(100_000), "a\r\n"), Mail::new(&"x".repeat(100_001), "b\r\n")];
+    let provider = Provider::new(&all);
+    let (result, outcome, inbox) = polled(&provider, Behaviour::default());
+    result.unwrap();
+    assert_eq!((outcome.collected, inbox), (2, sorted(&all)));
+}
+
+#[test]
+fn silence_and_dripping_end_a_poll_and_keep_what_came_whole() {
+    let provider = Provider::new(&mails());
+    for (behaviour, collected) in [
+        (Behaviour { silent_at: Some("CAPA"), ..Behaviour::default() }, 0),
+        (Behaviour { silent_at: Some("RETR 3"), ..Behaviour::default() }, 2),
+        (Behaviour { drip: Some(Duration::from_millis(100)), ..Behaviour::default() }, 0),
+    ] {
+        let begun = Instant::now();
+        let (result, outcome, inbox) = polled(&provider, behaviour);
+        assert!(matches!(result, Err(Error::Silence)), "{result:?}");
+        assert_eq!((outcome.collected, inbox.len()), (collected, collected as usize));
+        assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+}
+
+#[test]
+fn sizes_that_lie_mislead_nobody() {
+    let large = Mail::new("large", "x".repeat(2000) + "\r\n");
+    let provider = Provider::new(&[large, Mail::new("small", "a\r\n")]);
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        let source = Source { max_size: 1000, leave_on_server: true, ..source(&provider) };
+        for (size, collected, letters) in [(0, 1, 1), (0, 0, 1), (5000, 0, 1)] {
+            provider.behaviour.borrow_mut().size = Some(size);
+            let (result, outcome) = poll(&source, &store).await;
+            result.unwrap();
+            assert_eq!(outcome.collected, collected, "with size {size}");
+            let inbox = inbox(&store).await;
+            let told = inbox.iter().filter(|mail| String::from_utf8_lossy(mail).contains("stays at")).count();
+            assert_eq!((told, inbox.len()), (letters, letters + 1), "with size {size}");
+        }
+    });
+}
+
+#[test]
+fn a_message_too_large_for_the_flash_waits_and_the_others_come() {
+    let large = Mail::new("large", "x".repeat(600_000) + "\r\n");
+    let provider = Provider::new(&[large.clone(), Mail::new("small", "a\r\n")]);
+    run(&provider, async {
+        let flash = SimFlash::default();
+        let store = store(&flash);
+        flash.limit(Some(300_000));
+        let (result, outcome) = poll(&source(&provider), &store).await;
+        result.unwrap();
+        assert!(matches!(outcome.problem, Some(Error::Store(store::Error::Full))), "{outcome:?}");
+        assert_eq!(inbox(&store).await, [b"a\r\n"]);
+        assert_eq!(*provider.maildrop.borrow(), std::slice::from_ref(&large));
+        flash.limit(None);
+        assert_eq!(poll(&source(&provider), &store).await.1.collected, 1);
+        assert_eq!(*provider.maildrop.borrow(), []);
+    });
+}
+
+#[test]
+fn deletion_waits_for_the_commit_and_shares_it() {
+    let all: Vec<Mail> = (0..250).map(|n| Mail::new(&n.to_string(), format!("{n}\r\n"))).collect();
+    let provider = Provider::new(&all);
+    let (result, outcome, inbox) = polled(&provider, Behaviour { pipelining: true, ..Behaviour::default() });
+    result.unwrap();
+    assert_eq!((outcome.collected, outcome.deleted, inbox.len()), (250, 250, 250));
+    let heard = provider.heard.borrow();
+    let commands: Vec<&str> = heard.iter().filter_map(|line| line.get(..4)).collect();
+    let first_delete = commands.iter().position(|command| *command == "DELE").unwrap();
+    let before = commands[..first_delete].iter().filter(|command| **command == "RETR").count();
+    assert!((100..=140).contains(&before), "{before} requests before the first deletion");
+}

@@ -1,0 +1,222 @@
+//! One source as it is polled time after time: its settings, when it is due, and how it fared.
+
+use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use event_listener::Event;
+use smol::future::or;
+
+use super::collection::Outcome;
+use super::schedule::{is_letter_due, pause};
+use super::status::{PollResult, SourceStatus};
+use super::wire::Withdrawal;
+use super::{Error, notice};
+use crate::clock::unix_now;
+use crate::config::{Config, Source};
+
+/// A source and all that is remembered of it while the appliance runs.
+pub struct Watch {
+    /// The account that it collects for.
+    pub account: String,
+    source: RefCell<Rc<Source>>,
+    /// MultiPOP is on, for the server and for the account.
+    enabled: Cell<bool>,
+    /// No longer in the configuration.
+    removed: Cell<bool>,
+    /// Due at once, whatever the interval.
+    urgent: Cell<bool>,
+    interval: Cell<Duration>,
+    fate: RefCell<Fate>,
+    polling: RefCell<Option<Rc<Withdrawal>>>,
+    wake: Event,
+}
+
+/// How it fared.
+#[derive(Default)]
+struct Fate {
+    ended: Option<Instant>,
+    ended_unix: Option<i64>,
+    result: Option<PollResult>,
+    jitter: u8,
+    /// Polls with any trouble in a row, and those among them that got nowhere.
+    failures: u32,
+    broken: u32,
+    letter: Option<Instant>,
+    collected: u64,
+}
+
+impl Watch {
+    /// A new source, due at once.
+    pub fn new(account: &str, source: &Source) -> Watch {
+        Watch {
+            account: account.to_owned(),
+            source: RefCell::new(Rc::new(source.clone())),
+            enabled: Cell::new(false),
+            removed: Cell::new(false),
+            urgent: Cell::new(true),
+            interval: Cell::new(Duration::MAX),
+            fate: RefCell::default(),
+            polling: RefCell::default(),
+            wake: Event::new(),
+        }
+    }
+
+    /// Takes in the settings. Those that matter to a poll end the one under way, and begin a new one at
+    /// once; others change nothing but the time of the next one.
+    pub fn arrange(&self, config: &Config, source: &Source) {
+        let account = config.account(&self.account);
+        let enabled = config.multipop.enabled && account.is_some_and(|a| a.enabled && a.multipop);
+        let returns = self.removed.replace(false) || (enabled && !self.enabled.get());
+        let changed = **self.source.borrow() != *source;
+        self.enabled.set(enabled);
+        let seconds = if source.interval > 0 { source.interval } else { config.multipop.interval };
+        self.interval.set(Duration::from_secs(seconds.max(1).into()));
+        if changed {
+            *self.source.borrow_mut() = Rc::new(source.clone());
+            let mut fate = self.fate.borrow_mut();
+            (fate.failures, fate.broken, fate.letter) = (0, 0, None);
+        }
+        if changed || returns {
+            self.urgent.set(true);
+        }
+        if changed || !enabled {
+            self.withdraw();
+        }
+        self.wake.notify(usize::MAX);
+    }
+
+    /// It is no longer in the configuration.
+    pub fn remove(&self) {
+        self.removed.set(true);
+        self.withdraw();
+        self.wake.notify(usize::MAX);
+    }
+
+    /// Whether it is to be polled without delay from now on; not if it is not enabled.
+    pub fn hurry(&self) -> bool {
+        if !self.enabled.get() || self.removed.get() {
+            return false;
+        }
+        self.urgent.set(true);
+        self.wake.notify(usize::MAX);
+        true
+    }
+
+    /// The settings in force.
+    pub fn source(&self) -> Rc<Source> {
+        self.source.borrow().clone()
+    }
+
+    /// Whether it is no longer in the configuration.
+    pub fn is_removed(&self) -> bool {
+        self.removed.get()
+    }
+
+    /// Whether a poll is due now.
+    pub fn is_due(&self) -> bool {
+        !self.removed.get() && self.due_in().is_some_and(|time| time.is_zero())
+    }
+
+    /// Waits until a poll is due, or the source is removed.
+    pub async fn due_or_removed(&self) {
+        loop {
+            let wake = self.wake.listen();
+            if self.removed.get() || self.is_due() {
+                return;
+            }
+            let timer = async {
+                match self.due_in() {
+                    Some(time) => drop(Timer::after(time).await),
+                    None => pending().await,
+                }
+            };
+            or(wake, timer).await;
+        }
+    }
+
+    /// A poll begins; it ends early when the returned withdrawal says so.
+    pub fn begin(&self) -> Rc<Withdrawal> {
+        let withdrawal = Rc::new(Withdrawal::default());
+        *self.polling.borrow_mut() = Some(withdrawal.clone());
+        self.urgent.set(false);
+        withdrawal
+    }
+
+    /// A poll ended. Returns the letter that the user is to get.
+    pub fn end(
+        &self,
+        result: Result<(), Error>,
+        outcome: Outcome,
+        config: &Config,
+        jitter: u8,
+    ) -> Option<String> {
+        *self.polling.borrow_mut() = None;
+        let mut fate = self.fate.borrow_mut();
+        fate.collected += u64::from(outcome.collected);
+        if matches!(result, Err(Error::Withdrawn)) {
+            return None;
+        }
+        fate.ended = Some(Instant::now());
+        fate.ended_unix = Some(unix_now());
+        fate.jitter = jitter;
+        fate.broken = if result.is_err() { fate.broken.saturating_add(1) } else { 0 };
+        if outcome.more && result.is_ok() {
+            self.urgent.set(true);
+        }
+        let Some(error) = result.err().or(outcome.problem) else {
+            fate.result = Some(PollResult::Collected(outcome.collected));
+            (fate.failures, fate.letter) = (0, None);
+            return None;
+        };
+        let text = format!("{error}. {}", error.advice());
+        fate.result = Some(PollResult::Failed { error: text, collected: outcome.collected });
+        fate.failures = fate.failures.saturating_add(1);
+        let since = fate.letter.map(|letter| letter.elapsed());
+        is_letter_due(fate.failures, config.multipop.warn_after, since).then(|| {
+            fate.letter = Some(Instant::now());
+            let letterhead = notice::Letterhead::new(config, &self.account, &self.source());
+            letterhead.failing(fate.failures, &error, unix_now())
+        })
+    }
+
+    /// What the operator sees.
+    pub fn status(&self) -> SourceStatus {
+        let fate = self.fate.borrow();
+        let polling = self.polling.borrow().is_some();
+        let due_in = if polling { None } else { self.due_in() };
+        SourceStatus {
+            enabled: self.enabled.get(),
+            polling,
+            last_poll: fate.ended_unix,
+            last_result: fate.result.clone(),
+            next_poll: due_in.map(|time| unix_now().saturating_add_unsigned(time.as_secs())),
+            failures: fate.failures,
+            collected: fate.collected,
+            ..SourceStatus::unknown(&self.account, &self.source())
+        }
+    }
+
+    /// How long until the next poll is due; `None` for never.
+    fn due_in(&self) -> Option<Duration> {
+        if !self.enabled.get() {
+            return None;
+        }
+        let fate = self.fate.borrow();
+        match fate.ended {
+            Some(ended) if !self.urgent.get() => {
+                let pause = pause(self.interval.get(), fate.broken, fate.jitter);
+                Some(pause.saturating_sub(ended.elapsed()))
+            }
+            _ => Some(Duration::ZERO),
+        }
+    }
+
+    fn withdraw(&self) {
+        if let Some(withdrawal) = &*self.polling.borrow() {
+            withdrawal.withdraw();
+        }
+    }
+}

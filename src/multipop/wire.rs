@@ -1,0 +1,174 @@
+//! A connection to a server elsewhere, with an eye on the clock.
+//!
+//! What counts against the silence of `multipop.timeout` is the time until something whole has come: a
+//! reply, or some octets of a message. So a server that drips octets cannot hold a place among the polls
+//! forever. A source that is withdrawn ends here, while waiting, and nowhere else: see
+//! [`super::collection::Collection::commit`].
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use event_listener::Event;
+use smol::future::or;
+
+use super::Error;
+use crate::config::{Security, Source};
+use crate::net::line::{LineEnd, read_line};
+use crate::net::stream::Stream;
+use crate::net::{deadline, resolve, tls};
+
+/// Octets of a message that break the silence.
+const PROGRESS: usize = 1024;
+/// One of several addresses must not use up all the patience.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
+/// Tells a poll that its source is no longer what it was.
+#[derive(Default)]
+pub struct Withdrawal {
+    withdrawn: Cell<bool>,
+    event: Event,
+}
+
+impl Withdrawal {
+    /// Ends the poll at its next wait.
+    pub fn withdraw(&self) {
+        self.withdrawn.set(true);
+        self.event.notify(usize::MAX);
+    }
+
+    async fn wait(&self) -> Error {
+        loop {
+            let listener = self.event.listen();
+            if self.withdrawn.get() {
+                return Error::Withdrawn;
+            }
+            listener.await;
+        }
+    }
+}
+
+/// A connection to a source's server.
+pub struct Wire {
+    stream: Stream,
+    timeout: Duration,
+    /// When something whole came last, and octets since.
+    heard: Instant,
+    octets: usize,
+    withdrawal: Rc<Withdrawal>,
+}
+
+impl Wire {
+    /// Connects to the server of `source`, with TLS where it comes first.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`], [`Error::Tls`], [`Error::Trust`], [`Error::Withdrawn`].
+    pub async fn connect(
+        source: &Source,
+        timeout: Duration,
+        withdrawal: Rc<Withdrawal>,
+    ) -> Result<Wire, Error> {
+        let stream = or(connect(source, timeout), async { Err(withdrawal.wait().await) }).await?;
+        let mut wire = Wire { stream, timeout, heard: Instant::now(), octets: 0, withdrawal };
+        if source.security == Security::Tls {
+            wire.start_tls(source).await?;
+        }
+        Ok(wire)
+    }
+
+    /// Turns to TLS, verifying the server.
+    ///
+    /// # Errors
+    /// [`Error::Tls`], [`Error::Trust`].
+    pub async fn start_tls(&mut self, source: &Source) -> Result<(), Error> {
+        let trust = tls::client_config(&source.ca)?;
+        deadline(self.timeout, self.stream.connect_tls(trust, &source.host)).await.map_err(Error::Tls)?;
+        self.progress();
+        Ok(())
+    }
+
+    /// Whether TLS is in force.
+    pub fn is_tls(&self) -> bool {
+        self.stream.is_tls()
+    }
+
+    /// Puts a line out for [`Wire::flush`].
+    pub fn queue(&mut self, line: &str) {
+        self.stream.queue(line.as_bytes());
+        self.stream.queue(b"\r\n");
+    }
+
+    /// Sends what was put out.
+    ///
+    /// # Errors
+    /// [`Error::Silence`], [`Error::Connection`].
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        Ok(deadline(self.timeout, self.stream.flush()).await?)
+    }
+
+    /// Octets that have come; waits for some.
+    ///
+    /// # Errors
+    /// [`Error::Silence`], [`Error::Closed`], [`Error::Connection`], [`Error::Withdrawn`].
+    pub async fn fill(&mut self) -> Result<&[u8], Error> {
+        let patience = self.timeout.saturating_sub(self.heard.elapsed());
+        let (stream, withdrawal) = (&mut self.stream, &self.withdrawal);
+        let octets = or(async { Ok(deadline(patience, stream.fill()).await?) }, async {
+            Err(withdrawal.wait().await)
+        })
+        .await?;
+        if octets.is_empty() { Err(Error::Closed) } else { Ok(octets) }
+    }
+
+    /// Reads a line into `line`, its end taken off, and what is beyond `limit` left out.
+    ///
+    /// # Errors
+    /// As [`Wire::fill`].
+    pub async fn read_line(&mut self, line: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
+        let patience = self.timeout.saturating_sub(self.heard.elapsed());
+        let (stream, withdrawal) = (&mut self.stream, &self.withdrawal);
+        let end = or(async { Ok(deadline(patience, read_line(stream, line, limit)).await?) }, async {
+            Err(withdrawal.wait().await)
+        })
+        .await?;
+        self.progress();
+        if end == LineEnd::Closed { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Takes the first `n` octets of those that have come.
+    pub fn consume(&mut self, n: usize) {
+        self.stream.consume(n);
+        self.octets += n;
+        if self.octets >= PROGRESS {
+            self.progress();
+        }
+    }
+
+    /// Something whole has come, or it was us who kept the server waiting.
+    pub fn progress(&mut self) {
+        self.heard = Instant::now();
+        self.octets = 0;
+    }
+
+    /// Ends the connection.
+    pub async fn close(&mut self) {
+        self.stream.close().await;
+    }
+}
+
+/// Tries the addresses of the server in turn.
+async fn connect(source: &Source, timeout: Duration) -> Result<Stream, Error> {
+    let host = source.host.as_str();
+    let addresses = deadline(timeout, resolve::resolve(host, source.port))
+        .await
+        .map_err(|source| Error::Resolve { host: host.to_owned(), source })?;
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match deadline(timeout.min(CONNECT_LIMIT), Stream::connect(address)).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(Error::Connect { host: host.to_owned(), port: source.port, source: last })
+}
