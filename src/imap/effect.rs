@@ -55,7 +55,7 @@ pub enum Effect {
         /// What to look for.
         key: SearchKey,
     },
-    /// RFC 2177: tell news as they come until the client says DONE, then [`Session::idled`].
+    /// RFC 2177: tell news as they come until the client says DONE.
     Idle {
         /// The command's.
         tag: String,

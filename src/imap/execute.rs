@@ -142,8 +142,9 @@ impl Connection {
             let fetched = Fetched { seq, message, flags: &flags };
             let account = selected.account();
             let write = fetch::write(&mut self.stream, account, fetched, &fetch.items);
-            outcome.damaged |= !deadline(limit, write).await?;
-            if fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
+            let whole = deadline(limit, write).await?;
+            outcome.damaged |= !whole;
+            if whole && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
                 outcome.unseen.push(message.uid);
             }
         }

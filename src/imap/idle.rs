@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::effect::{Effect, News};
+use super::effect::{News, Reply};
 use super::server::{Connection, SILENCE, Woken};
 use crate::net::line::LineEnd;
 
@@ -50,9 +50,6 @@ impl Connection {
         let mut line = Vec::new();
         let end = self.line(&mut line, DONE_LIMIT).await?;
         let done = end == LineEnd::Complete && line.eq_ignore_ascii_case(b"DONE");
-        match self.session.idled(tag, done) {
-            Effect::Reply(reply) => self.reply(reply).await,
-            _ => Ok(()),
-        }
+        self.reply(Reply::new(tag, if done { "OK IDLE completed" } else { "BAD Expected DONE" })).await
     }
 }

@@ -89,9 +89,9 @@ fn status_item(item: StatusItem, mailbox: &Mailbox, view: Option<&View>) -> Stri
     match item {
         StatusItem::Messages => format!("MESSAGES {}", messages.len()),
         StatusItem::Recent => {
-            let waiting = messages.iter().filter(|message| message.uid >= mailbox.recent_from).count();
-            let own = view.map_or(0, |view| messages.iter().filter(|m| view.is_recent(m.uid)).count());
-            format!("RECENT {}", waiting + own)
+            let own = |uid| view.is_some_and(|view| view.is_recent(uid));
+            let recent = messages.iter().filter(|m| m.uid >= mailbox.recent_from || own(m.uid));
+            format!("RECENT {}", recent.count())
         }
         StatusItem::UidNext => format!("UIDNEXT {}", mailbox.uid_next),
         StatusItem::UidValidity => format!("UIDVALIDITY {}", mailbox.uid_validity),

@@ -25,9 +25,21 @@ pub struct Selected {
 }
 
 impl Selected {
-    /// The mailbox that `view` shows.
-    pub fn new(account: Rc<Account>, view: View, read_only: bool) -> Selected {
-        Selected { account, view, read_only }
+    /// The mailbox of this name as it is now; writes what SELECT and EXAMINE say about it.
+    pub fn open(
+        account: &Rc<Account>,
+        name: &MailboxName,
+        read_only: bool,
+        out: &mut String,
+    ) -> Option<Selected> {
+        let id = account.find(&name.0)?;
+        let recent_from = mailboxes::recent_from(account, id, read_only)?;
+        let view = account.view(id, |mailbox| {
+            let view = View::new(mailbox, recent_from);
+            mailboxes::describe(mailbox, &view, read_only, out);
+            view
+        })?;
+        Some(Selected { account: account.clone(), view, read_only })
     }
 
     /// Whose it is.

@@ -13,7 +13,6 @@ use super::parse::{Problem, Refused};
 use super::reply;
 use super::selected::Selected;
 use super::updates::Updates;
-use super::view::View;
 use crate::access::on_lan;
 use crate::auth::sasl::Mechanism;
 use crate::config::Config;
@@ -233,21 +232,10 @@ impl Session {
         out: &mut String,
     ) -> Effect {
         self.state = State::Authenticated(account.clone());
-        let Some(id) = account.find(&name.0) else {
+        let Some(selected) = Selected::open(account, name, read_only, out) else {
             return Effect::reply(tag, reply::refusal(&store::Error::NoSuchMailbox));
         };
-        let Some(recent_from) = mailboxes::recent_from(account, id, read_only) else {
-            return Effect::reply(tag, reply::refusal(&store::Error::NoSuchMailbox));
-        };
-        let view = account.view(id, |mailbox| {
-            let view = View::new(mailbox, recent_from);
-            mailboxes::describe(mailbox, &view, read_only, out);
-            view
-        });
-        let Some(view) = view else {
-            return Effect::reply(tag, reply::refusal(&store::Error::NoSuchMailbox));
-        };
-        self.state = State::Selected(Box::new(Selected::new(account.clone(), view, read_only)));
+        self.state = State::Selected(Box::new(selected));
         Effect::reply(tag, if read_only { "OK [READ-ONLY] Examined" } else { "OK [READ-WRITE] Selected" })
     }
 
@@ -299,11 +287,6 @@ impl Session {
         Effect::Reply(Reply { news: News::of_messages(uid), ..Reply::new(tag, text) })
     }
 
-    /// What follows an IDLE.
-    pub fn idled(&self, tag: String, done: bool) -> Effect {
-        Effect::reply(tag, if done { "OK IDLE completed" } else { "BAD Expected DONE" })
-    }
-
     /// What follows a commit.
     pub fn committed(
         &mut self,
@@ -351,7 +334,7 @@ impl Session {
     ) -> Effect {
         let name = pairs.iter().find(|(field, _)| field.eq_ignore_ascii_case("name"));
         if let Some((_, Some(name))) = name {
-            self.connector = is_connector(name);
+            self.connector |= is_connector(name);
         }
         if self.connector && self.account().is_some_and(|account| !may_use_connector(config, account.name()))
         {
