@@ -241,38 +241,8 @@ fn trouble_with_the_store_is_no_refusal() {
 #[test]
 fn an_idle_connection_is_small() {
     story(async |world| {
-        let client = world.login().await;
-        let future = serve(client.0, false, world.context.clone());
-        let size = size_of_val(&future);
-        println!(
-            "serve {size}, Stream {}, Session {}, Connection {}",
-            size_of::<Stream>(),
-            size_of::<Session>(),
-            size_of::<Connection>()
-        );
-        drop(future);
-        let client = world.login().await;
-        let mut c = Connection {
-            stream: client.0,
-            session: Session::new([127, 0, 0, 1].into(), false),
-            context: world.context.clone(),
-            mail: None,
-            line: Vec::new(),
-            opened: Instant::now(),
-        };
-        println!("run {}", size_of_val(&c.run(false)));
-        println!("next_line {}", size_of_val(&c.next_line()));
-        println!("handshake {}", size_of_val(&c.handshake()));
-        println!("write {}", size_of_val(&c.write(b"")));
-        println!("send {}", size_of_val(&c.send(&Reply::Ok("".into()))));
-        println!("perform {}", size_of_val(&c.perform(Effect::Update(vec![]))));
-        println!("close {}", size_of_val(&c.stream.close()));
-        println!("flush {}", size_of_val(&c.stream.flush()));
-        println!("changed {}", size_of_val(&world.context.changed()));
-        println!("deadline {}", size_of_val(&deadline(PATIENCE, c.stream.flush())));
-        println!("timer {}", size_of::<async_io::Timer>());
-        let mut line = Vec::new();
-        println!("read_line {}", size_of_val(&read_line(&mut c.stream, &mut line, 100)));
-        assert!(size < 2048, "{size} octets");
+        let client = world.connect().await;
+        let size = size_of_val(&serve(client.0, false, world.context.clone()));
+        assert!(size <= 1024, "{size} octets");
     });
 }
