@@ -25,8 +25,6 @@ use crate::store::{Error, SourceKey, identity_hash};
 
 /// Seconds after which the clock is looked at again: it may have been set.
 const LONGEST_REST: i64 = 60;
-/// Seconds until the sender is told again that a message failed, where that failed.
-const REPORT_AGAIN: i64 = 600;
 /// Seconds between two letters about the same refused login.
 const LETTER_AGAIN: i64 = 24 * 3600;
 /// Where an account's ledger knows when it was told of a refused login, and under what name.
@@ -303,7 +301,7 @@ impl Relay {
         for recipient in recipients {
             // Two addresses of one account give one delivery: the identity is the message's.
             let reply = match config.account_by_address(recipient.as_str()) {
-                Some(account) => self.deliver_into(&account.name, account.quota, &claim).await,
+                Some(account) => self.deliver_into(&account.name, &claim).await,
                 None => no_such_mailbox(),
             };
             take(&mut claim.entry, &recipient, &reply, &config);
@@ -311,12 +309,9 @@ impl Relay {
         self.settle(claim).await;
     }
 
-    async fn deliver_into(&self, name: &str, quota: u64, claim: &Claim<'_>) -> Reply {
+    async fn deliver_into(&self, name: &str, claim: &Claim<'_>) -> Reply {
         let deposited = async {
             let store = self.context.store.account(name).await?;
-            if deposit::is_over_quota(&store, quota, claim.size) {
-                return Ok(Reply::new(452, (2, 2), "That mailbox is full"));
-            }
             let body = claim.body().await?;
             let identity = claim.identity();
             deposit::once(&self.queue, claim, &store, &identity, async |message| {
@@ -339,15 +334,10 @@ impl Relay {
                 return;
             }
             let reported = self.report(&claim).await;
-            for recipient in &mut claim.entry.recipients {
-                match &reported {
-                    Ok(()) if matches!(recipient.progress, Progress::Failed { .. }) => {
-                        recipient.progress = Progress::Reported;
-                    }
-                    Ok(()) => {}
-                    Err(_) => recipient.postpone_report(unix_now() + REPORT_AGAIN),
-                }
+            if let Err(error) = &reported {
+                log::warn!("queue {}: its sender was not told of a failure: {error}", claim.uid());
             }
+            claim.entry.reported(reported.is_ok(), &self.context.config().smarthost, unix_now());
         }
         if claim.entry.is_settled() {
             claim.remove().await;

@@ -33,11 +33,6 @@ pub fn return_path(sender: &ReversePath) -> String {
     format!("Return-Path: <{}>\r\n", sender.as_ref().map_or("", Mailbox::as_str))
 }
 
-/// Whether a message of `size` octets would go beyond `quota` octets (0: no limit).
-pub fn is_over_quota(account: &Account, quota: u64, size: u64) -> bool {
-    quota > 0 && account.usage().octets.saturating_add(size) > quota
-}
-
 /// Begins a delivery into the INBOX of `account`.
 pub fn begin(account: &Rc<Account>, message: Incoming) -> Transaction {
     let mut transaction = account.begin();

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, Smarthost};
 use crate::smtp::{Envelope, Mailbox, Reply, ReversePath};
 
+/// Seconds until the sender is told again that a message failed, where that failed.
+const REPORT_AGAIN: i64 = 600;
+
 /// The note as it stands on flash, in postcard. A new shape gets a new variant at the end.
 #[derive(Serialize, Deserialize)]
 enum Note {
@@ -125,6 +128,20 @@ impl Entry {
             }
         }
     }
+
+    /// The sender was told what failed, or that did not work (its mailbox may be full): then later, for
+    /// as long as a delivery is tried.
+    pub fn reported(&mut self, told: bool, smarthost: &Smarthost, now: i64) {
+        let given_up = now.saturating_sub(self.created) > 2 * i64::from(smarthost.expire);
+        for recipient in &mut self.recipients {
+            if let Progress::Failed { next_try, .. } = &mut recipient.progress {
+                *next_try = now + REPORT_AGAIN;
+                if told || given_up {
+                    recipient.progress = Progress::Reported;
+                }
+            }
+        }
+    }
 }
 
 impl Recipient {
@@ -174,13 +191,6 @@ impl Recipient {
             next_try = next_try.min(expiry);
         }
         self.progress = Progress::Pending { attempts, next_try, trouble: trouble.to_owned() };
-    }
-
-    /// Telling the sender did not work: later.
-    pub fn postpone_report(&mut self, later: i64) {
-        if let Progress::Failed { next_try, .. } = &mut self.progress {
-            *next_try = later;
-        }
     }
 }
 

@@ -112,7 +112,7 @@ impl Relay {
         if account.quota > 0 {
             let store = self.context.store.account(&account.name).await;
             let store = store.map_err(|error| store_trouble(&error))?;
-            if deposit::is_over_quota(&store, account.quota, size) {
+            if store.usage().octets.saturating_add(size) > account.quota {
                 return Err(Reply::new(452, (2, 2), "That mailbox is full"));
             }
         }
@@ -140,11 +140,6 @@ impl Relay {
     async fn take(&self, envelope: Envelope, content: Content) -> Result<(), Reply> {
         let Content { message, store, direct } = content;
         let taken = if direct {
-            let config = self.context.config();
-            let account = config.account(store.name());
-            if account.is_some_and(|a| deposit::is_over_quota(&store, a.quota, message.len())) {
-                return Err(Reply::new(552, (2, 2), "That mailbox is full"));
-            }
             deposit::begin(&store, message).commit().await.map(drop)
         } else {
             self.queue.add(&store, message, &Entry::new(envelope, unix_now())).await
