@@ -24,7 +24,7 @@ use crate::smtp::{Mailbox, ReversePath};
 use crate::store::{Account, Error, Flags, INBOX, Incoming, SourceKey, Transaction};
 
 /// The relay in the ledgers of the accounts.
-const RELAY: SourceKey = SourceKey(u64::from_be_bytes(*b"\0\0\0relay"));
+pub(super) const RELAY: SourceKey = SourceKey(u64::from_be_bytes(*b"\0\0\0relay"));
 /// Octets copied at once.
 const PIECE: usize = 16 * 1024;
 

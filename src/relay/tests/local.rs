@@ -1,0 +1,104 @@
+//! Messages that stay here.
+
+use super::*;
+
+const DELIVERED: &str = "Return-Path: <demo@home.example>\r\nMessage-ID: <1@home.example>\r\nSubject: hello\r\n\r\n.dots\r\n..and dots\r\nbye\r\n";
+
+#[test]
+fn one_account_gets_its_message_at_once_and_past_the_queue() {
+    story(async |world| {
+        world.post("info@home.example demo@home.example").await.unwrap();
+        assert_eq!(world.inbox("demo").await, [DELIVERED], "an account with two addresses gets one");
+        let queue = world.context.store.queue().await.unwrap();
+        assert_eq!(queue.view(INBOX, |inbox| inbox.uid_next), Some(1), "the queue was not touched");
+    });
+}
+
+#[test]
+fn several_accounts_get_one_each_by_way_of_the_queue() {
+    story(async |world| {
+        let _running = world.run();
+        world.post("anna@home.example demo@home.example info@home.example FRED@home.example").await.unwrap();
+        world.until_queue_is_empty().await;
+        for account in ["anna", "demo", "fred"] {
+            assert_eq!(world.inbox(account).await, [DELIVERED], "{account}");
+        }
+        // Identities live as long as their messages are queued, and one delivery longer.
+        let anna = world.context.store.account("anna").await.unwrap();
+        let identities = || anna.all_collected(super::super::deposit::RELAY).len();
+        assert_eq!(identities(), 1);
+        Timer::after(Duration::from_millis(1100)).await;
+        world.post("anna@home.example demo@home.example").await.unwrap();
+        world.until_queue_is_empty().await;
+        assert_eq!(identities(), 1);
+        assert_eq!(world.smarthost.connections.get(), 0);
+    });
+}
+
+#[test]
+fn recipients_that_are_refused() {
+    story(async |world| {
+        let refusal = async |to: &str| world.post(to).await.unwrap_err().to_string();
+        assert!(refusal("nobody@home.example").await.starts_with("550 5.1.1"));
+        world.reconfigure(|config| config.smarthost.host = text(""));
+        assert!(refusal("friend@else.example").await.starts_with("550 5.4.4"));
+        world.reconfigure(|config| config.accounts[1].quota = 20);
+        assert!(refusal("anna@home.example").await.starts_with("452 4.2.2"));
+        world.post("demo@home.example").await.unwrap();
+    });
+}
+
+#[test]
+fn an_account_that_is_full_gets_its_copy_later() {
+    story(async |world| {
+        let _running = world.run();
+        world.post("anna@home.example fred@home.example").await.unwrap();
+        world.until_queue_is_empty().await;
+
+        let held = world.context.store.account("anna").await.unwrap().usage().octets;
+        world.reconfigure(|config| config.accounts[1].quota = held + MESSAGE.len() as u64);
+        world.post("anna@home.example fred@home.example").await.unwrap();
+        world
+            .until_queue_is("anna@home.example attempts 1 452 4.2.2 The mailbox is full, try again later")
+            .await;
+        assert_eq!(world.inbox("fred").await.len(), 2);
+
+        world.reconfigure(|config| config.accounts[1].quota = 0);
+        world.until_queue_is_empty().await;
+        assert_eq!((world.inbox("anna").await.len(), world.inbox("fred").await.len()), (2, 2));
+    });
+}
+
+#[test]
+fn an_account_that_is_gone_means_a_report_to_the_sender() {
+    story(async |world| {
+        world.post("anna@home.example fred@home.example").await.unwrap();
+        world.reconfigure(|config| config.accounts.truncate(2));
+        let _running = world.run();
+        world.until_queue_is_empty().await;
+        assert_eq!(world.inbox("anna").await, [DELIVERED]);
+        let [report] = &world.inbox("demo").await[..] else { panic!("one report") };
+        assert!(
+            report.contains(
+                "Final-Recipient: rfc822; fred@home.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+            )
+        );
+    });
+}
+
+#[test]
+fn a_full_flash_is_a_temporary_matter() {
+    story(async |world| {
+        world.post("demo@home.example").await.unwrap();
+        world.post("friend@else.example").await.unwrap();
+        let used: usize = world.flash.files().iter().map(|(_, len)| len).sum();
+        world.flash.limit(Some(used as u64));
+        for to in ["demo@home.example", "friend@else.example"] {
+            let refusal = world.post(to).await.unwrap_err().to_string();
+            assert!(refusal.starts_with("452 4.3.1"), "{refusal}");
+        }
+        world.flash.limit(None);
+        world.post("demo@home.example").await.unwrap();
+        assert_eq!(world.inbox("demo").await.len(), 2);
+    });
+}

@@ -1,0 +1,171 @@
+//! Stories of messages: a relay on the simulated flash, and a smarthost on loopback that does as it is
+//! told and remembers what it got.
+
+mod local;
+mod outgoing;
+mod power;
+mod smarthost;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use smol::{LocalExecutor, Task};
+
+use super::Relay;
+use crate::config::{Account, Config, Secret, Security, Text};
+use crate::context::Context;
+use crate::flash::ReadAt;
+use crate::flash::sim::SimFlash;
+use crate::net::tls;
+use crate::smtp::{Envelope, Mailbox, Post, Reply};
+use crate::store::{INBOX, Store};
+use smarthost::Smarthost;
+
+/// Nothing in these tests takes this long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const MESSAGE: &str = "Message-ID: <1@home.example>\r\nSubject: hello\r\n\r\n.dots\r\n..and dots\r\nbye\r\n";
+
+/// An appliance with the accounts `demo` (who is `info` as well), `anna` and `fred`.
+struct World {
+    context: Rc<Context>,
+    flash: SimFlash,
+    relay: Rc<Relay>,
+    smarthost: Rc<Smarthost>,
+    executor: Rc<LocalExecutor<'static>>,
+}
+
+/// Runs a story.
+fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
+    let executor = Rc::new(LocalExecutor::new());
+    async_io::block_on(executor.clone().run(async {
+        let smarthost = Smarthost::listen(&executor);
+        let flash = SimFlash::default();
+        let mut config = config();
+        config.smarthost.host = text("127.0.0.1");
+        config.smarthost.port = smarthost.port;
+        let server = tls::server_config(&config, &flash).await.unwrap();
+        let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
+        let context = Rc::new(Context::new(config, server, store));
+        let queue = context.store.queue().await.unwrap();
+        let relay = Relay::new(context.clone(), queue);
+        tell(Rc::new(World { context, flash, relay, smarthost, executor: executor.clone() })).await;
+    }));
+}
+
+fn text<const N: usize>(text: &str) -> Text<N> {
+    Text::try_from(text).unwrap()
+}
+
+fn config() -> Config {
+    let account = |name: &str| Account {
+        name: text(name),
+        address: text(&format!("{name}@home.example")),
+        ..Account::default()
+    };
+    let mut config = Config::default();
+    config.server.domains = vec![text("home.example")];
+    config.smarthost.security = Security::None;
+    config.accounts = ["demo", "anna", "fred"].into_iter().map(account).collect();
+    config.accounts[0].aliases.push(text("info@home.example"));
+    config
+}
+
+fn mailbox(address: &str) -> Mailbox {
+    Mailbox::parse(address).unwrap()
+}
+
+impl World {
+    /// The delivery loop; it ends with the task.
+    fn run(&self) -> Task<()> {
+        let relay = self.relay.clone();
+        self.executor.spawn(async move { relay.run().await })
+    }
+
+    /// Puts settings in force.
+    fn reconfigure(&self, change: impl FnOnce(&mut Config)) {
+        let mut config = (*self.context.config()).clone();
+        change(&mut config);
+        self.context.reconfigure(config, self.context.tls());
+    }
+
+    /// What the server does with a message of `account`: `from` and `to` are addresses, `to` with spaces
+    /// between them.
+    async fn post_as(&self, account: Option<&str>, from: &str, to: &str) -> Result<(), Reply> {
+        let recipients: Vec<Mailbox> = to.split(' ').map(mailbox).collect();
+        for recipient in &recipients {
+            self.relay.recipient(recipient, MESSAGE.len() as u64).await?;
+        }
+        let envelope = Envelope {
+            sender: Mailbox::parse(from).ok(),
+            account: account.map(str::to_owned),
+            recipients,
+            eight_bit: false,
+        };
+        let mut content = self.relay.incoming(&envelope).await?;
+        content.message.write(MESSAGE.as_bytes()).unwrap();
+        self.relay.accept(envelope, content).await
+    }
+
+    /// A message of the account `demo`.
+    async fn post(&self, to: &str) -> Result<(), Reply> {
+        self.post_as(Some("demo"), "demo@home.example", to).await
+    }
+
+    /// All messages in the INBOX of an account.
+    async fn inbox(&self, account: &str) -> Vec<String> {
+        let account = self.context.store.account(account).await.unwrap();
+        let messages = account.view(INBOX, |inbox| inbox.messages.clone()).unwrap();
+        let read = |message| {
+            let body = account.body(message).unwrap();
+            let mut octets = vec![0; body.len().unwrap() as usize];
+            body.read_exact_at(0, &mut octets).unwrap();
+            String::from_utf8(octets).unwrap()
+        };
+        messages.iter().map(read).collect()
+    }
+
+    /// What is queued, on one line each.
+    fn queue(&self) -> Vec<String> {
+        let line = |entry: super::QueueEntry| {
+            format!(
+                "{} attempts {} {}",
+                entry.to.join(" "),
+                entry.attempts,
+                entry.last_error.unwrap_or_default()
+            )
+        };
+        self.relay.entries().into_iter().map(line).collect()
+    }
+
+    /// Waits until something has come about.
+    async fn until(&self, what: &str, come_about: impl AsyncFn() -> bool) {
+        let start = Instant::now();
+        while !come_about().await {
+            assert!(start.elapsed() < PATIENCE, "never: {what}; queued: {:?}", self.queue());
+            Timer::after(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn until_queue_is_empty(&self) {
+        self.until("the queue is empty", async || self.queue().is_empty()).await;
+    }
+
+    async fn until_queue_is(&self, expected: &str) {
+        self.until(expected, async || self.queue() == [expected]).await;
+    }
+}
+
+/// With a password of the smarthost for an account.
+fn own_login(config: &mut Config, account: usize, username: &str, password: &str) {
+    config.smarthost.per_account_authentication = true;
+    config.accounts[account].smarthost_username = text(username);
+    config.accounts[account].smarthost_password = Secret::new(password).unwrap();
+}
+
+/// With global credentials.
+fn global_login(config: &mut Config, username: &str, password: &str) {
+    config.smarthost.username = text(username);
+    config.smarthost.password = Secret::new(password).unwrap();
+}

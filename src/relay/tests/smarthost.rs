@@ -1,0 +1,148 @@
+//! A smarthost that does as it is told.
+
+use std::cell::{Cell, RefCell};
+use std::net::TcpListener;
+use std::rc::Rc;
+
+use async_io::Async;
+use data_encoding::BASE64;
+use smol::LocalExecutor;
+
+use crate::net::line::{LineEnd, read_line};
+use crate::net::stream::Stream;
+use crate::smtp::data::Decoder;
+
+/// A message that it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Which connection it came over, from 1.
+    pub connection: u32,
+    /// `user:password` of its login.
+    pub login: String,
+    /// The MAIL command's argument.
+    pub from: String,
+    /// The RCPT commands' arguments, with spaces between them.
+    pub to: String,
+    pub content: String,
+}
+
+/// What a command gets for an answer; `None`: the usual one. `drop` closes the connection.
+type Answer = dyn Fn(&str) -> Option<&'static str>;
+
+pub struct Smarthost {
+    pub port: u16,
+    answer: RefCell<Rc<Answer>>,
+    taken: RefCell<Vec<Taken>>,
+    pub connections: Cell<u32>,
+    pub open: Cell<u32>,
+    pub most_open: Cell<u32>,
+}
+
+impl Smarthost {
+    pub fn listen(executor: &Rc<LocalExecutor<'static>>) -> Rc<Smarthost> {
+        let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
+        let smarthost = Rc::new(Smarthost {
+            port: listener.get_ref().local_addr().unwrap().port(),
+            answer: RefCell::new(Rc::new(|_| None)),
+            taken: RefCell::default(),
+            connections: Cell::default(),
+            open: Cell::default(),
+            most_open: Cell::default(),
+        });
+        let (accepting, spawner) = (smarthost.clone(), executor.clone());
+        let accept = async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let smarthost = accepting.clone();
+                let stream = Stream::new(tcp).unwrap();
+                spawner.spawn(async move { smarthost.serve(stream).await }).detach();
+            }
+        };
+        executor.spawn(accept).detach();
+        smarthost
+    }
+
+    /// From now on it answers like this.
+    pub fn answers(&self, answer: impl Fn(&str) -> Option<&'static str> + 'static) {
+        *self.answer.borrow_mut() = Rc::new(answer);
+    }
+
+    pub fn taken(&self) -> Vec<Taken> {
+        self.taken.borrow().clone()
+    }
+
+    async fn serve(&self, mut stream: Stream) {
+        self.connections.set(self.connections.get() + 1);
+        self.open.set(self.open.get() + 1);
+        self.most_open.set(self.most_open.get().max(self.open.get()));
+        // A connection that breaks off is what some stories are about.
+        let _ = self.talk(&mut stream, self.connections.get()).await;
+        stream.close().await;
+        self.open.set(self.open.get() - 1);
+    }
+
+    async fn talk(&self, stream: &mut Stream, connection: u32) -> std::io::Result<()> {
+        let (mut login, mut from, mut to, mut line) = (String::new(), String::new(), Vec::new(), Vec::new());
+        let mut command = "CONNECT".to_owned();
+        loop {
+            let verb = command.split(' ').next().unwrap_or_default().to_owned();
+            let told = (self.answer.borrow().clone())(&command);
+            let answer = told.unwrap_or(match verb.as_str() {
+                "CONNECT" => "220 smarthost.example",
+                "EHLO" => "250-smarthost.example\r\n250-PIPELINING\r\n250-SIZE 100000\r\n250 AUTH PLAIN",
+                "AUTH" => "235 2.7.0 Welcome",
+                "DATA" => "354 Go ahead",
+                "QUIT" => "221 Bye",
+                _ => "250 2.0.0 OK",
+            });
+            if answer == "drop" {
+                return Ok(());
+            }
+            stream.queue(format!("{answer}\r\n").as_bytes());
+            stream.flush().await?;
+            if verb == "QUIT" {
+                return Ok(());
+            }
+            if verb == "DATA" && answer.starts_with("354") {
+                let content = content(stream).await?;
+                let told = (self.answer.borrow().clone())(".").unwrap_or("250 2.0.0 Taken");
+                if !told.starts_with(['4', '5']) {
+                    let (login, from, to) = (login.clone(), from.clone(), to.join(" "));
+                    self.taken.borrow_mut().push(Taken { connection, login, from, to, content });
+                }
+                if told == "drop" {
+                    return Ok(());
+                }
+                stream.queue(format!("{told}\r\n").as_bytes());
+                stream.flush().await?;
+            }
+            if read_line(stream, &mut line, 1000).await? != LineEnd::Complete {
+                return Ok(());
+            }
+            command = String::from_utf8(line.clone()).unwrap();
+            match command.split_once(' ').unwrap_or((&command, "")) {
+                ("AUTH", plain) => login = credentials(plain),
+                ("MAIL", path) => (from, to) = (path.to_owned(), Vec::new()),
+                ("RCPT", path) if (self.answer.borrow().clone())(&command).is_none() => {
+                    to.push(path.to_owned())
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+async fn content(stream: &mut Stream) -> std::io::Result<String> {
+    let (mut decoder, mut content) = (Decoder::default(), Vec::new());
+    while !decoder.is_complete() {
+        let consumed = decoder.decode(stream.fill().await?, &mut content);
+        stream.consume(consumed);
+    }
+    Ok(String::from_utf8(content).unwrap())
+}
+
+/// `PLAIN base64` as `user:password`.
+fn credentials(plain: &str) -> String {
+    let base64 = plain.strip_prefix("PLAIN ").unwrap();
+    let octets = BASE64.decode(base64.as_bytes()).unwrap();
+    String::from_utf8(octets).unwrap().trim_start_matches('\0').replace('\0', ":")
+}
