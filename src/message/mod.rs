@@ -7,6 +7,7 @@ pub mod compose;
 pub mod date;
 mod encoded_word;
 pub mod envelope;
+pub mod fold;
 pub mod header;
 pub mod mime;
 pub mod nstring;

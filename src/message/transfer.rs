@@ -61,11 +61,17 @@ impl Base64 {
     /// Appends what `piece` decodes to.
     pub fn decode(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
         out.reserve(piece.len() / 4 * 3 + 3);
-        while !piece.is_empty() {
-            if self.held == 0 {
-                piece = whole_quanta(piece, out);
+        while let Some((&b, rest)) = piece.split_first() {
+            // The fast way: four good characters at a time.
+            if self.held == 0
+                && let Some((quantum, after)) = piece.split_first_chunk::<4>()
+                && let [a, b, c, d] = quantum.map(|b| SEXTETS[usize::from(b)])
+                && (a | b | c | d) < 64
+            {
+                out.extend_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
+                piece = after;
+                continue;
             }
-            let Some((&b, rest)) = piece.split_first() else { return };
             piece = rest;
             let sextet = SEXTETS[usize::from(b)];
             if sextet < 64 {
@@ -80,20 +86,6 @@ impl Base64 {
             }
         }
     }
-}
-
-/// The fast way: four good characters at a time. Gives back what follows.
-fn whole_quanta<'a>(piece: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    let mut rest = piece;
-    while let Some((quantum, after)) = rest.split_first_chunk::<4>() {
-        let [a, b, c, d] = quantum.map(|b| SEXTETS[usize::from(b)]);
-        if (a | b | c | d) >= 64 {
-            break;
-        }
-        out.extend([a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
-        rest = after;
-    }
-    rest
 }
 
 /// quoted-printable (RFC 2045 section 6.7).

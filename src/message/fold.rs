@@ -1,0 +1,97 @@
+//! Text without regard to case: close to Unicode's full case folding, as far as the standard library
+//! knows the letters.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+/// A text to look for.
+pub struct Needle(Finder<'static>);
+
+impl Needle {
+    /// Looks for `text`; an empty one is everywhere.
+    pub fn new(text: &str) -> Needle {
+        let mut folded = Vec::new();
+        fold(text, &mut folded);
+        Needle(Finder::new(&folded).into_owned())
+    }
+
+    /// Whether the text is part of `text`.
+    pub fn is_in(&self, text: &str) -> bool {
+        let mut folded = Vec::new();
+        fold(text, &mut folded);
+        self.is_in_folded(&folded)
+    }
+
+    /// Whether the text is part of what [`fold`] made.
+    pub fn is_in_folded(&self, folded: &[u8]) -> bool {
+        self.0.find(folded).is_some()
+    }
+
+    /// Octets of folded text that can hold its beginning when the next piece holds its end.
+    pub fn overlap(&self) -> usize {
+        self.0.needle().len().saturating_sub(1)
+    }
+}
+
+/// Appends `text` without its case.
+pub fn fold(text: &str, out: &mut Vec<u8>) {
+    if text.is_ascii() {
+        return fold_ascii(text.as_bytes(), out);
+    }
+    out.reserve(text.len());
+    let near = &*NEAR;
+    for c in text.chars() {
+        if c.is_ascii() {
+            out.push(c.to_ascii_lowercase() as u8);
+        } else if let Some(folded) = near.get(c as usize).copied().and_then(|c| char::from_u32(c.into()))
+            && folded != '\0'
+        {
+            out.extend(folded.encode_utf8(&mut [0; 4]).as_bytes());
+        } else {
+            folded(c).for_each(|c| out.extend(c.encode_utf8(&mut [0; 4]).as_bytes()));
+        }
+    }
+}
+
+/// Appends ASCII text in lower case.
+pub fn fold_ascii(text: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend(text);
+    out[start..].make_ascii_lowercase();
+}
+
+/// Upper case first brings together what has more than one lower case letter.
+fn folded(c: char) -> impl Iterator<Item = char> {
+    c.to_uppercase().flat_map(char::to_lowercase)
+}
+
+/// The letters that most mail without ASCII is written in (Latin, Greek, Cyrillic), since the standard
+/// library takes its time: what each becomes, 0 where that is more than one letter.
+static NEAR: LazyLock<[u16; 0x530]> = LazyLock::new(|| {
+    std::array::from_fn(|c| {
+        let mut letters = char::from_u32(c as u32).into_iter().flat_map(folded);
+        let only = letters.next().filter(|_| letters.next().is_none());
+        only.and_then(|c| u16::try_from(u32::from(c)).ok()).unwrap_or(0)
+    })
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_of_any_case_are_the_same() {
+        for (a, b) in [
+            ("Plain", "pLAIN"),
+            ("\u{3a3}\u{391}\u{3a3}", "\u{3c3}\u{3b1}\u{3c2}"),
+            ("\u{10d0}", "\u{1c90}"),
+            ("\u{416}\u{401}", "\u{436}\u{451}"),
+            ("STRASSE", "stra\u{df}e"),
+            ("\u{1f389} \u{65e5}", "\u{1f389} \u{65e5}"),
+        ] {
+            assert!(Needle::new(a).is_in(b) && Needle::new(b).is_in(a), "{a} {b}");
+        }
+        assert!(!Needle::new("\u{e9}").is_in("e"), "accents count");
+    }
+}
