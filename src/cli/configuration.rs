@@ -41,18 +41,22 @@ pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
     };
     let parsed = read(file, stored.as_ref())?;
     async_io::block_on(file::save(&flash, &parsed.config)).map_err(refused(data))?;
-    match client::reload(data) {
-        Ok(()) => print(&format!("{}: imported, and in force\n", file.display())),
-        Err(client::Error::NotRunning(_)) => print(&format!(
-            "{}: imported into {}, in force from the next start on\n",
-            file.display(),
-            data.display()
-        )),
-        Err(error) => Err(Failure::System(format!(
-            "{}: imported into {}, but the running appliance did not take it over: {error}",
-            file.display(),
-            data.display()
-        ))),
+    let name = file.display();
+    match (client::reload(data), stored) {
+        (Ok(()), _) => print(&format!("{name}: imported, and in force\n")),
+        (Err(client::Error::NotRunning(_)), _) => {
+            print(&format!("{name}: imported into {}, in force from the next start on\n", data.display()))
+        }
+        // What cannot be put in force now would keep the appliance from its next start.
+        (Err(client::Error::Refused(words)), Some(before)) => {
+            async_io::block_on(file::save(&flash, &before)).map_err(refused(data))?;
+            Err(Failure::System(format!(
+                "{name}: not imported, the running appliance cannot use it: {words}"
+            )))
+        }
+        (Err(error), _) => {
+            Err(Failure::System(format!("{name}: imported, but perhaps not in force: {error}")))
+        }
     }
 }
 
