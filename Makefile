@@ -1,12 +1,29 @@
-.PHONY: help build run test fmt lint
+.PHONY: help build run test bench fuzz fmt lint
+
+# Seconds for each target of `make fuzz`.
+TIME ?= 60
+# nextest runs all scenarios side by side; without it cargo runs one file after the other.
+RUN_TESTS := $(shell command -v cargo-nextest >/dev/null && echo nextest run --no-fail-fast || echo test --no-fail-fast)
+
 help:
-	@echo "make run | build | test | fmt | lint"
+	@echo "make run        builds and serves the demonstration configuration"
+	@echo "make build      target/release/pillarbox"
+	@echo "make test       formatting, lints, and every test, with the summary last"
+	@echo "make bench      the side-by-side table with a private Dovecot"
+	@echo "make fuzz       every fuzz target for TIME=60 seconds"
+	@echo "make fmt lint   formatting and lints alone"
 build:
 	cargo build --release
 run: build
 	target/release/pillarbox run
 test: lint
-	cargo test
+	tests/install-peers.sh
+	cargo $(RUN_TESTS)
+bench: build
+	tests/install-peers.sh
+	PILLARBOX=$(CURDIR)/target/release/pillarbox cargo bench --bench side_by_side
+fuzz:
+	fuzz/run.sh $(TIME)
 fmt:
 	cargo fmt
 lint:

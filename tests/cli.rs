@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use support::appliance::{BINARY, pillarbox};
+use support::appliance::{binary, pillarbox};
 use support::process::{Log, run};
 use support::{Appliance, PATIENCE, Scratch, wait_for};
 
@@ -203,7 +203,7 @@ fn what_the_system_refuses_is_told_in_one_line() {
         (["import", config.to_str().unwrap(), "--data", below_a_file.to_str().unwrap(), ""], "file/data"),
     ] {
         let args: Vec<_> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
-        let outcome = run(Command::new(BINARY).args(&args).env("RUST_LOG", "error"), PATIENCE);
+        let outcome = run(Command::new(binary()).args(&args).env("RUST_LOG", "error"), PATIENCE);
         assert_eq!(outcome.code, Some(3), "{args:?}: {outcome:?}");
         assert!(outcome.stderr.contains(words), "{args:?}: {}", outcome.stderr);
         assert_eq!(outcome.stderr.trim().lines().count(), 1, "{args:?}: {}", outcome.stderr);
@@ -258,7 +258,7 @@ fn the_demonstration_starts_without_a_file() {
         if possible.code == Some(0) {
             command.args(["--map-root-user", "--net", "--", "sh"]);
         }
-        command.args(["-c", script, BINARY]).arg(scratch.join("data"));
+        command.args(["-c", script, &binary()]).arg(scratch.join("data"));
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Log::default();

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::process::Command;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use support::appliance::BINARY;
+use support::appliance::binary;
 use support::process::{Log, run_with_input};
 use support::{Appliance, Connection, Imap, PATIENCE, Pop3, wait_for};
 
@@ -25,7 +25,7 @@ password = "pass"
 
 /// Commands on the standard input of `pillarbox console`: its exit code and what it said.
 fn script(appliance: &Appliance, lines: &str) -> (Option<i32>, String) {
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(binary());
     command.args(["console", "--data"]).arg(appliance.data());
     let outcome = run_with_input(&mut command, lines.as_bytes(), PATIENCE);
     (outcome.code, outcome.text() + &outcome.stderr)
@@ -177,7 +177,7 @@ fn the_console_gives_the_terminal_back_as_it_was() {
     let terminal = File::options().read(true).write(true).open(device).unwrap();
     let settings = || format!("{:?}", rustix::termios::tcgetattr(&terminal).unwrap().local_modes);
     let before = settings();
-    let mut child = Command::new(BINARY)
+    let mut child = Command::new(binary())
         .args(["console", "--data"])
         .arg(appliance.data())
         .stdin(terminal.try_clone().unwrap())

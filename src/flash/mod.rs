@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 pub mod disk;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub mod sim;
 mod syncer;
 mod uring;

@@ -3,7 +3,7 @@
 //! A session sees the INBOX as it was at its login. What it deletes is gone at QUIT, all of it in one
 //! commit or none; a connection that breaks before that deletes nothing.
 
-mod command;
+pub mod command;
 mod maildrop;
 pub mod server;
 mod session;

@@ -10,12 +10,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::process::{Log, Outcome, run};
 use super::{PATIENCE, Port, Scratch, wait_for};
 
-/// The binary that cargo built for this test run.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_pillarbox");
+/// The binary under test: the one that cargo built for this run, unless `PILLARBOX` names another.
+pub fn binary() -> String {
+    std::env::var("PILLARBOX").unwrap_or(env!("CARGO_BIN_EXE_pillarbox").to_owned())
+}
 
 /// Runs the binary to its end: `pillarbox ARGS`.
 pub fn pillarbox(args: &[&str]) -> Outcome {
-    run(Command::new(BINARY).args(args), PATIENCE)
+    run(Command::new(binary()).args(args), PATIENCE)
 }
 
 /// Ports of one appliance.
@@ -98,7 +100,7 @@ impl Appliance {
     fn launch(&mut self, args: &[&Path]) {
         // Dies with the thread that runs the test, whatever happens to it.
         let mut child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", BINARY, "run", "--data"])
+            .args(["--pdeathsig", "KILL", "--", &binary(), "run", "--data"])
             .arg(self.data())
             .args(args)
             .args(&self.extra)
@@ -156,7 +158,7 @@ impl Appliance {
     }
     /// Runs a verb of the binary on this data folder: `pillarbox VERB --data DIR ARGS`.
     pub fn verb(&self, verb: &str, args: &[&str]) -> Outcome {
-        run(Command::new(BINARY).arg(verb).arg("--data").arg(self.data()).args(args), PATIENCE)
+        run(Command::new(binary()).arg(verb).arg("--data").arg(self.data()).args(args), PATIENCE)
     }
     /// One command on the operator's console; the test fails when the console does.
     #[track_caller]

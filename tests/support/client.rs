@@ -272,6 +272,23 @@ impl Imap {
             answer.untagged.push(line.strip_prefix(b"* ").unwrap_or(&line).to_vec());
         }
     }
+    /// Sends a command and reads up to its OK without looking at what comes; octets read.
+    pub fn drain(&mut self, line: &str) -> usize {
+        let tag = self.send(line.as_bytes()).unwrap();
+        let (end, mut tail, mut octets) = (format!("\r\n{tag} OK"), Vec::new(), 0);
+        loop {
+            let piece = self.connection.wire.fill_buf().unwrap();
+            assert!(!piece.is_empty(), "the connection is over");
+            let read = piece.len();
+            tail.extend(&piece[read.saturating_sub(200)..]);
+            octets += read;
+            self.connection.wire.consume(read);
+            tail.drain(..tail.len().saturating_sub(200));
+            if tail.ends_with(b"\n") && tail.windows(end.len()).any(|window| window == end.as_bytes()) {
+                return octets;
+            }
+        }
+    }
     /// One response with the literals in it.
     pub fn response(&mut self) -> Option<Vec<u8>> {
         let mut response = self.connection.try_line()?;
