@@ -116,7 +116,7 @@ impl Appliance {
         let console = Console::new(context.clone(), poller.clone(), relay.clone(), operator);
         let parts = Parts { context: context.clone(), relay: relay.clone(), console: console.clone() };
         appliance.parts.get_or_init(|| Rc::new(parts));
-        appliance.listen(&listen).map_err(Failure::System)?;
+        appliance.listen(&listen).await.map_err(Failure::System)?;
         let socket = console::socket::bind(&options.data)
             .map_err(Failure::system(&format!("{data}/{}", console::SOCKET)))?;
         executor.spawn(console::socket::serve(socket, console.clone())).detach();
@@ -132,9 +132,12 @@ impl Appliance {
     }
 
     /// Opens the listeners that `listen` names and are not open, and closes those that it names no longer.
-    fn listen(&self, listen: &config::Listen) -> Result<(), String> {
+    async fn listen(&self, listen: &config::Listen) -> Result<(), String> {
+        let unwanted = self.listeners.borrow_mut().take_unwanted(listen);
+        for accepting in unwanted {
+            accepting.cancel().await;
+        }
         let mut listeners = self.listeners.borrow_mut();
-        listeners.close_unwanted(listen);
         let bound = listeners.bind_missing(listen)?;
         let Some(parts) = self.parts.get() else { return Ok(()) };
         listeners.open(bound, |kind, socket| {
@@ -147,12 +150,12 @@ impl Appliance {
         let before = self.context.config();
         let tls = tls::server_config(&config, &*self.flash).await.map_err(|error| error.to_string())?;
         // What cannot be bound must not be stored: the next start would fail.
-        if let Err(error) = self.listen(&config.listen) {
-            self.listen(&before.listen)?;
+        if let Err(error) = self.listen(&config.listen).await {
+            self.listen(&before.listen).await?;
             return Err(error);
         }
         if save && let Err(error) = config::file::save(&*self.flash, &config).await {
-            self.listen(&before.listen)?;
+            self.listen(&before.listen).await?;
             return Err(error.to_string());
         }
         self.context.reconfigure(config, tls);

@@ -37,6 +37,9 @@ password = "secret three"
 per_account_authentication = true
 "#;
 
+/// What every configuration has to say.
+const SMALL: &str = "[server]\ndomains = [\"home.example\"]\n";
+
 #[test]
 fn version_and_help() {
     let version = pillarbox(&["--version"]).success();
@@ -161,7 +164,7 @@ fn a_damaged_configuration_gives_way_to_the_previous_one() {
     let data = scratch.join("data");
     let data = data.to_str().unwrap();
     for hostname in ["first.example", "second.example"] {
-        let file = scratch.write("box.toml", format!("[server]\nhostname = \"{hostname}\"\n"));
+        let file = scratch.write("box.toml", format!("{SMALL}hostname = \"{hostname}\"\n"));
         pillarbox(&["import", file.to_str().unwrap(), "--data", data]).success();
     }
     let stored = scratch.join("data/config.postcard");
@@ -186,33 +189,36 @@ fn a_damaged_configuration_gives_way_to_the_previous_one() {
 #[test]
 fn what_the_system_refuses_is_told_in_one_line() {
     let scratch = Scratch::new("refused");
-    let file = scratch.write("file", "not a folder");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let only_pop3 = format!(
-        "[listen]\npop3 = [\"{address}\"]\npop3s = []\nimap = []\nimaps = []\nsubmission = []\nsubmissions = []\nhttp = []\n"
-    );
-    let config = scratch.write("taken.toml", only_pop3);
-    let below_a_file = file.join("data");
-    let data = scratch.join("data");
+    let only_pop3 = |addresses: &str| {
+        format!(
+            "{SMALL}[listen]\npop3 = [{addresses}]\npop3s = []\nimap = []\nimaps = []\nsubmission = []\n\
+             submissions = []\nhttp = []\n"
+        )
+    };
+    scratch.write("file", "not a folder");
+    scratch.write("taken.toml", only_pop3(&format!("\"{address}\"")));
+    scratch.write("silent.toml", only_pop3(""));
     for (args, words) in [
-        (["run", "--data", below_a_file.to_str().unwrap(), "", ""], "file/data"),
-        (["run", "--data", data.to_str().unwrap(), "--config", config.to_str().unwrap()], address.as_str()),
-        (["run", "--data", data.to_str().unwrap(), "--config", "/nowhere.toml"], "/nowhere.toml"),
-        (["run", "--data", data.to_str().unwrap(), "--serial", "/dev/null"], "/dev/null"),
-        (["import", config.to_str().unwrap(), "--data", below_a_file.to_str().unwrap(), ""], "file/data"),
+        ("run --data file/data", "file/data"),
+        ("run --data a --config taken.toml", address.as_str()),
+        ("run --data b --config nowhere.toml", "nowhere.toml"),
+        ("run --data c --config silent.toml --serial /dev/null", "/dev/null"),
+        ("import silent.toml --data file/data", "file/data"),
     ] {
-        let args: Vec<_> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
-        let outcome = run(Command::new(binary()).args(&args).env("RUST_LOG", "error"), PATIENCE);
-        assert_eq!(outcome.code, Some(3), "{args:?}: {outcome:?}");
-        assert!(outcome.stderr.contains(words), "{args:?}: {}", outcome.stderr);
-        assert_eq!(outcome.stderr.trim().lines().count(), 1, "{args:?}: {}", outcome.stderr);
+        let mut command = Command::new(binary());
+        command.args(args.split(' ')).current_dir(scratch.path()).env("RUST_LOG", "error");
+        let outcome = run(&mut command, PATIENCE);
+        assert_eq!(outcome.code, Some(3), "{args}: {outcome:?}");
+        assert!(outcome.stderr.contains(words), "{args}: {}", outcome.stderr);
+        assert_eq!(outcome.stderr.trim().lines().count(), 1, "{args}: {}", outcome.stderr);
     }
 }
 
 #[test]
 fn one_data_folder_has_one_appliance() {
-    let appliance = Appliance::start("");
+    let appliance = Appliance::start(SMALL);
     let outcome = appliance.verb("run", &[]);
     assert_eq!(outcome.code, Some(3), "{outcome:?}");
     assert!(outcome.stderr.contains("data folder"), "{outcome:?}");
@@ -222,7 +228,7 @@ fn one_data_folder_has_one_appliance() {
 
 #[test]
 fn the_ready_line_names_every_listener() {
-    let appliance = Appliance::start("");
+    let appliance = Appliance::start(SMALL);
     let ready = appliance.log.find("ready:").unwrap();
     for (service, address) in appliance.ports.all() {
         assert!(ready.contains(&format!("{service} {address}")), "{service} in {ready}");
@@ -231,7 +237,7 @@ fn the_ready_line_names_every_listener() {
 
 #[test]
 fn secrets_are_for_the_owner_only() {
-    let appliance = Appliance::start("");
+    let appliance = Appliance::start(SMALL);
     let mode = |path: &Path| {
         std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions()) & 0o777
     };

@@ -99,7 +99,7 @@ struct Listener {
     configured: SocketAddr,
     /// The address that it has: with port 0 the system chooses.
     actual: SocketAddr,
-    _accepting: Task<()>,
+    accepting: Task<()>,
 }
 
 impl Listeners {
@@ -116,16 +116,17 @@ impl Listeners {
             .collect()
     }
 
-    /// Closes what `listen` names no longer.
-    pub fn close_unwanted(&mut self, listen: &Listen) {
-        self.0.retain(|open| wanted(listen).any(|wanted| wanted == (open.kind, open.configured)));
+    /// Takes out what `listen` names no longer: a socket is closed when its task has been cancelled.
+    pub fn take_unwanted(&mut self, listen: &Listen) -> Vec<Task<()>> {
+        let unwanted = |open: &mut Listener| !wanted(listen).any(|it| it == (open.kind, open.configured));
+        self.0.extract_if(.., unwanted).map(|open| open.accepting).collect()
     }
 
     /// Adds `bound`, each with the task that accepts on it.
     pub fn open(&mut self, bound: Vec<Bound>, accept: impl Fn(Kind, Async<TcpListener>) -> Task<()>) {
         for Bound { kind, configured, socket } in bound {
             let actual = socket.get_ref().local_addr().unwrap_or(configured);
-            self.0.push(Listener { kind, configured, actual, _accepting: accept(kind, socket) });
+            self.0.push(Listener { kind, configured, actual, accepting: accept(kind, socket) });
         }
     }
 
