@@ -12,7 +12,7 @@
 //!
 //! Numbers are little-endian. At any moment of a save there is a whole file, under its own name or
 //! that of the previous one. Every older format version loads: when [`Config`] changes its shape, the
-//! shape it had moves into a module of its own, [`VERSION`] counts up, and a file written before
+//! shape it had moves into a module of its own, `VERSION` counts up, and a file written before
 //! joins the tests.
 
 use std::io;

@@ -1,6 +1,6 @@
 //! The configuration as plain data with bounded strings.
 //!
-//! [`text`] reads the TOML form and [`export`] writes it, [`check`] judges it, [`file`] keeps it on
+//! [`text`] reads the TOML form and [`export`] writes it, [`check`] judges it, [`mod@file`] keeps it on
 //! flash, [`path`] reaches single settings.
 
 pub mod check;
