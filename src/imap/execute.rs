@@ -141,7 +141,8 @@ impl Connection {
             let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
             let fetched = Fetched { seq, message, flags: &flags };
             let account = selected.account();
-            let write = fetch::write(&mut self.stream, account, fetched, &fetch.items);
+            let last = &mut self.last_structure;
+            let write = fetch::write(&mut self.stream, account, fetched, &fetch.items, last);
             let whole = deadline(limit, write).await?;
             outcome.damaged |= !whole;
             if whole && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {

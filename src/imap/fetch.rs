@@ -1,10 +1,19 @@
-//! FETCH responses (RFC 3501 section 7.4.2).
+//! FETCH responses (RFC 3501 section 7.4.2), streamed: nothing here holds a whole message.
 
-use std::io;
+use std::io::{self, Write as _};
+use std::ops::Range;
 
-use super::command::FetchItem;
+use super::command::{FetchItem, SectionText};
+pub use super::opened::LastStructure;
+use super::opened::Opened;
+use super::section;
+use crate::flash::ReadAt;
+use crate::message::{bodystructure, date, header};
 use crate::net::stream::Stream;
-use crate::store::{Account, Message};
+use crate::store::{Account, Error, Message};
+
+/// Octets read from flash at a time.
+const PIECE: u64 = 16 * 1024;
 
 /// A message and what the session knows of it.
 pub struct Fetched<'a> {
@@ -23,10 +32,210 @@ pub struct Fetched<'a> {
 /// # Errors
 /// What the connection says.
 pub async fn write(
-    _stream: &mut Stream,
-    _account: &Account,
-    _fetched: Fetched<'_>,
-    _items: &[FetchItem],
+    stream: &mut Stream,
+    account: &Account,
+    fetched: Fetched<'_>,
+    items: &[FetchItem],
+    last: &mut LastStructure,
 ) -> io::Result<bool> {
-    todo!()
+    let opened = Opened::new(account, fetched.message);
+    let mut response = Response { fetched, opened, last, out: Vec::with_capacity(128), whole: true };
+    write!(response.out, "* {} FETCH (", response.fetched.seq)?;
+    for (place, item) in items.iter().enumerate() {
+        if place > 0 {
+            response.out.push(b' ');
+        }
+        response.item(stream, item).await?;
+    }
+    response.out.extend(b")\r\n");
+    stream.write(&response.out).await?;
+    Ok(response.whole)
+}
+
+struct Response<'a> {
+    fetched: Fetched<'a>,
+    opened: Opened<'a>,
+    last: &'a mut LastStructure,
+    /// What was written and not sent yet.
+    out: Vec<u8>,
+    whole: bool,
+}
+
+/// The octets of a section.
+enum Octets {
+    Held(Vec<u8>),
+    /// Places in the body.
+    Places(Vec<Range<u64>>),
+}
+
+impl Response<'_> {
+    async fn item(&mut self, stream: &mut Stream, item: &FetchItem) -> io::Result<()> {
+        let message = &self.fetched.message;
+        let (part, text, partial) = match item {
+            FetchItem::Uid => return write!(self.out, "UID {}", message.uid),
+            FetchItem::Flags => return write!(self.out, "FLAGS {}", self.fetched.flags),
+            FetchItem::Rfc822Size => return write!(self.out, "RFC822.SIZE {}", message.size),
+            FetchItem::InternalDate => {
+                self.out.extend(b"INTERNALDATE \"");
+                date::write_internal(message.date, &mut self.out);
+                self.out.push(b'"');
+                return Ok(());
+            }
+            FetchItem::Envelope => {
+                self.out.extend(b"ENVELOPE ");
+                let envelope = self.opened.envelope();
+                self.readable(envelope).unwrap_or_default().write(&mut self.out);
+                return Ok(());
+            }
+            FetchItem::BodyStructure { extensible } => return self.structure(*extensible).await,
+            FetchItem::Body { section, partial, .. } => {
+                section::write_label(section, partial.map(|(origin, _)| origin), &mut self.out);
+                (section.part.as_slice(), &section.text, *partial)
+            }
+            FetchItem::Rfc822 => {
+                self.out.extend(b"RFC822");
+                (&[][..], &SectionText::Whole, None)
+            }
+            FetchItem::Rfc822Header => {
+                self.out.extend(b"RFC822.HEADER");
+                (&[][..], &SectionText::Header, None)
+            }
+            FetchItem::Rfc822Text => {
+                self.out.extend(b"RFC822.TEXT");
+                (&[][..], &SectionText::Text, None)
+            }
+        };
+        let octets = self.section(part, text).await;
+        let octets = self.readable(octets).flatten();
+        self.send(stream, octets, partial).await
+    }
+
+    /// What could be read; what could not is logged, and makes the command fail in the end.
+    fn readable<T>(&mut self, read: Result<T, Error>) -> Option<T> {
+        match read {
+            Ok(read) => Some(read),
+            Err(error) => {
+                log::error!("imap: {error}");
+                self.whole = false;
+                None
+            }
+        }
+    }
+
+    async fn structure(&mut self, extensible: bool) -> io::Result<()> {
+        self.out.extend(if extensible { &b"BODYSTRUCTURE "[..] } else { b"BODY " });
+        let text = self.structure_text(extensible).await;
+        match self.readable(text) {
+            Some(text) => self.out.extend(text),
+            // The grammar knows no NIL here.
+            None => self.out.extend(b"(\"text\" \"plain\" NIL NIL NIL \"7BIT\" 0 0)"),
+        }
+        Ok(())
+    }
+
+    async fn structure_text(&mut self, extensible: bool) -> Result<Vec<u8>, Error> {
+        let structure = self.opened.structure(self.last).await?;
+        self.opened.ask_body(|body| {
+            let mut text = Vec::new();
+            bodystructure::write(body, &structure, extensible, &mut text)?;
+            Ok(text)
+        })
+    }
+
+    /// The octets of a section; `None`: there is no such part.
+    async fn section(&mut self, part: &[u32], text: &SectionText) -> Result<Option<Octets>, Error> {
+        let size = u64::from(self.fetched.message.size);
+        let selected = match text {
+            SectionText::HeaderFields { not, names } => Some((names, *not)),
+            _ => None,
+        };
+        if part.is_empty()
+            && let Some((names, false)) = selected
+            && let Some(fields) = self.opened.fields(names.iter())?
+        {
+            return Ok(header_fields(fields, names).ok().map(Octets::Held));
+        }
+        let range = if !part.is_empty() {
+            let structure = self.opened.structure(self.last).await?;
+            section::find(&structure, part, text)
+        } else if *text == SectionText::Whole {
+            self.opened.body()?;
+            Some(0..size)
+        } else {
+            let header = self.opened.ask_body(header::length)?;
+            match text {
+                SectionText::Text => Some(header..size),
+                SectionText::Mime => None,
+                _ => Some(0..header),
+            }
+        };
+        let Some(range) = range else { return Ok(None) };
+        let Some((names, not)) = selected else { return Ok(Some(Octets::Places(vec![range]))) };
+        let select =
+            |body: &dyn ReadAt| header::select(body, range, |field| section::selects(names, not, field));
+        Ok(Some(Octets::Places(self.opened.ask_body(select)?)))
+    }
+
+    /// Sends octets as a literal of exactly their length, or NIL.
+    async fn send(
+        &mut self,
+        stream: &mut Stream,
+        octets: Option<Octets>,
+        partial: Option<(u32, u32)>,
+    ) -> io::Result<()> {
+        let (held, mut places) = match octets {
+            None => {
+                self.out.extend(b" NIL");
+                return Ok(());
+            }
+            Some(Octets::Held(text)) => {
+                let all = 0..text.len() as u64;
+                (Some(text), vec![all])
+            }
+            Some(Octets::Places(places)) => (None, places),
+        };
+        if let Some((origin, count)) = partial {
+            section::clip(&mut places, origin, count);
+        }
+        let length: u64 = places.iter().map(|place| place.end - place.start).sum();
+        write!(self.out, " {{{length}}}\r\n")?;
+        for place in places {
+            match &held {
+                Some(text) => {
+                    let text = text.get(place.start as usize..place.end as usize);
+                    self.out.extend(text.unwrap_or_default());
+                }
+                None => self.copy(stream, place).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends octets of the body. Their number was promised, so that spaces stand for what is lost.
+    async fn copy(&mut self, stream: &mut Stream, place: Range<u64>) -> io::Result<()> {
+        stream.write(&self.out).await?;
+        self.out.clear();
+        let mut piece = vec![b' '; (place.end - place.start).min(PIECE) as usize];
+        let (mut at, mut lost) = (place.start, false);
+        while at < place.end {
+            piece.truncate((place.end - at).min(PIECE) as usize);
+            if !lost {
+                let read = self.opened.ask_body(|body| body.read_exact_at(at, &mut piece));
+                lost = self.readable(read).is_none();
+            } else {
+                piece.fill(b' ');
+            }
+            stream.write(&piece).await?;
+            at += piece.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// The fields of these names out of a summary.
+fn header_fields(fields: &[u8], names: &[String]) -> io::Result<Vec<u8>> {
+    let all = 0..fields.len() as u64;
+    let places = header::select(&fields, all, |field| section::selects(names, false, field))?;
+    let text = |place: Range<u64>| fields.get(place.start as usize..place.end as usize).unwrap_or_default();
+    Ok(places.into_iter().flat_map(text).copied().collect())
 }

@@ -1,15 +1,255 @@
-//! SEARCH (RFC 3501 section 6.4.4).
+//! SEARCH (RFC 3501 section 6.4.4): whatever the index knows is asked first, then header fields, and
+//! bodies only where nothing else decides.
 
-use super::command::SearchKey;
+use std::ops::RangeInclusive;
+
+use smol::future::yield_now;
+
+use super::command::{Date, SearchKey};
+use super::opened::{Opened, TURN};
 use super::view::View;
-use crate::store::{Account, Error};
+use crate::message::fold::Needle;
+use crate::message::search::{Scope, Search, in_field};
+use crate::message::{date, header};
+use crate::store::{Account, Error, Flags, Message};
+
+/// Messages after which other sessions get their turn, when only the index is asked.
+const MESSAGES: u32 = 1000;
 
 /// The sequence numbers, ascending, of the messages of `view` that match. Messages that other sessions
-/// removed meanwhile match nothing. Headers come from the summaries, bodies are streamed, and other
-/// sessions get their turn between two messages.
+/// removed meanwhile match nothing, and neither do those that cannot be read, which is logged. Headers
+/// come from the summaries, bodies are streamed, and other sessions get their turn between.
 ///
 /// # Errors
-/// A message that could not be read.
-pub async fn run(_account: &Account, _view: &View, _key: &SearchKey) -> Result<Vec<u32>, Error> {
-    todo!()
+/// [`Error::NoSuchMailbox`]: another session has deleted it.
+pub async fn run(account: &Account, view: &View, key: &SearchKey) -> Result<Vec<u32>, Error> {
+    let mailbox = view.mailbox();
+    let keywords = account.view(mailbox, |mailbox| mailbox.keywords.clone());
+    let mut query = Query::new(key, view, &keywords.ok_or(Error::NoSuchMailbox)?);
+    let mut found = Vec::new();
+    for (seq, &uid) in (1..).zip(view.uids()) {
+        if seq % MESSAGES == 0 {
+            yield_now().await;
+        }
+        let message = account.view(mailbox, |mailbox| mailbox.message(uid).copied());
+        let Some(message) = message.ok_or(Error::NoSuchMailbox)? else { continue };
+        let candidate = Candidate { seq, recent: view.is_recent(uid), message };
+        match query.matches(account, candidate).await {
+            Ok(true) => found.push(seq),
+            Ok(false) => (),
+            Err(error) => log::error!("imap: SEARCH passes over a message: {error}"),
+        }
+    }
+    Ok(found)
+}
+
+/// A message that may match.
+struct Candidate {
+    seq: u32,
+    recent: bool,
+    message: Message,
+}
+
+/// A search key, with what can be prepared once for all messages.
+struct Query {
+    formula: Formula,
+    tests: Vec<Test>,
+    /// What the tests say of the message at hand, as far as they were made.
+    answers: Vec<Option<bool>>,
+}
+
+enum Formula {
+    /// The test at this place.
+    Test(usize),
+    Not(Box<Formula>),
+    /// One of them decides when it is this; otherwise it is the opposite.
+    Unless(bool, Vec<Formula>),
+}
+
+enum Test {
+    Index(IndexTest),
+    /// The day of the Date field.
+    Sent(RangeInclusive<i32>),
+    Field {
+        name: String,
+        needle: Needle,
+    },
+    Content {
+        scope: Scope,
+        needle: Needle,
+    },
+}
+
+enum IndexTest {
+    Sequence(Vec<RangeInclusive<u32>>),
+    Uid(Vec<RangeInclusive<u32>>),
+    /// `None`: a keyword that no message here has.
+    Flags(Option<Flags>),
+    Recent,
+    Internal(RangeInclusive<i32>),
+    Larger(u32),
+    Smaller(u32),
+}
+
+impl Query {
+    fn new(key: &SearchKey, view: &View, keywords: &[String]) -> Query {
+        let mut tests = Vec::new();
+        let formula = Formula::new(key, view, keywords, &mut tests);
+        Query { formula, answers: vec![None; tests.len()], tests }
+    }
+
+    /// Whether a message matches, asking as little as possible.
+    async fn matches(&mut self, account: &Account, candidate: Candidate) -> Result<bool, Error> {
+        for (test, answer) in self.tests.iter().zip(&mut self.answers) {
+            *answer = match test {
+                Test::Index(test) => Some(test.holds(&candidate)),
+                _ => None,
+            };
+        }
+        let mut opened = Opened::new(account, candidate.message);
+        loop {
+            let open = match self.formula.verdict(self) {
+                Ok(verdict) => return Ok(verdict),
+                Err(open) => open,
+            };
+            yield_now().await;
+            if let (Some(test), Some(answer)) = (self.tests.get(open), self.answers.get_mut(open)) {
+                *answer = Some(test.ask(&mut opened).await?);
+            }
+        }
+    }
+}
+
+impl Formula {
+    /// Recurses as deep as the key, which the parser limits.
+    fn new(key: &SearchKey, view: &View, keywords: &[String], tests: &mut Vec<Test>) -> Formula {
+        let index = |test| Test::Index(test);
+        let test = match key {
+            SearchKey::All => return Formula::Unless(false, Vec::new()),
+            SearchKey::And(keys) => {
+                let keys = keys.iter().map(|key| Formula::new(key, view, keywords, tests));
+                return Formula::Unless(false, keys.collect());
+            }
+            SearchKey::Or(one, other) => {
+                let keys = [one, other].map(|key| Formula::new(key, view, keywords, tests));
+                return Formula::Unless(true, keys.into());
+            }
+            SearchKey::Not(key) => {
+                return Formula::Not(Box::new(Formula::new(key, view, keywords, tests)));
+            }
+            SearchKey::Sequence(set) => index(IndexTest::Sequence(set.ranges(view.exists()))),
+            SearchKey::Uid(set) => index(IndexTest::Uid(set.ranges(view.largest_uid()))),
+            SearchKey::Flag(flags) => index(IndexTest::Flags(Some(*flags))),
+            SearchKey::Keyword(keyword) => {
+                let place = keywords.iter().position(|known| known.eq_ignore_ascii_case(keyword));
+                index(IndexTest::Flags(place.map(Flags::keyword)))
+            }
+            SearchKey::Recent => index(IndexTest::Recent),
+            SearchKey::Before(day) => index(IndexTest::Internal(before(*day))),
+            SearchKey::On(day) => index(IndexTest::Internal(on(*day))),
+            SearchKey::Since(day) => index(IndexTest::Internal(since(*day))),
+            SearchKey::SentBefore(day) => Test::Sent(before(*day)),
+            SearchKey::SentOn(day) => Test::Sent(on(*day)),
+            SearchKey::SentSince(day) => Test::Sent(since(*day)),
+            SearchKey::Larger(size) => index(IndexTest::Larger(*size)),
+            SearchKey::Smaller(size) => index(IndexTest::Smaller(*size)),
+            SearchKey::Header { name, text } => Test::Field { name: name.clone(), needle: Needle::new(text) },
+            SearchKey::Body(text) => Test::Content { scope: Scope::Body, needle: Needle::new(text) },
+            SearchKey::Text(text) => Test::Content { scope: Scope::Text, needle: Needle::new(text) },
+        };
+        tests.push(test);
+        Formula::Test(tests.len() - 1)
+    }
+
+    /// What is decided already, or the cheapest test that may decide it.
+    fn verdict(&self, query: &Query) -> Result<bool, usize> {
+        match self {
+            Formula::Test(test) => query.answers.get(*test).copied().flatten().ok_or(*test),
+            Formula::Not(formula) => formula.verdict(query).map(|holds| !holds),
+            Formula::Unless(decisive, formulas) => {
+                let cost = |test: &usize| query.tests.get(*test).map(Test::cost);
+                let mut open: Option<usize> = None;
+                for formula in formulas {
+                    match formula.verdict(query) {
+                        Ok(holds) if holds == *decisive => return Ok(holds),
+                        Ok(_) => (),
+                        Err(test) => open = open.into_iter().chain([test]).min_by_key(cost),
+                    }
+                }
+                open.map_or(Ok(!decisive), Err)
+            }
+        }
+    }
+}
+
+impl Test {
+    fn cost(&self) -> u8 {
+        match self {
+            Test::Index(_) => 0,
+            Test::Sent(_) | Test::Field { .. } => 1,
+            Test::Content { .. } => 2,
+        }
+    }
+
+    async fn ask(&self, opened: &mut Opened<'_>) -> Result<bool, Error> {
+        match self {
+            Test::Index(_) => Ok(false), // answered before anything is opened
+            Test::Sent(days) => {
+                let field = opened.ask_header("Date", |fields| header::value(fields, 0..u64::MAX, "Date"))?;
+                let date = field.and_then(|field| date::parse_rfc5322(&field));
+                Ok(date.is_some_and(|date| days.contains(&date.day())))
+            }
+            Test::Field { name, needle } => {
+                opened.ask_header(name, |fields| in_field(fields, 0..u64::MAX, name, needle))
+            }
+            Test::Content { scope, needle } => {
+                let mut search = Search::new(opened.body()?, needle, *scope);
+                let mut steps = 0;
+                let found = loop {
+                    match search.step() {
+                        Ok(None) => steps += 1,
+                        Ok(Some(found)) => break Ok(found),
+                        Err(error) => break Err(error),
+                    }
+                    if steps % TURN == 0 {
+                        yield_now().await;
+                    }
+                };
+                found.map_err(|error| opened.unreadable(error))
+            }
+        }
+    }
+}
+
+impl IndexTest {
+    fn holds(&self, candidate: &Candidate) -> bool {
+        let message = &candidate.message;
+        match self {
+            IndexTest::Sequence(ranges) => contains(ranges, candidate.seq),
+            IndexTest::Uid(ranges) => contains(ranges, message.uid),
+            IndexTest::Flags(flags) => flags.is_some_and(|flags| message.flags.contains(flags)),
+            IndexTest::Recent => candidate.recent,
+            IndexTest::Internal(days) => days.contains(&date::day_of(message.date)),
+            IndexTest::Larger(size) => message.size > *size,
+            IndexTest::Smaller(size) => message.size < *size,
+        }
+    }
+}
+
+/// Whether ascending ranges contain a number.
+fn contains(ranges: &[RangeInclusive<u32>], number: u32) -> bool {
+    let at = ranges.partition_point(|range| *range.end() < number);
+    ranges.get(at).is_some_and(|range| range.contains(&number))
+}
+
+fn before(day: Date) -> RangeInclusive<i32> {
+    i32::MIN..=day.0.saturating_sub(1)
+}
+
+fn on(day: Date) -> RangeInclusive<i32> {
+    day.0..=day.0
+}
+
+fn since(day: Date) -> RangeInclusive<i32> {
+    day.0..=i32::MAX
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use event_listener::EventListener;
 
+use super::fetch::LastStructure;
 use super::session::Session;
 use crate::access::Service;
 use crate::context::Context;
@@ -26,7 +27,13 @@ const WRITE_TIME: Duration = Duration::from_secs(5 * 60);
 /// Serves one client, from the TLS handshake or the greeting to the goodbye.
 pub async fn serve(stream: Stream, implicit_tls: bool, context: Rc<Context>) {
     let session = Session::new(stream.peer().ip());
-    let mut connection = Connection { stream, session, context, login_by: Instant::now() + LOGIN_TIME };
+    let mut connection = Connection {
+        stream,
+        session,
+        context,
+        last_structure: LastStructure::default(),
+        login_by: Instant::now() + LOGIN_TIME,
+    };
     if let Err(error) = connection.run(implicit_tls).await {
         log::debug!("imap {}: {error}", connection.stream.peer());
         if error.kind() == io::ErrorKind::TimedOut {
@@ -41,6 +48,7 @@ pub(super) struct Connection {
     pub stream: Stream,
     pub session: Session,
     pub context: Rc<Context>,
+    pub last_structure: LastStructure,
     login_by: Instant,
 }
 

@@ -138,6 +138,23 @@ pub fn select(
     Ok(runs)
 }
 
+/// The value of the first field `name` of the header block at `header`.
+///
+/// # Errors
+/// What the source says.
+pub fn value(source: &dyn ReadAt, header: Range<u64>, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let mut window = Window::new(source, header);
+    let outer = Boundaries::default();
+    let mut fields = Fields::new(&mut window, &outer, MAX_VALUE);
+    let wanted = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+    while fields.next(wanted)?.is_some() {
+        if wanted(fields.name()) {
+            return Ok(Some(fields.value().to_vec()));
+        }
+    }
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

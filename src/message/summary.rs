@@ -51,7 +51,7 @@ pub struct Summary<'a> {
     version: u8,
     /// Octets of the message's header with its empty line; `None`: it goes on beyond the first 64 KiB.
     pub header_len: Option<u32>,
-    /// All fields of the header that [`Summary::covers`], in their order, octet by octet, and an empty
+    /// All fields of the header that [`Summary::covers`], in their order, octet by octet, and the empty
     /// line. `None`: too long for a summary, or for its message; the message tells.
     pub fields: Option<&'a [u8]>,
 }
@@ -95,7 +95,8 @@ fn scan(head: &[u8]) -> std::io::Result<(Option<u32>, Option<Vec<u8>>)> {
     if header_len == end && head.len() >= HEAD {
         return Ok((None, None)); // no empty line yet: the header goes on
     }
-    fields.iter_mut().for_each(|fields| fields.extend(b"\r\n"));
+    let empty_line = head.get(end as usize..header_len as usize).unwrap_or_default();
+    fields.iter_mut().for_each(|fields| fields.extend(empty_line));
     Ok((u32::try_from(header_len).ok(), fields))
 }
 
@@ -133,7 +134,7 @@ mod tests {
     fn a_header_without_end_is_not_summarized() {
         let endless = "Subject: x\r\n".repeat(HEAD);
         assert_eq!(summary(&endless[..HEAD]), (None, None));
-        assert_eq!(summary(&"a: b\n".repeat(9)), (Some(45), Some("\r\n".into())), "but a whole message is");
+        assert_eq!(summary(&"a: b\n".repeat(9)), (Some(45), Some(String::new())), "but a whole message is");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Dialogs with the server over loopback, on the simulated flash: transcripts tell the stories.
 
+mod fetch;
 mod idle;
 mod input;
 mod login;
 mod mailboxes;
 mod messages;
+mod search;
 
 use std::cell::RefCell;
 use std::net::TcpListener;

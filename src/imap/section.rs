@@ -1,0 +1,118 @@
+//! `BODY[section]<partial>` (RFC 3501 section 6.4.5): how it is written, and which octets it means.
+
+use std::ops::Range;
+
+use super::command::{Section, SectionText};
+use crate::message::mime::Structure;
+use crate::message::nstring::string;
+
+/// Appends the name of the data item: `BODY[1.HEADER]<0>`.
+pub fn write_label(section: &Section, origin: Option<u32>, out: &mut Vec<u8>) {
+    out.extend(b"BODY[");
+    let numbers = section.part.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+    out.extend(numbers.as_bytes());
+    let (text, names) = match &section.text {
+        SectionText::Whole => ("", None),
+        SectionText::Header => ("HEADER", None),
+        SectionText::HeaderFields { not: false, names } => ("HEADER.FIELDS", Some(names)),
+        SectionText::HeaderFields { not: true, names } => ("HEADER.FIELDS.NOT", Some(names)),
+        SectionText::Text => ("TEXT", None),
+        SectionText::Mime => ("MIME", None),
+    };
+    if !numbers.is_empty() && !text.is_empty() {
+        out.push(b'.');
+    }
+    out.extend(text.as_bytes());
+    for (place, name) in names.into_iter().flatten().enumerate() {
+        out.extend(if place == 0 { &b" ("[..] } else { b" " });
+        astring(name, out);
+    }
+    out.extend(if names.is_some() { &b")]"[..] } else { b"]" });
+    if let Some(origin) = origin {
+        out.extend(format!("<{origin}>").as_bytes());
+    }
+}
+
+fn astring(text: &str, out: &mut Vec<u8>) {
+    let plain = |b: u8| b.is_ascii_graphic() && !b"(){%*\"\\".contains(&b);
+    if text.bytes().all(plain) && !text.is_empty() {
+        out.extend(text.as_bytes());
+    } else {
+        string(text.as_bytes(), out);
+    }
+}
+
+/// The octets of the message that a section with part numbers means, or out of whose header fields it
+/// selects; `None` where there is no such part.
+pub fn find(structure: &Structure, part: &[u32], text: &SectionText) -> Option<Range<u64>> {
+    Some(match text {
+        SectionText::Whole => structure.find(part)?.content(),
+        SectionText::Mime => structure.find(part)?.header(),
+        SectionText::Header | SectionText::HeaderFields { .. } => structure.find_message(part)?.header(),
+        SectionText::Text => structure.find_message(part)?.content(),
+    })
+}
+
+/// Whether a field is one of `names`, or, with `not`, none of them.
+pub fn selects(names: &[String], not: bool, field: &[u8]) -> bool {
+    names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(field)) != not
+}
+
+/// What `<origin.count>` leaves of octets that stand in several places.
+pub fn clip(places: &mut Vec<Range<u64>>, origin: u32, count: u32) {
+    let (mut skip, mut room) = (u64::from(origin), u64::from(count));
+    for place in places.iter_mut() {
+        let skipped = skip.min(place.end - place.start);
+        skip -= skipped;
+        place.start += skipped;
+        place.end = place.start + room.min(place.end - place.start);
+        room -= place.end - place.start;
+    }
+    places.retain(|place| !place.is_empty());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_as_the_client_wrote_them() {
+        let names = vec!["From".to_string(), "x y".to_string()];
+        for (part, text, origin, expected) in [
+            (vec![], SectionText::Whole, None, "BODY[]"),
+            (vec![], SectionText::Whole, Some(7), "BODY[]<7>"),
+            (vec![1, 2], SectionText::Whole, None, "BODY[1.2]"),
+            (vec![1, 2], SectionText::Mime, None, "BODY[1.2.MIME]"),
+            (vec![], SectionText::Header, None, "BODY[HEADER]"),
+            (vec![3], SectionText::Text, Some(0), "BODY[3.TEXT]<0>"),
+            (
+                vec![4],
+                SectionText::HeaderFields { not: true, names },
+                None,
+                "BODY[4.HEADER.FIELDS.NOT (From \"x y\")]",
+            ),
+        ] {
+            let mut out = Vec::new();
+            write_label(&Section { part, text }, origin, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn partial_fetches_of_scattered_octets() {
+        for ((origin, count), expected) in [
+            ((0, 100), &[(10, 20), (30, 35)][..]),
+            ((0, 3), &[(10, 13)]),
+            ((8, 4), &[(18, 20), (30, 32)]),
+            ((10, 1), &[(30, 31)]),
+            ((15, 1), &[]),
+            ((u32::MAX, u32::MAX), &[]),
+            ((3, 0), &[]),
+        ] {
+            let mut places = vec![10..20, 30..35];
+            clip(&mut places, origin, count);
+            let places: Vec<_> = places.into_iter().map(|place| (place.start, place.end)).collect();
+            assert_eq!(places, expected, "<{origin}.{count}>");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+use super::*;
+
+const MESSAGE: &str = "\
+From: Ann <ann@home.example>\r
+Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r
+Received: by x\r
+Content-Type: multipart/mixed; boundary=b\r
+\r
+--b\r
+Content-Type: text/html\r
+\r
+<b>\r
+--b\r
+Content-Type: message/rfc822\r
+Content-ID: <i@x>\r
+\r
+Subject: inner\r
+To: bob@x\r
+\r
+inside\r
+--b--\r
+";
+
+#[test]
+fn what_the_index_and_the_summary_know() {
+    story(|world| async move {
+        world.deliver(&[MESSAGE]).await;
+        let mut client = world.inbox().await;
+        let envelope = "ENVELOPE (NIL \"=?utf-8?Q?Gr=C3=BC=C3=9Fe?=\" ((\"Ann\" NIL \"ann\" \"home.example\")) \
+                        ((\"Ann\" NIL \"ann\" \"home.example\")) ((\"Ann\" NIL \"ann\" \"home.example\")) \
+                        NIL NIL NIL NIL NIL)";
+        client
+            .play(&format!(
+                "C: 1 FETCH 1 (UID FLAGS)
+                S: * 1 FETCH (UID 1 FLAGS (\\Recent))
+                S: 1 OK *
+                C: 2 UID FETCH 1 FAST
+                S: * 1 FETCH (UID 1 FLAGS (\\Recent) INTERNALDATE \" 1-Jan-1970 00:00:00 +0000\" RFC822.SIZE {})
+                S: 2 OK *
+                C: 3 FETCH 1 ENVELOPE
+                S: * 1 FETCH ({envelope})
+                S: 3 OK *",
+                MESSAGE.len()
+            ))
+            .await;
+    });
+}
+
+#[test]
+fn sections_octet_by_octet() {
+    story(|world| async move {
+        world.deliver(&[MESSAGE]).await;
+        let mut client = world.inbox().await;
+        let (header, text) = MESSAGE.split_at(MESSAGE.find("--b").unwrap());
+        let content = "Subject: inner\r\nTo: bob@x\r\n\r\ninside";
+        for (section, expected) in [
+            ("", MESSAGE),
+            ("HEADER", header),
+            ("TEXT", text),
+            ("1", "<b>"),
+            ("1.MIME", "Content-Type: text/html\r\n\r\n"),
+            ("2", content),
+            ("2.MIME", "Content-Type: message/rfc822\r\nContent-ID: <i@x>\r\n\r\n"),
+            ("2.HEADER", "Subject: inner\r\nTo: bob@x\r\n\r\n"),
+            ("2.HEADER.FIELDS (TO CC)", "To: bob@x\r\n\r\n"),
+            ("2.HEADER.FIELDS.NOT (TO CC)", "Subject: inner\r\n\r\n"),
+            ("2.TEXT", "inside"),
+            ("2.1", "inside"),
+            ("HEADER.FIELDS (From X-None)", "From: Ann <ann@home.example>\r\n\r\n"),
+            ("HEADER.FIELDS (Received)", "Received: by x\r\n\r\n"),
+            ("HEADER.FIELDS.NOT (Received Subject content-type)", "From: Ann <ann@home.example>\r\n\r\n"),
+        ] {
+            for (partial, expected) in [
+                ("", expected),
+                ("<0.5>", expected.get(..5).unwrap_or(expected)),
+                ("<2.1000>", &expected[2..]),
+                ("<1000.1>", ""),
+            ] {
+                let origin = partial.split('.').next().unwrap();
+                let origin = if origin.is_empty() { String::new() } else { format!("{origin}>") };
+                client.send(&format!("f FETCH 1 BODY.PEEK[{section}]{partial}\r\n")).await;
+                let said = client.until("f OK").await;
+                let said = said[..said.len() - 1].join("\r\n");
+                let length = expected.len();
+                assert_eq!(said, format!("* 1 FETCH (BODY[{section}]{origin} {{{length}}}\r\n{expected})"));
+            }
+        }
+        for section in ["3", "1.1", "1.HEADER", "1.TEXT", "2.2", "1.HEADER.FIELDS (To)"] {
+            client
+                .play(&format!(
+                    "C: n FETCH 1 BODY.PEEK[{section}]
+                    S: * 1 FETCH (BODY[{section}] NIL)
+                    S: n OK *"
+                ))
+                .await;
+        }
+    });
+}
+
+#[test]
+fn old_names_and_seen() {
+    story(|world| async move {
+        world.deliver(&["A: b\r\n\r\ntext"]).await;
+        let mut client = world.inbox().await;
+        client
+            .play(
+                "C: 1 FETCH 1 RFC822.HEADER
+                S: * 1 FETCH (RFC822.HEADER {8}
+                S: A: b
+                S:\u{20}
+                S: )
+                S: 1 OK *
+                C: 2 FETCH 1 RFC822.TEXT
+                S: * 1 FETCH (RFC822.TEXT {4}
+                S: text)
+                S: * 1 FETCH (FLAGS (\\Recent \\Seen))
+                S: 2 OK *
+                C: 3 FETCH 1 RFC822
+                S: * 1 FETCH (RFC822 {12}
+                S: A: b
+                S:\u{20}
+                S: text)
+                S: 3 OK *",
+            )
+            .await;
+    });
+}
+
+#[test]
+fn structures() {
+    story(|world| async move {
+        world.deliver(&[MESSAGE]).await;
+        let mut client = world.inbox().await;
+        client
+            .play(
+                "C: 1 FETCH 1 BODY
+                S: * 1 FETCH (BODY ((\"text\" \"html\" NIL NIL NIL \"7BIT\" 3 0)(\"message\" \"rfc822\" NIL \
+                 \"<i@x>\" NIL \"7BIT\" 35 (NIL \"inner\" NIL NIL NIL ((NIL NIL \"bob\" \"x\")) NIL NIL NIL NIL) \
+                 (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 6 0) 3) \"mixed\"))
+                S: 1 OK *
+                C: 2 FETCH 1 BODYSTRUCTURE
+                S: * 1 FETCH (BODYSTRUCTURE ((\"text\" \"html\" NIL NIL NIL \"7BIT\" 3 0 NIL NIL NIL NIL)(*
+                S: 2 OK *",
+            )
+            .await;
+    });
+}
+
+#[test]
+fn large_messages_come_whole_and_in_pieces() {
+    story(|world| async move {
+        let line = "0123456789012345678901234567890123456789012345678901234567890123456789012345\r\n";
+        let content = line.repeat(5000);
+        let large =
+            format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{content}\r\n--b--\r\n");
+        world.deliver(&[&large]).await;
+        let mut client = world.inbox().await;
+        client.send("1 FETCH 1 BODY.PEEK[]\r\n").await;
+        let said = client.until("1 OK").await.join("\r\n");
+        assert!(said.starts_with(&format!("* 1 FETCH (BODY[] {{{}}}\r\n{large})\r\n1 OK", large.len())));
+        let mut pieces = String::new();
+        for origin in (0..content.len()).step_by(78_000) {
+            client.send(&format!("2 FETCH 1 BODY.PEEK[1]<{origin}.78000>\r\n")).await;
+            let said = client.until("2 OK").await.join("\r\n");
+            let (_, piece) = said.split_once("}\r\n").unwrap();
+            pieces += piece.rsplit_once(")\r\n2 OK").unwrap().0;
+        }
+        assert_eq!(pieces, content);
+    });
+}
+
+#[test]
+fn a_damaged_message_keeps_the_length_that_was_promised() {
+    story(|world| async move {
+        let large = format!("Subject: y\r\n\r\n{}", "large\r\n".repeat(20_000));
+        world.deliver(&["Subject: x\r\n\r\nsmall", &large]).await;
+        let mut client = world.inbox().await;
+        for (path, length) in world.flash.files() {
+            if path.contains("/body/") {
+                let file = world.flash.open(&path, Mode::Write).unwrap();
+                file.truncate(length as u64 / 2).unwrap();
+            }
+        }
+        client.send("1 FETCH 2 BODY.PEEK[]\r\n").await;
+        let said = client.until("1 NO").await.join("\r\n");
+        let (head, literal) = said.split_once("}\r\n").unwrap();
+        assert_eq!(head, format!("* 2 FETCH (BODY[] {{{}", large.len()));
+        let (text, end) = literal.split_at(large.len());
+        assert!(text.starts_with("Subject: y\r\n\r\nlarge\r\nlarge\r\n") && text.ends_with("   "));
+        assert!(end.starts_with(")\r\n1 NO"));
+        client.play("C: 2 FETCH 1 BODY.PEEK[TEXT]\nS: * 1 FETCH (BODY[TEXT] {5}\nS: small)\nS: 2 OK *").await;
+    });
+}

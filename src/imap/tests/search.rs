@@ -1,0 +1,106 @@
+use super::*;
+
+/// What SEARCH answers: numbers, in a string.
+async fn found(client: &mut Client, key: &str) -> String {
+    client.send(&format!("s SEARCH {key}\r\n")).await;
+    let said = client.until("s ").await;
+    assert!(said.last().unwrap().starts_with("s OK"), "{key}: {said:?}");
+    said[0].strip_prefix("* SEARCH").unwrap().trim_start().to_string()
+}
+
+fn messages() -> Vec<String> {
+    let padding = "padding ".repeat(1000);
+    vec![
+        "From: Ann <ann@home.example>\r\nTo: bob@home.example\r\nSubject: Lunch\r\n\
+         Date: Sat, 1 Jan 2000 23:30:00 -0500\r\n\r\nPizza?"
+            .into(),
+        // Large enough for a summary with its fields.
+        format!(
+            "From: bob@home.example\r\nCc: carol@x\r\nSubject: =?iso-8859-1?Q?Gr=FC=DFe?=\r\nX-Mark: 7\r\n\
+             Date: Sun, 2 Jan 2000 12:00:00 +0000\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
+            data_encoding::BASE64_MIME.encode(format!("{padding} the needle").as_bytes())
+        ),
+        "Subject: no date\r\n\r\nneedle".into(),
+        format!("Bcc: dan@x\r\n\r\n{}", "x".repeat(100_000)),
+    ]
+}
+
+#[test]
+fn every_key_finds_its_messages() {
+    story(|world| async move {
+        let messages = messages();
+        world.deliver(&messages.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let fred = world.fred().await;
+        let mut transaction = fred.begin();
+        let change = store::FlagChange::Add;
+        transaction.flags(store::INBOX, &[1, 3], change, Flags::SEEN, &[]);
+        transaction.flags(store::INBOX, &[2], change, Flags::FLAGGED, &["$Work"]);
+        transaction.commit().await.unwrap();
+        let mut client = world.inbox().await;
+        for (key, expected) in [
+            ("ALL", "1 2 3 4"),
+            ("SEEN", "1 3"),
+            ("UNSEEN", "2 4"),
+            ("NEW", "2 4"),
+            ("OLD", ""),
+            ("FLAGGED UNSEEN", "2"),
+            ("KEYWORD $work", "2"),
+            ("UNKEYWORD $Work", "1 3 4"),
+            ("KEYWORD $None", ""),
+            ("2:3", "2 3"),
+            ("4,1", "1 4"),
+            ("NOT *", "1 2 3"),
+            ("UID 3:*", "3 4"),
+            ("LARGER 50000", "4"),
+            ("SMALLER 1000 NOT SEEN", ""),
+            ("ON 1-Jan-1970", "1 2 3 4"),
+            ("BEFORE 1-Jan-1970", ""),
+            ("SINCE 2-Jan-1970", ""),
+            ("SENTON 1-Jan-2000", "1"),
+            ("SENTBEFORE 2-Jan-2000", "1"),
+            ("SENTSINCE 2-Jan-2000", "2"),
+            ("FROM ANN", "1"),
+            ("FROM home.example", "1 2"),
+            ("TO bob", "1"),
+            ("CC carol", "2"),
+            ("BCC dan", "4"),
+            ("SUBJECT unc", "1"),
+            ("HEADER Subject \"\"", "1 2 3"),
+            ("HEADER X-Mark 7", "2"),
+            ("HEADER X-Mark \"\"", "2"),
+            ("HEADER X-None \"\"", ""),
+            ("BODY needle", "2 3"),
+            ("BODY \"the NEEDLE\"", "2"),
+            ("BODY lunch", ""),
+            ("TEXT lunch", "1"),
+            ("OR BODY pizza SUBJECT date", "1 3"),
+            ("NOT BODY needle", "1 4"),
+            ("(OR SEEN FLAGGED) NOT (FROM ann)", "2 3"),
+            ("CHARSET US-ASCII TEXT needle", "2 3"),
+        ] {
+            assert_eq!(found(&mut client, key).await, expected, "SEARCH {key}");
+        }
+        let umlauts = "gr\u{fc}\u{df}e";
+        client.send(&format!("u SEARCH CHARSET UTF-8 SUBJECT {{{}+}}\r\n{umlauts}\r\n", umlauts.len())).await;
+        assert_eq!(client.until("u OK").await[0], "* SEARCH 2");
+        client.play("C: 9 UID SEARCH 4\nS: * SEARCH 4\nS: 9 OK *").await;
+    });
+}
+
+#[test]
+fn what_was_removed_or_is_damaged_matches_nothing() {
+    story(|world| async move {
+        let messages = messages();
+        world.deliver(&messages.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let mut client = world.inbox().await;
+        let fred = world.fred().await;
+        let mut transaction = fred.begin();
+        transaction.expunge(store::INBOX, &[2]);
+        transaction.commit().await.unwrap();
+        for (path, _) in world.flash.files().iter().filter(|(path, _)| path.contains("/body/")) {
+            world.flash.remove(path).unwrap();
+        }
+        assert_eq!(found(&mut client, "ALL").await, "1 3 4");
+        assert_eq!(found(&mut client, "NOT TEXT lunch").await, "3", "4 cannot be read");
+    });
+}
