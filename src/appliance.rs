@@ -11,7 +11,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,7 @@ use smol::stream::StreamExt;
 use crate::config::{self, Config};
 use crate::console::{Console, Operator};
 use crate::context::Context;
+use crate::failure::Failure;
 use crate::flash::disk::Disk;
 use crate::flash::{Flash, Space};
 use crate::multipop::Poller;
@@ -31,10 +31,12 @@ use crate::store::Store;
 use crate::{console, message};
 
 use listeners::{Listeners, Parts};
-pub use start::{Failure, panic_in_one_line};
+pub use start::{panic_in_one_line, read_configuration};
 
 /// How often accounts that nobody uses are looked for.
 const TIDY: Duration = Duration::from_secs(60);
+/// How often the certificate is looked at: one of our own is made anew before it ends.
+const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What `pillarbox run` was told on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,18 +49,14 @@ pub struct RunOptions {
     pub serial: Option<PathBuf>,
 }
 
-/// Serves in the foreground until a signal ends it. What went wrong is printed as one line.
-pub fn run(options: RunOptions) -> ExitCode {
+/// Serves in the foreground until a signal ends it.
+///
+/// # Errors
+/// Why it does not start.
+pub fn run(options: RunOptions) -> Result<(), Failure> {
     start::logging();
-    start::panic_in_one_line();
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
-    match async_io::block_on(executor.run(serve(executor, options))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("pillarbox: {failure}");
-            failure.exit_code()
-        }
-    }
+    async_io::block_on(executor.run(serve(executor, options)))
 }
 
 async fn serve(executor: &'static LocalExecutor<'static>, options: RunOptions) -> Result<(), Failure> {
@@ -91,7 +89,7 @@ impl Appliance {
     ) -> Result<Rc<Appliance>, Failure> {
         start::raise_file_limit();
         let data = options.data.display().to_string();
-        let flash = Rc::new(Disk::new(&options.data).map_err(Failure::system(&data))?);
+        let flash = Rc::new(Disk::new(&options.data).map_err(Failure::at(&options.data))?);
         let lock = start::Lock::take(&options.data)?;
         let config = start::configuration(&*flash, options.config.as_deref()).await?;
         let tls =
@@ -128,6 +126,7 @@ impl Appliance {
         executor.spawn(async move { relay.run().await }).detach();
         executor.spawn(async move { poller.run().await }).detach();
         executor.spawn(tidy(context)).detach();
+        executor.spawn(renew(appliance.clone())).detach();
         Ok(appliance)
     }
 
@@ -167,6 +166,17 @@ async fn tidy(context: Rc<Context>) {
     loop {
         async_io::Timer::after(TIDY).await;
         context.store.close_unused();
+    }
+}
+
+async fn renew(appliance: Rc<Appliance>) {
+    loop {
+        async_io::Timer::after(RENEWAL).await;
+        let config = appliance.context.config();
+        match tls::server_config(&config, &*appliance.flash).await {
+            Ok(tls) => appliance.context.renew_tls(tls),
+            Err(error) => log::error!("tls: {error}"),
+        }
     }
 }
 

@@ -59,6 +59,11 @@ impl Context {
         self.changed.notify(usize::MAX);
     }
 
+    /// Puts a new certificate in force for the connections to come.
+    pub fn renew_tls(&self, tls: Arc<ServerConfig>) {
+        *self.tls.borrow_mut() = tls;
+    }
+
     /// Wakes at the next change of the settings. Listen first, then look.
     pub fn changed(&self) -> EventListener {
         self.changed.listen()

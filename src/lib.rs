@@ -20,6 +20,7 @@ pub mod clock;
 pub mod config;
 pub mod console;
 pub mod context;
+pub mod failure;
 pub mod flash;
 pub mod http;
 pub mod imap;

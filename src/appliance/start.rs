@@ -1,45 +1,19 @@
 //! What happens once, before anything is served.
 
 use std::fs::File;
-use std::io;
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::ExitCode;
 
 use data_encoding::Specification;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::auth::Verifier;
+use crate::config::problem::Problem;
 use crate::config::{self, Config, text};
+use crate::failure::Failure;
 use crate::flash::Flash;
-
-/// Why the appliance does not start, or ends. One line: what, where, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The input is wrong.
-    #[error("{0}")]
-    Input(String),
-    /// The system refused.
-    #[error("{0}")]
-    System(String),
-}
-
-impl Failure {
-    /// A refusal of the system that concerns `what`.
-    pub fn system(what: &str) -> impl FnOnce(io::Error) -> Failure {
-        let what = what.to_owned();
-        move |error| Failure::System(format!("{what}: {error}"))
-    }
-
-    /// 1: the input is wrong, 3: the system refused.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Failure::Input(_) => ExitCode::from(1),
-            Failure::System(_) => ExitCode::from(3),
-        }
-    }
-}
 
 /// Log lines go to standard error, from level `info` on or as `RUST_LOG` says.
 pub fn logging() {
@@ -105,7 +79,7 @@ pub async fn configuration(flash: &dyn Flash, file: Option<&Path>) -> Result<Con
     }
     let stored = stored.map(|stored| stored.config);
     let config = match (file, stored) {
-        (Some(file), stored) => imported(file, stored.as_ref())?,
+        (Some(file), stored) => read_configuration(file, stored.as_ref())?,
         (None, Some(config)) => {
             remind_of_demo(&config);
             return Ok(config);
@@ -116,19 +90,21 @@ pub async fn configuration(flash: &dyn Flash, file: Option<&Path>) -> Result<Con
     Ok(config)
 }
 
-fn imported(file: &Path, stored: Option<&Config>) -> Result<Config, Failure> {
+/// Reads and checks a configuration file. Secrets that it does not give are taken from `stored`.
+/// Warnings go to standard error.
+///
+/// # Errors
+/// [`Failure::Problems`], or what the system says.
+pub fn read_configuration(file: &Path, stored: Option<&Config>) -> Result<Config, Failure> {
     let name = file.display().to_string();
-    let octets = std::fs::read(file).map_err(Failure::system(&name))?;
-    let lines = |problems: &[config::problem::Problem]| -> Vec<String> {
-        problems.iter().map(|p| p.in_file(&name)).collect()
-    };
-    match text::parse(&octets, stored) {
-        Ok(parsed) => {
-            lines(&parsed.warnings).iter().for_each(|warning| log::warn!("{warning}"));
-            Ok(parsed.config)
-        }
-        Err(problems) => Err(Failure::Input(lines(&problems).join("\n"))),
-    }
+    let mut octets = Vec::new();
+    // One octet more than fits is enough to be told that it does not.
+    let limit = text::MAX_TEXT as u64 + 1;
+    File::open(file).and_then(|file| file.take(limit).read_to_end(&mut octets)).map_err(Failure::at(file))?;
+    let lines = |problems: &[Problem]| -> Vec<String> { problems.iter().map(|p| p.in_file(&name)).collect() };
+    let parsed = text::parse(&octets, stored).map_err(|problems| Failure::Problems(lines(&problems)))?;
+    lines(&parsed.warnings).iter().for_each(|warning| eprintln!("{warning}"));
+    Ok(parsed.config)
 }
 
 fn demonstration() -> Result<Config, Failure> {

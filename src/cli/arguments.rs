@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use pillarbox::appliance::RunOptions;
 
-use super::failure::Failure;
+use pillarbox::failure::Failure;
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,19 +1,15 @@
 //! `check`, `import` and `export`: the configuration between its text form and its form on flash.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use pillarbox::config::Config;
+use pillarbox::appliance::read_configuration;
 use pillarbox::config::export::to_toml;
 use pillarbox::config::file::{self, Error, Loaded};
-use pillarbox::config::problem::Problem;
-use pillarbox::config::text::{MAX_TEXT, Parsed, parse};
 use pillarbox::console::client;
+use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
 use pillarbox::flash::disk::Disk;
 
-use super::failure::Failure;
 use super::print;
 
 /// Tells every mistake in `file`. With `data`, secrets that are stored there need not be in it.
@@ -22,8 +18,7 @@ pub fn check(file: &Path, data: Option<&Path>) -> Result<(), Failure> {
         Some(data) => Some(stored(&existing(data)?, data)?.config),
         None => None,
     };
-    let parsed = read(file, stored.as_ref())?;
-    let accounts = parsed.config.accounts.len();
+    let accounts = read_configuration(file, stored.as_ref())?.accounts.len();
     print(&format!("{}: no mistakes, accounts: {accounts}\n", file.display()))
 }
 
@@ -39,8 +34,8 @@ pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
         }
         Err(error) => return Err(refused(data)(error)),
     };
-    let parsed = read(file, stored.as_ref())?;
-    async_io::block_on(file::save(&flash, &parsed.config)).map_err(refused(data))?;
+    let config = read_configuration(file, stored.as_ref())?;
+    async_io::block_on(file::save(&flash, &config)).map_err(refused(data))?;
     let name = file.display();
     match (client::reload(data), stored) {
         (Ok(()), _) => print(&format!("{name}: imported, and in force\n")),
@@ -87,20 +82,6 @@ fn nothing_stored(data: &Path) -> Failure {
         "{}: no configuration is stored there: `pillarbox import FILE.toml --data DIR` stores one",
         data.display()
     ))
-}
-
-/// Reads and checks `file`. Warnings are told, mistakes are the failure.
-fn read(file: &Path, stored: Option<&Config>) -> Result<Parsed, Failure> {
-    let name = file.display().to_string();
-    let mut octets = Vec::new();
-    // One octet more than fits is enough to be told that it does not.
-    let limit = u64::try_from(MAX_TEXT).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(file).and_then(|file| file.take(limit).read_to_end(&mut octets)).map_err(Failure::at(file))?;
-    let lines = |problems: &[Problem]| problems.iter().map(|problem| problem.in_file(&name)).collect();
-    let parsed = parse(&octets, stored).map_err(|problems| Failure::Problems(lines(&problems)))?;
-    let warnings: Vec<String> = lines(&parsed.warnings);
-    warnings.iter().for_each(|warning| tell(warning));
-    Ok(parsed)
 }
 
 fn refused(data: &Path) -> impl FnOnce(Error) -> Failure {

@@ -7,7 +7,7 @@ use pillarbox::config::problem::Section;
 use pillarbox::config::settings::Setting;
 
 use super::arguments::VERBS;
-use super::failure::Failure;
+use pillarbox::failure::Failure;
 
 /// Sections by the names they have in paths.
 const SECTIONS: &[(&str, &str, Section)] = &[

@@ -2,7 +2,6 @@
 
 mod arguments;
 mod configuration;
-mod failure;
 mod help;
 mod operator;
 
@@ -11,18 +10,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use pillarbox::appliance;
+use pillarbox::failure::Failure;
 
 use arguments::Request;
-use failure::Failure;
 
 /// Does what the words of the command line ask for.
 pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
-    let outcome = match arguments::parse(words) {
-        Ok(Request::Run(options)) => return appliance::run(options),
-        Ok(request) => carry_out(request),
-        Err(failure) => Err(failure),
-    };
-    match outcome {
+    match arguments::parse(words).and_then(carry_out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Where standard error is gone too, the exit code still tells.
@@ -34,7 +28,7 @@ pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn carry_out(request: Request) -> Result<(), Failure> {
     match request {
-        Request::Run(_) => Ok(()),
+        Request::Run(options) => appliance::run(options),
         Request::Check { file, data } => configuration::check(&file, data.as_deref()),
         Request::Import { file, data } => configuration::import(&file, &data),
         Request::Export { data, with_secrets } => configuration::export(&data, with_secrets),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pillarbox::console::client::{self, Error};
 
-use super::failure::Failure;
+use pillarbox::failure::Failure;
 
 /// The console on this terminal, or one command of it.
 pub fn console(data: &Path, command: Option<&str>) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! Why a verb ended without having done its work.
+//! Why the program ended without having done its work: one line, and an exit code.
 
 use std::fmt;
 use std::io;
@@ -19,6 +19,12 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The system refused something that concerns `what`, which is no file.
+    pub fn system(what: &str) -> impl FnOnce(io::Error) -> Failure {
+        let what = what.to_owned();
+        move |error| Failure::System(format!("{what}: {error}"))
+    }
+
     /// The system refused something that concerns the file or folder `path`.
     pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Failure {
         let path = path.display().to_string();
