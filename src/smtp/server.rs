@@ -207,8 +207,13 @@ impl Connection {
         Ok(Some(match (verdict, content) {
             (Ok(eight_bit), Some(content)) => {
                 envelope.eight_bit = eight_bit;
+                let (sender, recipients) = (envelope.sender.clone(), envelope.recipients.len());
                 match self.post.accept(envelope, content).await {
-                    Ok(()) => Reply::new(250, (0, 0), "It is safe with me"),
+                    Ok(()) => {
+                        let sender = sender.as_ref().map_or("", Mailbox::as_str);
+                        log::info!("smtp {}: from <{sender}> to {recipients}", self.stream.peer());
+                        Reply::new(250, (0, 0), "It is safe with me")
+                    }
                     Err(refusal) => refusal,
                 }
             }
@@ -252,3 +257,7 @@ impl Connection {
         compose::received(&format!("{name} ({literal})"), &by, self.session.protocol(), &id, None, now)
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
