@@ -7,7 +7,7 @@ mod support;
 
 use std::process::Command;
 
-use support::appliance::BINARY;
+use support::appliance::binary;
 use support::process::run_with_input;
 use support::{Appliance, Connection, Dovecot, PATIENCE, Pop3, Postfix, Smtp, wait_for};
 
@@ -77,7 +77,7 @@ fn a_refused_login_waits_for_its_password() {
     appliance.restart();
     assert!(appliance.console("show queue").contains("friend@outside.example"));
 
-    let mut console = Command::new(BINARY);
+    let mut console = Command::new(binary());
     console.args(["console", "--data"]).arg(appliance.data());
     let lines = "set account.anna.smarthost_password fresh\ncommit\n";
     run_with_input(&mut console, lines.as_bytes(), PATIENCE).success();

@@ -2,12 +2,13 @@
 //! else, by way of a queue on flash.
 //!
 //! A message for one account alone is delivered at once, in one commit. Everything else is committed to
-//! the queue once, acknowledged, and delivered from there (see [`deposit`] for why a power cut neither
-//! loses nor doubles it, and [`delivery`] for the way through the smarthost).
+//! the queue once, acknowledged, and delivered from there. `deposit` tells why a power cut neither loses
+//! nor doubles it, `outgoing` how it gets through the smarthost.
 
 mod delivery;
 mod deposit;
 mod entry;
+mod outgoing;
 mod queue;
 mod report;
 
@@ -22,8 +23,8 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::smtp::{Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
 use crate::store::{self, Uid};
-use delivery::Login;
 use entry::{Entry, Progress};
+use outgoing::Login;
 use queue::Queue;
 
 /// A queued message, as `show queue` lists it.

@@ -1,0 +1,255 @@
+//! The way through the smarthost.
+//!
+//! Two couriers go there, so that there are two connections at the most. A courier takes a login, all
+//! that is due for it goes over one connection, and no other courier uses that login meanwhile.
+//! Settings are looked at anew for each connection, and after each message.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::delivery::{has_failures, take, unreadable};
+use super::entry::{Entry, Work};
+use super::queue::Claim;
+use super::report::Letter;
+use super::{Relay, deposit};
+use crate::clock::unix_now;
+use crate::config::Config;
+use crate::smtp::Mailbox;
+use crate::smtp::client::{Client, Credentials, Failure, Message, Route};
+use crate::store::{Error, SourceKey, identity_hash};
+
+/// Seconds between two letters about the same refused login.
+const LETTER_AGAIN: i64 = 24 * 3600;
+/// Where an account's ledger knows when it was told of a refused login, and under what name.
+const LETTERS: SourceKey = SourceKey(u64::from_be_bytes(*b"\0letters"));
+const REFUSED_LOGIN: &[u8] = b"the smarthost refuses the login";
+
+/// Whose credentials the smarthost gets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Login {
+    /// Those of `[smarthost]`.
+    Global,
+    /// Those of the account of this name.
+    Account(String),
+}
+
+impl fmt::Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Login::Global => f.write_str("smarthost"),
+            Login::Account(name) => write!(f, "smarthost, login of account {name}"),
+        }
+    }
+}
+
+impl Login {
+    /// The login that a message is sent with: its account's own, where that has one and may use it.
+    fn of(entry: &Entry, config: &Config) -> Login {
+        let account = entry.account.as_deref().and_then(|name| config.account(name));
+        match account {
+            Some(account)
+                if config.smarthost.per_account_authentication && !account.smarthost_password.is_empty() =>
+            {
+                Login::Account(account.name.to_string())
+            }
+            _ => Login::Global,
+        }
+    }
+
+    /// `None` where no login is needed.
+    fn credentials(&self, config: &Config) -> Option<Credentials> {
+        match self {
+            Login::Global => {
+                let smarthost = &config.smarthost;
+                (!smarthost.username.is_empty()).then(|| Credentials {
+                    username: smarthost.username.to_string(),
+                    password: smarthost.password.clone(),
+                })
+            }
+            Login::Account(name) => config.account(name).map(|account| {
+                let own = &account.smarthost_username;
+                let username = if own.is_empty() { &account.address } else { own };
+                Credentials { username: username.to_string(), password: account.smarthost_password.clone() }
+            }),
+        }
+    }
+}
+
+/// A login that a courier talks to the smarthost with.
+struct Talk<'a> {
+    relay: &'a Relay,
+    login: Login,
+}
+
+impl Drop for Talk<'_> {
+    fn drop(&mut self) {
+        self.relay.talking.borrow_mut().remove(&self.login);
+        self.relay.queue.wake();
+    }
+}
+
+impl Relay {
+    /// Takes what is due to the smarthost, forever.
+    pub(super) async fn courier(&self) {
+        loop {
+            let changed = self.queue.changed();
+            match self.next_talk() {
+                Some((talk, claim)) => Box::pin(self.converse(talk, claim)).await,
+                None => self.rest(changed, Work::Smarthost).await,
+            }
+        }
+    }
+
+    /// The oldest message that is due with a login that no courier uses.
+    fn next_talk(&self) -> Option<(Talk<'_>, Claim<'_>)> {
+        let (config, now) = (self.context.config(), unix_now());
+        let wanted = |_, entry: &mut Entry| {
+            entry.due(Work::Smarthost, &config, now).next().is_some()
+                && !self.talking.borrow().contains(&Login::of(entry, &config))
+        };
+        let claim = self.queue.claims(wanted).next()?;
+        let login = Login::of(&claim.entry, &config);
+        self.talking.borrow_mut().insert(login.clone());
+        Some((Talk { relay: self, login }, claim))
+    }
+
+    /// All other messages that are due with this login.
+    fn due_with<'a>(&'a self, login: &Login, config: &Config) -> impl Iterator<Item = Claim<'a>> {
+        let now = unix_now();
+        self.queue.claims(move |_, entry| {
+            entry.due(Work::Smarthost, config, now).next().is_some() && Login::of(entry, config) == *login
+        })
+    }
+
+    /// One connection: all that is due with one login.
+    async fn converse(&self, talk: Talk<'_>, first: Claim<'_>) {
+        let config = self.context.config();
+        let mut client = match connect(&talk.login, &config).await {
+            Ok(client) => client,
+            Err(failure) => return self.turned_away(&talk.login, first, &failure, &config).await,
+        };
+        self.troubles.borrow_mut().remove(&talk.login);
+        let mut next = Some(first);
+        while let Some(claim) = next {
+            if let Err(failure) = self.hand_over(&mut client, claim, &config).await {
+                self.note_trouble(&talk.login, &failure).await;
+                return;
+            }
+            next = if self.is_current(&config) { self.due_with(&talk.login, &config).next() } else { None };
+        }
+        // Who has a new message with this login need not wait for the goodbye.
+        drop(talk);
+        client.quit().await;
+    }
+
+    fn is_current(&self, config: &Rc<Config>) -> bool {
+        Rc::ptr_eq(config, &self.context.config())
+    }
+
+    /// No connection, so none of the messages of this login gets anywhere. They wait; that the login
+    /// was refused is no reason to use another one.
+    async fn turned_away(&self, login: &Login, first: Claim<'_>, failure: &Failure, config: &Rc<Config>) {
+        self.note_trouble(login, failure).await;
+        if !self.is_current(config) {
+            // With settings that are not in force any more: it is tried again at once with the new ones.
+            return;
+        }
+        let mut claims: Vec<_> = std::iter::once(first).chain(self.due_with(login, config)).collect();
+        for claim in &mut claims {
+            postpone(&mut claim.entry, config, &failure.to_string());
+        }
+        if self.queue.save(&claims).await {
+            for claim in claims.into_iter().filter(|claim| has_failures(&claim.entry)) {
+                self.settle(claim).await;
+            }
+        }
+    }
+
+    /// Tells the operator, and the user whose login it is.
+    async fn note_trouble(&self, login: &Login, failure: &Failure) {
+        log::warn!("{login}: {failure}");
+        self.troubles.borrow_mut().insert(login.clone(), failure.to_string());
+        if let (Login::Account(name), Failure::Login(reason)) = (login, failure)
+            && let Err(error) = self.write_to(name, login, reason).await
+        {
+            log::warn!("account {name} could not be told: {error}");
+        }
+    }
+
+    /// A letter to the account whose login is refused, unless it had one a short while ago.
+    async fn write_to(&self, name: &str, login: &Login, reason: &str) -> Result<(), Error> {
+        let config = self.context.config();
+        let Some(account) = config.account(name) else { return Ok(()) };
+        let Some(credentials) = login.credentials(&config) else { return Ok(()) };
+        let (store, now) = (self.context.store.account(name).await?, unix_now());
+        let told = store.collected(LETTERS, REFUSED_LOGIN);
+        if told.is_some_and(|at| now.abs_diff(at) < LETTER_AGAIN.unsigned_abs()) {
+            return Ok(());
+        }
+        let letter = Letter { hostname: &config.server.hostname, to: &account.address, date: now };
+        let mut message = store.incoming();
+        letter.refused_login(&credentials.username, reason, &mut message)?;
+        let mut transaction = deposit::begin(&store, message);
+        transaction.forget(LETTERS, &[identity_hash(REFUSED_LOGIN)]);
+        transaction.collected(LETTERS, REFUSED_LOGIN, now);
+        transaction.commit().await.map(drop)
+    }
+
+    /// Sends one message. After an error the connection is of no more use.
+    async fn hand_over(
+        &self,
+        client: &mut Client,
+        mut claim: Claim<'_>,
+        config: &Rc<Config>,
+    ) -> Result<(), Failure> {
+        let due = claim.entry.due(Work::Smarthost, config, unix_now());
+        let recipients: Vec<Mailbox> = due.map(|recipient| recipient.mailbox.clone()).collect();
+        let (entry, size) = (&claim.entry, claim.size);
+        let sent = match claim.body().await {
+            Ok(body) => {
+                let message = Message {
+                    sender: &entry.sender,
+                    recipients: &recipients,
+                    size,
+                    eight_bit: entry.eight_bit,
+                };
+                client.send(message, &body).await
+            }
+            Err(error) => Ok(vec![unreadable(&error); recipients.len()]),
+        };
+        match &sent {
+            Ok(replies) => {
+                for (recipient, reply) in recipients.iter().zip(replies) {
+                    log::info!("queue {}: <{recipient}>: {reply}", claim.uid());
+                    take(&mut claim.entry, recipient, reply, config);
+                }
+            }
+            Err(_) if !self.is_current(config) => return sent.map(drop),
+            Err(failure) => postpone(&mut claim.entry, config, &failure.to_string()),
+        }
+        self.settle(claim).await;
+        sent.map(drop)
+    }
+}
+
+async fn connect(login: &Login, config: &Config) -> Result<Client, Failure> {
+    let smarthost = &config.smarthost;
+    if smarthost.host.is_empty() {
+        return Err(Failure::Unavailable("no smarthost is set".to_owned()));
+    }
+    let route = Route {
+        host: &smarthost.host,
+        port: smarthost.port,
+        security: smarthost.security,
+        ca: &smarthost.ca,
+    };
+    Client::connect(&route, &config.server.hostname, login.credentials(config)).await
+}
+
+/// Another attempt failed for all that is due.
+fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
+    let (created, now) = (entry.created, unix_now());
+    for recipient in entry.due(Work::Smarthost, config, now) {
+        recipient.postpone(trouble, created, &config.smarthost, now);
+    }
+}
