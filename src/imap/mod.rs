@@ -14,7 +14,6 @@ pub mod gather;
 mod idle;
 mod input;
 pub mod list;
-pub mod mailbox_name;
 mod mailboxes;
 mod opened;
 pub mod parse;
@@ -29,3 +28,5 @@ mod session;
 mod tests;
 mod updates;
 pub mod view;
+
+use crate::message::mailbox_name;

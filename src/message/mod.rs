@@ -9,6 +9,7 @@ mod encoded_word;
 pub mod envelope;
 pub mod fold;
 pub mod header;
+pub mod mailbox_name;
 pub mod mime;
 pub mod nstring;
 mod parameters;

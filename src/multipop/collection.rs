@@ -115,6 +115,11 @@ impl Collection {
         Some(identity)
     }
 
+    /// Whether the message with this unique-id was collected.
+    pub fn knows(&mut self, unique_id: &[u8]) -> bool {
+        self.ledger.knows(unique_id)
+    }
+
     /// Everything that the server has is listed. Once all of it is read too, what is listed no longer
     /// can be forgotten.
     pub fn all_listed(&mut self) {

@@ -126,6 +126,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the message with this unique-id was collected.
+    pub fn knows(&mut self, unique_id: &[u8]) -> bool {
+        self.entry(&Identity::new("uidl", unique_id)).is_some()
+    }
+
     /// Judges a message by the SHA-256 of all its octets.
     pub fn read(&mut self, digest: &[u8], size: u64) -> Verdict {
         match self.distinct("content", digest, size) {

@@ -8,10 +8,12 @@ mod collection;
 mod error;
 #[cfg(test)]
 mod fake;
+mod imap_client;
 mod ledger;
 mod notice;
 mod poller;
 mod pop3_client;
+mod refusal;
 mod schedule;
 mod status;
 #[cfg(test)]

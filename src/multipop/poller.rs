@@ -11,10 +11,10 @@ use smol::lock::Semaphore;
 use super::Error;
 use super::collection::{Collection, Outcome};
 use super::ledger::source_key;
-use super::pop3_client;
 use super::status::SourceStatus;
 use super::watch::Watch;
 use super::wire::{Wire, Withdrawal};
+use super::{imap_client, pop3_client};
 use crate::clock::unix_now;
 use crate::config::{Config, Protocol, Source};
 use crate::context::Context;
@@ -149,7 +149,7 @@ impl Poller {
         let mut collection = Collection::new(account, source, &self.context.config());
         let result = match source.protocol {
             Protocol::Pop3 => pop3_client::collect(&mut wire, source, &mut collection).await,
-            Protocol::Imap => Err(Error::Protocol("IMAP sources are not built yet".to_owned())),
+            Protocol::Imap => imap_client::collect(&mut wire, source, &mut collection).await,
         };
         *outcome = collection.outcome;
         result

@@ -9,8 +9,9 @@ use std::mem;
 
 use super::dots::{Dots, Piece};
 use super::login::not_pop3;
-use super::reply::{LINE_LIMIT, Refusal, Status};
+use super::reply::{LINE_LIMIT, Status};
 use crate::multipop::Error;
+use crate::multipop::refusal::Refusal;
 
 /// A message's number in this session.
 pub type Number = u32;

@@ -18,6 +18,7 @@ use self::maildrop::{Event, Maildrop, Number, Request};
 use super::Error;
 use super::collection::{Arrival, Collection};
 use super::ledger::Identity;
+use super::refusal::Refusal;
 use super::wire::Wire;
 use crate::config::Source;
 
@@ -274,6 +275,6 @@ impl Reading<'_> {
     }
 }
 
-fn refused(request: Request, refusal: &reply::Refusal) -> Error {
+fn refused(request: Request, refusal: &Refusal) -> Error {
     Error::Refused { command: request.command(), reason: refusal.to_string() }
 }

@@ -1,8 +1,7 @@
 //! Status lines and capabilities of a POP3 server (RFC 1939 section 3, RFC 2449, RFC 5034).
 
-use std::fmt;
-
 use crate::auth::client::Mechanism;
+use crate::multipop::refusal::Refusal;
 
 /// Octets of a line that are kept; what a server says beyond is of no use to anyone.
 pub const LINE_LIMIT: usize = 8192;
@@ -34,54 +33,6 @@ impl Status {
         }
         rest("+").map(|challenge| Status::Challenge(challenge.to_owned()))
     }
-}
-
-/// Why the server said no: a response code (RFC 2449 section 8) and its words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// In upper case, its brackets off; empty for none.
-    pub code: String,
-    /// Printable, and not long.
-    pub text: String,
-}
-
-impl Refusal {
-    fn parse(text: &str) -> Refusal {
-        let (code, text) = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.split_once(']'))
-            .map_or(("", text), |(code, text)| (code, text.trim()));
-        Refusal { code: printable(code).to_ascii_uppercase(), text: printable(text) }
-    }
-
-    /// Whether the same may well be granted later: RFC 2449 section 8.1, RFC 3206 section 4.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self.code.as_str(), "IN-USE" | "LOGIN-DELAY" | "SYS/TEMP")
-    }
-
-    /// Whether the words are about the command, not about who gave it.
-    pub fn is_about_the_command(&self) -> bool {
-        let text = self.text.to_ascii_lowercase();
-        self.code.is_empty()
-            && ["command", "mechanism", "implement", "support", "recogni"]
-                .iter()
-                .any(|word| text.contains(word))
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.code.as_str(), self.text.as_str()) {
-            ("", "") => f.write_str("no reason given"),
-            ("", text) => f.write_str(text),
-            (code, text) => write!(f, "[{code}] {text}"),
-        }
-    }
-}
-
-/// Words of a server, fit for a log, a console and a mail.
-pub fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 /// What a server says it can do.
@@ -145,22 +96,6 @@ mod tests {
             assert_eq!(Status::parse(line.as_bytes()), status, "{line:?}");
         }
         assert_eq!(Status::parse(b"-ERR \xff"), refused("", "\u{fffd}"));
-    }
-
-    #[test]
-    fn refusals_of_a_command_and_of_a_person() {
-        for (line, about_the_command) in [
-            ("-ERR Unknown command", true),
-            ("-ERR Authentication mechanism not supported", true),
-            ("-ERR unimplemented", true),
-            ("-ERR Unknown user", false),
-            ("-ERR [AUTH] Unsupported password", false),
-            ("-ERR Authentication failed", false),
-            ("-ERR", false),
-        ] {
-            let Some(Status::Refused(refusal)) = Status::parse(line.as_bytes()) else { panic!("{line}") };
-            assert_eq!(refusal.is_about_the_command(), about_the_command, "{line}");
-        }
     }
 
     #[test]

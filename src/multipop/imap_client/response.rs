@@ -1,0 +1,337 @@
+//! Responses of an IMAP server (RFC 3501 section 7), as far as a collector needs them. The message in a
+//! FETCH response streams; every other literal is passed over.
+
+use crate::multipop::Error;
+use crate::multipop::refusal::{Refusal, printable};
+
+/// Octets of a response, its literals not counted.
+const LINE_LIMIT: usize = 64 * 1024;
+/// What stands for a literal in the text around it: no atom looks like this.
+const LITERAL: &[u8] = b"{}";
+
+/// A response that is whole.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Response {
+    /// The end of the command with this number in its tag.
+    Tagged(u32, Result<(), Refusal>),
+    /// `+`, and the server's challenge.
+    Continue(String),
+    /// `* OK`, in the greeting or anywhere, with UIDVALIDITY if it tells that.
+    Ok(Option<u32>),
+    /// `* PREAUTH`.
+    PreAuth,
+    /// `* BYE`, and why.
+    Bye(String),
+    /// In upper case.
+    Capability(Vec<String>),
+    /// `* n EXISTS`.
+    Exists(u32),
+    /// `* n FETCH`.
+    Fetch(Fetch),
+    /// Anything else.
+    Other,
+}
+
+/// What a FETCH response tells.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Fetch {
+    /// UID.
+    pub uid: Option<u32>,
+    /// RFC822.SIZE.
+    pub size: Option<u64>,
+    /// Whether `\Deleted` is among its FLAGS.
+    pub deleted: bool,
+    /// BODY[], where it came as a quoted string.
+    pub body: Option<Vec<u8>>,
+}
+
+/// What a server's octets mean.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The octets are used up.
+    More,
+    /// A message begins; its UID, if it came before.
+    Begun(Option<u32>),
+    /// A part of the message.
+    Piece(&'a [u8]),
+    /// A response is whole.
+    Response(Response),
+}
+
+/// Takes responses apart as they come.
+#[derive(Default)]
+pub struct Responses {
+    /// The response so far, [`LITERAL`] in the place of each literal.
+    line: Vec<u8>,
+    /// What is left of a literal, and whether it is a message.
+    literal: Option<(u64, bool)>,
+}
+
+impl Responses {
+    /// Takes octets from `input`, which is moved behind them, up to the next thing that means something.
+    ///
+    /// # Errors
+    /// What comes is no IMAP.
+    pub fn receive<'i>(&mut self, input: &mut &'i [u8]) -> Result<Event<'i>, Error> {
+        loop {
+            if let Some((left, is_message)) = self.literal {
+                if left == 0 {
+                    self.literal = None;
+                    continue;
+                }
+                let n = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+                if n == 0 {
+                    return Ok(Event::More);
+                }
+                let (piece, rest) = input.split_at(n);
+                *input = rest;
+                self.literal = Some((left - n as u64, is_message));
+                if is_message {
+                    return Ok(Event::Piece(piece));
+                }
+                continue;
+            }
+            if !self.take_line(input)? {
+                return Ok(Event::More);
+            }
+            let Some((start, len)) = literal_at_end(&self.line) else {
+                let response = parse(&self.line);
+                self.line.clear();
+                return Ok(Event::Response(response));
+            };
+            let is_message = ends_with(self.line.get(..start).unwrap_or_default(), b"BODY[] ");
+            self.line.truncate(start);
+            self.line.extend_from_slice(LITERAL);
+            self.literal = Some((len, is_message));
+            if is_message {
+                return Ok(Event::Begun(fetch(&self.line).and_then(|fetch| fetch.uid)));
+            }
+        }
+    }
+
+    /// Moves octets from `input` to the line; whether it is whole, its line end off.
+    fn take_line(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
+        let lf = memchr::memchr(b'\n', input);
+        let (piece, rest) = input.split_at(lf.map_or(input.len(), |lf| lf + 1));
+        *input = rest;
+        if self.line.len() + piece.len() > LINE_LIMIT {
+            return Err(Error::Protocol("a response has no end".to_owned()));
+        }
+        self.line.extend_from_slice(piece);
+        if lf.is_some() {
+            self.line.pop();
+            self.line.pop_if(|octet| *octet == b'\r');
+        }
+        Ok(lf.is_some())
+    }
+}
+
+/// `{n}` at the end of a line (RFC 3501 section 4.3): where it stands, and n.
+fn literal_at_end(line: &[u8]) -> Option<(usize, u64)> {
+    let start = memchr::memrchr(b'{', line)?;
+    let digits = line.get(start + 1..)?.strip_suffix(b"}")?;
+    Some((start, number(digits)?))
+}
+
+fn ends_with(text: &[u8], end: &[u8]) -> bool {
+    let at = text.len().checked_sub(end.len());
+    at.and_then(|at| text.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+}
+
+fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    if digits.starts_with('+') { None } else { digits.parse().ok() }
+}
+
+/// A line that is a whole response.
+pub fn parse(line: &[u8]) -> Response {
+    if let Some(fetch) = fetch(line) {
+        return Response::Fetch(fetch);
+    }
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split(' ');
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let second_upper = second.to_ascii_uppercase();
+    let rest = line.get(first.len() + second.len() + 2..).unwrap_or_default().trim();
+    if first == "+" {
+        return Response::Continue(line.get(1..).unwrap_or_default().trim().to_owned());
+    }
+    if let Some(number) = first.strip_prefix(TAG).and_then(|digits| number(digits.as_bytes())) {
+        return match second_upper.as_str() {
+            "OK" => Response::Tagged(number, Ok(())),
+            _ => Response::Tagged(number, Err(Refusal::parse(rest))),
+        };
+    }
+    match (first, second_upper.as_str()) {
+        ("*", "OK") => Response::Ok(uid_validity(rest)),
+        ("*", "PREAUTH") => Response::PreAuth,
+        ("*", "BYE") => Response::Bye(printable(rest)),
+        ("*", "CAPABILITY") => {
+            Response::Capability(rest.split_ascii_whitespace().map(str::to_ascii_uppercase).collect())
+        }
+        ("*", _) if rest.eq_ignore_ascii_case("EXISTS") => {
+            number(second.as_bytes()).map_or(Response::Other, Response::Exists)
+        }
+        _ => Response::Other,
+    }
+}
+
+/// What tags begin with; a number follows.
+pub const TAG: &str = "P";
+
+fn uid_validity(text: &str) -> Option<u32> {
+    let code = text.strip_prefix('[')?.split_once(']')?.0;
+    let (name, value) = code.split_once(' ')?;
+    if name.eq_ignore_ascii_case("UIDVALIDITY") { number(value.trim().as_bytes()) } else { None }
+}
+
+/// `* n FETCH (name value …)`, or its beginning.
+fn fetch(line: &[u8]) -> Option<Fetch> {
+    let rest = line.strip_prefix(b"* ")?;
+    let digits = rest.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    let (sequence, rest) = rest.split_at(digits);
+    let (keyword, mut items) = rest.split_at_checked(b" FETCH (".len())?;
+    if sequence.is_empty() || !keyword.eq_ignore_ascii_case(b" FETCH (") {
+        return None;
+    }
+    let mut fetch = Fetch::default();
+    while let Some((name, rest)) = word(items) {
+        let Some((value, rest)) = word(rest) else { break };
+        match name.to_ascii_uppercase().as_slice() {
+            b"UID" => fetch.uid = number(value),
+            b"RFC822.SIZE" => fetch.size = number(value),
+            b"FLAGS" => fetch.deleted = contains(value, b"\\Deleted"),
+            b"BODY[]" if value.starts_with(b"\"") => fetch.body = Some(unquoted(value)),
+            _ => {}
+        }
+        items = rest;
+    }
+    Some(fetch)
+}
+
+/// The next atom, quoted string or parenthesized list, and what comes after it.
+fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let text = text.trim_ascii_start();
+    let (mut depth, mut quoted, mut escaped) = (0u32, false, false);
+    let mut end = text.len();
+    for (at, &octet) in text.iter().enumerate() {
+        if quoted {
+            quoted = escaped || octet != b'"';
+            escaped = !escaped && octet == b'\\';
+            continue;
+        }
+        match octet {
+            b'"' => quoted = true,
+            b'(' => depth += 1,
+            b')' if depth > 0 => depth -= 1,
+            b' ' | b')' if depth == 0 => {
+                end = at;
+                break;
+            }
+            _ => {}
+        }
+    }
+    let (word, rest) = text.split_at(end);
+    (!word.is_empty()).then_some((word, rest))
+}
+
+fn contains(flags: &[u8], flag: &[u8]) -> bool {
+    flags.split(|octet| b" ()".contains(octet)).any(|word| word.eq_ignore_ascii_case(flag))
+}
+
+/// The content of a quoted string (RFC 3501 section 4.3).
+fn unquoted(quoted: &[u8]) -> Vec<u8> {
+    let inner = quoted.strip_prefix(b"\"").unwrap_or(quoted);
+    let inner = inner.strip_suffix(b"\"").unwrap_or(inner);
+    let mut escaped = false;
+    let mut content = Vec::with_capacity(inner.len());
+    for &octet in inner {
+        escaped = !escaped && octet == b'\\';
+        if !escaped {
+            content.push(octet);
+        }
+    }
+    content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(octets: &[u8], size: usize) -> String {
+        let mut responses = Responses::default();
+        let mut said = String::new();
+        for chunk in octets.chunks(size) {
+            let mut input = chunk;
+            loop {
+                match responses.receive(&mut input).unwrap() {
+                    Event::More => break,
+                    Event::Begun(uid) => said += &format!("begun {uid:?}:"),
+                    Event::Piece(piece) => said += &String::from_utf8_lossy(piece),
+                    Event::Response(Response::Fetch(fetch)) => {
+                        said += &format!("|fetched {:?} {:?} {}|", fetch.uid, fetch.size, fetch.deleted);
+                    }
+                    Event::Response(other) => said += &format!("|{other:?}|"),
+                }
+            }
+        }
+        said
+    }
+
+    #[test]
+    fn messages_stream_out_of_their_responses_however_they_arrive() {
+        let octets = b"* 1 FETCH (UID 7 BODY[] {12}\r\nP1 OK\r\n* {5} FLAGS (\\Seen))\r\nP1 OK done\r\n\
+            * 2 fetch (body[] {3}\r\n)\r\n UID 8)\r\n* 3 FETCH (FLAGS (\\Seen \\deleted) UID 9 RFC822.SIZE 45)\r\n\
+            * LIST () \"/\" {4}\r\na)\r\n\r\n* 4 FETCH (UID 10 BODY[] {0}\r\n)\r\n";
+        for size in 1..octets.len() {
+            assert_eq!(
+                events(octets, size),
+                "begun Some(7):P1 OK\r\n* {5}|fetched Some(7) None false||Tagged(1, Ok(()))|\
+                 begun None:)\r\n|fetched Some(8) None false||fetched Some(9) Some(45) true|\
+                 |Other|begun Some(10):|fetched Some(10) None false|",
+                "in pieces of {size}"
+            );
+        }
+    }
+
+    #[test]
+    fn responses() {
+        use Response::{Bye, Capability, Continue, Exists, Ok as Fine, Other, PreAuth, Tagged};
+        let refused = |code: &str, text: &str| Err(Refusal { code: code.to_owned(), text: text.to_owned() });
+        for (line, response) in [
+            ("* OK IMAP4rev1 ready", Fine(None)),
+            ("* ok [UIDVALIDITY 3857529045] UIDs valid", Fine(Some(3_857_529_045))),
+            ("* PREAUTH", PreAuth),
+            ("* BYE Autologout; idle for too long", Bye("Autologout; idle for too long".to_owned())),
+            (
+                "* CAPABILITY imap4rev1 UIDPLUS",
+                Capability(vec!["IMAP4REV1".to_owned(), "UIDPLUS".to_owned()]),
+            ),
+            ("* 172 EXISTS", Exists(172)),
+            ("* 1 RECENT", Other),
+            ("* FLAGS (\\Answered)", Other),
+            ("+ dj0x", Continue("dj0x".to_owned())),
+            ("+", Continue(String::new())),
+            ("P12 OK LOGIN completed", Tagged(12, Ok(()))),
+            ("P3 NO [AUTHENTICATIONFAILED] Wrong", Tagged(3, refused("AUTHENTICATIONFAILED", "Wrong"))),
+            ("P4 BAD Unknown command", Tagged(4, refused("", "Unknown command"))),
+            ("P5 NO", Tagged(5, refused("", ""))),
+            ("+OK POP3 ready", Other),
+            ("", Other),
+            ("* 3 FETCH (BODY[] NIL UID 4)", Response::Fetch(Fetch { uid: Some(4), ..Fetch::default() })),
+            (
+                "* 3 FETCH (X (\"a)\" (b)) BODY[] \"a \\\"b\\\\\" UID 4)",
+                Response::Fetch(Fetch { uid: Some(4), body: Some(b"a \"b\\".to_vec()), ..Fetch::default() }),
+            ),
+        ] {
+            assert_eq!(parse(line.as_bytes()), response, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_response_without_end_is_not_kept() {
+        let mut responses = Responses::default();
+        let mut input = &[b'x'; LINE_LIMIT + 1][..];
+        assert!(matches!(responses.receive(&mut input), Err(Error::Protocol(_))));
+    }
+}

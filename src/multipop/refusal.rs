@@ -1,0 +1,89 @@
+//! Why a server said no: POP3's `-ERR`, IMAP's `NO` and `BAD`.
+
+use std::fmt;
+
+/// A response code (RFC 2449 section 8, RFC 5530) and the words after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// In upper case, its brackets off; empty for none.
+    pub code: String,
+    /// Printable, and not long.
+    pub text: String,
+}
+
+impl Refusal {
+    /// The text after the word that refuses.
+    pub fn parse(text: &str) -> Refusal {
+        let (code, text) = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+            .map_or(("", text), |(code, text)| (code, text.trim()));
+        Refusal { code: printable(code).to_ascii_uppercase(), text: printable(text) }
+    }
+
+    /// Whether the same may well be granted later: RFC 2449 section 8.1, RFC 3206 section 4,
+    /// RFC 5530 section 3.
+    pub fn is_temporary(&self) -> bool {
+        let codes = ["IN-USE", "LOGIN-DELAY", "SYS/TEMP", "UNAVAILABLE", "INUSE", "LIMIT"];
+        codes.contains(&self.code.as_str())
+    }
+
+    /// Whether the words are about the command, not about who gave it.
+    pub fn is_about_the_command(&self) -> bool {
+        let text = self.text.to_ascii_lowercase();
+        let words = ["command", "mechanism", "implement", "support", "recogni"];
+        self.code.is_empty() && words.iter().any(|word| text.contains(word))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code.as_str(), self.text.as_str()) {
+            ("", "") => f.write_str("no reason given"),
+            ("", text) => f.write_str(text),
+            (code, text) => write!(f, "[{code}] {text}"),
+        }
+    }
+}
+
+/// Words of a server, fit for a log, a console and a mail.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_a_command_and_of_a_person() {
+        for (text, about_the_command, temporary) in [
+            ("Unknown command", true, false),
+            ("Authentication mechanism not supported", true, false),
+            ("unimplemented", true, false),
+            ("Unknown user", false, false),
+            ("[AUTH] Unsupported password", false, false),
+            ("Authentication failed", false, false),
+            ("[in-use] Do you have another session?", false, true),
+            ("[UNAVAILABLE] User's backend is down", false, true),
+            ("", false, false),
+        ] {
+            let refusal = Refusal::parse(text);
+            assert_eq!(refusal.is_about_the_command(), about_the_command, "{text}");
+            assert_eq!(refusal.is_temporary(), temporary, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_are_shown_without_what_could_spoil_a_terminal_or_a_mail() {
+        for (text, shown) in [
+            ("[AUTH] no\u{7}", "[AUTH] no"),
+            ("[broken", "[broken"),
+            ("a\r\nSubject: b", "aSubject: b"),
+            ("", "no reason given"),
+        ] {
+            assert_eq!(Refusal::parse(text).to_string(), shown);
+        }
+        assert_eq!(Refusal::parse(&"x".repeat(5000)).text.len(), 200);
+    }
+}
