@@ -63,7 +63,7 @@ async fn serve(executor: &'static LocalExecutor<'static>, options: RunOptions) -
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(Failure::system("signals"))?;
     let appliance = Appliance::start(executor, &options).await?;
     println!("ready: {}", appliance.listeners.borrow());
-    if let Some(signal) = signals.next().await {
+    if let Some(Ok(signal)) = signals.next().await {
         log::info!("{signal:?} received, the appliance stops");
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Syncs that stall nobody.
 //!
 //! On a fast disk a sync takes less time than handing it to somebody else, so it is made on the spot.
-//! Once a sync has taken longer than [`SLOW`], as on an SD card, the following ones go through
+//! Once syncs take longer than [`SLOW`] on average, as on an SD card, the following ones go through
 //! io_uring, whose completion wakes an eventfd that async-io waits for: the thread serves other
 //! sessions meanwhile. Where the kernel refuses io_uring, every sync is made on the spot.
 
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use super::Sync;
 use super::uring::Ring;
 
-/// A sync that takes longer than this would be felt by other sessions.
-const SLOW: Duration = Duration::from_millis(5);
+/// Syncs that take longer than this would be felt by other sessions.
+const SLOW: Duration = Duration::from_millis(20);
 
 /// Makes files durable.
 pub struct Syncer {
     /// `None` once the kernel has refused.
     ring: OnceCell<Option<Rc<Ring>>>,
-    /// The slowest recent sync, fading by a tenth with each faster one.
+    /// The moving average of what syncs take.
     expected: Cell<Duration>,
 }
 
@@ -39,8 +39,8 @@ impl Syncer {
                 Some(ring) => ring.fdatasync(file).await,
                 None => file.sync_data(),
             };
-            let faded = syncer.expected.get().mul_f32(0.9);
-            syncer.expected.set(faded.max(begin.elapsed()));
+            // One hiccup of a fast disk is not enough to call it slow, a few syncs of a slow card are.
+            syncer.expected.set((syncer.expected.get() * 3 + begin.elapsed()) / 4);
             outcome
         })
     }
