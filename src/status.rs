@@ -25,6 +25,8 @@ pub struct Status {
     pub listeners: Vec<(&'static str, SocketAddr)>,
     /// What waits for the smarthost, the oldest first.
     pub queue: Vec<QueueEntry>,
+    /// What is wrong with the way through the smarthost, one line a login.
+    pub troubles: Vec<String>,
     /// Every source that is configured.
     pub sources: Vec<SourceStatus>,
     /// Room on the flash.
@@ -61,6 +63,9 @@ impl Display for Status {
             writeln!(f, "{:10} {service} {address}", if n == 0 { "listening" } else { "" })?;
         }
         writeln!(f, "queue      {}", self.queue_in_words())?;
+        for trouble in &self.troubles {
+            writeln!(f, "           {trouble}")?;
+        }
         writeln!(f, "sources    {}", self.sources_in_words())?;
         if let Some(space) = self.space {
             writeln!(f, "flash      {} free of {}", size(space.free), size(space.total))?;
@@ -105,6 +110,8 @@ impl Status {
         });
         let _ = write!(json, "\"listeners\":[{}],", joined(listeners));
         let _ = write!(json, "\"queue\":[{}],", joined(self.queue.iter().map(queue_json)));
+        let troubles = joined(self.troubles.iter().map(|trouble| quoted(trouble)));
+        let _ = write!(json, "\"troubles\":[{troubles}],");
         let _ = write!(json, "\"sources\":[{}],", joined(self.sources.iter().map(source_json)));
         let _ = write!(
             json,

@@ -81,6 +81,7 @@ impl Console {
                 .map(|service| sessions.count(service)),
             listeners: self.operator.listeners(),
             queue: self.relay.entries(),
+            troubles: self.relay.troubles(),
             sources: self.poller.status(),
             space: self.operator.space(),
             written: status::written(),

@@ -50,6 +50,8 @@ impl Relay {
         loop {
             let (changed, hurried) = (self.context.changed(), self.hurried.listen());
             if self.hurry.take() {
+                // What is still wrong shows at once.
+                self.troubles.borrow_mut().clear();
                 self.queue.hasten().await;
             } else {
                 or(hurried, async {

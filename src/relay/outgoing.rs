@@ -237,13 +237,17 @@ async fn connect(login: &Login, config: &Config) -> Result<Client, Failure> {
     if smarthost.host.is_empty() {
         return Err(Failure::Unavailable("no smarthost is set".to_owned()));
     }
+    let credentials = login.credentials(config);
+    if credentials.is_none() && *login != Login::Global {
+        return Err(Failure::Unavailable("the account is gone".to_owned()));
+    }
     let route = Route {
         host: &smarthost.host,
         port: smarthost.port,
         security: smarthost.security,
         ca: &smarthost.ca,
     };
-    Client::connect(&route, &config.server.hostname, login.credentials(config)).await
+    Client::connect(&route, &config.server.hostname, credentials).await
 }
 
 /// Another attempt failed for all that is due.
