@@ -235,3 +235,14 @@ fn a_session_ends_with_its_right() {
         world.connect(Role::LanSmtp).await.play("S: 554 5.7.1 *\nS: closed").await;
     });
 }
+
+#[test]
+fn an_idle_connection_is_small() {
+    story(async |world| {
+        let client = world.submission().await;
+        let post = Rc::new(Inbox(world.context.clone()));
+        let served = serve(client.0, Role::LanSmtp, world.context.clone(), post);
+        let size = size_of_val(&served);
+        assert!(size < 2500, "{size} octets");
+    });
+}
