@@ -68,7 +68,12 @@ impl<'a> Cursor<'a> {
 
     /// Counts an element of a list.
     pub fn element(&mut self) -> Parsed<()> {
-        self.elements += 1;
+        self.elements(1)
+    }
+
+    /// Counts an element that costs as much as `n` others.
+    pub fn elements(&mut self, n: u16) -> Parsed<()> {
+        self.elements = self.elements.saturating_add(n);
         if self.elements > MAX_ELEMENTS { Err(Problem::TooMany) } else { Ok(()) }
     }
 

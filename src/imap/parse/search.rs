@@ -78,8 +78,8 @@ impl Keys<'_, '_> {
                 SearchKey::Header { name: name.to_owned(), text: self.text()? }
             }
             "HEADER" => SearchKey::Header { name: self.text()?, text: self.text()? },
-            "BODY" => SearchKey::Body(self.text()?),
-            "TEXT" => SearchKey::Text(self.text()?),
+            "BODY" => SearchKey::Body(self.body_text()?),
+            "TEXT" => SearchKey::Text(self.body_text()?),
             "BEFORE" => SearchKey::Before(self.date()?),
             "ON" => SearchKey::On(self.date()?),
             "SINCE" => SearchKey::Since(self.date()?),
@@ -113,6 +113,12 @@ impl Keys<'_, '_> {
     fn keyword(&mut self) -> Parsed<String> {
         self.cursor.space()?;
         self.cursor.atom("a keyword").map(str::to_owned)
+    }
+
+    /// Each of these may read all of a mailbox: 64 in a search are plenty.
+    fn body_text(&mut self) -> Parsed<String> {
+        self.cursor.elements(32)?;
+        self.text()
     }
 
     fn text(&mut self) -> Parsed<String> {

@@ -198,6 +198,7 @@ fn search_keys() {
     assert_eq!(problem(&format!("SEARCH {}ALL", "NOT ".repeat(1000))), Problem::TooDeep);
     assert_eq!(problem(&format!("SEARCH {}", "(".repeat(1000))), Problem::TooDeep);
     assert_eq!(problem(&format!("SEARCH ALL{}", " ALL".repeat(5000))), Problem::TooMany);
+    assert_eq!(problem(&format!("SEARCH ALL{}", " BODY a".repeat(64))), Problem::TooMany);
     for text in ["", "SUBJECT", "BEFORE 32-Jan-2000", "OR ALL", "(ALL", "FOO", "ALL  ALL"] {
         problem(&format!("SEARCH {text}"));
     }
