@@ -20,7 +20,7 @@ fuzz_target!(|octets: &[u8]| {
 });
 
 fn open(file: &[u8]) {
-    let flash = flash_with("accounts/a", "accounts/a/00000001", file);
+    let flash = flash_with("accounts/a/log", "accounts/a/log/00000001", file);
     let store = Store::new(flash.clone(), summarize);
     let Ok(account) = wait(store.account("a")) else { return };
     let mailboxes = account.mailboxes();
