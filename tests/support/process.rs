@@ -89,15 +89,19 @@ impl Log {
     }
 }
 
-/// A command that runs with root's rights: directly as root, else through sudo, which `install-peers.sh` made sure of.
+/// A command that runs with root's rights: directly as root, else through sudo.
 pub fn as_root(program: &str) -> Command {
     if rustix::process::geteuid().is_root() {
-        Command::new(program)
-    } else {
-        let mut command = Command::new("sudo");
-        command.args(["-n", program]);
-        command
+        return Command::new(program);
     }
+    let allowed = Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status();
+    assert!(
+        allowed.is_ok_and(|status| status.success()),
+        "Dovecot and Postfix have to be started with root's rights: run the tests as root, or allow sudo without a password"
+    );
+    let mut command = Command::new("sudo");
+    command.args(["-n", program]);
+    command
 }
 
 /// A server that runs with root's rights in a folder of its own until the value is dropped. A shell beside it watches
