@@ -8,7 +8,7 @@ use pillarbox::flash::{Flash, Mode};
 
 /// A flash on which one file has this content.
 pub fn flash_with(dir: &str, path: &str, content: &[u8]) -> Rc<dyn Flash> {
-    let flash = SimFlash::new();
+    let flash = SimFlash::default();
     flash.create_dir(dir).expect("a new flash takes a folder");
     let file = flash.open(path, Mode::Create).expect("and a file");
     file.write_at(0, content).expect("and its content");

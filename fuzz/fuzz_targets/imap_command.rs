@@ -23,7 +23,9 @@ fuzz_target!(|wire: &[u8]| {
                 gather.literal(&rest[..length]);
                 rest = &rest[length..];
             }
-            Next::Skip(length) | Next::Message { length, .. } => rest = &rest[(length as usize).min(rest.len())..],
+            Next::Skip(length) | Next::Message { length, .. } => {
+                rest = &rest[(length as usize).min(rest.len())..]
+            }
         }
     }
     let _ = gather.finish();

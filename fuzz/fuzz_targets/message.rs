@@ -2,17 +2,17 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pillarbox::flash::ReadAt;
 use pillarbox::message::envelope::Envelope;
+use pillarbox::message::fold::Needle;
 use pillarbox::message::mime::Structure;
-use pillarbox::message::search::{Needle, Scope, Search};
+use pillarbox::message::search::{Scope, Search};
 use pillarbox::message::{Summary, bodystructure, header, summarize};
 
 fuzz_target!(|octets: &[u8]| {
     let length = octets.len() as u64;
-    let header = header::length(octets).expect("a slice can be read");
+    let header = header::length(&octets).expect("a slice can be read");
     assert!(header <= length);
-    let structure = Structure::of(octets).expect("a slice can be read");
+    let structure = Structure::of(&octets).expect("a slice can be read");
     for part in structure.parts() {
         for range in [part.header(), part.content(), part.whole()] {
             assert!(range.start <= range.end && range.end <= length, "{range:?} of {length}");
@@ -20,11 +20,11 @@ fuzz_target!(|octets: &[u8]| {
     }
     for extensible in [true, false] {
         let mut text = Vec::new();
-        bodystructure::write(octets, &structure, extensible, &mut text).expect("a slice can be read");
+        bodystructure::write(&octets, &structure, extensible, &mut text).expect("a slice can be read");
         assert!(balanced(&text), "{}", String::from_utf8_lossy(&text));
     }
     let mut text = Vec::new();
-    Envelope::of(octets, 0..header).expect("a slice can be read").write(&mut text);
+    Envelope::of(&octets, 0..header).expect("a slice can be read").write(&mut text);
     assert!(balanced(&text), "{}", String::from_utf8_lossy(&text));
 
     let summary = summarize(&octets[..octets.len().min(64 << 10)]);
@@ -33,10 +33,9 @@ fuzz_target!(|octets: &[u8]| {
 
     for scope in [Scope::Body, Scope::Text] {
         let needle = Needle::new("ab");
-        let mut search = Search::new(octets, &needle, scope);
+        let mut search = Search::new(&octets, &needle, scope);
         while search.step().expect("a slice can be read").is_none() {}
     }
-    let _ = ReadAt::len(octets);
 });
 
 /// Whether parentheses outside strings and literals close as they open, and the text is one list.
@@ -57,7 +56,8 @@ fn balanced(text: &[u8]) -> bool {
             },
             b'{' => {
                 let Some(end) = text[at..].iter().position(|&c| c == b'}') else { return false };
-                let Some(length) = std::str::from_utf8(&text[at..at + end]).ok().and_then(|n| n.parse::<usize>().ok())
+                let Some(length) =
+                    std::str::from_utf8(&text[at..at + end]).ok().and_then(|n| n.parse::<usize>().ok())
                 else {
                     return false;
                 };

@@ -10,6 +10,10 @@ fuzz_target!(|line: &[u8]| {
     if let Ok(text) = std::str::from_utf8(line)
         && let Ok(mailbox) = Mailbox::parse(text)
     {
-        assert_eq!(Mailbox::parse(mailbox.as_str()).as_ref(), Ok(&mailbox), "an address changes when it is read again");
+        assert_eq!(
+            Mailbox::parse(mailbox.as_str()).as_ref(),
+            Ok(&mailbox),
+            "an address changes when it is read again"
+        );
     }
 });

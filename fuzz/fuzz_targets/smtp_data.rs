@@ -27,11 +27,14 @@ fuzz_target!(|data: &[u8]| {
     encoder.finish(&mut wire);
     let (message, taken) = decode(&wire, wire.len());
     assert_eq!(taken, wire.len(), "the encoded message ends early: what follows would be taken for commands");
-    let (again, _) = decode(&{
-        let (mut encoder, mut wire) = (Encoder::default(), Vec::new());
-        encoder.encode(&message, &mut wire);
-        encoder.finish(&mut wire);
-        wire
-    }, 7);
+    let (again, _) = decode(
+        &{
+            let (mut encoder, mut wire) = (Encoder::default(), Vec::new());
+            encoder.encode(&message, &mut wire);
+            encoder.finish(&mut wire);
+            wire
+        },
+        7,
+    );
     assert_eq!(again, message, "a decoded message does not survive the way");
 });
