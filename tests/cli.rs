@@ -37,8 +37,15 @@ password = "secret three"
 per_account_authentication = true
 "#;
 
-/// What every configuration has to say.
-const SMALL: &str = "[server]\ndomains = [\"home.example\"]\n";
+/// Little, but nothing to warn of.
+const SMALL: &str = r#"
+[server]
+domains = ["home.example"]
+[[account]]
+name = "demo"
+address = "demo@home.example"
+password = "pass"
+"#;
 
 #[test]
 fn version_and_help() {
@@ -164,7 +171,8 @@ fn a_damaged_configuration_gives_way_to_the_previous_one() {
     let data = scratch.join("data");
     let data = data.to_str().unwrap();
     for hostname in ["first.example", "second.example"] {
-        let file = scratch.write("box.toml", format!("{SMALL}hostname = \"{hostname}\"\n"));
+        let file = scratch
+            .write("box.toml", SMALL.replace("domains", &format!("hostname = \"{hostname}\"\ndomains")));
         pillarbox(&["import", file.to_str().unwrap(), "--data", data]).success();
     }
     let stored = scratch.join("data/config.postcard");

@@ -172,13 +172,16 @@ fn compare(appliance: &Appliance, acknowledged: &[Delivery]) {
         }
         for delivery in promised {
             let message = named(&delivery.name, delivery.size);
-            assert!(
-                found[&delivery.name][0].ends_with(&message),
-                "{account}: {} is not whole",
-                delivery.name
-            );
+            let whole = body(&found[&delivery.name][0]) == body(&message);
+            assert!(whole, "{account}: {} is not what was sent", delivery.name);
         }
     }
+}
+
+/// What follows the header, to which submission may add fields.
+fn body(message: &[u8]) -> &[u8] {
+    let end = message.windows(4).position(|window| window == b"\r\n\r\n");
+    end.map_or(&[], |end| &message[end + 4..])
 }
 
 /// All messages of an account by name. Each says at its end that it is whole.

@@ -17,6 +17,17 @@ pub fn canonical(message: &[u8]) -> Vec<u8> {
     out
 }
 
+/// As clients keep a message in a file: lines without their ends, however these are written.
+pub fn lines(message: &[u8]) -> Vec<u8> {
+    let without_cr = |line: &[u8]| line.iter().rposition(|&octet| octet != b'\r').map_or(0, |last| last + 1);
+    let mut out = Vec::with_capacity(message.len());
+    for line in message.strip_suffix(b"\n").unwrap_or(message).split(|&octet| octet == b'\n') {
+        out.extend(&line[..without_cr(line)]);
+        out.push(b'\n');
+    }
+    out
+}
+
 /// RFC 5321 section 4.5.2: a dot at the beginning of a line is doubled.
 pub fn dot_stuffed(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 64);
@@ -80,9 +91,7 @@ pub fn generated(n: usize) -> Vec<u8> {
 
 /// A short message that names itself, for tests that count what arrived.
 pub fn named(name: &str, size: usize) -> Vec<u8> {
-    let mut message =
-        format!("From: a@home.example\r\nTo: b@home.example\r\nSubject: {name}\r\n\r\n{name} begins\r\n")
-            .into_bytes();
+    let mut message = format!("Subject: {name}\r\n\r\n{name} begins\r\n").into_bytes();
     while message.len() < size {
         message
             .extend(format!("{:06} of {name}, a line of an ordinary length\r\n", message.len()).as_bytes());
