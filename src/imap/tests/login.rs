@@ -1,4 +1,7 @@
 use super::*;
+use crate::imap::effect::Effect;
+use crate::imap::parse::parse;
+use crate::imap::session::Session;
 
 const CAPABILITIES: &str =
     "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE MOVE STATUS=SIZE";
@@ -91,6 +94,30 @@ fn every_refusal_sounds_the_same_and_the_third_is_the_last() {
             )
             .await;
     });
+}
+
+/// Loopback has no wire, so this client is made up.
+#[test]
+fn no_password_travels_in_the_clear() {
+    let config = config();
+    let mut session = Session::new([192, 168, 7, 5].into());
+    let said = |line: &str, session: &mut Session| {
+        let mut out = String::new();
+        match session.handle(&config, parse(line.as_bytes()).unwrap(), &mut out) {
+            Effect::Reply(reply) => out + &reply.tag + " " + &reply.text,
+            Effect::Login { .. } => "a login".to_owned(),
+            _ => "another effect".to_owned(),
+        }
+    };
+    assert!(
+        said("1 CAPABILITY", &mut session)
+            .starts_with(&format!("* CAPABILITY {CAPABILITIES} STARTTLS LOGINDISABLED\r\n"))
+    );
+    assert!(said("2 LOGIN fred secret", &mut session).starts_with("2 NO [PRIVACYREQUIRED] "));
+    assert!(said("3 AUTHENTICATE PLAIN", &mut session).starts_with("3 NO [PRIVACYREQUIRED] "));
+    session.secured();
+    assert!(said("4 CAPABILITY", &mut session).contains(" SASL-IR AUTH=PLAIN AUTH=LOGIN\r\n"));
+    assert_eq!(said("5 LOGIN fred secret", &mut session), "a login");
 }
 
 #[test]
