@@ -8,8 +8,7 @@ use smol::future::yield_now;
 use super::command::{Date, SearchKey};
 use super::opened::{Opened, TURN};
 use super::view::View;
-use crate::message::fold::Needle;
-use crate::message::search::{Scope, Search, in_field};
+use crate::message::search::{Needle, Scope, Search, in_field};
 use crate::message::{date, header};
 use crate::store::{Account, Error, Flags, Message};
 

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::boundary::Boundaries;
 use super::encoded_word::{charset, decode};
-use super::fold::{Needle, fold, fold_ascii};
+pub use super::fold::Needle;
+use super::fold::{fold, fold_ascii};
 use super::header::{Fields, MAX_VALUE};
 use super::mime::{Media, Part, Scanner, Structure};
 use super::parameters::Parameterized;

@@ -3,6 +3,8 @@
 //! A summary holds the message's own fields, octet by octet, not what was made of them: ENVELOPE is
 //! written from it as from the message itself, and gets better when the parser does.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::boundary::Boundaries;
@@ -49,10 +51,9 @@ const LISTED: [&str; 17] = [
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary<'a> {
     version: u8,
-    /// Octets of the message's header with its empty line; `None`: it goes on beyond the first 64 KiB.
-    pub header_len: Option<u32>,
     /// All fields of the header that [`Summary::covers`], in their order, octet by octet, and the empty
-    /// line. `None`: too long for a summary, or for its message; the message tells.
+    /// line. `None`: too long for a summary, or for its message, or the header goes on beyond the first
+    /// 64 KiB; the message tells.
     pub fields: Option<&'a [u8]>,
 }
 
@@ -71,60 +72,57 @@ impl<'a> Summary<'a> {
 
 /// The summary of the message that begins with `head`, its first 64 KiB or all of it.
 pub fn summarize(head: &[u8]) -> Vec<u8> {
-    let (header_len, fields) = scan(head).unwrap_or_default();
-    let summary = Summary { version: VERSION, header_len, fields: fields.as_deref() };
+    let fields = fields(head).unwrap_or_default();
+    let summary = Summary { version: VERSION, fields: fields.as_deref() };
     postcard::to_stdvec(&summary).unwrap_or_default()
 }
 
-fn scan(head: &[u8]) -> std::io::Result<(Option<u32>, Option<Vec<u8>>)> {
+fn fields(head: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
     let mut window = Window::new(&head, 0..head.len() as u64);
     let outer = Boundaries::default();
     let mut reader = Fields::new(&mut window, &outer, 0);
-    let mut fields = Some(Vec::new());
+    let mut fields = Vec::new();
     let limit = MAX_FIELDS.min(head.len() / SHARE);
+    let raw = |place: Range<u64>| head.get(place.start as usize..place.end as usize).unwrap_or_default();
     let mut end = 0;
     while let Some(place) = reader.next(|_| false)? {
         end = place.end;
-        let raw = head.get(place.start as usize..place.end as usize).unwrap_or_default();
         if Summary::covers(reader.name()) {
-            fields = fields.filter(|fields| fields.len() + raw.len() <= limit);
-            fields.iter_mut().for_each(|fields| fields.extend(raw));
+            fields.extend(raw(place));
+        }
+        if fields.len() > limit {
+            return Ok(None);
         }
     }
-    let header_len = window.position();
-    if header_len == end && head.len() >= HEAD {
-        return Ok((None, None)); // no empty line yet: the header goes on
+    let empty_line = raw(end..window.position());
+    if empty_line.is_empty() && head.len() >= HEAD {
+        return Ok(None); // the header goes on
     }
-    let empty_line = head.get(end as usize..header_len as usize).unwrap_or_default();
-    fields.iter_mut().for_each(|fields| fields.extend(empty_line));
-    Ok((u32::try_from(header_len).ok(), fields))
+    fields.extend(empty_line);
+    Ok(Some(fields))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn summary(head: &str) -> (Option<u32>, Option<String>) {
+    fn kept(head: &str) -> Option<String> {
         let summary = summarize(head.as_bytes());
-        let summary = Summary::decode(&summary);
-        (summary.header_len, summary.fields.map(|f| String::from_utf8_lossy(f).into_owned()))
+        Summary::decode(&summary).fields.map(|fields| String::from_utf8_lossy(fields).into_owned())
     }
 
     #[test]
     fn fields_are_kept_as_they_stand() {
         let header = "Received: x\r\nSUBJECT : a\r\n\tb\r\nX-Other: y\r\nFrom: c\n\r\n";
         let message = format!("{header}{}", "body".repeat(1000));
-        let kept = "SUBJECT : a\r\n\tb\r\nFrom: c\n\r\n";
-        assert_eq!(summary(&message), (Some(header.len() as u32), Some(kept.into())));
+        assert_eq!(kept(&message).as_deref(), Some("SUBJECT : a\r\n\tb\r\nFrom: c\n\r\n"));
     }
 
     #[test]
     fn summaries_are_small() {
         let of = |fields: usize, body: usize| {
             let header = format!("Subject: {}\r\n\r\n", "x".repeat(fields - 11));
-            let (header_len, kept) = summary(&format!("{header}{}", "x".repeat(body)));
-            assert_eq!(header_len, Some(header.len() as u32));
-            kept.is_some()
+            kept(&format!("{header}{}", "x".repeat(body))).is_some()
         };
         assert!(of(100, 702) && !of(100, 600), "an eighth of the message");
         assert!(of(MAX_FIELDS, HEAD) && !of(MAX_FIELDS + 1, HEAD * 2), "and no more");
@@ -132,14 +130,14 @@ mod tests {
 
     #[test]
     fn a_header_without_end_is_not_summarized() {
-        let endless = "Subject: x\r\n".repeat(HEAD);
-        assert_eq!(summary(&endless[..HEAD]), (None, None));
-        assert_eq!(summary(&"a: b\n".repeat(9)), (Some(45), Some(String::new())), "but a whole message is");
+        let endless = "A: b\r\n".repeat(HEAD);
+        assert_eq!(kept(&endless[..HEAD]), None);
+        assert_eq!(kept(&"a: b\n".repeat(9)).as_deref(), Some(""), "but a whole message is");
     }
 
     #[test]
     fn what_is_no_summary_says_nothing() {
-        for bytes in [&b""[..], b"\x02\x00\x00", b"\x01\x01\xff", b"\xff\xff\xff\xff\xff\xff"] {
+        for bytes in [&b""[..], b"\x02\x00", b"\x01\x01\xff", b"\xff\xff\xff\xff\xff\xff"] {
             assert_eq!(Summary::decode(bytes), Summary::default());
         }
     }

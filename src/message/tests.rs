@@ -6,10 +6,9 @@ use proptest::prelude::*;
 use super::address::Addresses;
 use super::boundary::Boundaries;
 use super::envelope::Envelope;
-use super::fold::Needle;
 use super::header::{self, Fields, MAX_VALUE};
 use super::mime::{Media, Structure};
-use super::search::{Scope, Search, in_field};
+use super::search::{Needle, Scope, Search, in_field};
 use super::window::Window;
 use super::{Summary, bodystructure, encoded_word, summarize};
 
