@@ -1,5 +1,5 @@
-//! The loop that moves octets between a client and its [`Session`]. Here, and in the files beside that
-//! go on with [`Connection`], is the only place of this module that waits.
+//! The loop that moves octets between a client and its `Session`. Here, and in the files beside that
+//! go on with `Connection`, is the only place of this module that waits.
 //!
 //! An idle connection must be small: what happens rarely is boxed, so that the future of a connection
 //! that waits holds little more than its stream and its session.
