@@ -217,9 +217,15 @@ impl Collection {
 
     /// Whether it is time for [`Collection::commit`].
     pub fn is_due(&self) -> bool {
-        self.batch.len() >= BATCH_MESSAGES
-            || self.batch_octets >= BATCH_OCTETS
-            || (!self.batch.is_empty() && self.batch_began.elapsed() >= BATCH_TIME)
+        self.due_in().is_some_and(|time| time.is_zero())
+    }
+
+    /// How long until it is time for [`Collection::commit`]; `None` while nothing waits for one.
+    pub fn due_in(&self) -> Option<Duration> {
+        if self.batch.len() >= BATCH_MESSAGES || self.batch_octets >= BATCH_OCTETS {
+            return Some(Duration::ZERO);
+        }
+        (!self.batch.is_empty()).then(|| BATCH_TIME.saturating_sub(self.batch_began.elapsed()))
     }
 
     /// Makes durable what is whole. After this the messages are safe, and deletable if they shall not

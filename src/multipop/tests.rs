@@ -287,6 +287,27 @@ fn a_message_too_large_for_the_flash_waits_and_the_others_come() {
 }
 
 #[test]
+fn what_is_whole_does_not_wait_for_what_is_slow() {
+    let provider = Provider::new(&mails());
+    provider.behaviour.borrow_mut().silent_at = Some("RETR 3");
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        let source = source(&provider);
+        let account = store.account("ann").await.unwrap();
+        let came = async {
+            while account.view(INBOX, |mailbox| mailbox.messages.len()) != Some(2) {
+                account.changed().await;
+            }
+        };
+        or(came, async {
+            let _ = poll(&source, &store).await;
+            panic!("the poll ended first");
+        })
+        .await;
+    });
+}
+
+#[test]
 fn deletion_waits_for_the_commit_and_shares_it() {
     let all: Vec<Mail> = (0..250).map(|n| Mail::new(&n.to_string(), format!("{n}\r\n"))).collect();
     let provider = Provider::new(&all);

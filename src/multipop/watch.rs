@@ -163,7 +163,7 @@ impl Watch {
         fate.ended_unix = Some(unix_now());
         fate.jitter = jitter;
         fate.broken = if result.is_err() { fate.broken.saturating_add(1) } else { 0 };
-        if outcome.more && result.is_ok() {
+        if outcome.more && outcome.collected > 0 && result.is_ok() {
             self.urgent.set(true);
         }
         let Some(error) = result.err().or(outcome.problem) else {

@@ -10,6 +10,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use async_io::Timer;
 use event_listener::Event;
 use smol::future::or;
 
@@ -112,7 +113,7 @@ impl Wire {
     /// # Errors
     /// [`Error::Silence`], [`Error::Closed`], [`Error::Connection`], [`Error::Withdrawn`].
     pub async fn fill(&mut self) -> Result<&[u8], Error> {
-        let patience = self.timeout.saturating_sub(self.heard.elapsed());
+        let patience = self.patience();
         let (stream, withdrawal) = (&mut self.stream, &self.withdrawal);
         let octets = or(async { Ok(deadline(patience, stream.fill()).await?) }, async {
             Err(withdrawal.wait().await)
@@ -121,12 +122,29 @@ impl Wire {
         if octets.is_empty() { Err(Error::Closed) } else { Ok(octets) }
     }
 
+    /// As [`Wire::fill`], but gives up after `limit`, which is no error: then nothing has come.
+    ///
+    /// # Errors
+    /// As [`Wire::fill`].
+    pub async fn fill_within(&mut self, limit: Option<Duration>) -> Result<&[u8], Error> {
+        let Some(limit) = limit.filter(|limit| *limit < self.patience()) else { return self.fill().await };
+        or(self.fill(), async {
+            Timer::after(limit).await;
+            Ok(&[][..])
+        })
+        .await
+    }
+
+    fn patience(&self) -> Duration {
+        self.timeout.saturating_sub(self.heard.elapsed())
+    }
+
     /// Reads a line into `line`, its end taken off, and what is beyond `limit` left out.
     ///
     /// # Errors
     /// As [`Wire::fill`].
     pub async fn read_line(&mut self, line: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
-        let patience = self.timeout.saturating_sub(self.heard.elapsed());
+        let patience = self.patience();
         let (stream, withdrawal) = (&mut self.stream, &self.withdrawal);
         let end = or(async { Ok(deadline(patience, read_line(stream, line, limit)).await?) }, async {
             Err(withdrawal.wait().await)

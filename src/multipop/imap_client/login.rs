@@ -180,21 +180,22 @@ impl Login {
     }
 
     fn is_to_be_tried(&self, method: Method) -> bool {
-        let configured = match self.auth {
-            SourceAuth::Auto => {
-                return match method {
-                    Method::Sasl(mechanism) => self.offers(&format!("AUTH={}", mechanism.name())),
-                    Method::Command => !self.offers("LOGINDISABLED"),
-                };
-            }
-            SourceAuth::ScramSha256 => Method::Sasl(Mechanism::ScramSha256),
-            SourceAuth::CramMd5 => Method::Sasl(Mechanism::CramMd5),
-            SourceAuth::Plain => Method::Sasl(Mechanism::Plain),
-            SourceAuth::Login => Method::Sasl(Mechanism::Login),
-            SourceAuth::User => Method::Command,
-            SourceAuth::Apop | SourceAuth::OAuth2 => return false,
+        let offered = match method {
+            Method::Sasl(mechanism) => self.offers(&format!("AUTH={}", mechanism.name())),
+            Method::Command => !self.offers("LOGINDISABLED"),
         };
-        configured == method
+        match self.auth {
+            SourceAuth::Auto => offered,
+            SourceAuth::ScramSha256 => method == Method::Sasl(Mechanism::ScramSha256),
+            SourceAuth::CramMd5 => method == Method::Sasl(Mechanism::CramMd5),
+            SourceAuth::Plain => method == Method::Sasl(Mechanism::Plain),
+            // The mechanism and the command of that name tell the server the same.
+            SourceAuth::Login => {
+                offered && matches!(method, Method::Sasl(Mechanism::Login) | Method::Command)
+            }
+            // POP3's own.
+            SourceAuth::Apop | SourceAuth::User | SourceAuth::OAuth2 => false,
+        }
     }
 
     /// Begins with the next method. No SASL response goes along with AUTHENTICATE: so a refusal of the
@@ -339,11 +340,10 @@ mod tests {
         let dialog = "\nS: * OK\nC: P1 CAPABILITY\nS: * CAPABILITY LOGINDISABLED\nS: P1 OK\n";
         play(SourceAuth::Auto, Security::None, &format!("{dialog}ERROR the server offers no way"));
         play(SourceAuth::Apop, Security::None, &format!("{dialog}ERROR the server offers no way"));
-        play(
-            SourceAuth::User,
-            Security::None,
-            &format!("{dialog}C: P2 LOGIN {{3}}\nS: P2 BAD no\nERROR the login"),
-        );
+        play(SourceAuth::User, Security::None, &format!("{dialog}ERROR the server offers no way"));
+        let dialog = "\nS: * OK\nC: P1 CAPABILITY\nS: P1 OK\n";
+        let login = "C: P2 LOGIN {3}\nS: P2 BAD no\nERROR the login was refused: no";
+        play(SourceAuth::Login, Security::None, &format!("{dialog}{login}"));
     }
 
     #[test]

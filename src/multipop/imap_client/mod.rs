@@ -176,7 +176,7 @@ impl Session<'_> {
             }
             if self.mailbox.under_way() > 0 {
                 self.receive(&mut reading).await?;
-                if reading.is_commit_due() {
+                if reading.collection.is_due() {
                     reading.collection.commit().await?;
                     self.wire.progress();
                 }
@@ -194,10 +194,10 @@ impl Session<'_> {
     /// Waits for octets, and takes in what they mean, up to a commit that is due.
     async fn receive(&mut self, reading: &mut Reading<'_>) -> Result<(), Error> {
         self.wire.flush().await?;
-        let octets = self.wire.fill().await?;
+        let octets = self.wire.fill_within(reading.collection.due_in()).await?;
         let (available, mut input) = (octets.len(), octets);
         let mut whole = false;
-        while !reading.is_commit_due() {
+        while !reading.collection.is_due() {
             match self.mailbox.receive(&mut input)? {
                 Event::More => break,
                 event => whole |= reading.take(event)?,
@@ -257,10 +257,6 @@ impl Reading<'_> {
             self.collection.incomplete();
         }
         None
-    }
-
-    fn is_commit_due(&self) -> bool {
-        self.arrival.is_none() && self.collection.is_due()
     }
 
     /// Takes in what came: whether it ends a response.
