@@ -152,10 +152,10 @@ impl Draft {
             None if self.spec.host.is_some() => (None, self.spec),
             None => (None, AddrSpec { local: self.phrase, ..self.spec }),
         };
-        let name = name.or(self.comment.and_then(some));
         if name.is_none() && spec.local.is_empty() && spec.host.as_ref().is_none_or(Vec::is_empty) {
             return None;
         }
+        let name = name.or(self.comment.and_then(some));
         let host = spec.host.unwrap_or_default();
         Some(Address { name, route: spec.route, mailbox: Some(spec.local), host: Some(host) })
     }
@@ -308,7 +308,8 @@ mod tests {
             ("a@e <a@e>", "a@e|-|a|e"),
             ("Open <a@e, b@e", "Open|-|a|e -|-|b|e"),
             ("\"open", "-|-|open|"),
-            ("(open", "open|-||"),
+            ("(open", ""),
+            ("(nobody), a@e", "-|-|a|e"),
             ("a@", "-|-|a|"),
             ("@e", "-|-||e"),
             ("a:b:c@e", "-|-|a|- -|-|b:c|e -|-|-|-"),

@@ -104,7 +104,7 @@ impl Writer<'_> {
     }
 }
 
-/// What a part says of itself.
+/// What a part says of itself. An empty field says nothing.
 #[derive(Default)]
 struct Described {
     kind: Vec<u8>,
@@ -142,9 +142,12 @@ impl Described {
                 Some(b"location") => &mut described.location,
                 _ => continue,
             };
-            slot.get_or_insert_with(|| fields.value().to_vec());
+            if slot.is_none() && !fields.value().is_empty() {
+                *slot = Some(fields.value().to_vec());
+            }
         }
         described.set_type(part.media, content_type);
+        described.encoding = described.encoding.map(|field| Parameterized::parse(&field).value);
         Ok(described)
     }
 
@@ -211,15 +214,11 @@ fn parameters(field: &Parameterized, out: &mut Vec<u8>) {
 
 /// `body-fld-lang`, of a Content-Language field (RFC 3282).
 fn languages(field: &[u8], out: &mut Vec<u8>) {
-    let tags = || field.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|tag| !tag.is_empty());
-    match (tags().next(), tags().nth(1)) {
-        (first, None) => nstring(first, out),
-        _ => {
-            for (at, tag) in tags().enumerate() {
-                out.push(if at == 0 { b'(' } else { b' ' });
-                string(tag, out);
-            }
-            out.push(b')');
-        }
+    let mut any = false;
+    for tag in field.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|tag| !tag.is_empty()) {
+        out.push(if any { b' ' } else { b'(' });
+        string(tag, out);
+        any = true;
     }
+    out.extend(if any { &b")"[..] } else { b"NIL" });
 }

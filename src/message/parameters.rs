@@ -31,11 +31,13 @@ impl Parameterized {
         Parameterized { value, parameters }
     }
 
-    /// Type and subtype of a Content-Type; `None` where there are not both.
+    /// Type and subtype of a Content-Type; `None` where there are not both. What follows a blank is
+    /// neither: a semicolon is missing there.
     pub fn media_type(&self) -> Option<(&[u8], &[u8])> {
         let slash = self.value.iter().position(|&b| b == b'/')?;
         let (kind, subtype) =
             (self.value.get(..slash)?.trim_ascii(), self.value.get(slash + 1..)?.trim_ascii());
+        let subtype = subtype.split(u8::is_ascii_whitespace).next()?;
         (!kind.is_empty() && !subtype.is_empty()).then_some((kind, subtype))
     }
 
@@ -209,8 +211,15 @@ mod tests {
 
     #[test]
     fn media_types() {
-        let both = |text: &str| Parameterized::parse(text.as_bytes()).media_type().is_some();
-        assert!(both("text / plain"));
-        assert!(!both("text") && !both("text/") && !both("/plain"));
+        let subtype = |text: &str| {
+            let subtype = Parameterized::parse(text.as_bytes()).media_type()?.1.to_vec();
+            String::from_utf8(subtype).ok()
+        };
+        for text in ["text/plain", "text / plain", "text/plain charset=x"] {
+            assert_eq!(subtype(text).as_deref(), Some("plain"), "{text}");
+        }
+        for text in ["text", "text/", "/plain", ""] {
+            assert_eq!(subtype(text), None, "{text}");
+        }
     }
 }

@@ -83,9 +83,13 @@ impl<'a> Search<'a> {
             Stage::Part(structure, at) => match structure.parts().get(at) {
                 None => return Ok(Some(false)),
                 Some(part) => {
-                    let in_header = at > 0 || self.scope == Scope::Text;
+                    let shown: Option<Shown> = match (at, self.scope) {
+                        (0, Scope::Body) => None,
+                        (0, Scope::Text) => Some(whole_field),
+                        _ => Some(field_of_part),
+                    };
                     let mut described = Described::default();
-                    found = described.read(self.message, part, in_header.then_some(self.needle))?;
+                    found = described.read(self.message, part, self.needle, shown)?;
                     if described.is_text(part) {
                         let content = Content::new(self.message, part.content(), &described);
                         Stage::Content(structure, at, Box::new(content))
@@ -107,6 +111,31 @@ impl<'a> Search<'a> {
     }
 }
 
+/// The text of a header field that a search looks into.
+type Shown = fn(name: &[u8], value: &[u8]) -> String;
+
+fn whole_field(name: &[u8], value: &[u8]) -> String {
+    format!("{}: {}", String::from_utf8_lossy(name), decode(value))
+}
+
+/// Of MIME fields, a reader sees the names of attachments: a search for "html" shall not find every
+/// message that has a part of that type.
+fn field_of_part(name: &[u8], value: &[u8]) -> String {
+    let prefix = b"Content-";
+    match name.split_at_checked(prefix.len()) {
+        Some((begin, rest)) if begin.eq_ignore_ascii_case(prefix) => {
+            let parameter = match rest.to_ascii_lowercase().as_slice() {
+                b"type" => "name",
+                b"disposition" => "filename",
+                b"description" => return decode(value),
+                _ => return String::new(),
+            };
+            decode(&Parameterized::parse(value).get(parameter).unwrap_or_default())
+        }
+        _ => whole_field(name, value),
+    }
+}
+
 /// What a part's header says of its content.
 #[derive(Default)]
 struct Described {
@@ -115,8 +144,14 @@ struct Described {
 }
 
 impl Described {
-    /// Reads the header of `part`, and looks for `needle` in it.
-    fn read(&mut self, message: &dyn ReadAt, part: &Part, needle: Option<&Needle>) -> io::Result<bool> {
+    /// Reads the header of `part`, and looks for `needle` in what is `shown` of it.
+    fn read(
+        &mut self,
+        message: &dyn ReadAt,
+        part: &Part,
+        needle: &Needle,
+        shown: Option<Shown>,
+    ) -> io::Result<bool> {
         let mut window = Window::new(message, part.header());
         let outer = Boundaries::default();
         let mut fields = Fields::new(&mut window, &outer, MAX_VALUE);
@@ -124,16 +159,13 @@ impl Described {
         let kind = "Content-Type";
         let encoding = "Content-Transfer-Encoding";
         let mut found = false;
-        while fields.next(|name| needle.is_some() || is(name, kind) || is(name, encoding))?.is_some() {
+        while fields.next(|name| shown.is_some() || is(name, kind) || is(name, encoding))?.is_some() {
             if is(fields.name(), kind) {
                 self.content_type = Parameterized::parse(fields.value());
             } else if is(fields.name(), encoding) {
-                self.encoding = fields.value().to_vec();
+                self.encoding = Parameterized::parse(fields.value()).value;
             }
-            if let Some(needle) = needle {
-                let name = String::from_utf8_lossy(fields.name());
-                found |= needle.is_in(&format!("{name}: {}", decode(fields.value())));
-            }
+            found |= shown.is_some_and(|shown| needle.is_in(&shown(fields.name(), fields.value())));
         }
         Ok(found)
     }
@@ -263,6 +295,8 @@ Action: failed
             ("subject: inner", true, true),
             ("BOLD", true, true),
             ("report.pdf", true, true),
+            ("text/html", false, false),
+            ("multipart", false, true),
             ("action: FAILED", true, true),
             ("hidden", false, false),
             ("aGlkZGVu", false, false),

@@ -191,15 +191,15 @@ fn descriptions_for_the_client() {
         ),
         (
             "Content-Type: TEXT/html; charset=\"utf-8\"; format=flowed\nContent-ID: <a@b>\nContent-Description: d\n\
-             Content-Transfer-Encoding: base64\nContent-MD5: m\nContent-Disposition: attachment; filename=\"a b.txt\"\n\
+             Content-Transfer-Encoding: base64 (c)\nContent-MD5: m\nContent-Disposition: attachment; filename=\"a b.txt\"\n\
              Content-Language: de, en\nContent-Location: l\n\nPGI+",
             "(\"TEXT\" \"html\" (\"charset\" \"utf-8\" \"format\" \"flowed\") \"<a@b>\" \"d\" \"base64\" 4 0 \"m\" \
              (\"attachment\" (\"filename\" \"a b.txt\")) (\"de\" \"en\") \"l\")",
         ),
         (
-            "Content-Type: message/rfc822\nContent-Language: en\n\nSubject: y\n\nx\n",
+            "Content-Type: message/rfc822\nContent-Language: en\nContent-ID:\n\nSubject: y\n\nx\n",
             "(\"message\" \"rfc822\" NIL NIL NIL \"7BIT\" 14 (NIL \"y\" NIL NIL NIL NIL NIL NIL NIL NIL) \
-             (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 2 1 NIL NIL NIL NIL) 3 NIL NIL \"en\" NIL)",
+             (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 2 1 NIL NIL NIL NIL) 3 NIL NIL (\"en\") NIL)",
         ),
         (
             "Content-Type: multipart/signed; boundary=b; micalg=x\nContent-Disposition: inline\n\n--b\nContent-Type: image/gif\n\nG\n--b--\n",
