@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls::client::Resumption;
-use support::client::trust;
+use support::connection::trust;
 use support::mail::{Dice, named};
 use support::{Appliance, Connection, Dovecot, Imap, Pop3, appliance, proc};
 

@@ -7,6 +7,7 @@
 
 pub mod appliance;
 pub mod client;
+pub mod connection;
 pub mod dovecot;
 pub mod mail;
 pub mod postfix;
@@ -14,7 +15,8 @@ pub mod proc;
 pub mod process;
 
 pub use appliance::Appliance;
-pub use client::{Connection, Imap, Pop3, Smtp};
+pub use client::{Imap, Pop3, Smtp};
+pub use connection::Connection;
 pub use dovecot::Dovecot;
 pub use postfix::Postfix;
 pub use process::run;
