@@ -21,7 +21,7 @@ test: lint
 	cargo $(RUN_TESTS)
 bench: build
 	tests/install-peers.sh
-	PILLARBOX=$(CURDIR)/target/release/pillarbox cargo bench --bench side_by_side
+	PILLARBOX=$(CURDIR)/target/release/pillarbox cargo bench --profile dev --bench side_by_side
 fuzz:
 	fuzz/run.sh $(TIME)
 fmt:

@@ -3,7 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pillarbox::imap::gather::{Gather, Next};
-use pillarbox::imap::{mailbox_name, parse};
+use pillarbox::imap::parse;
+use pillarbox::message::mailbox_name;
 
 fuzz_target!(|wire: &[u8]| {
     let _ = parse::parse(wire);
