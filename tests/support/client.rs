@@ -35,30 +35,47 @@ impl Pop3 {
         self.command(&format!("USER {user}"));
         self.command(&format!("PASS {password}"))
     }
+    /// Greeting and login with an appliance that may be gone any moment.
+    pub fn try_begin(mut connection: Connection, user: &str, password: &str) -> Option<Pop3> {
+        connection.try_line()?;
+        let mut pop3 = Pop3(connection);
+        pop3.try_command(&format!("USER {user}"))?;
+        pop3.try_command(&format!("PASS {password}"))?.starts_with("+OK").then_some(pop3)
+    }
+    #[track_caller]
     pub fn command(&mut self, line: &str) -> String {
-        self.0.send(format!("{line}\r\n"));
-        self.0.line()
+        self.try_command(line).expect("a reply, but the connection is over")
+    }
+    /// `None` when the connection is over.
+    pub fn try_command(&mut self, line: &str) -> Option<String> {
+        self.0.try_send(format!("{line}\r\n").as_bytes()).ok()?;
+        self.0.try_line().map(|line| String::from_utf8_lossy(&line).into_owned())
     }
     /// A reply of several lines, the dots taken off (RFC 1939 section 3).
     #[track_caller]
     pub fn multiline(&mut self, line: &str) -> Vec<Vec<u8>> {
-        let status = self.command(line);
+        self.try_multiline(line).expect("a reply cut short")
+    }
+    fn try_multiline(&mut self, line: &str) -> Option<Vec<Vec<u8>>> {
+        let status = self.try_command(line)?;
         assert!(status.starts_with("+OK"), "{line}: {status}");
         let mut lines = Vec::new();
         loop {
-            let line = self.0.try_line().expect("a reply cut short");
+            let line = self.0.try_line()?;
             match line.strip_prefix(b".") {
-                Some(b"") => return lines,
+                Some(b"") => return Some(lines),
                 Some(stuffed) => lines.push(stuffed.to_vec()),
                 None => lines.push(line),
             }
         }
     }
+    #[track_caller]
     pub fn retr(&mut self, number: usize) -> Vec<u8> {
-        self.multiline(&format!("RETR {number}"))
-            .into_iter()
-            .flat_map(|l| [l, b"\r\n".to_vec()].concat())
-            .collect()
+        self.try_retr(number).expect("a message cut short")
+    }
+    pub fn try_retr(&mut self, number: usize) -> Option<Vec<u8>> {
+        let lines = self.try_multiline(&format!("RETR {number}"))?;
+        Some(lines.into_iter().flat_map(|l| [l, b"\r\n".to_vec()].concat()).collect())
     }
     /// RETR, reading to the end of the message without looking at it; octets read.
     pub fn drain(&mut self, number: usize) -> usize {

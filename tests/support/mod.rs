@@ -9,10 +9,13 @@ pub mod appliance;
 pub mod client;
 pub mod connection;
 pub mod dovecot;
+pub mod loopback;
 pub mod mail;
 pub mod postfix;
 pub mod proc;
 pub mod process;
+pub mod provider;
+pub mod smarthost;
 
 pub use appliance::Appliance;
 pub use client::{Imap, Pop3, Smtp};
@@ -20,6 +23,8 @@ pub use connection::Connection;
 pub use dovecot::Dovecot;
 pub use postfix::Postfix;
 pub use process::run;
+pub use provider::Provider;
+pub use smarthost::Smarthost;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
