@@ -61,7 +61,8 @@ pub fn run(options: RunOptions) -> Result<(), Failure> {
 
 async fn serve(executor: &'static LocalExecutor<'static>, options: RunOptions) -> Result<(), Failure> {
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(Failure::system("signals"))?;
-    let appliance = Appliance::start(executor, &options).await?;
+    let flash = Disk::new(&options.data).map_err(Failure::at(&options.data))?;
+    let appliance = Appliance::start(executor, &options, Rc::new(flash)).await?;
     println!("ready: {}", appliance.listeners.borrow());
     if let Some(Ok(signal)) = signals.next().await {
         log::info!("{signal:?} received, the appliance stops");
@@ -72,7 +73,7 @@ async fn serve(executor: &'static LocalExecutor<'static>, options: RunOptions) -
 /// The running appliance.
 pub struct Appliance {
     executor: &'static LocalExecutor<'static>,
-    flash: Rc<Disk>,
+    flash: Rc<dyn Flash>,
     context: Rc<Context>,
     /// Set once, at the start: the console, which is one of them, needs the appliance first.
     parts: OnceCell<Rc<Parts>>,
@@ -82,14 +83,18 @@ pub struct Appliance {
 }
 
 impl Appliance {
-    /// Starts every part; returns when all listeners are bound.
-    async fn start(
+    /// Starts every part; returns when all listeners are bound. `flash` is the data folder: [`Disk`], or what a
+    /// measurement puts around it.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub async fn start(
         executor: &'static LocalExecutor<'static>,
         options: &RunOptions,
+        flash: Rc<dyn Flash>,
     ) -> Result<Rc<Appliance>, Failure> {
         start::raise_file_limit();
         let data = options.data.display().to_string();
-        let flash = Rc::new(Disk::new(&options.data).map_err(Failure::at(&options.data))?);
         let lock = start::Lock::take(&options.data)?;
         let config = start::configuration(&*flash, options.config.as_deref()).await?;
         let tls =

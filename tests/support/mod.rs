@@ -16,6 +16,7 @@ pub mod proc;
 pub mod process;
 pub mod provider;
 pub mod smarthost;
+pub mod stalling;
 
 pub use appliance::Appliance;
 pub use client::{Imap, Pop3, Smtp};
@@ -25,6 +26,7 @@ pub use postfix::Postfix;
 pub use process::run;
 pub use provider::Provider;
 pub use smarthost::Smarthost;
+pub use stalling::OnCard;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
