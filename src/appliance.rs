@@ -31,7 +31,7 @@ use crate::store::Store;
 use crate::{console, message};
 
 use listeners::{Listeners, Parts};
-pub use start::{panic_in_one_line, read_configuration};
+pub use start::{Lock, panic_in_one_line, read_configuration};
 
 /// How often accounts that nobody uses are looked for.
 const TIDY: Duration = Duration::from_secs(60);

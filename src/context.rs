@@ -1,7 +1,6 @@
 //! What every service shares: the settings in force, the store, logins, TLS, and who is connected.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,7 +29,7 @@ pub struct Context {
 impl Context {
     /// Puts the parts together.
     pub fn new(config: Config, tls: Arc<ServerConfig>, store: Store) -> Context {
-        store.set_quotas(quotas(&config));
+        store.set_quotas(config.quotas());
         Context {
             config: RefCell::new(Rc::new(config)),
             changed: Event::new(),
@@ -53,7 +52,7 @@ impl Context {
 
     /// Puts new settings in force and wakes everyone who listens.
     pub fn reconfigure(&self, config: Config, tls: Arc<ServerConfig>) {
-        self.store.set_quotas(quotas(&config));
+        self.store.set_quotas(config.quotas());
         *self.config.borrow_mut() = Rc::new(config);
         *self.tls.borrow_mut() = tls;
         self.changed.notify(usize::MAX);
@@ -74,11 +73,6 @@ impl Context {
         let config = self.config();
         config.account(account).is_some_and(|a| crate::access::permit(&config, a, service, address).is_ok())
     }
-}
-
-fn quotas(config: &Config) -> BTreeMap<String, u64> {
-    let limited = config.accounts.iter().filter(|account| account.quota > 0);
-    limited.map(|account| (account.name.to_string(), account.quota)).collect()
 }
 
 /// Counts of open sessions.

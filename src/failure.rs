@@ -41,6 +41,14 @@ impl Failure {
         }
     }
 
+    /// What went wrong, without the program's name before it.
+    pub fn words(&self) -> String {
+        match self {
+            Failure::Problems(lines) => lines.join("; "),
+            Failure::Input(text) | Failure::Usage(text) | Failure::System(text) => text.clone(),
+        }
+    }
+
     /// 1: the input, 2: the command line, 3: the system.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {

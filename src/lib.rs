@@ -6,6 +6,7 @@
 //! appliance                              puts the parts together, starts and stops them
 //! console  http                          what the operator sees
 //! pop3  imap  smtp  multipop  relay      what the network sees
+//! archive                                an account's mail as Maildir and mbox files
 //! context  access  auth  message         what they share
 //! store                                  mail on flash
 //! config                                 settings on flash
@@ -15,6 +16,7 @@
 
 pub mod access;
 pub mod appliance;
+pub mod archive;
 pub mod auth;
 pub mod clock;
 pub mod config;

@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use pillarbox::appliance::RunOptions;
+use pillarbox::archive::Format;
+use pillarbox::console::mail::Job;
 
 use pillarbox::failure::Failure;
 
@@ -16,24 +18,25 @@ pub enum Request {
     Export { data: PathBuf, with_secrets: bool },
     Console { data: PathBuf, command: Option<String> },
     Status { data: PathBuf, json: bool },
+    Mail { data: PathBuf, job: Job },
     Help(Option<String>),
     Version,
 }
 
 /// A verb and how it is used.
 pub struct Verb {
+    /// One word, or two.
     pub name: &'static str,
-    pub operand: Operand,
+    pub operands: &'static [Operand],
     pub options: &'static [Choice],
     /// One line.
     pub help: &'static str,
     request: fn(&Given) -> Request,
 }
 
-/// What may follow a verb, besides options.
+/// What may follow a verb, besides options; those that are needed first.
 #[derive(Clone, Copy)]
 pub enum Operand {
-    None,
     Needed(&'static str),
     Optional(&'static str),
 }
@@ -41,7 +44,7 @@ pub enum Operand {
 /// An option of a verb.
 pub struct Choice {
     pub name: &'static str,
-    /// What its value is called, if it has one.
+    /// What its value is called, if it has one; with `|`, the values that there are.
     pub value: Option<&'static str>,
 }
 
@@ -51,7 +54,7 @@ const DATA: Choice = Choice { name: "--data", value: Some("DIR") };
 pub const VERBS: &[Verb] = &[
     Verb {
         name: "run",
-        operand: Operand::None,
+        operands: &[],
         options: &[
             DATA,
             Choice { name: "--config", value: Some("FILE.toml") },
@@ -68,45 +71,69 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         name: "check",
-        operand: Operand::Needed("FILE.toml"),
+        operands: &[Operand::Needed("FILE.toml")],
         options: &[DATA],
         help: "tell every mistake in a configuration file (--data: secrets stored there need not be in it)",
         request: |given| Request::Check { file: given.file(), data: given.path("--data") },
     },
     Verb {
         name: "import",
-        operand: Operand::Needed("FILE.toml"),
+        operands: &[Operand::Needed("FILE.toml")],
         options: &[DATA],
         help: "store a configuration file; a running appliance takes it over at once",
         request: |given| Request::Import { file: given.file(), data: given.data() },
     },
     Verb {
         name: "export",
-        operand: Operand::None,
+        operands: &[],
         options: &[DATA, Choice { name: "--with-secrets", value: None }],
         help: "print the stored configuration, without secrets unless they are asked for",
         request: |given| Request::Export { data: given.data(), with_secrets: given.has("--with-secrets") },
     },
     Verb {
         name: "console",
-        operand: Operand::None,
+        operands: &[],
         options: &[DATA, Choice { name: "-c", value: Some("COMMAND") }],
         help: "the operator's console of the running appliance (-c: run one command of it)",
         request: |given| Request::Console { data: given.data(), command: given.text("-c") },
     },
     Verb {
         name: "status",
-        operand: Operand::None,
+        operands: &[],
         options: &[DATA, Choice { name: "--json", value: None }],
         help: "one look at the running appliance: memory, sessions, queue, sources, flash",
         request: |given| Request::Status { data: given.data(), json: given.has("--json") },
     },
     Verb {
+        name: "mail export",
+        operands: &[Operand::Needed("ACCOUNT"), Operand::Needed("DEST")],
+        options: &[Choice { name: "--format", value: Some("maildir|mbox") }, DATA],
+        help: "bring the folder DEST to where the account's mail is, flags and folders included (maildir where not told)",
+        request: |given| Request::Mail {
+            data: given.data(),
+            job: Job::Export {
+                account: given.account(),
+                dest: given.operand(1),
+                format: given.text("--format").and_then(|name| Format::named(&name)).unwrap_or_default(),
+            },
+        },
+    },
+    Verb {
+        name: "mail import",
+        operands: &[Operand::Needed("ACCOUNT"), Operand::Needed("SRC")],
+        options: &[DATA],
+        help: "put the mail of SRC (a Maildir, mbox files, or an export) into the account, each message once",
+        request: |given| Request::Mail {
+            data: given.data(),
+            job: Job::Import { account: given.account(), src: given.operand(1) },
+        },
+    },
+    Verb {
         name: "help",
-        operand: Operand::Optional("TOPIC"),
+        operands: &[Operand::Optional("TOPIC")],
         options: &[],
         help: "this, or all about a command, a section of the configuration or a setting",
-        request: |given| Request::Help(given.operand.as_deref().map(lossy)),
+        request: |given| Request::Help(given.operands.first().map(|topic| lossy(topic))),
     },
 ];
 
@@ -114,7 +141,7 @@ pub const VERBS: &[Verb] = &[
 #[derive(Default)]
 struct Given {
     options: Vec<(&'static str, OsString)>,
-    operand: Option<OsString>,
+    operands: Vec<OsString>,
 }
 
 impl Given {
@@ -134,7 +161,13 @@ impl Given {
         self.path("--data").unwrap_or_else(|| PathBuf::from("pillarbox-data"))
     }
     fn file(&self) -> PathBuf {
-        self.operand.clone().map(PathBuf::from).unwrap_or_default()
+        self.operand(0)
+    }
+    fn operand(&self, n: usize) -> PathBuf {
+        self.operands.get(n).map(PathBuf::from).unwrap_or_default()
+    }
+    fn account(&self) -> String {
+        self.operands.first().map(|name| lossy(name)).unwrap_or_default()
     }
 }
 
@@ -156,8 +189,14 @@ pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, Failure> 
         _ => return request(run(), words),
     };
     words.next();
-    match VERBS.iter().find(|verb| verb.name == name) {
-        Some(verb) => request(verb, words),
+    if let Some(verb) = VERBS.iter().find(|verb| verb.name == name) {
+        return request(verb, words);
+    }
+    let second = words.peek().map(|word| lossy(word)).unwrap_or_default();
+    let of_two_words = format!("{name} {second}");
+    match VERBS.iter().find(|verb| verb.name == of_two_words) {
+        Some(verb) => request(verb, words.skip(1)),
+        None if is_first_word(&name) && matches!(&*second, "--help" | "-h") => Ok(Request::Help(Some(name))),
         None => Err(unknown(&name)),
     }
 }
@@ -166,10 +205,16 @@ fn run() -> &'static Verb {
     &VERBS[0]
 }
 
+/// Whether verbs of two words begin with this one.
+fn is_first_word(name: &str) -> bool {
+    VERBS.iter().any(|verb| verb.name.split_once(' ').is_some_and(|(first, _)| first == name))
+}
+
 fn unknown(name: &str) -> Failure {
     let advice = match name {
-        "mail" | "fsck" => "this version does not have it",
-        _ => "`pillarbox help` lists the commands",
+        "fsck" => "this version does not have it".to_owned(),
+        _ if is_first_word(name) => format!("`pillarbox help {name}` lists what follows it"),
+        _ => "`pillarbox help` lists the commands".to_owned(),
     };
     Failure::Usage(format!("{name}: no such command: {advice}"))
 }
@@ -184,10 +229,10 @@ fn request(verb: &'static Verb, mut words: impl Iterator<Item = OsString>) -> Re
             return Ok(Request::Help(Some(verb.name.to_owned())));
         }
         if !shown.starts_with('-') || shown == "-" {
-            let takes_one = !matches!(verb.operand, Operand::None);
-            if !takes_one || given.operand.replace(word).is_some() {
+            if given.operands.len() == verb.operands.len() {
                 return Err(usage(format!("{shown} is one word too many")));
             }
+            given.operands.push(word);
             continue;
         }
         let (name, attached) = split_at_equals(&word);
@@ -202,13 +247,17 @@ fn request(verb: &'static Verb, mut words: impl Iterator<Item = OsString>) -> Re
                 words.next().ok_or_else(|| usage(format!("{} {value}: the value is missing", choice.name)))?
             }
         };
+        let values = choice.value.filter(|values| values.contains('|'));
+        if let Some(values) = values.filter(|values| !values.split('|').any(|known| value == known)) {
+            return Err(usage(format!("{} {}: it is one of {values}", choice.name, lossy(&value))));
+        }
         if given.has(choice.name) {
             return Err(usage(format!("{} is given twice", choice.name)));
         }
         given.options.push((choice.name, value));
     }
-    match verb.operand {
-        Operand::Needed(what) if given.operand.is_none() => Err(usage(format!("{what} is missing"))),
+    match verb.operands.get(given.operands.len()) {
+        Some(Operand::Needed(what)) => Err(usage(format!("{what} is missing"))),
         _ => Ok((verb.request)(&given)),
     }
 }
@@ -230,10 +279,11 @@ impl Verb {
     /// How it is written: `pillarbox import FILE.toml [--data DIR]`.
     pub fn usage(&self) -> String {
         let mut usage = format!("pillarbox {}", self.name);
-        match self.operand {
-            Operand::None => {}
-            Operand::Needed(what) => usage += &format!(" {what}"),
-            Operand::Optional(what) => usage += &format!(" [{what}]"),
+        for operand in self.operands {
+            match operand {
+                Operand::Needed(what) => usage += &format!(" {what}"),
+                Operand::Optional(what) => usage += &format!(" [{what}]"),
+            }
         }
         for choice in self.options {
             let value = choice.value.map(|value| format!(" {value}")).unwrap_or_default();
@@ -273,6 +323,26 @@ mod tests {
             ("console", Request::Console { data: data(), command: None }),
             ("console -c help", Request::Console { data: data(), command: Some("help".to_owned()) }),
             ("status --json", Request::Status { data: data(), json: true }),
+            (
+                "mail export office out --format mbox",
+                Request::Mail {
+                    data: data(),
+                    job: Job::Export {
+                        account: "office".to_owned(),
+                        dest: "out".into(),
+                        format: Format::Mbox,
+                    },
+                },
+            ),
+            (
+                "mail import --data=d office in",
+                Request::Mail {
+                    data: "d".into(),
+                    job: Job::Import { account: "office".to_owned(), src: "in".into() },
+                },
+            ),
+            ("mail --help", Request::Help(Some("mail".to_owned()))),
+            ("mail import --help", Request::Help(Some("mail import".to_owned()))),
             ("help", Request::Help(None)),
             ("--help", Request::Help(None)),
             ("help smarthost", Request::Help(Some("smarthost".to_owned()))),
@@ -288,6 +358,13 @@ mod tests {
         for (line, told) in [
             ("serve", "serve: no such command: `pillarbox help` lists the commands"),
             ("fsck --repair", "fsck: no such command: this version does not have it"),
+            ("mail", "mail: no such command: `pillarbox help mail` lists what follows it"),
+            ("mail show", "mail: no such command: `pillarbox help mail` lists what follows it"),
+            ("mail import office", "SRC is missing: usage: pillarbox mail import ACCOUNT SRC [--data DIR]"),
+            (
+                "mail export a b --format zip",
+                "--format zip: it is one of maildir|mbox: usage: pillarbox mail export ACCOUNT DEST [--format maildir|mbox] [--data DIR]",
+            ),
             ("check", "FILE.toml is missing: usage: pillarbox check FILE.toml [--data DIR]"),
             ("import a b", "b is one word too many: usage: pillarbox import FILE.toml [--data DIR]"),
             (

@@ -62,14 +62,14 @@ pub fn export(data: &Path, with_secrets: bool) -> Result<(), Failure> {
 }
 
 /// The data folder, which is not made by looking for it.
-fn existing(data: &Path) -> Result<Disk, Failure> {
+pub(super) fn existing(data: &Path) -> Result<Disk, Failure> {
     match data.is_dir() {
         true => Disk::new(data).map_err(Failure::at(data)),
         false => Err(nothing_stored(data)),
     }
 }
 
-fn stored(flash: &dyn Flash, data: &Path) -> Result<Loaded, Failure> {
+pub(super) fn stored(flash: &dyn Flash, data: &Path) -> Result<Loaded, Failure> {
     let loaded = file::load(flash).map_err(refused(data))?.ok_or_else(|| nothing_stored(data))?;
     if let Some(notice) = &loaded.notice {
         tell(&format!("{}/{notice}", data.display()));

@@ -6,7 +6,7 @@ use pillarbox::config::path::default;
 use pillarbox::config::problem::Section;
 use pillarbox::config::settings::Setting;
 
-use super::arguments::VERBS;
+use super::arguments::{VERBS, Verb};
 use pillarbox::failure::Failure;
 
 /// Sections by the names they have in paths.
@@ -27,8 +27,11 @@ const SECTIONS: &[(&str, &str, Section)] = &[
 /// There is no such topic.
 pub fn on(topic: Option<&str>) -> Result<String, Failure> {
     let Some(topic) = topic else { return Ok(overview()) };
-    if let Some(verb) = VERBS.iter().find(|verb| verb.name == topic) {
-        return Ok(format!("{}\n\n{}\n", verb.usage(), verb.help));
+    let is_meant = |verb: &&Verb| verb.name == topic || verb.name.split(' ').next() == Some(topic);
+    let verbs: Vec<String> =
+        VERBS.iter().filter(is_meant).map(|verb| format!("{}\n\n{}\n", verb.usage(), verb.help)).collect();
+    if !verbs.is_empty() {
+        return Ok(verbs.join("\n"));
     }
     if let Some((_, title, section)) = SECTIONS.iter().find(|(name, ..)| *name == topic) {
         return Ok(of_section(title, *section));
@@ -106,6 +109,7 @@ mod tests {
     fn the_overview_fits_a_terminal() {
         let text = on(None).unwrap();
         assert!(text.lines().all(|line| line.len() <= 120), "{text}");
-        assert!(!text.contains("fsck") && !text.contains("mail export"));
+        assert!(!text.contains("fsck") && text.contains("mail export"));
+        assert_eq!(on(Some("mail")).unwrap().matches("pillarbox mail").count(), 2);
     }
 }

@@ -3,7 +3,9 @@
 mod arguments;
 mod configuration;
 mod help;
+mod mail;
 mod operator;
+mod progress;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -34,6 +36,7 @@ fn carry_out(request: Request) -> Result<(), Failure> {
         Request::Export { data, with_secrets } => configuration::export(&data, with_secrets),
         Request::Console { data, command } => operator::console(&data, command.as_deref()),
         Request::Status { data, json } => operator::status(&data, json),
+        Request::Mail { data, job } => mail::run(&data, job),
         Request::Help(topic) => print(&help::on(topic.as_deref())?),
         Request::Version => print(concat!("pillarbox ", env!("CARGO_PKG_VERSION"), "\n")),
     }

@@ -18,6 +18,7 @@ mod stored;
 pub mod text;
 mod units;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -296,6 +297,12 @@ impl Config {
     /// The account that owns `address`, as its main address or an alias, in any case.
     pub fn account_by_address(&self, address: &str) -> Option<&Account> {
         self.accounts.iter().find(|a| a.owns(address))
+    }
+
+    /// Octets that accounts may hold, by name; an account that is not named has no limit.
+    pub fn quotas(&self) -> BTreeMap<String, u64> {
+        let limited = self.accounts.iter().filter(|account| account.quota > 0);
+        limited.map(|account| (account.name.to_string(), account.quota)).collect()
     }
 
     /// Whether `domain` is one of `server.domains`, in any case.

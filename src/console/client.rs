@@ -1,6 +1,6 @@
 //! The command line's side of the console socket. Blocking: it runs in a process of its own, never in the appliance's.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -9,7 +9,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::SOCKET;
-use super::socket::{DONE, INTERACTIVE, RELOAD, SCRIPT};
+use super::mail::{Job, hear};
+use super::socket::{DONE, FAILED, INTERACTIVE, MAIL, RELOAD, SCRIPT};
+use crate::archive::Watch;
+use crate::failure::Failure;
 
 /// How talking to the appliance ended.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +64,39 @@ pub fn run(data: &Path, command: &str) -> Result<(), Error> {
 /// [`Error::NotRunning`] is no failure for `pillarbox import`; [`Error::Refused`] says why it is not in force.
 pub fn reload(data: &Path) -> Result<(), Error> {
     converse(data, RELOAD, false)
+}
+
+/// Has the running appliance export or import mail, passes on to `watch` what it tells, and gives its last words.
+///
+/// # Errors
+/// [`Error::NotRunning`]: the caller can do it itself.
+pub fn mail(data: &Path, job: &Job, watch: &dyn Watch) -> Result<Result<String, Failure>, Error> {
+    let mut socket = connect(data)?;
+    let mut talk = || {
+        socket.write_all(&[MAIL, &job.words()].concat())?;
+        socket.shutdown(Shutdown::Write)?;
+        let mut answer = BufReader::new(&socket);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if answer.read_until(b'\n', &mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if line.starts_with(&[0]) {
+                answer.read_to_end(&mut line)?;
+                return Ok(line.clone());
+            }
+            hear(String::from_utf8_lossy(&line).trim_end_matches('\n'), watch);
+        }
+    };
+    let verdict = talk().map_err(|source| failed(data, source))?;
+    let (kind, words) = verdict.split_at(DONE.len().min(verdict.len()));
+    let words = String::from_utf8_lossy(words).into_owned();
+    Ok(match kind {
+        DONE => Ok(words),
+        FAILED => Err(Failure::System(words)),
+        _ => Err(Failure::Input(words)),
+    })
 }
 
 /// Sends `request`, and standard input after it when that belongs to it, prints the answer, and takes the verdict at

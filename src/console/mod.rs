@@ -24,6 +24,7 @@ use crate::status::{self, Status};
 pub mod client;
 pub mod command;
 pub mod line;
+pub mod mail;
 pub mod serial;
 pub mod session;
 mod show;

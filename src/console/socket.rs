@@ -1,7 +1,7 @@
 //! The console's unix socket, for who may open the data folder.
 //!
-//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`] or [`RELOAD`]. The answer to the
-//! latter two is text, ended by a verdict: [`DONE`], or [`REFUSED`] and why.
+//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`], [`RELOAD`] or [`MAIL`]. The answer
+//! to all but the first is text, ended by a verdict: [`DONE`], or [`REFUSED`] or [`FAILED`] and why.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,8 @@ use std::rc::Rc;
 use async_io::Async;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Console, SOCKET, terminal};
+use super::{Console, SOCKET, mail, terminal};
+use crate::failure::Failure;
 
 /// Line editing and prompts, for a raw terminal.
 pub const INTERACTIVE: &[u8] = b"interactive\n";
@@ -21,10 +22,15 @@ pub const SCRIPT: &[u8] = b"script\n";
 /// The stored configuration was replaced by another process.
 pub const RELOAD: &[u8] = b"reload\n";
 
-/// Everything was done.
+/// Mail is to be exported or imported: see [`super::mail`].
+pub const MAIL: &[u8] = b"mail\n";
+
+/// Everything was done; what follows are words about it.
 pub const DONE: &[u8] = b"\x00+";
 /// What follows says what was refused and why.
 pub const REFUSED: &[u8] = b"\x00-";
+/// What follows says what the system refused.
+pub const FAILED: &[u8] = b"\x00!";
 
 /// Binds `console.sock` in the data folder, mode 0600. One left over by a process that is gone is replaced.
 ///
@@ -86,6 +92,14 @@ async fn answer(console: &Console, stream: &mut Async<UnixStream>) -> io::Result
         INTERACTIVE => return terminal::interactive(console, stream, rest).await,
         SCRIPT => terminal::script(console, &mut *stream, rest).await?,
         RELOAD => console.reload().await,
+        MAIL => {
+            let verdict = match mail::serve(&console.context, stream, rest).await? {
+                Ok(words) => [DONE, words.as_bytes()].concat(),
+                Err(Failure::System(why)) => [FAILED, why.as_bytes()].concat(),
+                Err(failure) => [REFUSED, failure.words().as_bytes()].concat(),
+            };
+            return stream.write_all(&verdict).await;
+        }
         _ => Err(
             "this console speaks another language: the appliance and the command are of different versions"
                 .to_owned(),

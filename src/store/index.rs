@@ -90,6 +90,7 @@ impl Index {
             Record::Collected { source, identity, date } => {
                 self.ledger.insert((SourceKey(*source), *identity), *date);
             }
+            Record::Numbers { .. } => self.numbers(record),
             Record::Forgotten { source, identities } => {
                 for identity in identities {
                     self.ledger.remove(&(SourceKey(*source), *identity));
@@ -129,6 +130,17 @@ impl Index {
         });
         self.usage.messages += 1;
         self.usage.octets += u64::from(*size);
+    }
+
+    fn numbers(&mut self, record: &Record) {
+        let Record::Numbers { mailbox, uid_validity, uid_next, highest_modseq } = record else { return };
+        self.last.modseq = self.last.modseq.max(*highest_modseq);
+        self.last.uid_validity = self.last.uid_validity.max(*uid_validity);
+        if let Some(mailbox) = self.mailboxes.get_mut(mailbox) {
+            mailbox.uid_validity = *uid_validity;
+            mailbox.uid_next = mailbox.uid_next.max(*uid_next);
+            mailbox.highest_modseq = mailbox.highest_modseq.max(*highest_modseq);
+        }
     }
 
     fn flags(&mut self, mailbox: MailboxId, uids: &UidRanges, change: FlagChange, flags: u64, modseq: u64) {

@@ -10,7 +10,7 @@ mod account;
 mod body;
 mod index;
 mod log;
-mod mailbox_name;
+pub mod mailbox_name;
 mod open;
 pub mod record;
 mod stage;
@@ -280,6 +280,28 @@ impl Mailbox {
         let at = self.messages.binary_search_by_key(&uid, |m| m.uid).ok()?;
         self.messages.get(at)
     }
+}
+
+/// The numbers of a mailbox that stay when it moves to another account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailboxNumbers {
+    /// UIDVALIDITY.
+    pub uid_validity: u32,
+    /// UIDNEXT.
+    pub uid_next: Uid,
+    /// HIGHESTMODSEQ.
+    pub highest_modseq: u64,
+}
+
+/// The numbers of a message that stay when it moves to another account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageNumbers {
+    /// The UIDVALIDITY under which they count.
+    pub uid_validity: u32,
+    /// UID.
+    pub uid: Uid,
+    /// MODSEQ; `None`: that of the commit.
+    pub modseq: Option<u64>,
 }
 
 /// What an account holds.

@@ -79,6 +79,8 @@ pub enum Record {
     Collected { source: u64, identity: IdentityHash, date: i64 },
     /// The ledger forgets identities.
     Forgotten { source: u64, identities: Vec<IdentityHash> },
+    /// A mailbox takes a UIDVALIDITY, and at least these two numbers.
+    Numbers { mailbox: MailboxId, uid_validity: u32, uid_next: Uid, highest_modseq: u64 },
 }
 
 /// Why octets are no frame.

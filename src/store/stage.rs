@@ -10,7 +10,10 @@ use super::index::{Counters, Index};
 use super::log::Log;
 use super::record::{Place, Record, ranges};
 use super::transaction::Change;
-use super::{Committed, Error, Flags, INBOX, Mailbox, MailboxId, Summarize, Uid, mailbox_name};
+use super::{
+    Committed, Error, Flags, INBOX, Mailbox, MailboxId, MailboxNumbers, Message, MessageNumbers, Summarize,
+    Uid, mailbox_name,
+};
 use crate::clock;
 
 /// Keywords that fit into [`Flags`].
@@ -22,6 +25,7 @@ const KEYWORD_LEN_MAX: usize = 128;
 #[derive(Debug, Default, Clone)]
 pub struct Overlay {
     uid_next: BTreeMap<MailboxId, Uid>,
+    uid_validity: BTreeMap<MailboxId, u32>,
     keywords: BTreeMap<MailboxId, Vec<String>>,
     doomed: BTreeSet<MailboxId>,
     last: Counters,
@@ -33,6 +37,7 @@ impl Overlay {
     /// Everything staged is applied: the index knows it now.
     pub fn settle(&mut self) {
         self.uid_next.clear();
+        self.uid_validity.clear();
         self.keywords.clear();
         self.doomed.clear();
     }
@@ -135,7 +140,7 @@ impl<'a> Planner<'a> {
     fn change(&mut self, at: usize, change: &Change, summarize: Summarize) -> Result<(), Error> {
         let modseq = self.committed.modseq;
         match change {
-            Change::Deliver { mailbox, message, flags, keywords, date, note } => {
+            Change::Deliver { mailbox, message, flags, keywords, date, note, numbers } => {
                 let size = u32::try_from(message.len()).map_err(|_| Error::Full)?;
                 let flags = self.flags(*mailbox, *flags, keywords)?;
                 let (file, _) = message.stored();
@@ -143,11 +148,14 @@ impl<'a> Planner<'a> {
                 let crc = file.map(|(_, crc)| crc);
                 let summary = message.summary(summarize);
                 self.steps.push(Step::Body(Record::Body { body, size, crc, summary }, at));
-                let uid = self.place(*mailbox, body, size, None, *date, flags)?;
+                let (uid, modseq) = self.numbers(*mailbox, *numbers)?;
+                let (mailbox, date, flags) = (*mailbox, *date, flags.0);
+                self.place(Record::Message { mailbox, uid, body, size, copy_of: None, date, flags, modseq });
                 if let Some(note) = note {
-                    self.record(Record::Note { mailbox: *mailbox, uid, note: note.clone() });
+                    self.record(Record::Note { mailbox, uid, note: note.clone() });
                 }
             }
+            Change::Restore { mailbox, numbers } => self.restore(*mailbox, *numbers)?,
             Change::Copy { from, uid, to } => self.copy(*from, *uid, *to)?,
             Change::Flags { mailbox, uids, change, flags, keywords } => {
                 let flags = self.flags(*mailbox, *flags, keywords)?.0;
@@ -215,23 +223,70 @@ impl<'a> Planner<'a> {
         if self.overlay.doomed.contains(&id) { Err(Error::NoSuchMailbox) } else { Ok(mailbox) }
     }
 
-    fn place(
-        &mut self,
-        mailbox: MailboxId,
-        body: u32,
-        size: u32,
-        copy_of: Option<Place>,
-        date: i64,
-        flags: Flags,
-    ) -> Result<Uid, Error> {
+    /// A message is placed.
+    fn place(&mut self, message: Record) {
+        if let Record::Message { mailbox, uid, .. } = message {
+            self.committed.placed.push((mailbox, uid));
+        }
+        self.record(message);
+    }
+
+    /// UID and MODSEQ of a message that comes into a mailbox, `kept` ones where that can be.
+    fn numbers(&mut self, mailbox: MailboxId, kept: Option<MessageNumbers>) -> Result<(Uid, u64), Error> {
+        let next = self.uid_next(mailbox);
+        let kept = kept.filter(|kept| self.uid_validity(mailbox) == Some(kept.uid_validity));
+        let (uid, modseq) = match kept {
+            Some(kept) if kept.uid >= next => (kept.uid, kept.modseq.unwrap_or(self.committed.modseq)),
+            Some(_) => {
+                let uid_validity = self.new_uid_validity();
+                self.take_numbers(
+                    mailbox,
+                    MailboxNumbers { uid_validity, uid_next: next, highest_modseq: 1 },
+                );
+                (next, self.committed.modseq)
+            }
+            None => (next, self.committed.modseq),
+        };
+        self.overlay.uid_next.insert(mailbox, uid.checked_add(1).ok_or(Error::Full)?);
+        self.overlay.last.modseq = self.overlay.last.modseq.max(modseq);
+        Ok((uid, modseq))
+    }
+
+    fn uid_next(&self, mailbox: MailboxId) -> Uid {
         let known = self.index.mailboxes.get(&mailbox).map_or(1, |mailbox| mailbox.uid_next);
-        let next = self.overlay.uid_next.entry(mailbox).or_insert(known);
-        let uid = known.max(*next);
-        *next = uid.checked_add(1).ok_or(Error::Full)?;
-        let modseq = self.committed.modseq;
-        self.record(Record::Message { mailbox, uid, body, size, copy_of, date, flags: flags.0, modseq });
-        self.committed.placed.push((mailbox, uid));
-        Ok(uid)
+        self.overlay.uid_next.get(&mailbox).map_or(known, |staged| known.max(*staged))
+    }
+
+    fn uid_validity(&self, mailbox: MailboxId) -> Option<u32> {
+        let known = self.index.mailboxes.get(&mailbox).map(|mailbox| mailbox.uid_validity);
+        self.overlay.uid_validity.get(&mailbox).copied().or(known)
+    }
+
+    fn restore(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) -> Result<(), Error> {
+        self.mailbox(mailbox)?;
+        if self.uid_validity(mailbox) == Some(numbers.uid_validity) || self.uid_next(mailbox) == 1 {
+            self.take_numbers(mailbox, numbers);
+        }
+        Ok(())
+    }
+
+    fn take_numbers(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) {
+        let MailboxNumbers { uid_validity, uid_next, highest_modseq } = numbers;
+        let next = self.uid_next(mailbox).max(uid_next);
+        self.overlay.uid_next.insert(mailbox, next);
+        self.overlay.uid_validity.insert(mailbox, uid_validity);
+        self.overlay.last.modseq = self.overlay.last.modseq.max(highest_modseq);
+        self.overlay.last.uid_validity = self.overlay.last.uid_validity.max(uid_validity);
+        self.record(Record::Numbers { mailbox, uid_validity, uid_next, highest_modseq });
+    }
+
+    /// A name that is used again must get a greater value (RFC 3501 section 2.3.1.1): the time, and one more where the
+    /// clock has not moved or stands wrong.
+    fn new_uid_validity(&mut self) -> u32 {
+        let last = &mut self.overlay.last;
+        let now = u32::try_from(clock::unix_now()).unwrap_or(u32::MAX);
+        last.uid_validity = now.max(last.uid_validity.max(self.index.last.uid_validity).saturating_add(1));
+        last.uid_validity
     }
 
     fn copy(&mut self, from: MailboxId, uid: Uid, to: MailboxId) -> Result<(), Error> {
@@ -242,7 +297,21 @@ impl<'a> Planner<'a> {
             message.flags.keywords().filter_map(|bit| source.keywords.get(bit).cloned()).collect();
         let flags = self.flags(to, message.flags.system(), &names)?;
         let place = Place { segment: message.segment, offset: message.offset };
-        self.place(to, message.body, message.size, Some(place), message.date, flags).map(drop)
+        self.place_copy(to, message, place, flags)
+    }
+
+    fn place_copy(
+        &mut self,
+        mailbox: MailboxId,
+        message: &Message,
+        place: Place,
+        flags: Flags,
+    ) -> Result<(), Error> {
+        let (uid, modseq) = self.numbers(mailbox, None)?;
+        let Message { body, size, date, .. } = *message;
+        let (copy_of, flags) = (Some(place), flags.0);
+        self.place(Record::Message { mailbox, uid, body, size, copy_of, date, flags, modseq });
+        Ok(())
     }
 
     /// The bits of `system` and `keywords` in a mailbox, naming new ones.
@@ -293,11 +362,7 @@ impl<'a> Planner<'a> {
         let last = &mut self.overlay.last;
         last.mailbox = last.mailbox.max(self.index.last.mailbox) + 1;
         let id = MailboxId(last.mailbox);
-        // A name that is used again must get a greater value (RFC 3501 section 2.3.1.1): the time of
-        // creation, and one more where the clock has not moved or stands wrong.
-        let now = u32::try_from(clock::unix_now()).unwrap_or(u32::MAX);
-        last.uid_validity = now.max(last.uid_validity.max(self.index.last.uid_validity).saturating_add(1));
-        let uid_validity = last.uid_validity;
+        let uid_validity = self.new_uid_validity();
         self.record(Record::MailboxCreated { mailbox: id, name: name.to_owned(), uid_validity });
         self.names().insert(name.to_owned(), id);
         id
@@ -350,7 +415,7 @@ impl<'a> Planner<'a> {
         }
         for message in &inbox.messages {
             let place = Place { segment: message.segment, offset: message.offset };
-            self.place(to, message.body, message.size, Some(place), message.date, message.flags)?;
+            self.place_copy(to, message, place, message.flags)?;
         }
         if !uids.is_empty() {
             let modseq = self.committed.modseq;

@@ -29,7 +29,10 @@ fn dump(account: &Account) -> String {
     let mut text = String::new();
     for (id, name) in account.mailboxes() {
         account.view(id, |mailbox| {
-            text += &format!("{name} next={} keywords={:?}\n", mailbox.uid_next, mailbox.keywords);
+            text += &format!(
+                "{name} next={} modseq={} keywords={:?}\n",
+                mailbox.uid_next, mailbox.highest_modseq, mailbox.keywords
+            );
             for message in &mailbox.messages {
                 let note = account.note(id, message.uid);
                 text += &format!(
@@ -67,7 +70,7 @@ async fn one_commit(account: &Rc<Account>, step: u64, choices: &mut Choices) -> 
     let (mailbox, name) = mailboxes[choices.below(mailboxes.len())].clone();
     let (other, _) = mailboxes[choices.below(mailboxes.len())].clone();
     let mut transaction = account.begin();
-    match choices.below(12) {
+    match choices.below(13) {
         0..=4 => {
             for n in 0..=choices.below(2) as u64 {
                 let len = [0, 1, 300, 300, 3000, 64 * 1024, 64 * 1024 + 1, 70_000][choices.below(8)];
@@ -103,6 +106,18 @@ async fn one_commit(account: &Rc<Account>, step: u64, choices: &mut Choices) -> 
         8 => transaction.expunge(mailbox, &some_uids(account, mailbox, choices)),
         9 => transaction.create_mailbox(&format!("new/{step}")),
         10 if mailbox != INBOX && choices.chance(50) => transaction.delete_mailbox(&name),
+        11 => {
+            // Mail comes from another account, its numbers with it; sometimes they are given out already.
+            let (uid_validity, uid) = (77, step as u32 * 2);
+            let numbers = MailboxNumbers { uid_validity, uid_next: uid, highest_modseq: step * 3 };
+            transaction.restore(mailbox, numbers);
+            for uid in [uid + 5, uid] {
+                let mut message = account.incoming();
+                message.write(&content(step, 300))?;
+                let numbers = MessageNumbers { uid_validity, uid, modseq: Some(step * 3) };
+                transaction.deliver_as(mailbox, message, Flags::NONE, &["x"], step as i64, numbers);
+            }
+        }
         10 => transaction.rename_mailbox(&name, &format!("renamed{step}")),
         _ => {
             transaction.subscribe(&name, choices.chance(50));

@@ -3,7 +3,10 @@
 use std::rc::Rc;
 
 use super::account::Account;
-use super::{Error, FlagChange, Flags, IdentityHash, Incoming, MailboxId, SourceKey, Uid, identity_hash};
+use super::{
+    Error, FlagChange, Flags, IdentityHash, Incoming, MailboxId, MailboxNumbers, MessageNumbers, SourceKey,
+    Uid, identity_hash,
+};
 
 /// Changes that become durable together, or not at all. They are applied in the order of the calls;
 /// changes to a message that is gone by then change nothing.
@@ -21,6 +24,7 @@ pub(super) enum Change {
         keywords: Vec<String>,
         date: i64,
         note: Option<Vec<u8>>,
+        numbers: Option<MessageNumbers>,
     },
     Copy {
         from: MailboxId,
@@ -37,6 +41,10 @@ pub(super) enum Change {
     Expunge {
         mailbox: MailboxId,
         uids: Vec<Uid>,
+    },
+    Restore {
+        mailbox: MailboxId,
+        numbers: MailboxNumbers,
     },
     CreateMailbox(String),
     RenameMailbox {
@@ -106,7 +114,38 @@ impl Transaction {
             keywords: owned(keywords),
             date,
             note: None,
+            numbers: None,
         });
+    }
+
+    /// As [`Transaction::deliver`], for a message that comes from another account and keeps its numbers
+    /// there. Where its UID has been given out already it gets the next one, and so that no client takes the
+    /// one message for the other, the mailbox gets a new UIDVALIDITY. In a mailbox with another UIDVALIDITY it
+    /// is a message like any other.
+    pub fn deliver_as(
+        &mut self,
+        mailbox: MailboxId,
+        message: Incoming,
+        flags: Flags,
+        keywords: &[&str],
+        date: i64,
+        numbers: MessageNumbers,
+    ) {
+        self.changes.push(Change::Deliver {
+            mailbox,
+            message,
+            flags,
+            keywords: owned(keywords),
+            date,
+            note: None,
+            numbers: Some(numbers),
+        });
+    }
+
+    /// Gives a mailbox the numbers that it had in another account: UIDVALIDITY, and at least that UIDNEXT and
+    /// HIGHESTMODSEQ. Changes nothing where it has another UIDVALIDITY under which it has held messages.
+    pub fn restore(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) {
+        self.changes.push(Change::Restore { mailbox, numbers });
     }
 
     /// Copies a message, flags and INTERNALDATE and all, without writing its body again. Copying a

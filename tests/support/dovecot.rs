@@ -72,6 +72,20 @@ impl Dovecot {
         run(as_root("mv").arg(&maildir).arg(self.scratch.join("mail")), PATIENCE).success();
     }
 
+    /// Makes a copy of `maildir` the mail of `user`; only before its first login.
+    pub fn adopt(&self, user: &str, maildir: &Path) {
+        let own = self.scratch.join("mail").join(user);
+        run(as_root("cp").arg("-a").arg(maildir).arg(&own), PATIENCE).success();
+        give_to_mail(&own);
+    }
+
+    /// Copies the Maildir of `user` to `dest`, for whoever runs the test.
+    pub fn copy_maildir(&self, user: &str, dest: &Path) {
+        run(as_root("cp").arg("-a").arg(self.scratch.join("mail").join(user)).arg(dest), PATIENCE).success();
+        let id = rustix::process::geteuid().as_raw().to_string();
+        run(as_root("chown").args(["-R", &id]).arg(dest), PATIENCE).success();
+    }
+
     /// The certificate that clients are to trust: the CA's.
     pub fn ca(&self) -> &Path {
         &self.certificate.ca

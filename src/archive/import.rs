@@ -1,0 +1,326 @@
+//! The import: what is in the files is in the account, each message once.
+//!
+//! A message counts as there when its mailbox holds one of the same octets and INTERNALDATE; two of a kind are two. So an
+//! import that was interrupted, or is made again, adds what is missing and nothing else, and no list of what was
+//! imported has to be kept.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::source::{Contents, Entry, Found, Source, find};
+use super::{Summary, Tally, Watch, flags};
+use crate::failure::Failure;
+use crate::flash::ReadAt;
+use crate::store::{
+    Account, Body, Error, FlagChange, Flags, Incoming, MailboxId, MailboxNumbers, MessageNumbers,
+    Transaction, Uid, mailbox_name,
+};
+
+/// Messages, and octets of them, that are committed together.
+const BATCH: (usize, u64) = (64, 512 * 1024);
+/// Keywords that a mailbox can have.
+const KEYWORDS_MAX: usize = 56;
+
+/// Puts the mail at `src` into `account`.
+///
+/// # Errors
+/// There is no mail at `src`, or the account takes no more. What cannot be read is told and left out.
+pub async fn import(account: &Rc<Account>, src: &Path, watch: &dyn Watch) -> Result<Summary, Failure> {
+    let source = find(src)?;
+    let mut tally = Tally::new(watch);
+    if source.export.as_ref().is_some_and(|export| !export.complete) {
+        tally.problem(format!(
+            "{}: the export was interrupted, what it had not written is missing: finish it if you can",
+            src.display()
+        ));
+    }
+    source.problems.iter().for_each(|problem| tally.problem(problem.clone()));
+    for found in &source.mailboxes {
+        let contents = found.read().map_err(Failure::at(src))?;
+        tally.progress.of_messages += contents.messages.len() as u64;
+        tally.progress.of_octets += contents.messages.iter().map(Entry::octets).sum::<u64>();
+        smol::future::yield_now().await;
+    }
+    let mut import = Import { account, tally };
+    for (found, name) in import.prepare(&source).await? {
+        import.mailbox(found, &name, src).await?;
+        import.tally.summary.mailboxes += 1;
+    }
+    Ok(import.tally.summary)
+}
+
+struct Import<'a> {
+    account: &'a Rc<Account>,
+    tally: Tally<'a>,
+}
+
+/// A mailbox that is being filled.
+struct Filling {
+    id: MailboxId,
+    name: String,
+    /// The numbers that it is to have in the end, if it can.
+    numbers: Option<MailboxNumbers>,
+    /// Not all UIDs that the source knows are given out yet: messages can have theirs.
+    restoring: bool,
+    /// By the bits of the source: the keywords that fit.
+    keywords: Vec<Option<String>>,
+    /// What was there before: size, date, UID; in order.
+    before: Vec<(u32, i64, Uid)>,
+    /// Those of them that were found in the source.
+    matched: HashSet<Uid>,
+}
+
+/// Messages on their way into one commit.
+struct Batch {
+    transaction: Transaction,
+    messages: usize,
+    octets: u64,
+}
+
+impl<'a> Import<'a> {
+    /// Makes the mailboxes and subscriptions, all in one commit. An account that was never used takes over exactly those
+    /// of an export.
+    async fn prepare<'s>(&mut self, source: &'s Source) -> Result<Vec<(&'s Found, String)>, Failure> {
+        let mut wanted = Vec::new();
+        for found in &source.mailboxes {
+            match mailbox_name::canonical(&found.name) {
+                Ok(name) => wanted.push((found, name)),
+                Err(error) => self.tally.problem(format!("{}: left out: {error}", found.name)),
+            }
+        }
+        let there: Vec<String> = self.account.mailboxes().into_iter().map(|(_, name)| name).collect();
+        let named = |name: &str| wanted.iter().any(|(_, wanted)| wanted == name);
+        let mut transaction = self.account.begin();
+        let mut made: Vec<&str> = Vec::new();
+        let names: std::collections::BTreeSet<&str> = wanted.iter().map(|(_, name)| name.as_str()).collect();
+        for name in names {
+            if there.iter().any(|there| there == name) {
+                continue;
+            }
+            transaction.create_mailbox(name);
+            for superior in mailbox_name::superiors(name) {
+                if !there.iter().any(|there| there == superior) && !made.contains(&superior) {
+                    made.push(superior);
+                    if !named(superior) && source.export.is_some() {
+                        transaction.delete_mailbox(superior);
+                        made.pop();
+                    }
+                }
+            }
+            made.push(name);
+        }
+        let subscribed = self.account.subscriptions();
+        if source.export.is_some() && self.is_unused() {
+            there.iter().filter(|name| !named(name) && *name != "INBOX").for_each(|name| {
+                transaction.delete_mailbox(name);
+            });
+            let ended = subscribed.iter().filter(|name| !source.subscriptions.contains(name));
+            ended.for_each(|name| transaction.subscribe(name, false));
+        }
+        let new = source.subscriptions.iter().filter(|name| !subscribed.contains(name));
+        new.filter(|name| mailbox_name::canonical(name).is_ok())
+            .for_each(|name| transaction.subscribe(name, true));
+        transaction.commit().await.map_err(|error| self.refused("its mailboxes", error))?;
+        Ok(wanted)
+    }
+
+    /// Whether no mailbox has ever held a message.
+    fn is_unused(&self) -> bool {
+        let ids = self.account.mailboxes();
+        ids.iter().all(|(id, _)| self.account.view(*id, |mailbox| mailbox.uid_next == 1).unwrap_or(true))
+    }
+
+    async fn mailbox(&mut self, found: &Found, name: &str, src: &Path) -> Result<(), Failure> {
+        let contents = found.read().map_err(Failure::at(src))?;
+        contents.problems.iter().for_each(|problem| self.tally.problem(problem.clone()));
+        let Some(id) = self.account.find(name) else { return Ok(()) };
+        let mut filling = self.begin(id, name, &contents).await?;
+        let mut batch = self.batch();
+        for entry in &contents.messages {
+            let there = match self.is_there(&filling, entry).await {
+                Ok(there) => there,
+                Err(error) => {
+                    self.unreadable(&filling, entry, &error);
+                    continue;
+                }
+            };
+            if let Some(uid) = there {
+                filling.matched.insert(uid);
+                self.tally.message(entry.octets(), false);
+                continue;
+            }
+            match self.receive(entry, name).await? {
+                Ok(message) => self.deliver(&mut batch, &filling, entry, message),
+                Err(error) => {
+                    self.unreadable(&filling, entry, &error);
+                    continue;
+                }
+            }
+            if batch.messages >= BATCH.0 || batch.octets >= BATCH.1 {
+                self.commit(&mut batch, name).await?;
+            }
+        }
+        self.commit(&mut batch, name).await?;
+        self.finish(&filling).await
+    }
+
+    /// Gives a mailbox the numbers and keywords that it had.
+    async fn begin(&mut self, id: MailboxId, name: &str, contents: &Contents) -> Result<Filling, Failure> {
+        let mut transaction = self.account.begin();
+        if let Some(numbers) = contents.numbers {
+            transaction.restore(id, MailboxNumbers { uid_next: 1, highest_modseq: 1, ..numbers });
+        }
+        let mut known = self.account.view(id, |mailbox| mailbox.keywords.clone()).unwrap_or_default();
+        let mut keywords = Vec::new();
+        for keyword in &contents.keywords {
+            let is_known = known.iter().any(|known| known.eq_ignore_ascii_case(keyword));
+            let fits = is_known || flags::is_keyword(keyword) && known.len() < KEYWORDS_MAX;
+            if fits && !is_known {
+                known.push(keyword.clone());
+            } else if !fits && !keyword.is_empty() {
+                self.tally.problem(format!("{name}: the keyword {keyword} is left out: there are too many"));
+            }
+            keywords.push(fits.then(|| keyword.clone()));
+        }
+        let named: Vec<&str> = keywords.iter().flatten().map(String::as_str).collect();
+        transaction.flags(id, &[], FlagChange::Add, Flags::NONE, &named);
+        transaction.commit().await.map_err(|error| self.refused(name, error))?;
+        let filling = self.account.view(id, |mailbox| {
+            let numbers = contents.numbers.filter(|numbers| {
+                mailbox.uid_validity == numbers.uid_validity && mailbox.uid_next <= numbers.uid_next
+            });
+            let mut before: Vec<_> = mailbox.messages.iter().map(|m| (m.size, m.date, m.uid)).collect();
+            before.sort_unstable();
+            let restoring = numbers.is_some_and(|numbers| mailbox.uid_next < numbers.uid_next);
+            let name = name.to_owned();
+            Filling { id, name, numbers, restoring, keywords, before, matched: HashSet::new() }
+        });
+        filling.ok_or_else(|| Failure::System(format!("{name}: the mailbox was deleted meanwhile")))
+    }
+
+    /// The UID under which a message of the source is in the mailbox already.
+    async fn is_there(&self, filling: &Filling, entry: &Entry) -> io::Result<Option<Uid>> {
+        if filling.before.is_empty() {
+            return Ok(None);
+        }
+        let mut size = 0u64;
+        let mut octets = entry.open()?;
+        while let Some(piece) = octets.next()? {
+            size += piece.len() as u64;
+            smol::future::yield_now().await;
+        }
+        let key = |(size, date, _): &(u32, i64, Uid)| (u64::from(*size), *date);
+        let from = filling.before.partition_point(|before| key(before) < (size, entry.date));
+        let alike = filling.before[from..].iter().take_while(|before| key(before) == (size, entry.date));
+        for &(_, _, uid) in alike.filter(|(_, _, uid)| !filling.matched.contains(uid)) {
+            let message = self.account.view(filling.id, |mailbox| mailbox.message(uid).copied()).flatten();
+            let Some(Ok(body)) = message.map(|message| self.account.body(&message)) else { continue };
+            if equal(entry, &body).await? {
+                return Ok(Some(uid));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a message of the source into the store.
+    async fn receive(&mut self, entry: &Entry, name: &str) -> Result<io::Result<Incoming>, Failure> {
+        let mut message = self.account.incoming();
+        let mut octets = match entry.open() {
+            Ok(octets) => octets,
+            Err(error) => return Ok(Err(error)),
+        };
+        loop {
+            match octets.next() {
+                Ok(None) => return Ok(Ok(message)),
+                Err(error) => return Ok(Err(error)),
+                Ok(Some(piece)) => {
+                    message.write(piece).map_err(|error| self.refused(name, error))?;
+                    smol::future::yield_now().await;
+                }
+            }
+        }
+    }
+
+    fn batch(&self) -> Batch {
+        Batch { transaction: self.account.begin(), messages: 0, octets: 0 }
+    }
+
+    fn deliver(&self, batch: &mut Batch, filling: &Filling, entry: &Entry, message: Incoming) {
+        batch.messages += 1;
+        batch.octets += message.len();
+        let keywords: Vec<&str> = entry
+            .flags
+            .keywords()
+            .filter_map(|bit| filling.keywords.get(bit).and_then(Option::as_deref))
+            .collect();
+        let (id, flags, date) = (filling.id, entry.flags.system(), entry.date);
+        match (filling.numbers, entry.uid) {
+            (Some(MailboxNumbers { uid_validity, .. }), Some(uid)) if filling.restoring => {
+                let numbers = MessageNumbers { uid_validity, uid, modseq: entry.modseq };
+                batch.transaction.deliver_as(id, message, flags, &keywords, date, numbers);
+            }
+            _ => batch.transaction.deliver(id, message, flags, &keywords, date),
+        }
+    }
+
+    async fn commit(&mut self, batch: &mut Batch, name: &str) -> Result<(), Failure> {
+        let Batch { transaction, messages, octets } = std::mem::replace(batch, self.batch());
+        transaction.commit().await.map_err(|error| self.refused(name, error))?;
+        self.tally.progress.messages += messages as u64;
+        self.tally.summary.written += messages as u64;
+        self.tally.octets(octets);
+        Ok(())
+    }
+
+    async fn finish(&mut self, filling: &Filling) -> Result<(), Failure> {
+        let Some(numbers) = filling.numbers else { return Ok(()) };
+        let kept = self.account.view(filling.id, |mailbox| mailbox.uid_validity == numbers.uid_validity);
+        if kept == Some(true) {
+            let mut transaction = self.account.begin();
+            transaction.restore(filling.id, numbers);
+            return transaction.commit().await.map(drop).map_err(|error| self.refused(&filling.name, error));
+        }
+        self.tally.watch.tell(format!(
+            "{}: other mail came in meanwhile, so its messages have new UIDs: mail programs will fetch them anew",
+            filling.name
+        ));
+        Ok(())
+    }
+
+    fn unreadable(&mut self, filling: &Filling, entry: &Entry, error: &io::Error) {
+        let at = entry.ranges.first().map_or(0, |(offset, _)| *offset);
+        let file = entry.file.display();
+        self.tally
+            .problem(format!("{}: {file}, octet {at}: left out, it cannot be read: {error}", filling.name));
+    }
+
+    fn refused(&self, mailbox: &str, error: Error) -> Failure {
+        let account = self.account.name();
+        let again = "then import again: it goes on where it stopped";
+        match error {
+            Error::OverQuota => Failure::Input(format!(
+                "{account}: the quota is used up: set account.{account}.quota higher or delete mail, {again}"
+            )),
+            Error::Full => Failure::System(format!("{account}: the flash is full: make room, {again}")),
+            error => Failure::System(format!("{account}: {mailbox}: {error}")),
+        }
+    }
+}
+
+/// Whether a message of the source and a stored one of the same size are the same octets.
+async fn equal(entry: &Entry, body: &Body) -> io::Result<bool> {
+    let mut octets = entry.open()?;
+    let (mut at, mut stored) = (0, Vec::new());
+    while let Some(piece) = octets.next()? {
+        stored.resize(piece.len(), 0);
+        // A stored message that cannot be read is none.
+        if body.read_exact_at(at, &mut stored).is_err() || stored != piece {
+            return Ok(false);
+        }
+        at += piece.len() as u64;
+        smol::future::yield_now().await;
+    }
+    Ok(true)
+}

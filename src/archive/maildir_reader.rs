@@ -1,0 +1,124 @@
+//! A Maildir as a mailbox: its files, Dovecot's files beside them, and a manifest where it was exported here.
+//!
+//! A file's name has the last word on flags that have a letter, `dovecot-uidlist` on UIDs: a Maildir that was
+//! exported here and lived under Dovecot meanwhile comes back as it is now.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, BufReader};
+use std::path::Path;
+
+use super::dovecot::{self, Uidlist};
+use super::flags;
+use super::maildir_writer::numbers_in;
+use super::manifest::{self, Line, MANIFEST};
+use super::octets::Form;
+use super::source::{Contents, Entry, modified};
+use crate::store::{Flags, MailboxNumbers, Uid};
+
+/// The name that a manifest gives it.
+pub fn name(path: &Path) -> Option<String> {
+    let text = fs::File::open(path.join(MANIFEST)).ok()?;
+    manifest::read(BufReader::new(text), |_| ()).ok().map(|header| header.name)
+}
+
+/// What is said of the files besides themselves.
+#[derive(Default)]
+struct Known {
+    numbers: Option<MailboxNumbers>,
+    keywords: Vec<String>,
+    lines: HashMap<Uid, Line>,
+    uids: HashMap<String, Uid>,
+}
+
+/// Reads a Maildir.
+///
+/// # Errors
+/// What the system says of its folders.
+pub fn read(path: &Path) -> io::Result<Contents> {
+    let mut contents = Contents::default();
+    let known = known(path, &mut contents.problems);
+    for part in ["cur", "new"] {
+        for entry in fs::read_dir(path.join(part))? {
+            let file = entry?.path();
+            let hidden = file.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+            match fs::metadata(&file) {
+                Ok(data) if data.is_file() && !hidden => {
+                    contents.messages.push(message(&file, &data, &known))
+                }
+                Ok(_) => {}
+                Err(error) => contents.problems.push(format!("{}: left out: {error}", file.display())),
+            }
+        }
+    }
+    // Without UIDs the names tell the order: they begin with the time of arrival.
+    contents.messages.sort_by(|a, b| {
+        (a.uid.unwrap_or(Uid::MAX), a.date, &a.file).cmp(&(b.uid.unwrap_or(Uid::MAX), b.date, &b.file))
+    });
+    contents.numbers = known.numbers;
+    contents.keywords = known.keywords;
+    Ok(contents)
+}
+
+fn known(path: &Path, problems: &mut Vec<String>) -> Known {
+    let mut known = Known::default();
+    if let Ok(text) = fs::File::open(path.join(MANIFEST)) {
+        let mut lines = HashMap::new();
+        match manifest::read(BufReader::new(text), |line| {
+            lines.insert(line.uid, line);
+        }) {
+            Ok(header) => {
+                known.numbers = Some(header.numbers);
+                known.keywords = header.keywords;
+                known.lines = lines;
+            }
+            Err(error) => problems.push(format!("{}: not used: {error}", path.join(MANIFEST).display())),
+        }
+    }
+    let uidlist = fs::read_to_string(path.join(dovecot::UIDLIST)).ok();
+    if let Some(Uidlist { uid_validity, uid_next, files }) =
+        uidlist.as_deref().and_then(dovecot::parse_uidlist)
+    {
+        let numbers =
+            known.numbers.get_or_insert(MailboxNumbers { uid_validity, uid_next, highest_modseq: 1 });
+        if numbers.uid_validity == uid_validity {
+            numbers.uid_next = numbers.uid_next.max(uid_next);
+            known.uids = files.into_iter().map(|(uid, name)| (name, uid)).collect();
+        }
+    }
+    if let Ok(text) = fs::read_to_string(path.join(dovecot::KEYWORDS)) {
+        for (n, keyword) in dovecot::parse_keywords(&text) {
+            if known.keywords.len() <= n {
+                known.keywords.resize(n + 1, String::new());
+            }
+            known.keywords[n] = keyword;
+        }
+    }
+    known
+}
+
+fn message(path: &Path, data: &fs::Metadata, known: &Known) -> Entry {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (base, letters) = name.split_once(":2,").unwrap_or((&name, ""));
+    let own = numbers_in(base)
+        .filter(|(validity, _)| known.numbers.is_some_and(|numbers| numbers.uid_validity == *validity));
+    let line =
+        own.and_then(|(_, uid)| known.lines.get(&uid)).filter(|line| u64::from(line.size) == data.len());
+    let mut entry = Entry {
+        file: path.into(),
+        ranges: vec![(0, data.len())],
+        form: Form { quoted: false, unix_lines: line.is_none() },
+        flags: flags::from_maildir(letters),
+        date: modified(data),
+        uid: known.uids.get(base).copied(),
+        modseq: None,
+    };
+    if let Some(line) = line {
+        let in_name = flags::in_maildir(line.flags);
+        entry.modseq = (in_name == entry.flags).then_some(line.modseq);
+        entry.flags = entry.flags.with(Flags(line.flags.0 & !in_name.0));
+        entry.date = line.date;
+        entry.uid = Some(line.uid);
+    }
+    entry
+}

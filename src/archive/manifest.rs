@@ -1,0 +1,242 @@
+//! What Maildir and mbox cannot hold, as text: one file a mailbox, and one for the whole export.
+//!
+//! ```text
+//! pillarbox-mailbox 1
+//! name Archive/2024
+//! uidvalidity 1700000000
+//! uidnext 18
+//! highestmodseq 42
+//! keyword work
+//! message 17 42 1700000123 2048 101     UID, MODSEQ, INTERNALDATE, octets, flags in hexadecimal: as in docs/store.md
+//! message 17 … 101 55 20 2049           mbox: where it begins, octets of the header fields put before it, octets quoted
+//! file 123456                           mbox: octets of the mbox file, the last line
+//! ```
+//!
+//! ```text
+//! pillarbox-export 1
+//! account office
+//! format maildir
+//! state complete                        or: unfinished
+//! subscribed INBOX
+//! ```
+
+use std::io::{self, BufRead};
+
+use super::Format;
+use crate::store::{Flags, MailboxNumbers, Uid};
+
+/// The manifest's name in a Maildir, and its extension beside an mbox file.
+pub const MANIFEST: &str = "pillarbox-mailbox";
+/// The extension of a manifest beside an mbox file.
+pub const EXTENSION: &str = "pillarbox";
+/// The name of the export's own file.
+pub const EXPORT: &str = "pillarbox-export";
+/// MODSEQs beyond this are no one's (RFC 7162: 63 bits); there is room above it to count on.
+const MODSEQ_MAX: u64 = 1 << 62;
+
+/// What is said of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Its name in the account.
+    pub name: String,
+    /// UIDVALIDITY, UIDNEXT and HIGHESTMODSEQ.
+    pub numbers: MailboxNumbers,
+    /// In the order of their bits.
+    pub keywords: Vec<String>,
+    /// Octets of the mbox file.
+    pub file: Option<u64>,
+}
+
+/// What is said of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// UID.
+    pub uid: Uid,
+    /// MODSEQ.
+    pub modseq: u64,
+    /// INTERNALDATE.
+    pub date: i64,
+    /// Octets of the message.
+    pub size: u32,
+    /// Its flags.
+    pub flags: Flags,
+    /// Where it stands in an mbox file.
+    pub place: Option<Span>,
+}
+
+/// A message's place in an mbox file, the `From ` line left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Where the header fields begin that the export has put before it.
+    pub offset: u64,
+    /// Octets of these.
+    pub added: u64,
+    /// Octets of the message as it stands there, `From ` lines quoted.
+    pub quoted: u64,
+}
+
+impl Header {
+    /// Its lines.
+    pub fn text(&self) -> String {
+        let MailboxNumbers { uid_validity, uid_next, highest_modseq } = self.numbers;
+        let mut text = format!(
+            "{MANIFEST} 1\nname {}\nuidvalidity {uid_validity}\nuidnext {uid_next}\nhighestmodseq {highest_modseq}\n",
+            self.name
+        );
+        self.keywords.iter().for_each(|keyword| text += &format!("keyword {keyword}\n"));
+        text
+    }
+}
+
+/// The last line of an mbox file's manifest.
+pub fn file(octets: u64) -> String {
+    format!("file {octets}\n")
+}
+
+impl Line {
+    /// Its line.
+    pub fn text(&self) -> String {
+        let Line { uid, modseq, date, size, flags, place } = self;
+        let place = place
+            .map(|Span { offset, added, quoted }| format!(" {offset} {added} {quoted}"))
+            .unwrap_or_default();
+        format!("message {uid} {modseq} {date} {size} {:x}{place}\n", flags.0)
+    }
+
+    fn parse(words: &str) -> Option<Line> {
+        let mut words = words.split(' ');
+        let mut line = Line {
+            uid: words.next()?.parse().ok().filter(|uid| *uid > 0)?,
+            modseq: words.next()?.parse().ok().filter(|modseq| *modseq <= MODSEQ_MAX)?,
+            date: words.next()?.parse().ok()?,
+            size: words.next()?.parse().ok()?,
+            flags: Flags(u64::from_str_radix(words.next()?, 16).ok()?),
+            place: None,
+        };
+        if let Some(offset) = words.next() {
+            line.place = Some(Span {
+                offset: offset.parse().ok()?,
+                added: words.next()?.parse().ok()?,
+                quoted: words.next()?.parse().ok()?,
+            });
+        }
+        Some(line)
+    }
+}
+
+fn invalid(line: usize) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("line {line} makes no sense"))
+}
+
+/// Reads the header, and hands each message's line to `each`.
+///
+/// # Errors
+/// `InvalidData`, naming the line.
+pub fn read(text: impl BufRead, mut each: impl FnMut(Line)) -> io::Result<Header> {
+    let numbers = MailboxNumbers { uid_validity: 0, uid_next: 1, highest_modseq: 1 };
+    let mut header = Header { name: String::new(), numbers, keywords: Vec::new(), file: None };
+    for (n, line) in (1..).zip(text.lines()) {
+        let line = line?;
+        let (key, value) = line.split_once(' ').ok_or_else(|| invalid(n))?;
+        let number = || value.parse::<u64>().map_err(|_| invalid(n));
+        match key {
+            MANIFEST if n == 1 && value == "1" => {}
+            _ if n == 1 => return Err(invalid(n)),
+            "name" => value.clone_into(&mut header.name),
+            "uidvalidity" => header.numbers.uid_validity = value.parse().map_err(|_| invalid(n))?,
+            "uidnext" => header.numbers.uid_next = value.parse().map_err(|_| invalid(n))?,
+            "highestmodseq" => header.numbers.highest_modseq = number()?.min(MODSEQ_MAX),
+            "keyword" => header.keywords.push(value.to_owned()),
+            "file" => header.file = Some(number()?),
+            "message" => each(Line::parse(value).ok_or_else(|| invalid(n))?),
+            _ => return Err(invalid(n)),
+        }
+    }
+    if header.name.is_empty() || header.numbers.uid_validity == 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "name or uidvalidity is missing"));
+    }
+    Ok(header)
+}
+
+/// What is said of a whole export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// Whose mail it is.
+    pub account: String,
+    /// How it is laid out.
+    pub format: Format,
+    /// Whether it came to its end.
+    pub complete: bool,
+    /// The names that are subscribed.
+    pub subscriptions: Vec<String>,
+}
+
+impl Export {
+    /// Its lines.
+    pub fn text(&self) -> String {
+        let state = if self.complete { "complete" } else { "unfinished" };
+        let (account, format) = (&self.account, self.format.name());
+        let mut text = format!("{EXPORT} 1\naccount {account}\nformat {format}\nstate {state}\n");
+        self.subscriptions.iter().for_each(|name| text += &format!("subscribed {name}\n"));
+        text
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// `InvalidData`, naming the line.
+    pub fn parse(text: &str) -> io::Result<Export> {
+        let mut export = Export {
+            account: String::new(),
+            format: Format::Maildir,
+            complete: false,
+            subscriptions: Vec::new(),
+        };
+        for (n, line) in (1..).zip(text.lines()) {
+            match line.split_once(' ').ok_or_else(|| invalid(n))? {
+                (EXPORT, "1") if n == 1 => {}
+                _ if n == 1 => return Err(invalid(n)),
+                ("account", name) => name.clone_into(&mut export.account),
+                ("format", name) => export.format = Format::named(name).ok_or_else(|| invalid(n))?,
+                ("state", state) => export.complete = state == "complete",
+                ("subscribed", name) => export.subscriptions.push(name.to_owned()),
+                _ => return Err(invalid(n)),
+            }
+        }
+        Ok(export)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let numbers = MailboxNumbers { uid_validity: 7, uid_next: 18, highest_modseq: 42 };
+        let keywords = vec!["work".to_owned(), "$Junk".to_owned()];
+        let header = Header { name: "a b/ü".to_owned(), numbers, keywords, file: Some(9) };
+        let place = Some(Span { offset: 55, added: 20, quoted: 2049 });
+        let lines = [
+            Line { uid: 17, modseq: 42, date: -5, size: 2048, flags: Flags(0x101), place },
+            Line { uid: 18, modseq: 41, date: 5, size: 0, flags: Flags::NONE, place: None },
+        ];
+        let text = lines.iter().fold(header.text(), |text, line| text + &line.text()) + &file(9);
+        let mut found = Vec::new();
+        assert_eq!(read(text.as_bytes(), |line| found.push(line)).unwrap(), header);
+        assert_eq!(found, lines);
+        for bad in
+            ["", "pillarbox-mailbox 2\n", "pillarbox-mailbox 1\nname a\n", &format!("{text}message 1 2\n")]
+        {
+            assert!(read(bad.as_bytes(), |_| ()).is_err(), "{bad}");
+        }
+        let export = Export {
+            account: "office".to_owned(),
+            format: Format::Mbox,
+            complete: true,
+            subscriptions: vec!["a b".to_owned()],
+        };
+        assert_eq!(Export::parse(&export.text()).unwrap(), export);
+        assert!(Export::parse("something else").is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! The octets of a message in a file, piece by piece, as they were before they were put there.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::from_lines::FromLines;
+
+/// Octets read at once.
+const PIECE: usize = 64 * 1024;
+
+/// How a message stands in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// `From ` lines are quoted.
+    pub quoted: bool,
+    /// Lines may end in a bare LF that means CRLF: programs on Unix store mail so.
+    pub unix_lines: bool,
+}
+
+/// A message in a file, open for reading.
+pub struct Octets<'a> {
+    file: File,
+    ranges: std::slice::Iter<'a, (u64, u64)>,
+    /// Octets to come of the range that is being read.
+    left: u64,
+    quotes: Option<FromLines>,
+    lines: Option<UnixLines>,
+    raw: Vec<u8>,
+    out: Vec<u8>,
+    ended: bool,
+}
+
+impl<'a> Octets<'a> {
+    /// Reads `ranges` (offset and octets) of the file `path`, one after the other.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(path: &Path, ranges: &'a [(u64, u64)], form: Form) -> io::Result<Octets<'a>> {
+        Ok(Octets {
+            file: File::open(path)?,
+            ranges: ranges.iter(),
+            left: 0,
+            quotes: form.quoted.then(FromLines::unquote),
+            lines: form.unix_lines.then(UnixLines::default),
+            raw: Vec::new(),
+            out: Vec::new(),
+            ended: false,
+        })
+    }
+
+    /// The next octets; `None` at the end.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the file is shorter than it should be.
+    pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        self.out.clear();
+        while self.out.is_empty() && !self.ended {
+            while self.left == 0 && !self.ended {
+                match self.ranges.next() {
+                    Some((offset, octets)) => {
+                        self.file.seek(SeekFrom::Start(*offset))?;
+                        self.left = *octets;
+                    }
+                    None => self.ended = true,
+                }
+            }
+            self.raw.resize(usize::try_from(self.left).map_or(PIECE, |left| left.min(PIECE)), 0);
+            self.file.read_exact(&mut self.raw)?;
+            self.left -= self.raw.len() as u64;
+            self.convert();
+        }
+        Ok((!self.out.is_empty()).then_some(&self.out))
+    }
+
+    fn convert(&mut self) {
+        let mut unquoted = Vec::new();
+        let plain = match &mut self.quotes {
+            None => &self.raw,
+            Some(quotes) => {
+                quotes.push(&self.raw, &mut unquoted);
+                if self.ended {
+                    quotes.finish(&mut unquoted);
+                }
+                &unquoted
+            }
+        };
+        match &mut self.lines {
+            None => self.out.extend_from_slice(plain),
+            Some(lines) => lines.push(plain, &mut self.out),
+        }
+    }
+}
+
+/// Puts a CR before each LF that has none.
+#[derive(Default)]
+struct UnixLines {
+    after_cr: bool,
+}
+
+impl UnixLines {
+    fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        for &octet in piece {
+            if octet == b'\n' && !self.after_cr {
+                out.push(b'\r');
+            }
+            out.push(octet);
+            self.after_cr = octet == b'\r';
+        }
+    }
+}

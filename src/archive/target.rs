@@ -1,0 +1,241 @@
+//! The folder that an export goes to: files appear there under their names when they are whole and durable.
+
+use std::fs;
+use std::future::poll_fn;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+use crate::failure::Failure;
+use crate::flash::disk::Disk;
+use crate::flash::{File, Flash, Mode, Sync};
+
+/// Octets gathered before they are written.
+const PIECE: usize = 64 * 1024;
+/// Files that are synced together: a sync alone would cost as much.
+const BATCH: usize = 64;
+
+/// The folder.
+pub struct Target {
+    root: PathBuf,
+    disk: Disk,
+}
+
+impl Target {
+    /// The folder `root`, made where it is not there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(root: &Path) -> Result<Target, Failure> {
+        let disk = Disk::new(root).map_err(Failure::at(root))?;
+        Ok(Target { root: root.to_owned(), disk })
+    }
+
+    /// What the system said about `path`.
+    pub fn at(&self, path: &str) -> impl FnOnce(io::Error) -> Failure {
+        let path = self.root.join(path);
+        move |error| Failure::at(&path)(error)
+    }
+
+    /// The names in a folder; none when it is not there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn list(&self, dir: &str) -> Result<Vec<String>, Failure> {
+        self.disk.list(dir).map_err(self.at(dir))
+    }
+
+    /// Makes a folder.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn create_dir(&self, dir: &str) -> Result<(), Failure> {
+        self.disk.create_dir(dir).map_err(self.at(dir))
+    }
+
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn remove(&self, path: &str) -> Result<(), Failure> {
+        self.disk.remove(path).map_err(self.at(path))
+    }
+
+    /// Removes a folder, if it is there and empty; whether it is gone.
+    pub fn remove_empty_dir(&self, dir: &str) -> bool {
+        let removed = fs::remove_dir(self.root.join(dir));
+        removed.is_ok() || !self.root.join(dir).exists()
+    }
+
+    /// Gives a file another name.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
+        self.disk.rename(from, to).map_err(self.at(to))
+    }
+
+    /// Octets of a file; `None` when there is no such file.
+    pub fn len(&self, path: &str) -> Option<u64> {
+        fs::metadata(self.root.join(path)).ok().map(|file| file.len())
+    }
+
+    /// A file for reading; `None` when there is no such file.
+    pub fn open(&self, path: &str) -> Option<fs::File> {
+        fs::File::open(self.root.join(path)).ok()
+    }
+
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn sync_dir(&self, dir: &str) -> Result<(), Failure> {
+        self.disk.sync_dir(dir).await.map_err(self.at(dir))
+    }
+
+    /// Begins a file under the name `path`, which it may lose to another.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn create(&self, path: String) -> Result<Draft<'_>, Failure> {
+        let file = self.disk.open(&path, Mode::Create).map_err(self.at(&path))?;
+        Ok(Draft { target: self, path, file, written: 0, waiting: Vec::new() })
+    }
+
+    /// Puts a small file in its place, whole or not at all.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn put(&self, path: &str, text: &str) -> Result<(), Failure> {
+        let mut draft = self.create(format!("{path}.new"))?;
+        draft.write(text.as_bytes())?;
+        draft.settle(path).await
+    }
+
+    fn set_modified(&self, path: &str, date: i64) -> io::Result<()> {
+        let distance = Duration::from_secs(date.unsigned_abs());
+        let moment = match date < 0 {
+            true => SystemTime::UNIX_EPOCH.checked_sub(distance),
+            false => SystemTime::UNIX_EPOCH.checked_add(distance),
+        };
+        // A date that the system does not know stands in the manifest.
+        let Some(moment) = moment else { return Ok(()) };
+        match fs::File::open(self.root.join(path))?.set_modified(moment) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// A file that is being written.
+pub struct Draft<'a> {
+    target: &'a Target,
+    path: String,
+    file: Rc<dyn File>,
+    written: u64,
+    waiting: Vec<u8>,
+}
+
+impl Draft<'_> {
+    /// Octets so far.
+    pub fn len(&self) -> u64 {
+        self.written + self.waiting.len() as u64
+    }
+
+    /// Appends octets.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&mut self, octets: &[u8]) -> Result<(), Failure> {
+        self.waiting.extend_from_slice(octets);
+        if self.waiting.len() >= PIECE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.file.write_at(self.written, &self.waiting).map_err(self.target.at(&self.path))?;
+        self.written += self.waiting.len() as u64;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// Takes back everything from `len` octets on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn cut(&mut self, len: u64) -> Result<(), Failure> {
+        self.flush()?;
+        self.file.truncate(len).map_err(self.target.at(&self.path))?;
+        self.written = len;
+        Ok(())
+    }
+
+    /// Makes it durable and gives it its name, in the place of what has it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn settle(mut self, name: &str) -> Result<(), Failure> {
+        self.flush()?;
+        self.file.sync().await.map_err(self.target.at(&self.path))?;
+        self.target.rename(&self.path, name)
+    }
+}
+
+/// Files that wait for their names until they are durable.
+pub struct Batch<'a> {
+    target: &'a Target,
+    waiting: Vec<(Rc<dyn File>, String, String)>,
+}
+
+impl<'a> Batch<'a> {
+    /// None yet.
+    pub fn new(target: &'a Target) -> Batch<'a> {
+        Batch { target, waiting: Vec::new() }
+    }
+
+    /// Adds a file that is to get the name `name`, and the time of change `date`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn add(&mut self, mut draft: Draft<'a>, name: String, date: i64) -> Result<(), Failure> {
+        draft.flush()?;
+        self.target.set_modified(&draft.path, date).map_err(self.target.at(&draft.path))?;
+        self.waiting.push((draft.file, draft.path, name));
+        if self.waiting.len() >= BATCH { self.settle().await } else { Ok(()) }
+    }
+
+    /// Makes all of them durable and gives them their names.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn settle(&mut self) -> Result<(), Failure> {
+        let syncs = self.waiting.iter().map(|(file, ..)| file.sync()).collect();
+        all(syncs).await.map_err(Failure::at(&self.target.root))?;
+        for (_, from, to) in self.waiting.drain(..) {
+            self.target.rename(&from, &to)?;
+        }
+        Ok(())
+    }
+}
+
+/// Syncs side by side.
+async fn all(mut syncs: Vec<Sync>) -> io::Result<()> {
+    poll_fn(|context| {
+        let mut outcome = Ok(());
+        syncs.retain_mut(|sync| match sync.as_mut().poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(ended) => {
+                if ended.is_err() {
+                    outcome = ended;
+                }
+                false
+            }
+        });
+        match outcome {
+            Ok(()) if !syncs.is_empty() => Poll::Pending,
+            outcome => Poll::Ready(outcome),
+        }
+    })
+    .await
+}

@@ -1,0 +1,49 @@
+//! `mail export` and `mail import`: by the running appliance, or here when none runs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use pillarbox::appliance::Lock;
+use pillarbox::console::client::{self, Error};
+use pillarbox::console::mail::Job;
+use pillarbox::failure::Failure;
+use pillarbox::message;
+use pillarbox::store::Store;
+
+use super::configuration::{existing, stored};
+use super::print;
+use super::progress::Shown;
+
+/// Does `job`, and prints what was done.
+pub fn run(data: &Path, job: Job) -> Result<(), Failure> {
+    let flash = existing(data)?;
+    let job = absolute(job)?;
+    let shown = Shown::new();
+    let outcome = match client::mail(data, &job, &shown) {
+        Ok(outcome) => outcome,
+        Err(Error::NotRunning(_)) => {
+            let _lock = Lock::take(data)?;
+            let config = stored(&flash, data)?.config;
+            let store = Store::new(Rc::new(flash), message::summarize);
+            store.set_quotas(config.quotas());
+            let done = async_io::block_on(job.run(&config, &store, &shown));
+            done.and_then(|summary| job.outcome(&summary))
+        }
+        Err(error) => Err(Failure::System(error.to_string())),
+    };
+    shown.end();
+    print(&(outcome? + "\n"))
+}
+
+/// The appliance runs in another folder than the one that relative paths are meant from.
+fn absolute(job: Job) -> Result<Job, Failure> {
+    let absolute = |path: PathBuf| -> Result<PathBuf, Failure> {
+        let found: io::Result<PathBuf> = std::path::absolute(&path);
+        found.map_err(Failure::at(&path))
+    };
+    Ok(match job {
+        Job::Export { account, dest, format } => Job::Export { account, dest: absolute(dest)?, format },
+        Job::Import { account, src } => Job::Import { account, src: absolute(src)? },
+    })
+}
