@@ -174,4 +174,31 @@ mod tests {
         });
         fs::remove_dir_all(&root).unwrap();
     }
+
+    /// Each waiter is woken, whoever takes notice of the completion: a sync that comes alone after others would
+    /// else be waited for until the next one.
+    #[test]
+    fn no_completion_is_missed() {
+        let Ok(ring) = Ring::new() else {
+            println!("this kernel has no io_uring for us: nothing to test");
+            return;
+        };
+        let root = folder("wakes");
+        fs::create_dir_all(&root).unwrap();
+        let executor = smol::LocalExecutor::new();
+        async_io::block_on(executor.run(async {
+            for round in 0..3000 {
+                let files = (0..3).map(|n| Rc::new(fs::File::create(root.join(n.to_string())).unwrap()));
+                let tasks: Vec<_> = files.map(|file| executor.spawn(ring.fdatasync(file))).collect();
+                for task in tasks {
+                    let late = async {
+                        async_io::Timer::after(std::time::Duration::from_secs(20)).await;
+                        panic!("round {round}: a sync has not ended");
+                    };
+                    smol::future::or(task, late).await.unwrap();
+                }
+            }
+        }));
+        fs::remove_dir_all(&root).unwrap();
+    }
 }

@@ -9,10 +9,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use async_io::Async;
+use event_listener::Event;
 use io_uring::{IoUring, opcode, types};
 use rustix::event::{EventfdFlags, eventfd};
+use smol::future::or;
 
-/// Syncs under way at once; more wait on the spot.
+/// Syncs under way at once; more of them wait for their turn.
 const ENTRIES: u32 = 16;
 
 /// A sync that was submitted.
@@ -33,6 +35,9 @@ enum State {
 pub struct Ring {
     uring: RefCell<IoUring>,
     completed: Async<OwnedFd>,
+    /// Wakes everyone who waits: whoever read `completed` may have taken notice of the others' completions too, and
+    /// nothing else would tell them.
+    settled: Event,
     tickets: RefCell<BTreeMap<u64, Ticket>>,
     next: Cell<u64>,
 }
@@ -49,33 +54,58 @@ impl Ring {
         Ok(Ring {
             uring: RefCell::new(uring),
             completed: Async::new_nonblocking(completed)?,
+            settled: Event::new(),
             tickets: RefCell::default(),
             next: Cell::new(0),
         })
     }
 
-    /// fdatasync(2) of `file`. Dropping the future does not stop the sync.
+    /// fdatasync(2) of `file`, on the spot if the kernel does not take it. Dropping the future does not stop the sync.
     ///
     /// # Errors
     /// What the kernel says of the sync.
     pub async fn fdatasync(&self, file: Rc<File>) -> io::Result<()> {
-        if self.tickets.borrow().len() >= ENTRIES as usize {
-            return file.sync_data();
-        }
+        self.wait(|| (self.under_way() < ENTRIES as usize).then_some(())).await?;
         let ticket = self.next.get();
         self.next.set(ticket + 1);
-        self.submit(ticket, file)?;
-        let waiting = Waiting { ring: self, ticket };
-        loop {
-            self.reap();
-            if let Some(result) = waiting.answer() {
-                return if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(()) };
-            }
-            self.completed.readable().await?;
-            // Resets the counter. Empty when another waiter has read it: then its reap was for us too.
-            let mut count = [0; 8];
-            let _ = rustix::io::read(self.completed.get_ref(), &mut count);
+        if self.submit(ticket, file.clone()).is_err() {
+            // The kernel has no room for it now.
+            return file.sync_data();
         }
+        let waiting = Waiting { ring: self, ticket };
+        let result = self.wait(|| waiting.answer()).await?;
+        if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(()) }
+    }
+
+    /// Takes notice of completions until `probe` gives something.
+    async fn wait<T>(&self, probe: impl Fn() -> Option<T>) -> io::Result<T> {
+        loop {
+            // Listen first, then look.
+            let settled = self.settled.listen();
+            self.reap();
+            if let Some(found) = probe() {
+                return Ok(found);
+            }
+            let settled = async {
+                settled.await;
+                Ok(())
+            };
+            or(settled, self.completion()).await?;
+        }
+    }
+
+    async fn completion(&self) -> io::Result<()> {
+        self.completed.readable().await?;
+        // Resets the counter. Empty when another waiter has read it.
+        let mut count = [0; 8];
+        let _ = rustix::io::read(self.completed.get_ref(), &mut count);
+        Ok(())
+    }
+
+    /// Syncs that the kernel is not done with.
+    fn under_way(&self) -> usize {
+        let tickets = self.tickets.borrow();
+        tickets.values().filter(|ticket| !matches!(ticket.state, State::Done(_))).count()
     }
 
     fn submit(&self, ticket: u64, file: Rc<File>) -> io::Result<()> {
@@ -98,13 +128,18 @@ impl Ring {
     fn reap(&self) {
         let mut uring = self.uring.borrow_mut();
         let mut tickets = self.tickets.borrow_mut();
+        let mut any = false;
         for completion in uring.completion() {
+            any = true;
             let ticket = completion.user_data();
             match tickets.get_mut(&ticket).map(|ticket| &mut ticket.state) {
                 Some(State::Abandoned) => drop(tickets.remove(&ticket)),
                 Some(state) => *state = State::Done(completion.result()),
                 None => {}
             }
+        }
+        if any {
+            self.settled.notify(usize::MAX);
         }
     }
 }

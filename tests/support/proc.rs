@@ -27,6 +27,25 @@ pub fn pss(pid: u32) -> u64 {
     number_after(&text, "Pss:") << 10
 }
 
+/// Octets of memory in use now.
+pub fn resident(pid: u32) -> u64 {
+    number_after(&status(pid), "VmRSS:") << 10
+}
+
+/// Makes what is in use now the peak.
+pub fn reset_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+}
+
+/// The most octets of memory that were in use since [`reset_peak`].
+pub fn peak(pid: u32) -> u64 {
+    number_after(&status(pid), "VmHWM:") << 10
+}
+
+fn status(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default()
+}
+
 /// Octets that the process has caused to be written to disk.
 pub fn written(pid: u32) -> u64 {
     number_after(&fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default(), "write_bytes:")
