@@ -9,7 +9,7 @@ help:
 	@echo "make run        builds and serves the demonstration configuration"
 	@echo "make build      target/release/pillarbox"
 	@echo "make test       formatting, lints, and every test, with the summary last"
-	@echo "make bench      the side-by-side table with a private Dovecot"
+	@echo "make bench      the side-by-side table with a private Dovecot; MESSAGES=2000 makes it shorter"
 	@echo "make fuzz       every fuzz target for TIME=60 seconds"
 	@echo "make fmt lint   formatting and lints alone"
 build:

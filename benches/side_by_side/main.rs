@@ -1,0 +1,72 @@
+//! The appliance beside a private Dovecot: the same mail, the same client, the same disk, in one run. Prints a table
+//! and judges nothing but with a mark: absolute figures belong to the machine, the ratio of the two columns is what to
+//! look at. The client's own work is kept out of what is timed, so that it need not be an optimized build.
+//!
+//! `MESSAGES=2000 make bench` takes a smaller mailbox, where the disk is slow.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on fails")]
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+mod deliver;
+mod large;
+mod people;
+mod read;
+mod server;
+mod stall;
+mod table;
+
+use server::Server;
+use support::appliance;
+use table::Unit::{Factor, Memory, Milliseconds, PerSecond, Speed};
+use table::{Row, row};
+
+/// A row a line: its name, its unit, how it is measured, and what is to be reached: a ratio (1 where nothing is said)
+/// or a figure. Later rows read what the deliveries have left.
+const ROWS: &[Row] = &[
+    row("memory at rest, nobody has come yet", Memory, |server| server.memory()),
+    row("logins over TLS a second", PerSecond, people::logins),
+    row("memory of an idle IMAP connection with TLS", Memory, people::idle_connections),
+    row("durable deliveries a second, one client", PerSecond, deliver::one_client).ratio(2.0),
+    row("  bytes written per byte delivered", Factor, |server| server.noted("one client"))
+        .ratio(2.0)
+        .limit(1.35),
+    row("durable deliveries a second, eight clients, one account", PerSecond, deliver::eight_clients)
+        .ratio(4.0),
+    row("  bytes written per byte delivered", Factor, |server| server.noted("eight clients")).limit(1.15),
+    row("durable deliveries a second, eight clients, eight accounts", PerSecond, deliver::eight_accounts)
+        .ratio(4.0),
+    row("SELECT of that mailbox", Milliseconds, read::select),
+    row("  memory with it open", Memory, read::memory),
+    row("FETCH (UID FLAGS)", Milliseconds, |server| read::listing(server, "UID FLAGS")),
+    row("FETCH (UID ENVELOPE RFC822.SIZE)", Milliseconds, |server| {
+        read::listing(server, "UID ENVELOPE RFC822.SIZE")
+    }),
+    row("FETCH of all bodies", Speed, read::bodies),
+    row("POP3 RETR, messages a second", PerSecond, read::retr),
+    row("SEARCH TEXT, a word that is nowhere", Milliseconds, |server| read::search(server, "TEXT")),
+    row("SEARCH SUBJECT, a word that is nowhere", Milliseconds, |server| read::search(server, "SUBJECT")),
+    row("APPEND to its OK, median", Milliseconds, people::append),
+    row("APPEND to EXISTS in an idling session, median", Milliseconds, |server| server.noted("idle")),
+    row("100,000 messages: first login and SELECT after the start", Milliseconds, large::opening)
+        .alone()
+        .limit(100.0),
+    row("  memory that it takes", Memory, |server| server.noted("large")).alone().limit(6.0 * 1048576.0),
+    row("syncs of 300 ms: NOOP while another appends, 99th percentile", Milliseconds, stall::noop)
+        .alone()
+        .limit(20.0),
+    row("  FETCH likewise", Milliseconds, |server| server.noted("stalled FETCH")).alone().limit(20.0),
+    row("  eight that append together, times the rate of one", Factor, stall::together).alone().at_least(5.0),
+];
+
+fn main() {
+    let (ours, theirs) = (Server::appliance(), Server::dovecot());
+    println!("{} messages of 16 KB on average\n", server::messages());
+    table::head();
+    let binary = std::fs::metadata(appliance::binary()).unwrap().len();
+    row("size of the binary", Memory, |_| 0.0).print(binary as f64, None);
+    for row in ROWS {
+        row.measure(&ours, &theirs);
+    }
+}
