@@ -208,14 +208,11 @@ impl Job<'_> {
                     }
                     each(draft, &piece[..wanted])?;
                     at += wanted as u64;
-                    if size > PIECE as u64 {
-                        smol::future::yield_now().await;
-                    }
+                    draft.settle_some().await?;
+                    self.tally.pace.keep().await;
                 }
             }
         };
-        // Between two messages others have their turn.
-        smol::future::yield_now().await;
         if let Err(why) = &outcome
             && self.message(snapshot, message.uid).is_some()
         {

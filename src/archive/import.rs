@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::pace::Pace;
 use super::source::{Contents, Entry, Found, Source, find};
 use super::{Summary, Tally, Watch, flags};
 use crate::failure::Failure;
@@ -38,14 +39,16 @@ pub async fn import(account: &Rc<Account>, src: &Path, watch: &dyn Watch) -> Res
     }
     source.problems.iter().for_each(|problem| tally.problem(problem.clone()));
     for found in &source.mailboxes {
-        let contents = found.read().map_err(Failure::at(src))?;
+        // What cannot be read is told when its turn comes.
+        let Ok(contents) = found.read(&tally.pace).await else { continue };
         tally.progress.of_messages += contents.messages.len() as u64;
         tally.progress.of_octets += contents.messages.iter().map(Entry::octets).sum::<u64>();
-        smol::future::yield_now().await;
     }
     let mut import = Import { account, tally };
+    // An import that was given up may have left a commit under way.
+    account.settled().await.map_err(|error| import.refused("INBOX", error))?;
     for (found, name) in import.prepare(&source).await? {
-        import.mailbox(found, &name, src).await?;
+        import.mailbox(found, &name).await?;
         import.tally.summary.mailboxes += 1;
     }
     Ok(import.tally.summary)
@@ -132,8 +135,14 @@ impl<'a> Import<'a> {
         ids.iter().all(|(id, _)| self.account.view(*id, |mailbox| mailbox.uid_next == 1).unwrap_or(true))
     }
 
-    async fn mailbox(&mut self, found: &Found, name: &str, src: &Path) -> Result<(), Failure> {
-        let contents = found.read().map_err(Failure::at(src))?;
+    async fn mailbox(&mut self, found: &Found, name: &str) -> Result<(), Failure> {
+        let contents = match found.read(&self.tally.pace).await {
+            Ok(contents) => contents,
+            Err(error) => {
+                self.tally.problem(format!("{name}: left out: {}: {error}", found.path.display()));
+                return Ok(());
+            }
+        };
         contents.problems.iter().for_each(|problem| self.tally.problem(problem.clone()));
         let Some(id) = self.account.find(name) else { return Ok(()) };
         let mut filling = self.begin(id, name, &contents).await?;
@@ -209,7 +218,7 @@ impl<'a> Import<'a> {
         let mut octets = entry.open()?;
         while let Some(piece) = octets.next()? {
             size += piece.len() as u64;
-            smol::future::yield_now().await;
+            self.tally.pace.keep().await;
         }
         let key = |(size, date, _): &(u32, i64, Uid)| (u64::from(*size), *date);
         let from = filling.before.partition_point(|before| key(before) < (size, entry.date));
@@ -217,7 +226,7 @@ impl<'a> Import<'a> {
         for &(_, _, uid) in alike.filter(|(_, _, uid)| !filling.matched.contains(uid)) {
             let message = self.account.view(filling.id, |mailbox| mailbox.message(uid).copied()).flatten();
             let Some(Ok(body)) = message.map(|message| self.account.body(&message)) else { continue };
-            if equal(entry, &body).await? {
+            if equal(entry, &body, &self.tally.pace).await? {
                 return Ok(Some(uid));
             }
         }
@@ -237,7 +246,7 @@ impl<'a> Import<'a> {
                 Err(error) => return Ok(Err(error)),
                 Ok(Some(piece)) => {
                     message.write(piece).map_err(|error| self.refused(name, error))?;
-                    smol::future::yield_now().await;
+                    self.tally.pace.keep().await;
                 }
             }
         }
@@ -310,7 +319,7 @@ impl<'a> Import<'a> {
 }
 
 /// Whether a message of the source and a stored one of the same size are the same octets.
-async fn equal(entry: &Entry, body: &Body) -> io::Result<bool> {
+async fn equal(entry: &Entry, body: &Body, pace: &Pace) -> io::Result<bool> {
     let mut octets = entry.open()?;
     let (mut at, mut stored) = (0, Vec::new());
     while let Some(piece) = octets.next()? {
@@ -320,7 +329,7 @@ async fn equal(entry: &Entry, body: &Body) -> io::Result<bool> {
             return Ok(false);
         }
         at += piece.len() as u64;
-        smol::future::yield_now().await;
+        pace.keep().await;
     }
     Ok(true)
 }

@@ -13,6 +13,7 @@ use super::flags;
 use super::maildir_writer::numbers_in;
 use super::manifest::{self, Line, MANIFEST};
 use super::octets::Form;
+use super::pace::Pace;
 use super::source::{Contents, Entry, modified};
 use crate::store::{Flags, MailboxNumbers, Uid};
 
@@ -35,12 +36,13 @@ struct Known {
 ///
 /// # Errors
 /// What the system says of its folders.
-pub fn read(path: &Path) -> io::Result<Contents> {
+pub async fn read(path: &Path, pace: &Pace) -> io::Result<Contents> {
     let mut contents = Contents::default();
     let known = known(path, &mut contents.problems);
     for part in ["cur", "new"] {
         for entry in fs::read_dir(path.join(part))? {
             let file = entry?.path();
+            pace.keep().await;
             let hidden = file.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
             match fs::metadata(&file) {
                 Ok(data) if data.is_file() && !hidden => {

@@ -43,7 +43,7 @@ pub async fn write(job: &mut Job<'_>, snapshot: &Snapshot) -> Result<(), Failure
     if folder.is_some() {
         target.put(&format!("{prefix}maildirfolder"), "").await?;
     }
-    let mut there = clear(job, snapshot, &prefix)?;
+    let mut there = clear(job, snapshot, &prefix).await?;
     let mut uidlist = target.create(format!("{prefix}{}.new", dovecot::UIDLIST))?;
     let mut manifest = target.create(format!("{prefix}{MANIFEST}.new"))?;
     uidlist.write(dovecot::uidlist_head(header.numbers.uid_validity, header.numbers.uid_next).as_bytes())?;
@@ -59,7 +59,7 @@ pub async fn write(job: &mut Job<'_>, snapshot: &Snapshot) -> Result<(), Failure
                     target.rename(&old, &path)?;
                 }
                 job.tally.message(u64::from(message.size), false);
-                smol::future::yield_now().await;
+                job.tally.pace.keep().await;
             }
             None if write_message(job, snapshot, &message, &mut batch, &prefix, &base, path).await? => {}
             None => continue,
@@ -98,7 +98,11 @@ async fn write_message<'a>(
 
 /// Removes what an interrupted export has left in `tmp`, and messages that the mailbox has no longer. The files of the
 /// others by UID.
-fn clear(job: &mut Job, snapshot: &Snapshot, prefix: &str) -> Result<HashMap<Uid, String>, Failure> {
+async fn clear(
+    job: &mut Job<'_>,
+    snapshot: &Snapshot,
+    prefix: &str,
+) -> Result<HashMap<Uid, String>, Failure> {
     let target = job.target;
     for name in target.list(&format!("{prefix}tmp"))? {
         if numbers_in(&name).is_some() {
@@ -109,6 +113,7 @@ fn clear(job: &mut Job, snapshot: &Snapshot, prefix: &str) -> Result<HashMap<Uid
     let mut strangers = 0;
     for part in ["new", "cur"] {
         for name in target.list(&format!("{prefix}{part}"))? {
+            job.tally.pace.keep().await;
             let path = format!("{prefix}{part}/{name}");
             let Some((uid_validity, uid)) = numbers_in(&name) else {
                 strangers += 1;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use super::flags;
 use super::manifest::{self, EXTENSION, Header, Line};
 use super::octets::Form;
+use super::pace::Pace;
 use super::source::{Contents, Entry, modified};
 use crate::message::date::parse_rfc5322;
 use crate::store::Flags;
@@ -42,7 +43,7 @@ fn beside(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// What the system says of it.
-pub fn read(path: &Path) -> io::Result<Contents> {
+pub async fn read(path: &Path, pace: &Pace) -> io::Result<Contents> {
     let file: Rc<Path> = path.into();
     let mut contents = Contents::default();
     let header = described(path, |line| contents.messages.extend(as_exported(&file, &line)));
@@ -65,6 +66,7 @@ pub fn read(path: &Path) -> io::Result<Contents> {
     let mut line = Vec::new();
     while let Some((at, octets)) = lines.next(&mut line)? {
         scan.line(at, octets, &line);
+        pace.keep().await;
     }
     scan.end(lines.at);
     Ok(scan.contents)

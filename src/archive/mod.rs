@@ -19,6 +19,7 @@ mod mbox_reader;
 mod mbox_writer;
 mod names;
 mod octets;
+mod pace;
 mod source;
 mod target;
 #[cfg(test)]
@@ -94,11 +95,12 @@ struct Tally<'a> {
     watch: &'a dyn Watch,
     progress: Progress,
     summary: Summary,
+    pace: pace::Pace,
 }
 
 impl<'a> Tally<'a> {
     fn new(watch: &'a dyn Watch) -> Tally<'a> {
-        Tally { watch, progress: Progress::default(), summary: Summary::default() }
+        Tally { watch, progress: Progress::default(), summary: Summary::default(), pace: pace::Pace::new() }
     }
     fn octets(&mut self, octets: u64) {
         self.progress.octets += octets;

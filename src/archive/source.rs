@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::manifest::{EXPORT, Export};
 use super::octets::{Form, Octets};
+use super::pace::Pace;
 use super::{Format, dovecot, maildir_reader, mbox_reader, names};
 use crate::failure::Failure;
 use crate::store::{Flags, MailboxNumbers, Uid};
@@ -27,7 +28,8 @@ pub struct Source {
 pub struct Found {
     /// Its name in the account.
     pub name: String,
-    path: PathBuf,
+    /// Where it is.
+    pub path: PathBuf,
     format: Format,
 }
 
@@ -83,10 +85,10 @@ impl Found {
     ///
     /// # Errors
     /// What the system says.
-    pub fn read(&self) -> io::Result<Contents> {
+    pub async fn read(&self, pace: &Pace) -> io::Result<Contents> {
         match self.format {
-            Format::Maildir => maildir_reader::read(&self.path),
-            Format::Mbox => mbox_reader::read(&self.path),
+            Format::Maildir => maildir_reader::read(&self.path, pace).await,
+            Format::Mbox => mbox_reader::read(&self.path, pace).await,
         }
     }
 

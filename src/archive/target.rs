@@ -8,14 +8,20 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
+use super::pace::Pace;
 use crate::failure::Failure;
 use crate::flash::disk::Disk;
 use crate::flash::{File, Flash, Mode, Sync};
 
 /// Octets gathered before they are written.
 const PIECE: usize = 64 * 1024;
-/// Files that are synced together: a sync alone would cost as much.
+/// Octets of one file that are synced at once: all of a large one would hold up everybody on the flash.
+const UNSYNCED: u64 = 4 * 1024 * 1024;
+/// Files that wait to be synced.
 const BATCH: usize = 64;
+/// Files that are synced side by side, where that costs little more than one; on a disk that is fast enough for syncs to be
+/// made on the spot, they hold up the others no longer than that many.
+const SIDE_BY_SIDE: usize = 4;
 
 /// The folder.
 pub struct Target {
@@ -74,7 +80,14 @@ impl Target {
     /// # Errors
     /// What the system says.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
-        self.disk.rename(from, to).map_err(self.at(to))
+        self.disk.rename(from, to).map_err(|error| match error.kind() {
+            // FAT, as on most sticks.
+            io::ErrorKind::InvalidInput if to.contains(':') => Failure::System(format!(
+                "{}: the file system there takes no colons in names, which a Maildir needs: use --format mbox",
+                self.root.display()
+            )),
+            _ => self.at(to)(error),
+        })
     }
 
     /// Octets of a file; `None` when there is no such file.
@@ -101,7 +114,7 @@ impl Target {
     /// What the system says.
     pub fn create(&self, path: String) -> Result<Draft<'_>, Failure> {
         let file = self.disk.open(&path, Mode::Create).map_err(self.at(&path))?;
-        Ok(Draft { target: self, path, file, written: 0, waiting: Vec::new() })
+        Ok(Draft { target: self, path, file, written: 0, synced: 0, waiting: Vec::new() })
     }
 
     /// Puts a small file in its place, whole or not at all.
@@ -135,6 +148,7 @@ pub struct Draft<'a> {
     path: String,
     file: Rc<dyn File>,
     written: u64,
+    synced: u64,
     waiting: Vec<u8>,
 }
 
@@ -160,6 +174,18 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Makes what was written so far durable, if it is much.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn settle_some(&mut self) -> Result<(), Failure> {
+        if self.written - self.synced >= UNSYNCED {
+            self.file.sync().await.map_err(self.target.at(&self.path))?;
+            self.synced = self.written;
+        }
+        Ok(())
+    }
+
     /// Takes back everything from `len` octets on.
     ///
     /// # Errors
@@ -168,6 +194,7 @@ impl Draft<'_> {
         self.flush()?;
         self.file.truncate(len).map_err(self.target.at(&self.path))?;
         self.written = len;
+        self.synced = self.synced.min(len);
         Ok(())
     }
 
@@ -185,13 +212,14 @@ impl Draft<'_> {
 /// Files that wait for their names until they are durable.
 pub struct Batch<'a> {
     target: &'a Target,
+    pace: Pace,
     waiting: Vec<(Rc<dyn File>, String, String)>,
 }
 
 impl<'a> Batch<'a> {
     /// None yet.
     pub fn new(target: &'a Target) -> Batch<'a> {
-        Batch { target, waiting: Vec::new() }
+        Batch { target, pace: Pace::new(), waiting: Vec::new() }
     }
 
     /// Adds a file that is to get the name `name`, and the time of change `date`.
@@ -210,8 +238,11 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// What the system says.
     pub async fn settle(&mut self) -> Result<(), Failure> {
-        let syncs = self.waiting.iter().map(|(file, ..)| file.sync()).collect();
-        all(syncs).await.map_err(Failure::at(&self.target.root))?;
+        for some in self.waiting.chunks(SIDE_BY_SIDE) {
+            let syncs = some.iter().map(|(file, ..)| file.sync()).collect();
+            all(syncs).await.map_err(Failure::at(&self.target.root))?;
+            self.pace.keep().await;
+        }
         for (_, from, to) in self.waiting.drain(..) {
             self.target.rename(&from, &to)?;
         }

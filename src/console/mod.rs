@@ -57,6 +57,8 @@ pub struct Console {
     operator: Rc<dyn Operator>,
     /// Held while settings are stored and put in force: of two commits at once the second sees the first.
     commits: Mutex<()>,
+    /// Held while mail is exported or imported: of two at once neither would know what the other does.
+    mail: Mutex<()>,
 }
 
 impl Console {
@@ -67,7 +69,7 @@ impl Console {
         relay: Rc<Relay>,
         operator: Rc<dyn Operator>,
     ) -> Rc<Console> {
-        Rc::new(Console { context, poller, relay, operator, commits: Mutex::new(()) })
+        Rc::new(Console { context, poller, relay, operator, commits: Mutex::new(()), mail: Mutex::new(()) })
     }
 
     /// How everything stands.

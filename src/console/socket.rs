@@ -93,7 +93,7 @@ async fn answer(console: &Console, stream: &mut Async<UnixStream>) -> io::Result
         SCRIPT => terminal::script(console, &mut *stream, rest).await?,
         RELOAD => console.reload().await,
         MAIL => {
-            let verdict = match mail::serve(&console.context, stream, rest).await? {
+            let verdict = match mail::serve(console, stream, rest).await? {
                 Ok(words) => [DONE, words.as_bytes()].concat(),
                 Err(Failure::System(why)) => [FAILED, why.as_bytes()].concat(),
                 Err(failure) => [REFUSED, failure.words().as_bytes()].concat(),

@@ -220,8 +220,7 @@ impl Account {
         let structural = transaction.changes.iter().any(Change::is_structural);
         let _alone = if structural {
             let alone = self.structure.lock().await;
-            let last_staged = self.state.borrow().last_staged;
-            self.durable(last_staged).await?;
+            self.settled().await?;
             Some(alone)
         } else {
             None
@@ -229,6 +228,15 @@ impl Account {
         let (ticket, committed) = self.stage(&mut transaction)?;
         self.durable(ticket).await?;
         Ok(committed)
+    }
+
+    /// Waits until everything that was committed is visible, also what nobody waits for any more.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    pub async fn settled(&self) -> Result<(), Error> {
+        let last_staged = self.state.borrow().last_staged;
+        self.durable(last_staged).await
     }
 
     /// Checks the changes and writes their records: the number of the commit, and what it will have done.
