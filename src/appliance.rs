@@ -33,6 +33,8 @@ use crate::{console, message};
 use listeners::{Listeners, Parts};
 pub use start::{Lock, panic_in_one_line, read_configuration};
 
+/// How often the store is looked after: checkpoints, compaction, room on the flash.
+const LOOK_AFTER: Duration = Duration::from_secs(10);
 /// How often accounts that nobody uses are looked for.
 const TIDY: Duration = Duration::from_secs(60);
 /// How often the certificate is looked at: one of our own is made anew before it ends.
@@ -67,6 +69,7 @@ async fn serve(executor: &'static LocalExecutor<'static>, options: RunOptions) -
     if let Some(Ok(signal)) = signals.next().await {
         log::info!("{signal:?} received, the appliance stops");
     }
+    appliance.context.store.mark_end();
     Ok(())
 }
 
@@ -131,6 +134,7 @@ impl Appliance {
         executor.spawn(async move { relay.run().await }).detach();
         executor.spawn(async move { poller.run().await }).detach();
         executor.spawn(tidy(context)).detach();
+        executor.spawn(look_after(appliance.clone())).detach();
         executor.spawn(renew(appliance.clone())).detach();
         Ok(appliance)
     }
@@ -164,6 +168,24 @@ impl Appliance {
         }
         self.context.reconfigure(config, tls);
         Ok(())
+    }
+}
+
+/// Checkpoints and compaction; tells the operator when the flash is nearly full, before mail is refused.
+async fn look_after(appliance: Rc<Appliance>) {
+    let mut was_low = false;
+    loop {
+        async_io::Timer::after(LOOK_AFTER).await;
+        appliance.context.store.maintain().await;
+        let Ok(space) = appliance.flash.space() else { continue };
+        if space.is_low() && !was_low {
+            log::warn!(
+                "the flash is nearly full: {} MiB are free, and new mail is refused below {} MiB; delete mail or use a larger card",
+                space.free >> 20,
+                space.reserve() >> 20
+            );
+        }
+        was_low = space.is_low();
     }
 }
 

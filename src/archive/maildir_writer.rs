@@ -17,7 +17,7 @@ const DOVECOTS: [&str; 3] = ["dovecot.index", "dovecot.index.cache", "dovecot.in
 
 /// The name of a message's file without its flags.
 fn base(uid_validity: u32, message: &Message) -> String {
-    let Message { uid, date, size, .. } = message;
+    let Message { uid, date, size, .. } = *message;
     format!("{date}.V{uid_validity}U{uid}.pillarbox,S={size}")
 }
 

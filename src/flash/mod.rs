@@ -38,6 +38,28 @@ pub struct Space {
     pub free: u64,
 }
 
+/// Octets that are kept back at most, however large the flash is.
+const RESERVE: u64 = 16 * 1024 * 1024;
+
+impl Space {
+    /// What new mail must leave free, so that deleting, flags and the configuration go on working: a
+    /// sixteenth, at most 16 MiB.
+    pub fn reserve(self) -> u64 {
+        (self.total / 16).min(RESERVE)
+    }
+
+    /// Whether there is room for `octets` of new mail.
+    pub fn has_room_for(self, octets: u64) -> bool {
+        self.free >= self.reserve().saturating_add(octets)
+    }
+
+    /// Whether the operator has to do something before new mail is refused: an eighth is left, at most
+    /// four times the reserve.
+    pub fn is_low(self) -> bool {
+        self.free < self.reserve().saturating_add((self.total / 16).min(3 * RESERVE))
+    }
+}
+
 /// A folder tree on flash.
 pub trait Flash {
     /// Opens a file. Durable only once the folder is synced ([`Flash::sync_dir`]), where it is new.

@@ -61,9 +61,12 @@ impl Change {
 
 #[derive(Clone, Default)]
 struct Node {
-    live: Vec<u8>,
-    durable: Vec<u8>,
-    unsynced: Vec<Change>,
+    live: Rc<Vec<u8>>,
+    durable: Rc<Vec<u8>>,
+    /// What was written since, each with the step that it was.
+    unsynced: Vec<(u64, Change)>,
+    /// A sync has failed: some of what can be read is nowhere else.
+    lost: bool,
 }
 
 #[derive(Clone)]
@@ -96,12 +99,18 @@ struct Medium {
     nodes: Vec<Node>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
-    unsynced_names: Vec<Naming>,
+    unsynced_names: Vec<(u64, Naming)>,
     steps: u64,
     cut_at: Option<u64>,
     sync_fails_at: Option<u64>,
+    reads: u64,
+    read_fails_at: Option<u64>,
     capacity: Option<u64>,
+    witness: Option<Witness>,
 }
+
+/// Looks at the flash at each step.
+type Witness = Rc<dyn Fn(&SimFlash)>;
 
 /// The simulated flash; clones share it.
 #[derive(Clone, Default)]
@@ -120,6 +129,19 @@ impl SimFlash {
     pub fn fail_sync_at(&self, step: u64) {
         self.0.borrow_mut().sync_fails_at = Some(step);
     }
+    /// Calls `witness` at each step from now on, when it is done but nothing says that it will last:
+    /// [`SimFlash::restart`] then gives the flash after a cut right there.
+    pub fn watch(&self, witness: impl Fn(&SimFlash) + 'static) {
+        self.0.borrow_mut().witness = Some(Rc::new(witness));
+    }
+    /// Reads so far.
+    pub fn reads(&self) -> u64 {
+        self.0.borrow().reads
+    }
+    /// Lets the read of this number fail, and the later ones succeed.
+    pub fn fail_read_at(&self, read: u64) {
+        self.0.borrow_mut().read_fails_at = Some(read);
+    }
     /// Limits the octets of all files.
     pub fn limit(&self, capacity: Option<u64>) {
         self.0.borrow_mut().capacity = capacity;
@@ -129,8 +151,8 @@ impl SimFlash {
         let mut medium = self.0.borrow_mut();
         let node = medium.names[path];
         let node = &mut medium.nodes[node];
-        node.live[bit / 8] ^= 1 << (bit % 8);
-        node.durable.clone_from(&node.live);
+        Rc::make_mut(&mut node.live)[bit / 8] ^= 1 << (bit % 8);
+        node.durable = node.live.clone();
     }
     /// All files with their sizes.
     pub fn files(&self) -> Vec<(String, usize)> {
@@ -144,7 +166,7 @@ impl SimFlash {
         let mut names = medium.durable_names.clone();
         // A journal keeps the order of names; how much of it reached the medium is open.
         let kept = choices.below(medium.unsynced_names.len() + 1);
-        for naming in &medium.unsynced_names[..kept] {
+        for (_, naming) in &medium.unsynced_names[..kept] {
             naming.apply(&mut names);
         }
         let nodes = medium.nodes.iter().map(|node| Node::settled(survivors(node, &mut choices))).collect();
@@ -167,24 +189,49 @@ impl SimFlash {
 
     fn naming(&self, naming: Naming) -> io::Result<()> {
         self.step()?;
-        let mut medium = self.0.borrow_mut();
-        naming.apply(&mut medium.names);
-        medium.unsynced_names.push(naming);
+        {
+            let mut medium = self.0.borrow_mut();
+            let step = medium.steps;
+            naming.apply(&mut medium.names);
+            medium.unsynced_names.push((step, naming));
+        }
+        self.witness();
         Ok(())
+    }
+
+    fn sync_step(&self) -> io::Result<()> {
+        self.step()?;
+        self.witness();
+        let mut medium = self.0.borrow_mut();
+        if medium.sync_fails_at.is_some_and(|step| medium.steps >= step) {
+            medium.sync_fails_at = None;
+            return Err(io::Error::other("the flash did not take it"));
+        }
+        Ok(())
+    }
+
+    fn witness(&self) {
+        let witness = self.0.borrow().witness.clone();
+        if let Some(witness) = witness {
+            witness(self);
+        }
     }
 }
 
 impl Node {
-    fn settled(content: Vec<u8>) -> Node {
-        Node { live: content.clone(), durable: content, unsynced: Vec::new() }
+    fn settled(content: Rc<Vec<u8>>) -> Node {
+        Node { live: content.clone(), durable: content, unsynced: Vec::new(), lost: false }
     }
 }
 
 /// The content that a cut leaves: each unsynced change kept, dropped, or (a write) torn.
-fn survivors(node: &Node, choices: &mut Choices) -> Vec<u8> {
-    let mut content = node.durable.clone();
+fn survivors(node: &Node, choices: &mut Choices) -> Rc<Vec<u8>> {
+    if node.unsynced.is_empty() {
+        return node.durable.clone();
+    }
+    let mut content = node.durable.to_vec();
     let mood = choices.below(4);
-    for change in &node.unsynced {
+    for (_, change) in &node.unsynced {
         let keep = match mood {
             0 => true,
             1 => false,
@@ -198,7 +245,7 @@ fn survivors(node: &Node, choices: &mut Choices) -> Vec<u8> {
             _ => {}
         }
     }
-    content
+    Rc::new(content)
 }
 
 /// Part of a write: up to any octet, or any of its sectors, since a disk may write them in any order.
@@ -265,15 +312,16 @@ impl Flash for SimFlash {
         self.naming(Naming::Rename(from.to_owned(), to.to_owned()))
     }
     fn sync_dir(&self, dir: &str) -> Sync {
-        let (flash, dir) = (self.clone(), dir.to_owned());
+        let (flash, dir, called) = (self.clone(), dir.to_owned(), self.steps());
         Box::pin(async move {
-            flash.step()?;
+            smol::future::yield_now().await;
+            flash.sync_step()?;
             let mut medium = flash.0.borrow_mut();
             let medium = &mut *medium;
             let (synced, rest) = std::mem::take(&mut medium.unsynced_names)
                 .into_iter()
-                .partition::<Vec<_>, _>(|naming| naming.folder() == dir);
-            synced.iter().for_each(|naming| naming.apply(&mut medium.durable_names));
+                .partition::<Vec<_>, _>(|(step, naming)| *step <= called && naming.folder() == dir);
+            synced.iter().for_each(|(_, naming)| naming.apply(&mut medium.durable_names));
             medium.unsynced_names = rest;
             Ok(())
         })
@@ -297,11 +345,14 @@ impl SimFile {
         let mut medium = self.flash.0.borrow_mut();
         // The step at which the power goes may be half done.
         let last = medium.cut_at.is_some_and(|cut| medium.steps == cut + 1);
+        let step = medium.steps;
         let node = &mut medium.nodes[self.node];
         if stepped.is_ok() || last {
-            change.apply(&mut node.live);
-            node.unsynced.push(change);
+            change.apply(Rc::make_mut(&mut node.live));
+            node.unsynced.push((step, change));
         }
+        drop(medium);
+        self.flash.witness();
         stepped
     }
 }
@@ -311,7 +362,12 @@ impl ReadAt for SimFile {
         Ok(self.flash.0.borrow().nodes[self.node].live.len() as u64)
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.flash.0.borrow().nodes[self.node].live.read_at(offset, buf)
+        let mut medium = self.flash.0.borrow_mut();
+        medium.reads += 1;
+        if medium.read_fails_at.is_some_and(|read| medium.reads == read) {
+            return Err(io::Error::other("the flash cannot be read here"));
+        }
+        medium.nodes[self.node].live.read_at(offset, buf)
     }
 }
 
@@ -330,18 +386,25 @@ impl File for SimFile {
         self.change(Change::Truncate(len))
     }
     fn sync(&self) -> Sync {
-        let (flash, node) = (self.flash.clone(), self.node);
+        let (flash, node, called) = (self.flash.clone(), self.node, self.flash.steps());
         Box::pin(async move {
-            flash.step()?;
+            // What is written from here on need not be part of it.
+            smol::future::yield_now().await;
+            let failed = flash.sync_step();
             let mut medium = flash.0.borrow_mut();
-            if medium.sync_fails_at.is_some_and(|step| medium.steps >= step) {
-                medium.sync_fails_at = None;
-                return Err(io::Error::other("the flash did not take it"));
-            }
             let node = &mut medium.nodes[node];
-            node.durable.clone_from(&node.live);
-            node.unsynced.clear();
-            Ok(())
+            let synced = node.unsynced.partition_point(|(step, _)| *step <= called);
+            let synced: Vec<_> = node.unsynced.drain(..synced).collect();
+            if failed.is_err() {
+                // As Linux has it: it can be read, but no later sync tries it again.
+                node.lost = true;
+            } else if node.lost || !node.unsynced.is_empty() {
+                let durable = Rc::make_mut(&mut node.durable);
+                synced.iter().for_each(|(_, change)| change.apply(durable));
+            } else {
+                node.durable = node.live.clone();
+            }
+            failed
         })
     }
 }

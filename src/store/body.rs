@@ -1,10 +1,11 @@
 //! Messages on their way in and out, in pieces.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
 use super::account::Account;
-use super::record::INLINE_MAX;
+use super::frame::INLINE_MAX;
 use super::{Error, Summarize};
 use crate::flash::{File, Flash, Mode, ReadAt};
 
@@ -13,15 +14,25 @@ pub struct Body(Kind);
 
 enum Kind {
     Inline(Vec<u8>),
-    File(Rc<dyn File>),
+    File(Checked),
+}
+
+/// A file whose checksum is verified by who reads it from its beginning to its end.
+struct Checked {
+    file: Rc<dyn File>,
+    len: u64,
+    crc: u32,
+    /// Octets read in their order so far, and their checksum.
+    read: Cell<(u64, u32)>,
 }
 
 impl Body {
     pub(super) fn inline(octets: Vec<u8>) -> Body {
         Body(Kind::Inline(octets))
     }
-    pub(super) fn file(file: Rc<dyn File>) -> Body {
-        Body(Kind::File(file))
+    /// A file of `len` octets that are known to have this checksum.
+    pub(super) fn file(file: Rc<dyn File>, len: u64, crc: u32) -> Body {
+        Body(Kind::File(Checked { file, len, crc, read: Cell::default() }))
     }
 }
 
@@ -29,14 +40,31 @@ impl ReadAt for Body {
     fn len(&self) -> io::Result<u64> {
         match &self.0 {
             Kind::Inline(octets) => Ok(octets.len() as u64),
-            Kind::File(file) => file.len(),
+            Kind::File(file) => Ok(file.len),
         }
     }
+    /// As [`ReadAt::read_at`]; `InvalidData` at the end of a message whose checksum is wrong.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             Kind::Inline(octets) => octets.read_at(offset, buf),
             Kind::File(file) => file.read_at(offset, buf),
         }
+    }
+}
+
+impl Checked {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(offset, buf)?;
+        let (at, crc) = self.read.get();
+        let news = at.checked_sub(offset).and_then(|known| buf[..n].get(usize::try_from(known).ok()?..));
+        if let Some(news) = news.filter(|news| !news.is_empty()) {
+            let read = (at + news.len() as u64, crc32c::crc32c_append(crc, news));
+            self.read.set(read);
+            if read.0 == self.len && read.1 != self.crc {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is damaged on flash"));
+            }
+        }
+        Ok(n)
     }
 }
 
@@ -167,6 +195,9 @@ impl Incoming {
 impl Spilled {
     fn write(&mut self, account: &Account) -> Result<(), Error> {
         if !self.waiting.is_empty() {
+            if !account.has_room_for(self.waiting.len() as u64) {
+                return Err(Error::Full);
+            }
             self.file
                 .write_at(self.written, &self.waiting)
                 .map_err(|error| Error::io(&account.body_path(self.number), error))?;

@@ -5,11 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::{Deserialize, Serialize};
+
 use super::record::{Place, Record, UidRanges};
 use super::{FlagChange, Flags, IdentityHash, Mailbox, MailboxId, Message, SourceKey, Uid, Usage};
 
+/// An array of messages grows by this part of itself: doubling would waste as much memory again.
+const GROWTH: usize = 16;
+
 /// An account's state in memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Index {
     pub mailboxes: BTreeMap<MailboxId, Mailbox>,
     pub subscriptions: BTreeSet<String>,
@@ -22,12 +27,14 @@ pub struct Index {
     fresh: HashMap<u32, Place>,
     /// Bodies in files whose last message may have gone: see [`Index::take_orphans`].
     loosened: BTreeSet<u32>,
+    /// A message has gone: there may be something to compact.
+    pub stirred: bool,
     /// Messages whose body no record gave: damage.
     pub bodiless: u64,
 }
 
 /// Numbers that only ascend.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     pub mailbox: u32,
     pub body: u32,
@@ -40,6 +47,7 @@ impl Index {
     pub fn apply(&mut self, record: &Record, place: Place) {
         match record {
             Record::Commit { .. } => self.fresh.clear(),
+            Record::Continued { .. } => {}
             Record::Body { body, .. } => {
                 self.last.body = self.last.body.max(*body);
                 self.fresh.insert(*body, place);
@@ -56,6 +64,8 @@ impl Index {
             Record::MailboxCreated { mailbox, name, uid_validity } => {
                 self.last.mailbox = self.last.mailbox.max(mailbox.0);
                 self.last.uid_validity = self.last.uid_validity.max(*uid_validity);
+                // A checkpoint may know it already, and what came into it: that comes again.
+                self.delete(*mailbox);
                 self.mailboxes.insert(*mailbox, Mailbox::empty(*mailbox, name.clone(), *uid_validity));
             }
             Record::MailboxRenamed { mailbox, name } => {
@@ -91,6 +101,7 @@ impl Index {
                 self.ledger.insert((SourceKey(*source), *identity), *date);
             }
             Record::Numbers { .. } => self.numbers(record),
+            Record::Moved { bodies } => self.move_bodies(bodies),
             Record::Forgotten { source, identities } => {
                 for identity in identities {
                     self.ledger.remove(&(SourceKey(*source), *identity));
@@ -114,11 +125,7 @@ impl Index {
         };
         mailbox.uid_next = mailbox.uid_next.max(uid.saturating_add(1));
         mailbox.highest_modseq = mailbox.highest_modseq.max(*modseq);
-        // UIDs are given in the order of the log; a record that says otherwise is not believed.
-        if mailbox.messages.last().is_some_and(|last| last.uid >= *uid) {
-            return;
-        }
-        mailbox.messages.push(Message {
+        let message = Message {
             uid: *uid,
             size: *size,
             date: *date,
@@ -127,9 +134,39 @@ impl Index {
             body: *body,
             segment: at.segment,
             offset: at.offset,
-        });
-        self.usage.messages += 1;
-        self.usage.octets += u64::from(*size);
+        };
+        match mailbox.messages.last() {
+            // UIDs are given in the order of the log. A checkpoint may know the message already, and what
+            // changed it later: that comes again. A record that says otherwise is not believed.
+            Some(last) if last.uid >= *uid => {
+                if let Ok(at) = mailbox.messages.binary_search_by_key(uid, |known| known.uid)
+                    && let Some(known) = mailbox.messages.get_mut(at)
+                    && (known.body, known.size) == (message.body, message.size)
+                {
+                    *known = message;
+                }
+            }
+            _ => {
+                append(&mut mailbox.messages, message);
+                self.usage.add(&message);
+            }
+        }
+    }
+
+    fn move_bodies(&mut self, bodies: &[u32]) {
+        let places: HashMap<u32, Place> =
+            bodies.iter().filter_map(|body| Some((*body, *self.fresh.get(body)?))).collect();
+        for message in self.mailboxes.values_mut().flat_map(|mailbox| &mut mailbox.messages) {
+            if let Some(place) = places.get(&{ message.body }) {
+                (message.segment, message.offset) = (place.segment, place.offset);
+            }
+        }
+    }
+
+    /// Where the body of this number lies; `None` when no message has it.
+    pub fn place_of(&self, body: u32) -> Option<Place> {
+        let mut messages = self.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
+        messages.find(|message| message.body == body).map(Message::place)
     }
 
     fn numbers(&mut self, record: &Record) {
@@ -154,7 +191,8 @@ impl Index {
             };
             if new != message.flags.0 {
                 message.flags = Flags(new);
-                message.modseq = modseq;
+                // The replay of a change that a checkpoint has seen already never goes back.
+                message.modseq = message.modseq.max(modseq);
             }
         }
     }
@@ -174,6 +212,10 @@ impl Index {
             }
             !hit
         });
+        let (len, capacity) = (mailbox.messages.len(), mailbox.messages.capacity());
+        if len < capacity / 2 {
+            mailbox.messages.shrink_to(len + len / GROWTH);
+        }
         for message in gone {
             self.forget(id, &message);
         }
@@ -188,6 +230,7 @@ impl Index {
     }
 
     fn forget(&mut self, mailbox: MailboxId, message: &Message) {
+        self.stirred = true;
         self.notes.remove(&(mailbox, message.uid));
         self.usage.messages -= 1;
         self.usage.octets -= u64::from(message.size);
@@ -217,6 +260,22 @@ impl Index {
     }
 }
 
+/// Adds a message to a mailbox's.
+pub fn append(messages: &mut Vec<Message>, message: Message) {
+    if messages.len() == messages.capacity() {
+        messages.reserve_exact(messages.len() / GROWTH + 4);
+    }
+    messages.push(message);
+}
+
+impl Usage {
+    /// Counts a message.
+    pub fn add(&mut self, message: &Message) {
+        self.messages += 1;
+        self.octets += u64::from(message.size);
+    }
+}
+
 /// The messages whose UIDs lie in `uids`.
 fn within<'a>(messages: &'a mut [Message], uids: &UidRanges) -> impl Iterator<Item = &'a mut Message> {
     let mut rest = messages;
@@ -230,4 +289,86 @@ fn within<'a>(messages: &'a mut [Message], uids: &UidRanges) -> impl Iterator<It
         rest = tail;
     }
     found.into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flash::sim::Choices;
+
+    const BOX: MailboxId = MailboxId(1);
+
+    /// Records as a log has them: numbers ascend, bodies come before their messages.
+    fn records(choices: &mut Choices) -> Vec<Record> {
+        let mut records =
+            vec![Record::MailboxCreated { mailbox: BOX, name: "INBOX".to_owned(), uid_validity: 9 }];
+        let (mut uid, mut last_mailbox) = (0, 1);
+        for modseq in 2..60 {
+            // UIDs that have been given out: what a client asks for is there, or was.
+            let first = choices.below(uid as usize) as Uid + 1;
+            let uids = vec![(first, first + choices.below((uid.max(first) - first) as usize + 1) as Uid)];
+            let mailbox = if choices.chance(80) { BOX } else { MailboxId(last_mailbox) };
+            let flags = 1 << choices.below(4);
+            match if uid == 0 { 0 } else { choices.below(10) } {
+                0 | 1 => {
+                    uid += 1;
+                    records.push(Record::Body { body: uid, size: 70, crc: None, summary: Vec::new() });
+                    let (date, copy_of) = (0, None);
+                    let message =
+                        Record::Message { mailbox, uid, body: uid, size: 70, copy_of, date, flags, modseq };
+                    records.push(message);
+                }
+                2 => {
+                    records.push(Record::Flags { mailbox, uids, change: FlagChange::Replace, flags, modseq })
+                }
+                3 | 4 => {
+                    records.push(Record::Flags { mailbox, uids, change: FlagChange::Add, flags, modseq })
+                }
+                5 | 6 => {
+                    records.push(Record::Flags { mailbox, uids, change: FlagChange::Remove, flags, modseq })
+                }
+                7 => records.push(Record::Expunge { mailbox, uids, modseq }),
+                8 => {
+                    let body = choices.below(uid as usize + 1) as u32;
+                    records.push(Record::Body { body, size: 70, crc: None, summary: Vec::new() });
+                    records.push(Record::Moved { bodies: vec![body] });
+                }
+                _ if choices.chance(50) => {
+                    last_mailbox += 1;
+                    let (mailbox, name) = (MailboxId(last_mailbox), format!("m{modseq}"));
+                    records.push(Record::MailboxCreated { mailbox, name, uid_validity: modseq as u32 });
+                }
+                _ => records.push(Record::MailboxDeleted { mailbox: MailboxId(last_mailbox) }),
+            }
+            records.push(Record::Commit { durable: Place::default() });
+        }
+        records
+    }
+
+    #[test]
+    fn replaying_what_a_checkpoint_has_seen_already_changes_nothing() {
+        for seed in 1..=300 {
+            let mut choices = Choices::new(seed);
+            let records = records(&mut choices);
+            let replay = |index: &mut Index, from: usize, to: usize| {
+                for (offset, record) in (from as u32..).zip(&records[from..to]) {
+                    index.apply(record, Place { segment: 1, offset });
+                }
+            };
+            let mut last = Index::default();
+            replay(&mut last, 0, records.len());
+            // The checkpoint begins after one commit and looks at the index after another one.
+            let ends: Vec<usize> =
+                (1..=records.len()).filter(|end| matches!(records[end - 1], Record::Commit { .. })).collect();
+            for _ in 0..20 {
+                let (a, b) = (ends[choices.below(ends.len())], ends[choices.below(ends.len())]);
+                let mut index = Index::default();
+                replay(&mut index, 0, a.max(b));
+                replay(&mut index, a.min(b), records.len());
+                (index.loosened, index.stirred) = (last.loosened.clone(), last.stirred);
+                index.bodiless = last.bodiless;
+                assert_eq!(index, last, "seed {seed}: replayed from {} over {}", a.min(b), a.max(b));
+            }
+        }
+    }
 }

@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use super::record::{self, BadFrame, FRAME, FrameHeader, Place, Record};
+use super::frame::{self, FRAME, Window};
+use super::record::{Place, Record};
 use crate::flash::{File, Flash, Mode};
 
-/// A segment that has reached this size is closed.
-const SEGMENT_SIZE: u32 = 4 * 1024 * 1024;
 /// Octets before the first frame of a segment.
 const SEGMENT_HEADER: u32 = 16;
 const SEGMENT_MAGIC: &[u8; 8] = b"PILLARBX";
@@ -26,9 +25,13 @@ const OPEN_SEGMENTS: usize = 8;
 pub struct Log {
     flash: Rc<dyn Flash>,
     dir: String,
+    /// A segment that has reached this size is closed.
+    segment_size: u32,
     /// The segment that grows, unless the log is empty or the last one is full.
     current: Option<(u32, Rc<dyn File>)>,
     last_segment: u32,
+    /// Where the segment before it ended.
+    previous_end: Place,
     /// Where the next piece is written.
     end: u32,
     /// Where the commit that is being written began.
@@ -42,12 +45,14 @@ pub struct Log {
 
 impl Log {
     /// An empty log in `dir`, or one whose `scan` has found its end.
-    pub fn new(flash: Rc<dyn Flash>, dir: String) -> Log {
+    pub fn new(flash: Rc<dyn Flash>, dir: String, segment_size: u32) -> Log {
         Log {
             flash,
             dir,
+            segment_size,
             current: None,
             last_segment: 0,
+            previous_end: Place::default(),
             end: 0,
             commit_start: 0,
             piece: Vec::new(),
@@ -71,23 +76,26 @@ impl Log {
 
     /// Continues writing at `end`: what lies behind it is a torn tail and is cut off.
     pub fn cut(&mut self, end: Place) -> io::Result<()> {
-        for segment in self.segments()? {
-            if segment > end.segment {
-                self.flash.remove(&self.path(segment))?;
-            }
+        let segments = self.segments()?;
+        for &segment in segments.iter().filter(|segment| **segment > end.segment) {
+            self.flash.remove(&self.path(segment))?;
         }
         self.readers.borrow_mut().clear();
         self.last_segment = end.segment;
+        self.end = end.offset;
         self.current = None;
-        if end.segment > 0 {
+        if segments.contains(&end.segment) {
             let file = self.flash.open(&self.path(end.segment), Mode::Write)?;
-            if file.len()? > u64::from(end.offset) {
+            let len = file.len()?;
+            if len > u64::from(end.offset) {
                 file.truncate(end.offset.into())?;
             }
             // What was read may still be only in the system's memory: after a kill, not a power cut.
             self.unsynced.push(file.clone());
-            self.current = Some((end.segment, file));
-            self.end = end.offset;
+            // A segment that has lost its end to damage does not grow again: a new one is begun.
+            if len >= u64::from(end.offset) {
+                self.current = Some((end.segment, file));
+            }
         }
         Ok(())
     }
@@ -99,8 +107,8 @@ impl Log {
 
     /// Begins a commit.
     pub fn begin(&mut self) -> io::Result<()> {
-        self.commit_start = self.end;
-        if self.current.is_none() || self.end >= SEGMENT_SIZE {
+        if self.current.is_none() || self.end >= self.segment_size {
+            self.previous_end = self.end();
             let segment = self.last_segment + 1;
             let file = self.flash.open(&self.path(segment), Mode::Create)?;
             let mut header = [0; SEGMENT_HEADER as usize];
@@ -115,13 +123,16 @@ impl Log {
             self.end = SEGMENT_HEADER;
         }
         self.commit_start = self.end;
+        if self.end == SEGMENT_HEADER && self.previous_end > Place::default() {
+            self.push(&Record::Continued { from: self.previous_end }, &[])?;
+        }
         Ok(())
     }
 
     /// Adds a record to the commit: where its frame begins.
     pub fn push(&mut self, record: &Record, body: &[u8]) -> io::Result<Place> {
         let place = Place { segment: self.last_segment, offset: self.end + self.piece.len() as u32 };
-        record::encode(record, body, &mut self.piece);
+        frame::encode(record, body, &mut self.piece);
         if self.piece.len() >= PIECE {
             self.write_piece()?;
         }
@@ -143,7 +154,41 @@ impl Log {
     pub fn abort(&mut self) -> io::Result<()> {
         self.piece = Vec::new();
         self.end = self.commit_start;
-        self.current_file()?.truncate(self.end.into())
+        match &self.current {
+            Some((_, file)) => file.truncate(self.end.into()),
+            // Not even a segment could be begun.
+            None => Ok(()),
+        }
+    }
+
+    /// Octets of the last commit.
+    pub fn commit_len(&self) -> u32 {
+        self.end - self.commit_start
+    }
+
+    /// Lets the next commit begin a segment.
+    pub fn begin_segment(&mut self) {
+        self.current = None;
+    }
+
+    /// Whether commits no longer go into this segment.
+    pub fn is_closed(&self, segment: u32) -> bool {
+        self.current.as_ref().is_none_or(|(current, _)| *current != segment)
+    }
+
+    /// Octets of a segment.
+    pub fn segment_len(&self, segment: u32) -> io::Result<u64> {
+        if self.is_closed(segment) {
+            self.flash.open(&self.path(segment), Mode::Read)?.len()
+        } else {
+            Ok(self.end.into())
+        }
+    }
+
+    /// Removes a closed segment. Its space is given back once nobody reads it any more.
+    pub fn remove(&self, segment: u32) -> io::Result<()> {
+        self.readers.borrow_mut().remove(&segment);
+        self.flash.remove(&self.path(segment))
     }
 
     fn current_file(&self) -> io::Result<Rc<dyn File>> {
@@ -192,16 +237,22 @@ impl Log {
         Ok(file)
     }
 
-    /// Reads the record at `place`, and its body when `with_body`.
+    /// Reads the record at `place` without its body.
     ///
     /// # Errors
     /// `InvalidData` when a checksum says so.
-    pub fn read(&self, place: Place, with_body: bool) -> io::Result<(Record, Vec<u8>)> {
-        let file = self.reader(place.segment)?;
-        let mut window = Window::new(file, place.offset.into());
-        let frame =
-            window.frame(with_body)?.map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
-        Ok((frame.record, frame.body))
+    pub fn head(&self, place: Place) -> io::Result<Record> {
+        let window = Window::new(self.reader(place.segment)?, place.offset.into());
+        read(window, false).map(|(record, _)| record)
+    }
+
+    /// Reads the record at `place` and its body, of `size` octets as far as is known.
+    ///
+    /// # Errors
+    /// As [`Log::head`].
+    pub fn whole(&self, place: Place, size: usize) -> io::Result<(Record, Vec<u8>)> {
+        let window = Window::new(self.reader(place.segment)?, place.offset.into());
+        read(window.read_ahead(frame_bound(size))?, true)
     }
 
     /// Reads every frame of the log from `from` on, in order.
@@ -209,12 +260,12 @@ impl Log {
         let mut segments = self.segments()?;
         segments.retain(|&segment| segment >= from.segment);
         segments.reverse();
-        Ok(Scan { log: self, segments, from, window: None, segment: 0 })
+        Ok(Scan { log: self, segments, from, window: None, segment: 0, len: 0 })
     }
 
     /// Whether the body of a scanned frame matches its checksum.
     pub fn body_is_whole(&self, frame: &ScannedFrame) -> io::Result<bool> {
-        match self.read(frame.place, true) {
+        match self.whole(frame.place, frame.body_len) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(false),
             Err(error) => Err(error),
@@ -245,6 +296,8 @@ pub struct Scan<'a> {
     segments: Vec<u32>,
     from: Place,
     segment: u32,
+    /// Octets of that segment.
+    len: u64,
     window: Option<Window>,
 }
 
@@ -256,9 +309,10 @@ impl Scan<'_> {
                 let Some(segment) = self.segments.pop() else { return Ok(None) };
                 self.segment = segment;
                 let file = self.log.reader(segment)?;
+                self.len = file.len()?;
                 let start = if segment == self.from.segment { self.from.offset } else { 0 };
-                let mut window = Window::new(file, start.max(SEGMENT_HEADER).into());
-                let good = start > 0 || window.segment_header_is(segment)?;
+                let window = Window::new(file.clone(), start.max(SEGMENT_HEADER).into());
+                let good = start > 0 || is_segment(&*file, segment)?;
                 self.window = Some(window);
                 if !good {
                     return Ok(Some(Scanned::Bad(Place { segment, offset: 0 })));
@@ -270,8 +324,10 @@ impl Scan<'_> {
                 self.window = None;
                 continue;
             }
-            return Ok(Some(match window.frame(false)? {
-                Ok(frame) => Scanned::Frame(ScannedFrame {
+            let frame = window.frame(false)?;
+            return Ok(Some(match frame {
+                // Its body may lie behind the end of the file.
+                Ok(frame) if window.at <= self.len => Scanned::Frame(ScannedFrame {
                     place,
                     end: Place {
                         segment: self.segment,
@@ -280,8 +336,9 @@ impl Scan<'_> {
                     record: frame.record,
                     body_len: frame.body_len,
                 }),
-                Err(_) => {
-                    window.seek_frame()?;
+                _ => {
+                    window.at = place.offset.into();
+                    window.seek_frame::<Record>()?;
                     Scanned::Bad(place)
                 }
             }));
@@ -289,113 +346,25 @@ impl Scan<'_> {
     }
 }
 
-/// A place in a segment file with some octets of it in memory.
-struct Window {
-    file: Rc<dyn File>,
-    at: u64,
-    /// Octets of the file from `held_at` on.
-    held: Vec<u8>,
-    held_at: u64,
+/// Octets that a Body record with `size` octets of message takes at most: its summary is no longer than an
+/// eighth of the message.
+pub fn frame_bound(size: usize) -> usize {
+    const FIELDS: usize = 32;
+    FRAME + FIELDS + size / 8 + size
 }
 
-struct Frame {
-    record: Record,
-    body: Vec<u8>,
-    body_len: usize,
-    len: usize,
+fn read(mut window: Window, with_body: bool) -> io::Result<(Record, Vec<u8>)> {
+    let frame = window.frame(with_body)?.map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
+    Ok((frame.record, frame.body))
 }
 
-/// The head of nearly every record, so that one read finds it.
-const WINDOW: usize = 4096;
-
-impl Window {
-    fn new(file: Rc<dyn File>, at: u64) -> Window {
-        Window { file, at, held: Vec::new(), held_at: at }
+fn is_segment(file: &dyn File, segment: u32) -> io::Result<bool> {
+    let mut header = [0; SEGMENT_HEADER as usize];
+    match file.read_exact_at(0, &mut header) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+        other => other?,
     }
-
-    fn segment_header_is(&mut self, segment: u32) -> io::Result<bool> {
-        let mut header = [0; SEGMENT_HEADER as usize];
-        match self.file.read_exact_at(0, &mut header) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-            other => other?,
-        }
-        Ok(&header[..8] == SEGMENT_MAGIC
-            && header[8..12] == FORMAT_VERSION.to_le_bytes()
-            && header[12..] == segment.to_le_bytes())
-    }
-
-    fn at_end(&mut self) -> io::Result<bool> {
-        Ok(self.octets(1)?.is_empty())
-    }
-
-    /// Up to `n` octets from `at` on; fewer only at the end of the file.
-    fn octets(&mut self, n: usize) -> io::Result<&[u8]> {
-        let skip = usize::try_from(self.at - self.held_at).unwrap_or(usize::MAX);
-        if skip.saturating_add(n) > self.held.len() {
-            self.held.drain(..skip.min(self.held.len()));
-            self.held_at = self.at;
-            let have = self.held.len();
-            self.held.resize(n.max(WINDOW), 0);
-            let mut filled = have;
-            while filled < self.held.len() {
-                match self.file.read_at(self.at + filled as u64, &mut self.held[filled..])? {
-                    0 => break,
-                    n => filled += n,
-                }
-            }
-            self.held.truncate(filled);
-        }
-        let skip = (self.at - self.held_at) as usize;
-        Ok(&self.held[skip..self.held.len().min(skip + n)])
-    }
-
-    /// The frame at `at`, which moves behind it when it is good.
-    fn frame(&mut self, with_body: bool) -> io::Result<Result<Frame, BadFrame>> {
-        let header = match FrameHeader::parse(self.octets(FRAME)?) {
-            Ok(header) => header,
-            Err(bad) => return Ok(Err(bad)),
-        };
-        let wanted = FRAME + header.head_len + if with_body { header.body_len } else { 0 };
-        let octets = self.octets(wanted)?;
-        if octets.len() < wanted {
-            return Ok(Err(BadFrame::Short));
-        }
-        let record = match header.record(&octets[FRAME..FRAME + header.head_len]) {
-            Ok(record) => record,
-            Err(bad) => return Ok(Err(bad)),
-        };
-        let body = octets[FRAME + header.head_len..].to_vec();
-        if with_body && crc32c::crc32c(&body) != header.body_crc {
-            return Ok(Err(BadFrame::Damaged));
-        }
-        self.at += header.frame_len() as u64;
-        if self.file.len()? < self.at {
-            return Ok(Err(BadFrame::Short));
-        }
-        Ok(Ok(Frame { record, body, body_len: header.body_len, len: header.frame_len() }))
-    }
-
-    /// Moves to the next octet where a good frame begins, or to the end of the file.
-    fn seek_frame(&mut self) -> io::Result<()> {
-        loop {
-            self.at += 1;
-            let octets = self.octets(WINDOW)?;
-            if octets.is_empty() {
-                return Ok(());
-            }
-            match memchr::memmem::find(octets, b"PB") {
-                // The magic may begin at the last octet.
-                None => self.at += octets.len() as u64 - 1,
-                Some(skip) => {
-                    self.at += skip as u64;
-                    let candidate = self.at;
-                    let good = self.frame(false)?.is_ok();
-                    self.at = candidate;
-                    if good {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
+    Ok(&header[..8] == SEGMENT_MAGIC
+        && header[8..12] == FORMAT_VERSION.to_le_bytes()
+        && header[12..] == segment.to_le_bytes())
 }

@@ -8,6 +8,10 @@
 
 mod account;
 mod body;
+mod checkpoint;
+mod commit;
+mod compact;
+mod frame;
 mod index;
 mod log;
 pub mod mailbox_name;
@@ -84,10 +88,28 @@ impl Error {
     }
 }
 
+/// From which sizes on the store does what it does.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    /// A segment of the log that has so many octets is closed.
+    segment: u32,
+    /// So many dead octets are worth compacting.
+    dead: u64,
+    /// So many records behind a checkpoint are worth another one.
+    records: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Sizes {
+        Sizes { segment: 4 * 1024 * 1024, dead: 256 * 1024, records: 2000 }
+    }
+}
+
 /// All accounts' mail on one flash.
 pub struct Store {
     flash: Rc<dyn Flash>,
     summarize: Summarize,
+    sizes: Sizes,
     open: RefCell<BTreeMap<String, Rc<Account>>>,
     /// Held while an account is opened, so that nobody opens it twice.
     opening: smol::lock::Mutex<()>,
@@ -103,6 +125,7 @@ impl Store {
         Store {
             flash,
             summarize,
+            sizes: Sizes::default(),
             open: RefCell::default(),
             opening: smol::lock::Mutex::new(()),
             failed: RefCell::default(),
@@ -137,7 +160,7 @@ impl Store {
             return Ok(account);
         }
         let limit = self.failed.borrow().get(name).copied();
-        let account = open::open(self.flash.clone(), self.summarize, name, dir, limit).await?;
+        let account = open::open(self.flash.clone(), self.summarize, self.sizes, name, dir, limit).await?;
         self.failed.borrow_mut().remove(name);
         account.set_quota(self.quotas.borrow().get(name).copied());
         self.open.borrow_mut().insert(name.to_owned(), account.clone());
@@ -164,9 +187,32 @@ impl Store {
         *self.quotas.borrow_mut() = quotas;
     }
 
+    /// Looks after the accounts in memory: writes checkpoints and compacts, in small pieces between which
+    /// others get their turn.
+    pub async fn maintain(&self) {
+        let accounts: Vec<_> = self.open.borrow().values().cloned().collect();
+        for account in accounts {
+            let hurry = self.flash.space().is_ok_and(|space| space.is_low());
+            if let Err(error) = account.maintain(hurry).await {
+                ::log::warn!("{}: not looked after: {error}", account.name());
+            }
+        }
+    }
+
     /// Closes the accounts that nobody has used since the last call: they cost no memory then.
     pub fn close_unused(&self) {
-        self.open.borrow_mut().retain(|_, account| Rc::strong_count(account) > 1 || account.take_used());
+        self.open.borrow_mut().retain(|_, account| {
+            let used = Rc::strong_count(account) > 1 || account.take_used();
+            if !used {
+                account.mark_end();
+            }
+            used
+        });
+    }
+
+    /// To be called before the process ends: what it has written last can be told from a torn write then.
+    pub fn mark_end(&self) {
+        self.open.borrow().values().for_each(|account| account.mark_end());
     }
 
     /// The names of the accounts in memory, the queue left out.
@@ -176,7 +222,7 @@ impl Store {
 }
 
 /// Flags of a message: five of RFC 3501's and up to 56 keywords, each a bit that the mailbox names.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flags(pub u64);
 
 impl Flags {
@@ -215,8 +261,9 @@ impl Flags {
     }
 }
 
-/// A message in the index: 48 bytes.
-#[derive(Debug, Clone, Copy)]
+/// A message in the index: 44 bytes, so that a mailbox with room to grow takes no more than 48 a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(Rust, packed(4))]
 pub struct Message {
     /// Its UID.
     pub uid: Uid,
@@ -235,8 +282,15 @@ pub struct Message {
     pub(crate) offset: u32,
 }
 
+impl Message {
+    /// The body record's place.
+    pub(crate) fn place(&self) -> Place {
+        Place { segment: self.segment, offset: self.offset }
+    }
+}
+
 /// A mailbox as it is now; messages in ascending order of UID.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Mailbox {
     /// Its number.
     pub id: MailboxId,
@@ -258,7 +312,7 @@ pub struct Mailbox {
 
 /// Whether a message of this size has its body in a file of its own.
 fn in_file(size: u32) -> bool {
-    size as usize > record::INLINE_MAX
+    size as usize > frame::INLINE_MAX
 }
 
 impl Mailbox {

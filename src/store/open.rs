@@ -9,14 +9,19 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::account::Account;
+use super::checkpoint::{self, Checkpoints, Loaded};
+use super::commit::{Checked, State, Tail};
 use super::index::Index;
 use super::log::{Log, Scanned, ScannedFrame};
 use super::record::{Place, Record};
-use super::{Error, Summarize};
+use super::{Error, Sizes, Summarize};
 use crate::flash::Flash;
 
 /// Mailboxes that a new account gets, with the names by which clients know them (RFC 6154).
 const FURNITURE: [&str; 5] = ["INBOX", "Drafts", "Sent", "Junk", "Trash"];
+
+/// Frames that are read before others get a turn.
+const TURN: u64 = 64;
 
 /// What a log adds up to.
 pub struct Replayed {
@@ -26,6 +31,10 @@ pub struct Replayed {
     pub end: Place,
     /// Places where records are lost.
     pub damaged: Vec<Place>,
+    /// What was replayed.
+    pub tail: Tail,
+    /// Whether the last commits are not called durable by a later one.
+    pub unmarked: bool,
 }
 
 /// A commit that was read, not yet known to be whole.
@@ -35,18 +44,25 @@ struct Candidate {
     frames: Vec<ScannedFrame>,
 }
 
-/// Reads the log. Commits that end behind `limit` are not believed: see `Store::failed`.
+/// Reads the log from `from` on, where it adds up to `index`. Commits that end behind `limit` are not
+/// believed: see `Store::failed`.
 ///
 /// # Errors
 /// What the flash says; damage is no error.
-pub fn replay(log: &Log, limit: Option<Place>) -> std::io::Result<Replayed> {
-    let mut replayed = Replayed { index: Index::default(), end: Place::default(), damaged: Vec::new() };
+pub async fn replay(log: &Log, index: Index, from: Place, limit: Option<Place>) -> std::io::Result<Replayed> {
+    let mut replayed =
+        Replayed { index, end: from, damaged: Vec::new(), tail: Tail::default(), unmarked: false };
     let mut suspects: Vec<Place> = Vec::new();
     let mut candidates: VecDeque<Candidate> = VecDeque::new();
     let mut frames: Vec<ScannedFrame> = Vec::new();
-    let mut known_durable = Place::default();
-    let mut scan = log.scan(Place::default())?;
+    let mut known_durable = from;
+    let mut scanned_to = from;
+    let mut scan = log.scan(from)?;
     while let Some(found) = scan.next()? {
+        replayed.tail.records += 1;
+        if replayed.tail.records.is_multiple_of(TURN) {
+            smol::future::yield_now().await;
+        }
         let frame = match found {
             Scanned::Bad(place) => {
                 suspects.push(place);
@@ -54,6 +70,14 @@ pub fn replay(log: &Log, limit: Option<Place>) -> std::io::Result<Replayed> {
             }
             Scanned::Frame(frame) => frame,
         };
+        replayed.tail.octets += u64::from(frame.end.offset - frame.place.offset);
+        if let Record::Continued { from } = frame.record
+            && scanned_to < from
+        {
+            // The end of the segment before this one never reached the medium.
+            suspects.push(scanned_to);
+        }
+        scanned_to = frame.end;
         let Record::Commit { durable } = frame.record else {
             frames.push(frame);
             continue;
@@ -81,6 +105,7 @@ pub fn replay(log: &Log, limit: Option<Place>) -> std::io::Result<Replayed> {
             log::info!("{}: an unfinished commit at {:?} is cut off", log.dir(), candidate.start);
             break;
         }
+        replayed.unmarked |= !candidate.frames.is_empty();
         apply(&mut replayed, candidate);
     }
     Ok(replayed)
@@ -110,6 +135,7 @@ fn is_whole(log: &Log, candidate: &Candidate) -> std::io::Result<bool> {
 pub async fn open(
     flash: Rc<dyn Flash>,
     summarize: Summarize,
+    sizes: Sizes,
     name: &str,
     dir: String,
     limit: Option<Place>,
@@ -119,8 +145,15 @@ pub async fn open(
     for made in [&log_dir, &format!("{dir}/body")] {
         flash.create_dir(made).map_err(io)?;
     }
-    let mut log = Log::new(flash.clone(), log_dir);
-    let replayed = replay(&log, limit).map_err(io)?;
+    let mut log = Log::new(flash.clone(), log_dir, sizes.segment);
+    let (start, checkpoints) = start(&*flash, &dir).await.map_err(io)?;
+    let first = log.segments().map_err(io)?.first().copied();
+    if start.from == Place::default() && first.is_some_and(|first| first != 1) {
+        return Err(Error::Damaged(format!(
+            "{dir}: no checkpoint can be read; run `pillarbox fsck --repair`"
+        )));
+    }
+    let replayed = replay(&log, start.index, start.from, limit).await.map_err(io)?;
     log.cut(replayed.end).map_err(io)?;
     let (files, _) = log.take_unsynced();
     for file in files {
@@ -136,13 +169,49 @@ pub async fn open(
     for place in &replayed.damaged {
         log::error!("{dir}: damaged at segment {} offset {}: records are lost", place.segment, place.offset);
     }
-    remove_stray_bodies(&*flash, &dir, &replayed.index).map_err(io)?;
-    let new = replayed.index.mailboxes.is_empty();
-    let account = Rc::new(Account::new(flash.clone(), summarize, name, dir.clone(), replayed.index, log));
+    let mut index = replayed.index;
+    let damaged = !replayed.damaged.is_empty();
+    if !damaged {
+        remove_stray_bodies(&*flash, &dir, &index).map_err(io)?;
+    }
+    index.stirred = true;
+    let new = index.mailboxes.is_empty();
+    let state = State::new(
+        index,
+        log,
+        sizes,
+        Checked { checkpoints, tail: replayed.tail, unmarked: replayed.unmarked, damaged },
+    );
+    let account = Rc::new(Account::new(flash.clone(), summarize, name, dir.clone(), state));
     if new {
         account.furnish(if dir == "queue" { &FURNITURE[..1] } else { &FURNITURE }).await?;
     }
     Ok(account)
+}
+
+/// Where the replay begins: at the newest checkpoint that can be read, else at the beginning of the log.
+async fn start(flash: &dyn Flash, dir: &str) -> std::io::Result<(Loaded, Checkpoints)> {
+    let (newest, previous) =
+        (format!("{dir}/{}", checkpoint::NEWEST), format!("{dir}/{}", checkpoint::PREVIOUS));
+    match checkpoint::load(flash, &newest).await? {
+        Some(Ok(loaded)) => {
+            let previous = checkpoint::from(flash, &previous)?;
+            let octets = loaded.octets;
+            let checkpoints = Checkpoints { newest: Some(loaded.from), previous, octets };
+            return Ok((loaded, checkpoints));
+        }
+        Some(Err(damage)) => log::error!("{newest}: {damage}; the one before it is used"),
+        None => {}
+    }
+    match checkpoint::load(flash, &previous).await? {
+        Some(Ok(loaded)) => {
+            let checkpoints = Checkpoints { newest: None, previous: Some(loaded.from), octets: 0 };
+            return Ok((loaded, checkpoints));
+        }
+        Some(Err(damage)) => log::error!("{previous}: {damage}; the log is read from its beginning"),
+        None => {}
+    }
+    Ok((Loaded { index: Index::default(), from: Place::default(), octets: 0 }, Checkpoints::default()))
 }
 
 /// Removes files of bodies that no message refers to: of messages that never arrived whole, or were

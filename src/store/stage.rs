@@ -27,6 +27,8 @@ pub struct Overlay {
     keywords: BTreeMap<MailboxId, Vec<String>>,
     doomed: BTreeSet<MailboxId>,
     last: Counters,
+    /// Where compaction has moved bodies.
+    moved: BTreeMap<u32, Place>,
     /// Mailboxes whose `\Recent` messages a session has claimed since the last commit.
     pub claimed_recent: BTreeSet<MailboxId>,
 }
@@ -38,6 +40,28 @@ impl Overlay {
         self.uid_validity.clear();
         self.keywords.clear();
         self.doomed.clear();
+        self.moved.clear();
+    }
+
+    /// Where the body of `message` lies once everything staged is applied.
+    fn place(&self, message: &Message) -> Place {
+        self.moved.get(&message.body).copied().unwrap_or(message.place())
+    }
+
+    /// Takes note of what a staged commit moves.
+    pub fn note_moves(&mut self, records: &[(Record, Place)]) {
+        let Some((Record::Moved { bodies }, _)) =
+            records.iter().find(|(r, _)| matches!(r, Record::Moved { .. }))
+        else {
+            return;
+        };
+        for (record, place) in records {
+            if let Record::Body { body, .. } = record
+                && bodies.contains(body)
+            {
+                self.moved.insert(*body, *place);
+            }
+        }
     }
 
     /// Gives out the number of a body.
@@ -56,12 +80,14 @@ pub struct Plan {
     pub committed: Committed,
     /// Octets that the account holds more afterwards; 0 where it also removes some, as a move does.
     pub grows_by: u64,
+    /// Octets of the messages that it brings.
+    pub brings: u64,
 }
 
 enum Step {
     Record(Record),
-    /// A body record with the octets of the message of the change at this place.
-    Body(Record, usize),
+    /// A Body record whose octets are in the change at this place: the `n`th that it brings.
+    Body(Record, usize, usize),
 }
 
 impl Plan {
@@ -76,18 +102,17 @@ impl Plan {
         for step in self.steps {
             let (record, octets) = match &step {
                 Step::Record(record) => (record, &[][..]),
-                Step::Body(record, at) => match changes.get(*at) {
-                    Some(Change::Deliver { message, .. }) => (record, message.stored().1),
-                    _ => (record, &[][..]),
-                },
+                Step::Body(record, at, n) => {
+                    (record, changes.get(*at).map_or(&[][..], |change| change.octets(*n)))
+                }
             };
             let place = log.push(record, octets)?;
             written.push(match step {
                 // The index has no use for the summary: do not keep it until the sync is done.
-                Step::Body(Record::Body { body, size, crc, .. }, _) => {
+                Step::Body(Record::Body { body, size, crc, .. }, ..) => {
                     (Record::Body { body, size, crc, summary: Vec::new() }, place)
                 }
-                Step::Record(record) | Step::Body(record, _) => (record, place),
+                Step::Record(record) | Step::Body(record, ..) => (record, place),
             });
         }
         written.push((Record::Commit { durable: Place::default() }, Place::default()));
@@ -110,8 +135,18 @@ pub fn plan(
         planner.change(at, change, summarize)?;
     }
     planner.claimed_recent();
-    let grows_by = planner.grows_by();
-    Ok(Plan { steps: planner.steps, overlay: planner.overlay, committed: planner.committed, grows_by })
+    if changes.iter().all(|change| matches!(change, Change::Relocate(_))) {
+        // Nobody sees compaction: it takes no MODSEQ.
+        planner.overlay.last.modseq = overlay.last.modseq;
+    }
+    let (grows_by, brings) = (planner.grows_by(), planner.brings);
+    Ok(Plan {
+        steps: planner.steps,
+        overlay: planner.overlay,
+        committed: planner.committed,
+        grows_by,
+        brings,
+    })
 }
 
 struct Planner<'a> {
@@ -121,6 +156,7 @@ struct Planner<'a> {
     names: BTreeMap<String, MailboxId>,
     steps: Vec<Step>,
     committed: Committed,
+    brings: u64,
 }
 
 impl<'a> Planner<'a> {
@@ -128,7 +164,7 @@ impl<'a> Planner<'a> {
         // MODSEQ 1 is what an empty mailbox has.
         overlay.last.modseq = overlay.last.modseq.max(index.last.modseq).max(1) + 1;
         let committed = Committed { placed: Vec::new(), modseq: overlay.last.modseq };
-        Planner { index, overlay, names: BTreeMap::new(), steps: Vec::new(), committed }
+        Planner { index, overlay, names: BTreeMap::new(), steps: Vec::new(), committed, brings: 0 }
     }
 
     fn record(&mut self, record: Record) {
@@ -141,11 +177,12 @@ impl<'a> Planner<'a> {
             Change::Deliver { mailbox, message, flags, keywords, date, note, numbers } => {
                 let size = u32::try_from(message.len()).map_err(|_| Error::Full)?;
                 let flags = self.flags(*mailbox, *flags, keywords)?;
+                self.brings += message.len();
                 let (file, _) = message.stored();
                 let body = file.map_or_else(|| self.overlay.next_body(self.index), |(number, _)| number);
                 let crc = file.map(|(_, crc)| crc);
                 let summary = message.summary(summarize);
-                self.steps.push(Step::Body(Record::Body { body, size, crc, summary }, at));
+                self.steps.push(Step::Body(Record::Body { body, size, crc, summary }, at, 0));
                 let (uid, modseq) = self.numbers(*mailbox, *numbers)?;
                 let (mailbox, date, flags) = (*mailbox, *date, flags.0);
                 self.place(Record::Message { mailbox, uid, body, size, copy_of: None, date, flags, modseq });
@@ -184,6 +221,7 @@ impl<'a> Planner<'a> {
             Change::Collected { source, identity, date } => {
                 self.record(Record::Collected { source: source.0, identity: *identity, date: *date });
             }
+            Change::Relocate(bodies) => self.relocate(at, bodies),
             Change::Forget { source, identities } => {
                 if !identities.is_empty() {
                     self.record(Record::Forgotten { source: source.0, identities: identities.clone() });
@@ -191,6 +229,17 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(())
+    }
+
+    fn relocate(&mut self, at: usize, bodies: &[(Record, Vec<u8>)]) {
+        let mut numbers = Vec::new();
+        for (n, (record, _)) in bodies.iter().enumerate() {
+            if let Record::Body { body, .. } = record {
+                numbers.push(*body);
+                self.steps.push(Step::Body(record.clone(), at, n));
+            }
+        }
+        self.record(Record::Moved { bodies: numbers });
     }
 
     fn grows_by(&self) -> u64 {
@@ -236,7 +285,7 @@ impl<'a> Planner<'a> {
         let names: Vec<String> =
             message.flags.keywords().filter_map(|bit| source.keywords.get(bit).cloned()).collect();
         let flags = self.flags(to, message.flags.system(), &names)?;
-        let place = Place { segment: message.segment, offset: message.offset };
+        let place = self.overlay.place(message);
         self.place_copy(to, message, place, flags)
     }
 
@@ -354,7 +403,7 @@ impl<'a> Planner<'a> {
             self.record(Record::Keyword { mailbox: to, name: name.clone() });
         }
         for message in &inbox.messages {
-            let place = Place { segment: message.segment, offset: message.offset };
+            let place = self.overlay.place(message);
             self.place_copy(to, message, place, message.flags)?;
         }
         if !uids.is_empty() {

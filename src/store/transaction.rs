@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::account::Account;
+use super::record::Record;
 use super::{
     Error, FlagChange, Flags, IdentityHash, Incoming, MailboxId, MailboxNumbers, MessageNumbers, SourceKey,
     Uid, identity_hash,
@@ -70,9 +71,19 @@ pub(super) enum Change {
         source: SourceKey,
         identities: Vec<IdentityHash>,
     },
+    Relocate(Vec<(Record, Vec<u8>)>),
 }
 
 impl Change {
+    /// The octets of the `n`th Body record that it brings.
+    pub(super) fn octets(&self, n: usize) -> &[u8] {
+        match self {
+            Change::Deliver { message, .. } => message.stored().1,
+            Change::Relocate(bodies) => bodies.get(n).map_or(&[], |(_, octets)| octets),
+            _ => &[],
+        }
+    }
+
     /// Whether it changes which mailboxes there are.
     pub(super) fn is_structural(&self) -> bool {
         matches!(self, Change::CreateMailbox(_) | Change::RenameMailbox { .. } | Change::DeleteMailbox(_))
@@ -217,6 +228,11 @@ impl Transaction {
     /// Forgets identities of `source`.
     pub fn forget(&mut self, source: SourceKey, identities: &[IdentityHash]) {
         self.changes.push(Change::Forget { source, identities: identities.to_vec() });
+    }
+
+    /// Writes Body records with their octets anew, at the end of the log.
+    pub(super) fn relocate(&mut self, bodies: Vec<(Record, Vec<u8>)>) {
+        self.changes.push(Change::Relocate(bodies));
     }
 
     /// Makes it so: returns when everything is durable and visible. Dropping the future before that

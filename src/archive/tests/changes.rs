@@ -53,7 +53,7 @@ fn into_an_account_with_mail_messages_come_as_new_ones() {
             assert_eq!(inbox.uid_validity, 5);
             assert_eq!(inbox.messages.iter().map(|m| m.uid).collect::<Vec<_>>(), [1, 2, 3, 4]);
             assert_eq!(inbox.keywords, ["own", "work"]);
-            assert_eq!(inbox.messages[1].flags, Flags::SEEN.with(Flags::keyword(1)));
+            assert_eq!({ inbox.messages[1].flags }, Flags::SEEN.with(Flags::keyword(1)));
         });
         // What was deleted since comes back, once, under a UID of its own.
         let mut transaction = other.begin();

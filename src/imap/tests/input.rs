@@ -66,7 +66,7 @@ fn append_streams_its_message() {
         client.play("S: * 2 EXISTS\nS: * 2 RECENT\nS: 2 OK *").await;
         let fred = world.fred().await;
         fred.view(store::INBOX, |inbox| {
-            assert_eq!(inbox.messages[0].date, 837_596_665);
+            assert_eq!({ inbox.messages[0].date }, 837_596_665);
             assert!(inbox.messages[0].flags.contains(Flags::SEEN.with(Flags::keyword(0))));
             assert_eq!(inbox.messages[1].size, 200_000);
         });

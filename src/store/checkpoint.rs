@@ -1,0 +1,337 @@
+//! Checkpoints: what the log added up to at some place, so that opening reads only what came after it.
+//!
+//! A checkpoint is a file of frames like a segment of the log. It is written in pieces while commits go
+//! on, so it may have seen some changes that are behind its place in the log and not others. That is
+//! right because replaying a change that is there already changes nothing: see [`Index::apply`].
+//!
+//! The previous checkpoint stays beside the newest, and no segment is removed that either needs.
+
+use std::io;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::commit::State;
+use super::frame::{self, Window};
+use super::index::{Counters, Index};
+use super::record::Place;
+use super::{Account, Error, IdentityHash, Mailbox, MailboxId, Message, SourceKey, Uid};
+use crate::flash::{File, Flash, Mode};
+
+/// The newest checkpoint, below the account's folder.
+pub const NEWEST: &str = "checkpoint";
+/// The one before it.
+pub const PREVIOUS: &str = "checkpoint.prev";
+const NEW: &str = "checkpoint.new";
+
+const VERSION: u32 = 1;
+/// Messages in a part.
+const MESSAGES: usize = 256;
+/// Entries of the ledger in a part.
+const ENTRIES: usize = 512;
+/// Octets that are gathered before they are written.
+const PIECE: usize = 64 * 1024;
+/// No message takes fewer octets in a part.
+const LEAST: u64 = 8;
+/// Parts that are read before others get a turn.
+const TURN: u32 = 16;
+
+/// What a checkpoint is made of. Variants are only ever appended: their order is the format.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Part {
+    /// The first one. The log is to be replayed from this place on.
+    Begin {
+        version: u32,
+        from: Place,
+        last: Counters,
+    },
+    /// A mailbox, with about so many messages, which follow.
+    Mailbox {
+        id: MailboxId,
+        name: String,
+        uid_validity: u32,
+        uid_next: Uid,
+        highest_modseq: u64,
+        recent_from: Uid,
+        keywords: Vec<String>,
+        messages: u32,
+    },
+    /// Messages of the mailbox before.
+    Messages(Vec<Message>),
+    Subscriptions(Vec<String>),
+    Note(MailboxId, Uid, ByteBuf),
+    Ledger(Vec<Entry>),
+    /// The last one: how many came before it.
+    End {
+        parts: u32,
+    },
+}
+
+/// A checkpoint waits until the log behind the last one is so many times longer than that: checkpoints
+/// are a small part of what is written.
+const SHARE: u64 = 32;
+
+/// What is known of the checkpoints on flash.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Checkpoints {
+    /// From where the newest replays the log, when it is good.
+    pub newest: Option<Place>,
+    /// From where the previous one does.
+    pub previous: Option<Place>,
+    /// Octets of the newest.
+    pub octets: u64,
+}
+
+impl Checkpoints {
+    /// Whether both lie behind the segment.
+    pub fn cover(&self, segment: u32) -> bool {
+        [self.newest, self.previous].iter().all(|from| from.is_some_and(|from| segment < from.segment))
+    }
+}
+
+/// A checkpoint that was read.
+pub struct Loaded {
+    /// What the log added up to.
+    pub index: Index,
+    /// From where the log is to be replayed.
+    pub from: Place,
+    /// Octets of the file.
+    pub octets: u64,
+}
+
+/// Why a file is no checkpoint.
+pub type Damage = &'static str;
+
+/// Reads the checkpoint at `path`: `None` where there is none.
+///
+/// # Errors
+/// What the flash says; damage is no error.
+pub async fn load(flash: &dyn Flash, path: &str) -> io::Result<Option<Result<Loaded, Damage>>> {
+    let file = match flash.open(path, Mode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let octets = file.len()?;
+    let mut window = Window::new(file, 0);
+    let mut index = Index::default();
+    let mut mailbox = None;
+    let mut from = None;
+    let mut parts = 0;
+    loop {
+        let Ok(frame) = window.frame::<Part>(false)? else { return Ok(Some(Err("a part is damaged"))) };
+        match (frame.record, from) {
+            (Part::Begin { version: VERSION, from: place, last }, None) => {
+                from = Some(place);
+                index.last = last;
+            }
+            (_, None) => return Ok(Some(Err("not a checkpoint of this version"))),
+            (Part::End { parts: all }, Some(from)) if all == parts && window.at_end()? => {
+                return Ok(Some(Ok(Loaded { index, from, octets })));
+            }
+            (Part::End { .. } | Part::Begin { .. }, _) => return Ok(Some(Err("parts are missing"))),
+            (part, _) => index.take(part, &mut mailbox, octets),
+        }
+        parts += 1;
+        if parts.is_multiple_of(TURN) {
+            smol::future::yield_now().await;
+        }
+    }
+}
+
+/// From where the checkpoint at `path` replays the log, as far as its beginning tells.
+pub fn from(flash: &dyn Flash, path: &str) -> io::Result<Option<Place>> {
+    let file = match flash.open(path, Mode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    Ok(match Window::new(file, 0).frame(false)? {
+        Ok(frame::Frame { record: Part::Begin { version: VERSION, from, .. }, .. }) => Some(from),
+        _ => None,
+    })
+}
+
+impl Index {
+    /// Adds a part of a checkpoint of so many octets; `current` is the mailbox that messages belong to.
+    fn take(&mut self, part: Part, current: &mut Option<MailboxId>, octets: u64) {
+        match part {
+            Part::Mailbox {
+                id,
+                name,
+                uid_validity,
+                uid_next,
+                highest_modseq,
+                recent_from,
+                keywords,
+                messages,
+            } => {
+                let room = u64::from(messages).min(octets / LEAST);
+                *current = Some(id);
+                let messages = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
+                self.mailboxes.insert(
+                    id,
+                    Mailbox {
+                        id,
+                        name,
+                        uid_validity,
+                        uid_next,
+                        highest_modseq,
+                        recent_from,
+                        keywords,
+                        messages,
+                    },
+                );
+            }
+            Part::Messages(messages) => {
+                let Some(mailbox) = current.and_then(|id| self.mailboxes.get_mut(&id)) else { return };
+                for message in messages {
+                    self.usage.add(&message);
+                    super::index::append(&mut mailbox.messages, message);
+                }
+            }
+            Part::Subscriptions(names) => self.subscriptions.extend(names),
+            Part::Note(mailbox, uid, note) => drop(self.notes.insert((mailbox, uid), note.into_vec())),
+            Part::Ledger(entries) => self.ledger.extend(
+                entries.into_iter().map(|(source, identity, date)| ((SourceKey(source), identity), date)),
+            ),
+            Part::Begin { .. } | Part::End { .. } => {}
+        }
+    }
+}
+
+/// The file of a checkpoint as it is written.
+struct Writer {
+    file: Rc<dyn File>,
+    at: u64,
+    parts: u32,
+    piece: Vec<u8>,
+}
+
+impl Writer {
+    fn put(&mut self, part: &Part) -> io::Result<()> {
+        frame::encode(part, &[], &mut self.piece);
+        self.parts += 1;
+        if self.piece.len() >= PIECE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_at(self.at, &self.piece)?;
+        self.at += self.piece.len() as u64;
+        self.piece.clear();
+        Ok(())
+    }
+}
+
+impl Account {
+    /// Writes a checkpoint of what is durable now, in pieces, and puts it in the place of the newest.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Io`]; the checkpoints that there were are still good then.
+    pub(super) async fn write_checkpoint(&self) -> Result<(), Error> {
+        let path = self.path(NEW);
+        let before = self.state.borrow().tail;
+        let written = self.write_parts(&path).await;
+        if written.is_err() {
+            // What cannot be removed now is overwritten by the next one.
+            let _ = self.flash().remove(&path);
+        }
+        let (from, octets) = written.map_err(|error| Error::io(&path, error))?;
+        // Until all is done nobody knows which file bears which name.
+        let known = std::mem::take(&mut self.state.borrow_mut().checkpoints);
+        let renamed = async {
+            // A damaged one must not take the place of a good one.
+            if known.newest.is_some() {
+                self.flash().rename(&self.path(NEWEST), &self.path(PREVIOUS))?;
+            }
+            self.flash().rename(&path, &self.path(NEWEST))?;
+            self.flash().sync_dir(self.dir()).await
+        };
+        renamed.await.map_err(|error| Error::io(&path, error))?;
+        let mut state = self.state.borrow_mut();
+        state.checkpoints =
+            Checkpoints { newest: Some(from), previous: known.newest.or(known.previous), octets };
+        state.tail.records -= before.records;
+        state.tail.octets -= before.octets;
+        Ok(())
+    }
+
+    /// Whether so much log is to be replayed that a checkpoint is worth its octets.
+    pub(super) fn opening_takes_long(&self) -> bool {
+        let State { checkpoints, tail, sizes, .. } = &*self.state.borrow();
+        let only_one_left = checkpoints.newest.is_none() && checkpoints.previous.is_some();
+        only_one_left || tail.records >= sizes.records && tail.octets >= checkpoints.octets * SHARE
+    }
+
+    async fn write_parts(&self, path: &str) -> io::Result<(Place, u64)> {
+        let file = self.flash().open(path, Mode::Create)?;
+        let mut writer = Writer { file, at: 0, parts: 0, piece: Vec::new() };
+        let (from, last) = self.durable_state();
+        writer.put(&Part::Begin { version: VERSION, from, last })?;
+        let mut mailbox = MailboxId(0);
+        while let Some((id, part)) = self.index(|index| next_mailbox(index, mailbox)) {
+            mailbox = id;
+            writer.put(&part)?;
+            let mut uid = 0;
+            while let Some(messages) = self.index(|index| next_messages(index, mailbox, uid)) {
+                uid = messages.last().map_or(Uid::MAX, |message| message.uid);
+                writer.put(&Part::Messages(messages))?;
+                smol::future::yield_now().await;
+            }
+        }
+        writer.put(&Part::Subscriptions(self.subscriptions()))?;
+        let mut at = (MailboxId(0), 0);
+        while let Some((key, note)) = self.index(|index| {
+            let next = index.notes.range((Excluded(at), Unbounded)).next();
+            next.map(|(key, note)| (*key, note.clone()))
+        }) {
+            at = key;
+            writer.put(&Part::Note(key.0, key.1, ByteBuf::from(note)))?;
+        }
+        let mut at = None;
+        while let Some((last, entries)) = self.index(|index| next_entries(index, at)) {
+            at = Some(last);
+            writer.put(&Part::Ledger(entries))?;
+            smol::future::yield_now().await;
+        }
+        let parts = writer.parts;
+        writer.put(&Part::End { parts })?;
+        writer.flush()?;
+        writer.file.sync().await?;
+        Ok((from, writer.at))
+    }
+}
+
+fn next_mailbox(index: &Index, after: MailboxId) -> Option<(MailboxId, Part)> {
+    let (id, mailbox) = index.mailboxes.range((Excluded(after), Unbounded)).next()?;
+    let part = Part::Mailbox {
+        id: *id,
+        name: mailbox.name.clone(),
+        uid_validity: mailbox.uid_validity,
+        uid_next: mailbox.uid_next,
+        highest_modseq: mailbox.highest_modseq,
+        recent_from: mailbox.recent_from,
+        keywords: mailbox.keywords.clone(),
+        messages: u32::try_from(mailbox.messages.len()).unwrap_or(u32::MAX),
+    };
+    Some((*id, part))
+}
+
+fn next_messages(index: &Index, mailbox: MailboxId, after: Uid) -> Option<Vec<Message>> {
+    let messages = &index.mailboxes.get(&mailbox)?.messages;
+    let from = messages.partition_point(|message| message.uid <= after);
+    let piece: Vec<Message> = messages.get(from..)?.iter().take(MESSAGES).copied().collect();
+    (!piece.is_empty()).then_some(piece)
+}
+
+type LedgerKey = (SourceKey, IdentityHash);
+/// An entry of the ledger: source, identity, when it was collected.
+type Entry = (u64, IdentityHash, i64);
+
+fn next_entries(index: &Index, after: Option<LedgerKey>) -> Option<(LedgerKey, Vec<Entry>)> {
+    let from = after.map_or(Unbounded, Excluded);
+    let rest = index.ledger.range((from, Unbounded)).take(ENTRIES);
+    let entries: Vec<_> = rest.map(|((source, identity), date)| (source.0, *identity, *date)).collect();
+    let (source, identity, _) = entries.last()?;
+    Some(((SourceKey(*source), *identity), entries))
+}

@@ -1,0 +1,271 @@
+//! Frames: how records lie in a file, in the log as in a checkpoint.
+//!
+//! A frame is 20 octets, all integers little-endian, then the head, then the body:
+//!
+//! | offset | size | what |
+//! |---|---|---|
+//! | 0 | 2 | magic `PB` |
+//! | 2 | 2 | zero, reserved |
+//! | 4 | 4 | octets of the head, at most 1 MiB |
+//! | 8 | 4 | octets of the body, at most 64 KiB |
+//! | 12 | 4 | CRC-32C of the body |
+//! | 16 | 4 | CRC-32C of octets 0 to 15 and the head |
+//!
+//! The head is a record in postcard form. Two checksums, so that opening an account reads heads and
+//! skips bodies.
+
+use std::io;
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::flash::File;
+
+/// Octets before the head of a frame.
+pub const FRAME: usize = 20;
+/// Bodies up to this size stand in the log, larger ones in a file of their own.
+pub const INLINE_MAX: usize = 64 * 1024;
+/// No head is longer: what says otherwise is damage.
+pub const HEAD_MAX: usize = 1024 * 1024;
+const MAGIC: [u8; 2] = *b"PB";
+
+/// Why octets are no frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadFrame {
+    /// More octets are needed than there are.
+    #[error("cut short")]
+    Short,
+    /// Magic, lengths, checksum or postcard form are wrong.
+    #[error("damaged")]
+    Damaged,
+}
+
+/// The fixed part of a frame, its magic and lengths found plausible, nothing verified yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Octets of the head.
+    pub head_len: usize,
+    /// Octets of the body.
+    pub body_len: usize,
+    /// CRC-32C of the body.
+    pub body_crc: u32,
+    head_crc: u32,
+    covered_crc: u32,
+}
+
+fn u32_at(octets: &[u8], at: usize) -> Option<u32> {
+    octets.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+}
+
+impl FrameHeader {
+    /// Reads the first [`FRAME`] octets of a frame.
+    ///
+    /// # Errors
+    /// [`BadFrame`].
+    pub fn parse(octets: &[u8]) -> Result<FrameHeader, BadFrame> {
+        let fixed = octets.get(..FRAME).ok_or(BadFrame::Short)?;
+        let field = |at| u32_at(fixed, at).ok_or(BadFrame::Short);
+        let (head_len, body_len) = (field(4)? as usize, field(8)? as usize);
+        if !fixed.starts_with(&MAGIC) || fixed[2..4] != [0, 0] || head_len > HEAD_MAX || body_len > INLINE_MAX
+        {
+            return Err(BadFrame::Damaged);
+        }
+        Ok(FrameHeader {
+            head_len,
+            body_len,
+            body_crc: field(12)?,
+            head_crc: field(16)?,
+            covered_crc: crc32c::crc32c(&fixed[..16]),
+        })
+    }
+
+    /// The record, from the head that follows the fixed part.
+    ///
+    /// # Errors
+    /// [`BadFrame::Damaged`].
+    pub fn record<T: DeserializeOwned>(&self, head: &[u8]) -> Result<T, BadFrame> {
+        if head.len() != self.head_len || crc32c::crc32c_append(self.covered_crc, head) != self.head_crc {
+            return Err(BadFrame::Damaged);
+        }
+        postcard::from_bytes(head).map_err(|_| BadFrame::Damaged)
+    }
+
+    /// Octets of the whole frame.
+    pub fn frame_len(&self) -> usize {
+        FRAME + self.head_len + self.body_len
+    }
+}
+
+/// Appends the frame of `record` with `body` to `out`.
+pub fn encode<T: Serialize>(record: &T, body: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; FRAME]);
+    let mut framed = match postcard::to_extend(record, std::mem::take(out)) {
+        Ok(framed) => framed,
+        // Writing to a Vec cannot fail, and every type of a record has a postcard form.
+        Err(error) => unreachable!("postcard: {error}"),
+    };
+    let head_len = framed.len() - start - FRAME;
+    let fixed = &mut framed[start..start + FRAME];
+    fixed[0..2].copy_from_slice(&MAGIC);
+    fixed[4..8].copy_from_slice(&(head_len as u32).to_le_bytes());
+    fixed[8..12].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    fixed[12..16].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
+    let covered = crc32c::crc32c(&framed[start..start + 16]);
+    let crc = crc32c::crc32c_append(covered, &framed[start + FRAME..]);
+    framed[start + 16..start + FRAME].copy_from_slice(&crc.to_le_bytes());
+    framed.extend_from_slice(body);
+    *out = framed;
+}
+
+/// A place in a file of frames with some octets of it in memory.
+pub struct Window {
+    file: Rc<dyn File>,
+    /// Where the next frame begins.
+    pub at: u64,
+    /// Octets of the file from `held_at` on.
+    held: Vec<u8>,
+    held_at: u64,
+}
+
+/// A frame, read.
+pub struct Frame<T> {
+    /// Its head.
+    pub record: T,
+    /// Its body, where that was asked for.
+    pub body: Vec<u8>,
+    /// Octets of its body.
+    pub body_len: usize,
+    /// Octets of all of it.
+    pub len: usize,
+}
+
+/// The head of nearly every record, so that one read finds it.
+const WINDOW: usize = 4096;
+
+impl Window {
+    /// The place `at` of a file.
+    pub fn new(file: Rc<dyn File>, at: u64) -> Window {
+        Window { file, at, held: Vec::new(), held_at: at }
+    }
+
+    /// Reads `octets` at once, where it is known that so many will be needed.
+    pub fn read_ahead(mut self, octets: usize) -> io::Result<Window> {
+        self.octets(octets)?;
+        Ok(self)
+    }
+
+    /// Whether the file ends here.
+    pub fn at_end(&mut self) -> io::Result<bool> {
+        Ok(self.octets(1)?.is_empty())
+    }
+
+    /// Up to `n` octets from `at` on; fewer only at the end of the file.
+    fn octets(&mut self, n: usize) -> io::Result<&[u8]> {
+        let skip = usize::try_from(self.at - self.held_at).unwrap_or(usize::MAX);
+        if skip.saturating_add(n) > self.held.len() {
+            self.held.drain(..skip.min(self.held.len()));
+            self.held_at = self.at;
+            let have = self.held.len();
+            self.held.resize(n.max(WINDOW), 0);
+            let mut filled = have;
+            while filled < self.held.len() {
+                match self.file.read_at(self.at + filled as u64, &mut self.held[filled..])? {
+                    0 => break,
+                    n => filled += n,
+                }
+            }
+            self.held.truncate(filled);
+        }
+        let skip = (self.at - self.held_at) as usize;
+        Ok(&self.held[skip..self.held.len().min(skip + n)])
+    }
+
+    /// The frame at `at`, which moves behind it when it is good.
+    /// Whether a body that is not asked for is there at all, nobody looks.
+    pub fn frame<T: DeserializeOwned>(&mut self, with_body: bool) -> io::Result<Result<Frame<T>, BadFrame>> {
+        let header = match FrameHeader::parse(self.octets(FRAME)?) {
+            Ok(header) => header,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let wanted = FRAME + header.head_len + if with_body { header.body_len } else { 0 };
+        let octets = self.octets(wanted)?;
+        if octets.len() < wanted {
+            return Ok(Err(BadFrame::Short));
+        }
+        let record = match header.record(&octets[FRAME..FRAME + header.head_len]) {
+            Ok(record) => record,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let body = octets[FRAME + header.head_len..].to_vec();
+        if with_body && crc32c::crc32c(&body) != header.body_crc {
+            return Ok(Err(BadFrame::Damaged));
+        }
+        self.at += header.frame_len() as u64;
+        Ok(Ok(Frame { record, body, body_len: header.body_len, len: header.frame_len() }))
+    }
+
+    /// Moves to the next octet where a good frame begins, or to the end of the file.
+    pub fn seek_frame<T: DeserializeOwned>(&mut self) -> io::Result<()> {
+        loop {
+            self.at += 1;
+            let octets = self.octets(WINDOW)?;
+            if octets.is_empty() {
+                return Ok(());
+            }
+            match memchr::memmem::find(octets, b"PB") {
+                // The magic may begin at the last octet.
+                None => self.at += octets.len() as u64 - 1,
+                Some(skip) => {
+                    self.at += skip as u64;
+                    let candidate = self.at;
+                    let good = self.frame::<T>(false)?.is_ok();
+                    self.at = candidate;
+                    if good {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MailboxId;
+    use crate::store::record::Record;
+
+    fn sample() -> Record {
+        Record::Expunge { mailbox: MailboxId(7), uids: vec![(1, 3), (9, 9)], modseq: 42 }
+    }
+
+    #[test]
+    fn a_frame_reads_back_as_it_was_written() {
+        let mut frame = b"before".to_vec();
+        encode(&sample(), b"body", &mut frame);
+        let frame = &frame[6..];
+        let header = FrameHeader::parse(frame).unwrap();
+        assert_eq!(header.frame_len(), frame.len());
+        assert_eq!(header.record::<Record>(&frame[FRAME..FRAME + header.head_len]).unwrap(), sample());
+        assert_eq!(header.body_crc, crc32c::crc32c(b"body"));
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_frame_is_found() {
+        let mut frame = Vec::new();
+        encode(&sample(), b"body", &mut frame);
+        for bit in 0..frame.len() * 8 {
+            let mut bad = frame.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let read = FrameHeader::parse(&bad).and_then(|header| {
+                let head = bad.get(FRAME..FRAME + header.head_len).ok_or(BadFrame::Short)?;
+                header.record::<Record>(head)?;
+                let body = bad.get(FRAME + header.head_len..header.frame_len()).ok_or(BadFrame::Short)?;
+                if crc32c::crc32c(body) == header.body_crc { Ok(()) } else { Err(BadFrame::Damaged) }
+            });
+            assert!(read.is_err(), "bit {bit} flipped, nobody saw it");
+        }
+    }
+}
