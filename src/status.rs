@@ -69,6 +69,13 @@ impl Display for Status {
         writeln!(f, "sources    {}", self.sources_in_words())?;
         if let Some(space) = self.space {
             writeln!(f, "flash      {} free of {}", size(space.free), size(space.total))?;
+            if space.is_low() {
+                let reserve = size(space.reserve());
+                writeln!(
+                    f,
+                    "           nearly full: below {reserve} new mail is refused; delete mail or use a larger card"
+                )?;
+            }
         }
         writeln!(f, "written    {} since the start", self.written.map_or("unknown".into(), size))
     }

@@ -19,6 +19,7 @@ pub enum Request {
     Console { data: PathBuf, command: Option<String> },
     Status { data: PathBuf, json: bool },
     Mail { data: PathBuf, job: Job },
+    Fsck { data: PathBuf, repair: bool },
     Help(Option<String>),
     Version,
 }
@@ -129,6 +130,13 @@ pub const VERBS: &[Verb] = &[
         },
     },
     Verb {
+        name: "fsck",
+        operands: &[],
+        options: &[DATA, Choice { name: "--repair", value: None }],
+        help: "read every record and every message and tell what is damaged (--repair: save all that can be saved)",
+        request: |given| Request::Fsck { data: given.data(), repair: given.has("--repair") },
+    },
+    Verb {
         name: "help",
         operands: &[Operand::Optional("TOPIC")],
         options: &[],
@@ -211,10 +219,10 @@ fn is_first_word(name: &str) -> bool {
 }
 
 fn unknown(name: &str) -> Failure {
-    let advice = match name {
-        "fsck" => "this version does not have it".to_owned(),
-        _ if is_first_word(name) => format!("`pillarbox help {name}` lists what follows it"),
-        _ => "`pillarbox help` lists the commands".to_owned(),
+    let advice = if is_first_word(name) {
+        format!("`pillarbox help {name}` lists what follows it")
+    } else {
+        "`pillarbox help` lists the commands".to_owned()
     };
     Failure::Usage(format!("{name}: no such command: {advice}"))
 }
@@ -357,7 +365,6 @@ mod tests {
     fn what_is_wrong_is_told_with_the_usage() {
         for (line, told) in [
             ("serve", "serve: no such command: `pillarbox help` lists the commands"),
-            ("fsck --repair", "fsck: no such command: this version does not have it"),
             ("mail", "mail: no such command: `pillarbox help mail` lists what follows it"),
             ("mail show", "mail: no such command: `pillarbox help mail` lists what follows it"),
             ("mail import office", "SRC is missing: usage: pillarbox mail import ACCOUNT SRC [--data DIR]"),

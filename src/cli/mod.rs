@@ -2,6 +2,7 @@
 
 mod arguments;
 mod configuration;
+mod fsck;
 mod help;
 mod mail;
 mod operator;
@@ -37,6 +38,7 @@ fn carry_out(request: Request) -> Result<(), Failure> {
         Request::Console { data, command } => operator::console(&data, command.as_deref()),
         Request::Status { data, json } => operator::status(&data, json),
         Request::Mail { data, job } => mail::run(&data, job),
+        Request::Fsck { data, repair } => fsck::run(&data, repair),
         Request::Help(topic) => print(&help::on(topic.as_deref())?),
         Request::Version => print(concat!("pillarbox ", env!("CARGO_PKG_VERSION"), "\n")),
     }

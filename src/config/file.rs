@@ -178,6 +178,32 @@ pub fn load(flash: &dyn Flash) -> Result<Option<Loaded>, Error> {
     }
 }
 
+/// What is wrong with the files of the configuration, a line each; changes nothing.
+///
+/// # Errors
+/// What the system says.
+pub fn check(flash: &dyn Flash) -> Result<Vec<String>, Error> {
+    let mut damage = Vec::new();
+    for path in [FILE, PREVIOUS] {
+        if let Some(Err(reason)) = read(flash, path)? {
+            damage.push(format!("{path}: {reason}"));
+        }
+    }
+    Ok(damage)
+}
+
+/// Stores the configuration that is used anew, twice, so that neither of the two files is damaged.
+///
+/// # Errors
+/// As [`load`] and [`save`].
+pub async fn repair(flash: &dyn Flash) -> Result<(), Error> {
+    if let Some(loaded) = load(flash)? {
+        save(flash, &loaded.config).await?;
+        save(flash, &loaded.config).await?;
+    }
+    Ok(())
+}
+
 /// The configuration of a file and its generation, or why there is none in it.
 type Content = Result<(Config, u64), Damage>;
 

@@ -178,6 +178,14 @@ impl SimFlash {
         })))
     }
 
+    /// Another flash with the same files, all of them durable: as after an orderly end.
+    pub fn copy(&self) -> SimFlash {
+        let medium = self.0.borrow();
+        let nodes = medium.nodes.iter().map(|node| Node::settled(node.live.clone())).collect();
+        let (names, durable_names) = (medium.names.clone(), medium.names.clone());
+        SimFlash(Rc::new(RefCell::new(Medium { nodes, names, durable_names, ..Medium::default() })))
+    }
+
     fn step(&self) -> io::Result<()> {
         let mut medium = self.0.borrow_mut();
         medium.steps += 1;

@@ -104,11 +104,16 @@ pub struct Loaded {
 /// Why a file is no checkpoint.
 pub type Damage = &'static str;
 
-/// Reads the checkpoint at `path`: `None` where there is none.
+/// Reads the checkpoint at `path`: `None` where there is none. To `salvage` it is to pass over the parts that
+/// are damaged: what was in them is missing then.
 ///
 /// # Errors
 /// What the flash says; damage is no error.
-pub async fn load(flash: &dyn Flash, path: &str) -> io::Result<Option<Result<Loaded, Damage>>> {
+pub async fn load(
+    flash: &dyn Flash,
+    path: &str,
+    salvage: bool,
+) -> io::Result<Option<Result<Loaded, Damage>>> {
     let file = match flash.open(path, Mode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
@@ -120,14 +125,26 @@ pub async fn load(flash: &dyn Flash, path: &str) -> io::Result<Option<Result<Loa
     let mut from = None;
     let mut parts = 0;
     loop {
-        let Ok(frame) = window.frame::<Part>(false)? else { return Ok(Some(Err("a part is damaged"))) };
-        match (frame.record, from) {
+        let place = window.at;
+        let part = match window.frame::<Part>(false)? {
+            Ok(frame) => frame.record,
+            Err(_) if salvage && !window.at_end()? => {
+                window.at = place;
+                window.seek_frame::<Part>()?;
+                continue;
+            }
+            Err(_) => {
+                let saved = from.filter(|_| salvage).map(|from| Loaded { index, from, octets });
+                return Ok(Some(saved.ok_or("a part is damaged")));
+            }
+        };
+        match (part, from) {
             (Part::Begin { version: VERSION, from: place, last }, None) => {
                 from = Some(place);
                 index.last = last;
             }
             (_, None) => return Ok(Some(Err("not a checkpoint of this version"))),
-            (Part::End { parts: all }, Some(from)) if all == parts && window.at_end()? => {
+            (Part::End { parts: all }, Some(from)) if salvage || all == parts && window.at_end()? => {
                 return Ok(Some(Ok(Loaded { index, from, octets })));
             }
             (Part::End { .. } | Part::Begin { .. }, _) => return Ok(Some(Err("parts are missing"))),

@@ -6,7 +6,7 @@
 //! once two checkpoints know the new places, the segments are removed. Files of bodies are never
 //! copied: they go when their message does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -72,6 +72,21 @@ impl Account {
         self.write_checkpoint().await?;
         self.write_checkpoint().await?;
         self.remove_empty().await.map(drop)
+    }
+
+    /// Writes what is of use in `segments` anew, and fresh checkpoints: what was damaged there is gone then.
+    pub(super) async fn rewrite(self: &Rc<Self>, segments: BTreeSet<u32>) -> Result<(), Error> {
+        self.state.borrow_mut().damaged = false;
+        self.state.borrow_mut().log.begin_segment();
+        self.relocate(Vec::new()).await?;
+        for segment in segments {
+            self.drain(segment).await?;
+        }
+        self.write_checkpoint().await?;
+        self.write_checkpoint().await?;
+        self.remove_empty().await?;
+        self.mark_end();
+        Ok(())
     }
 
     /// Removes the segments that nothing needs any more: how it is with the others.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use super::frame::{self, FRAME, Window};
+use super::frame::{self, FRAME, FrameHeader, Window};
 use super::record::{Place, Record};
 use crate::flash::{File, Flash, Mode};
 
@@ -253,6 +253,23 @@ impl Log {
     pub fn whole(&self, place: Place, size: usize) -> io::Result<(Record, Vec<u8>)> {
         let window = Window::new(self.reader(place.segment)?, place.offset.into());
         read(window.read_ahead(frame_bound(size))?, true)
+    }
+
+    /// What can be read of the octets of a message in a damaged record, and whether they are whole all the same.
+    pub fn remains(&self, place: Place) -> io::Result<(Vec<u8>, bool)> {
+        let file = self.reader(place.segment)?;
+        let mut header = [0; FRAME];
+        file.read_exact_at(place.offset.into(), &mut header)?;
+        let header = FrameHeader::parse(&header).map_err(io::Error::other)?;
+        let mut body = vec![0; header.body_len];
+        file.read_exact_at(u64::from(place.offset) + (FRAME + header.head_len) as u64, &mut body)?;
+        let whole = !body.is_empty() && crc32c::crc32c(&body) == header.body_crc;
+        Ok((body, whole))
+    }
+
+    /// Fills `octets` with what lies at `place`, whatever it is.
+    pub fn raw(&self, place: Place, octets: &mut [u8]) -> io::Result<()> {
+        self.reader(place.segment)?.read_exact_at(place.offset.into(), octets)
     }
 
     /// Reads every frame of the log from `from` on, in order.

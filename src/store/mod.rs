@@ -12,6 +12,7 @@ mod checkpoint;
 mod commit;
 mod compact;
 mod frame;
+mod fsck;
 mod index;
 mod log;
 pub mod mailbox_name;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use account::Account;
 pub use body::{Body, Incoming};
+pub use fsck::Report;
 pub use transaction::{Committed, Transaction};
 
 use crate::flash::Flash;
@@ -88,6 +90,9 @@ impl Error {
     }
 }
 
+/// The name under which the queue is open: no account can have it.
+const QUEUE: &str = "/queue";
+
 /// From which sizes on the store does what it does.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
@@ -139,7 +144,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`], [`Error::Full`].
     pub async fn account(&self, name: &str) -> Result<Rc<Account>, Error> {
-        self.open_at(name, format!("accounts/{name}")).await
+        self.open_at(name, format!("accounts/{name}"), false).await
     }
 
     /// The relay's queue: an account of its own in `queue/`, with messages and their notes.
@@ -147,11 +152,10 @@ impl Store {
     /// # Errors
     /// As [`Store::account`].
     pub async fn queue(&self) -> Result<Rc<Account>, Error> {
-        // No account can have this name.
-        self.open_at("/queue", "queue".to_owned()).await
+        self.open_at(QUEUE, "queue".to_owned(), false).await
     }
 
-    async fn open_at(&self, name: &str, dir: String) -> Result<Rc<Account>, Error> {
+    async fn open_at(&self, name: &str, dir: String, salvage: bool) -> Result<Rc<Account>, Error> {
         if let Some(account) = self.in_memory(name) {
             return Ok(account);
         }
@@ -160,11 +164,18 @@ impl Store {
             return Ok(account);
         }
         let limit = self.failed.borrow().get(name).copied();
-        let account = open::open(self.flash.clone(), self.summarize, self.sizes, name, dir, limit).await?;
+        let account =
+            open::open(self.flash.clone(), self.summarize, self.sizes, name, dir, limit, salvage).await?;
         self.failed.borrow_mut().remove(name);
         account.set_quota(self.quotas.borrow().get(name).copied());
         self.open.borrow_mut().insert(name.to_owned(), account.clone());
         Ok(account)
+    }
+
+    /// The account in `dir`, also where its beginning is lost.
+    async fn open_for_repair(&self, dir: &str) -> Result<Rc<Account>, Error> {
+        let name = dir.strip_prefix("accounts/").unwrap_or(QUEUE);
+        self.open_at(name, dir.to_owned(), true).await
     }
 
     fn in_memory(&self, name: &str) -> Option<Rc<Account>> {

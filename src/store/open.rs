@@ -14,7 +14,7 @@ use super::commit::{Checked, State, Tail};
 use super::index::Index;
 use super::log::{Log, Scanned, ScannedFrame};
 use super::record::{Place, Record};
-use super::{Error, Sizes, Summarize};
+use super::{Error, INBOX, Sizes, Summarize};
 use crate::flash::Flash;
 
 /// Mailboxes that a new account gets, with the names by which clients know them (RFC 6154).
@@ -128,7 +128,8 @@ fn is_whole(log: &Log, candidate: &Candidate) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// Opens an account, creating it when it is not there.
+/// Opens an account, creating it when it is not there. Where the beginning of its log and both checkpoints are
+/// lost, that fails, unless what can be saved is to be `salvage`d.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Full`].
@@ -139,6 +140,7 @@ pub async fn open(
     name: &str,
     dir: String,
     limit: Option<Place>,
+    salvage: bool,
 ) -> Result<Rc<Account>, Error> {
     let log_dir = format!("{dir}/log");
     let io = |error| Error::io(&dir, error);
@@ -146,9 +148,9 @@ pub async fn open(
         flash.create_dir(made).map_err(io)?;
     }
     let mut log = Log::new(flash.clone(), log_dir, sizes.segment);
-    let (start, checkpoints) = start(&*flash, &dir).await.map_err(io)?;
+    let (start, checkpoints) = start(&*flash, &dir, salvage).await.map_err(io)?;
     let first = log.segments().map_err(io)?.first().copied();
-    if start.from == Place::default() && first.is_some_and(|first| first != 1) {
+    if !salvage && start.from == Place::default() && first.is_some_and(|first| first != 1) {
         return Err(Error::Damaged(format!(
             "{dir}: no checkpoint can be read; run `pillarbox fsck --repair`"
         )));
@@ -176,6 +178,8 @@ pub async fn open(
     }
     index.stirred = true;
     let new = index.mailboxes.is_empty();
+    // Without damage it is always there.
+    let without_inbox = !new && !index.mailboxes.contains_key(&INBOX);
     let state = State::new(
         index,
         log,
@@ -183,17 +187,21 @@ pub async fn open(
         Checked { checkpoints, tail: replayed.tail, unmarked: replayed.unmarked, damaged },
     );
     let account = Rc::new(Account::new(flash.clone(), summarize, name, dir.clone(), state));
+    if without_inbox {
+        account.furnish(&FURNITURE[..1]).await?;
+    }
     if new {
         account.furnish(if dir == "queue" { &FURNITURE[..1] } else { &FURNITURE }).await?;
     }
     Ok(account)
 }
 
-/// Where the replay begins: at the newest checkpoint that can be read, else at the beginning of the log.
-async fn start(flash: &dyn Flash, dir: &str) -> std::io::Result<(Loaded, Checkpoints)> {
-    let (newest, previous) =
-        (format!("{dir}/{}", checkpoint::NEWEST), format!("{dir}/{}", checkpoint::PREVIOUS));
-    match checkpoint::load(flash, &newest).await? {
+/// Where the replay begins: at the newest checkpoint that can be read, else at the beginning of the log;
+/// where that is gone, and only then, at what can be saved of a checkpoint.
+pub async fn start(flash: &dyn Flash, dir: &str, salvage: bool) -> std::io::Result<(Loaded, Checkpoints)> {
+    let newest = format!("{dir}/{}", checkpoint::NEWEST);
+    let previous = format!("{dir}/{}", checkpoint::PREVIOUS);
+    match checkpoint::load(flash, &newest, false).await? {
         Some(Ok(loaded)) => {
             let previous = checkpoint::from(flash, &previous)?;
             let octets = loaded.octets;
@@ -203,13 +211,20 @@ async fn start(flash: &dyn Flash, dir: &str) -> std::io::Result<(Loaded, Checkpo
         Some(Err(damage)) => log::error!("{newest}: {damage}; the one before it is used"),
         None => {}
     }
-    match checkpoint::load(flash, &previous).await? {
+    match checkpoint::load(flash, &previous, false).await? {
         Some(Ok(loaded)) => {
             let checkpoints = Checkpoints { newest: None, previous: Some(loaded.from), octets: 0 };
             return Ok((loaded, checkpoints));
         }
         Some(Err(damage)) => log::error!("{previous}: {damage}; the log is read from its beginning"),
         None => {}
+    }
+    if salvage && !flash.list(&format!("{dir}/log"))?.iter().any(|name| name.parse() == Ok(1)) {
+        for path in [&newest, &previous] {
+            if let Some(Ok(loaded)) = checkpoint::load(flash, path, true).await? {
+                return Ok((loaded, Checkpoints::default()));
+            }
+        }
     }
     Ok((Loaded { index: Index::default(), from: Place::default(), octets: 0 }, Checkpoints::default()))
 }

@@ -350,7 +350,7 @@ impl<'a> Planner<'a> {
     fn create_one(&mut self, name: &str) -> MailboxId {
         let last = &mut self.overlay.last;
         last.mailbox = last.mailbox.max(self.index.last.mailbox) + 1;
-        let id = MailboxId(last.mailbox);
+        let id = if name == "INBOX" { INBOX } else { MailboxId(last.mailbox) };
         let uid_validity = self.new_uid_validity();
         self.record(Record::MailboxCreated { mailbox: id, name: name.to_owned(), uid_validity });
         self.names().insert(name.to_owned(), id);

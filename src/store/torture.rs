@@ -16,6 +16,7 @@ use crate::config::{self, Config};
 use crate::flash::ReadAt;
 use crate::flash::sim::{Choices, SimFlash};
 
+mod damage;
 mod faults;
 
 fn summarize(head: &[u8]) -> Vec<u8> {

@@ -1,0 +1,47 @@
+//! `fsck`: what is damaged on the flash, and what can be saved.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use pillarbox::appliance::Lock;
+use pillarbox::config::file;
+use pillarbox::failure::Failure;
+use pillarbox::message;
+use pillarbox::store::Store;
+
+use super::configuration::existing;
+use super::print;
+
+/// Checks the configuration and all mail in `data`, beside a running appliance too; to `repair` it, none may run.
+pub fn run(data: &Path, repair: bool) -> Result<(), Failure> {
+    let flash = Rc::new(existing(data)?);
+    let failed = |error: &dyn std::fmt::Display| Failure::System(format!("{}/{error}", data.display()));
+    let _lock = if repair { Some(Lock::take(data)?) } else { None };
+    let store = Store::new(flash.clone(), message::summarize);
+    let configuration = file::check(&*flash).map_err(|error| failed(&error))?;
+    let checking = async {
+        if !repair {
+            return store.check().await;
+        }
+        let report = store.repair().await?;
+        store.mark_end();
+        Ok(report)
+    };
+    let mut report = async_io::block_on(checking).map_err(|error| failed(&error))?;
+    let damaged = report.damage.len() + configuration.len();
+    let mut mended = Ok(());
+    if repair && !configuration.is_empty() {
+        mended = async_io::block_on(file::repair(&*flash));
+        report.repaired.extend(mended.is_ok().then(|| "config.postcard: written anew".to_owned()));
+    }
+    report.damage.extend(configuration);
+    print(&report.to_string())?;
+    match mended {
+        Err(error) => Err(Failure::Input(format!("{}/{error}", data.display()))),
+        Ok(()) if repair || damaged == 0 => Ok(()),
+        Ok(()) => Err(Failure::Input(format!(
+            "{}: damaged in {damaged} places; stop the appliance and run `pillarbox fsck --repair`, which saves all the rest",
+            data.display()
+        ))),
+    }
+}
