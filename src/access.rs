@@ -33,6 +33,9 @@ pub enum Refusal {
     /// `…_lan_only = true` and the address is outside `server.lan`.
     #[error("the service is for the LAN only, and the address is outside it")]
     NotFromLan,
+    /// SCRAM: the password is right, but client and server do not see the same TLS connection.
+    #[error("the client sees another TLS connection: somebody may sit in between")]
+    NotBound,
 }
 
 /// Is `address` inside `server.lan`? An IPv4-mapped IPv6 address counts as its IPv4 address.

@@ -18,6 +18,7 @@ use async_signal::{Signal, Signals};
 use smol::LocalExecutor;
 use smol::stream::StreamExt;
 
+use crate::auth::Logins;
 use crate::config::{self, Config};
 use crate::console::{Console, Operator};
 use crate::context::Context;
@@ -104,7 +105,8 @@ impl Appliance {
             tls::server_config(&config, &*flash).await.map_err(|error| Failure::Input(error.to_string()))?;
         let store = Store::new(flash.clone(), message::summarize);
         let listen = config.listen.clone();
-        let context = Rc::new(Context::new(config, tls, store));
+        let logins = Logins::new(&start::login_key(&*flash).await?);
+        let context = Rc::new(Context::new(config, tls, store).with_logins(logins));
         let queue =
             context.store.queue().await.map_err(|error| Failure::System(format!("{data}/queue: {error}")))?;
         let relay = Relay::new(context.clone(), queue);

@@ -9,7 +9,7 @@ use event_listener::{Event, EventListener};
 use rustls::ServerConfig;
 
 use crate::access::Service;
-use crate::auth::Logins;
+use crate::auth::{Logins, random};
 use crate::config::Config;
 use crate::store::Store;
 
@@ -35,9 +35,14 @@ impl Context {
             changed: Event::new(),
             tls: RefCell::new(tls),
             store,
-            logins: Logins::new(),
+            logins: Logins::new(&random()),
             sessions: Sessions::default(),
         }
+    }
+
+    /// With logins of its own key, for refusals that a restart does not change.
+    pub fn with_logins(self, logins: Logins) -> Context {
+        Context { logins, ..self }
     }
 
     /// The settings in force now. Ask again after each `.await`: they may have changed.

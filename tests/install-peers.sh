@@ -14,6 +14,7 @@ need postfix /usr/lib/postfix/sbin/master
 need mpop /usr/bin/mpop
 need msmtp /usr/bin/msmtp
 need isync /usr/bin/mbsync
+need gsasl /usr/bin/gsasl
 need curl /usr/bin/curl
 need openssl /usr/bin/openssl
 [ -n "$missing" ] || exit 0

@@ -1,7 +1,7 @@
 //! What happens once, before anything is served.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use data_encoding::Specification;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::auth::Verifier;
+use crate::auth::{Verifier, random};
 use crate::config::problem::Problem;
 use crate::config::{self, Config, text};
 use crate::failure::Failure;
-use crate::flash::Flash;
+use crate::flash::{Flash, Mode};
 
 /// Log lines go to standard error, from level `info` on or as `RUST_LOG` says.
 pub fn logging() {
@@ -107,6 +107,33 @@ pub fn read_configuration(file: &Path, stored: Option<&Config>) -> Result<Config
     Ok(parsed.config)
 }
 
+const LOGIN_KEY: &str = "login.key";
+
+/// The key of [`crate::auth::Logins`], made once: 32 random octets. It protects no mail, it only keeps
+/// what is made up about accounts that there are not the same after a restart.
+pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
+    let read = || -> io::Result<[u8; 32]> {
+        let mut key = [0; 32];
+        flash.open(LOGIN_KEY, Mode::Read)?.read_exact_at(0, &mut key)?;
+        Ok(key)
+    };
+    match read() {
+        Ok(key) => return Ok(key),
+        // A short one was torn while it was made.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {}
+        Err(error) => return Err(Failure::system(LOGIN_KEY)(error)),
+    }
+    let key = random();
+    let write = async {
+        let file = flash.open(LOGIN_KEY, Mode::Create)?;
+        file.write_at(0, &key)?;
+        file.sync().await?;
+        flash.sync_dir("").await
+    };
+    write.await.map_err(Failure::system(LOGIN_KEY))?;
+    Ok(key)
+}
+
 fn demonstration() -> Result<Config, Failure> {
     let password = random_password()?;
     println!("demo login: demo {password}");
@@ -133,4 +160,23 @@ fn random_password() -> Result<String, Failure> {
     alphabet.symbols.push_str("abcdefghijkmnpqrstuvwxyz23456789");
     let encoding = alphabet.encoding().map_err(|error| Failure::System(error.to_string()))?;
     Ok(encoding.encode(&octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flash::sim::SimFlash;
+
+    #[test]
+    fn the_login_key_stays_and_a_torn_one_is_made_anew() {
+        async_io::block_on(async {
+            let flash = SimFlash::default();
+            let key = login_key(&flash).await.unwrap();
+            assert_eq!(login_key(&flash.restart(0)).await.unwrap(), key);
+            flash.open(LOGIN_KEY, Mode::Create).unwrap().write_at(0, &key[..31]).unwrap();
+            let other = login_key(&flash).await.unwrap();
+            assert_ne!(other, key);
+            assert_eq!(login_key(&flash.restart(0)).await.unwrap(), other);
+        });
+    }
 }

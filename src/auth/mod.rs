@@ -6,9 +6,11 @@
 //! well lately.
 
 pub mod client;
+mod prepare;
 mod remembered;
 pub mod sasl;
 mod scram;
+mod scram_server;
 mod throttle;
 
 use std::cell::RefCell;
@@ -17,12 +19,18 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use ring::hmac;
+
+pub use prepare::{UnusablePassword, check_password};
 pub use sasl::Password;
 pub use scram::{DEFAULT_ITERATIONS, ParseVerifierError, Verifier};
 
 use crate::access::{self, Refusal, Service};
 use crate::config::{Account, Config};
+use crate::net::ChannelBindings;
 use remembered::Remembered;
+use sasl::{Answer, Claim, Proven};
+use scram_server::{Proof, Salt};
 use throttle::{Origin, Throttle};
 
 /// Refusals that the operator can look at.
@@ -33,9 +41,31 @@ const SHOWN: usize = 64;
 
 /// Checks logins, remembers those that went well, and keeps the latest refusals for the operator.
 pub struct Logins {
-    /// What the password for an account that does not exist is checked against.
-    nobody: Verifier,
+    /// Makes up the salts of logins that there are not.
+    key: hmac::Key,
     state: RefCell<State>,
+}
+
+/// A client that logs in.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// What it wants to use.
+    pub service: Service,
+    /// Where it is.
+    pub address: IpAddr,
+    /// What its connection can be bound to.
+    pub bindings: Option<&'a ChannelBindings>,
+}
+
+/// What becomes of a claim.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is true so far: [`sasl::Exchange::answer`] goes on with this.
+    Answer(Answer),
+    /// It is the account of this name.
+    Welcome(String),
+    /// It is not, for this reason, which is for the log only.
+    Refused(Refusal),
 }
 
 struct State {
@@ -68,15 +98,11 @@ impl fmt::Display for RefusedLogin {
 }
 
 impl Logins {
-    /// Nothing remembered.
-    pub fn new() -> Logins {
+    /// Nothing remembered. `key` makes up the salts of logins that there are not: with the same key they
+    /// are the same ones after a restart, as those of accounts are.
+    pub fn new(key: &[u8; 32]) -> Logins {
         Logins {
-            nobody: Verifier {
-                iterations: DEFAULT_ITERATIONS,
-                salt: random(),
-                stored_key: random(),
-                server_key: random(),
-            },
+            key: hmac::Key::new(hmac::HMAC_SHA256, key),
             state: RefCell::new(State {
                 throttle: Throttle::new(),
                 remembered: Remembered::new(),
@@ -85,22 +111,41 @@ impl Logins {
         }
     }
 
-    /// The name of the account that `login` (its name or address, in any case) and `password` open,
-    /// if [`crate::access::permit`] allows `service` from `address`. Every refusal costs the same
-    /// work, is logged with its true reason, and must look the same to the client. After several
+    /// Whether what a client claims is so, and [`crate::access::permit`] allows it. Every refusal costs
+    /// the same work, is logged with its true reason, and must look the same to the client. After several
     /// refusals the answer takes up to half a minute.
-    ///
-    /// # Errors
-    /// The true reason, for the log only.
-    pub async fn login(
+    pub async fn judge(&self, config: &Config, client: Client<'_>, claim: Claim) -> Verdict {
+        let verdict = match claim {
+            Claim::Login(login) => Ok(Verdict::Answer(Answer::Salt(self.salt(config, &login)))),
+            Claim::Password { login, password } => self
+                .attempt(config, client, &login, async |account| {
+                    self.verify(config, account, &login, client, &password).await
+                })
+                .await
+                .map(|(account, ())| Verdict::Welcome(account)),
+            Claim::Proof(proof) => {
+                self.attempt(config, client, proof.login(), async |account| {
+                    self.verify_proof(config, account, client, &proof)
+                })
+                .await
+                .map(|(account, signature)| Verdict::Answer(Answer::Signature(Proven { account }, signature)))
+            }
+            Claim::Proven(Proven { account }) => Ok(Verdict::Welcome(account)),
+        };
+        verdict.unwrap_or_else(Verdict::Refused)
+    }
+
+    /// Lets a login wait for its turn, see whether it is true, and notes the outcome. The account's name,
+    /// and what `check` found.
+    async fn attempt<T>(
         &self,
         config: &Config,
-        service: Service,
-        address: IpAddr,
+        client: Client<'_>,
         login: &str,
-        password: &[u8],
-    ) -> Result<String, Refusal> {
-        let address = address.to_canonical();
+        check: impl AsyncFnOnce(Option<&Account>) -> Result<T, Refusal>,
+    ) -> Result<(String, T), Refusal> {
+        let service = client.service;
+        let address = client.address.to_canonical();
         let account = config.account_by_login(login);
         let name = account.map_or_else(|| printable(login), |account| account.name.to_string());
         let origin = Origin { address, on_lan: access::on_lan(config, address), account: &name };
@@ -108,13 +153,13 @@ impl Logins {
         if !wait.is_zero() {
             async_io::Timer::after(wait).await;
         }
-        let verdict = self.verify(config, account, service, address, password).await;
+        let verdict = check(account).await;
         let mut state = self.state.borrow_mut();
         match verdict {
-            Ok(()) => {
+            Ok(found) => {
                 state.throttle.succeeded(origin, Instant::now());
                 log::info!("login: service={} account={name} address={address}", self::name(service));
-                Ok(name)
+                Ok((name, found))
             }
             Err(reason) => {
                 let time = crate::clock::unix_now();
@@ -134,18 +179,18 @@ impl Logins {
         self.state.borrow().refusals.iter().cloned().collect()
     }
 
+    /// A password, hashed. The rounds are those of the costliest verifier there is, for every refusal.
     async fn verify(
         &self,
         config: &Config,
         account: Option<&Account>,
-        service: Service,
-        address: IpAddr,
+        login: &str,
+        client: Client<'_>,
         password: &[u8],
     ) -> Result<(), Refusal> {
-        let permitted = account
-            .ok_or(Refusal::UnknownAccount)
-            .and_then(|account| access::permit(config, account, service, address));
-        let verifier = account.map_or(&self.nobody, |account| &account.verifier);
+        let permitted = permitted(config, account, client);
+        let nobody = self.nobody(config, login);
+        let verifier = account.map_or(&nobody, |account| &account.verifier);
         let mark = self.state.borrow().remembered.mark(verifier, password);
         // Only a login that succeeds may be quick: a quick refusal would say that the password is right.
         if permitted.is_ok() && self.state.borrow().remembered.knows(&mark, Instant::now()) {
@@ -163,12 +208,64 @@ impl Logins {
         self.state.borrow_mut().remembered.remember(mark, Instant::now());
         Ok(())
     }
+
+    /// A proof, whose client did the hashing. The server's signature.
+    fn verify_proof(
+        &self,
+        config: &Config,
+        account: Option<&Account>,
+        client: Client<'_>,
+        proof: &Proof,
+    ) -> Result<[u8; 32], Refusal> {
+        let permitted = permitted(config, account, client);
+        let nobody = self.nobody(config, proof.login());
+        let signature = proof.verify(account.map_or(&nobody, |account| &account.verifier));
+        let bound = proof.is_bound(client.bindings);
+        match (account, signature) {
+            (Some(_), None) => Err(Refusal::WrongPassword),
+            (Some(_), Some(_)) if !bound => Err(Refusal::NotBound),
+            (_, signature) => permitted.and(signature.ok_or(Refusal::WrongPassword)),
+        }
+    }
+
+    /// How a login's password was hashed. A login that there is not always has the same salt, too.
+    fn salt(&self, config: &Config, login: &str) -> Salt {
+        let nobody = self.nobody(config, login);
+        config.account_by_login(login).map_or(&nobody, |account| &account.verifier).salt()
+    }
+
+    /// What the password of a login that there is not is checked against: nothing fits it. A name and
+    /// its address at home have one salt, as those of most accounts, and the rounds are those of some
+    /// account.
+    fn nobody(&self, config: &Config, login: &str) -> Verifier {
+        let login = login.to_ascii_lowercase();
+        let name = match login.split_once('@') {
+            Some((local, domain)) if config.is_local_domain(domain) => local,
+            _ => &login,
+        };
+        let made_up = |what: u8| {
+            let mut context = hmac::Context::with_key(&self.key);
+            context.update(&[what]);
+            context.update(name.as_bytes());
+            scram::octets(context.sign().as_ref())
+        };
+        let [salt, stored_key, server_key] = [0, 1, 2].map(made_up);
+        let (salt, choice) = salt.split_at(16);
+        let choice = choice.iter().fold(0, |sum: usize, octet| sum * 31 % 65_521 + usize::from(*octet));
+        let like = config.accounts.get(choice % config.accounts.len().max(1));
+        Verifier {
+            iterations: like.map_or(DEFAULT_ITERATIONS, |account| account.verifier.iterations),
+            salt: salt.try_into().unwrap_or_default(),
+            stored_key,
+            server_key,
+        }
+    }
 }
 
-impl Default for Logins {
-    fn default() -> Self {
-        Logins::new()
-    }
+/// What the settings say, the password apart.
+fn permitted(config: &Config, account: Option<&Account>, client: Client<'_>) -> Result<(), Refusal> {
+    let account = account.ok_or(Refusal::UnknownAccount)?;
+    access::permit(config, account, client.service, client.address)
 }
 
 fn name(service: Service) -> &'static str {
@@ -193,6 +290,9 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::BASE64;
+
+    use super::sasl::{Exchange, Mechanism, Step};
     use super::*;
     use crate::config::Address;
 
@@ -207,6 +307,115 @@ mod tests {
         let lan_only = Account { name: "lan".try_into().unwrap(), imap_lan_only: true, ..office.clone() };
         config.accounts = vec![office, off, pop_only, lan_only];
         config
+    }
+
+    /// A login by IMAP with the password itself.
+    fn log_in(logins: &Logins, config: &Config, address: &str, login: &str, password: &str) -> Verdict {
+        let client = Client { service: Service::Imap, address: address.parse().unwrap(), bindings: None };
+        let claim =
+            Claim::Password { login: login.to_owned(), password: Password::from(password.as_bytes()) };
+        async_io::block_on(logins.judge(config, client, claim))
+    }
+
+    /// A login by SCRAM, played by the client side of this house; what the server's last word was.
+    fn prove(logins: &Logins, config: &Config, client: Client<'_>, login: &str, password: &str) -> Verdict {
+        async_io::block_on(async {
+            let secret = crate::config::Secret::new(password).unwrap();
+            let mut peer = client::Client::new(client::Mechanism::ScramSha256, login, &secret);
+            let first = client::encode(&peer.initial().unwrap());
+            let (mut exchange, mut step) =
+                Exchange::start(Mechanism::ScramSha256, client.bindings.is_some(), Some(first.as_bytes()));
+            loop {
+                step = match step {
+                    Step::Challenge(challenge) => {
+                        let challenge = client::decode(&challenge).unwrap();
+                        exchange.respond(client::encode(&peer.respond(&challenge).await.unwrap()).as_bytes())
+                    }
+                    Step::Claim(claim) => match logins.judge(config, client, claim).await {
+                        Verdict::Answer(answer) => exchange.answer(answer),
+                        verdict => {
+                            let welcome = matches!(verdict, Verdict::Welcome(_));
+                            assert_eq!(peer.finish().is_ok(), welcome, "both sides agree");
+                            return verdict;
+                        }
+                    },
+                    Step::Failed => panic!("not SCRAM"),
+                }
+            }
+        })
+    }
+
+    #[test]
+    fn proofs() {
+        let outside = "198.51.100.7";
+        for (login, password, expected) in [
+            ("office", "right", Ok("office")),
+            ("Office@Home.Example", "right", Ok("office")),
+            ("office", "Right", Err(Refusal::WrongPassword)),
+            ("nobody", "right", Err(Refusal::UnknownAccount)),
+            ("off", "right", Err(Refusal::Disabled)),
+            ("off", "wrong", Err(Refusal::WrongPassword)),
+            ("pop", "right", Err(Refusal::ServiceOff)),
+            ("lan", "right", Err(Refusal::NotFromLan)),
+        ] {
+            let logins = Logins::new(&[0; 32]);
+            let client = Client { service: Service::Imap, address: outside.parse().unwrap(), bindings: None };
+            let expected = expected.map_or_else(Verdict::Refused, |name| Verdict::Welcome(name.into()));
+            assert_eq!(prove(&logins, &config(), client, login, password), expected, "{login}");
+            let refused = usize::from(matches!(expected, Verdict::Refused(_)));
+            assert_eq!(logins.refusals().len(), refused, "{login}");
+        }
+    }
+
+    #[test]
+    fn a_proof_over_another_connection_is_refused() {
+        let claim = |sees: &[u8]| {
+            let bindings = ChannelBindings { exporter: [7; 32], end_point: None };
+            let address = "198.51.100.7".parse().unwrap();
+            let client = Client { service: Service::Imap, address, bindings: Some(&bindings) };
+            let (logins, config) = (Logins::new(&[0; 32]), config());
+            let verifier = &config.accounts[0].verifier;
+            // The client side of SCRAM by hand: the one of this house has no PLUS.
+            let first = BASE64.encode(b"p=tls-exporter,,n=office,r=nonce");
+            let (mut exchange, step) =
+                Exchange::start(Mechanism::ScramSha256Plus, true, Some(first.as_bytes()));
+            assert_eq!(step, Step::Claim(Claim::Login("office".into())));
+            let Step::Challenge(challenge) = exchange.answer(Answer::Salt(verifier.salt())) else { panic!() };
+            let server_first = String::from_utf8(BASE64.decode(challenge.as_bytes()).unwrap()).unwrap();
+            let nonce = server_first.split(',').next().unwrap();
+            let bound_to = BASE64.encode(&[b"p=tls-exporter,,", sees].concat());
+            let without_proof = format!("c={bound_to},{nonce}");
+            let auth_message = format!("n=office,r=nonce,{server_first},{without_proof}");
+            let proof = BASE64.encode(&verifier.proof("right", auth_message.as_bytes()));
+            let last = BASE64.encode(format!("{without_proof},p={proof}").as_bytes());
+            let Step::Claim(claim) = exchange.respond(last.as_bytes()) else { panic!() };
+            async_io::block_on(logins.judge(&config, client, claim))
+        };
+        assert!(matches!(claim(&[7; 32]), Verdict::Answer(Answer::Signature(..))));
+        assert_eq!(claim(&[8; 32]), Verdict::Refused(Refusal::NotBound));
+    }
+
+    #[test]
+    fn a_login_that_there_is_not_has_a_salt_like_one_that_there_is() {
+        let mut config = config();
+        config.server.domains = vec!["home.example".try_into().unwrap()];
+        for (account, iterations) in config.accounts.iter_mut().zip([5000, 6000, 5000, 6000]) {
+            account.verifier.iterations = iterations;
+        }
+        let (logins, other) = (Logins::new(&[0; 32]), Logins::new(&[1; 32]));
+        for (login, again) in
+            [("office", "office@home.example"), ("nobody", "nobody@home.example"), ("nobody", "NoBody")]
+        {
+            assert_eq!(logins.salt(&config, login), logins.salt(&config, again), "{login}");
+        }
+        let after_a_restart = Logins::new(&[0; 32]);
+        assert_eq!(logins.salt(&config, "nobody"), after_a_restart.salt(&config, "nobody"));
+        assert_ne!(logins.salt(&config, "nobody").salt, other.salt(&config, "nobody").salt);
+        assert_ne!(logins.salt(&config, "nobody").salt, logins.salt(&config, "somebody").salt);
+        assert_eq!(logins.salt(&config, "office"), other.salt(&config, "office"));
+        let iterations: std::collections::BTreeSet<u32> =
+            (0..40).map(|n| logins.salt(&config, &format!("nobody{n}")).iterations).collect();
+        assert_eq!(iterations.into_iter().collect::<Vec<_>>(), [5000, 6000]);
     }
 
     #[test]
@@ -227,37 +436,34 @@ mod tests {
             ("lan", "right", lan, Ok("lan")),
             ("lan", "right", "::ffff:192.168.7.5", Ok("lan")),
         ] {
-            let (logins, config) = (Logins::new(), config());
-            let address = address.parse().unwrap();
+            let (logins, config) = (Logins::new(&[0; 32]), config());
+            let expected = expected.map_or_else(Verdict::Refused, |name| Verdict::Welcome(name.into()));
             for again in [false, true] {
-                let login = logins.login(&config, Service::Imap, address, login, password.as_bytes());
-                let found = async_io::block_on(login);
-                assert_eq!(found.as_deref(), expected.as_ref().copied(), "{address} {again}");
+                assert_eq!(log_in(&logins, &config, address, login, password), expected, "{login} {again}");
             }
         }
     }
 
     #[test]
     fn a_login_that_lost_its_right_is_not_helped_by_having_been_good() {
-        let (logins, mut config) = (Logins::new(), config());
-        let login = |config: &Config| {
-            let address = "198.51.100.7".parse().unwrap();
-            async_io::block_on(logins.login(config, Service::Imap, address, "office", b"right"))
-        };
-        assert_eq!(login(&config), Ok("office".into()));
+        let (logins, mut config) = (Logins::new(&[0; 32]), config());
+        let login = |config: &Config| log_in(&logins, config, "198.51.100.7", "office", "right");
+        assert_eq!(login(&config), Verdict::Welcome("office".into()));
         config.accounts[0].imap = false;
-        assert_eq!(login(&config), Err(Refusal::ServiceOff));
+        assert_eq!(login(&config), Verdict::Refused(Refusal::ServiceOff));
         config.accounts[0].imap = true;
         config.accounts[0].verifier = Verifier::new("new");
-        assert_eq!(login(&config), Err(Refusal::WrongPassword));
+        assert_eq!(login(&config), Verdict::Refused(Refusal::WrongPassword));
     }
 
     #[test]
     fn the_operator_sees_the_latest_refusals_and_no_forged_line() {
-        let (logins, config) = (Logins::new(), config());
+        let (logins, config) = (Logins::new(&[0; 32]), config());
         let refuse = |host: u8, login: &str| {
-            let login = logins.login(&config, Service::Pop3, [127, 0, 0, host].into(), login, b"wrong");
-            async_io::block_on(login).unwrap_err();
+            let client = Client { service: Service::Pop3, address: [127, 0, 0, host].into(), bindings: None };
+            let claim = Claim::Password { login: login.to_owned(), password: Password::from(&b"wrong"[..]) };
+            let verdict = async_io::block_on(logins.judge(&config, client, claim));
+            assert!(matches!(verdict, Verdict::Refused(_)));
         };
         for host in 0..40 {
             refuse(host, "office");

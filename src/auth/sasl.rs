@@ -1,13 +1,16 @@
 //! SASL mechanisms (RFC 4422) on the server's side, as state machines without I/O.
 //!
 //! An exchange speaks base64 lines as POP3 (RFC 5034), IMAP (RFC 3501) and SMTP (RFC 4954) carry them;
-//! the session adds its protocol's prefix, and handles `*`, which cancels, itself. The outcome are
-//! credentials for [`super::Logins::login`], not a verdict.
+//! the session adds its protocol's prefix, and handles `*`, which cancels, itself. Whether a claim is
+//! true [`super::Logins::judge`] finds out, not the mechanism.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use data_encoding::BASE64;
 use zeroize::{Zeroize, Zeroizing};
+
+use super::scram_server::{ClientFirst, Proof, Salt, ServerFirst};
 
 /// Octets of a response line that are looked at: more than any name and password need.
 pub const MAX_RESPONSE: usize = 2048;
@@ -35,9 +38,13 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A mechanism that sends the password itself: to be offered only where a password may travel.
+/// A mechanism that is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
+    /// RFC 7677, bound to the TLS connection.
+    ScramSha256Plus,
+    /// RFC 7677.
+    ScramSha256,
     /// RFC 4616.
     Plain,
     /// draft-murchison-sasl-login: obsolete, and the only one that some clients know.
@@ -45,53 +52,105 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
-    /// The mechanism of this name, in any case.
-    pub fn named(name: &str) -> Option<Mechanism> {
-        [("PLAIN", Mechanism::Plain), ("LOGIN", Mechanism::Login)]
-            .into_iter()
-            .find_map(|(known, mechanism)| known.eq_ignore_ascii_case(name).then_some(mechanism))
+    /// What is offered, the strongest first; `bindable` when the connection can be bound to.
+    pub fn offered(bindable: bool) -> impl Iterator<Item = Mechanism> {
+        let plus = bindable.then_some(Mechanism::ScramSha256Plus);
+        plus.into_iter().chain([Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login])
     }
+
+    /// The registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mechanism::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Mechanism::ScramSha256 => "SCRAM-SHA-256",
+            Mechanism::Plain => "PLAIN",
+            Mechanism::Login => "LOGIN",
+        }
+    }
+
+    /// The offered mechanism of this name, in any case.
+    pub fn named(name: &str, bindable: bool) -> Option<Mechanism> {
+        Mechanism::offered(bindable).find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// What a client claims, for [`super::Logins::judge`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// To have this password.
+    Password {
+        /// The account's name or address.
+        login: String,
+        /// Its password.
+        password: Password,
+    },
+    /// To be this one; it has to hear the salt first.
+    Login(String),
+    /// To know the password, without showing it.
+    Proof(Box<Proof>),
+    /// To have seen that the server knows the password as well.
+    Proven(Proven),
+}
+
+/// A client that has proved its password. Only [`super::Logins::judge`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Proven {
+    pub(super) account: String,
+}
+
+/// What the exchange goes on with after a claim, for [`Exchange::answer`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Claim::Login`].
+    Salt(Salt),
+    /// To [`Claim::Proof`].
+    Signature(Proven, [u8; 32]),
 }
 
 /// What the server does next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send this challenge, which is in base64, and hand the client's line to [`Exchange::respond`].
-    Challenge(&'static str),
-    /// Done: see whether these are right.
-    Credentials {
-        /// The account's name or address.
-        login: String,
-        /// Its password.
-        password: Password,
-    },
+    Challenge(Cow<'static, str>),
+    /// See whether this is so; where there is an answer, [`Exchange::answer`] goes on.
+    Claim(Claim),
     /// The client's line was not what the mechanism wants; the exchange is over.
     Failed,
 }
 
 /// An exchange under way.
-#[derive(Debug)]
-pub struct Exchange(State);
+#[derive(Debug, PartialEq, Eq)]
+pub struct Exchange {
+    state: State,
+    bindable: bool,
+}
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 enum State {
     Plain,
     LoginName,
     LoginPassword { login: String },
+    ScramFirst { plus: bool },
+    ScramSalt(Box<ClientFirst>),
+    ScramFinal(Box<ServerFirst>),
+    ScramSignature,
+    ScramProven(Proven),
     Over,
 }
 
 impl Exchange {
     /// Begins an exchange; `initial` is the initial response as it stands in the command, where `=`
     /// means an empty one (RFC 4954 section 4).
-    pub fn start(mechanism: Mechanism, initial: Option<&[u8]>) -> (Exchange, Step) {
+    pub fn start(mechanism: Mechanism, bindable: bool, initial: Option<&[u8]>) -> (Exchange, Step) {
         let (state, challenge) = match mechanism {
+            Mechanism::ScramSha256Plus => (State::ScramFirst { plus: true }, ""),
+            Mechanism::ScramSha256 => (State::ScramFirst { plus: false }, ""),
             Mechanism::Plain => (State::Plain, ""),
             Mechanism::Login => (State::LoginName, USERNAME),
         };
-        let mut exchange = Exchange(state);
+        let mut exchange = Exchange { state, bindable };
         let step = match initial {
-            None => Step::Challenge(challenge),
+            None => Step::Challenge(challenge.into()),
             Some(b"=") => exchange.respond(b""),
             Some(initial) => exchange.respond(initial),
         };
@@ -100,21 +159,53 @@ impl Exchange {
 
     /// Goes on with the client's line, its line end taken off.
     pub fn respond(&mut self, line: &[u8]) -> Step {
-        let state = std::mem::replace(&mut self.0, State::Over);
-        let Some(response) = decode(line) else { return Step::Failed };
+        let state = std::mem::replace(&mut self.state, State::Over);
+        decode(line).and_then(|response| self.response(state, &response)).unwrap_or(Step::Failed)
+    }
+
+    fn response(&mut self, state: State, response: &[u8]) -> Option<Step> {
         match state {
-            State::Plain => plain(&response).unwrap_or(Step::Failed),
-            State::LoginName => match std::str::from_utf8(&response) {
-                Ok(login) if !login.is_empty() => {
-                    self.0 = State::LoginPassword { login: login.to_owned() };
-                    Step::Challenge(PASSWORD)
-                }
-                _ => Step::Failed,
-            },
-            State::LoginPassword { login } => {
-                Step::Credentials { login, password: Password::from(&response[..]) }
+            State::Plain => plain(response),
+            State::LoginName => {
+                let login = std::str::from_utf8(response).ok().filter(|login| !login.is_empty())?.to_owned();
+                self.state = State::LoginPassword { login };
+                Some(Step::Challenge(PASSWORD.into()))
             }
-            State::Over => Step::Failed,
+            State::LoginPassword { login } => {
+                Some(Step::Claim(Claim::Password { login, password: Password::from(response) }))
+            }
+            State::ScramFirst { plus } => {
+                let first = ClientFirst::parse(response, plus)?;
+                let login = first.login().to_owned();
+                self.state = State::ScramSalt(Box::new(first));
+                Some(Step::Claim(Claim::Login(login)))
+            }
+            State::ScramFinal(server_first) => {
+                let proof = server_first.proof(response)?;
+                self.state = State::ScramSignature;
+                Some(Step::Claim(Claim::Proof(Box::new(proof))))
+            }
+            // RFC 5802 section 5: the client has nothing more to say.
+            State::ScramProven(proven) => response.is_empty().then_some(Step::Claim(Claim::Proven(proven))),
+            State::ScramSalt(_) | State::ScramSignature | State::Over => None,
+        }
+    }
+
+    /// Goes on with what [`super::Logins::judge`] answered.
+    pub fn answer(&mut self, answer: Answer) -> Step {
+        match (std::mem::replace(&mut self.state, State::Over), answer) {
+            (State::ScramSalt(first), Answer::Salt(salt)) => {
+                let server_first = first.answer(salt, &BASE64.encode(&super::random::<18>()), self.bindable);
+                let challenge = BASE64.encode(server_first.message().as_bytes());
+                self.state = State::ScramFinal(Box::new(server_first));
+                Step::Challenge(challenge.into())
+            }
+            (State::ScramSignature, Answer::Signature(proven, signature)) => {
+                self.state = State::ScramProven(proven);
+                let message = format!("v={}", BASE64.encode(&signature));
+                Step::Challenge(BASE64.encode(message.as_bytes()).into())
+            }
+            _ => Step::Failed,
         }
     }
 }
@@ -134,7 +225,7 @@ fn plain(message: &[u8]) -> Option<Step> {
         return None;
     }
     let login = std::str::from_utf8(authcid).ok()?.to_owned();
-    Some(Step::Credentials { login, password: Password::from(password) })
+    Some(Step::Claim(Claim::Password { login, password: Password::from(password) }))
 }
 
 fn decode(line: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
@@ -163,17 +254,17 @@ mod tests {
     }
 
     fn credentials(login: &str, password: &str) -> Step {
-        Step::Credentials { login: login.into(), password: Password::from(password.as_bytes()) }
+        Step::Claim(Claim::Password { login: login.into(), password: Password::from(password.as_bytes()) })
     }
 
     #[test]
     fn plain_with_and_without_an_initial_response() {
         let message = base64("\0tim\0tanstaaftanstaaf");
-        let (_, step) = Exchange::start(Mechanism::Plain, Some(&message));
+        let (_, step) = Exchange::start(Mechanism::Plain, false, Some(&message));
         assert_eq!(step, credentials("tim", "tanstaaftanstaaf"));
 
-        let (mut exchange, step) = Exchange::start(Mechanism::Plain, None);
-        assert_eq!(step, Step::Challenge(""));
+        let (mut exchange, step) = Exchange::start(Mechanism::Plain, false, None);
+        assert_eq!(step, Step::Challenge("".into()));
         assert_eq!(exchange.respond(&message), credentials("tim", "tanstaaftanstaaf"));
         assert_eq!(exchange.respond(&message), Step::Failed, "an exchange is used once");
     }
@@ -191,20 +282,20 @@ mod tests {
             ("\0tim\0secret\0", Step::Failed),
             ("", Step::Failed),
         ] {
-            let (_, step) = Exchange::start(Mechanism::Plain, Some(&base64(message)));
+            let (_, step) = Exchange::start(Mechanism::Plain, false, Some(&base64(message)));
             assert_eq!(step, expected, "{message:?}");
         }
     }
 
     #[test]
     fn login_asks_for_name_and_password() {
-        let (mut exchange, step) = Exchange::start(Mechanism::Login, None);
-        assert_eq!(step, Step::Challenge("VXNlcm5hbWU6"));
-        assert_eq!(exchange.respond(&base64("tim")), Step::Challenge("UGFzc3dvcmQ6"));
+        let (mut exchange, step) = Exchange::start(Mechanism::Login, false, None);
+        assert_eq!(step, Step::Challenge("VXNlcm5hbWU6".into()));
+        assert_eq!(exchange.respond(&base64("tim")), Step::Challenge("UGFzc3dvcmQ6".into()));
         assert_eq!(exchange.respond(&base64("secret")), credentials("tim", "secret"));
 
-        let (mut exchange, step) = Exchange::start(Mechanism::Login, Some(&base64("tim")));
-        assert_eq!(step, Step::Challenge("UGFzc3dvcmQ6"));
+        let (mut exchange, step) = Exchange::start(Mechanism::Login, false, Some(&base64("tim")));
+        assert_eq!(step, Step::Challenge("UGFzc3dvcmQ6".into()));
         assert_eq!(exchange.respond(&base64("secret")), credentials("tim", "secret"));
     }
 
@@ -212,16 +303,18 @@ mod tests {
     fn lines_that_are_no_response_fail() {
         let long = vec![b'A'; MAX_RESPONSE + 4];
         for line in [&b"="[..], b"dGlt\0", b"dGl", b"dGlt=", b"*", b"AP8A/w==", &long] {
-            let (_, step) = Exchange::start(Mechanism::Plain, Some(line));
+            let (_, step) = Exchange::start(Mechanism::Plain, false, Some(line));
             assert_eq!(step, Step::Failed, "{line:?}");
         }
     }
 
     #[test]
     fn names_in_any_case_and_passwords_that_do_not_print() {
-        assert_eq!(Mechanism::named("plain"), Some(Mechanism::Plain));
-        assert_eq!(Mechanism::named("Login"), Some(Mechanism::Login));
-        assert_eq!(Mechanism::named("CRAM-MD5"), None);
+        assert_eq!(Mechanism::named("plain", false), Some(Mechanism::Plain));
+        assert_eq!(Mechanism::named("Login", true), Some(Mechanism::Login));
+        assert_eq!(Mechanism::named("CRAM-MD5", true), None);
+        assert_eq!(Mechanism::named("scram-sha-256-plus", true), Some(Mechanism::ScramSha256Plus));
+        assert_eq!(Mechanism::named("SCRAM-SHA-256-PLUS", false), None, "nothing to bind to");
         assert!(!format!("{:?}", credentials("tim", "hidden")).contains("hidden"));
     }
 }

@@ -12,6 +12,9 @@ use ring::{digest, hmac, pbkdf2};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::prepare::prepared;
+use super::scram_server::Salt;
+
 /// PBKDF2 rounds of a new verifier: RFC 7677 section 4's least, some 25 ms on a Cortex-A7, during
 /// which no other session runs.
 pub const DEFAULT_ITERATIONS: u32 = 4096;
@@ -42,7 +45,7 @@ impl Verifier {
 
     /// The verifier of `password` with this salt and so many rounds, one at the least.
     pub fn with(password: &str, iterations: u32, salt: [u8; 16]) -> Verifier {
-        let key = salted_password(password.as_bytes(), iterations, &salt);
+        let key = salted_password(&prepared(password.as_bytes()), iterations, &salt);
         let client_key = hmac::sign(&key, b"Client Key");
         Verifier {
             iterations,
@@ -52,12 +55,40 @@ impl Verifier {
         }
     }
 
+    /// How it was made, for a client that proves its password without sending it.
+    pub fn salt(&self) -> Salt {
+        Salt { salt: self.salt, iterations: self.iterations }
+    }
+
     /// Whether `password` is the right one; takes the same time for every wrong one.
     pub fn verify(&self, password: &[u8]) -> bool {
-        let key = salted_password(password, self.iterations, &self.salt);
+        let key = salted_password(&prepared(password), self.iterations, &self.salt);
         // The server key proves the password as well as the stored key does, and `hmac::verify`
         // compares in constant time.
         hmac::verify(&key, b"Server Key", &self.server_key).is_ok()
+    }
+
+    /// What a client that knows the password sends as its proof of `auth_message`.
+    #[cfg(test)]
+    pub(super) fn proof(&self, password: &str, auth_message: &[u8]) -> [u8; 32] {
+        let salted = salted_password(password.as_bytes(), self.iterations, &self.salt);
+        let mut proof = octets(hmac::sign(&salted, b"Client Key").as_ref());
+        let stored = hmac::Key::new(hmac::HMAC_SHA256, &self.stored_key);
+        let signature = hmac::sign(&stored, auth_message);
+        proof.iter_mut().zip(signature.as_ref()).for_each(|(octet, signature)| *octet ^= signature);
+        proof
+    }
+
+    /// RFC 5802 section 3: the server's signature of `auth_message`, if the client's proof is right.
+    pub(super) fn verify_proof(&self, auth_message: &[u8], proof: &[u8; 32]) -> Option<[u8; 32]> {
+        let stored = hmac::Key::new(hmac::HMAC_SHA256, &self.stored_key);
+        let mut client_key = Zeroizing::new(octets(hmac::sign(&stored, auth_message).as_ref()));
+        client_key.iter_mut().zip(proof).for_each(|(octet, proof)| *octet ^= proof);
+        let found = digest::digest(&digest::SHA256, &*client_key);
+        // A comparison in constant time, and ring has no other that it promises.
+        hmac::verify(&stored, found.as_ref(), hmac::sign(&stored, &self.stored_key).as_ref()).ok()?;
+        let server = hmac::Key::new(hmac::HMAC_SHA256, &self.server_key);
+        Some(octets(hmac::sign(&server, auth_message).as_ref()))
     }
 }
 
@@ -77,7 +108,7 @@ fn salted_password(password: &[u8], iterations: u32, salt: &[u8]) -> hmac::Key {
 }
 
 /// The 32 octets of a SHA-256 output.
-fn octets(hash: &[u8]) -> [u8; 32] {
+pub(super) fn octets(hash: &[u8]) -> [u8; 32] {
     let mut octets = [0; 32];
     octets.copy_from_slice(hash);
     octets

@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use super::Secret;
 use super::kind::{Kind, Wrong, quoted, too_long};
-use crate::auth::Verifier;
+use crate::auth::{Verifier, check_password};
 
 /// A password for another server.
 pub struct Password<const N: usize = 512>;
@@ -37,10 +37,12 @@ impl Kind for NewPassword {
         "a password in quotes, at most 512 octets without control characters".to_owned()
     }
     fn read(value: &DeValue<'_>) -> Result<Verifier, Wrong> {
-        match Password::<512>::read(value) {
-            Ok(password) if !password.is_empty() => Ok(Verifier::new(password.reveal())),
-            _ => Err(Wrong::form::<Self>(value)),
+        let password = Password::<512>::read(value).map_err(|_| Wrong::form::<Self>(value))?;
+        if password.is_empty() {
+            return Err(Wrong::form::<Self>(value));
         }
+        check_password(password.reveal()).map_err(|error| Wrong::new(error.to_string()))?;
+        Ok(Verifier::new(password.reveal()))
     }
     fn print(_: &Verifier) -> String {
         quoted("")

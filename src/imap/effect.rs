@@ -7,6 +7,7 @@ use super::command::{FetchItem, SearchKey};
 use super::session::Session;
 use super::view::Own;
 use crate::auth::Password;
+use crate::auth::sasl::{Exchange, Step};
 use crate::store::{Committed, Transaction, Uid};
 
 /// What comes after a command was looked at. Untagged responses that the session wrote go out first.
@@ -30,10 +31,10 @@ pub enum Effect {
     Authenticate {
         /// The command's.
         tag: String,
-        /// Upper case; one that was offered.
-        mechanism: String,
-        /// In base64.
-        initial: Option<Password>,
+        /// Under way.
+        exchange: Exchange,
+        /// What it does first.
+        step: Step,
     },
     /// Make the changes durable, then go on.
     Commit {

@@ -9,8 +9,8 @@ use super::input::Input;
 use super::search;
 use super::server::Connection;
 use crate::access::Service;
-use crate::auth::Password;
-use crate::auth::sasl::{Exchange, MAX_RESPONSE, Mechanism, Step};
+use crate::auth::sasl::{Claim, Exchange, MAX_RESPONSE, Step};
+use crate::auth::{Client, Verdict};
 use crate::net::deadline;
 use crate::net::line::LineEnd;
 use crate::store::{Error, Flags};
@@ -48,10 +48,13 @@ impl Connection {
                     return Ok(None);
                 }
                 Effect::Login { tag, username, password } => {
-                    self.login(tag, &username, &password, &mut out).await?
+                    match self.judge(Claim::Password { login: username, password }).await {
+                        Verdict::Welcome(name) => self.welcome(tag, &name, &mut out).await,
+                        Verdict::Answer(_) | Verdict::Refused(_) => self.session.login_refused(tag),
+                    }
                 }
-                Effect::Authenticate { tag, mechanism, initial } => {
-                    self.authenticate(tag, &mechanism, initial, &mut out).await?
+                Effect::Authenticate { tag, exchange, step } => {
+                    self.authenticate(tag, exchange, step, &mut out).await?
                 }
                 Effect::Commit { transaction, tag, then } => {
                     let result = transaction.commit().await;
@@ -78,53 +81,55 @@ impl Connection {
         self.say(reply.goodbye.unwrap_or_default()).await
     }
 
-    async fn login(
-        &mut self,
-        tag: String,
-        username: &str,
-        password: &Password,
-        out: &mut String,
-    ) -> io::Result<Effect> {
+    async fn judge(&self, claim: Claim) -> Verdict {
         let config = self.context.config();
-        let peer = self.stream.peer().ip();
-        let login = self.context.logins.login(&config, Service::Imap, peer, username, password).await;
-        let Ok(name) = login else { return Ok(self.session.login_refused(tag)) };
-        Ok(match self.context.store.account(&name).await {
+        let (address, bindings) = (self.stream.peer().ip(), self.stream.bindings());
+        let client = Client { service: Service::Imap, address, bindings };
+        self.context.logins.judge(&config, client, claim).await
+    }
+
+    /// Opens the account that has logged in.
+    async fn welcome(&mut self, tag: String, name: &str, out: &mut String) -> Effect {
+        match self.context.store.account(name).await {
             Ok(account) => self.session.logged_in(&self.context.config(), account, tag, out),
             Err(error) => {
                 log::error!("imap: the mail of {name} cannot be opened: {error}");
                 Effect::reply(tag, "NO [UNAVAILABLE] The mail of this account cannot be opened now")
             }
-        })
+        }
     }
 
     /// RFC 3501 section 6.2.2: the exchange ends when the mechanism has enough, or the client says `*`.
     async fn authenticate(
         &mut self,
         tag: String,
-        mechanism: &str,
-        initial: Option<Password>,
+        mut exchange: Exchange,
+        mut step: Step,
         out: &mut String,
     ) -> io::Result<Effect> {
-        let Some(mechanism) = Mechanism::named(mechanism) else { return Ok(self.session.login_refused(tag)) };
-        let (mut exchange, mut step) = Exchange::start(mechanism, initial.as_deref());
         let mut line = zeroize::Zeroizing::new(Vec::new());
         loop {
-            match step {
-                Step::Credentials { login, password } => {
-                    return self.login(tag, &login, &password, out).await;
-                }
+            let challenge = match step {
+                Step::Challenge(challenge) => challenge,
+                Step::Claim(claim) => match self.judge(claim).await {
+                    Verdict::Welcome(name) => return Ok(self.welcome(tag, &name, out).await),
+                    Verdict::Refused(_) => return Ok(self.session.login_refused(tag)),
+                    Verdict::Answer(answer) => {
+                        step = exchange.answer(answer);
+                        continue;
+                    }
+                },
                 Step::Failed => return Ok(self.session.login_refused(tag)),
-                Step::Challenge(challenge) => self.say(&format!("+ {challenge}\r\n")).await?,
-            }
-            match self.line(&mut line, MAX_RESPONSE).await? {
+            };
+            self.say(&format!("+ {challenge}\r\n")).await?;
+            step = match self.line(&mut line, MAX_RESPONSE).await? {
                 LineEnd::Complete if line.as_slice() == b"*" => {
                     return Ok(Effect::reply(tag, "BAD The login was cancelled"));
                 }
-                LineEnd::Complete => step = exchange.respond(&line),
-                LineEnd::TooLong => step = Step::Failed,
+                LineEnd::Complete => exchange.respond(&line),
+                LineEnd::TooLong => Step::Failed,
                 LineEnd::Closed => return Ok(Effect::End),
-            }
+            };
         }
     }
 

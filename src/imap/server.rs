@@ -96,7 +96,7 @@ impl Connection {
     /// The TLS handshake; what the client sent before it is thrown away.
     pub async fn accept_tls(&mut self) -> io::Result<()> {
         deadline(self.patience(), self.stream.accept_tls(self.context.tls())).await?;
-        self.session.secured();
+        self.session.secured(self.stream.bindings().is_some());
         Ok(())
     }
 

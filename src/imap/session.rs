@@ -14,7 +14,7 @@ use super::reply;
 use super::selected::Selected;
 use super::updates::Updates;
 use crate::access::on_lan;
-use crate::auth::sasl::Mechanism;
+use crate::auth::sasl::{Exchange, Mechanism};
 use crate::config::Config;
 use crate::store::{self, Account};
 
@@ -34,6 +34,8 @@ pub struct Session {
     state: State,
     peer: IpAddr,
     tls: bool,
+    /// The TLS connection can be bound to.
+    bindable: bool,
     refused: u8,
     /// The client named itself as a Connector client (RFC 2971).
     connector: bool,
@@ -49,12 +51,20 @@ enum State {
 impl Session {
     /// A client has connected from `peer`.
     pub fn new(peer: IpAddr) -> Session {
-        Session { state: State::NotAuthenticated, peer, tls: false, refused: 0, connector: false }
+        Session {
+            state: State::NotAuthenticated,
+            peer,
+            tls: false,
+            bindable: false,
+            refused: 0,
+            connector: false,
+        }
     }
 
     /// TLS is in force.
-    pub fn secured(&mut self) {
+    pub fn secured(&mut self, bindable: bool) {
         self.tls = true;
+        self.bindable = bindable;
     }
 
     /// The untagged response that opens the connection.
@@ -152,10 +162,13 @@ impl Session {
                 Effect::reply(tag, PRIVACY)
             }
             Command::Login { username, password } => Effect::Login { tag, username, password },
-            Command::Authenticate { mechanism, .. } if Mechanism::named(&mechanism).is_none() => {
-                Effect::reply(tag, "NO That mechanism is not offered")
+            Command::Authenticate { mechanism, initial } => {
+                let Some(mechanism) = Mechanism::named(&mechanism, self.bindable) else {
+                    return Effect::reply(tag, "NO That mechanism is not offered");
+                };
+                let (exchange, step) = Exchange::start(mechanism, self.bindable, initial.as_deref());
+                Effect::Authenticate { tag, exchange, step }
             }
-            Command::Authenticate { mechanism, initial } => Effect::Authenticate { tag, mechanism, initial },
             _ => Effect::reply(tag, "BAD Log in first"),
         }
     }
@@ -361,11 +374,12 @@ impl Session {
             if !self.tls {
                 text.push_str(" STARTTLS");
             }
-            text.push_str(if self.may_login(config) {
-                " SASL-IR AUTH=PLAIN AUTH=LOGIN"
+            if self.may_login(config) {
+                text.push_str(" SASL-IR");
+                text.extend(Mechanism::offered(self.bindable).flat_map(|one| [" AUTH=", one.name()]));
             } else {
-                " LOGINDISABLED"
-            });
+                text.push_str(" LOGINDISABLED");
+            }
         }
         text
     }

@@ -1,5 +1,6 @@
 //! The network: streams that can turn to TLS in place, bounded lines, listeners, names to addresses.
 
+mod binding;
 mod dns;
 pub mod line;
 pub mod listener;
@@ -9,6 +10,8 @@ mod secure;
 pub mod stream;
 pub mod tls;
 mod trust;
+
+pub use binding::ChannelBindings;
 
 use std::future::Future;
 use std::io;

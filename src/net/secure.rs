@@ -14,6 +14,8 @@ use rustls::unbuffered::{
 };
 use rustls::{CertificateError, ClientConfig, ServerConfig};
 
+use super::binding::{self, ChannelBindings};
+
 /// Ciphertext that may wait for the rest of its record or handshake message.
 const MAX_INCOMING: usize = 64 * 1024;
 
@@ -25,6 +27,8 @@ pub(super) struct Secure {
     closed: bool,
     /// After an error nothing goes either way.
     failed: bool,
+    /// Of a server's connection, once the handshake came so far.
+    bindings: Option<ChannelBindings>,
 }
 
 enum Connection {
@@ -54,7 +58,7 @@ impl Secure {
 
     /// Boxed at once: it is large, and the futures that pass it on would each have room for it.
     fn new(connection: Connection) -> Box<Secure> {
-        Box::new(Secure { connection, incoming: Vec::new(), closed: false, failed: false })
+        Box::new(Secure { connection, incoming: Vec::new(), closed: false, failed: false, bindings: None })
     }
 
     /// Whether application data cannot flow yet.
@@ -68,6 +72,11 @@ impl Secure {
     /// Whether the other end has said that nothing more comes (close_notify).
     pub(super) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// What a client can bind its login to, as far as this connection has such things.
+    pub(super) fn bindings(&self) -> Option<&ChannelBindings> {
+        self.bindings.as_ref()
     }
 
     /// Takes ciphertext that arrived, appends its plaintext to `plain` and what has to be sent (the
@@ -114,6 +123,9 @@ impl Secure {
                 drive(connection, process, incoming, plain, wire, &then)
             }
         };
+        if let Some(bindings) = binding::taken() {
+            self.bindings = Some(bindings);
+        }
         self.failed = result.is_err();
         self.closed |= result?;
         Ok(())

@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_io::Async;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::binding::ChannelBindings;
 use super::secure::Secure;
 
 /// Octets read at once, and written at once: a TLS record's worth.
@@ -78,6 +79,11 @@ impl Stream {
     /// Whether TLS is in force.
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// What a client can bind its login to: with TLS 1.3 as the server.
+    pub fn bindings(&self) -> Option<&ChannelBindings> {
+        self.tls.as_ref().and_then(|tls| tls.bindings())
     }
 
     /// Becomes TLS as the server. Octets that came before the handshake are thrown away, never

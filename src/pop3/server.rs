@@ -12,7 +12,8 @@ use super::maildrop::Maildrop;
 use super::session::{Effect, Listing, Reply, Session};
 use super::stuffing::Stuffing;
 use crate::access::Service;
-use crate::auth::Password;
+use crate::auth::sasl::{Claim, Exchange};
+use crate::auth::{Client, Verdict};
 use crate::context::Context;
 use crate::flash::ReadAt;
 use crate::net::deadline;
@@ -125,7 +126,9 @@ impl Connection {
     }
 
     async fn handshake(&mut self) -> io::Result<()> {
-        deadline(BEFORE_LOGIN, self.stream.accept_tls(self.context.tls())).await
+        deadline(BEFORE_LOGIN, self.stream.accept_tls(self.context.tls())).await?;
+        self.session.secured(self.stream.bindings().is_some());
+        Ok(())
     }
 
     /// Queues octets; what waits is sent when it becomes too much to keep.
@@ -139,7 +142,7 @@ impl Connection {
 
     async fn perform(&mut self, effect: Effect) -> io::Result<Goes> {
         let effect = match effect {
-            Effect::Login { login, password } => self.log_in(&login, &password).await,
+            Effect::Login { claim, exchange } => self.log_in(claim, exchange).await,
             Effect::Update(uids) => self.update(&uids).await,
             other => other,
         };
@@ -152,7 +155,6 @@ impl Connection {
             Effect::StartTls(reply) => {
                 self.send(&reply).await?;
                 self.handshake().await?;
-                self.session.secured();
             }
             Effect::List(reply, listing) => self.list(&reply, listing).await?,
             Effect::Message { uid, lines } => self.message(uid, lines).await?,
@@ -162,11 +164,15 @@ impl Connection {
         Ok(Goes::On)
     }
 
-    async fn log_in(&mut self, login: &str, password: &Password) -> Effect {
+    async fn log_in(&mut self, claim: Claim, exchange: Option<Exchange>) -> Effect {
         let config = self.context.config();
-        let peer = self.stream.peer().ip();
-        let verdict = self.context.logins.login(&config, Service::Pop3, peer, login, password).await;
-        let Ok(name) = verdict else { return self.session.refused() };
+        let address = self.stream.peer().ip();
+        let client = Client { service: Service::Pop3, address, bindings: self.stream.bindings() };
+        let name = match self.context.logins.judge(&config, client, claim).await {
+            Verdict::Welcome(name) => name,
+            Verdict::Answer(answer) => return self.session.answered(exchange, answer),
+            Verdict::Refused(_) => return self.session.refused(),
+        };
         let mail = match self.context.store.account(&name).await {
             Ok(mail) => mail,
             Err(error) => {

@@ -8,7 +8,7 @@ use super::command::{Command, MAX_LINE, MessageNumber};
 use super::maildrop::Maildrop;
 use crate::access::on_lan;
 use crate::auth::Password;
-use crate::auth::sasl::{Exchange, MAX_RESPONSE, Mechanism, Step};
+use crate::auth::sasl::{Answer, Claim, Exchange, MAX_RESPONSE, Mechanism, Step};
 use crate::config::Config;
 use crate::store::Uid;
 
@@ -27,7 +27,7 @@ pub enum Reply {
     /// `+OK` with further lines, none of which begins with a dot.
     Lines(&'static str, Vec<Cow<'static, str>>),
     /// A challenge (RFC 5034 section 4).
-    Challenge(&'static str),
+    Challenge(Cow<'static, str>),
 }
 
 /// What the server does next.
@@ -39,13 +39,13 @@ pub enum Effect {
     Close(Reply),
     /// Send the reply, shake hands, and call [`Session::secured`].
     StartTls(Reply),
-    /// See whether these are right, and call [`Session::opened`], [`Session::refused`] or
-    /// [`Session::troubled`].
+    /// See whether this is so, and call [`Session::answered`], [`Session::opened`],
+    /// [`Session::refused`] or [`Session::troubled`].
     Login {
-        /// The account's name or address.
-        login: String,
-        /// Its password.
-        password: Password,
+        /// What the client claims.
+        claim: Claim,
+        /// The exchange that an answer goes to.
+        exchange: Option<Exchange>,
     },
     /// Send the reply, then the lines of [`Session::listed`], then the dot.
     List(Reply, Listing),
@@ -78,6 +78,8 @@ enum Listed {
 pub struct Session {
     peer: IpAddr,
     tls: bool,
+    /// The TLS connection can be bound to.
+    bindable: bool,
     errors: u8,
     state: State,
 }
@@ -93,7 +95,7 @@ impl Session {
     /// A dialog that has not begun; `tls` with implicit TLS.
     pub fn new(peer: IpAddr, tls: bool) -> Session {
         let state = State::Authorization { user: None, exchange: None, refused: 0 };
-        Session { peer, tls, errors: 0, state }
+        Session { peer, tls, bindable: false, errors: 0, state }
     }
 
     /// The server's first words. They hold no `<…>`: that would offer APOP, which needs the password.
@@ -176,7 +178,8 @@ impl Session {
             .collect();
         if self.account().is_none() {
             if self.password_may_travel(config) {
-                lines.extend(["USER".into(), "SASL PLAIN".into()]);
+                let mechanisms: Vec<&str> = self.offered().map(Mechanism::name).collect();
+                lines.extend(["USER".into(), format!("SASL {}", mechanisms.join(" ")).into()]);
             }
             if !self.tls {
                 lines.push("STLS".into());
@@ -207,26 +210,30 @@ impl Session {
         }
         let State::Authorization { user, .. } = &mut self.state else { return goodbye() };
         match user.take() {
-            Some(login) => Effect::Login { login, password },
+            Some(login) => Effect::Login { claim: Claim::Password { login, password }, exchange: None },
             None => self.senseless("USER comes first"),
         }
     }
 
     /// RFC 5034 section 4.
     fn auth(&mut self, mechanism: &str, initial: Option<&[u8]>, config: &Config) -> Effect {
-        if Mechanism::named(mechanism) != Some(Mechanism::Plain) {
-            return self.senseless("No such mechanism");
-        }
+        let named = self.offered().find(|offered| offered.name().eq_ignore_ascii_case(mechanism));
+        let Some(mechanism) = named else { return self.senseless("No such mechanism") };
         if !self.password_may_travel(config) {
             return use_stls();
         }
-        let (exchange, step) = Exchange::start(Mechanism::Plain, initial);
+        let (exchange, step) = Exchange::start(mechanism, self.bindable, initial);
         self.step(exchange, step)
     }
 
     fn mechanisms(&self, config: &Config) -> Reply {
-        let offered = self.password_may_travel(config).then_some("PLAIN".into());
-        Reply::Lines("Mechanisms", offered.into_iter().collect())
+        let offered = self.offered().filter(|_| self.password_may_travel(config));
+        Reply::Lines("Mechanisms", offered.map(|mechanism| mechanism.name().into()).collect())
+    }
+
+    /// Who does not know PLAIN has USER and PASS: LOGIN is not for POP3.
+    fn offered(&self) -> impl Iterator<Item = Mechanism> + use<> {
+        Mechanism::offered(self.bindable).filter(|&mechanism| mechanism != Mechanism::Login)
     }
 
     /// A line of the exchange; `*` cancels it.
@@ -246,7 +253,7 @@ impl Session {
                 }
                 Effect::Reply(Reply::Challenge(challenge))
             }
-            Step::Credentials { login, password } => Effect::Login { login, password },
+            Step::Claim(claim) => Effect::Login { claim, exchange: Some(next) },
             Step::Failed => self.senseless("That is no response of this mechanism"),
         }
     }
@@ -259,9 +266,16 @@ impl Session {
         Effect::StartTls(Reply::Ok("Begin the TLS handshake".into()))
     }
 
+    /// What the exchange goes on with after [`Effect::Login`].
+    pub fn answered(&mut self, exchange: Option<Exchange>, answer: Answer) -> Effect {
+        let Some(mut exchange) = exchange else { return self.refused() };
+        let step = exchange.answer(answer);
+        self.step(exchange, step)
+    }
+
     /// TLS is in force: nothing that was said before counts.
-    pub fn secured(&mut self) {
-        *self = Session { errors: self.errors, ..Session::new(self.peer, true) };
+    pub fn secured(&mut self, bindable: bool) {
+        *self = Session { errors: self.errors, bindable, ..Session::new(self.peer, true) };
     }
 
     /// The login went well: this is the account's maildrop.

@@ -25,7 +25,14 @@ impl Client {
     /// What the server sends for a line; effects are in brackets.
     fn says(&mut self, line: &str) -> String {
         let mut effect = self.session.line(line.as_bytes(), &self.config);
-        if let Effect::Login { login, password } = effect {
+        if let Effect::Login { claim, exchange } = effect {
+            let Claim::Password { login, password } = claim else {
+                let Claim::Login(login) = claim else { panic!("{claim:?}") };
+                assert_eq!(login, "demo");
+                let answer = Answer::Salt(crate::auth::Verifier::with("right", 1, [7; 16]).salt());
+                let Effect::Reply(reply) = self.session.answered(exchange, answer) else { panic!() };
+                return text(&reply);
+            };
             let drop = Maildrop::new(0x65_u32, [(1, 120), (2, 200), (0x1f, 40)]);
             effect = match (login.as_str(), &password[..]) {
                 ("demo", b"right") => self.session.opened("demo".into(), drop),
@@ -37,7 +44,7 @@ impl Client {
             Effect::Reply(reply) => text(&reply),
             Effect::Close(reply) => format!("{} [closed]", text(&reply)),
             Effect::StartTls(reply) => {
-                self.session.secured();
+                self.session.secured(true);
                 format!("{} [TLS]", text(&reply))
             }
             Effect::List(head, mut listing) => {
@@ -137,7 +144,7 @@ fn refusals_look_alike_and_the_third_ends_it() {
 #[test]
 fn auth_with_and_without_an_initial_response() {
     let mut client = Client::from("127.0.0.1", false);
-    client.hears("AUTH", "+OK Mechanisms | PLAIN | .");
+    client.hears("AUTH", "+OK Mechanisms | SCRAM-SHA-256 | PLAIN | .");
     client.hears("AUTH LOGIN", "-ERR No such mechanism");
     client.hears("AUTH PLAIN", "+");
     client.hears("*", "-ERR Login cancelled");
@@ -152,9 +159,24 @@ fn auth_with_and_without_an_initial_response() {
     client.hears("auth plain AGRlbW8AcmlnaHQ=", "+OK Welcome, 3 messages (360 octets)");
 }
 
+/// The rest of the exchange is told in `auth/mod.rs`.
+#[test]
+fn scram_with_and_without_an_initial_response() {
+    let mut client = Client::from("127.0.0.1", false);
+    client.hears("AUTH SCRAM-SHA-256-PLUS", "-ERR No such mechanism");
+    client.hears("AUTH SCRAM-SHA-256", "+");
+    let challenge = client.says("biwsbj1kZW1vLHI9bm9uY2U=");
+    assert!(challenge.starts_with("+ cj1ub25jZ"), "r=nonce…: {challenge}");
+    client.hears("bm9uc2Vuc2U=", "-ERR That is no response of this mechanism");
+    assert!(client.says("AUTH SCRAM-SHA-256 biwsbj1kZW1vLHI9bm9uY2U=").starts_with("+ cj1ub25jZ"));
+    client.hears("*", "-ERR Login cancelled");
+    client.hears("STAT", "-ERR Log in first");
+}
+
 #[test]
 fn a_password_goes_only_where_it_may() {
-    const OFFERED: &str = " | USER | SASL PLAIN";
+    const OFFERED: &str = " | USER | SASL SCRAM-SHA-256 PLAIN";
+    const BOUND: &str = " | USER | SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN";
     let advice = "-ERR Use STLS first: a password is not for everyone on the way";
     for (peer, tls, rule, offered) in [
         ("127.0.0.1", false, PlaintextLogin::Never, true),
@@ -171,13 +193,15 @@ fn a_password_goes_only_where_it_may() {
         assert_eq!(capabilities.contains(" | STLS"), !tls, "{peer}");
         if !offered {
             client.hears("AUTH", "+OK Mechanisms | .");
-            for line in ["USER demo", "PASS right", "AUTH PLAIN", "AUTH PLAIN AGRlbW8AcmlnaHQ="] {
+            for line in
+                ["USER demo", "PASS right", "AUTH PLAIN", "AUTH PLAIN AGRlbW8AcmlnaHQ=", "AUTH SCRAM-SHA-256"]
+            {
                 client.hears(line, advice);
             }
         }
         if !tls {
             client.hears("STLS", "+OK Begin the TLS handshake [TLS]");
-            assert!(client.says("CAPA").contains(OFFERED));
+            assert!(client.says("CAPA").contains(BOUND));
         }
         client.hears("STLS", "-ERR TLS is in force already");
     }

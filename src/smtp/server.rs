@@ -14,6 +14,7 @@ use super::mailbox::{Mailbox, is_address_literal};
 use super::session::{Effect, Session};
 use super::{Envelope, Post, Reply, Role, store_trouble};
 use crate::access::{Service, on_lan};
+use crate::auth::Client;
 use crate::clock::unix_now;
 use crate::context::Context;
 use crate::message::compose;
@@ -144,15 +145,14 @@ impl Connection {
             Effect::StartTls(reply) => {
                 self.send(&reply).await?;
                 self.handshake().await?;
-                self.session.secured();
                 return Ok(Goes::On);
             }
-            Effect::Login { login, password } => {
+            Effect::Login { claim, exchange } => {
                 let config = self.context.config();
-                let peer = self.stream.peer().ip();
-                let logins = &self.context.logins;
-                let outcome = logins.login(&config, Service::Submission, peer, &login, &password).await;
-                let effect = self.session.verified(outcome);
+                let (address, bindings) = (self.stream.peer().ip(), self.stream.bindings());
+                let client = Client { service: Service::Submission, address, bindings };
+                let verdict = self.context.logins.judge(&config, client, claim).await;
+                let effect = self.session.judged(exchange, verdict);
                 return Box::pin(self.perform(effect)).await;
             }
             Effect::Recipient { to, size } => {
@@ -169,7 +169,9 @@ impl Connection {
     }
 
     async fn handshake(&mut self) -> io::Result<()> {
-        deadline(self.patience(), self.stream.accept_tls(self.context.tls())).await
+        deadline(self.patience(), self.stream.accept_tls(self.context.tls())).await?;
+        self.session.secured(self.stream.bindings().is_some());
+        Ok(())
     }
 
     /// RFC 5321 section 4.1.1.4, from DATA to the verdict; `None`: the connection is given up, the last

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use super::command::{Command, Error};
 use super::{Envelope, Mailbox, Reply, ReversePath, Role};
-use crate::access::{Refusal, on_lan};
-use crate::auth::Password;
-use crate::auth::sasl::{Exchange, Mechanism, Step};
+use crate::access::on_lan;
+use crate::auth::Verdict;
+use crate::auth::sasl::{Claim, Exchange, Mechanism, Step};
 use crate::config::Config;
 
 /// RFC 5321 section 4.5.3.1.8 asks for at least this many.
@@ -27,12 +27,12 @@ pub enum Effect {
     Close(Vec<Reply>),
     /// Send the reply, shake hands, and call [`Session::secured`].
     StartTls(Reply),
-    /// See whether these are right, and call [`Session::verified`].
+    /// See whether this is so, and call [`Session::judged`].
     Login {
-        /// The account's name or address.
-        login: String,
-        /// Its password.
-        password: Password,
+        /// What the client claims.
+        claim: Claim,
+        /// The exchange that an answer goes to.
+        exchange: Exchange,
     },
     /// Ask whether mail of `size` octets (0: not known) can go there, and call [`Session::recipient`].
     Recipient {
@@ -51,6 +51,8 @@ pub struct Session {
     role: Role,
     peer: IpAddr,
     tls: bool,
+    /// The TLS connection can be bound to.
+    bindable: bool,
     hello: Option<Hello>,
     account: Option<String>,
     exchange: Option<Exchange>,
@@ -87,6 +89,7 @@ impl Session {
             role,
             peer,
             tls,
+            bindable: false,
             hello: None,
             account: None,
             exchange: None,
@@ -200,7 +203,8 @@ impl Session {
                 reply.lines.push("STARTTLS".into());
             }
             if self.login_possible() && self.password_may_travel(config) {
-                reply.lines.push("AUTH PLAIN LOGIN".into());
+                let offered: Vec<&str> = Mechanism::offered(self.bindable).map(Mechanism::name).collect();
+                reply.lines.push(format!("AUTH {}", offered.join(" ")).into());
             }
         }
         reply
@@ -223,8 +227,9 @@ impl Session {
     }
 
     /// TLS is in force: nothing that was said before counts (RFC 3207 section 4.2).
-    pub fn secured(&mut self) {
+    pub fn secured(&mut self, bindable: bool) {
         self.tls = true;
+        self.bindable = bindable;
         self.hello = None;
         self.account = None;
         self.transaction = None;
@@ -241,7 +246,7 @@ impl Session {
         if !self.hello.as_ref().is_some_and(|hello| hello.extended) {
             return Effect::Reply(out_of_order("Say EHLO first"));
         }
-        let Some(mechanism) = Mechanism::named(mechanism) else {
+        let Some(mechanism) = Mechanism::named(mechanism, self.bindable) else {
             return Effect::Reply(Reply::new(504, (5, 4), "No such mechanism"));
         };
         if !self.password_may_travel(config) {
@@ -251,7 +256,7 @@ impl Session {
                 "Use STARTTLS first: a password is not for everyone",
             ));
         }
-        let (exchange, step) = Exchange::start(mechanism, initial.map(str::as_bytes));
+        let (exchange, step) = Exchange::start(mechanism, self.bindable, initial.map(str::as_bytes));
         self.step(exchange, step)
     }
 
@@ -271,16 +276,24 @@ impl Session {
                 self.exchange = Some(exchange);
                 Effect::Reply(Reply::plain(334, challenge))
             }
-            Step::Credentials { login, password } => Effect::Login { login, password },
+            Step::Claim(claim) => Effect::Login { claim, exchange },
             Step::Failed => Effect::Reply(Reply::new(501, (5, 2), "That is no response of this mechanism")),
         }
     }
 
-    /// The outcome of [`Effect::Login`]; `Ok` with the account's name. Every refusal looks the same.
-    pub fn verified(&mut self, outcome: Result<String, Refusal>) -> Effect {
-        let Err(_) = outcome.map(|account| self.account = Some(account)) else {
-            return Effect::Reply(Reply::new(235, (7, 0), "Welcome"));
-        };
+    /// The outcome of [`Effect::Login`]. Every refusal looks the same.
+    pub fn judged(&mut self, mut exchange: Exchange, verdict: Verdict) -> Effect {
+        match verdict {
+            Verdict::Welcome(account) => {
+                self.account = Some(account);
+                return Effect::Reply(Reply::new(235, (7, 0), "Welcome"));
+            }
+            Verdict::Answer(answer) => {
+                let step = exchange.answer(answer);
+                return self.step(exchange, step);
+            }
+            Verdict::Refused(_) => {}
+        }
         self.refused_logins += 1;
         let refused = Reply::new(535, (7, 8), "Authentication credentials invalid");
         if self.refused_logins < MAX_REFUSED_LOGINS {

@@ -4,6 +4,9 @@
 //! `home.example` exist.
 
 use super::*;
+use crate::access::Refusal;
+use crate::auth::Verifier;
+use crate::auth::sasl::Answer;
 use crate::config::{Account, PlaintextLogin};
 
 const SUBMISSION: Role = Role::Submission { implicit_tls: false };
@@ -35,14 +38,18 @@ fn perform(session: &mut Session, effect: Effect) -> Vec<String> {
             lines
         }
         Effect::StartTls(reply) => {
-            session.secured();
+            session.secured(true);
             let mut lines = replies(&[reply]);
             lines.push("! handshake".into());
             lines
         }
-        Effect::Login { login, password } => {
-            let outcome = if &password[..] == b"right" { Ok(login) } else { Err(Refusal::WrongPassword) };
-            let effect = session.verified(outcome);
+        Effect::Login { claim, exchange } => {
+            let verdict = match claim {
+                Claim::Password { login, password } if &password[..] == b"right" => Verdict::Welcome(login),
+                Claim::Login(_) => Verdict::Answer(Answer::Salt(Verifier::with("right", 1, [7; 16]).salt())),
+                _ => Verdict::Refused(Refusal::WrongPassword),
+            };
+            let effect = session.judged(exchange, verdict);
             perform(session, effect)
         }
         Effect::Recipient { to, .. } => {
@@ -97,7 +104,7 @@ fn a_message_is_submitted() {
          S: 250-ENHANCEDSTATUSCODES
          S: 250-SIZE 1000
          S: 250-STARTTLS
-         S: 250 AUTH PLAIN LOGIN
+         S: 250 AUTH SCRAM-SHA-256 PLAIN LOGIN
          C: AUTH PLAIN AGRlbW8AcmlnaHQ=
          S: 235 2.7.0 Welcome
          C: MAIL FROM:<demo@home.example> SIZE=900 BODY=8BITMIME
@@ -201,6 +208,18 @@ fn logins_that_fail_look_alike_and_end_the_dialog() {
          S: 250 *
          C: AUTH CRAM-MD5
          S: 504 5.5.4 No such mechanism
+         C: AUTH SCRAM-SHA-256-PLUS
+         S: 504 5.5.4 No such mechanism
+         C: AUTH SCRAM-SHA-256
+         S: 334 *
+         C: biwsbj1kZW1vLHI9bm9uY2U=
+         S: 334 cj1ub25jZ*
+         C: *
+         S: 501 5.7.0 Login cancelled
+         C: AUTH SCRAM-SHA-256 biwsbj1kZW1vLHI9bm9uY2U=
+         S: 334 cj1ub25jZ*
+         C: bm9uc2Vuc2U=
+         S: 501 5.5.2 *
          C: AUTH PLAIN
          S: 334 *
          C: *
@@ -239,7 +258,7 @@ fn no_password_travels_in_the_open() {
          S: 503 5.5.1 Say EHLO first
          C: EHLO x
          ...
-         S: 250 AUTH PLAIN LOGIN
+         S: 250 AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN
          C: STARTTLS
          S: 503 5.5.1 TLS is in force already
          C: AUTH PLAIN AGRlbW8AcmlnaHQ=
@@ -257,7 +276,7 @@ fn no_password_travels_in_the_open() {
     let open = "S: 220 *
          C: EHLO x
          ...
-         S: 250 AUTH PLAIN LOGIN";
+         S: 250 AUTH SCRAM-SHA-256 PLAIN LOGIN";
     play_as(SUBMISSION, "192.168.1.2", &config, open);
 }
 

@@ -12,7 +12,7 @@ fn a_session_from_the_greeting_to_the_goodbye() {
         let mut client = world.connect().await;
         client
             .play(&format!(
-                "S: * OK [CAPABILITY {CAPABILITIES} STARTTLS SASL-IR AUTH=PLAIN AUTH=LOGIN] pillarbox.local is ready
+                "S: * OK [CAPABILITY {CAPABILITIES} STARTTLS SASL-IR AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN] pillarbox.local is ready
                 C: 1 NOOP
                 S: 1 OK *
                 C: 2 SELECT INBOX
@@ -62,6 +62,12 @@ fn authenticate_with_and_without_an_initial_response() {
              S: a BAD The login was cancelled
              C: b AUTHENTICATE CRAM-MD5
              S: b NO *
+             C: b AUTHENTICATE SCRAM-SHA-256-PLUS
+             S: b NO *
+             C: b AUTHENTICATE SCRAM-SHA-256 biwsbj1mcmVkLHI9bm9uY2U=
+             S: + cj1ub25jZ*
+             C: *
+             S: b BAD The login was cancelled
              C: c LOGIN {4}
              S: + *
              C: fred {6+}
@@ -115,8 +121,11 @@ fn no_password_travels_in_the_clear() {
     );
     assert!(said("2 LOGIN fred secret", &mut session).starts_with("2 NO [PRIVACYREQUIRED] "));
     assert!(said("3 AUTHENTICATE PLAIN", &mut session).starts_with("3 NO [PRIVACYREQUIRED] "));
-    session.secured();
-    assert!(said("4 CAPABILITY", &mut session).contains(" SASL-IR AUTH=PLAIN AUTH=LOGIN\r\n"));
+    session.secured(true);
+    assert!(
+        said("4 CAPABILITY", &mut session)
+            .contains(" SASL-IR AUTH=SCRAM-SHA-256-PLUS AUTH=SCRAM-SHA-256 AUTH=PLAIN AUTH=LOGIN\r\n")
+    );
     assert_eq!(said("5 LOGIN fred secret", &mut session), "a login");
 }
 
