@@ -254,6 +254,8 @@ impl Account {
             let _ = self.flash().remove(&path);
         }
         let (from, octets) = written.map_err(|error| Error::io(&path, error))?;
+        // From a failed account another one has taken over, with the same files.
+        self.still_in_charge()?;
         // Until all is done nobody knows which file bears which name.
         let known = std::mem::take(&mut self.state.borrow_mut().checkpoints);
         let renamed = async {

@@ -115,11 +115,9 @@ impl Account {
 
     /// Checks the changes and writes their records: the number of the commit, and what it will have done.
     fn stage(&self, transaction: &mut Transaction) -> Result<(u64, Committed), Error> {
+        self.still_in_charge()?;
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        if let Some(failure) = &state.failed {
-            return Err(Error::Failed(failure.clone()));
-        }
         let durable = state.durable;
         let plan = stage::plan(&state.index, &state.overlay, &transaction.changes, self.summarize)?;
         if plan.is_empty() {
@@ -168,15 +166,10 @@ impl Account {
     async fn durable(&self, ticket: u64) -> Result<(), Error> {
         loop {
             let progress = self.progress.listen();
-            {
-                let state = self.state.borrow();
-                if state.last_applied >= ticket {
-                    return Ok(());
-                }
-                if let Some(failure) = &state.failed {
-                    return Err(Error::Failed(failure.clone()));
-                }
+            if self.state.borrow().last_applied >= ticket {
+                return Ok(());
             }
+            self.still_in_charge()?;
             match Lead::take(self) {
                 Some(lead) => lead.sync().await,
                 None => progress.await,
@@ -239,6 +232,14 @@ impl Account {
     /// account anew gets another one. Those who listen for changes are woken when that happens.
     pub fn has_failed(&self) -> bool {
         self.state.borrow().failed.is_some()
+    }
+
+    /// Whether the files are this account's to change.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    pub(super) fn still_in_charge(&self) -> Result<(), Error> {
+        self.state.borrow().failed.clone().map_or(Ok(()), |failure| Err(Error::Failed(failure)))
     }
 
     /// Where the durable log ends, once a sync has failed.

@@ -97,6 +97,7 @@ impl Account {
         let mut removed = false;
         for group in segments.chunk_by(|a, b| a / SEGMENTS == b / SEGMENTS) {
             let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+            self.still_in_charge()?;
             let live = self.live(*first..last + 1);
             for &segment in group {
                 let len = self.log(|log| log.segment_len(segment)).map_err(io)?;
