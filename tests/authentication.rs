@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use support::process::run_with_input;
-use support::{Appliance, PATIENCE, Scratch, run, wait_for};
+use support::{Appliance, Connection, PATIENCE, Scratch, run, wait_for};
 
 const CONFIG: &str = r#"
 [server]
@@ -97,4 +97,36 @@ fn mpop_and_msmtp_log_in_by_scram() {
     run(Command::new("mpop").arg("-C").arg(reader).arg("--quiet").arg("box"), PATIENCE).success();
     let read = std::fs::read_to_string(scratch.join("mbox")).unwrap();
     assert!(read.contains("\nSubject: to myself\n"), "{read}");
+}
+
+#[test]
+fn the_documented_filter_finds_the_refusals_of_all_three_servers() {
+    let appliance = Appliance::start(CONFIG);
+    let wrong = ["--mechanism=SCRAM-SHA-256", "--no-cb"];
+    gsasl(&appliance, "--imap", &wrong, "wrong").unwrap_err();
+    gsasl(&appliance, "--smtp", &["--mechanism=PLAIN"], "wrong").unwrap_err();
+    let mut pop3 = Connection::open(appliance.ports.pop3.address());
+    pop3.line();
+    for (command, reply) in
+        [("USER anna", "+OK"), ("PASS wrong", "-ERR [AUTH]"), ("USER x\ty", "+OK"), ("PASS z", "-ERR [AUTH]")]
+    {
+        pop3.send(format!("{command}\r\n"));
+        assert!(pop3.line().starts_with(reply));
+    }
+    gsasl(&appliance, "--imap", &wrong, "jürgen's own").unwrap();
+    let lines = wait_for("four refusals and a login", || {
+        let lines = logins(&appliance);
+        (lines.len() == 5).then_some(lines)
+    });
+
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md")).unwrap();
+    let filter = manual.lines().find_map(|line| line.strip_prefix("failregex = ")).unwrap();
+    let pattern = filter.replace("<HOST>", r"(?:::f{4,6}:)?(?<host>\d+\.\d+\.\d+\.\d+|[0-9a-fA-F:]+)");
+    let mut grep = Command::new("grep");
+    let found = run_with_input(grep.args(["-P", &pattern]), lines.join("\n").as_bytes(), PATIENCE).success();
+    let services: Vec<&str> =
+        found.lines().filter_map(|line| line.split(' ').find(|w| w.starts_with("service="))).collect();
+    let mut services = services;
+    services.sort_unstable();
+    assert_eq!(services, ["service=imap", "service=pop3", "service=pop3", "service=submission"], "{found}");
 }

@@ -444,6 +444,41 @@ mod tests {
         }
     }
 
+    /// A clock would only tell how busy the machine is.
+    #[test]
+    fn every_refusal_costs_the_same_rounds_and_a_login_known_already_none() {
+        let mut config = config();
+        config.accounts[1].verifier = Verifier::with("right", 8192, [1; 16]);
+        let outside = "198.51.100.7";
+        let cost = |logins: &Logins, login: &str, password: &str| {
+            let before = scram::ROUNDS.get();
+            let verdict = log_in(logins, &config, outside, login, password);
+            (scram::ROUNDS.get() - before, verdict)
+        };
+        for (login, password) in [
+            ("office", "wrong"),
+            ("office", ""),
+            ("nobody", "right"),
+            ("nobody@home.example", "right"),
+            ("off", "right"),
+            ("off", "wrong"),
+            ("pop", "right"),
+            ("pop", "wrong"),
+            ("lan", "right"),
+        ] {
+            let logins = Logins::new(&[0; 32]);
+            for again in [false, true] {
+                let (rounds, verdict) = cost(&logins, login, password);
+                assert!(matches!(verdict, Verdict::Refused(_)));
+                assert_eq!(rounds, 8192, "{login} {password} {again}");
+            }
+        }
+        let logins = Logins::new(&[0; 32]);
+        assert_eq!(cost(&logins, "office", "right").0, 8192);
+        assert_eq!(cost(&logins, "office", "right").0, 0);
+        assert_eq!(cost(&logins, "office", "wrong").0, 8192);
+    }
+
     #[test]
     fn a_login_that_lost_its_right_is_not_helped_by_having_been_good() {
         let (logins, mut config) = (Logins::new(&[0; 32]), config());

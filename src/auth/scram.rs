@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 use super::prepare::prepared;
 use super::scram_server::Salt;
 
-/// PBKDF2 rounds of a new verifier: RFC 7677 section 4's least, some 25 ms on a Cortex-A7, during
-/// which no other session runs.
+/// PBKDF2 rounds of a new verifier: RFC 7677 section 4's least, 8 to 36 ms on a Cortex-A7 (see
+/// `bench-auth`), during which no other session runs.
 pub const DEFAULT_ITERATIONS: u32 = 4096;
 
 /// Rounds that a verifier made elsewhere may ask for: more would stall every session for too long.
@@ -103,8 +103,16 @@ pub(super) fn spend(iterations: u32) {
 fn salted_password(password: &[u8], iterations: u32, salt: &[u8]) -> hmac::Key {
     let mut salted = Zeroizing::new([0; digest::SHA256_OUTPUT_LEN]);
     let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
+    #[cfg(test)]
+    ROUNDS.set(ROUNDS.get() + u64::from(iterations.get()));
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, password, &mut *salted);
     hmac::Key::new(hmac::HMAC_SHA256, &*salted)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Rounds that were computed: what a login costs, on a slow day as on a fast one.
+    pub(super) static ROUNDS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// The 32 octets of a SHA-256 output.

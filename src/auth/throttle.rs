@@ -2,7 +2,9 @@
 //!
 //! The first few tries are free, so that a typing error costs nothing; after that each waits longer,
 //! up to half a minute. Tries are counted by the address they come from and by the account they are
-//! for. Someone who logged in well from the same address lately does not wait for what others guess.
+//! for, those from the LAN apart from the others and with more patience. And all wrong tries from
+//! outside together get one fast answer a second: guesses from a thousand addresses wait for each other.
+//! Someone who logged in well from the same address lately does not wait for what others guess.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,8 +14,12 @@ use std::time::{Duration, Instant};
 const FREE_OUTSIDE: u32 = 4;
 /// from an address on it,
 const FREE_ON_LAN: u32 = 20;
-/// and for one account, from everywhere outside.
+/// for one account, from everywhere outside,
 const FREE_FOR_ACCOUNT: u32 = 10;
+/// and for one account, from everywhere on the LAN.
+const FREE_FOR_ACCOUNT_ON_LAN: u32 = 50;
+/// From everywhere outside, for all accounts together: so many at once, and one more every second.
+const FREE_ALL_IN_ALL: u32 = 10;
 
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -33,6 +39,8 @@ pub(super) struct Throttle {
     hasher: RandomState,
     tries: Vec<Entry>,
     welcome: Vec<Entry>,
+    /// When all wrong tries from outside would be answered, one a second.
+    answered: Option<Instant>,
 }
 
 struct Entry {
@@ -53,13 +61,13 @@ pub(super) struct Origin<'a> {
 #[derive(Hash)]
 enum Key<'a> {
     From(IpAddr),
-    For(&'a str),
+    For(&'a str, bool),
     Welcome(IpAddr, &'a str),
 }
 
 impl Throttle {
     pub(super) fn new() -> Throttle {
-        Throttle { hasher: RandomState::new(), tries: Vec::new(), welcome: Vec::new() }
+        Throttle { hasher: RandomState::new(), tries: Vec::new(), welcome: Vec::new(), answered: None }
     }
 
     /// How long a login waits before it is looked at. It counts as failed until [`Throttle::succeeded`],
@@ -71,14 +79,24 @@ impl Throttle {
             count(&mut self.tries, key, FORGOTTEN, now),
             if origin.on_lan { FREE_ON_LAN } else { FREE_OUTSIDE },
         );
-        if origin.on_lan {
+        let key = self.hasher.hash_one(Key::For(origin.account, origin.on_lan));
+        let tries = count(&mut self.tries, key, FORGOTTEN, now);
+        let free = if origin.on_lan { FREE_FOR_ACCOUNT_ON_LAN } else { FREE_FOR_ACCOUNT };
+        let key = self.hasher.hash_one(Key::Welcome(network, origin.account));
+        if self.welcome.iter().any(|entry| entry.key == key && entry.is_fresh(WELCOME, now)) {
             return from;
         }
-        let key = self.hasher.hash_one(Key::For(origin.account));
-        let tries = count(&mut self.tries, key, FORGOTTEN, now);
-        let key = self.hasher.hash_one(Key::Welcome(network, origin.account));
-        let welcome = self.welcome.iter().any(|entry| entry.key == key && entry.is_fresh(WELCOME, now));
-        if welcome { from } else { from.max(wait(tries, FREE_FOR_ACCOUNT)) }
+        from.max(wait(tries, free)).max(if origin.on_lan { Duration::ZERO } else { self.queue(now) })
+    }
+
+    /// How long one more from outside waits for those before it.
+    fn queue(&mut self, now: Instant) -> Duration {
+        let last = self.answered.filter(|last| *last > now).unwrap_or(now);
+        let free = Duration::from_secs(u64::from(FREE_ALL_IN_ALL));
+        // What waits longest is the end of the queue.
+        let next = (last + Duration::from_secs(1)).min(now + free + LONGEST);
+        self.answered = Some(next);
+        next.saturating_duration_since(now).saturating_sub(free)
     }
 
     /// The latest attempt of this origin went well.
@@ -86,14 +104,16 @@ impl Throttle {
         let network = network(origin.address);
         let key = self.hasher.hash_one(Key::From(network));
         self.tries.retain(|entry| entry.key != key);
-        if !origin.on_lan {
-            // Only its own try is taken back: the owner's phone must not make room for more guesses.
-            let key = self.hasher.hash_one(Key::For(origin.account));
-            if let Some(entry) = self.tries.iter_mut().find(|entry| entry.key == key) {
-                entry.count = entry.count.saturating_sub(1);
-            }
+        // Only its own try is taken back: the owner's phone must not make room for more guesses.
+        let key = self.hasher.hash_one(Key::For(origin.account, origin.on_lan));
+        if let Some(entry) = self.tries.iter_mut().find(|entry| entry.key == key) {
+            entry.count = entry.count.saturating_sub(1);
         }
         let key = self.hasher.hash_one(Key::Welcome(network, origin.account));
+        let welcome = self.welcome.iter().any(|entry| entry.key == key && entry.is_fresh(WELCOME, now));
+        if !origin.on_lan && !welcome {
+            self.answered = self.answered.and_then(|last| last.checked_sub(Duration::from_secs(1)));
+        }
         count(&mut self.welcome, key, WELCOME, now);
     }
 }
@@ -188,14 +208,67 @@ mod tests {
         let phone = origin("203.0.113.9", "demo");
         throttle.attempt(phone, now);
         throttle.succeeded(phone, now);
+        // One a second: the queue of all wrong tries is another story.
         for host in 1..=11 {
+            let now = now + Duration::from_secs(host);
             throttle.attempt(origin(&format!("198.51.100.{host}"), "demo"), now);
         }
+        let now = now + Duration::from_secs(12);
         assert_eq!(waits(&mut throttle, origin("198.51.100.99", "demo"), 1, now), [2]);
         assert_eq!(waits(&mut throttle, origin("198.51.100.99", "other"), 1, now), [0]);
         assert_eq!(waits(&mut throttle, origin("192.168.7.5", "demo"), 1, now), [0]);
         assert_eq!(waits(&mut throttle, phone, 1, now), [0]);
         assert_eq!(waits(&mut throttle, phone, 1, now + WELCOME + FORGOTTEN), [0], "all is forgotten");
+    }
+
+    #[test]
+    fn guesses_on_the_lan_count_for_the_lan_only() {
+        let (mut throttle, now) = (Throttle::new(), Instant::now());
+        for host in 1..=50 {
+            let guess = origin("192.168.7.5", "demo");
+            let guess = Origin { address: format!("192.168.7.{host}").parse().unwrap(), ..guess };
+            assert_eq!(waits(&mut throttle, guess, 1, now), [0], "{host}");
+        }
+        assert_eq!(waits(&mut throttle, origin("192.168.7.99", "demo"), 2, now), [1, 2]);
+        assert_eq!(waits(&mut throttle, origin("192.168.7.99", "other"), 1, now), [0]);
+        assert_eq!(waits(&mut throttle, origin("198.51.100.7", "demo"), 1, now), [0]);
+    }
+
+    /// Ten wrong tries a second for two minutes, each from another network and for another account.
+    #[test]
+    fn guesses_from_everywhere_for_everyone_get_one_fast_answer_a_second() {
+        let (mut throttle, start) = (Throttle::new(), Instant::now());
+        let phone = origin("203.0.113.9", "demo");
+        throttle.attempt(phone, start);
+        throttle.succeeded(phone, start);
+        let (mut fast, mut longest) = (0, Duration::ZERO);
+        for n in 0..1200_u32 {
+            let now = start + Duration::from_millis(100) * n;
+            let (address, account) = (format!("2001:db8:{n:x}::1"), format!("account{n}"));
+            let wait = throttle.attempt(origin(&address, &account), now);
+            fast += u32::from(wait < Duration::from_secs(1));
+            longest = longest.max(wait);
+        }
+        // Those at the beginning are free; once the queue is as long as it gets, none is fast.
+        assert!((10..=10 + 120).contains(&fast), "{fast}");
+        assert_eq!(longest, LONGEST);
+        let later = start + Duration::from_secs(120);
+        assert_eq!(throttle.attempt(phone, later), Duration::ZERO, "who was here before does not queue");
+        assert_eq!(throttle.attempt(origin("192.168.7.5", "demo"), later), Duration::ZERO);
+        let over = later + LONGEST + Duration::from_secs(11);
+        assert_eq!(throttle.attempt(origin("2001:db8:ffff::1", "new"), over), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_login_that_went_well_leaves_no_trace_in_the_queue() {
+        let (mut throttle, now) = (Throttle::new(), Instant::now());
+        for n in 0..100_u32 {
+            let account = format!("account{n}");
+            let device = origin("2001:db8:1::1", &account);
+            let device = Origin { address: format!("2001:db8:{n:x}::1").parse().unwrap(), ..device };
+            assert_eq!(throttle.attempt(device, now), Duration::ZERO, "{n}");
+            throttle.succeeded(device, now);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub enum Request {
     Status { data: PathBuf, json: bool },
     Mail { data: PathBuf, job: Job },
     Fsck { data: PathBuf, repair: bool },
+    BenchAuth { data: PathBuf },
     Help(Option<String>),
     Version,
 }
@@ -135,6 +136,13 @@ pub const VERBS: &[Verb] = &[
         options: &[DATA, Choice { name: "--repair", value: None }],
         help: "read every record and every message and tell what is damaged (--repair: save all that can be saved)",
         request: |given| Request::Fsck { data: given.data(), repair: given.has("--repair") },
+    },
+    Verb {
+        name: "bench-auth",
+        operands: &[],
+        options: &[DATA],
+        help: "tell how long the check of a password takes here, and with how many rounds it would take 50 ms",
+        request: |given| Request::BenchAuth { data: given.data() },
     },
     Verb {
         name: "help",
@@ -349,6 +357,7 @@ mod tests {
                     job: Job::Import { account: "office".to_owned(), src: "in".into() },
                 },
             ),
+            ("bench-auth --data d", Request::BenchAuth { data: "d".into() }),
             ("mail --help", Request::Help(Some("mail".to_owned()))),
             ("mail import --help", Request::Help(Some("mail import".to_owned()))),
             ("help", Request::Help(None)),

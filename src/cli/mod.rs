@@ -1,6 +1,7 @@
 //! From words to verbs, and from failures to exit codes.
 
 mod arguments;
+mod bench_auth;
 mod configuration;
 mod fsck;
 mod help;
@@ -39,6 +40,7 @@ fn carry_out(request: Request) -> Result<(), Failure> {
         Request::Status { data, json } => operator::status(&data, json),
         Request::Mail { data, job } => mail::run(&data, job),
         Request::Fsck { data, repair } => fsck::run(&data, repair),
+        Request::BenchAuth { data } => print(&bench_auth::report(&data)?),
         Request::Help(topic) => print(&help::on(topic.as_deref())?),
         Request::Version => print(concat!("pillarbox ", env!("CARGO_PKG_VERSION"), "\n")),
     }
