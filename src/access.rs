@@ -65,6 +65,12 @@ pub fn permit(config: &Config, account: &Account, service: Service, address: IpA
     Ok(())
 }
 
+/// Whether the right of `account` to use Connector clients is in force: the Connector is active on the server, the
+/// account has the right, and its IMAP, which they speak, is on.
+pub fn may_use_connector(config: &Config, account: &Account) -> bool {
+    config.server.connector && account.connector && account.imap
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +89,10 @@ mod tests {
         ("fd00:7::1", true),
         ("fd00:8::1", false),
         ("fe80::1", true),
+        ("febf:ffff::1", true),
+        ("fec0::1", false),
+        ("::ffff:203.0.113.9", false),
+        ("::ffff:7f00:2", false),
         ("2001:db8::1", false),
         ("::1", false),
         // Not IPv4-mapped, although it ends alike (RFC 4291 section 2.5.5.1).
@@ -127,22 +137,42 @@ mod tests {
         ((false, false, true,  false), Err(Refusal::Disabled)),
     ];
 
-    /// Every combination of the five switches.
-    fn accounts() -> impl Iterator<Item = Account> {
-        (0..32u8).map(|bits| Account {
-            enabled: bits & 1 != 0,
-            pop: bits & 2 != 0,
-            pop_lan_only: bits & 4 != 0,
-            imap: bits & 8 != 0,
-            imap_lan_only: bits & 16 != 0,
-            ..Account::default()
+    /// The rule once more, as the settings page says it, for the right to use Connector clients.
+    const CONNECTOR: [(bool, bool, bool, bool); 8] = [
+        // active on the server, right of the account, IMAP, in force
+        (true, true, true, true),
+        (true, true, false, false),
+        (true, false, true, false),
+        (true, false, false, false),
+        (false, true, true, false),
+        (false, true, false, false),
+        (false, false, true, false),
+        (false, false, false, false),
+    ];
+
+    /// Every combination of the switches of the server and of an account.
+    fn settings() -> impl Iterator<Item = (Config, Account)> {
+        (0..128u8).map(|bits| {
+            let on = |bit: u8| bits & (1 << bit) != 0;
+            let mut config = config();
+            config.server.connector = on(6);
+            let account = Account {
+                enabled: on(0),
+                pop: on(1),
+                pop_lan_only: on(2),
+                imap: on(3),
+                imap_lan_only: on(4),
+                connector: on(5),
+                ..Account::default()
+            };
+            (config, account)
         })
     }
 
     #[test]
     fn every_combination_of_switches_service_and_address() {
         let mut seen = 0;
-        for account in accounts() {
+        for (config, account) in settings() {
             for (address, inside) in ADDRESSES {
                 let address = address.parse().unwrap();
                 let (pop, imap) =
@@ -152,12 +182,24 @@ mod tests {
                 {
                     let case = (account.enabled, on, lan_only, *inside);
                     let (_, answer) = ANSWERS.iter().find(|(key, _)| *key == case).unwrap();
-                    let found = permit(&config(), &account, service, address);
+                    let found = permit(&config, &account, service, address);
                     assert_eq!(found, *answer, "{service:?} from {address} with {account:?}");
                     seen += 1;
                 }
             }
         }
-        assert_eq!(seen, 32 * ADDRESSES.len() * 3);
+        assert_eq!(seen, 128 * ADDRESSES.len() * 3);
+    }
+
+    #[test]
+    fn every_combination_of_switches_for_connector_clients() {
+        let mut in_force = 0;
+        for (config, account) in settings() {
+            let case = (config.server.connector, account.connector, account.imap);
+            let row = CONNECTOR.iter().find(|row| (row.0, row.1, row.2) == case).unwrap();
+            assert_eq!(may_use_connector(&config, &account), row.3, "{account:?}");
+            in_force += u32::from(row.3);
+        }
+        assert_eq!(in_force, 16);
     }
 }

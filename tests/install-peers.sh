@@ -16,6 +16,9 @@ need msmtp /usr/bin/msmtp
 need isync /usr/bin/mbsync
 need gsasl /usr/bin/gsasl
 need curl /usr/bin/curl
+need fetchmail /usr/bin/fetchmail
+need getmail6 /usr/bin/getmail
+need python3 /usr/bin/python3
 need openssl /usr/bin/openssl
 [ -n "$missing" ] || exit 0
 

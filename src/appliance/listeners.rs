@@ -12,7 +12,7 @@ use smol::{LocalExecutor, Task};
 use crate::access::Service;
 use crate::config::Listen;
 use crate::console::Console;
-use crate::context::Context;
+use crate::context::{Context, NoRoom};
 use crate::net::{listener, stream::Stream};
 use crate::relay::Relay;
 use crate::{http, imap, pop3, smtp};
@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// What a client hears that comes while `max_connections` are open. Empty where TLS would come first.
+    /// What a client hears for whom there is no room. Empty where TLS would come first.
     fn busy(self) -> &'static [u8] {
         match self {
             Kind::Pop3 => b"-ERR [SYS/TEMP] too many connections, try again later\r\n",
@@ -174,8 +174,8 @@ pub async fn accept(
             Ok((tcp, peer)) => {
                 log::debug!("{} connection from {peer}", kind.name());
                 let limit = parts.context.config().server.max_connections;
-                match parts.context.sessions.open(kind.service(), limit) {
-                    Some(session) => {
+                match parts.context.sessions.open(kind.service(), peer.ip(), limit) {
+                    Ok(session) => {
                         let parts = parts.clone();
                         executor
                             .spawn(async move {
@@ -184,7 +184,7 @@ pub async fn accept(
                             })
                             .detach();
                     }
-                    None => refuse(kind, &tcp, peer),
+                    Err(why) => refuse(kind, &tcp, peer, why),
                 }
             }
             Err(error) => {
@@ -195,8 +195,8 @@ pub async fn accept(
     }
 }
 
-fn refuse(kind: Kind, tcp: &Async<TcpStream>, peer: SocketAddr) {
-    log::warn!("{} connection from {peer} refused: server.max_connections are open", kind.name());
+fn refuse(kind: Kind, tcp: &Async<TcpStream>, peer: SocketAddr, why: NoRoom) {
+    log::warn!("{} connection from {peer} refused: {why}", kind.name());
     // The socket is new, so its buffer takes the line; whoever is gone already misses nothing.
     let _ = io::Write::write(&mut tcp.get_ref(), kind.busy());
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::effect::{News, Reply};
-use super::server::{Connection, SILENCE, Woken};
+use super::server::{Connection, Woken};
 use crate::net::line::LineEnd;
 
 /// How often an idling client hears that the connection lives, so that no router between forgets it.
@@ -16,7 +16,7 @@ impl Connection {
     /// Waits for news and tells them until the client says DONE.
     pub async fn idle(&mut self, tag: String) -> io::Result<()> {
         Box::pin(self.say("+ Idling\r\n")).await?;
-        let until = Instant::now() + SILENCE;
+        let until = Instant::now() + self.context.deadlines.imap;
         while !self.session.is_over() {
             // Listen first, then look.
             let news = self.session.account().map(|account| account.changed());

@@ -17,23 +17,12 @@ use crate::context::Context;
 use crate::net::deadline;
 use crate::net::stream::Stream;
 
-/// Time for the whole of TLS handshake and login.
-const LOGIN_TIME: Duration = Duration::from_secs(60);
-/// RFC 3501 section 5.4: a client may be silent for 30 minutes at least.
-pub(super) const SILENCE: Duration = Duration::from_secs(30 * 60);
-/// Time for a client to take 16 KiB, after which it is taken for dead.
-const WRITE_TIME: Duration = Duration::from_secs(5 * 60);
-
 /// Serves one client, from the TLS handshake or the greeting to the goodbye.
 pub async fn serve(stream: Stream, implicit_tls: bool, context: Rc<Context>) {
     let session = Session::new(stream.peer().ip());
-    let mut connection = Connection {
-        stream,
-        session,
-        context,
-        last_structure: LastStructure::default(),
-        login_by: Instant::now() + LOGIN_TIME,
-    };
+    let login_by = Instant::now() + context.deadlines.login;
+    let mut connection =
+        Connection { stream, session, context, last_structure: LastStructure::default(), login_by };
     if let Err(error) = connection.run(implicit_tls).await {
         log::debug!("imap {}: {error}", connection.stream.peer());
         if error.kind() == io::ErrorKind::TimedOut {
@@ -103,7 +92,7 @@ impl Connection {
     /// For how long the client may be silent.
     pub fn patience(&self) -> Duration {
         match self.session.account() {
-            Some(_) => SILENCE,
+            Some(_) => self.context.deadlines.imap,
             None => self.login_by.saturating_duration_since(Instant::now()),
         }
     }
@@ -148,12 +137,12 @@ impl Connection {
 
     /// Writes into the output buffer, which empties itself when it is full.
     pub async fn write(&mut self, text: &str) -> io::Result<()> {
-        deadline(WRITE_TIME, self.stream.write(text.as_bytes())).await
+        deadline(self.context.deadlines.stuck, self.stream.write(text.as_bytes())).await
     }
 
     /// Sends what is in the output buffer.
     pub async fn flush(&mut self) -> io::Result<()> {
-        deadline(WRITE_TIME, self.stream.flush()).await
+        deadline(self.context.deadlines.stuck, self.stream.flush()).await
     }
 
     /// Writes and sends.

@@ -13,7 +13,7 @@ use super::parse::{Problem, Refused};
 use super::reply;
 use super::selected::Selected;
 use super::updates::Updates;
-use crate::access::on_lan;
+use crate::access::{self, on_lan};
 use crate::auth::sasl::{Exchange, Mechanism};
 use crate::config::Config;
 use crate::store::{self, Account};
@@ -391,9 +391,6 @@ fn is_connector(name: &str) -> bool {
     ["mdaemon connector", "outlook connector"].iter().any(|connector| name.contains(connector))
 }
 
-/// The right to use Connector clients is in force when the server, and the account's IMAP and Connector
-/// are all on.
 fn may_use_connector(config: &Config, account: &str) -> bool {
-    config.server.connector
-        && config.account(account).is_some_and(|account| account.imap && account.connector)
+    config.account(account).is_some_and(|account| access::may_use_connector(config, account))
 }

@@ -23,6 +23,10 @@ pub enum Command {
     Mechanisms,
     Stls,
     Capa,
+    /// RFC 6856 section 2.1.
+    Utf8,
+    /// A language range, or none to ask which there are (RFC 6856 section 3.2).
+    Lang(Option<String>),
     Stat,
     List(Option<MessageNumber>),
     Uidl(Option<MessageNumber>),
@@ -66,6 +70,8 @@ impl Command {
             b"AUTH" => ("AUTH mechanism [initial-response]", auth(&words)),
             b"STLS" => ("STLS", alone(&words, Command::Stls)),
             b"CAPA" => ("CAPA", alone(&words, Command::Capa)),
+            b"UTF8" => ("UTF8", alone(&words, Command::Utf8)),
+            b"LANG" => ("LANG [language]", language(&words)),
             b"STAT" => ("STAT", alone(&words, Command::Stat)),
             b"LIST" => ("LIST [message]", one_or_all(&words).map(Command::List)),
             b"UIDL" => ("UIDL [message]", one_or_all(&words).map(Command::Uidl)),
@@ -97,6 +103,14 @@ fn auth(words: &[&[u8]]) -> Option<Command> {
         [mechanism, initial] => {
             Some(Command::Auth { mechanism: text(mechanism)?, initial: Some(initial.to_vec()) })
         }
+        _ => None,
+    }
+}
+
+fn language(words: &[&[u8]]) -> Option<Command> {
+    match words {
+        [] => Some(Command::Lang(None)),
+        [range] => Some(Command::Lang(Some(text(range)?))),
         _ => None,
     }
 }
@@ -157,6 +171,11 @@ mod tests {
             ("AUTH PLAIN a b", Err("AUTH mechanism [initial-response]")),
             ("STLS", Ok(Stls)),
             ("CAPA", Ok(Capa)),
+            ("utf8", Ok(Utf8)),
+            ("UTF8 USER", Err("UTF8")),
+            ("LANG", Ok(Lang(None))),
+            ("LANG en-GB", Ok(Lang(Some("en-GB".into())))),
+            ("LANG en de", Err("LANG [language]")),
             ("stat ", Ok(Stat)),
             ("STAT 1", Err("STAT")),
             ("LIST", Ok(List(None))),

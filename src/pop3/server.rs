@@ -9,7 +9,8 @@ use smol::future::or;
 use zeroize::Zeroize;
 
 use super::maildrop::Maildrop;
-use super::session::{Effect, Listing, Reply, Session};
+use super::reply::Reply;
+use super::session::{Effect, Listing, Session};
 use super::stuffing::Stuffing;
 use crate::access::Service;
 use crate::auth::sasl::{Claim, Exchange};
@@ -20,13 +21,6 @@ use crate::net::deadline;
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 use crate::store::{self, Account, INBOX, Uid};
-
-/// Until a login went well, all in all: who has no business here is not to hold a connection.
-const BEFORE_LOGIN: Duration = Duration::from_secs(60);
-/// RFC 1939 section 3: the least of an autologout timer.
-const IDLE: Duration = Duration::from_secs(10 * 60);
-/// For a client to take 16 KiB.
-const STUCK: Duration = Duration::from_secs(5 * 60);
 
 /// Octets of a message that are in memory at once.
 const PIECE: usize = 8 * 1024;
@@ -79,7 +73,9 @@ impl Connection {
         while goes == Goes::On {
             let changed = self.context.changed();
             if !self.has_its_right() {
-                return self.send(&Reply::Err("The settings have changed, goodbye".into())).await;
+                return self
+                    .send(&Reply::Err("[SYS/PERM] The settings no longer allow this session, goodbye".into()))
+                    .await;
             }
             let patience = self.patience();
             if patience.is_zero() {
@@ -115,8 +111,8 @@ impl Connection {
     /// How long the client may take for its next command.
     fn patience(&self) -> Duration {
         match self.session.account() {
-            Some(_) => IDLE,
-            None => BEFORE_LOGIN.saturating_sub(self.opened.elapsed()),
+            Some(_) => self.context.deadlines.pop3,
+            None => self.context.deadlines.login.saturating_sub(self.opened.elapsed()),
         }
     }
 
@@ -126,14 +122,14 @@ impl Connection {
     }
 
     async fn handshake(&mut self) -> io::Result<()> {
-        deadline(BEFORE_LOGIN, self.stream.accept_tls(self.context.tls())).await?;
+        deadline(self.patience(), self.stream.accept_tls(self.context.tls())).await?;
         self.session.secured(self.stream.bindings().is_some());
         Ok(())
     }
 
     /// Queues octets; what waits is sent when it becomes too much to keep.
     async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        deadline(STUCK, self.stream.write(octets)).await
+        deadline(self.context.deadlines.stuck, self.stream.write(octets)).await
     }
 
     async fn send(&mut self, reply: &Reply) -> io::Result<()> {
@@ -244,5 +240,5 @@ impl Connection {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
+#[path = "server_tests/mod.rs"]
 mod tests;

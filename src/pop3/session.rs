@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::command::{Command, MAX_LINE, MessageNumber};
 use super::maildrop::Maildrop;
+use super::reply::{CAPABILITIES, Reply, language};
 use crate::access::on_lan;
 use crate::auth::Password;
 use crate::auth::sasl::{Answer, Claim, Exchange, MAX_RESPONSE, Mechanism, Step};
@@ -16,19 +17,6 @@ use crate::store::Uid;
 const MAX_REFUSED_LOGINS: u8 = 3;
 /// Lines that made no sense until the connection is not worth having.
 const MAX_ERRORS: u8 = 10;
-
-/// A response (RFC 1939 section 3).
-#[derive(Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// `+OK`.
-    Ok(Cow<'static, str>),
-    /// `-ERR`.
-    Err(Cow<'static, str>),
-    /// `+OK` with further lines, none of which begins with a dot.
-    Lines(&'static str, Vec<Cow<'static, str>>),
-    /// A challenge (RFC 5034 section 4).
-    Challenge(Cow<'static, str>),
-}
 
 /// What the server does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -153,6 +141,7 @@ impl Session {
     fn command(&mut self, command: Command, config: &Config) -> Effect {
         match (&mut self.state, command) {
             (_, Command::Capa) => Effect::Reply(self.capa(config)),
+            (_, Command::Lang(range)) => Effect::Reply(language(range.as_deref())),
             (State::Authorization { .. }, Command::User(name)) => self.user(name, config),
             (State::Authorization { .. }, Command::Pass(password)) => self.pass(password, config),
             (State::Authorization { .. }, Command::Auth { mechanism, initial }) => {
@@ -160,6 +149,8 @@ impl Session {
             }
             (State::Authorization { .. }, Command::Mechanisms) => Effect::Reply(self.mechanisms(config)),
             (State::Authorization { .. }, Command::Stls) => self.stls(),
+            // RFC 6856 section 2.1. Names are UTF-8 and messages go out as they are with and without it.
+            (State::Authorization { .. }, Command::Utf8) => ok("UTF-8 it is"),
             (State::Authorization { .. }, Command::Quit) => goodbye(),
             (State::Authorization { .. }, _) => self.senseless("Log in first"),
             (State::Transaction { maildrop, .. }, command) => match transaction(maildrop, command) {
@@ -169,21 +160,16 @@ impl Session {
         }
     }
 
-    /// RFC 2449 section 5.
+    /// RFC 2449 section 5. USER and SASL are told in both states (section 6), STLS before the login only
+    /// (RFC 2595 section 4).
     fn capa(&self, config: &Config) -> Reply {
-        let mut lines: Vec<Cow<'static, str>> = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
-            .into_iter()
-            .chain(["EXPIRE NEVER", "IMPLEMENTATION Pillarbox"])
-            .map(Cow::from)
-            .collect();
-        if self.account().is_none() {
-            if self.password_may_travel(config) {
-                let mechanisms: Vec<&str> = self.offered().map(Mechanism::name).collect();
-                lines.extend(["USER".into(), format!("SASL {}", mechanisms.join(" ")).into()]);
-            }
-            if !self.tls {
-                lines.push("STLS".into());
-            }
+        let mut lines: Vec<Cow<'static, str>> = CAPABILITIES.map(Cow::from).into();
+        if self.password_may_travel(config) {
+            let mechanisms: Vec<&str> = self.offered().map(Mechanism::name).collect();
+            lines.extend(["USER".into(), format!("SASL {}", mechanisms.join(" ")).into()]);
+        }
+        if !self.tls && self.account().is_none() {
+            lines.push("STLS".into());
         }
         Reply::Lines("This is what I can do", lines)
     }
@@ -358,7 +344,7 @@ fn transaction(maildrop: &mut Maildrop, command: Command) -> Option<Effect> {
             Ok(if deleted.is_empty() { goodbye() } else { Effect::Update(deleted) })
         }
         Command::User(_) | Command::Pass(_) | Command::Auth { .. } | Command::Mechanisms => return None,
-        Command::Stls | Command::Capa => return None,
+        Command::Stls | Command::Capa | Command::Utf8 | Command::Lang(_) => return None,
     };
     Some(effect.unwrap_or_else(|refusal| refusal))
 }
@@ -387,22 +373,6 @@ fn use_stls() -> Effect {
 
 fn goodbye() -> Effect {
     Effect::Close(Reply::Ok("Goodbye".into()))
-}
-
-impl Reply {
-    /// As it goes out.
-    pub fn to_octets(&self) -> Vec<u8> {
-        match self {
-            Reply::Ok(text) => format!("+OK {text}\r\n"),
-            Reply::Err(text) => format!("-ERR {text}\r\n"),
-            Reply::Challenge(challenge) => format!("+ {challenge}\r\n"),
-            Reply::Lines(text, lines) => {
-                let lines: String = lines.iter().flat_map(|line| [line.as_ref(), "\r\n"]).collect();
-                format!("+OK {text}\r\n{lines}.\r\n")
-            }
-        }
-        .into_bytes()
-    }
 }
 
 #[cfg(test)]

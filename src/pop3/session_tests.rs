@@ -123,7 +123,7 @@ fn every_command_has_its_state() {
     }
     client.hears("PASS right", "-ERR USER comes first");
     let mut client = Client::logged_in();
-    for line in ["USER demo", "PASS right", "AUTH PLAIN", "AUTH", "STLS"] {
+    for line in ["USER demo", "PASS right", "AUTH PLAIN", "AUTH", "STLS", "UTF8"] {
         client.hears(line, "-ERR You are logged in already");
     }
 }
@@ -220,8 +220,32 @@ fn capabilities_after_the_login() {
     Client::logged_in().hears(
         "CAPA",
         "+OK This is what I can do | TOP | UIDL | RESP-CODES | AUTH-RESP-CODE | PIPELINING | EXPIRE NEVER \
-         | IMPLEMENTATION Pillarbox | .",
+         | LOGIN-DELAY 0 | IMPLEMENTATION Pillarbox | UTF8 USER | LANG | USER | SASL SCRAM-SHA-256 PLAIN | .",
     );
+}
+
+#[test]
+fn languages_in_every_state() {
+    for mut client in [Client::from("127.0.0.1", false), Client::logged_in()] {
+        for (line, expected) in [
+            ("LANG", "+OK These are the languages | i-default Default language | en English | ."),
+            ("LANG EN", "+OK en is spoken from here on"),
+            ("LANG i-default", "+OK i-default is spoken from here on"),
+            ("LANG *", "+OK i-default is spoken from here on"),
+            ("LANG de", "-ERR That language is not spoken here, LANG lists those that are"),
+            ("LANG .", "-ERR That language is not spoken here, LANG lists those that are"),
+        ] {
+            client.hears(line, expected);
+        }
+    }
+}
+
+#[test]
+fn utf8_changes_nothing_but_is_understood() {
+    let mut client = Client::from("127.0.0.1", false);
+    client.hears("UTF8", "+OK UTF-8 it is");
+    client.hears("USER dämo", "+OK And the password?");
+    client.hears("PASS wröng", "-ERR [AUTH] Name or password is wrong");
 }
 
 #[test]

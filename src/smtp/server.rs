@@ -22,10 +22,6 @@ use crate::net::deadline;
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 
-/// Until a login went well, all in all: who has no business here is not to hold a connection.
-const BEFORE_LOGIN: Duration = Duration::from_secs(60);
-/// RFC 5321 section 4.5.3.2.7: from one command to the next.
-const COMMAND: Duration = Duration::from_secs(5 * 60);
 /// RFC 5321 section 4.5.3.2.5: from one piece of the content to the next.
 const CONTENT: Duration = Duration::from_secs(3 * 60);
 
@@ -115,7 +111,12 @@ impl Connection {
 
     /// How long the client may take for its next command.
     fn patience(&self) -> Duration {
-        if self.session.may_send() { COMMAND } else { BEFORE_LOGIN.saturating_sub(self.opened.elapsed()) }
+        let deadlines = &self.context.deadlines;
+        if self.session.may_send() {
+            deadlines.smtp
+        } else {
+            deadlines.login.saturating_sub(self.opened.elapsed())
+        }
     }
 
     fn has_its_right(&self) -> bool {
@@ -130,7 +131,7 @@ impl Connection {
 
     /// Queues a reply; what waits is sent when it becomes too much to keep.
     async fn send(&mut self, reply: &Reply) -> io::Result<()> {
-        deadline(COMMAND, self.stream.write(&reply.to_octets())).await
+        deadline(self.context.deadlines.stuck, self.stream.write(&reply.to_octets())).await
     }
 
     async fn perform(&mut self, effect: Effect) -> io::Result<Goes> {
@@ -185,7 +186,7 @@ impl Connection {
         let mut intake = self.intake(&envelope);
         let mut out = self.trace().into_bytes();
         self.send(&Reply::plain(354, "Go ahead, and end with a lone dot")).await?;
-        deadline(COMMAND, self.stream.flush()).await?;
+        deadline(self.context.deadlines.stuck, self.stream.flush()).await?;
         loop {
             if let Some(Err(error)) = content.as_mut().map(|content| content.message.write(&out)) {
                 content = None;

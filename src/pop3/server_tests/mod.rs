@@ -1,5 +1,8 @@
 //! Dialogs with the server over loopback, on the simulated flash: what only shows with a store behind it.
 
+mod deadlines;
+mod exact;
+
 use super::*;
 use std::net::TcpListener;
 
@@ -8,6 +11,7 @@ use smol::LocalExecutor;
 
 use crate::auth::Verifier;
 use crate::config::{self, Config};
+use crate::context::Deadlines;
 use crate::flash::sim::SimFlash;
 use crate::net::tls;
 use crate::store::{Flags, Store};
@@ -24,6 +28,11 @@ struct World {
 
 /// Runs a story in a world.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
+    story_with(Deadlines::default(), tell);
+}
+
+/// Runs a story in a world whose clients are waited for so long.
+fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
         let flash = SimFlash::default();
@@ -35,7 +44,9 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
         let config = Config { accounts: vec![account], ..Config::default() };
         let server = tls::server_config(&config, &flash).await.unwrap();
         let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
-        let context = Rc::new(Context::new(config, server, store));
+        let mut context = Context::new(config, server, store);
+        context.deadlines = deadlines;
+        let context = Rc::new(context);
         tell(Rc::new(World { context, flash, executor })).await;
     }));
 }
@@ -223,7 +234,7 @@ fn a_session_ends_when_its_right_does() {
         idle.play(&[("NOOP", "+OK")]).await;
         config.accounts[0].pop = false;
         world.context.reconfigure(config, world.context.tls());
-        idle.hears("-ERR The settings have changed").await;
+        idle.hears("-ERR [SYS/PERM] The settings no longer allow").await;
         assert_eq!(idle.rest().await, b"");
         unknown.play(&[("USER demo", "+OK"), ("PASS right", "-ERR [AUTH]"), ("QUIT", "+OK")]).await;
     });

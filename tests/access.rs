@@ -1,0 +1,138 @@
+//! The switches of the account page on the running appliance: in force at once for new logins, and sessions that lost
+//! their right are told so and ended.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that cannot go on fails")]
+
+mod support;
+
+use support::{Appliance, Connection, Imap, Pop3, Smtp, wait_for};
+
+/// 127.0.0.1 is not on this LAN.
+const CONFIG: &str = r#"
+[server]
+domains = ["home.example"]
+lan = ["10.0.0.0/8"]
+connector = true
+[[account]]
+name = "demo"
+address = "demo@home.example"
+password = "pass"
+[[account]]
+name = "anna"
+address = "anna@home.example"
+password = "pass"
+"#;
+
+/// One session of each service, logged in.
+struct Sessions {
+    pop3: Pop3,
+    imap: Imap,
+    submission: Smtp,
+}
+
+impl Sessions {
+    fn of(appliance: &Appliance, name: &str) -> Sessions {
+        let open = |port: &support::Port| Connection::open(port.address());
+        Sessions {
+            pop3: Pop3::login(open(&appliance.ports.pop3), name, "pass"),
+            imap: Imap::login(open(&appliance.ports.imap), name, "pass"),
+            submission: Smtp::login(open(&appliance.ports.submission), name, "pass"),
+        }
+    }
+    #[track_caller]
+    fn go_on(&mut self) {
+        assert!(self.pop3.command("NOOP").starts_with("+OK"));
+        self.imap.command("NOOP").ok();
+        assert!(self.submission.command("NOOP").starts_with("250"));
+    }
+}
+
+/// The server's last line, which it says without being asked.
+#[track_caller]
+fn goodbye(connection: &mut Connection, expected: &str) {
+    let said = String::from_utf8(wait_for("the goodbye", || connection.try_line())).unwrap();
+    assert!(said.starts_with(expected), "{said:?}, not {expected:?}");
+    assert!(connection.rest().is_empty());
+}
+
+/// What each service answers to the right password now.
+fn verdicts(appliance: &Appliance) -> [bool; 3] {
+    let open = |port: &support::Port| Connection::open(port.address());
+    let pop3 = Pop3::new(open(&appliance.ports.pop3)).try_login("demo", "pass");
+    let imap = Imap::new(open(&appliance.ports.imap)).try_login("demo", "pass").status;
+    let submission = Smtp::new(open(&appliance.ports.submission)).try_login("demo", "pass");
+    for (said, ok, refused) in [
+        (&pop3, "+OK", "-ERR [AUTH]"),
+        (&imap, "OK", "NO [AUTHENTICATIONFAILED]"),
+        (&submission, "235", "535 5.7.8"),
+    ] {
+        assert!(said.starts_with(ok) || said.starts_with(refused), "{said}");
+    }
+    [pop3.starts_with('+'), imap.starts_with("OK"), submission.starts_with('2')]
+}
+
+const POP3: &str = "-ERR [SYS/PERM] ";
+const IMAP: &str = "* BYE ";
+const SUBMISSION: &str = "421 4.7.0 ";
+
+#[test]
+fn each_switch_of_an_account_works_at_once() {
+    let appliance = Appliance::start(CONFIG);
+    let mut others = Sessions::of(&appliance, "anna");
+    let set = |switch: &str, value: bool| {
+        let outcome = support::process::run_with_input(
+            std::process::Command::new(support::appliance::binary())
+                .args(["console", "--data"])
+                .arg(appliance.data()),
+            format!("set account.demo.{switch} {value}\ncommit\n").as_bytes(),
+            support::PATIENCE,
+        );
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    };
+    for (switch, stops, allowed) in [
+        ("enabled", false, [false, false, false]),
+        ("pop", false, [false, true, true]),
+        ("pop_lan_only", true, [false, true, true]),
+        ("imap", false, [true, false, true]),
+        ("imap_lan_only", true, [true, false, true]),
+    ] {
+        let mut sessions = Sessions::of(&appliance, "demo");
+        sessions.imap.send(b"IDLE").unwrap();
+        assert!(sessions.imap.connection.line().starts_with('+'));
+        set(switch, stops);
+        assert_eq!(verdicts(&appliance), allowed, "{switch} = {stops}");
+        let [pop3, imap, submission] = allowed;
+        if pop3 {
+            assert!(sessions.pop3.command("NOOP").starts_with("+OK"), "{switch}");
+        } else {
+            goodbye(&mut sessions.pop3.0, POP3);
+        }
+        if !imap {
+            goodbye(&mut sessions.imap.connection, IMAP);
+        }
+        if submission {
+            assert!(sessions.submission.command("NOOP").starts_with("250"), "{switch}");
+        } else {
+            goodbye(&mut sessions.submission.0, SUBMISSION);
+        }
+        set(switch, !stops);
+        assert_eq!(verdicts(&appliance), [true; 3], "{switch} = {}", !stops);
+    }
+    others.go_on();
+}
+
+#[test]
+fn an_import_without_the_account_ends_its_sessions() {
+    let appliance = Appliance::start(CONFIG);
+    let (mut gone, mut others) = (Sessions::of(&appliance, "demo"), Sessions::of(&appliance, "anna"));
+    let (head, tables) = CONFIG.split_once("[[account]]").unwrap();
+    let (_, anna) = tables.split_once("[[account]]").unwrap();
+    let without = appliance.text(&format!("{head}[[account]]{anna}"));
+    let file = appliance.scratch.write("without.toml", without);
+    appliance.verb("import", &[file.to_str().unwrap()]).success();
+    goodbye(&mut gone.pop3.0, POP3);
+    goodbye(&mut gone.imap.connection, IMAP);
+    goodbye(&mut gone.submission.0, SUBMISSION);
+    assert_eq!(verdicts(&appliance), [false; 3]);
+    others.go_on();
+}
