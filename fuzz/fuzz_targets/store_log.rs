@@ -1,8 +1,12 @@
 //! The log of an account: as it is, and cut into frames whose checksums fit, so that the records are read too. Opening it
-//! never panics, and an account that opens takes a message and shows it after it is opened again.
+//! never panics, and an account that opens takes a message and shows it after it is opened again. The same octets are a
+//! checkpoint, too, and `fsck` looks at both and repairs what it can.
 #![no_main]
 
+use std::rc::Rc;
+
 use libfuzzer_sys::fuzz_target;
+use pillarbox::flash::Flash;
 use pillarbox::message::summarize;
 use pillarbox::store::{Flags, INBOX, Store};
 use pillarbox_fuzz::{flash_with, wait};
@@ -13,14 +17,18 @@ fuzz_target!(|octets: &[u8]| {
         segment.extend(1u32.to_le_bytes());
         segment.extend(1u32.to_le_bytes());
         segment.extend(&log);
+        open(flash_with("accounts/a/log", "accounts/a/checkpoint", &log));
         for file in [log, segment] {
-            open(&file);
+            open(flash_with("accounts/a/log", "accounts/a/log/00000001", &file));
+            let flash = flash_with("accounts/a/log", "accounts/a/log/00000001", &file);
+            let store = Store::new(flash, summarize);
+            let _ = wait(store.check());
+            let _ = wait(store.repair());
         }
     }
 });
 
-fn open(file: &[u8]) {
-    let flash = flash_with("accounts/a/log", "accounts/a/log/00000001", file);
+fn open(flash: Rc<dyn Flash>) {
     let store = Store::new(flash.clone(), summarize);
     let Ok(account) = wait(store.account("a")) else { return };
     let mailboxes = account.mailboxes();

@@ -49,22 +49,23 @@ impl Account {
         let all: u64 = waste.iter().map(|waste| waste.len).sum();
         let dead: u64 = waste.iter().map(|waste| waste.dead).sum();
         // A third is never reached: of what counts as live up to an eighth may be dead as well.
-        let too_much = all / if hurry { 16 } else { 4 };
-        if dead <= too_much.max(self.state.borrow().sizes.dead) {
+        let share = if hurry { 16 } else { 4 };
+        if dead <= (all / share).max(self.state.borrow().sizes.dead) {
             return Ok(());
         }
-        // What is compacted must lie in closed segments before the checkpoint.
-        self.state.borrow_mut().log.begin_segment();
-        self.relocate(Vec::new()).await?;
         // The most wasteful first, until what is left of waste is little.
         waste.sort_by_key(|waste| std::cmp::Reverse(waste.dead * 1024 / waste.len.max(1)));
         let mut left = dead;
-        for Waste { segment, len, dead, .. } in waste {
-            if dead * 8 < len || left * 8 < all {
-                break;
-            }
-            left -= dead;
-            self.drain(segment).await?;
+        let victims = waste.into_iter().take_while(|waste| {
+            let worthwhile = waste.dead * share * 2 >= waste.len && left * share * 2 >= all;
+            left -= waste.dead;
+            worthwhile
+        });
+        // What is compacted must lie in closed segments before the checkpoint.
+        self.state.borrow_mut().log.begin_segment();
+        self.relocate(Vec::new()).await?;
+        for waste in victims {
+            self.drain(waste.segment).await?;
         }
         if self.is_damaged() {
             return Ok(());
