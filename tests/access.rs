@@ -5,7 +5,11 @@
 
 mod support;
 
-use support::{Appliance, Connection, Imap, Pop3, Smtp, wait_for};
+use std::process::Command;
+
+use support::appliance::binary;
+use support::process::run_with_input;
+use support::{Appliance, Connection, Imap, PATIENCE, Pop3, Smtp, wait_for};
 
 /// 127.0.0.1 is not on this LAN.
 const CONFIG: &str = r#"
@@ -71,6 +75,15 @@ fn verdicts(appliance: &Appliance) -> [bool; 3] {
     [pop3.starts_with('+'), imap.starts_with("OK"), submission.starts_with('2')]
 }
 
+/// Sets a switch of demo's on the console.
+fn set(appliance: &Appliance, switch: &str, value: bool) {
+    let lines = format!("set account.demo.{switch} {value}\ncommit\n");
+    let mut console = Command::new(binary());
+    console.args(["console", "--data"]).arg(appliance.data());
+    let outcome = run_with_input(&mut console, lines.as_bytes(), PATIENCE);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+}
+
 const POP3: &str = "-ERR [SYS/PERM] ";
 const IMAP: &str = "* BYE ";
 const SUBMISSION: &str = "421 4.7.0 ";
@@ -79,16 +92,7 @@ const SUBMISSION: &str = "421 4.7.0 ";
 fn each_switch_of_an_account_works_at_once() {
     let appliance = Appliance::start(CONFIG);
     let mut others = Sessions::of(&appliance, "anna");
-    let set = |switch: &str, value: bool| {
-        let outcome = support::process::run_with_input(
-            std::process::Command::new(support::appliance::binary())
-                .args(["console", "--data"])
-                .arg(appliance.data()),
-            format!("set account.demo.{switch} {value}\ncommit\n").as_bytes(),
-            support::PATIENCE,
-        );
-        assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    };
+    let set = |switch: &str, value: bool| set(&appliance, switch, value);
     for (switch, stops, allowed) in [
         ("enabled", false, [false, false, false]),
         ("pop", false, [false, true, true]),
@@ -135,4 +139,44 @@ fn an_import_without_the_account_ends_its_sessions() {
     goodbye(&mut gone.submission.0, SUBMISSION);
     assert_eq!(verdicts(&appliance), [false; 3]);
     others.go_on();
+}
+
+/// Names itself as a Connector client; the tagged answer, or the goodbye.
+fn names_itself(imap: &mut Imap) -> String {
+    imap.connection.send("c ID (\"name\" \"MDAEMON Connector 20\")\r\n");
+    loop {
+        let line = imap.connection.line();
+        if line.starts_with("c ") || line.starts_with("* BYE") {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn the_right_to_connector_clients_works_at_once() {
+    let mut appliance = Appliance::start(CONFIG);
+    let open =
+        |appliance: &Appliance| Imap::login(Connection::open(appliance.ports.imap.address()), "demo", "pass");
+    let reason = "* BYE This account may not use Connector clients";
+    let mut refused = open(&appliance);
+    assert!(names_itself(&mut refused).starts_with(reason));
+    assert!(refused.connection.rest().is_empty());
+
+    set(&appliance, "connector", true);
+    let (mut client, mut mail) = (open(&appliance), open(&appliance));
+    assert!(names_itself(&mut client).starts_with("c OK"));
+    let kind = "GETMETADATA Calendar /shared/vendor/kolab/folder-type";
+    assert!(client.command(kind).text().contains("\"event.default\""));
+    assert!(client.command("LIST \"\" *").text().contains("Calendar"));
+    assert!(!mail.command("LIST \"\" *").text().contains("Calendar"), "mail programs do not see it");
+
+    set(&appliance, "connector", false);
+    goodbye(&mut client.connection, reason);
+    mail.command("NOOP").ok();
+
+    // What was made outlives a power cut and the right.
+    appliance.kill();
+    appliance.restart();
+    let mut mail = open(&appliance);
+    assert!(mail.command(kind).text().contains("\"event.default\""));
 }

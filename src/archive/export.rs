@@ -158,6 +158,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     fn take(account: &Account, id: MailboxId) -> Option<Snapshot> {
+        let annotations = account.annotations(id);
         account.view(id, |mailbox| Snapshot {
             id,
             header: Header {
@@ -168,6 +169,7 @@ impl Snapshot {
                     highest_modseq: mailbox.highest_modseq,
                 },
                 keywords: mailbox.keywords.clone(),
+                annotations,
                 file: None,
             },
             uids: mailbox.messages.iter().map(|message| message.uid).collect(),

@@ -15,7 +15,7 @@ use super::{Summary, Tally, Watch, flags};
 use crate::failure::Failure;
 use crate::flash::ReadAt;
 use crate::store::{
-    Account, Body, Error, FlagChange, Flags, Incoming, MailboxId, MailboxNumbers, MessageNumbers,
+    self, Account, Body, Error, FlagChange, Flags, Incoming, MailboxId, MailboxNumbers, MessageNumbers,
     Transaction, Uid, mailbox_name,
 };
 
@@ -175,11 +175,20 @@ impl<'a> Import<'a> {
         self.finish(&filling).await
     }
 
-    /// Gives a mailbox the numbers and keywords that it had.
+    /// Gives a mailbox the numbers, keywords and annotations that it had.
     async fn begin(&mut self, id: MailboxId, name: &str, contents: &Contents) -> Result<Filling, Failure> {
         let mut transaction = self.account.begin();
         if let Some(numbers) = contents.numbers {
             transaction.restore(id, MailboxNumbers { uid_next: 1, highest_modseq: 1, ..numbers });
+        }
+        // A mailbox that has annotations keeps its own.
+        if self.account.annotations(id).is_empty() {
+            let fitting = contents.annotations.iter().filter(|(entry, value)| {
+                entry.len() <= store::ENTRY_MAX && value.len() <= store::ANNOTATION_MAX
+            });
+            for (entry, value) in fitting.take(store::ANNOTATIONS_MAX) {
+                transaction.annotate(name, entry, Some(value));
+            }
         }
         let mut known = self.account.view(id, |mailbox| mailbox.keywords.clone()).unwrap_or_default();
         let mut keywords = Vec::new();

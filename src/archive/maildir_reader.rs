@@ -28,6 +28,7 @@ pub fn name(path: &Path) -> Option<String> {
 struct Known {
     numbers: Option<MailboxNumbers>,
     keywords: Vec<String>,
+    annotations: Vec<(String, Vec<u8>)>,
     lines: HashMap<Uid, Line>,
     uids: HashMap<String, Uid>,
 }
@@ -59,6 +60,7 @@ pub async fn read(path: &Path, pace: &Pace) -> io::Result<Contents> {
     });
     contents.numbers = known.numbers;
     contents.keywords = known.keywords;
+    contents.annotations = known.annotations;
     Ok(contents)
 }
 
@@ -72,6 +74,7 @@ fn known(path: &Path, problems: &mut Vec<String>) -> Known {
             Ok(header) => {
                 known.numbers = Some(header.numbers);
                 known.keywords = header.keywords;
+                known.annotations = header.annotations;
                 known.lines = lines;
             }
             Err(error) => problems.push(format!("{}: not used: {error}", path.join(MANIFEST).display())),

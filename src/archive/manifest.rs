@@ -7,6 +7,7 @@
 //! uidnext 18
 //! highestmodseq 42
 //! keyword work
+//! annotation aGVsbG8= /shared/comment      its value in base64, its entry (RFC 5464)
 //! message 17 42 1700000123 2048 101     UID, MODSEQ, INTERNALDATE, octets, flags in hexadecimal: as in docs/store.md
 //! message 17 … 101 55 20 2049           mbox: where it begins, octets of the header fields put before it, octets quoted
 //! file 123456                           mbox: octets of the mbox file, the last line
@@ -21,6 +22,8 @@
 //! ```
 
 use std::io::{self, BufRead};
+
+use data_encoding::BASE64;
 
 use super::Format;
 use crate::store::{Flags, MailboxNumbers, Uid};
@@ -43,6 +46,8 @@ pub struct Header {
     pub numbers: MailboxNumbers,
     /// In the order of their bits.
     pub keywords: Vec<String>,
+    /// Entries and values.
+    pub annotations: Vec<(String, Vec<u8>)>,
     /// Octets of the mbox file.
     pub file: Option<u64>,
 }
@@ -84,6 +89,9 @@ impl Header {
             self.name
         );
         self.keywords.iter().for_each(|keyword| text += &format!("keyword {keyword}\n"));
+        for (entry, value) in &self.annotations {
+            text += &format!("annotation {} {entry}\n", BASE64.encode(value));
+        }
         text
     }
 }
@@ -124,6 +132,11 @@ impl Line {
     }
 }
 
+fn annotation(words: &str) -> Option<(String, Vec<u8>)> {
+    let (value, entry) = words.split_once(' ')?;
+    Some((entry.to_owned(), BASE64.decode(value.as_bytes()).ok()?))
+}
+
 fn invalid(line: usize) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("line {line} makes no sense"))
 }
@@ -134,7 +147,8 @@ fn invalid(line: usize) -> io::Error {
 /// `InvalidData`, naming the line.
 pub fn read(text: impl BufRead, mut each: impl FnMut(Line)) -> io::Result<Header> {
     let numbers = MailboxNumbers { uid_validity: 0, uid_next: 1, highest_modseq: 1 };
-    let mut header = Header { name: String::new(), numbers, keywords: Vec::new(), file: None };
+    let mut header =
+        Header { name: String::new(), numbers, keywords: Vec::new(), annotations: Vec::new(), file: None };
     for (n, line) in (1..).zip(text.lines()) {
         let line = line?;
         let (key, value) = line.split_once(' ').ok_or_else(|| invalid(n))?;
@@ -147,6 +161,7 @@ pub fn read(text: impl BufRead, mut each: impl FnMut(Line)) -> io::Result<Header
             "uidnext" => header.numbers.uid_next = value.parse().map_err(|_| invalid(n))?,
             "highestmodseq" => header.numbers.highest_modseq = number()?.min(MODSEQ_MAX),
             "keyword" => header.keywords.push(value.to_owned()),
+            "annotation" => header.annotations.push(annotation(value).ok_or_else(|| invalid(n))?),
             "file" => header.file = Some(number()?),
             "message" => each(Line::parse(value).ok_or_else(|| invalid(n))?),
             _ => return Err(invalid(n)),
@@ -215,7 +230,9 @@ mod tests {
     fn what_is_written_is_read() {
         let numbers = MailboxNumbers { uid_validity: 7, uid_next: 18, highest_modseq: 42 };
         let keywords = vec!["work".to_owned(), "$Junk".to_owned()];
-        let header = Header { name: "a b/ü".to_owned(), numbers, keywords, file: Some(9) };
+        let annotations =
+            vec![("/shared/a b".to_owned(), b"x\ny".to_vec()), ("/shared/empty".to_owned(), Vec::new())];
+        let header = Header { name: "a b/ü".to_owned(), numbers, keywords, annotations, file: Some(9) };
         let place = Some(Span { offset: 55, added: 20, quoted: 2049 });
         let lines = [
             Line { uid: 17, modseq: 42, date: -5, size: 2048, flags: Flags(0x101), place },

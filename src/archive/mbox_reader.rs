@@ -50,6 +50,7 @@ pub async fn read(path: &Path, pace: &Pace) -> io::Result<Contents> {
     if let Some(header) = header {
         contents.numbers = Some(header.numbers);
         contents.keywords = header.keywords;
+        contents.annotations = header.annotations;
         return Ok(contents);
     }
     contents.messages.clear();

@@ -28,6 +28,7 @@ pub async fn write(job: &mut Job<'_>, snapshot: &Snapshot) -> Result<(), Failure
             )));
         }
         let unchanged = there.numbers == snapshot.header.numbers
+            && there.annotations == snapshot.header.annotations
             && messages == snapshot.uids.len()
             && target.len(&mbox) == there.file;
         if unchanged {

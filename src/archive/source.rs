@@ -40,6 +40,8 @@ pub struct Contents {
     pub numbers: Option<MailboxNumbers>,
     /// By the bits of the messages' flags.
     pub keywords: Vec<String>,
+    /// Entries and values.
+    pub annotations: Vec<(String, Vec<u8>)>,
     /// In the order of their UIDs, or as they came.
     pub messages: Vec<Entry>,
     /// What could not be read.

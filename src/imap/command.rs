@@ -73,6 +73,15 @@ pub enum Command {
         /// At least one.
         items: Vec<StatusItem>,
     },
+    /// RFC 5464 section 4.2 GETMETADATA.
+    GetMetadata(GetMetadata),
+    /// RFC 5464 section 4.3 SETMETADATA.
+    SetMetadata {
+        /// Of which mailbox; empty: of the account.
+        mailbox: MailboxName,
+        /// Entries in lower case, and what becomes of them: `NIL` takes one away.
+        values: Vec<(String, Option<Vec<u8>>)>,
+    },
     /// RFC 2177 IDLE.
     Idle,
     /// 6.4.1 CHECK.
@@ -137,6 +146,31 @@ pub struct Append {
 /// knows the INBOX in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxName(pub String);
+
+/// The arguments of GETMETADATA.
+#[derive(Debug, PartialEq, Eq)]
+pub struct GetMetadata {
+    /// Of which mailbox; empty: of the account.
+    pub mailbox: MailboxName,
+    /// In lower case.
+    pub entries: Vec<String>,
+    /// Longer values are left out.
+    pub max_size: Option<u32>,
+    /// How far below the entries is looked as well.
+    pub depth: Depth,
+}
+
+/// RFC 5464 section 4.2.2.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// The entry itself.
+    #[default]
+    Zero,
+    /// And those directly below it.
+    One,
+    /// And all below it.
+    Infinity,
+}
 
 /// The arguments of LIST and LSUB.
 #[derive(Debug, PartialEq, Eq)]

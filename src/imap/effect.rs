@@ -45,6 +45,8 @@ pub enum Effect {
         /// What follows when they are durable.
         then: Then,
     },
+    /// Make changes that the client did not ask for, whether or not that goes well; then the tagged response.
+    Furnish(Transaction, Reply),
     /// Send messages, then [`Session::fetched`].
     Fetch(Fetch),
     /// Look for messages, send the result, then [`Session::searched`].

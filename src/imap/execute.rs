@@ -60,6 +60,12 @@ impl Connection {
                     let result = transaction.commit().await;
                     self.session.committed(tag, then, result, &mut out)
                 }
+                Effect::Furnish(transaction, reply) => {
+                    if let Err(error) = transaction.commit().await {
+                        log::warn!("imap: the folders for Connector clients: {error}");
+                    }
+                    Effect::Reply(reply)
+                }
                 Effect::Fetch(fetch) => self.fetch(fetch).await?,
                 Effect::Search { tag, uid, key } => {
                     let result = self.search(uid, &key).await?;

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use super::command::{ListArgs, MailboxName, StatusItem};
+use super::connector;
 use super::effect::{Effect, Reply};
 use super::list as listing;
 use super::reply;
@@ -45,10 +46,13 @@ fn commit(transaction: Transaction, tag: String, done: &'static str) -> Effect {
     Effect::commit(transaction, tag, move |_, _, _| reply)
 }
 
-/// RFC 3501 section 6.3.8.
-pub fn list(account: &Account, tag: String, args: &ListArgs, out: &mut String) -> Effect {
-    let mailboxes = account.mailboxes();
-    let names: Vec<&str> = mailboxes.iter().map(|(_, name)| name.as_str()).collect();
+/// RFC 3501 section 6.3.8. Folders of groupware are for Connector clients.
+pub fn list(account: &Account, tag: String, args: &ListArgs, connector: bool, out: &mut String) -> Effect {
+    let mailboxes = match connector {
+        true => account.mailboxes().into_iter().map(|(_, name)| name).collect(),
+        false => connector::mail_only(account),
+    };
+    let names: Vec<&str> = mailboxes.iter().map(String::as_str).collect();
     listing::list(args, &names, out);
     Effect::reply(tag, "OK LIST completed")
 }

@@ -62,6 +62,10 @@ pub fn refusal(error: &Error) -> String {
         Error::MailboxExists => "NO [ALREADYEXISTS] There is a mailbox of that name".into(),
         Error::BadName(why) => format!("NO [CANNOT] That name cannot be used: {why}"),
         Error::TooManyKeywords => "NO [LIMIT] The mailbox has as many keywords as it can have".into(),
+        Error::TooManyAnnotations => "NO [METADATA TOOMANY] No more annotations fit".into(),
+        Error::AnnotationTooLong => {
+            format!("NO [METADATA MAXSIZE {}] That annotation is too long", crate::store::ANNOTATION_MAX)
+        }
         Error::Full => "NO [OVERQUOTA] No room is left; delete some messages and try again".into(),
         Error::OverQuota => "NO [OVERQUOTA] The account holds as much as it may; delete some messages".into(),
         Error::NoSuchMessage | Error::Damaged(_) | Error::Failed(_) | Error::Io { .. } => {

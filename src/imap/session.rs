@@ -7,12 +7,13 @@ use std::rc::Rc;
 
 use super::append;
 use super::command::{Append, Command, MailboxName, Tagged};
+use super::connector;
 use super::effect::{Effect, Fetch, FetchOutcome, News, Reply, Then};
-use super::mailboxes;
 use super::parse::{Problem, Refused};
 use super::reply;
 use super::selected::Selected;
 use super::updates::Updates;
+use super::{mailboxes, metadata};
 use crate::access::{self, on_lan};
 use crate::auth::sasl::{Exchange, Mechanism};
 use crate::config::Config;
@@ -22,7 +23,7 @@ use crate::store::{self, Account};
 const MAX_REFUSED: u8 = 3;
 /// What the greeting and CAPABILITY announce whatever the state.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
-                            MOVE STATUS=SIZE";
+                            MOVE STATUS=SIZE METADATA";
 /// Said to a Connector client without the right.
 const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
@@ -185,7 +186,17 @@ impl Session {
             return self.end(NO_CONNECTOR, out);
         }
         self.state = State::Authenticated(account);
-        Effect::reply(tag, format!("OK [CAPABILITY {}] Logged in", self.capabilities(config)))
+        let text = format!("OK [CAPABILITY {}] Logged in", self.capabilities(config));
+        self.furnish(Reply::new(tag, text))
+    }
+
+    /// A Connector client finds the folders that it looks for, from its first login on.
+    fn furnish(&self, reply: Reply) -> Effect {
+        let account = self.account().filter(|_| self.connector);
+        match account.and_then(connector::missing_folders) {
+            Some(transaction) => Effect::Furnish(transaction, reply),
+            None => Effect::Reply(reply),
+        }
     }
 
     /// A login was refused; whatever the reason, it sounds like this.
@@ -215,7 +226,7 @@ impl Session {
             Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to),
             Command::Subscribe(name) => mailboxes::subscribe(account, tag, &name, true),
             Command::Unsubscribe(name) => mailboxes::subscribe(account, tag, &name, false),
-            Command::List(args) => mailboxes::list(account, tag, &args, out),
+            Command::List(args) => mailboxes::list(account, tag, &args, self.connector, out),
             Command::Lsub(args) => mailboxes::lsub(account, tag, &args, out),
             Command::Namespace => {
                 out.push_str("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
@@ -224,6 +235,8 @@ impl Session {
             Command::Status { mailbox, items } => {
                 mailboxes::status(account, tag, &mailbox, &items, self.selected(), out)
             }
+            Command::GetMetadata(args) => metadata::get(account, tag, &args, out),
+            Command::SetMetadata { mailbox, values } => metadata::set(account, tag, &mailbox, values),
             Command::Idle => Effect::Idle { tag },
             Command::StartTls => Effect::reply(tag, "BAD STARTTLS comes before the login"),
             Command::Login { .. } | Command::Authenticate { .. } => {
@@ -347,7 +360,7 @@ impl Session {
     ) -> Effect {
         let name = pairs.iter().find(|(field, _)| field.eq_ignore_ascii_case("name"));
         if let Some((_, Some(name))) = name {
-            self.connector |= is_connector(name);
+            self.connector |= connector::is_connector(name);
         }
         if self.connector && self.account().is_some_and(|account| !may_use_connector(config, account.name()))
         {
@@ -355,7 +368,7 @@ impl Session {
         }
         let version = env!("CARGO_PKG_VERSION");
         out.push_str(&format!("* ID (\"name\" \"Pillarbox\" \"version\" \"{version}\")\r\n"));
-        Effect::reply(tag, "OK ID completed")
+        self.furnish(Reply::new(tag, "OK ID completed"))
     }
 
     fn end(&mut self, goodbye: &str, out: &mut String) -> Effect {
@@ -383,12 +396,6 @@ impl Session {
         }
         text
     }
-}
-
-/// Whether an ID name is a Connector client's.
-fn is_connector(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["mdaemon connector", "outlook connector"].iter().any(|connector| name.contains(connector))
 }
 
 fn may_use_connector(config: &Config, account: &str) -> bool {

@@ -67,6 +67,7 @@ enum Part {
     End {
         parts: u32,
     },
+    Annotation(MailboxId, String, ByteBuf),
 }
 
 /// A checkpoint waits until the log behind the last one is so many times longer than that: checkpoints
@@ -209,6 +210,9 @@ impl Index {
             }
             Part::Subscriptions(names) => self.subscriptions.extend(names),
             Part::Note(mailbox, uid, note) => drop(self.notes.insert((mailbox, uid), note.into_vec())),
+            Part::Annotation(mailbox, entry, value) => {
+                self.annotations.insert((mailbox, entry), value.into_vec());
+            }
             Part::Ledger(entries) => self.ledger.extend(
                 entries.into_iter().map(|(source, identity, date)| ((SourceKey(source), identity), date)),
             ),
@@ -306,6 +310,14 @@ impl Account {
         }) {
             at = key;
             writer.put(&Part::Note(key.0, key.1, ByteBuf::from(note)))?;
+        }
+        let mut at = (MailboxId(0), String::new());
+        while let Some((key, value)) = self.index(|index| {
+            let next = index.annotations.range((Excluded(&at), Unbounded)).next();
+            next.map(|(key, value)| (key.clone(), value.clone()))
+        }) {
+            writer.put(&Part::Annotation(key.0, key.1.clone(), ByteBuf::from(value)))?;
+            at = key;
         }
         let mut at = None;
         while let Some((last, entries)) = self.index(|index| next_entries(index, at)) {

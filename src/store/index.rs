@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::record::{Place, Record, UidRanges};
-use super::{FlagChange, Flags, IdentityHash, Mailbox, MailboxId, Message, SourceKey, Uid, Usage};
+use super::{
+    FlagChange, Flags, IdentityHash, Mailbox, MailboxId, Message, NO_MAILBOX, SourceKey, Uid, Usage,
+};
 
 /// An array of messages grows by this part of itself: doubling would waste as much memory again.
 const GROWTH: usize = 16;
@@ -20,6 +22,7 @@ pub struct Index {
     pub subscriptions: BTreeSet<String>,
     pub notes: BTreeMap<(MailboxId, Uid), Vec<u8>>,
     pub ledger: BTreeMap<(SourceKey, IdentityHash), i64>,
+    pub annotations: BTreeMap<(MailboxId, String), Vec<u8>>,
     pub usage: Usage,
     /// The last ones given out; the next is larger.
     pub last: Counters,
@@ -101,6 +104,7 @@ impl Index {
                 self.ledger.insert((SourceKey(*source), *identity), *date);
             }
             Record::Numbers { .. } => self.numbers(record),
+            Record::Annotation { mailbox, entry, value } => self.annotate(*mailbox, entry, value.as_deref()),
             Record::Moved { bodies } => self.move_bodies(bodies),
             Record::Forgotten { source, identities } => {
                 for identity in identities {
@@ -225,8 +229,19 @@ impl Index {
         }
     }
 
+    fn annotate(&mut self, mailbox: MailboxId, entry: &str, value: Option<&[u8]>) {
+        let key = (mailbox, entry.to_owned());
+        match value {
+            Some(value) if mailbox == NO_MAILBOX || self.mailboxes.contains_key(&mailbox) => {
+                self.annotations.insert(key, value.to_vec());
+            }
+            _ => drop(self.annotations.remove(&key)),
+        }
+    }
+
     fn delete(&mut self, id: MailboxId) {
         if let Some(mailbox) = self.mailboxes.remove(&id) {
+            self.annotations.retain(|(annotated, _), _| *annotated != id);
             for message in &mailbox.messages {
                 self.forget(id, message);
             }
@@ -313,7 +328,7 @@ mod tests {
             let uids = vec![(first, first + choices.below((uid.max(first) - first) as usize + 1) as Uid)];
             let mailbox = if choices.chance(80) { BOX } else { MailboxId(last_mailbox) };
             let flags = 1 << choices.below(4);
-            match if uid == 0 { 0 } else { choices.below(10) } {
+            match if uid == 0 { 0 } else { choices.below(11) } {
                 0 | 1 => {
                     uid += 1;
                     records.push(Record::Body { body: uid, size: 70, crc: None, summary: Vec::new() });
@@ -336,6 +351,11 @@ mod tests {
                     let body = choices.below(uid as usize + 1) as u32;
                     records.push(Record::Body { body, size: 70, crc: None, summary: Vec::new() });
                     records.push(Record::Moved { bodies: vec![body] });
+                }
+                9 => {
+                    let entry = format!("/shared/{}", choices.below(2));
+                    let value = choices.chance(70).then(|| vec![modseq as u8]);
+                    records.push(Record::Annotation { mailbox, entry, value });
                 }
                 _ if choices.chance(50) => {
                     last_mailbox += 1;

@@ -7,6 +7,7 @@
 //! Nothing is visible before it is durable: the index in memory changes when a commit's sync is done.
 
 mod account;
+mod annotation;
 mod body;
 mod checkpoint;
 mod commit;
@@ -31,6 +32,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 pub use account::Account;
+pub use annotation::{ANNOTATION_MAX, ANNOTATIONS_MAX, ENTRY_MAX};
 pub use body::{Body, Incoming};
 pub use fsck::Report;
 pub use transaction::{Committed, Transaction};
@@ -44,6 +46,9 @@ pub struct MailboxId(pub u32);
 
 /// The INBOX, which every account has.
 pub const INBOX: MailboxId = MailboxId(1);
+
+/// Annotations that belong to no mailbox but to the account (RFC 5464 section 3: those of the server) are kept under this.
+pub const NO_MAILBOX: MailboxId = MailboxId(0);
 
 /// A unique identifier (RFC 3501 section 2.3.1.1), ascending from 1 in each mailbox.
 pub type Uid = u32;
@@ -67,6 +72,10 @@ pub enum Error {
     /// 56 a mailbox are kept.
     #[error("the mailbox has too many keywords")]
     TooManyKeywords,
+    #[error("the mailbox has too many annotations")]
+    TooManyAnnotations,
+    #[error("the annotation is too long")]
+    AnnotationTooLong,
     #[error("the flash is full")]
     Full,
     #[error("the account's quota is used up")]

@@ -75,6 +75,14 @@ pub enum Record {
     /// The first record of a segment: where the one before it ended. What was written there last may be
     /// lost while this segment is whole.
     Continued { from: Place },
+    /// An annotation of a mailbox (RFC 5464), or of the account where there is no such mailbox as 0; without a
+    /// value it is no more.
+    Annotation {
+        mailbox: MailboxId,
+        entry: String,
+        #[serde(with = "serde_bytes")]
+        value: Option<Vec<u8>>,
+    },
 }
 
 /// UIDs in any order as ascending ranges.

@@ -149,8 +149,8 @@ pub fn plan(
     })
 }
 
-struct Planner<'a> {
-    index: &'a Index,
+pub(super) struct Planner<'a> {
+    pub(super) index: &'a Index,
     overlay: Overlay,
     /// Names of mailboxes, those of this commit included. Filled when a change needs them.
     names: BTreeMap<String, MailboxId>,
@@ -167,8 +167,16 @@ impl<'a> Planner<'a> {
         Planner { index, overlay, names: BTreeMap::new(), steps: Vec::new(), committed, brings: 0 }
     }
 
-    fn record(&mut self, record: Record) {
+    pub(super) fn record(&mut self, record: Record) {
         self.steps.push(Step::Record(record));
+    }
+
+    /// The records so far, those with a body left out.
+    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Record(record) => Some(record),
+            Step::Body(..) => None,
+        })
     }
 
     fn change(&mut self, at: usize, change: &Change, summarize: Summarize) -> Result<(), Error> {
@@ -214,6 +222,7 @@ impl<'a> Planner<'a> {
                 let name = mailbox_name::canonical(name)?;
                 self.record(Record::Subscribed { name, subscribed: *subscribed });
             }
+            Change::Annotate { mailbox, entry, value } => self.annotate(mailbox, entry, value.as_deref())?,
             Change::Note { mailbox, uid, note } => {
                 self.mailbox(*mailbox)?;
                 self.record(Record::Note { mailbox: *mailbox, uid: *uid, note: note.clone() });
@@ -328,7 +337,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Structural changes come when nothing is staged: the index has all names.
-    fn names(&mut self) -> &mut BTreeMap<String, MailboxId> {
+    pub(super) fn names(&mut self) -> &mut BTreeMap<String, MailboxId> {
         if self.names.is_empty() {
             self.names = self.index.mailboxes.values().map(|m| (m.name.clone(), m.id)).collect();
         }

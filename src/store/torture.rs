@@ -59,7 +59,11 @@ fn dump(account: &Account) -> String {
         });
     }
     let (subscriptions, usage) = (account.subscriptions(), account.usage());
-    text + &format!("{subscriptions:?}\n{usage:?}\n{:?}\n", account.all_collected(SourceKey(1)))
+    let annotations = account.index(|index| index.annotations.clone());
+    text + &format!(
+        "{subscriptions:?}\n{usage:?}\n{annotations:?}\n{:?}\n",
+        account.all_collected(SourceKey(1))
+    )
 }
 
 /// An account, the queue and the configuration.
@@ -152,7 +156,13 @@ fn dependent(account: &Rc<Account>, step: u64, choices: &mut Choices) -> Result<
     let (mailbox, name) = mailboxes[choices.below(mailboxes.len())].clone();
     let (other, _) = mailboxes[choices.below(mailboxes.len())].clone();
     let mut transaction = account.begin();
-    match choices.below(8) {
+    match choices.below(9) {
+        8 => {
+            let name = if choices.chance(20) { "" } else { &name };
+            let value = content(step, 20);
+            let value = choices.chance(70).then_some(&value[..]);
+            transaction.annotate(name, &format!("/shared/{}", choices.below(3)), value);
+        }
         7 => {
             // Mail comes from another account, its numbers with it; sometimes they are given out already.
             let (uid_validity, uid) = (77, step as u32 * 2);

@@ -62,6 +62,11 @@ pub(super) enum Change {
         uid: Uid,
         note: Vec<u8>,
     },
+    Annotate {
+        mailbox: String,
+        entry: String,
+        value: Option<Vec<u8>>,
+    },
     Collected {
         source: SourceKey,
         identity: IdentityHash,
@@ -84,9 +89,15 @@ impl Change {
         }
     }
 
-    /// Whether it changes which mailboxes there are.
+    /// Whether it changes which mailboxes there are, or must know exactly what they have.
     pub(super) fn is_structural(&self) -> bool {
-        matches!(self, Change::CreateMailbox(_) | Change::RenameMailbox { .. } | Change::DeleteMailbox(_))
+        matches!(
+            self,
+            Change::CreateMailbox(_)
+                | Change::RenameMailbox { .. }
+                | Change::DeleteMailbox(_)
+                | Change::Annotate { .. }
+        )
     }
 }
 
@@ -204,6 +215,13 @@ impl Transaction {
         self.changes.push(Change::Subscribe { name: name.to_owned(), subscribed });
     }
 
+    /// Gives an annotation of the mailbox of this name, of the account where the name is empty, a value, or takes it
+    /// away. Mailboxes that this transaction creates count.
+    pub fn annotate(&mut self, mailbox: &str, entry: &str, value: Option<&[u8]>) {
+        let (mailbox, entry) = (mailbox.to_owned(), entry.to_owned());
+        self.changes.push(Change::Annotate { mailbox, entry, value: value.map(<[u8]>::to_vec) });
+    }
+
     /// Attaches octets to a message, in the place of those attached before.
     pub fn note(&mut self, mailbox: MailboxId, uid: Uid, note: Vec<u8>) {
         self.changes.push(Change::Note { mailbox, uid, note });
@@ -240,7 +258,8 @@ impl Transaction {
     ///
     /// # Errors
     /// Checked before anything is written: [`Error::NoSuchMailbox`], [`Error::MailboxExists`],
-    /// [`Error::BadName`], [`Error::TooManyKeywords`], [`Error::Full`]. After [`Error::Failed`] and
+    /// [`Error::BadName`], [`Error::TooManyKeywords`], [`Error::TooManyAnnotations`],
+    /// [`Error::AnnotationTooLong`], [`Error::Full`]. After [`Error::Failed`] and
     /// [`Error::Io`] it is unknown whether the changes survive.
     pub async fn commit(self) -> Result<Committed, Error> {
         let account = self.account.clone();

@@ -88,6 +88,7 @@ async fn deliver(
 fn dump(account: &store::Account) -> String {
     let mut text = format!("{:?}\n", account.subscriptions());
     for (id, name) in account.mailboxes() {
+        text += &format!("{:?}\n", account.annotations(id));
         account.view(id, |m| {
             text +=
                 &format!("{name}: {} {} {} {:?}\n", m.uid_validity, m.uid_next, m.highest_modseq, m.keywords);

@@ -41,6 +41,10 @@ async fn build(plan: &Plan) -> Rc<store::Account> {
         let mut transaction = account.begin();
         transaction.create_mailbox(name);
         transaction.subscribe(name, n % 2 == 0);
+        if n % 2 == 1 {
+            transaction.annotate(name, "/shared/comment", Some(name.as_bytes()));
+            transaction.annotate(name, "/private/empty", Some(b""));
+        }
         let _ = transaction.commit().await;
     }
     let mut gone = account.begin();

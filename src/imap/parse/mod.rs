@@ -6,6 +6,7 @@
 
 mod cursor;
 mod fetch;
+mod metadata;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -149,6 +150,8 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "LIST" => |c| list(c).map(Command::List),
         "LSUB" => |c| list(c).map(Command::Lsub),
         "STATUS" => status,
+        "GETMETADATA" => metadata::get,
+        "SETMETADATA" => metadata::set,
         "APPEND" => |_| Err(Problem::Expected("mailbox, flags, date and a message literal after APPEND")),
         "SEARCH" => |c| search::search(c, false),
         "UID" => uid,

@@ -3,9 +3,11 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::*;
-use crate::imap::command::{Date, FetchItem, MailboxName, SearchKey, Section, SectionText};
+use crate::imap::command::{
+    Date, Depth, FetchItem, GetMetadata, MailboxName, SearchKey, Section, SectionText,
+};
 use crate::imap::sequence::SequenceSet;
-use crate::store::Flags;
+use crate::store::{ENTRY_MAX, Flags};
 
 fn command(line: &str) -> Command {
     match parse(format!("a {line}").as_bytes()) {
@@ -278,5 +280,64 @@ proptest! {
         octets.extend_from_slice(&noise);
         let _ = parse(&octets);
         let _ = append(&octets);
+    }
+}
+
+#[test]
+fn annotations() {
+    let get = |mailbox_name: &str, entries: &[&str], max_size, depth| {
+        let entries = entries.iter().map(|&entry| entry.to_owned()).collect();
+        Command::GetMetadata(GetMetadata { mailbox: mailbox(mailbox_name), entries, max_size, depth })
+    };
+    for (line, expected) in [
+        ("GETMETADATA INBOX /Shared/A", get("INBOX", &["/shared/a"], None, Depth::Zero)),
+        ("GETMETADATA \"\" (/shared/a /private/b)", get("", &["/shared/a", "/private/b"], None, Depth::Zero)),
+        ("GETMETADATA (MAXSIZE 10) x \"/shared/a b\"", get("x", &["/shared/a b"], Some(10), Depth::Zero)),
+        ("GETMETADATA (DEPTH 1 maxsize 0) x /shared/a", get("x", &["/shared/a"], Some(0), Depth::One)),
+        ("GETMETADATA (DEPTH Infinity) x /shared/a", get("x", &["/shared/a"], None, Depth::Infinity)),
+    ] {
+        assert_eq!(command(line), expected, "{line}");
+    }
+    let set = |values: &[(&str, Option<&[u8]>)]| Command::SetMetadata {
+        mailbox: mailbox("x"),
+        values: values.iter().map(|(entry, value)| (entry.to_string(), value.map(<[u8]>::to_vec))).collect(),
+    };
+    assert_eq!(
+        command("SETMETADATA x (/shared/a NIL /private/B \"b\" /shared/c {1}\r\nc /shared/d ~{2}\r\n\"))"),
+        set(&[
+            ("/shared/a", None),
+            ("/private/b", Some(b"b")),
+            ("/shared/c", Some(b"c")),
+            ("/shared/d", Some(b"\")")),
+        ])
+    );
+    for line in [
+        "/a",
+        "/shared",
+        "/shared/",
+        "/shared/a/",
+        "/shared//a",
+        "/shared/%",
+        "\"/shared/*\"",
+        "\"\"",
+        "shared/a",
+    ] {
+        assert!(parse(format!("a GETMETADATA x {line}").as_bytes()).is_err(), "{line}");
+        assert!(parse(format!("a SETMETADATA x ({line} NIL)").as_bytes()).is_err(), "{line}");
+    }
+    let long = format!("GETMETADATA x /shared/{}", "a".repeat(ENTRY_MAX));
+    assert_eq!(problem(&long), Problem::TooLong);
+    assert_eq!(problem("GETMETADATA (SIZE 1) x /shared/a"), Problem::UnknownItem("option"));
+    for line in [
+        "GETMETADATA (DEPTH 2) x /shared/a",
+        "GETMETADATA () x /shared/a",
+        "GETMETADATA x ()",
+        "SETMETADATA x ()",
+        "SETMETADATA x (/shared/a)",
+        "SETMETADATA x (/shared/a atom)",
+        "SETMETADATA x (/shared/a ~\"quoted\")",
+        "SETMETADATA x /shared/a NIL",
+    ] {
+        assert!(matches!(problem(line), Problem::Expected(_)), "{line}");
     }
 }

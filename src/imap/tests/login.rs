@@ -4,7 +4,7 @@ use crate::imap::parse::parse;
 use crate::imap::session::Session;
 
 const CAPABILITIES: &str =
-    "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE MOVE STATUS=SIZE";
+    "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE MOVE STATUS=SIZE METADATA";
 
 #[test]
 fn a_session_from_the_greeting_to_the_goodbye() {

@@ -6,6 +6,7 @@ mod input;
 mod login;
 mod mailboxes;
 mod messages;
+mod metadata;
 mod search;
 
 use std::cell::RefCell;

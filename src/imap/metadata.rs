@@ -1,0 +1,87 @@
+//! METADATA (RFC 5464): what is said about annotations. The store keeps them.
+
+use std::rc::Rc;
+
+use super::command::{Depth, GetMetadata, MailboxName};
+use super::effect::{Effect, Reply};
+use super::reply;
+use crate::message::nstring;
+use crate::store::{Account, Error, MailboxId, NO_MAILBOX};
+
+/// The mailbox of this name, or what stands for the account where there is none (RFC 5464 section 3.1).
+fn annotated(account: &Account, name: &MailboxName) -> Option<MailboxId> {
+    if name.0.is_empty() { Some(NO_MAILBOX) } else { account.find(&name.0) }
+}
+
+/// RFC 5464 section 4.2.
+pub fn get(account: &Account, tag: String, args: &GetMetadata, out: &mut String) -> Effect {
+    let Some(id) = annotated(account, &args.mailbox) else {
+        return Effect::reply(tag, reply::refusal(&Error::NoSuchMailbox));
+    };
+    let all = account.annotations(id);
+    let (mut found, mut longest) = (Vec::new(), None);
+    for entry in &args.entries {
+        let before = found.len();
+        let below = all.iter().filter(|(known, _)| is_within(known, entry, args.depth));
+        for (known, value) in below {
+            if args.max_size.is_some_and(|max| value.len() > max as usize) {
+                longest = longest.max(Some(value.len()));
+            } else if !found.iter().any(|(told, _): &(&str, _)| told == known) {
+                found.push((known.as_str(), Some(value.as_slice())));
+            }
+        }
+        // One that was asked for by its name is told to have no value.
+        if found.len() == before && !all.iter().any(|(known, _)| known == entry) && args.depth == Depth::Zero
+        {
+            found.push((entry, None));
+        }
+    }
+    if !found.is_empty() {
+        out.push_str("* METADATA ");
+        let name = account.view(id, |mailbox| mailbox.name.clone()).unwrap_or_default();
+        reply::mailbox(&name, out);
+        for (place, (entry, value)) in found.into_iter().enumerate() {
+            out.push_str(if place == 0 { " (" } else { " " });
+            out.push_str(&quoted(Some(entry.as_bytes())));
+            out.push(' ');
+            out.push_str(&quoted(value));
+        }
+        out.push_str(")\r\n");
+    }
+    match longest {
+        Some(octets) => Effect::reply(tag, format!("OK [METADATA LONGENTRIES {octets}] Some are longer")),
+        None => Effect::reply(tag, "OK GETMETADATA completed"),
+    }
+}
+
+fn is_within(known: &str, entry: &str, depth: Depth) -> bool {
+    let Some(rest) = known.strip_prefix(entry) else { return false };
+    match (rest.strip_prefix('/'), depth) {
+        (None, _) => rest.is_empty(),
+        (Some(below), Depth::One) => !below.contains('/'),
+        (Some(_), depth) => depth == Depth::Infinity,
+    }
+}
+
+/// Values are octets; what is not UTF-8 cannot stand in a response that is text, and is replaced.
+fn quoted(value: Option<&[u8]>) -> String {
+    let text = value.map(String::from_utf8_lossy);
+    let mut octets = Vec::new();
+    nstring::nstring(text.as_deref().map(str::as_bytes), &mut octets);
+    String::from_utf8_lossy(&octets).into_owned()
+}
+
+/// RFC 5464 section 4.3: all of it or nothing.
+pub fn set(
+    account: &Rc<Account>,
+    tag: String,
+    mailbox: &MailboxName,
+    values: Vec<(String, Option<Vec<u8>>)>,
+) -> Effect {
+    let mut transaction = account.begin();
+    for (entry, value) in values {
+        transaction.annotate(&mailbox.0, &entry, value.as_deref());
+    }
+    let reply = Reply::new(tag.clone(), "OK SETMETADATA completed");
+    Effect::commit(transaction, tag, move |_, _, _| reply)
+}
