@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::server::Server;
 use super::support::mail::named;
-use super::support::{Appliance, Connection, Imap, proc};
+use super::support::{Appliance, Connection, Imap, proc, wait_for};
 use super::table::milliseconds;
 
 const MESSAGES: usize = 100_000;
@@ -30,6 +30,8 @@ pub fn opening(server: &Server) -> f64 {
             });
         }
     });
+    let checkpoint = appliance.data().join("accounts/u/checkpoint");
+    wait_for("a checkpoint", || checkpoint.exists().then_some(()));
     appliance.stop();
     appliance.restart();
     let before = proc::pss(appliance.pid());

@@ -130,6 +130,10 @@ pub trait ReadAt {
     /// # Errors
     /// What the system says.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+    /// All of them, where they are in memory anyway: they need not be copied then.
+    fn in_memory(&self) -> Option<&[u8]> {
+        None
+    }
     /// Fills `buf` from `offset` on.
     ///
     /// # Errors
@@ -154,6 +158,9 @@ impl<R: ReadAt + ?Sized> ReadAt for &R {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         (**self).read_at(offset, buf)
     }
+    fn in_memory(&self) -> Option<&[u8]> {
+        (**self).in_memory()
+    }
 }
 
 impl ReadAt for [u8] {
@@ -165,5 +172,8 @@ impl ReadAt for [u8] {
         let n = rest.len().min(buf.len());
         buf[..n].copy_from_slice(&rest[..n]);
         Ok(n)
+    }
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
     }
 }

@@ -215,6 +215,12 @@ impl Response<'_> {
     async fn copy(&mut self, stream: &mut Stream, place: Range<u64>) -> io::Result<()> {
         stream.write(&self.out).await?;
         self.out.clear();
+        if let Ok(body) = self.opened.body()
+            && let Some(whole) = body.in_memory()
+            && let Some(octets) = whole.get(place.start as usize..place.end as usize)
+        {
+            return stream.write(octets).await;
+        }
         let mut piece = vec![b' '; (place.end - place.start).min(PIECE) as usize];
         let (mut at, mut lost) = (place.start, false);
         while at < place.end {

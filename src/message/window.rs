@@ -18,8 +18,10 @@ pub const LOOKAHEAD: usize = 1024;
 /// A part of a message, read from its beginning to its end.
 pub struct Window<'a> {
     source: &'a dyn ReadAt,
+    /// All of the source, where it is in memory: nothing is copied into `buf` then.
+    whole: Option<&'a [u8]>,
     buf: Vec<u8>,
-    /// What of `buf` was read and not passed yet.
+    /// What of `whole` or `buf` was read and not passed yet.
     data: Range<usize>,
     /// Where in the source `data` ends.
     read: u64,
@@ -31,7 +33,9 @@ impl<'a> Window<'a> {
     /// At the beginning of `range`. What lies beyond the source's end counts as not there.
     pub fn new(source: &'a dyn ReadAt, range: Range<u64>) -> Window<'a> {
         let limit = range.end.max(range.start);
-        Window { source, buf: Vec::new(), data: 0..0, read: range.start, limit, line_ends: 0 }
+        let whole = source.in_memory();
+        let start = whole.map_or(0, |whole| range.start.min(whole.len() as u64) as usize);
+        Window { source, whole, buf: Vec::new(), data: start..start, read: range.start, limit, line_ends: 0 }
     }
 
     /// The offset in the source of what [`Window::fill`] gives.
@@ -50,31 +54,43 @@ impl<'a> Window<'a> {
     /// What the source says.
     pub fn fill(&mut self, want: usize) -> io::Result<&[u8]> {
         while self.data.len() < want.min(LOOKAHEAD) && self.read < self.limit {
-            self.slide();
-            let room = &mut self.buf[self.data.end..];
-            let n = self.source.read_at(self.read, room)?.min(room.len());
+            let left = usize::try_from(self.limit - self.read).unwrap_or(usize::MAX);
+            let room = left.min(WINDOW - self.data.len());
+            let n = match self.whole {
+                Some(whole) => room.min(whole.len() - self.data.end),
+                None => self.read(room)?,
+            };
             if n == 0 {
                 self.limit = self.read;
             }
             self.data.end += n;
             self.read += n as u64;
         }
-        Ok(&self.buf[self.data.clone()])
+        Ok(&self.octets()[self.data.clone()])
     }
 
-    /// Makes room behind what was not passed yet.
-    fn slide(&mut self) {
+    /// What `data` is a part of.
+    fn octets(&self) -> &[u8] {
+        self.whole.unwrap_or(&self.buf)
+    }
+
+    /// Reads up to `room` octets behind what was not passed yet, which moves to the beginning of `buf`.
+    fn read(&mut self, room: usize) -> io::Result<usize> {
         self.buf.copy_within(self.data.clone(), 0);
         self.data = 0..self.data.len();
-        let left = usize::try_from(self.limit - self.read).unwrap_or(usize::MAX);
-        self.buf.resize(self.data.len().saturating_add(left).min(WINDOW), 0);
+        if self.buf.is_empty() {
+            // It is never to be longer than now.
+            self.buf = vec![0; room];
+        }
+        let room = &mut self.buf[self.data.end..][..room];
+        Ok(self.source.read_at(self.read, room)?.min(room.len()))
     }
 
     /// Passes `n` octets of what [`Window::fill`] gave.
     pub fn advance(&mut self, n: usize) {
         let n = n.min(self.data.len());
         let passed = self.data.start..self.data.start + n;
-        self.line_ends += memchr_iter(b'\n', &self.buf[passed]).count() as u64;
+        self.line_ends += memchr_iter(b'\n', &self.octets()[passed]).count() as u64;
         self.data.start += n;
     }
 
@@ -135,11 +151,28 @@ mod tests {
 
     #[test]
     fn a_range_ends_where_it_ends() {
-        let source = b"0123456789".as_slice();
-        let mut window = Window::new(&source, 2..5);
-        assert_eq!(window.fill(LOOKAHEAD).unwrap(), b"234");
-        window.advance(99);
-        assert_eq!(window.fill(1).unwrap(), b"");
-        assert_eq!(window.position(), 5);
+        let octets = b"0123456789".as_slice();
+        for source in [&octets as &dyn ReadAt, &Trickle(octets)] {
+            for (range, expected) in
+                [(2..5, "234"), (8..99, "89"), (10..12, ""), (50..60, ""), (0..u64::MAX, "0123456789")]
+            {
+                let mut window = Window::new(source, range.clone());
+                assert_eq!(window.fill(LOOKAHEAD).unwrap(), expected.as_bytes());
+                window.advance(99);
+                assert_eq!(window.fill(1).unwrap(), b"");
+                assert_eq!(window.position(), range.start + expected.len() as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_memory_is_seen_in_pieces_too() {
+        let octets = &*vec![b'x'; 3 * WINDOW];
+        let mut window = Window::new(&octets, 1..u64::MAX);
+        for _ in 0..2 {
+            assert_eq!(window.fill(1).unwrap().len(), WINDOW);
+            window.advance(WINDOW);
+        }
+        assert_eq!(window.fill(1).unwrap().len(), WINDOW - 1);
     }
 }

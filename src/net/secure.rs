@@ -216,7 +216,9 @@ fn append(
 ) -> io::Result<()> {
     let start = wire.len();
     loop {
-        wire.resize(start + room, 0);
+        wire.truncate(start);
+        // Not `resize`, which goes octet by octet where code is to be small.
+        wire.append(&mut vec![0; room]);
         match encode(&mut wire[start..]) {
             Ok(Ok(len)) => {
                 wire.truncate(start + len);

@@ -50,6 +50,12 @@ impl ReadAt for Body {
             Kind::File(file) => file.read_at(offset, buf),
         }
     }
+    fn in_memory(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Inline(octets) => Some(octets),
+            Kind::File(_) => None,
+        }
+    }
 }
 
 impl Checked {

@@ -73,6 +73,9 @@ enum Part {
 /// A checkpoint waits until the log behind the last one is so many times longer than that: checkpoints
 /// are a small part of what is written.
 const SHARE: u64 = 32;
+/// Or until it costs no more than so many octets a record behind the last one: a message takes about as many, so
+/// that replaying takes about as long as reading the checkpoint at the most, however short the records are.
+const A_RECORD: u64 = 32;
 
 /// What is known of the checkpoints on flash.
 #[derive(Debug, Default, Clone, Copy)]
@@ -283,7 +286,9 @@ impl Account {
     pub(super) fn opening_takes_long(&self) -> bool {
         let State { checkpoints, tail, sizes, .. } = &*self.state.borrow();
         let only_one_left = checkpoints.newest.is_none() && checkpoints.previous.is_some();
-        only_one_left || tail.records >= sizes.records && tail.octets >= checkpoints.octets * SHARE
+        let worth =
+            tail.octets >= checkpoints.octets * SHARE || tail.records * A_RECORD >= checkpoints.octets;
+        only_one_left || tail.records >= sizes.records && worth
     }
 
     async fn write_parts(&self, path: &str) -> io::Result<(Place, u64)> {

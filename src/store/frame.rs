@@ -165,18 +165,20 @@ impl Window {
     fn octets(&mut self, n: usize) -> io::Result<&[u8]> {
         let skip = usize::try_from(self.at - self.held_at).unwrap_or(usize::MAX);
         if skip.saturating_add(n) > self.held.len() {
-            self.held.drain(..skip.min(self.held.len()));
-            self.held_at = self.at;
-            let have = self.held.len();
-            self.held.resize(n.max(WINDOW), 0);
-            let mut filled = have;
-            while filled < self.held.len() {
-                match self.file.read_at(self.at + filled as u64, &mut self.held[filled..])? {
+            let have = self.held.get(skip..).unwrap_or_default();
+            // Not `resize`, which goes octet by octet where code is to be small.
+            let mut held = vec![0; n.max(WINDOW)];
+            let mut filled = have.len();
+            held[..filled].copy_from_slice(have);
+            while filled < held.len() {
+                match self.file.read_at(self.at + filled as u64, &mut held[filled..])? {
                     0 => break,
                     n => filled += n,
                 }
             }
-            self.held.truncate(filled);
+            held.truncate(filled);
+            self.held = held;
+            self.held_at = self.at;
         }
         let skip = (self.at - self.held_at) as usize;
         Ok(&self.held[skip..self.held.len().min(skip + n)])
