@@ -188,3 +188,28 @@ fn a_quota_refuses_new_mail_and_nothing_else() {
         deliver(1_001).await.unwrap();
     });
 }
+
+#[test]
+fn an_account_that_nobody_uses_is_closed_and_opens_as_it_was() {
+    smol::block_on(async {
+        let flash = SimFlash::default();
+        let store = store(&flash);
+        let account = store.account("a").await.unwrap();
+        deliver(&account, INBOX, 1, &mut Choices::new(1)).unwrap().commit().await.unwrap();
+        let shown = dump(&account);
+        for _ in 0..3 {
+            store.close_unused();
+        }
+        assert_eq!(store.open_accounts(), ["a"], "a session has it");
+        drop(account);
+        store.close_unused();
+        store.close_unused();
+        assert!(store.open_accounts().is_empty());
+        // Its end is marked: a bit that flips in the last commit is damage, and not taken for a torn write.
+        let log = flash.files().into_iter().find(|(path, _)| path.starts_with("accounts/a/log")).unwrap();
+        let flipped = flash.copy();
+        flipped.flip(&log.0, (log.1 - 60) * 8);
+        assert!(!self::store(&flipped).check().await.unwrap().damage.is_empty());
+        assert_eq!(dump(&store.account("a").await.unwrap()), shown);
+    });
+}
