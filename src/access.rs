@@ -33,6 +33,9 @@ pub enum Refusal {
     /// `…_lan_only = true` and the address is outside `server.lan`.
     #[error("the service is for the LAN only, and the address is outside it")]
     NotFromLan,
+    /// The password is right, but is one that was made for other services.
+    #[error("the app password is not for this service")]
+    AppPasswordService,
     /// SCRAM: the password is right, but client and server do not see the same TLS connection.
     #[error("the client sees another TLS connection: somebody may sit in between")]
     NotBound,

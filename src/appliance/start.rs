@@ -5,11 +5,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use data_encoding::Specification;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::auth::{Verifier, random};
+use crate::auth::{Verifier, random, random_password};
 use crate::config::problem::Problem;
 use crate::config::{self, Config, text};
 use crate::failure::Failure;
@@ -84,7 +83,7 @@ pub async fn configuration(flash: &dyn Flash, file: Option<&Path>) -> Result<Con
             remind_of_demo(&config);
             return Ok(config);
         }
-        (None, None) => demonstration()?,
+        (None, None) => demonstration(),
     };
     config::file::save(flash, &config).await.map_err(|error| Failure::System(error.to_string()))?;
     Ok(config)
@@ -134,10 +133,10 @@ pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
     Ok(key)
 }
 
-fn demonstration() -> Result<Config, Failure> {
-    let password = random_password()?;
+fn demonstration() -> Config {
+    let password = random_password();
     println!("demo login: demo {password}");
-    Ok(Config::demonstration(Verifier::new(&password)))
+    Config::demonstration(Verifier::new(&password))
 }
 
 /// Later starts cannot print the password: only its verifier is kept.
@@ -149,17 +148,6 @@ fn remind_of_demo(config: &Config) {
             "demo login: demo, with the password of the first start; `password demo` and `commit` in `pillarbox console` set a new one"
         );
     }
-}
-
-/// Sixteen letters and digits that nobody mistakes for another: 80 bits.
-fn random_password() -> Result<String, Failure> {
-    let mut octets = [0; 10];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut octets)
-        .map_err(|_| Failure::System("the system gives no random numbers".to_owned()))?;
-    let mut alphabet = Specification::new();
-    alphabet.symbols.push_str("abcdefghijkmnpqrstuvwxyz23456789");
-    let encoding = alphabet.encoding().map_err(|error| Failure::System(error.to_string()))?;
-    Ok(encoding.encode(&octets))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod scram_server;
 mod throttle;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -26,7 +26,7 @@ pub use sasl::Password;
 pub use scram::{DEFAULT_ITERATIONS, ParseVerifierError, Verifier};
 
 use crate::access::{self, Refusal, Service};
-use crate::config::{Account, Config};
+use crate::config::{Account, AppService, Config};
 use crate::net::ChannelBindings;
 use remembered::Remembered;
 use sasl::{Answer, Claim, Proven};
@@ -72,6 +72,8 @@ struct State {
     throttle: Throttle,
     remembered: Remembered,
     refusals: VecDeque<RefusedLogin>,
+    /// By account and name of the app password.
+    used: BTreeMap<(String, String), i64>,
 }
 
 /// A refused login, for the operator.
@@ -107,6 +109,7 @@ impl Logins {
                 throttle: Throttle::new(),
                 remembered: Remembered::new(),
                 refusals: VecDeque::new(),
+                used: BTreeMap::new(),
             }),
         }
     }
@@ -122,14 +125,19 @@ impl Logins {
                     self.verify(config, account, &login, client, &password).await
                 })
                 .await
-                .map(|(account, ())| Verdict::Welcome(account)),
-            Claim::Proof(proof) => {
-                self.attempt(config, client, proof.login(), async |account| {
+                .map(|(account, app)| {
+                    self.used(config, &account, app);
+                    Verdict::Welcome(account)
+                }),
+            Claim::Proof(proof) => self
+                .attempt(config, client, proof.login(), async |account| {
                     self.verify_proof(config, account, client, &proof)
                 })
                 .await
-                .map(|(account, signature)| Verdict::Answer(Answer::Signature(Proven { account }, signature)))
-            }
+                .map(|(account, (app, signature))| {
+                    self.used(config, &account, app);
+                    Verdict::Answer(Answer::Signature(Proven { account }, signature))
+                }),
             Claim::Proven(Proven { account }) => Ok(Verdict::Welcome(account)),
         };
         verdict.unwrap_or_else(Verdict::Refused)
@@ -174,6 +182,23 @@ impl Logins {
         }
     }
 
+    /// Notes that an app password was used, and forgets those that there are no more.
+    fn used(&self, config: &Config, account: &str, app: App) {
+        let Some(app) = app else { return };
+        let used = &mut self.state.borrow_mut().used;
+        used.retain(|(account, app), _| {
+            let account = config.account(account);
+            account.is_some_and(|account| account.app_passwords.iter().any(|known| *known.name == **app))
+        });
+        used.insert((account.to_owned(), app), crate::clock::unix_now());
+    }
+
+    /// When an app password was used last, in seconds since 1970. Kept in memory only: to write it at
+    /// each login would wear the flash.
+    pub fn last_use(&self, account: &str, app: &str) -> Option<i64> {
+        self.state.borrow().used.get(&(account.to_owned(), app.to_owned())).copied()
+    }
+
     /// The latest refusals, the oldest first.
     pub fn refusals(&self) -> Vec<RefusedLogin> {
         self.state.borrow().refusals.iter().cloned().collect()
@@ -187,26 +212,32 @@ impl Logins {
         login: &str,
         client: Client<'_>,
         password: &[u8],
-    ) -> Result<(), Refusal> {
+    ) -> Result<App, Refusal> {
         let permitted = permitted(config, account, client);
         let nobody = self.nobody(config, login);
         let verifier = account.map_or(&nobody, |account| &account.verifier);
-        let mark = self.state.borrow().remembered.mark(verifier, password);
         // Only a login that succeeds may be quick: a quick refusal would say that the password is right.
-        if permitted.is_ok() && self.state.borrow().remembered.knows(&mark, Instant::now()) {
-            return Ok(());
+        if let Some(account) = account.filter(|_| permitted.is_ok()) {
+            let known = |way: &Way<'_>| {
+                let remembered = &self.state.borrow().remembered;
+                way.opens && remembered.knows(&remembered.mark(way.verifier, password), Instant::now())
+            };
+            if let Some(way) = ways(account, client.service).find(known) {
+                return Ok(way.app);
+            }
         }
         smol::future::yield_now().await;
-        let right = verifier.verify(password);
+        // One hash for all passwords of the account: they have one salt.
+        let key = verifier.hash(password);
+        let found =
+            account.and_then(|account| ways(account, client.service).find(|way| way.verifier.accepts(&key)));
         let iterations = config.accounts.iter().map(|account| account.verifier.iterations);
         let most = iterations.fold(DEFAULT_ITERATIONS, u32::max);
         scram::spend(most.saturating_sub(verifier.iterations));
-        match (account, right) {
-            (Some(_), false) => Err(Refusal::WrongPassword),
-            _ => permitted,
-        }?;
+        let way = admitted(account, found, permitted)?;
+        let mark = self.state.borrow().remembered.mark(way.verifier, password);
         self.state.borrow_mut().remembered.remember(mark, Instant::now());
-        Ok(())
+        Ok(way.app)
     }
 
     /// A proof, whose client did the hashing. The server's signature.
@@ -216,16 +247,16 @@ impl Logins {
         account: Option<&Account>,
         client: Client<'_>,
         proof: &Proof,
-    ) -> Result<[u8; 32], Refusal> {
+    ) -> Result<(App, [u8; 32]), Refusal> {
         let permitted = permitted(config, account, client);
         let nobody = self.nobody(config, proof.login());
-        let signature = proof.verify(account.map_or(&nobody, |account| &account.verifier));
-        let bound = proof.is_bound(client.bindings);
-        match (account, signature) {
-            (Some(_), None) => Err(Refusal::WrongPassword),
-            (Some(_), Some(_)) if !bound => Err(Refusal::NotBound),
-            (_, signature) => permitted.and(signature.ok_or(Refusal::WrongPassword)),
-        }
+        let found = match account {
+            Some(account) => ways(account, client.service).find(|way| proof.verify(way.verifier).is_some()),
+            None => proof.verify(&nobody).and(None),
+        };
+        let way = admitted(account, found, permitted)?;
+        let signature = proof.verify(way.verifier).ok_or(Refusal::WrongPassword)?;
+        if proof.is_bound(client.bindings) { Ok((way.app, signature)) } else { Err(Refusal::NotBound) }
     }
 
     /// How a login's password was hashed. A login that there is not always has the same salt, too.
@@ -262,6 +293,44 @@ impl Logins {
     }
 }
 
+/// The name of the app password that opened an account; `None`: its own.
+type App = Option<String>;
+
+/// A password of an account.
+struct Way<'a> {
+    verifier: &'a Verifier,
+    app: App,
+    /// Whether it is for the service that is wanted.
+    opens: bool,
+}
+
+/// The passwords of an account, its own first.
+fn ways(account: &Account, service: Service) -> impl Iterator<Item = Way<'_>> {
+    let wanted = match service {
+        Service::Pop3 => AppService::Pop3,
+        Service::Imap => AppService::Imap,
+        Service::Submission => AppService::Submission,
+    };
+    let apps = account.app_passwords.iter().map(move |app| Way {
+        verifier: &app.verifier,
+        app: Some(app.name.to_string()),
+        opens: app.services.is_empty() || app.services.contains(&wanted),
+    });
+    std::iter::once(Way { verifier: &account.verifier, app: None, opens: true }).chain(apps)
+}
+
+/// The password that was right, unless something forbids the login.
+fn admitted<'a>(
+    account: Option<&Account>,
+    found: Option<Way<'a>>,
+    permitted: Result<(), Refusal>,
+) -> Result<Way<'a>, Refusal> {
+    let wrong = if account.is_some() { Refusal::WrongPassword } else { Refusal::UnknownAccount };
+    let way = found.ok_or(wrong)?;
+    permitted?;
+    if way.opens { Ok(way) } else { Err(Refusal::AppPasswordService) }
+}
+
 /// What the settings say, the password apart.
 fn permitted(config: &Config, account: Option<&Account>, client: Client<'_>) -> Result<(), Refusal> {
     let account = account.ok_or(Refusal::UnknownAccount)?;
@@ -286,6 +355,16 @@ fn printable(login: &str) -> String {
 #[allow(clippy::expect_used, reason = "getrandom(2) does not fail for so few octets")]
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     ring::rand::generate(&ring::rand::SystemRandom::new()).expect("getrandom works").expose()
+}
+
+/// Sixteen letters and digits, none of which is mistaken for another: 80 bits.
+pub fn random_password() -> String {
+    const SIGNS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    random::<16>()
+        .iter()
+        .filter_map(|octet| SIGNS.get(usize::from(octet % 32)).copied())
+        .map(char::from)
+        .collect()
 }
 
 #[cfg(test)]
@@ -441,6 +520,60 @@ mod tests {
             for again in [false, true] {
                 assert_eq!(log_in(&logins, &config, address, login, password), expected, "{login} {again}");
             }
+        }
+    }
+
+    /// Account `office` with a password for the phone, which sends only, and one for anything.
+    fn with_app_passwords() -> Config {
+        let mut config = config();
+        let office = &mut config.accounts[0];
+        for (name, password, services) in
+            [("phone", "phone's", vec![AppService::Submission]), ("desk", "desk's", Vec::new())]
+        {
+            let verifier = office.verifier.renewed(password);
+            let name = name.try_into().unwrap();
+            office.app_passwords.push(crate::config::AppPassword { name, verifier, services });
+        }
+        config
+    }
+
+    #[test]
+    fn app_passwords_open_what_they_are_for_and_show_their_last_use() {
+        let (logins, mut config) = (Logins::new(&[0; 32]), with_app_passwords());
+        let address = "192.168.7.5".parse().unwrap();
+        let welcome = || Verdict::Welcome("office".into());
+        let by = |service| Client { service, address, bindings: None };
+        for again in [false, true] {
+            for password in ["right", "desk's"] {
+                assert_eq!(log_in(&logins, &config, "192.168.7.5", "office", password), welcome(), "{again}");
+                assert_eq!(prove(&logins, &config, by(Service::Imap), "office", password), welcome());
+            }
+            let refused = Verdict::Refused(Refusal::AppPasswordService);
+            assert_eq!(log_in(&logins, &config, "192.168.7.5", "office", "phone's"), refused);
+            assert_eq!(prove(&logins, &config, by(Service::Imap), "office", "phone's"), refused);
+            assert_eq!(prove(&logins, &config, by(Service::Submission), "office", "phone's"), welcome());
+        }
+        let lan = log_in(&logins, &config, "192.168.7.5", "lan", "desk's");
+        assert_eq!(lan, Verdict::Refused(Refusal::WrongPassword), "another account's");
+        assert!(logins.last_use("office", "phone").is_some() && logins.last_use("office", "desk").is_some());
+        assert_eq!(logins.last_use("office", "right"), None);
+
+        config.accounts[0].app_passwords.remove(1);
+        let removed = log_in(&logins, &config, "192.168.7.5", "office", "desk's");
+        assert_eq!(removed, Verdict::Refused(Refusal::WrongPassword), "also where it is remembered");
+        prove(&logins, &config, by(Service::Submission), "office", "phone's");
+        assert_eq!(logins.last_use("office", "desk"), None, "it is forgotten");
+    }
+
+    #[test]
+    fn app_passwords_make_no_login_dearer() {
+        let (logins, config) = (Logins::new(&[0; 32]), with_app_passwords());
+        for (password, rounds) in
+            [("right", 4096), ("desk's", 4096), ("desk's", 0), ("wrong", 4096), ("phone's", 4096)]
+        {
+            let before = scram::ROUNDS.get();
+            log_in(&logins, &config, "192.168.7.5", "office", password);
+            assert_eq!(scram::ROUNDS.get() - before, rounds, "{password}");
         }
     }
 

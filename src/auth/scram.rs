@@ -55,6 +55,25 @@ impl Verifier {
         }
     }
 
+    /// Whether it is of some password: no hash gives zeros.
+    pub fn is_set(&self) -> bool {
+        self.stored_key != [0; 32]
+    }
+
+    /// Of no password yet, and with the salt and the rounds of this one.
+    pub fn unset(&self) -> Verifier {
+        Verifier { stored_key: [0; 32], server_key: [0; 32], ..*self }
+    }
+
+    /// Of another password. Salt and rounds stay where there are some: those of an account's passwords
+    /// are the same.
+    pub fn renewed(&self, password: &str) -> Verifier {
+        match self.iterations {
+            0 => Verifier::new(password),
+            iterations => Verifier::with(password, iterations, self.salt),
+        }
+    }
+
     /// How it was made, for a client that proves its password without sending it.
     pub fn salt(&self) -> Salt {
         Salt { salt: self.salt, iterations: self.iterations }
@@ -62,10 +81,19 @@ impl Verifier {
 
     /// Whether `password` is the right one; takes the same time for every wrong one.
     pub fn verify(&self, password: &[u8]) -> bool {
-        let key = salted_password(&prepared(password), self.iterations, &self.salt);
+        self.accepts(&self.hash(password))
+    }
+
+    /// A password salted and hashed, as all passwords of the account are.
+    pub(super) fn hash(&self, password: &[u8]) -> hmac::Key {
+        salted_password(&prepared(password), self.iterations, &self.salt)
+    }
+
+    /// Whether it is the verifier of what was hashed.
+    pub(super) fn accepts(&self, key: &hmac::Key) -> bool {
         // The server key proves the password as well as the stored key does, and `hmac::verify`
         // compares in constant time.
-        hmac::verify(&key, b"Server Key", &self.server_key).is_ok()
+        hmac::verify(key, b"Server Key", &self.server_key).is_ok()
     }
 
     /// What a client that knows the password sends as its proof of `auth_message`.

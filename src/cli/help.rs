@@ -17,6 +17,7 @@ const SECTIONS: &[(&str, &str, Section)] = &[
     ("smarthost", "[smarthost]", Section::Smarthost),
     ("multipop", "[multipop]", Section::Multipop),
     ("account", "[[account]]", Section::Account(0)),
+    ("app_password", "[[account.app_password]]", Section::AppPassword(0, 0)),
     ("source", "[[account.source]]", Section::Source(0, 0)),
     ("oauth2", "oauth2 of [[account.source]]", Section::OAuth2(0, 0)),
 ];

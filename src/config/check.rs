@@ -57,6 +57,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         }
         own_addresses(config, a, &mut addresses, &mut found);
         rights(config, a, account, &mut found);
+        app_passwords(a, account, &mut found);
         for (s, source) in account.sources.iter().enumerate() {
             self::source(config, Section::Source(a, s), source, &mut found);
             oauth2(config, (a, s), source, &mut found);
@@ -227,6 +228,29 @@ fn rights(config: &Config, a: usize, account: &Account, found: &mut Vec<Finding>
     if account.sources.len() > Config::MAX_SOURCES {
         let text = format!("{} sources are too many: {} fit", account.sources.len(), Config::MAX_SOURCES);
         found.push(Finding::error(at(""), text));
+    }
+}
+
+/// One name and one salt: [`super::AppPassword`] says why.
+fn app_passwords(a: usize, account: &Account, found: &mut Vec<Finding>) {
+    if account.app_passwords.len() > Config::MAX_APP_PASSWORDS {
+        let text = format!("more than {} app passwords do not fit", Config::MAX_APP_PASSWORDS);
+        found.push(Finding::error(Section::Account(a).at(""), text));
+    }
+    for (p, app) in account.app_passwords.iter().enumerate() {
+        let at = |key| Section::AppPassword(a, p).at(key);
+        if !app.name.is_empty() && account.app_passwords.iter().take(p).any(|other| other.name == app.name) {
+            let text = format!("another app password is called {} already: choose another name", app.name);
+            found.push(Finding::error(at("name"), text));
+        }
+        if !app.verifier.is_set() {
+            let text = "password is missing: the app password opens nothing without one";
+            found.push(Finding::error(at("password"), text).beside(at("verifier")));
+        } else if account.has_password() && app.verifier.salt() != account.verifier.salt() {
+            let text =
+                "this verifier was made with another salt than the account's own: give its password anew";
+            found.push(Finding::error(at("verifier"), text).beside(Section::Account(a).at("password")));
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
-    Account, Config, Host, Listen, Multipop, Protocol, Secret, Security, Server, Smarthost, Source,
-    SourceAuth, Text, Tls,
+    Account, AppPassword, Config, Host, Listen, Multipop, Protocol, Secret, Security, Server, Smarthost,
+    Source, SourceAuth, Text, Tls,
 };
 use crate::auth::Verifier;
 
@@ -31,6 +31,8 @@ impl Default for Config {
 impl Config {
     /// Accounts that fit: more than a home or a small office has, and few enough to keep in memory.
     pub const MAX_ACCOUNTS: usize = 500;
+    /// App passwords that fit in one account.
+    pub const MAX_APP_PASSWORDS: usize = 16;
     /// Sources that fit in one account.
     pub const MAX_SOURCES: usize = 16;
 
@@ -136,6 +138,7 @@ impl Default for Account {
             smarthost_password: Secret::default(),
             quota: 0,
             sources: Vec::new(),
+            app_passwords: Vec::new(),
         }
     }
 }
@@ -144,7 +147,12 @@ impl Account {
     /// Whether a password was set. Until then no password opens the account: the keys of its verifier
     /// are zeros, which no hash gives.
     pub fn has_password(&self) -> bool {
-        self.verifier.iterations > 0
+        self.verifier.is_set()
+    }
+
+    /// An app password without a name, and no password yet.
+    pub fn new_app_password(&self) -> AppPassword {
+        AppPassword { name: text(""), verifier: self.verifier.unset(), services: Vec::new() }
     }
 }
 

@@ -18,11 +18,13 @@ pub fn to_toml(config: &Config, with_secrets: bool) -> String {
     text.push_str("# Durations are written 90s, 10m, 1h, 5d; sizes 500KiB, 25MiB, 1GiB.\n");
     let mut export = Export { config, with_secrets, text };
     let sections = Section::all(config);
+    let first_app = sections.iter().find(|section| matches!(section, Section::AppPassword(..)));
     let first_source = sections.iter().find(|section| matches!(section, Section::Source(..)));
     for section in &sections {
         // What holds for the first account and the first source holds for all of them.
         let explained = match section {
             Section::Account(account) => *account == 0,
+            Section::AppPassword(..) => Some(section) == first_app,
             Section::Source(..) => Some(section) == first_source,
             _ => true,
         };
@@ -42,6 +44,7 @@ impl Export<'_> {
         let header = match section {
             Section::OAuth2(..) => return,
             Section::Account(_) => "[[account]]".to_owned(),
+            Section::AppPassword(..) => "[[account.app_password]]".to_owned(),
             Section::Source(..) => "[[account.source]]".to_owned(),
             single => format!("[{}]", single.path(self.config)),
         };

@@ -3,7 +3,7 @@
 //! ```text
 //! octets  what
 //! 8       "pbxconf" and a zero octet
-//! 4       format version, 1
+//! 4       format version, 2
 //! 8       generation: counts the saves
 //! 4       length of the content
 //! 4       CRC-32C of the three fields above and the content
@@ -17,7 +17,9 @@
 
 use std::io;
 
-use super::Config;
+use serde::de::DeserializeOwned;
+
+use super::{Config, version_1};
 use crate::flash::{Flash, Mode};
 
 const FILE: &str = "config.postcard";
@@ -26,7 +28,7 @@ const NEW: &str = "config.postcard.new";
 const DAMAGED: &str = "config.postcard.damaged";
 
 const MAGIC: &[u8; 8] = b"pbxconf\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 28;
 
 /// Octets of content, some thousand sources: so much is kept in memory, and no more is ever read.
@@ -138,9 +140,18 @@ pub fn decode(octets: &[u8]) -> Result<(Config, u64), Damage> {
     if u32::from_le_bytes(*sum) != checksum(header, content) {
         return Err(Damage::Checksum);
     }
-    match postcard::take_from_bytes::<Config>(content) {
-        Ok((config, [])) => Ok((config, u64::from_le_bytes(*generation))),
-        _ => Err(Damage::Content),
+    let config = match version {
+        1 => whole::<version_1::Config>(content).map(Config::from),
+        _ => whole(content),
+    };
+    config.map(|config| (config, u64::from_le_bytes(*generation))).ok_or(Damage::Content)
+}
+
+/// The value that is all of `content`.
+fn whole<T: DeserializeOwned>(content: &[u8]) -> Option<T> {
+    match postcard::take_from_bytes(content) {
+        Ok((value, [])) => Some(value),
+        _ => None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::kind::{Literal, Named};
-use super::{PlaintextLogin, Protocol, Security, SourceAuth};
+use super::{AppService, PlaintextLogin, Protocol, Security, SourceAuth};
 
 /// Which texts fit.
 pub trait Grammar {
@@ -175,6 +175,11 @@ impl Literal for IpNet {
 impl Named for PlaintextLogin {
     const NAMES: &'static [(&'static str, Self)] =
         &[("never", PlaintextLogin::Never), ("lan", PlaintextLogin::Lan), ("always", PlaintextLogin::Always)];
+}
+
+impl Named for AppService {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("pop3", AppService::Pop3), ("imap", AppService::Imap), ("submission", AppService::Submission)];
 }
 
 impl Named for Security {

@@ -47,6 +47,14 @@ pub trait Kind {
     /// # Errors
     /// It does not fit.
     fn read(value: &DeValue<'_>) -> Result<Self::Value, Wrong>;
+    /// Reads a value into its place; one that does not fit leaves it as it is.
+    ///
+    /// # Errors
+    /// It does not fit.
+    fn assign(place: &mut Self::Value, value: &DeValue<'_>) -> Result<(), Wrong> {
+        *place = Self::read(value)?;
+        Ok(())
+    }
     /// Writes a value as TOML, on one line, so that [`Kind::read`] gives the same one.
     fn print(value: &Self::Value) -> String;
 }

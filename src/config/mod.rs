@@ -17,6 +17,7 @@ pub mod settings;
 mod stored;
 pub mod text;
 mod units;
+mod version_1;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -211,6 +212,29 @@ pub struct Account {
     pub quota: u64,
     /// `[[account.source]]`.
     pub sources: Vec<Source>,
+    /// `[[account.app_password]]`.
+    pub app_passwords: Vec<AppPassword>,
+}
+
+/// `[[account.app_password]]`: a further password of an account, for one device or program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppPassword {
+    /// What the operator calls it; unique in the account.
+    pub name: Text<64>,
+    /// Of the same salt and rounds as the account's own: a SCRAM client hears one salt before it
+    /// shows which password it knows, and one hash is checked against all of them.
+    pub verifier: Verifier,
+    /// Empty: all of them.
+    pub services: Vec<AppService>,
+}
+
+/// A service that an app password can be limited to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum AppService {
+    Pop3,
+    Imap,
+    Submission,
 }
 
 /// How MultiPOP reads a source.

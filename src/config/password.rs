@@ -2,8 +2,8 @@
 
 use toml::de::DeValue;
 
-use super::Secret;
 use super::kind::{Kind, Wrong, quoted, too_long};
+use super::{Account, Secret};
 use crate::auth::{Verifier, check_password};
 
 /// A password for another server.
@@ -37,12 +37,19 @@ impl Kind for NewPassword {
         "a password in quotes, at most 512 octets without control characters".to_owned()
     }
     fn read(value: &DeValue<'_>) -> Result<Verifier, Wrong> {
+        let mut verifier = Account::default().verifier;
+        Self::assign(&mut verifier, value)?;
+        Ok(verifier)
+    }
+    /// The salt stays: it is that of the account's app passwords, too.
+    fn assign(place: &mut Verifier, value: &DeValue<'_>) -> Result<(), Wrong> {
         let password = Password::<512>::read(value).map_err(|_| Wrong::form::<Self>(value))?;
         if password.is_empty() {
             return Err(Wrong::form::<Self>(value));
         }
         check_password(password.reveal()).map_err(|error| Wrong::new(error.to_string()))?;
-        Ok(Verifier::new(password.reveal()))
+        *place = place.renewed(password.reveal());
+        Ok(())
     }
     fn print(_: &Verifier) -> String {
         quoted("")
@@ -63,9 +70,6 @@ impl Kind for StoredVerifier {
         text.parse().map_err(|error| Wrong::new(format!("{error}")))
     }
     fn print(value: &Verifier) -> String {
-        match value.iterations {
-            0 => quoted(""),
-            _ => quoted(&value.to_string()),
-        }
+        if value.is_set() { quoted(&value.to_string()) } else { quoted("") }
     }
 }

@@ -10,7 +10,7 @@ use super::kind::{quoted, shown_text};
 use super::nearest::nearest;
 use super::problem::Section;
 use super::settings::Setting;
-use super::{Account, Config, Source, Text};
+use super::{Account, AppPassword, Config, Source, Text};
 
 /// Why a path cannot be read or changed: what is wrong and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -135,6 +135,56 @@ pub fn add_source(config: &mut Config, account: &str) -> Result<usize, PathError
     Ok(found.sources.len())
 }
 
+/// Adds an app password to an account.
+///
+/// # Errors
+/// No such account, one without a password of its own, too many, or a name that cannot be used.
+pub fn add_app_password(
+    config: &mut Config,
+    account: &str,
+    name: &str,
+    password: &str,
+) -> Result<(), PathError> {
+    let unusable = || PathError(format!("{} is not {}", shown_text(name), AccountName::form()));
+    if !AccountName::accepts(name) {
+        return Err(unusable());
+    }
+    let Some(found) = config.accounts.iter_mut().find(|a| a.name == account) else {
+        return Err(no_such_account(config, account));
+    };
+    if !found.has_password() {
+        return Err(PathError(format!("{account}: has no password yet: `password {account}` gives it one")));
+    }
+    if found.app_passwords.len() >= Config::MAX_APP_PASSWORDS {
+        let text = format!("{account}: {} app passwords are all that fit", Config::MAX_APP_PASSWORDS);
+        return Err(PathError(text));
+    }
+    if found.app_passwords.iter().any(|app| app.name == name) {
+        return Err(PathError(format!("{name}: {account} has such an app password already")));
+    }
+    found.app_passwords.push(AppPassword {
+        name: Text::try_from(name).map_err(|_| unusable())?,
+        verifier: found.verifier.renewed(password),
+        services: Vec::new(),
+    });
+    Ok(())
+}
+
+/// Removes an app password by its name.
+///
+/// # Errors
+/// No such account, or it has none of this name.
+pub fn remove_app_password(config: &mut Config, account: &str, name: &str) -> Result<(), PathError> {
+    let Some(found) = config.accounts.iter_mut().find(|a| a.name == account) else {
+        return Err(no_such_account(config, account));
+    };
+    let Some(number) = found.app_passwords.iter().position(|app| app.name == name) else {
+        return Err(PathError(format!("{account} has no app password {}", shown_text(name))));
+    };
+    found.app_passwords.remove(number);
+    Ok(())
+}
+
 /// Removes the account or source at `path`, or puts a setting back to its default.
 ///
 /// # Errors
@@ -147,6 +197,11 @@ pub fn remove(config: &mut Config, path: &str) -> Result<(), PathError> {
         Some(Section::Source(account, source)) => {
             if let Some(account) = config.accounts.get_mut(account) {
                 account.sources.remove(source);
+            }
+        }
+        Some(Section::AppPassword(account, number)) => {
+            if let Some(account) = config.accounts.get_mut(account) {
+                account.app_passwords.remove(number);
             }
         }
         Some(Section::OAuth2(account, source)) => {
@@ -173,6 +228,7 @@ pub fn default(section: Section, setting: &Setting) -> Option<String> {
         Section::Account(_) => Section::Account(0),
         Section::Source(..) => Section::Source(0, 0),
         Section::OAuth2(..) => return Some(quoted("")),
+        Section::AppPassword(..) => return (setting.key == "services").then(|| "[]".to_owned()),
         single => single,
     };
     let has_one = !setting.needed && !matches!(setting.key, "verifier");

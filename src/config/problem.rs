@@ -17,6 +17,8 @@ pub enum Section {
     Multipop,
     /// The `[[account]]` of this index.
     Account(usize),
+    /// An account's index and that of its `[[account.app_password]]`.
+    AppPassword(usize, usize),
     /// An account's index and that of its `[[account.source]]`.
     Source(usize, usize),
     /// The `oauth2` table of a source.

@@ -11,8 +11,8 @@ use super::password::{NewPassword, Password, StoredVerifier};
 use super::problem::{Place, Section};
 use super::units::{Duration, InheritedDuration, Size};
 use super::{
-    Account, Config, Listen, Multipop, OAuth2, PlaintextLogin, Protocol, Security, Server, Smarthost, Source,
-    SourceAuth, Tls,
+    Account, AppPassword, AppService, Config, Listen, Multipop, OAuth2, PlaintextLogin, Protocol, Security,
+    Server, Smarthost, Source, SourceAuth, Tls,
 };
 
 /// One setting: how it is called, read and printed.
@@ -104,6 +104,17 @@ impl Table for Source {
     }
 }
 
+impl Table for AppPassword {
+    fn of(config: &Config, section: Section) -> Option<&Self> {
+        let Section::AppPassword(account, number) = section else { return None };
+        config.accounts.get(account)?.app_passwords.get(number)
+    }
+    fn of_mut(config: &mut Config, section: Section) -> Option<&mut Self> {
+        let Section::AppPassword(account, number) = section else { return None };
+        config.accounts.get_mut(account)?.app_passwords.get_mut(number)
+    }
+}
+
 impl Table for OAuth2 {
     fn of(config: &Config, section: Section) -> Option<&Self> {
         Source::of(config, section)?.oauth2.as_deref()
@@ -138,11 +149,10 @@ macro_rules! settings {
             list: <$kind as Kind>::LIST,
             form: <$kind as Kind>::form,
             read: |config, section, value| {
-                let value = <$kind as Kind>::read(value)?;
-                if let Some(table) = <$table as Table>::of_mut(config, section) {
-                    table.$field = value;
+                match <$table as Table>::of_mut(config, section) {
+                    Some(table) => <$kind as Kind>::assign(&mut table.$field, value),
+                    None => Ok(()),
                 }
-                Ok(())
             },
             print: |config, section| {
                 let table = <$table as Table>::of(config, section).filter(|_| $printed)?;
@@ -225,6 +235,13 @@ settings!(ACCOUNT: Account {
     quota: Size<0, { 16_384 * GIB }> = "0: no limit but the flash";
 });
 
+settings!(APP_PASSWORD: AppPassword {
+    needed name: Words<AccountName, 64> = "the device or program that it is for";
+    write_only password => verifier: NewPassword = "kept as a verifier only, never as such";
+    verifier: StoredVerifier = "what an export holds in place of the password";
+    services: List<Choice<AppService>, 0, 3> = "what it opens; empty: all that the account may use";
+});
+
 settings!(SOURCE: Source {
     needed host: Words<ServerName, 255> = "the provider's server";
     port: Port = "pop3: 995 for tls, 110 for starttls; imap: 993 and 143";
@@ -258,6 +275,7 @@ impl Section {
             Section::Smarthost => SMARTHOST,
             Section::Multipop => MULTIPOP,
             Section::Account(_) => ACCOUNT,
+            Section::AppPassword(..) => APP_PASSWORD,
             Section::Source(..) => SOURCE,
             Section::OAuth2(..) => OAUTH2,
         }
@@ -279,6 +297,7 @@ impl Section {
             vec![Section::Server, Section::Listen, Section::Tls, Section::Smarthost, Section::Multipop];
         for (a, account) in config.accounts.iter().enumerate() {
             all.push(Section::Account(a));
+            all.extend((0..account.app_passwords.len()).map(|p| Section::AppPassword(a, p)));
             for s in 0..account.sources.len() {
                 all.extend([Section::Source(a, s), Section::OAuth2(a, s)]);
             }
@@ -317,6 +336,7 @@ impl Section {
             Section::Smarthost => "smarthost".to_owned(),
             Section::Multipop => "multipop".to_owned(),
             Section::Account(a) => account(a),
+            Section::AppPassword(a, p) => format!("{}.app_password.{}", account(a), p + 1),
             Section::Source(a, s) => format!("{}.source.{}", account(a), s + 1),
             Section::OAuth2(a, s) => format!("{}.source.{}.oauth2", account(a), s + 1),
         }

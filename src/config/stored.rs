@@ -29,6 +29,13 @@ pub(super) fn keep_secrets(
         if !given(at("password")) && !given(at("verifier")) {
             account.verifier = before.verifier.clone();
         }
+        for (p, app) in account.app_passwords.iter_mut().enumerate() {
+            let at = |key| Section::AppPassword(a, p).at(key);
+            let known = before.app_passwords.iter().find(|known| known.name == app.name);
+            if let Some(known) = known.filter(|_| !given(at("password")) && !given(at("verifier"))) {
+                app.verifier = known.verifier.clone();
+            }
+        }
         if !given(at("smarthost_password")) && !before.smarthost_password.is_empty() {
             if same_host && smarthost_login(account) == smarthost_login(before) {
                 account.smarthost_password = before.smarthost_password.clone();

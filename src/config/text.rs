@@ -48,7 +48,7 @@ pub fn parse(text: &[u8], stored: Option<&Config>) -> Result<Parsed, Vec<Problem
     let whole = reading.syntax(&readable, &errors);
     // Where a bracket is missing, everything after it is read as something else.
     if whole {
-        reading.root(root.get_ref());
+        reading.root(root.get_ref(), stored);
         reading.rules(stored);
     }
     reading.done()
@@ -127,7 +127,7 @@ impl Reading {
         whole
     }
 
-    fn root(&mut self, root: &DeTable<'_>) {
+    fn root(&mut self, root: &DeTable<'_>, stored: Option<&Config>) {
         for (key, value) in root {
             let section = match &**key.get_ref() {
                 "server" => Section::Server,
@@ -136,7 +136,7 @@ impl Reading {
                 "smarthost" => Section::Smarthost,
                 "multipop" => Section::Multipop,
                 "account" => {
-                    self.accounts(key.span(), value.get_ref());
+                    self.accounts(key.span(), value.get_ref(), stored);
                     continue;
                 }
                 other => {
@@ -170,7 +170,7 @@ impl Reading {
         }
     }
 
-    fn accounts(&mut self, key: Range<usize>, value: &DeValue<'_>) {
+    fn accounts(&mut self, key: Range<usize>, value: &DeValue<'_>, stored: Option<&Config>) {
         let Some(tables) = tables(value) else {
             let line = self.line(key.start);
             self.faulty.insert(Section::Account(0).at(""));
@@ -181,8 +181,28 @@ impl Reading {
                 let line = self.line(span.start);
                 return self.error(line, format!("too many accounts: {} fit", Config::MAX_ACCOUNTS));
             }
-            self.config.accounts.push(Account::default());
+            // A new password keeps the salt of the stored one, as the app passwords do.
+            let name = table.iter().find(|(key, _)| &**key.get_ref() == "name");
+            let known = name.and_then(|(_, name)| stored?.account(name.get_ref().as_str()?));
+            let verifier = known.map(|known| known.verifier.clone());
+            let default = Account::default();
+            let verifier = verifier.unwrap_or_else(|| default.verifier.clone());
+            self.config.accounts.push(Account { verifier, ..default });
             self.table(Section::Account(a), span, table);
+        }
+    }
+
+    fn app_passwords(&mut self, account: usize, key: Range<usize>, value: &DeValue<'_>) {
+        let Some(tables) = tables(value) else {
+            let line = self.line(key.start);
+            return self
+                .error(line, "an app password begins with [[account.app_password]], in double brackets");
+        };
+        for (p, (span, table)) in tables.enumerate().take(Config::MAX_APP_PASSWORDS + 1) {
+            if let Some(account) = self.config.accounts.get_mut(account) {
+                account.app_passwords.push(account.new_app_password());
+            }
+            self.table(Section::AppPassword(account, p), span, table);
         }
     }
 
@@ -208,11 +228,17 @@ impl Reading {
     fn table(&mut self, section: Section, header: Range<usize>, table: &DeTable<'_>) {
         let line = self.line(header.start);
         self.lines.insert(section.at(""), line);
-        for (key, value) in table {
+        // What an app password is made of is the account's own, so the account's own comes first.
+        let later = |name: &str| matches!(section, Section::Account(_)) && name == "app_password";
+        let (last, first): (Vec<_>, Vec<_>) = table.iter().partition(|(key, _)| later(key.get_ref()));
+        for (key, value) in first.into_iter().chain(last) {
             let (name, span) = (&**key.get_ref(), key.span());
             let line = self.line(span.start);
             match (section, name, section.setting(name)) {
                 (Section::Account(account), "source", _) => self.sources(account, span, value.get_ref()),
+                (Section::Account(account), "app_password", _) => {
+                    self.app_passwords(account, span, value.get_ref());
+                }
                 (Section::Source(account, source), "oauth2", _) => match value.get_ref() {
                     DeValue::Table(table) => self.table(Section::OAuth2(account, source), span, table),
                     _ => {
@@ -234,7 +260,7 @@ impl Reading {
                 (_, _, None) => self.unknown(section, name, line),
             }
         }
-        if let Section::Account(_) = section
+        if let Section::Account(_) | Section::AppPassword(..) = section
             && let (Some(_), Some(line)) =
                 (self.lines.get(&section.at("password")), self.lines.get(&section.at("verifier")))
         {
@@ -247,7 +273,7 @@ impl Reading {
             return;
         }
         let further: &[&str] = match section {
-            Section::Account(_) => &["source"],
+            Section::Account(_) => &["app_password", "source"],
             Section::Source(..) => &["oauth2"],
             _ => &[],
         };

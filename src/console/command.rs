@@ -27,6 +27,8 @@ enum Argument {
     NewAccount,
     /// The number of an account's source, counted from 1.
     Source,
+    /// The name of an account's app password.
+    AppPassword,
     /// The path of a setting.
     Setting,
     /// The rest of the line.
@@ -54,6 +56,13 @@ pub const TABLE: &[Command] = &[
         required: 0,
         help: "the accounts and what they may use",
         run: Session::show_accounts,
+    },
+    Command {
+        name: "show app-passwords",
+        arguments: &[],
+        required: 0,
+        help: "the app passwords, what they open, and when they were used last",
+        run: Session::show_app_passwords,
     },
     Command {
         name: "show sources",
@@ -105,6 +114,13 @@ pub const TABLE: &[Command] = &[
         run: Session::add_source,
     },
     Command {
+        name: "add app-password",
+        arguments: &[Argument::Account, Argument::AppPassword],
+        required: 2,
+        help: "a further password of the account, for one device; it is shown this once",
+        run: Session::add_app_password,
+    },
+    Command {
         name: "remove account",
         arguments: &[Argument::Account],
         required: 1,
@@ -117,6 +133,13 @@ pub const TABLE: &[Command] = &[
         required: 2,
         help: "the mailbox elsewhere is no longer collected",
         run: Session::remove_source,
+    },
+    Command {
+        name: "remove app-password",
+        arguments: &[Argument::Account, Argument::AppPassword],
+        required: 2,
+        help: "the device that has it can log in no longer",
+        run: Session::remove_app_password,
     },
     Command {
         name: "remove setting",
@@ -307,6 +330,7 @@ impl Argument {
         match self {
             Argument::Word(word) => word,
             Argument::Account | Argument::NewAccount => "NAME",
+            Argument::AppPassword => "DEVICE",
             Argument::Source | Argument::Message => "NUMBER",
             Argument::Setting => "PATH",
             Argument::Value => "VALUE",
@@ -329,6 +353,10 @@ impl Argument {
             Argument::Source => {
                 let account = before.first().and_then(|name| session.candidate().account(name));
                 (1..=account.map_or(0, |account| account.sources.len())).map(|n| n.to_string()).collect()
+            }
+            Argument::AppPassword => {
+                let account = before.first().and_then(|name| session.candidate().account(name));
+                account.into_iter().flat_map(|a| &a.app_passwords).map(|app| app.name.to_string()).collect()
             }
             Argument::Command => TABLE.iter().map(|command| command.name.to_owned()).collect(),
             Argument::NewAccount | Argument::Message => Vec::new(),

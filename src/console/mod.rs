@@ -130,6 +130,9 @@ impl session::World for Console {
         let (now, refused) = (unix_now(), self.context.logins.refusals());
         refused.iter().map(|login| format!("{}: {login}", status::ago(now, login.time))).collect()
     }
+    fn last_use(&self, account: &str, app: &str) -> Option<i64> {
+        self.context.logins.last_use(account, app)
+    }
     fn collect(&self, account: Option<&str>) -> usize {
         self.poller.collect_now(account)
     }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::command;
 use super::line::Input;
 use super::show;
+use crate::auth::random_password;
 use crate::config::check::check;
 use crate::config::problem::Problem;
 use crate::config::{Config, export, path, text};
@@ -24,6 +25,8 @@ pub trait World {
     fn status(&self) -> Status;
     /// The latest refused logins, one a line.
     fn refusals(&self) -> Vec<String>;
+    /// When an account's app password was used last, in seconds since 1970.
+    fn last_use(&self, account: &str, app: &str) -> Option<i64>;
     /// Polls the sources of `account`, or all, now: how many.
     fn collect(&self, account: Option<&str>) -> usize;
     /// Makes everything in the queue due at once.
@@ -214,6 +217,23 @@ impl Session {
             )),
             Err(error) => Step::Refuse(error.to_string()),
         }
+    }
+    pub(super) fn add_app_password(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        let (account, name) = (words.first().unwrap_or(&""), words.get(1).unwrap_or(&""));
+        let password = Zeroizing::new(random_password());
+        match path::add_app_password(&mut self.candidate, account, name, &password) {
+            Ok(()) => Step::Say(format!("the password is {}: it is not shown again\n", *password)),
+            Err(error) => Step::Refuse(error.to_string()),
+        }
+    }
+    pub(super) fn remove_app_password(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        let (account, name) = (words.first().unwrap_or(&""), words.get(1).unwrap_or(&""));
+        done(path::remove_app_password(&mut self.candidate, account, name))
+    }
+    pub(super) fn show_app_passwords(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        Step::Say(show::app_passwords(&self.candidate, world.status().now, |account, app| {
+            world.last_use(account, app)
+        }))
     }
     pub(super) fn remove_account(&mut self, _: &dyn World, words: &[&str]) -> Step {
         done(path::remove(&mut self.candidate, &format!("account.{}", words.concat())))

@@ -1,6 +1,6 @@
 //! What the `show` commands print: tables that fit a serial terminal.
 
-use crate::config::{Account, Config};
+use crate::config::{Account, AppPassword, AppService, Config};
 use crate::multipop::{PollResult, SourceStatus};
 use crate::relay::QueueEntry;
 use crate::status::{Status, ago, size};
@@ -18,6 +18,33 @@ pub fn accounts(config: &Config) -> String {
         ]
     });
     table(["NAME", "ADDRESS", "POP3", "IMAP", "SOURCES", ""], rows)
+}
+
+/// The app passwords; `last_use` is asked for account and name.
+pub fn app_passwords(config: &Config, now: i64, last_use: impl Fn(&str, &str) -> Option<i64>) -> String {
+    let services = |app: &AppPassword| {
+        let named = |service: &AppService| match service {
+            AppService::Pop3 => "pop3",
+            AppService::Imap => "imap",
+            AppService::Submission => "submission",
+        };
+        match app.services.is_empty() {
+            true => "all".to_owned(),
+            false => app.services.iter().map(named).collect::<Vec<_>>().join(", "),
+        }
+    };
+    let all = config.accounts.iter().flat_map(|a| a.app_passwords.iter().map(move |app| (a, app)));
+    let rows: Vec<_> = all
+        .map(|(account, app)| {
+            let used = last_use(&account.name, &app.name);
+            let used = used.map_or("not since the start".to_owned(), |time| ago(now, time));
+            [account.name.to_string(), app.name.to_string(), services(app), used]
+        })
+        .collect();
+    if rows.is_empty() {
+        return "there is no app password: `add app-password NAME DEVICE` makes one\n".to_owned();
+    }
+    table(["ACCOUNT", "DEVICE", "SERVICES", "LAST USE"], rows.into_iter())
 }
 
 fn service(account: &Account, on: bool, lan_only: bool) -> String {

@@ -39,6 +39,9 @@ impl World for Pretended {
     fn refusals(&self) -> Vec<String> {
         Vec::new()
     }
+    fn last_use(&self, _: &str, app: &str) -> Option<i64> {
+        (app == "phone").then_some(self.status.now - 90)
+    }
     fn collect(&self, account: Option<&str>) -> usize {
         self.collected.set(self.collected.get() + 1);
         if account == Some("demo") { 1 } else { 2 }
@@ -325,7 +328,7 @@ fn completion_comes_from_the_table() {
         ("sho", "show"),
         ("show s", "sources status"),
         ("show status ", "json"),
-        ("add ", "account source"),
+        ("add ", "account app-password source"),
         ("add source ", "demo"),
         ("set server.host", "server.hostname"),
         ("set server.hostname ", "\"pillarbox.local\""),
@@ -349,4 +352,31 @@ fn every_command_has_help() {
     let Step::Say(one) = session.line(&world, "help show queue") else { panic!("no help") };
     assert_eq!(one, "show queue  what waits for the smarthost, and why\n");
     assert!(matches!(session.line(&world, "help nonsense"), Step::Refuse(_)));
+}
+
+#[test]
+fn an_app_password_is_shown_once_and_with_its_last_use() {
+    let world = Pretended::new();
+    let mut session = Session::new(&world);
+    let mut type_in = |line: &str| match session.line(&world, line) {
+        Step::Say(said) | Step::Refuse(said) => said,
+        step => panic!("{step:?}"),
+    };
+    assert!(type_in("show app-passwords").contains("there is no app password"));
+    let said = type_in("add app-password demo phone");
+    let password = said.strip_prefix("the password is ").unwrap().split(':').next().unwrap().to_owned();
+    assert_eq!(password.len(), 16, "{said}");
+    assert!(type_in("add app-password demo phone").contains("has such an app password already"));
+    assert!(type_in("add app-password nobody phone").contains("no such account"));
+    assert!(type_in("add app-password demo My/phone").contains("is not a name"));
+    assert_eq!(type_in("add app-password demo tablet").len(), said.len());
+    assert_eq!(type_in("set account.demo.app_password.1.services imap,submission"), "");
+    let shown = type_in("show app-passwords");
+    let mut rows = shown.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "));
+    assert!(rows.next().unwrap().starts_with("demo phone imap, submission 1"), "{shown}");
+    assert_eq!(rows.next().as_deref(), Some("demo tablet all not since the start"));
+    assert_eq!(type_in("remove app-password demo tablet"), "");
+    assert!(type_in("remove app-password demo tablet").contains("has no app password"));
+    let [app] = &session.candidate().accounts[0].app_passwords[..] else { panic!() };
+    assert!(app.verifier.verify(password.as_bytes()));
 }

@@ -183,9 +183,20 @@ prop_compose! {
         (smarthost_username, smarthost_password) in option::of((words(), secret())).prop_map(Option::unwrap_or_default),
         quota in 0..=1u64 << 44,
         sources in vec(source(), 0..3),
+        apps in vec((any::<[u8; 32]>(), any::<[u8; 32]>(), 0..8u8), 0..3),
     ) -> Account {
         let [enabled, pop, pop_lan_only, imap, imap_lan_only, connector, multipop] = switches;
+        let app_passwords = apps.into_iter().enumerate().map(|(n, (stored_key, server_key, bits))| {
+            let all = [AppService::Pop3, AppService::Imap, AppService::Submission];
+            let services = all.into_iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
+            AppPassword {
+                name: fit(format!("device{n}")),
+                verifier: Verifier { stored_key, server_key, ..verifier },
+                services: services.map(|(_, service)| service).collect(),
+            }
+        }).collect();
         Account {
+            app_passwords,
             aliases: vec![Address::new(); aliases],
             verifier, enabled, pop, pop_lan_only, imap, imap_lan_only, connector: connector && imap, multipop,
             smarthost_username, smarthost_password, quota, sources, ..Account::default()

@@ -8,10 +8,12 @@ use crate::config::export::to_toml;
 use crate::config::file::{decode, encode};
 use crate::config::path::{add_account, add_source, get, paths, set};
 use crate::config::text::parse;
-use crate::config::{Config, check};
+use crate::config::{AppPassword, Config, check};
 
 /// A file of format version 1 and what it holds, as text. They stay as they are.
 const VERSION_1: (&[u8], &str) = (include_bytes!("version_1.postcard"), include_str!("version_1.toml"));
+/// One of version 2.
+const VERSION_2: (&[u8], &str) = (include_bytes!("version_2.postcard"), include_str!("version_2.toml"));
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
@@ -47,6 +49,10 @@ proptest! {
         let mut copy = Config::default();
         for account in &config.accounts {
             add_account(&mut copy, &account.name).unwrap();
+            for app in &account.app_passwords {
+                let copied = copy.accounts.last_mut().unwrap();
+                copied.app_passwords.push(AppPassword { name: app.name.clone(), ..copied.new_app_password() });
+            }
             for _ in &account.sources {
                 add_source(&mut copy, &account.name).unwrap();
             }
@@ -71,9 +77,10 @@ proptest! {
 }
 
 #[test]
-fn a_file_of_format_version_1_loads() {
-    let (octets, text) = VERSION_1;
-    assert_eq!(decode(octets), Ok((read(text), 7)));
+fn a_file_of_every_format_version_loads() {
+    for (octets, text) in [VERSION_1, VERSION_2] {
+        assert_eq!(decode(octets), Ok((read(text), 7)));
+    }
 }
 
 #[test]

@@ -93,3 +93,46 @@ fn a_password_never_moves_to_another_server() {
         assert!(told.iter().any(|told| told.text.starts_with(problem)), "{to}: {told:?}");
     }
 }
+
+/// A file with the account `office` and what follows.
+fn office(more: &str) -> String {
+    format!("{LEAST}\n{more}")
+}
+
+/// The same with another password for the account.
+fn renewed(more: &str) -> String {
+    let line = LEAST.lines().find(|line| line.starts_with("verifier")).unwrap();
+    office(more).replacen(line, "password = \"open sesame\"", 1)
+}
+
+#[test]
+fn a_new_password_leaves_the_app_passwords_as_they_are() {
+    let app = "[[account.app_password]]\nname = \"phone\"\nservices = [\"imap\"]\n";
+    let stored = read(&office(&format!("{app}password = \"phone's\"\n")));
+    let [account] = &stored.accounts[..] else { panic!() };
+    assert!(account.app_passwords[0].verifier.verify(b"phone's"));
+    assert_eq!(account.app_passwords[0].verifier.salt(), account.verifier.salt());
+
+    // An edited export: a new password for the account, the app password as stored.
+    let again = read_over(&renewed(app), Some(&stored));
+    let [changed] = &again.accounts[..] else { panic!() };
+    assert!(changed.verifier.verify(b"open sesame"));
+    assert_eq!(changed.app_passwords, account.app_passwords);
+
+    // On another appliance the account's new password has another salt.
+    let verifier = &account.app_passwords[0].verifier;
+    let elsewhere = renewed(&format!("{app}verifier = \"{verifier}\"\n"));
+    let problems = parse(elsewhere.as_bytes(), None).unwrap_err();
+    assert!(problems[0].text.contains("made with another salt"), "{problems:?}");
+
+    for (text, told) in [
+        (app.replace("phone", "My phone"), "is not a name of a-z"),
+        (app.to_owned(), "password is missing"),
+        (format!("{app}password = \"x\"\n{app}password = \"y\"\n"), "another app password is called phone"),
+        (app.replace("imap", "smtp"), "is not \"pop3\", \"imap\" or \"submission\""),
+        (format!("{app}pasword = \"x\"\n"), "unknown key pasword: did you mean password?"),
+    ] {
+        let problems = parse(office(&text).as_bytes(), None).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.text.contains(told)), "{problems:?}");
+    }
+}

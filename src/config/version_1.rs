@@ -1,0 +1,66 @@
+//! The shape that [`super::Config`] had in format version 1: accounts without app passwords.
+
+use serde::Deserialize;
+
+use super::{Address, Listen, Multipop, Secret, Server, Smarthost, Source, Text, Tls};
+use crate::auth::Verifier;
+
+#[derive(Deserialize)]
+pub(super) struct Config {
+    server: Server,
+    listen: Listen,
+    tls: Tls,
+    smarthost: Smarthost,
+    multipop: Multipop,
+    accounts: Vec<Account>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    name: Text<64>,
+    address: Address,
+    aliases: Vec<Address>,
+    verifier: Verifier,
+    enabled: bool,
+    pop: bool,
+    pop_lan_only: bool,
+    imap: bool,
+    imap_lan_only: bool,
+    connector: bool,
+    multipop: bool,
+    smarthost_username: Address,
+    smarthost_password: Secret,
+    quota: u64,
+    sources: Vec<Source>,
+}
+
+impl From<Config> for super::Config {
+    fn from(config: Config) -> super::Config {
+        let Config { server, listen, tls, smarthost, multipop, accounts } = config;
+        let accounts = accounts.into_iter().map(super::Account::from).collect();
+        super::Config { server, listen, tls, smarthost, multipop, accounts }
+    }
+}
+
+impl From<Account> for super::Account {
+    fn from(account: Account) -> super::Account {
+        super::Account {
+            name: account.name,
+            address: account.address,
+            aliases: account.aliases,
+            verifier: account.verifier,
+            enabled: account.enabled,
+            pop: account.pop,
+            pop_lan_only: account.pop_lan_only,
+            imap: account.imap,
+            imap_lan_only: account.imap_lan_only,
+            connector: account.connector,
+            multipop: account.multipop,
+            smarthost_username: account.smarthost_username,
+            smarthost_password: account.smarthost_password,
+            quota: account.quota,
+            sources: account.sources,
+            app_passwords: Vec::new(),
+        }
+    }
+}
