@@ -60,7 +60,12 @@ impl Connection {
     async fn run(&mut self, implicit_tls: bool) -> io::Result<()> {
         Box::pin(self.open(implicit_tls)).await?;
         while !self.session.is_over() {
-            match self.wait(self.patience(), None).await? {
+            let patience = self.patience();
+            if patience.is_zero() {
+                // Who sends without a pause never makes a deadline run out.
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            match self.wait(patience, None).await? {
                 Woken::Octets => {
                     if let Some(tag) = Box::pin(self.command()).await? {
                         self.idle(tag).await?;

@@ -9,6 +9,7 @@ use smol::LocalExecutor;
 use super::*;
 use crate::auth::Verifier;
 use crate::config::{Account, Config};
+use crate::context::Deadlines;
 use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
 use crate::net::tls;
@@ -49,6 +50,11 @@ struct World {
 }
 
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
+    story_with(Deadlines::default(), tell);
+}
+
+/// Runs a story in a world whose clients are waited for so long.
+fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
         let flash = SimFlash::default();
@@ -63,7 +69,9 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
         });
         let server = tls::server_config(&config, &flash).await.unwrap();
         let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
-        let context = Rc::new(Context::new(config, server, store));
+        let mut context = Context::new(config, server, store);
+        context.deadlines = deadlines;
+        let context = Rc::new(context);
         tell(Rc::new(World { context, flash, executor: executor.clone() })).await;
     }));
 }
@@ -244,5 +252,31 @@ fn an_idle_connection_is_small() {
         let served = serve(client.0, Role::LanSmtp, world.context.clone(), post);
         let size = size_of_val(&served);
         assert!(size < 2500, "{size} octets");
+    });
+}
+
+#[test]
+fn who_is_silent_is_let_go_before_the_login_and_after() {
+    let short = Duration::from_millis(200);
+    let long = Duration::from_secs(3600);
+    let deadlines = Deadlines { login: short, smtp: long, ..Deadlines::default() };
+    story_with(deadlines, |world| async move {
+        for said in ["", "EHLO x\r\n", "EH", "EHLO x\r\nAUTH PLAIN\r\n"] {
+            let mut client = world.submission().await;
+            client.send(said.as_bytes()).await;
+            let mut last = String::new();
+            loop {
+                match client.line().await.as_str() {
+                    "closed" => break,
+                    line => last = line.to_owned(),
+                }
+            }
+            assert!(last.starts_with("421 4.4.2 "), "{said:?}: {last:?}");
+        }
+    });
+    let deadlines = Deadlines { login: long, smtp: short, ..Deadlines::default() };
+    story_with(deadlines, |world| async move {
+        let mut client = world.submission().await;
+        client.play(&format!("{LOGIN}S: 421 4.4.2 *\nS: closed")).await;
     });
 }

@@ -68,3 +68,31 @@ impl Planner<'_> {
         entries.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::flash::sim::SimFlash;
+    use crate::store::Store;
+
+    #[test]
+    fn commits_side_by_side_keep_the_limit() {
+        smol::block_on(async {
+            let store = Store::new(Rc::new(SimFlash::default()), |_| Vec::new());
+            let account = store.account("a").await.unwrap();
+            let many = |tree: &str| {
+                let mut transaction = account.begin();
+                for n in 0..ANNOTATIONS_MAX {
+                    transaction.annotate("INBOX", &format!("/{tree}/{n}"), Some(b"x"));
+                }
+                transaction.commit()
+            };
+            let (first, second) = smol::future::zip(many("shared"), many("private")).await;
+            assert!(first.is_ok());
+            assert!(matches!(second, Err(Error::TooManyAnnotations)), "{second:?}");
+            assert_eq!(account.annotations(crate::store::INBOX).len(), ANNOTATIONS_MAX);
+        });
+    }
+}

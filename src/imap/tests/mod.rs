@@ -1,5 +1,6 @@
 //! Dialogs with the server over loopback, on the simulated flash: transcripts tell the stories.
 
+mod deadlines;
 mod fetch;
 mod idle;
 mod input;
@@ -20,7 +21,7 @@ use smol::LocalExecutor;
 use super::server::serve;
 use crate::auth::Verifier;
 use crate::config::{Account, Config, Text};
-use crate::context::Context;
+use crate::context::{Context, Deadlines};
 use crate::flash::sim::SimFlash;
 use crate::flash::{Flash, Mode};
 use crate::net::line::{LineEnd, read_line};
@@ -40,13 +41,20 @@ struct World {
 
 /// Runs a story in a world.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
+    story_with(Deadlines::default(), tell);
+}
+
+/// Runs a story in a world whose clients are waited for so long.
+fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
         let flash = SimFlash::default();
         let config = config();
         let server = tls::server_config(&config, &flash).await.unwrap();
         let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
-        let context = Rc::new(Context::new(config, server, store));
+        let mut context = Context::new(config, server, store);
+        context.deadlines = deadlines;
+        let context = Rc::new(context);
         tell(Rc::new(World { context, flash, executor })).await;
     }));
 }
