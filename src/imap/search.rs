@@ -14,6 +14,8 @@ use crate::store::{Account, Error, Flags, Message};
 
 /// Messages after which other sessions get their turn, when only the index is asked.
 const MESSAGES: u32 = 1000;
+/// Messages that are looked into before others get a turn: each costs a read or two.
+const LOOKED_INTO: u32 = 8;
 
 /// The sequence numbers, ascending, of the messages of `view` that match. Messages that other sessions
 /// removed meanwhile match nothing, and neither do those that cannot be read, which is logged. Headers
@@ -55,6 +57,8 @@ struct Query {
     tests: Vec<Test>,
     /// What the tests say of the message at hand, as far as they were made.
     answers: Vec<Option<bool>>,
+    /// Messages looked into so far.
+    looked_into: u32,
 }
 
 enum Formula {
@@ -94,7 +98,7 @@ impl Query {
     fn new(key: &SearchKey, view: &View, keywords: &[String]) -> Query {
         let mut tests = Vec::new();
         let formula = Formula::new(key, view, keywords, &mut tests);
-        Query { formula, answers: vec![None; tests.len()], tests }
+        Query { formula, answers: vec![None; tests.len()], tests, looked_into: 0 }
     }
 
     /// Whether a message matches, asking as little as possible.
@@ -111,7 +115,10 @@ impl Query {
                 Ok(verdict) => return Ok(verdict),
                 Err(open) => open,
             };
-            yield_now().await;
+            self.looked_into += 1;
+            if self.looked_into.is_multiple_of(LOOKED_INTO) {
+                yield_now().await;
+            }
             if let (Some(test), Some(answer)) = (self.tests.get(open), self.answers.get_mut(open)) {
                 *answer = Some(test.ask(&mut opened).await?);
             }

@@ -161,8 +161,10 @@ pub async fn open(
     for file in files {
         file.sync().await.map_err(io)?;
     }
-    // Where the account is new its folders are, too; where the log ends may be a new segment.
-    for folder in [log.dir(), dir.as_str(), "accounts", ""] {
+    // Where the log ends may be a new segment. Where nothing was ever committed the folders may be new, too.
+    let folders = [log.dir(), dir.as_str(), "accounts", ""];
+    let settled = replayed.end > Place::default();
+    for folder in &folders[..if settled { 1 } else { folders.len() }] {
         match flash.sync_dir(folder).await {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             other => other.map_err(io)?,
