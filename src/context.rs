@@ -129,8 +129,8 @@ pub enum NoRoom {
     /// As many as are served at once.
     #[error("server.max_connections are open")]
     Server,
-    /// Half of those that are served at once come from this address.
-    #[error("half of server.max_connections are open from this address")]
+    /// Nine tenths of those that are served at once come from this address.
+    #[error("nine tenths of server.max_connections are open from this address")]
     Address,
 }
 
@@ -143,7 +143,7 @@ pub struct SessionGuard {
 
 impl Sessions {
     /// Counts a session of `service` (`None`: one without login) from `peer`, unless `limit` sessions are open
-    /// already, or half of it from this address alone: nobody can take all places and leave the others outside.
+    /// already, or nine tenths of it from this address alone: nobody can take all places and leave the others outside.
     ///
     /// # Errors
     /// Why there is no room.
@@ -154,7 +154,7 @@ impl Sessions {
         let origin = origin(peer);
         let mut addresses = self.addresses.borrow_mut();
         let from_there = addresses.entry(origin).or_default();
-        if *from_there >= limit.div_ceil(2) {
+        if *from_there >= (limit - limit.div_ceil(10)).max(1) {
             return Err(NoRoom::Address);
         }
         *from_there += 1;
@@ -202,17 +202,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_address_takes_half_of_the_places_at_the_most() {
+    fn one_address_takes_nine_tenths_of_the_places_at_the_most() {
         let sessions = Sessions::default();
-        let open = |peer: &str| sessions.open(Some(Service::Pop3), peer.parse().unwrap(), 5);
+        let open = |peer: &str| sessions.open(Some(Service::Pop3), peer.parse().unwrap(), 20);
         let refused = |peer: &str| open(peer).err();
-        let mut flood: Vec<_> = (0..3).map(|_| open("203.0.113.9").unwrap()).collect();
+        let mut flood: Vec<_> = (0..18).map(|_| open("203.0.113.9").unwrap()).collect();
         assert_eq!(refused("203.0.113.9"), Some(NoRoom::Address));
         assert_eq!(refused("::ffff:203.0.113.9"), Some(NoRoom::Address));
         let other = open("203.0.113.10").unwrap();
         let _third = open("192.168.7.1").unwrap();
         assert_eq!(refused("192.168.7.2"), Some(NoRoom::Server));
-        assert_eq!(sessions.count(Service::Pop3), 5);
+        assert_eq!(sessions.count(Service::Pop3), 20);
         drop((flood.pop(), other));
         open("203.0.113.9").unwrap();
         drop(flood);
