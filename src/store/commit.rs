@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::checkpoint::Checkpoints;
 use super::index::{Counters, Index};
@@ -17,6 +18,11 @@ use super::stage::{self, Overlay};
 use super::transaction::{Change, Transaction};
 use super::{Account, Committed, Error, Sizes};
 use crate::flash::File;
+
+/// The leader of a sync waits for this part of what the last one took, so that more commits share it,
+const GATHERING: u32 = 32;
+/// where that is worth a timer.
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// What changes in an open account.
 pub struct State {
@@ -29,6 +35,8 @@ pub struct State {
     last_staged: u64,
     last_applied: u64,
     syncing: bool,
+    /// How long the last sync took.
+    last_sync: Duration,
     /// Everything before it is durable.
     durable: Place,
     /// Whether there are commits that no later one calls durable.
@@ -74,6 +82,7 @@ impl State {
             last_staged: 0,
             last_applied: 0,
             syncing: false,
+            last_sync: Duration::ZERO,
             unmarked: checked.unmarked,
             failed: None,
             sizes,
@@ -273,15 +282,24 @@ impl<'a> Lead<'a> {
     }
 
     async fn sync(mut self) {
-        // Commits that other sessions are about to stage share this sync.
-        smol::future::yield_now().await;
+        // Commits that other sessions are about to stage share this sync. Where syncs are slow it is worth
+        // waiting for those whose clients have just been answered.
         let account = self.account;
+        let pause = account.state.borrow().last_sync / GATHERING;
+        if pause >= LEAST_PAUSE {
+            smol::Timer::after(pause).await;
+        } else {
+            smol::future::yield_now().await;
+        }
+        let begin = Instant::now();
         let (last, end) = {
             let mut state = account.state.borrow_mut();
             (self.files, self.new_segment) = state.log.take_unsynced();
             (state.last_staged, state.staged.back().map_or(state.durable, |staged| staged.end))
         };
-        match self.sync_files().await {
+        let outcome = self.sync_files().await;
+        account.state.borrow_mut().last_sync = begin.elapsed();
+        match outcome {
             Ok(()) => {
                 self.files.clear();
                 self.new_segment = false;
