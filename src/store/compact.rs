@@ -61,33 +61,37 @@ impl Account {
             left -= waste.dead;
             worthwhile
         });
-        // What is compacted must lie in closed segments before the checkpoint.
-        self.state.borrow_mut().log.begin_segment();
-        self.relocate(Vec::new()).await?;
-        for waste in victims {
-            self.drain(waste.segment).await?;
-        }
+        self.drain_all(victims.map(|waste| waste.segment)).await?;
         if self.is_damaged() {
             return Ok(());
         }
-        self.write_checkpoint().await?;
-        self.write_checkpoint().await?;
-        self.remove_empty().await.map(drop)
+        self.remove_drained().await
     }
 
     /// Writes what is of use in `segments` anew, and fresh checkpoints: what was damaged there is gone then.
     pub(super) async fn rewrite(self: &Rc<Self>, segments: BTreeSet<u32>) -> Result<(), Error> {
         self.state.borrow_mut().damaged = false;
+        self.drain_all(segments.into_iter()).await?;
+        self.remove_drained().await?;
+        self.mark_end();
+        Ok(())
+    }
+
+    async fn drain_all(self: &Rc<Self>, segments: impl Iterator<Item = u32>) -> Result<(), Error> {
+        // What is compacted must lie in closed segments before the checkpoint.
         self.state.borrow_mut().log.begin_segment();
         self.relocate(Vec::new()).await?;
         for segment in segments {
             self.drain(segment).await?;
         }
-        self.write_checkpoint().await?;
-        self.write_checkpoint().await?;
-        self.remove_empty().await?;
-        self.mark_end();
         Ok(())
+    }
+
+    /// Removes what was drained, once both checkpoints know the new places.
+    async fn remove_drained(&self) -> Result<(), Error> {
+        self.write_checkpoint().await?;
+        self.write_checkpoint().await?;
+        self.remove_empty().await.map(drop)
     }
 
     /// Removes the segments that nothing needs any more: how it is with the others.
@@ -132,12 +136,8 @@ impl Account {
         self.index(|index| {
             let messages = index.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
             let here = messages.filter(|message| segments.contains(&{ message.segment }));
-            let mut bodies: Vec<_> = here
-                .map(|message| {
-                    let inline = if super::in_file(message.size) { 0 } else { message.size as usize };
-                    (message.place(), message.body, inline)
-                })
-                .collect();
+            let mut bodies: Vec<_> =
+                here.map(|message| (message.place(), message.body, message.inline_octets())).collect();
             bodies.sort_unstable();
             bodies.dedup();
             bodies

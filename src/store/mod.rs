@@ -307,6 +307,11 @@ impl Message {
     pub(crate) fn place(&self) -> Place {
         Place { segment: self.segment, offset: self.offset }
     }
+
+    /// Octets of it that stand in the body record.
+    fn inline_octets(&self) -> usize {
+        if in_file(self.size) { 0 } else { self.size as usize }
+    }
 }
 
 /// A mailbox as it is now; messages in ascending order of UID.

@@ -252,8 +252,7 @@ async fn unreadable(
 ) -> io::Result<Option<String>> {
     let place = message.place();
     let (segment, offset) = (place.segment, place.offset);
-    let inline = if crate::store::in_file(message.size) { 0 } else { message.size as usize };
-    let crc = match log.whole(place, inline) {
+    let crc = match log.whole(place, message.inline_octets()) {
         Ok((Record::Body { body, crc, .. }, _)) if body == message.body => crc,
         Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound) => {
             return Err(error);
