@@ -42,7 +42,7 @@ const TIDY: Duration = Duration::from_secs(60);
 const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What `pillarbox run` was told on the command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunOptions {
     /// The data folder.
     pub data: PathBuf,
@@ -50,6 +50,10 @@ pub struct RunOptions {
     pub config: Option<PathBuf>,
     /// A serial device that gets an operator's console.
     pub serial: Option<PathBuf>,
+    /// The run folder of a device that boots from a card image: see [`crate::board`].
+    pub board: Option<PathBuf>,
+    /// Listeners on loopback only; MultiPOP and relay stand still. Settings can be changed.
+    pub failsafe: bool,
 }
 
 /// Serves in the foreground until a signal ends it.

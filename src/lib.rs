@@ -10,7 +10,7 @@
 //! context  access  auth  message         what they share
 //! store                                  mail on flash
 //! config                                 settings on flash
-//! net  flash  clock                      the machine
+//! net  flash  clock  board               the machine
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -18,6 +18,7 @@ pub mod access;
 pub mod appliance;
 pub mod archive;
 pub mod auth;
+pub mod board;
 pub mod clock;
 pub mod config;
 pub mod console;

@@ -9,6 +9,8 @@ use pillarbox::console::mail::Job;
 
 use pillarbox::failure::Failure;
 
+use super::board;
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
@@ -21,6 +23,7 @@ pub enum Request {
     Mail { data: PathBuf, job: Job },
     Fsck { data: PathBuf, repair: bool },
     BenchAuth { data: PathBuf },
+    Board(board::Request),
     Help(Option<String>),
     Version,
 }
@@ -33,7 +36,7 @@ pub struct Verb {
     pub options: &'static [Choice],
     /// One line.
     pub help: &'static str,
-    request: fn(&Given) -> Request,
+    pub request: fn(&Given) -> Request,
 }
 
 /// What may follow a verb, besides options; those that are needed first.
@@ -50,9 +53,10 @@ pub struct Choice {
     pub value: Option<&'static str>,
 }
 
-const DATA: Choice = Choice { name: "--data", value: Some("DIR") };
+/// Where the data is.
+pub const DATA: Choice = Choice { name: "--data", value: Some("DIR") };
 
-/// All verbs, in the order of `help`.
+/// All verbs that people use, in the order of `help`.
 pub const VERBS: &[Verb] = &[
     Verb {
         name: "run",
@@ -61,13 +65,18 @@ pub const VERBS: &[Verb] = &[
             DATA,
             Choice { name: "--config", value: Some("FILE.toml") },
             Choice { name: "--serial", value: Some("DEVICE") },
+            Choice { name: "--board", value: Some("RUNDIR") },
+            Choice { name: "--failsafe", value: None },
         ],
-        help: "serve in the foreground (--config: check and import that file first; --serial: a console there)",
+        help: "serve in the foreground (--config: check and import that file first; --serial: a console there;\n      \
+               --board: on a card image; --failsafe: on loopback only, collecting and sending nothing)",
         request: |given| {
             Request::Run(RunOptions {
                 data: given.data(),
                 config: given.path("--config"),
                 serial: given.path("--serial"),
+                board: given.path("--board"),
+                failsafe: given.has("--failsafe"),
             })
         },
     },
@@ -153,36 +162,41 @@ pub const VERBS: &[Verb] = &[
     },
 ];
 
+/// All verbs that there are.
+pub fn all_verbs() -> impl Iterator<Item = &'static Verb> {
+    VERBS.iter().chain(board::VERBS)
+}
+
 /// The words that follow a verb, sorted.
 #[derive(Default)]
-struct Given {
+pub struct Given {
     options: Vec<(&'static str, OsString)>,
     operands: Vec<OsString>,
 }
 
 impl Given {
-    fn option(&self, name: &str) -> Option<&OsStr> {
+    pub fn option(&self, name: &str) -> Option<&OsStr> {
         self.options.iter().find(|(given, _)| *given == name).map(|(_, value)| &**value)
     }
-    fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.option(name).is_some()
     }
-    fn path(&self, name: &str) -> Option<PathBuf> {
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.option(name).map(PathBuf::from)
     }
-    fn text(&self, name: &str) -> Option<String> {
+    pub fn text(&self, name: &str) -> Option<String> {
         self.option(name).map(lossy)
     }
-    fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.path("--data").unwrap_or_else(|| PathBuf::from("pillarbox-data"))
     }
-    fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.operand(0)
     }
-    fn operand(&self, n: usize) -> PathBuf {
+    pub fn operand(&self, n: usize) -> PathBuf {
         self.operands.get(n).map(PathBuf::from).unwrap_or_default()
     }
-    fn account(&self) -> String {
+    pub fn account(&self) -> String {
         self.operands.first().map(|name| lossy(name)).unwrap_or_default()
     }
 }
@@ -205,12 +219,12 @@ pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, Failure> 
         _ => return request(run(), words),
     };
     words.next();
-    if let Some(verb) = VERBS.iter().find(|verb| verb.name == name) {
+    if let Some(verb) = all_verbs().find(|verb| verb.name == name) {
         return request(verb, words);
     }
     let second = words.peek().map(|word| lossy(word)).unwrap_or_default();
     let of_two_words = format!("{name} {second}");
-    match VERBS.iter().find(|verb| verb.name == of_two_words) {
+    match all_verbs().find(|verb| verb.name == of_two_words) {
         Some(verb) => request(verb, words.skip(1)),
         None if is_first_word(&name) && matches!(&*second, "--help" | "-h") => Ok(Request::Help(Some(name))),
         None => Err(unknown(&name)),
@@ -223,7 +237,7 @@ fn run() -> &'static Verb {
 
 /// Whether verbs of two words begin with this one.
 fn is_first_word(name: &str) -> bool {
-    VERBS.iter().any(|verb| verb.name.split_once(' ').is_some_and(|(first, _)| first == name))
+    all_verbs().any(|verb| verb.name.split_once(' ').is_some_and(|(first, _)| first == name))
 }
 
 fn unknown(name: &str) -> Failure {
@@ -325,6 +339,7 @@ mod tests {
                 data: data(),
                 config: config.map(Into::into),
                 serial: serial.map(Into::into),
+                ..RunOptions::default()
             })
         };
         for (line, request) in [
@@ -357,6 +372,17 @@ mod tests {
                     job: Job::Import { account: "office".to_owned(), src: "in".into() },
                 },
             ),
+            (
+                "run --data d --board /run/pillarbox --failsafe",
+                Request::Run(RunOptions {
+                    data: "d".into(),
+                    board: Some("/run/pillarbox".into()),
+                    failsafe: true,
+                    ..RunOptions::default()
+                }),
+            ),
+            ("board time --data d", Request::Board(board::Request::Time { data: "d".into() })),
+            ("board --help", Request::Help(Some("board".to_owned()))),
             ("bench-auth --data d", Request::BenchAuth { data: "d".into() }),
             ("mail --help", Request::Help(Some("mail".to_owned()))),
             ("mail import --help", Request::Help(Some("mail import".to_owned()))),
@@ -398,7 +424,7 @@ mod tests {
             ("status --json --json", "--json is given twice: usage: pillarbox status [--data DIR] [--json]"),
             (
                 "--colour",
-                "--colour: no such option: usage: pillarbox run [--data DIR] [--config FILE.toml] [--serial DEVICE]",
+                "--colour: no such option: usage: pillarbox run [--data DIR] [--config FILE.toml] [--serial DEVICE] [--board RUNDIR] [--failsafe]",
             ),
         ] {
             assert_eq!(parsed(line), Err(Failure::Usage(told.to_owned())), "{line}");

@@ -6,7 +6,7 @@ use pillarbox::config::path::default;
 use pillarbox::config::problem::Section;
 use pillarbox::config::settings::Setting;
 
-use super::arguments::{VERBS, Verb};
+use super::arguments::{VERBS, Verb, all_verbs};
 use pillarbox::failure::Failure;
 
 /// Sections by the names they have in paths.
@@ -28,9 +28,9 @@ const SECTIONS: &[(&str, &str, Section)] = &[
 /// There is no such topic.
 pub fn on(topic: Option<&str>) -> Result<String, Failure> {
     let Some(topic) = topic else { return Ok(overview()) };
-    let is_meant = |verb: &&Verb| verb.name == topic || verb.name.split(' ').next() == Some(topic);
+    let is_meant = |verb: &&'static Verb| verb.name == topic || verb.name.split(' ').next() == Some(topic);
     let verbs: Vec<String> =
-        VERBS.iter().filter(is_meant).map(|verb| format!("{}\n\n{}\n", verb.usage(), verb.help)).collect();
+        all_verbs().filter(is_meant).map(|verb| format!("{}\n\n{}\n", verb.usage(), verb.help)).collect();
     if !verbs.is_empty() {
         return Ok(verbs.join("\n"));
     }
@@ -58,7 +58,7 @@ fn overview() -> String {
         let _ = writeln!(text, "  {}\n      {}", verb.usage(), verb.help);
     }
     text + "\nDIR is the data folder, pillarbox-data where it is not given. Without a command, pillarbox runs.\n\
-         pillarbox --version prints the version.\n\n\
+         pillarbox --version prints the version; `pillarbox help board` tells what a card image runs.\n\n\
          Further topics: the sections of the configuration file\n  \
          server, listen, tls, smarthost, multipop, account, source, oauth2\n\
          and every setting in them, such as smarthost.port or quota.\n\n\
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn every_verb_section_and_setting_is_a_topic() {
-        for topic in VERBS.iter().map(|verb| verb.name).chain(SECTIONS.iter().map(|(name, ..)| *name)) {
+        for topic in all_verbs().map(|verb| verb.name).chain(SECTIONS.iter().map(|(name, ..)| *name)) {
             assert!(on(Some(topic)).unwrap().contains(topic));
         }
         for (name, _, section) in SECTIONS {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bench_auth;
+mod board;
 mod configuration;
 mod fsck;
 mod help;
@@ -41,6 +42,7 @@ fn carry_out(request: Request) -> Result<(), Failure> {
         Request::Mail { data, job } => mail::run(&data, job),
         Request::Fsck { data, repair } => fsck::run(&data, repair),
         Request::BenchAuth { data } => print(&bench_auth::report(&data)?),
+        Request::Board(request) => board::carry_out(request),
         Request::Help(topic) => print(&help::on(topic.as_deref())?),
         Request::Version => print(concat!("pillarbox ", env!("CARGO_PKG_VERSION"), "\n")),
     }

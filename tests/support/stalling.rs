@@ -177,7 +177,7 @@ impl OnCard {
         let options = RunOptions {
             data: scratch.join("data"),
             config: Some(scratch.write("config.toml", listen + config)),
-            serial: None,
+            ..RunOptions::default()
         };
         let ((stop, stopped), (ready, started)) = (bounded(1), mpsc::channel());
         let thread = std::thread::spawn({

@@ -1,0 +1,131 @@
+//! What is particular to a device that boots Pillarbox from a card: who it is, and its run folder.
+//!
+//! The image says which board it is and of which version, in files under `/etc/pillarbox`; the scripts
+//! that start the daemon and the daemon tell each other what happened by files in the run folder, which
+//! is in memory and gone with the power. Nothing here is used without `--board`.
+
+pub mod time;
+
+use std::env;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Octets of an identity file or of one in the run folder, at most; what is beyond is not read.
+const FILE_MAX: u64 = 4096;
+
+/// Where the image says what it is; for tests `PILLARBOX_ETC` names another folder.
+pub fn etc() -> PathBuf {
+    env::var_os("PILLARBOX_ETC").map_or_else(|| PathBuf::from("/etc/pillarbox"), PathBuf::from)
+}
+
+/// What the image says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The board's name: that of its folder in `board/`.
+    pub board: String,
+    /// The image's version, such as `1.2.0`.
+    pub version: String,
+    /// What an update has to have, too: boot script, card and supervisor fit each other.
+    pub compat: u32,
+    /// The minisign public key that updates are signed with; without one no update is taken.
+    pub update_key: Option<String>,
+}
+
+impl Identity {
+    /// Reads the files `board`, `version`, `compat` and `update.pub` in `etc`. What is missing stays empty.
+    ///
+    /// # Errors
+    /// A file that is there and cannot be read, or a `compat` that is no number.
+    pub fn read(etc: &Path) -> io::Result<Identity> {
+        let compat = match line(&etc.join("compat"))? {
+            None => 0,
+            Some(text) => text.parse().map_err(|_| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("compat: {text:?} is no number"))
+            })?,
+        };
+        Ok(Identity {
+            board: line(&etc.join("board"))?.unwrap_or_default(),
+            version: line(&etc.join("version"))?.unwrap_or_default(),
+            compat,
+            update_key: text(&etc.join("update.pub"))?,
+        })
+    }
+}
+
+/// The run folder, `/run/pillarbox` on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Board {
+    run: PathBuf,
+}
+
+impl Board {
+    /// Of the folder that `--board` names.
+    pub fn new(run: impl Into<PathBuf>) -> Board {
+        Board { run: run.into() }
+    }
+
+    /// The path of the file `name` in the run folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.run.join(name)
+    }
+
+    /// Whether the file `name` is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.file(name).exists()
+    }
+
+    /// What the file `name` says, without white space around it; `None` where there is none, or nothing in it.
+    pub fn text(&self, name: &str) -> Option<String> {
+        text(&self.file(name)).ok().flatten()
+    }
+}
+
+/// The text of a small file, trimmed.
+fn text(path: &Path) -> io::Result<Option<String>> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut octets = Vec::new();
+    file.take(FILE_MAX).read_to_end(&mut octets)?;
+    let text = String::from_utf8_lossy(&octets).trim().to_owned();
+    Ok((!text.is_empty()).then_some(text))
+}
+
+/// The first line of a small file.
+fn line(path: &Path) -> io::Result<Option<String>> {
+    Ok(text(path)?.and_then(|text| text.lines().next().map(|line| line.trim().to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_image_says_what_it_is() {
+        let etc = env::temp_dir().join(format!("pillarbox-etc-{}", std::process::id()));
+        fs::create_dir_all(&etc).unwrap();
+        assert_eq!(Identity::read(&etc).unwrap(), Identity::default());
+        for (name, text) in
+            [("board", "orangepi-pc\n"), ("version", "1.2.0\n"), ("compat", "1\n"), ("update.pub", "a\nb\n")]
+        {
+            fs::write(etc.join(name), text).unwrap();
+        }
+        let identity = Identity {
+            board: "orangepi-pc".to_owned(),
+            version: "1.2.0".to_owned(),
+            compat: 1,
+            update_key: Some("a\nb".to_owned()),
+        };
+        assert_eq!(Identity::read(&etc).unwrap(), identity);
+        fs::write(etc.join("compat"), "one\n").unwrap();
+        assert!(Identity::read(&etc).is_err());
+
+        let board = Board::new(&etc);
+        assert!(board.has("version") && !board.has("clock"));
+        assert_eq!((board.text("board").as_deref(), board.text("slot")), (Some("orangepi-pc"), None));
+        fs::remove_dir_all(etc).unwrap();
+    }
+}
