@@ -4,12 +4,18 @@
 //! that start the daemon and the daemon tell each other what happened by files in the run folder, which
 //! is in memory and gone with the power. Nothing here is used without `--board`.
 
+pub mod apply;
+pub mod slots;
 pub mod time;
+pub mod update;
 
 use std::env;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+/// The update that waits to be applied, in the data folder.
+pub const UPDATE: &str = "update.pbu";
 
 /// Octets of an identity file or of one in the run folder, at most; what is beyond is not read.
 const FILE_MAX: u64 = 4096;
@@ -65,6 +71,11 @@ impl Board {
         Board { run: run.into() }
     }
 
+    /// The slot that runs; `None` where nobody has said it.
+    pub fn slot(&self) -> Option<slots::Slot> {
+        self.text("slot").and_then(|letter| slots::Slot::named(&letter))
+    }
+
     /// The path of the file `name` in the run folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.run.join(name)
@@ -97,6 +108,26 @@ fn text(path: &Path) -> io::Result<Option<String>> {
 /// The first line of a small file.
 fn line(path: &Path) -> io::Result<Option<String>> {
     Ok(text(path)?.and_then(|text| text.lines().next().map(|line| line.trim().to_owned())))
+}
+
+/// Update files for tests, shared with the scenarios.
+#[cfg(test)]
+#[path = "../../tests/support/pbu.rs"]
+pub(crate) mod signed;
+
+#[cfg(test)]
+pub(crate) mod pbu {
+    pub(crate) use super::signed::*;
+
+    /// A board that takes the updates that `Pbu::default` makes.
+    pub(crate) fn identity() -> super::Identity {
+        super::Identity {
+            board: "orangepi-pc".to_owned(),
+            version: "1.2.0".to_owned(),
+            compat: 1,
+            update_key: Some(public_key(1)),
+        }
+    }
 }
 
 #[cfg(test)]

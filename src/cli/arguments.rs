@@ -9,7 +9,7 @@ use pillarbox::console::mail::Job;
 
 use pillarbox::failure::Failure;
 
-use super::board;
+use super::{board, slots};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub enum Request {
     Fsck { data: PathBuf, repair: bool },
     BenchAuth { data: PathBuf },
     Board(board::Request),
+    Slots(slots::Request),
     Help(Option<String>),
     Version,
 }
@@ -164,7 +165,7 @@ pub const VERBS: &[Verb] = &[
 
 /// All verbs that there are.
 pub fn all_verbs() -> impl Iterator<Item = &'static Verb> {
-    VERBS.iter().chain(board::VERBS)
+    VERBS.iter().chain(board::VERBS).chain(slots::VERBS)
 }
 
 /// The words that follow a verb, sorted.
@@ -382,6 +383,22 @@ mod tests {
                 }),
             ),
             ("board time --data d", Request::Board(board::Request::Time { data: "d".into() })),
+            (
+                "board failed /dev/x why --board r",
+                Request::Slots(slots::Request {
+                    slots: "/dev/x".into(),
+                    run: "r".into(),
+                    what: slots::What::Failed { reason: "why".to_owned() },
+                }),
+            ),
+            (
+                "board apply /dev/x --data d",
+                Request::Slots(slots::Request {
+                    slots: "/dev/x".into(),
+                    run: "/run/pillarbox".into(),
+                    what: slots::What::Apply { data: "d".into() },
+                }),
+            ),
             ("board --help", Request::Help(Some("board".to_owned()))),
             ("bench-auth --data d", Request::BenchAuth { data: "d".into() }),
             ("mail --help", Request::Help(Some("mail".to_owned()))),

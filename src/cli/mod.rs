@@ -9,6 +9,7 @@ mod help;
 mod mail;
 mod operator;
 mod progress;
+mod slots;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -43,6 +44,7 @@ fn carry_out(request: Request) -> Result<(), Failure> {
         Request::Fsck { data, repair } => fsck::run(&data, repair),
         Request::BenchAuth { data } => print(&bench_auth::report(&data)?),
         Request::Board(request) => board::carry_out(request),
+        Request::Slots(request) => slots::carry_out(request),
         Request::Help(topic) => print(&help::on(topic.as_deref())?),
         Request::Version => print(concat!("pillarbox ", env!("CARGO_PKG_VERSION"), "\n")),
     }

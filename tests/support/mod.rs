@@ -11,6 +11,7 @@ pub mod connection;
 pub mod dovecot;
 pub mod loopback;
 pub mod mail;
+pub mod pbu;
 pub mod postfix;
 pub mod proc;
 pub mod process;
