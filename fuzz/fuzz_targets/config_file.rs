@@ -19,7 +19,7 @@ fuzz_target!(|octets: &[u8]| {
 /// See the head of `src/config/file.rs`.
 fn with_header(content: &[u8]) -> Vec<u8> {
     let mut file = b"pbxconf\0".to_vec();
-    file.extend(1u32.to_le_bytes());
+    file.extend(3u32.to_le_bytes());
     file.extend(7u64.to_le_bytes());
     file.extend((content.len() as u32).to_le_bytes());
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&file[8..]), content);

@@ -31,6 +31,7 @@ pub enum Kind {
     Submissions,
     LanSmtp,
     Http,
+    Https,
 }
 
 impl Kind {
@@ -44,6 +45,7 @@ impl Kind {
             Kind::Submissions => "submissions",
             Kind::LanSmtp => "lan_smtp",
             Kind::Http => "http",
+            Kind::Https => "https",
         }
     }
 
@@ -52,7 +54,7 @@ impl Kind {
             Kind::Pop3 | Kind::Pop3s => Some(Service::Pop3),
             Kind::Imap | Kind::Imaps => Some(Service::Imap),
             Kind::Submission | Kind::Submissions | Kind::LanSmtp => Some(Service::Submission),
-            Kind::Http => None,
+            Kind::Http | Kind::Https => None,
         }
     }
 
@@ -63,7 +65,7 @@ impl Kind {
             Kind::Imap => b"* BYE too many connections, try again later\r\n",
             Kind::Submission | Kind::LanSmtp => b"421 4.3.2 too many connections, try again later\r\n",
             Kind::Http => b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n",
-            Kind::Pop3s | Kind::Imaps | Kind::Submissions => b"",
+            Kind::Pop3s | Kind::Imaps | Kind::Submissions | Kind::Https => b"",
         }
     }
 }
@@ -78,6 +80,7 @@ fn wanted(listen: &Listen) -> impl Iterator<Item = (Kind, SocketAddr)> {
         (Kind::Submissions, &listen.submissions),
         (Kind::LanSmtp, &listen.lan_smtp),
         (Kind::Http, &listen.http),
+        (Kind::Https, &listen.https),
     ]
     .into_iter()
     .flat_map(|(kind, addresses)| addresses.iter().map(move |address| (kind, *address)))
@@ -212,6 +215,8 @@ async fn serve(kind: Kind, tcp: Async<TcpStream>, parts: &Parts) {
             smtp::server::serve(stream, role, context, parts.relay.clone()).await;
         }
         Kind::LanSmtp => smtp::server::serve(stream, smtp::Role::LanSmtp, context, parts.relay.clone()).await,
-        Kind::Http => http::serve(stream, context, || parts.console.status()).await,
+        Kind::Http | Kind::Https => {
+            http::serve(stream, kind == Kind::Https, context, || parts.console.status()).await;
+        }
     }
 }

@@ -13,6 +13,7 @@ use pillarbox::failure::Failure;
 const SECTIONS: &[(&str, &str, Section)] = &[
     ("server", "[server]", Section::Server),
     ("listen", "[listen]", Section::Listen),
+    ("network", "[network]", Section::Network),
     ("tls", "[tls]", Section::Tls),
     ("smarthost", "[smarthost]", Section::Smarthost),
     ("multipop", "[multipop]", Section::Multipop),
@@ -60,7 +61,7 @@ fn overview() -> String {
     text + "\nDIR is the data folder, pillarbox-data where it is not given. Without a command, pillarbox runs.\n\
          pillarbox --version prints the version; `pillarbox help board` tells what a card image runs.\n\n\
          Further topics: the sections of the configuration file\n  \
-         server, listen, tls, smarthost, multipop, account, source, oauth2\n\
+         server, listen, network, tls, smarthost, multipop, account, app_password, source, oauth2\n\
          and every setting in them, such as smarthost.port or quota.\n\n\
          Exit codes: 0 done, 1 the input is wrong, 2 the command line is wrong, 3 the system refused.\n"
 }

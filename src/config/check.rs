@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::kind::shown_text;
 use super::problem::{At, Place, Problem, Section, Severity};
-use super::{Account, Config, Protocol, Security, Smarthost, Source, SourceAuth};
+use super::{Account, Config, Protocol, Security, Smarthost, Source, SourceAuth, network};
 
 /// Everything that is wrong with `config`, errors and warnings, by the paths of the settings.
 pub fn check(config: &Config) -> Vec<Problem> {
@@ -34,10 +34,10 @@ impl Finding {
     pub fn error(place: Place, text: impl Into<String>) -> Finding {
         Finding { place, beside: None, severity: Severity::Error, text: text.into() }
     }
-    fn warning(place: Place, text: impl Into<String>) -> Finding {
+    pub fn warning(place: Place, text: impl Into<String>) -> Finding {
         Finding { severity: Severity::Warning, ..Finding::error(place, text) }
     }
-    fn beside(self, place: Place) -> Finding {
+    pub fn beside(self, place: Place) -> Finding {
         Finding { beside: Some(place), ..self }
     }
 }
@@ -46,6 +46,7 @@ impl Finding {
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut found = needed(config);
     listeners(config, &mut found);
+    network::check(config, &mut found);
     tls(config, &mut found);
     smarthost(config, &mut found);
     let mut names = HashMap::new();
@@ -100,6 +101,7 @@ fn listeners(config: &Config, found: &mut Vec<Finding>) {
         ("submissions", &listen.submissions),
         ("lan_smtp", &listen.lan_smtp),
         ("http", &listen.http),
+        ("https", &listen.https),
     ];
     let overlap = |a: SocketAddr, b: SocketAddr| {
         a.port() == b.port()

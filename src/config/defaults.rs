@@ -4,8 +4,8 @@ use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
-    Account, AppPassword, Config, Host, Listen, Multipop, Protocol, Secret, Security, Server, Smarthost,
-    Source, SourceAuth, Text, Tls,
+    Account, AppPassword, Config, Host, Listen, Multipop, Network, Protocol, Secret, Security, Server,
+    Smarthost, Source, SourceAuth, Text, Tls,
 };
 use crate::auth::Verifier;
 
@@ -20,6 +20,7 @@ impl Default for Config {
         Config {
             server: Server::default(),
             listen: Listen::default(),
+            network: Network::default(),
             tls: Tls::default(),
             smarthost: Smarthost::default(),
             multipop: Multipop::default(),
@@ -72,6 +73,7 @@ impl Default for Server {
             connector: false,
             max_connections: 200,
             max_message_size: 50 << 20,
+            operator_verifier: NO_PASSWORD,
         }
     }
 }
@@ -89,6 +91,7 @@ impl Default for Listen {
             submissions: loopback(1465),
             lan_smtp: Vec::new(),
             http: loopback(1080),
+            https: Vec::new(),
         }
     }
 }
@@ -119,6 +122,10 @@ impl Default for Multipop {
     }
 }
 
+/// The verifier of a password that was never set: no hash gives zeros.
+const NO_PASSWORD: Verifier =
+    Verifier { iterations: 0, salt: [0; 16], stored_key: [0; 32], server_key: [0; 32] };
+
 impl Default for Account {
     /// Without name and address, and with no password yet: see [`Account::has_password`].
     fn default() -> Account {
@@ -126,7 +133,7 @@ impl Default for Account {
             name: text(""),
             address: text(""),
             aliases: Vec::new(),
-            verifier: Verifier { iterations: 0, salt: [0; 16], stored_key: [0; 32], server_key: [0; 32] },
+            verifier: NO_PASSWORD,
             enabled: true,
             pop: true,
             pop_lan_only: false,

@@ -51,9 +51,15 @@ impl Export<'_> {
         self.line(String::new(), "");
         self.line(header, "");
         for setting in section.settings() {
+            let password = match setting.key {
+                "verifier" => "password",
+                "operator_verifier" => "operator_password",
+                other => other,
+            };
             if self.is_hidden(section, setting) {
-                let key = if setting.key == "verifier" { "password" } else { setting.key };
-                self.line(format!("# {key} = \"…\""), "as stored; given here it is changed");
+                self.line(format!("# {password} = \"…\""), "as stored; given here it is changed");
+            } else if setting.key == "operator_verifier" && setting.is_empty(self.config, section) {
+                self.line(format!("{password} = \"\""), "for updates over HTTP; empty: none are taken");
             } else if setting.key == "verifier" && setting.is_empty(self.config, section) {
                 self.line("# password = \"…\"".to_owned(), "not set yet");
             } else if let Some(value) = setting.print(self.config, section) {

@@ -19,7 +19,7 @@ use std::io;
 
 use serde::de::DeserializeOwned;
 
-use super::{Config, version_1};
+use super::{Config, version_1, version_2};
 use crate::flash::{Flash, Mode};
 
 const FILE: &str = "config.postcard";
@@ -28,7 +28,7 @@ const NEW: &str = "config.postcard.new";
 const DAMAGED: &str = "config.postcard.damaged";
 
 const MAGIC: &[u8; 8] = b"pbxconf\0";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER: usize = 28;
 
 /// Octets of content, some thousand sources: so much is kept in memory, and no more is ever read.
@@ -142,6 +142,7 @@ pub fn decode(octets: &[u8]) -> Result<(Config, u64), Damage> {
     }
     let config = match version {
         1 => whole::<version_1::Config>(content).map(Config::from),
+        2 => whole::<version_2::Config>(content).map(Config::from),
         _ => whole(content),
     };
     config.map(|config| (config, u64::from_le_bytes(*generation))).ok_or(Damage::Content)

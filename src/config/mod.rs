@@ -10,6 +10,7 @@ pub mod file;
 mod grammar;
 mod kind;
 mod nearest;
+mod network;
 mod password;
 pub mod path;
 pub mod problem;
@@ -18,6 +19,7 @@ mod stored;
 pub mod text;
 mod units;
 mod version_1;
+mod version_2;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +29,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::auth::Verifier;
+
+pub use network::Network;
 
 /// A bounded string: at most `N` bytes of UTF-8.
 pub type Text<const N: usize> = heapless::String<N>;
@@ -69,6 +73,8 @@ pub struct Config {
     pub server: Server,
     /// `[listen]`.
     pub listen: Listen,
+    /// `[network]`.
+    pub network: Network,
     /// `[tls]`.
     pub tls: Tls,
     /// `[smarthost]`.
@@ -94,6 +100,8 @@ pub struct Server {
     pub max_connections: u32,
     /// Octets.
     pub max_message_size: u64,
+    /// What the password of updates over HTTP is checked against; not set: there are none.
+    pub operator_verifier: Verifier,
 }
 
 /// `[listen]`: an empty list closes the service.
@@ -108,6 +116,7 @@ pub struct Listen {
     pub submissions: Vec<SocketAddr>,
     pub lan_smtp: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
+    pub https: Vec<SocketAddr>,
 }
 
 /// `[tls]`.

@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::kind::{Kind, Wrong, quoted, too_long};
-use super::{Account, Secret};
+use super::{Account, Secret, Server};
 use crate::auth::{Verifier, check_password};
 
 /// A password for another server.
@@ -56,6 +56,35 @@ impl Kind for NewPassword {
     }
 }
 
+/// The same where there may be none: the empty text takes the password away.
+pub struct OptionalPassword;
+
+impl Kind for OptionalPassword {
+    type Value = Verifier;
+    const SECRET: bool = true;
+    fn form() -> String {
+        format!("{}, or \"\" for none", NewPassword::form())
+    }
+    fn read(value: &DeValue<'_>) -> Result<Verifier, Wrong> {
+        let mut verifier = Server::default().operator_verifier;
+        Self::assign(&mut verifier, value)?;
+        Ok(verifier)
+    }
+    fn assign(place: &mut Verifier, value: &DeValue<'_>) -> Result<(), Wrong> {
+        if value.as_str() == Some("") {
+            *place = Server::default().operator_verifier;
+            return Ok(());
+        }
+        NewPassword::assign(place, value).map_err(|wrong| match value.as_str() {
+            Some(_) => wrong,
+            None => Wrong::form::<Self>(value),
+        })
+    }
+    fn print(_: &Verifier) -> String {
+        quoted("")
+    }
+}
+
 /// What an export holds in place of a password.
 pub struct StoredVerifier;
 
@@ -71,5 +100,26 @@ impl Kind for StoredVerifier {
     }
     fn print(value: &Verifier) -> String {
         if value.is_set() { quoted(&value.to_string()) } else { quoted("") }
+    }
+}
+
+/// The same where there may be none.
+pub struct OptionalVerifier;
+
+impl Kind for OptionalVerifier {
+    type Value = Verifier;
+    const SECRET: bool = true;
+    fn form() -> String {
+        format!("{}, or \"\" for none", StoredVerifier::form())
+    }
+    fn read(value: &DeValue<'_>) -> Result<Verifier, Wrong> {
+        match value.as_str() {
+            Some("") => Ok(Server::default().operator_verifier),
+            Some(_) => StoredVerifier::read(value),
+            None => Err(Wrong::form::<Self>(value)),
+        }
+    }
+    fn print(value: &Verifier) -> String {
+        StoredVerifier::print(value)
     }
 }

@@ -229,9 +229,10 @@ pub fn default(section: Section, setting: &Setting) -> Option<String> {
         Section::Source(..) => Section::Source(0, 0),
         Section::OAuth2(..) => return Some(quoted("")),
         Section::AppPassword(..) => return (setting.key == "services").then(|| "[]".to_owned()),
+        Section::Server if setting.key == "operator_password" => return Some(quoted("")),
         single => single,
     };
-    let has_one = !setting.needed && !matches!(setting.key, "verifier");
+    let has_one = !setting.needed && !matches!(setting.key, "verifier" | "operator_verifier");
     has_one.then(|| setting.print(&defaults, section)).flatten()
 }
 

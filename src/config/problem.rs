@@ -9,6 +9,8 @@ pub enum Section {
     Server,
     /// `[listen]`.
     Listen,
+    /// `[network]`.
+    Network,
     /// `[tls]`.
     Tls,
     /// `[smarthost]`.

@@ -7,12 +7,13 @@ use super::grammar::{
     Server as ServerName, TokenUrl,
 };
 use super::kind::{Choice, Count, Kind, List, Port, Quoted, Switch, Words, Wrong};
-use super::password::{NewPassword, Password, StoredVerifier};
+use super::network::{Gateway, OwnAddress};
+use super::password::{NewPassword, OptionalPassword, OptionalVerifier, Password, StoredVerifier};
 use super::problem::{Place, Section};
 use super::units::{Duration, InheritedDuration, Size};
 use super::{
-    Account, AppPassword, AppService, Config, Listen, Multipop, OAuth2, PlaintextLogin, Protocol, Security,
-    Server, Smarthost, Source, SourceAuth, Tls,
+    Account, AppPassword, AppService, Config, Listen, Multipop, Network, OAuth2, PlaintextLogin, Protocol,
+    Security, Server, Smarthost, Source, SourceAuth, Tls,
 };
 
 /// One setting: how it is called, read and printed.
@@ -84,7 +85,7 @@ macro_rules! only_one {
         }
     )* };
 }
-only_one!(Server server Listen listen Tls tls Smarthost smarthost Multipop multipop);
+only_one!(Server server Listen listen Network network Tls tls Smarthost smarthost Multipop multipop);
 
 impl Table for Account {
     fn of(config: &Config, section: Section) -> Option<&Self> {
@@ -179,6 +180,8 @@ settings!(SERVER: Server {
     connector: Switch = "whether the Connector is active on this server";
     max_connections: Count<1, 10_000> = "connections served at once, all services together";
     max_message_size: Size<{ 64 * KIB }, { 2 * GIB }> = "larger messages are refused";
+    write_only operator_password => operator_verifier: OptionalPassword = "for updates over HTTP, kept as a verifier only; empty: none are taken";
+    operator_verifier: OptionalVerifier = "what an export holds in place of the operator's password";
 });
 
 settings!(LISTEN: Listen {
@@ -190,6 +193,14 @@ settings!(LISTEN: Listen {
     submissions: Listeners = "submission over TLS";
     lan_smtp: Listeners = "printers, scanners, NAS: no login, only from the networks in server.lan";
     http: Listeners = "client autoconfiguration and a read-only status page, only from server.lan";
+    https: Listeners = "the same over TLS, and updates with the operator's password";
+});
+
+settings!(NETWORK: Network {
+    address: OwnAddress = "of a card image: dhcp, or its own IPv4 address; IPv6 comes from the router";
+    gateway: Gateway = "the router, where the address is fixed";
+    dns: List<Quoted<std::net::IpAddr>, 0, 3> = "DNS servers; empty: those that DHCP names";
+    ntp: List<Words<ServerName, 255>, 1, 4> = "whom the time is asked of";
 });
 
 settings!(TLS: Tls {
@@ -271,6 +282,7 @@ impl Section {
         match self {
             Section::Server => SERVER,
             Section::Listen => LISTEN,
+            Section::Network => NETWORK,
             Section::Tls => TLS,
             Section::Smarthost => SMARTHOST,
             Section::Multipop => MULTIPOP,
@@ -291,10 +303,19 @@ impl Section {
         Place { section: self, key }
     }
 
+    /// The sections that there are once.
+    pub const SINGLE: [Section; 6] = [
+        Section::Server,
+        Section::Listen,
+        Section::Network,
+        Section::Tls,
+        Section::Smarthost,
+        Section::Multipop,
+    ];
+
     /// Every section of `config`, in the order of the text form.
     pub fn all(config: &Config) -> Vec<Section> {
-        let mut all =
-            vec![Section::Server, Section::Listen, Section::Tls, Section::Smarthost, Section::Multipop];
+        let mut all = Section::SINGLE.to_vec();
         for (a, account) in config.accounts.iter().enumerate() {
             all.push(Section::Account(a));
             all.extend((0..account.app_passwords.len()).map(|p| Section::AppPassword(a, p)));
@@ -332,6 +353,7 @@ impl Section {
         match self {
             Section::Server => "server".to_owned(),
             Section::Listen => "listen".to_owned(),
+            Section::Network => "network".to_owned(),
             Section::Tls => "tls".to_owned(),
             Section::Smarthost => "smarthost".to_owned(),
             Section::Multipop => "multipop".to_owned(),

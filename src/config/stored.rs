@@ -15,6 +15,10 @@ pub(super) fn keep_secrets(
     given: impl Fn(Place) -> bool,
 ) -> Vec<Finding> {
     let mut lost = Vec::new();
+    let operator = |key| Section::Server.at(key);
+    if !given(operator("operator_password")) && !given(operator("operator_verifier")) {
+        config.server.operator_verifier = stored.server.operator_verifier.clone();
+    }
     let smarthost = &mut config.smarthost;
     let same_host = smarthost.host.eq_ignore_ascii_case(&stored.smarthost.host);
     if !given(Section::Smarthost.at("password"))

@@ -132,6 +132,7 @@ impl Reading {
             let section = match &**key.get_ref() {
                 "server" => Section::Server,
                 "listen" => Section::Listen,
+                "network" => Section::Network,
                 "tls" => Section::Tls,
                 "smarthost" => Section::Smarthost,
                 "multipop" => Section::Multipop,
@@ -141,12 +142,12 @@ impl Reading {
                 }
                 other => {
                     let line = self.line(key.span().start);
-                    let known = ["server", "listen", "tls", "smarthost", "multipop", "account"];
+                    let known = ["server", "listen", "network", "tls", "smarthost", "multipop", "account"];
                     let advice = match nearest(other, known) {
                         Some("account") => "did you mean [[account]]?".to_owned(),
                         Some(near) => format!("did you mean [{near}]?"),
                         None => {
-                            "there are [server], [listen], [tls], [smarthost], [multipop] and [[account]]"
+                            "there are [server], [listen], [network], [tls], [smarthost], [multipop] and [[account]]"
                                 .to_owned()
                         }
                     };
@@ -260,11 +261,17 @@ impl Reading {
                 (_, _, None) => self.unknown(section, name, line),
             }
         }
-        if let Section::Account(_) | Section::AppPassword(..) = section
-            && let (Some(_), Some(line)) =
-                (self.lines.get(&section.at("password")), self.lines.get(&section.at("verifier")))
-        {
-            self.error(*line, "verifier and password are the same setting in two forms: keep one of them");
+        let (password, verifier) = match section {
+            Section::Account(_) | Section::AppPassword(..) => ("password", "verifier"),
+            Section::Server => ("operator_password", "operator_verifier"),
+            _ => return,
+        };
+        let line = |key| self.lines.get(&section.at(key)).copied();
+        if let (Some(_), Some(line)) = (line(password), line(verifier)) {
+            self.error(
+                line,
+                format!("{verifier} and {password} are the same setting in two forms: keep one of them"),
+            );
         }
     }
 

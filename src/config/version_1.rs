@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Address, Listen, Multipop, Secret, Server, Smarthost, Source, Text, Tls};
+use super::version_2::{self, Listen, Server};
+use super::{Address, Multipop, Secret, Smarthost, Source, Text, Tls};
 use crate::auth::Verifier;
 
 #[derive(Deserialize)]
@@ -38,7 +39,7 @@ impl From<Config> for super::Config {
     fn from(config: Config) -> super::Config {
         let Config { server, listen, tls, smarthost, multipop, accounts } = config;
         let accounts = accounts.into_iter().map(super::Account::from).collect();
-        super::Config { server, listen, tls, smarthost, multipop, accounts }
+        version_2::Config { server, listen, tls, smarthost, multipop, accounts }.into()
     }
 }
 

@@ -1,4 +1,4 @@
-//! HTTP for the LAN: client autoconfiguration and a read-only status page.
+//! HTTP for the LAN, plain or over TLS: client autoconfiguration and a read-only status page.
 //!
 //! One request a connection, GET and HEAD only, no state and nothing to log in to: whoever is outside
 //! `server.lan` gets 403.
@@ -48,9 +48,17 @@ impl Response {
     }
 }
 
-/// Serves one request.
-pub async fn serve(mut stream: Stream, context: Rc<Context>, status: impl Fn() -> Status) {
+/// Serves one request, over TLS from the first octet where `implicit_tls` says so.
+pub async fn serve(
+    mut stream: Stream,
+    implicit_tls: bool,
+    context: Rc<Context>,
+    status: impl Fn() -> Status,
+) {
     let outcome = deadline(PATIENCE, async {
+        if implicit_tls {
+            stream.accept_tls(context.tls()).await?;
+        }
         let (response, with_content) = match request(&mut stream).await? {
             None => return Ok(()),
             Some(Err(status)) => (Response::error(status), true),
@@ -133,6 +141,49 @@ fn respond(path: &str, context: &Context, status: impl Fn() -> Status) -> Respon
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::flash::sim::SimFlash;
+    use crate::flash::{Flash, Mode};
+    use crate::net::{stream, tls};
+    use crate::store::Store;
+
+    #[test]
+    fn the_same_pages_come_over_tls() {
+        async_io::block_on(async {
+            let flash = Rc::new(SimFlash::default());
+            let server = tls::server_config(&Config::default(), &*flash).await.unwrap();
+            let store = Store::new(flash.clone(), crate::message::summarize);
+            let context = Rc::new(Context::new(Config::default(), server, store));
+            let file = flash.open("tls/ca.pem", Mode::Read).unwrap();
+            let mut ca = vec![0; file.len().unwrap().try_into().unwrap()];
+            file.read_exact_at(0, &mut ca).unwrap();
+            let path = std::env::temp_dir().join(format!("pillarbox-https-{}.pem", std::process::id()));
+            std::fs::write(&path, ca).unwrap();
+            let trust = tls::client_config(path.to_str().unwrap());
+            std::fs::remove_file(&path).unwrap();
+
+            let (mut client, served) = stream::tests::pair().await;
+            smol::future::zip(serve(served, true, context, Status::default), async {
+                client.connect_tls(trust.unwrap(), "pillarbox.local").await.unwrap();
+                client.queue(b"GET /status.json HTTP/1.1\r\nHost: pillarbox.local\r\n\r\n");
+                client.flush().await.unwrap();
+                let mut reply = Vec::new();
+                loop {
+                    let piece = client.fill().await.unwrap();
+                    if piece.is_empty() {
+                        break;
+                    }
+                    reply.extend_from_slice(piece);
+                    let taken = piece.len();
+                    client.consume(taken);
+                }
+                client.close().await;
+                let reply = String::from_utf8(reply).unwrap();
+                assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with('}'), "{reply}");
+            })
+            .await;
+        });
+    }
 
     #[test]
     fn only_whole_and_harmless_requests_are_answered() {

@@ -79,6 +79,7 @@ fn names(config: &Config) -> BTreeSet<String> {
         &listen.submissions,
         &listen.lan_smtp,
         &listen.http,
+        &listen.https,
     ];
     let addresses = addresses.into_iter().flatten().map(|address| address.ip());
     let mut names: BTreeSet<String> =

@@ -294,7 +294,7 @@ impl Stream {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::net::TcpListener;
 

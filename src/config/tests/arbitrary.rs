@@ -43,7 +43,7 @@ fn security() -> impl Strategy<Value = Security> {
     one_of(&[Security::Tls, Security::Starttls, Security::None])
 }
 
-fn network() -> impl Strategy<Value = IpNet> {
+fn lan() -> impl Strategy<Value = IpNet> {
     let v4 = (any::<[u8; 4]>(), 0..=32u8).prop_map(|(address, prefix)| (IpAddr::from(address), prefix));
     let v6 = (any::<[u8; 16]>(), 0..=128u8).prop_map(|(address, prefix)| (IpAddr::from(address), prefix));
     prop_oneof![v4, v6].prop_map(|(address, prefix)| IpNet::new(address, prefix).unwrap().trunc())
@@ -59,19 +59,23 @@ prop_compose! {
     fn server()(
         hostname in r"[a-z]{1,20}(\.[a-z]{1,9}){0,3}",
         domains in vec(r"[a-z]{1,20}(\.[a-z]{1,9}){0,3}", 1..4),
-        lan in vec(network(), 0..9),
+        lan in vec(lan(), 0..9),
         connector in any::<bool>(),
         max_connections in 1..=10_000u32,
         max_message_size in (64u64 << 10)..=(2 << 30),
+        operator in option::of(verifier()),
     ) -> Server {
         let domains = domains.into_iter().map(fit).collect();
-        Server { hostname: fit(hostname), domains, lan, connector, max_connections, max_message_size }
+        let operator_verifier = operator.unwrap_or(Server::default().operator_verifier);
+        Server {
+            hostname: fit(hostname), domains, lan, connector, max_connections, max_message_size, operator_verifier,
+        }
     }
 }
 
 /// Up to three addresses a service; no port is used twice.
 fn listen() -> impl Strategy<Value = Listen> {
-    (vec(vec(any::<IpAddr>(), 0..4), 8), 1..60_000u16).prop_map(|(services, mut port)| {
+    (vec(vec(any::<IpAddr>(), 0..4), 9), 1..60_000u16).prop_map(|(services, mut port)| {
         let mut services = services.into_iter().map(|addresses| {
             addresses
                 .into_iter()
@@ -91,7 +95,24 @@ fn listen() -> impl Strategy<Value = Listen> {
             submissions: next(),
             lan_smtp: next(),
             http: next(),
+            https: next(),
         }
+    })
+}
+
+/// A fixed address, or DHCP.
+fn network() -> impl Strategy<Value = Network> {
+    let fixed = (1..223u8, any::<[u8; 2]>(), 2..100u8, 8..=24u8, option::of(100..250u8)).prop_filter_map(
+        "loopback",
+        |(first, [second, third], last, prefix, gateway)| {
+            let at = |last| std::net::Ipv4Addr::new(first, second, third, last);
+            let address = ipnet::Ipv4Net::new(at(last), prefix).ok()?;
+            (first != 127).then(|| (Some(address), gateway.map(at)))
+        },
+    );
+    (option::of(fixed), vec(any::<IpAddr>(), 0..3), vec(host(), 1..4)).prop_map(|(fixed, dns, ntp)| {
+        let (address, gateway) = fixed.unwrap_or_default();
+        Network { address, gateway, dns, ntp }
     })
 }
 
@@ -209,6 +230,7 @@ prop_compose! {
     pub fn config()(
         server in server(),
         listen in listen(),
+        network in network(),
         tls in tls(),
         smarthost in smarthost(),
         multipop in multipop(),
@@ -222,6 +244,6 @@ prop_compose! {
                 *alias = fit(format!("alias{i}.{a}@{}", domains[0]));
             }
         }
-        Config { server, listen, tls, smarthost, multipop, accounts }
+        Config { server, listen, network, tls, smarthost, multipop, accounts }
     }
 }

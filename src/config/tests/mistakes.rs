@@ -93,11 +93,11 @@ verifier = "SCRAM-SHA-256$1:a"   #! verifier: not a verifier: it looks like SCRA
 fn keys_that_do_not_exist() {
     finds_what_it_announces(
         r#"
-colour = "blue"                  #! unknown section colour: there are [server], [listen], [tls], [smarthost], [multipop] and [[account]]
+colour = "blue"                  #! unknown section colour: there are [server], [listen], [network], [tls], [smarthost], [multipop] and [[account]]
 [server]
 hostnam = "mail.home.example"    #! unknown key hostnam: did you mean hostname?
 domains = ["home.example"]
-motd = "hello"                   #! unknown key motd: known here are hostname, domains, lan, connector, max_connections, max_message_size
+motd = "hello"                   #! unknown key motd: known here are hostname, domains, lan, connector, max_connections, max_message_size, operator_password, operator_verifier
 [smart_host]                     #! unknown section smart_host: did you mean [smarthost]?
 port = 25
 [[account]]

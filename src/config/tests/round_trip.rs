@@ -14,6 +14,8 @@ use crate::config::{AppPassword, Config, check};
 const VERSION_1: (&[u8], &str) = (include_bytes!("version_1.postcard"), include_str!("version_1.toml"));
 /// One of version 2.
 const VERSION_2: (&[u8], &str) = (include_bytes!("version_2.postcard"), include_str!("version_2.toml"));
+/// One of version 3.
+const VERSION_3: (&[u8], &str) = (include_bytes!("version_3.postcard"), include_str!("version_3.toml"));
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
@@ -78,7 +80,7 @@ proptest! {
 
 #[test]
 fn a_file_of_every_format_version_loads() {
-    for (octets, text) in [VERSION_1, VERSION_2] {
+    for (octets, text) in [VERSION_1, VERSION_2, VERSION_3] {
         assert_eq!(decode(octets), Ok((read(text), 7)));
     }
 }
@@ -93,6 +95,7 @@ lan       = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::
 connector = false
 max_connections = 200
 max_message_size = "50MiB"
+operator_password = ""
 [listen]
 pop3        = ["127.0.0.1:1110"]
 pop3s       = ["127.0.0.1:1995"]
@@ -102,6 +105,12 @@ submission  = ["127.0.0.1:1587"]
 submissions = ["127.0.0.1:1465"]
 lan_smtp    = []
 http        = ["127.0.0.1:1080"]
+https       = []
+[network]
+address = "dhcp"
+gateway = ""
+dns     = []
+ntp     = ["pool.ntp.org"]
 [tls]
 certificate = ""
 key         = ""

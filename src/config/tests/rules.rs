@@ -23,6 +23,61 @@ certificate = "/etc/ssl/mail.pem"
 }
 
 #[test]
+fn the_network_of_a_device() {
+    let fixed = |more: &str| format!("{LEAST}\n[network]\n{more}\n");
+    let rest = "dns = [\"192.168.1.1\"]\n";
+    for address in [
+        "192.168.1.0/24",
+        "192.168.1.255/24",
+        "127.0.0.1/8",
+        "224.0.0.5/24",
+        "0.0.0.0/0",
+        "255.255.255.255/32",
+    ] {
+        let own = address.split('/').next().unwrap();
+        finds_what_it_announces(&fixed(&format!(
+            "address = \"{address}\" #! {address}: no device can have {own}: take a free address of your network, such as 192.168.1.5/24"
+        )));
+    }
+    finds_what_it_announces(&fixed(
+        "address = \"192.168.1.5\" #! address: \"192.168.1.5\" is not \"dhcp\" or an IPv4 address with the length of its network's prefix such as \"192.168.1.5/24\"",
+    ));
+    for (gateway, told) in [
+        (
+            "192.168.2.1",
+            "#! 192.168.2.1 is no machine's address in 192.168.1.0/24: the router has one between 192.168.1.1 and 192.168.1.254",
+        ),
+        (
+            "192.168.1.255",
+            "#! 192.168.1.255 is no machine's address in 192.168.1.0/24: the router has one between 192.168.1.1 and 192.168.1.254",
+        ),
+        ("192.168.1.5", "#! 192.168.1.5 is the device's own address: give that of the router"),
+        ("192.168.1.1", ""),
+        ("fe80::1", "#! gateway: \"fe80::1\" is not an IPv4 address such as \"192.168.1.1\", or \"\""),
+    ] {
+        finds_what_it_announces(&fixed(&format!(
+            "address = \"192.168.1.5/24\"\ngateway = \"{gateway}\" {told}\n{rest}"
+        )));
+    }
+    finds_what_it_announces(&fixed(
+        "address = \"10.0.0.0/31\"\ngateway = \"10.0.0.1\"\ndns = [\"10.0.0.1\"]",
+    ));
+    finds_what_it_announces(&format!(
+        "{LEAST}\n[network] #! warning: gateway is missing: without the router's address nothing outside the network is reached \
+         #! warning: dns is missing: without DHCP nobody names a DNS server, and no provider is found; the router often is one\n\
+         address = \"192.168.1.5/24\"\n"
+    ));
+    finds_what_it_announces(&fixed(
+        "gateway = \"192.168.1.1\" #! warning: gateway has no effect with address = \"dhcp\": DHCP names the router\n\
+         dns = [\"9.9.9.9\", \"2620:fe::fe\", \"1.1.1.1\"]\n\
+         ntp = [] #! ntp: a list of 0 does not fit: it takes 1 to 4 values",
+    ));
+    finds_what_it_announces(&fixed(
+        "dns = [\"9.9.9.9\", \"router\"] #! dns: \"router\" is not an address such as \"192.168.1.1\"",
+    ));
+}
+
+#[test]
 fn addresses_and_names() {
     finds_what_it_announces(&format!(
         r#"{LEAST}

@@ -29,6 +29,7 @@ username = "home"
 password = "s3cret-smarthost"
 "#
     );
+    let text = text.replace("[server]", "[server]\noperator_password = \"s3cret-operator\"");
     read(&text)
 }
 
@@ -92,6 +93,37 @@ fn a_password_never_moves_to_another_server() {
         let told = parse(text.replace(from, to).as_bytes(), Some(&stored)).unwrap_err();
         assert!(told.iter().any(|told| told.text.starts_with(problem)), "{to}: {told:?}");
     }
+}
+
+#[test]
+fn the_operator_s_password_is_kept_changed_and_taken_away() {
+    let stored = with_secrets();
+    assert!(stored.server.operator_verifier.verify(b"s3cret-operator"));
+    let text = to_toml(&stored, false);
+    assert!(text.contains("# operator_password = \"…\""), "{text}");
+    let with = |line: &str| text.replacen("[server]", &format!("[server]\n{line}"), 1);
+    let changed = read_over(&with("operator_password = \"other\""), Some(&stored));
+    assert!(changed.server.operator_verifier.verify(b"other"));
+    let none = read_over(&with("operator_password = \"\""), Some(&stored));
+    assert!(!none.server.operator_verifier.is_set());
+    // None is not the one that is stored elsewhere.
+    assert_eq!(read_over(&to_toml(&none, true), Some(&stored)).server, none.server);
+    let verifier = &stored.server.operator_verifier;
+    let both = with(&format!("operator_password = \"x\"\noperator_verifier = \"{verifier}\""));
+    let problems = parse(both.as_bytes(), None).unwrap_err();
+    assert!(
+        problems[0].text.starts_with("operator_verifier and operator_password are the same"),
+        "{problems:?}"
+    );
+
+    use crate::config::path::{get, is_secret, remove, set_secret};
+    let mut config = none;
+    assert!(is_secret(&config, "server.operator_password"));
+    set_secret(&mut config, "server.operator_password", "by console").unwrap();
+    assert!(config.server.operator_verifier.verify(b"by console"));
+    assert_eq!(get(&config, "server.operator_verifier", false).unwrap(), "\"[secret]\"");
+    remove(&mut config, "server.operator_password").unwrap();
+    assert!(!config.server.operator_verifier.is_set());
 }
 
 /// A file with the account `office` and what follows.
