@@ -5,6 +5,8 @@
 //! is in memory and gone with the power. Nothing here is used without `--board`.
 
 pub mod apply;
+pub mod mbr;
+pub mod settings;
 pub mod slots;
 pub mod time;
 pub mod update;

@@ -37,6 +37,12 @@ impl Config {
     /// Sources that fit in one account.
     pub const MAX_SOURCES: usize = 16;
 
+    /// What a device that boots from a card image begins with: the usual ports on all addresses, and
+    /// no account, so nobody can log in.
+    pub fn on_a_board() -> Config {
+        Config { listen: Listen::on_a_board(), ..Config::default() }
+    }
+
     /// What runs when nothing is configured: loopback only, one account `demo`.
     pub fn demonstration(demo: Verifier) -> Config {
         let mut config = Config::default();
@@ -92,6 +98,27 @@ impl Default for Listen {
             lan_smtp: Vec::new(),
             http: loopback(1080),
             https: Vec::new(),
+        }
+    }
+}
+
+impl Listen {
+    /// The usual ports on all addresses.
+    pub fn on_a_board() -> Listen {
+        let everywhere = |port| {
+            let (v4, v6) = (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED);
+            vec![SocketAddr::from((v4, port)), SocketAddr::from((v6, port))]
+        };
+        Listen {
+            pop3: everywhere(110),
+            pop3s: everywhere(995),
+            imap: everywhere(143),
+            imaps: everywhere(993),
+            submission: everywhere(587),
+            submissions: everywhere(465),
+            lan_smtp: everywhere(25),
+            http: everywhere(80),
+            https: everywhere(443),
         }
     }
 }
