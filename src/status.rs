@@ -15,6 +15,8 @@ pub struct Status {
     pub now: i64,
     /// The name it greets with.
     pub hostname: String,
+    /// What is out of the ordinary, a line each.
+    pub remarks: Vec<String>,
     /// Since its start.
     pub uptime: Duration,
     /// Octets of memory that are the process's own and its share of what is not (PSS).
@@ -56,6 +58,9 @@ impl Display for Status {
         let [pop3, imap, submission] = self.sessions;
         writeln!(f, "name       {}", self.hostname)?;
         writeln!(f, "version    {}", env!("CARGO_PKG_VERSION"))?;
+        for remark in &self.remarks {
+            writeln!(f, "attention  {remark}")?;
+        }
         writeln!(f, "up         {}", span(self.uptime.as_secs()))?;
         writeln!(f, "memory     {}", self.memory.map_or("unknown".into(), size))?;
         writeln!(f, "sessions   {imap} IMAP, {pop3} POP3, {submission} submission")?;
@@ -115,6 +120,8 @@ impl Status {
         let listeners = self.listeners.iter().map(|(service, address)| {
             format!("{{\"service\":{},\"address\":{}}}", quoted(service), quoted(&address.to_string()))
         });
+        let remarks = joined(self.remarks.iter().map(|remark| quoted(remark)));
+        let _ = write!(json, "\"remarks\":[{remarks}],");
         let _ = write!(json, "\"listeners\":[{}],", joined(listeners));
         let _ = write!(json, "\"queue\":[{}],", joined(self.queue.iter().map(queue_json)));
         let troubles = joined(self.troubles.iter().map(|trouble| quoted(trouble)));

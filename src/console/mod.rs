@@ -47,6 +47,8 @@ pub trait Operator {
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)>;
     /// Room on the flash, where the system tells.
     fn space(&self) -> Option<Space>;
+    /// What is out of the ordinary for as long as it is so, a line each.
+    fn remarks(&self) -> Vec<String>;
 }
 
 /// What all sessions of operators share.
@@ -78,6 +80,7 @@ impl Console {
         Status {
             now: unix_now(),
             hostname: self.context.config().server.hostname.to_string(),
+            remarks: self.operator.remarks(),
             uptime: self.operator.uptime(),
             memory: status::memory(),
             sessions: [Service::Pop3, Service::Imap, Service::Submission]
