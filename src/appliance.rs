@@ -19,7 +19,8 @@ use smol::LocalExecutor;
 use smol::stream::StreamExt;
 
 use crate::auth::Logins;
-use crate::board::Board;
+use crate::board::device::Ending;
+use crate::board::health;
 use crate::config::{self, Config};
 use crate::console::{Console, Operator};
 use crate::context::Context;
@@ -42,9 +43,6 @@ const TIDY: Duration = Duration::from_secs(60);
 /// How often the certificate is looked at: one of our own is made anew before it ends.
 const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the operator has to know all the time that it is so.
-const FAILSAFE: &str = "failsafe: only loopback is served, nothing is collected and nothing sent; a restart without it ends this";
-
 /// What `pillarbox run` was told on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunOptions {
@@ -60,26 +58,40 @@ pub struct RunOptions {
     pub failsafe: bool,
 }
 
-/// Serves in the foreground until a signal ends it.
+/// Serves in the foreground until a signal ends it, or, on a device that boots from a card image, its operator: then this
+/// says what is to follow.
 ///
 /// # Errors
 /// Why it does not start.
-pub fn run(options: RunOptions) -> Result<(), Failure> {
+pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
     start::logging();
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
     async_io::block_on(executor.run(serve(executor, options)))
 }
 
-async fn serve(executor: &'static LocalExecutor<'static>, options: RunOptions) -> Result<(), Failure> {
+async fn serve(
+    executor: &'static LocalExecutor<'static>,
+    options: RunOptions,
+) -> Result<Option<Ending>, Failure> {
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(Failure::system("signals"))?;
     let flash = Disk::new(&options.data).map_err(Failure::at(&options.data))?;
     let appliance = Appliance::start(executor, &options, Rc::new(flash)).await?;
     println!("ready: {}", appliance.listeners.borrow());
-    if let Some(Ok(signal)) = signals.next().await {
-        log::info!("{signal:?} received, the appliance stops");
-    }
+    let stopped = async {
+        if let Some(Ok(signal)) = signals.next().await {
+            log::info!("{signal:?} received, the appliance stops");
+        }
+        None
+    };
+    let ended = async {
+        match &appliance.context.device {
+            Some(device) => Some(device.ended().await),
+            None => std::future::pending().await,
+        }
+    };
+    let ending = smol::future::or(stopped, ended).await;
     appliance.context.store.mark_end();
-    Ok(())
+    Ok(ending)
 }
 
 /// The running appliance.
@@ -91,7 +103,6 @@ pub struct Appliance {
     parts: OnceCell<Rc<Parts>>,
     listeners: RefCell<Listeners>,
     started: Instant,
-    options: RunOptions,
     _lock: start::Lock,
 }
 
@@ -109,17 +120,14 @@ impl Appliance {
         start::raise_file_limit();
         let data = options.data.display().to_string();
         let lock = start::Lock::take(&options.data)?;
-        if let Some(run) = &options.board {
-            // What happened before the daemon was there: a partition repaired, a first configuration.
-            let notice = Board::new(run).text("notice").unwrap_or_default();
-            notice.lines().for_each(|line| log::warn!("{line}"));
-        }
-        let config = start::configuration(&*flash, options).await?;
-        let tls = start::certificate(&config, &*flash, options.failsafe).await?;
+        let config = start::configuration(&*flash, options.config.as_deref()).await?;
+        let tls =
+            tls::server_config(&config, &*flash).await.map_err(|error| Failure::Input(error.to_string()))?;
         let store = Store::new(flash.clone(), message::summarize);
+        let device = start::device(options, &flash)?;
         let listen = config.listen.clone();
         let logins = Logins::new(&start::login_key(&*flash).await?);
-        let context = Rc::new(Context::new(config, tls, store).with_logins(logins));
+        let context = Rc::new(Context::new(config, tls, store).with_logins(logins).with_device(device));
         let queue =
             context.store.queue().await.map_err(|error| Failure::System(format!("{data}/queue: {error}")))?;
         let relay = Relay::new(context.clone(), queue);
@@ -131,7 +139,6 @@ impl Appliance {
             parts: OnceCell::new(),
             listeners: RefCell::default(),
             started: Instant::now(),
-            options: options.clone(),
             _lock: lock,
         });
         let operator: Rc<dyn Operator> = appliance.clone();
@@ -147,12 +154,9 @@ impl Appliance {
                 console::serial::open_device(&path).map_err(Failure::system(&path.display().to_string()))?;
             executor.spawn(async move { console::serial::serve(&path, device, &console).await }).detach();
         }
-        if options.failsafe {
-            log::warn!("{FAILSAFE}");
-        } else {
-            executor.spawn(async move { relay.run().await }).detach();
-            executor.spawn(async move { poller.run().await }).detach();
-        }
+        executor.spawn(async move { relay.run().await }).detach();
+        executor.spawn(async move { poller.run().await }).detach();
+        executor.spawn(prove(context.clone())).detach();
         executor.spawn(tidy(context)).detach();
         executor.spawn(look_after(appliance.clone())).detach();
         executor.spawn(renew(appliance.clone())).detach();
@@ -161,22 +165,12 @@ impl Appliance {
 
     /// Opens the listeners that `listen` names and are not open, and closes those that it names no longer.
     async fn listen(&self, listen: &config::Listen) -> Result<(), String> {
-        let listen = match self.options.failsafe {
-            true => &listen.on_loopback(),
-            false => listen,
-        };
         let unwanted = self.listeners.borrow_mut().take_unwanted(listen);
         for accepting in unwanted {
             accepting.cancel().await;
         }
         let mut listeners = self.listeners.borrow_mut();
-        let (bound, refused) = listeners.bind_missing(listen);
-        match refused.into_iter().next() {
-            // A port that is taken twice on loopback is no reason not to let the operator in.
-            Some(why) if self.options.failsafe => log::warn!("{why}"),
-            Some(why) => return Err(why),
-            None => {}
-        }
+        let bound = listeners.bind_missing(listen)?;
         let Some(parts) = self.parts.get() else { return Ok(()) };
         listeners.open(bound, |kind, socket| {
             self.executor.spawn(listeners::accept(self.executor, kind, socket, parts.clone()))
@@ -217,6 +211,27 @@ async fn look_after(appliance: Rc<Appliance>) {
         }
         was_low = space.is_low();
     }
+}
+
+/// Tells the supervisor of a device that this version works.
+async fn prove(context: Rc<Context>) {
+    let Some(device) = &context.device else { return };
+    if let Err(error) = health::prove(device.board(), open_every_store(&context)).await {
+        log::error!("the run folder: {error}");
+    }
+}
+
+/// One after the other, so that memory stays small: what nobody uses is closed again.
+async fn open_every_store(context: &Context) -> Result<(), String> {
+    let names: Vec<String> = context.config().accounts.iter().map(|it| it.name.to_string()).collect();
+    for name in names {
+        context.store.account(&name).await.map(drop).map_err(|error| format!("{name}: {error}"))?;
+        // One that was used since the call before stays: it takes two for the one that was just opened.
+        context.store.close_unused();
+        context.store.close_unused();
+        smol::future::yield_now().await;
+    }
+    Ok(())
 }
 
 async fn tidy(context: Rc<Context>) {
@@ -262,16 +277,5 @@ impl Operator for Appliance {
 
     fn space(&self) -> Option<Space> {
         self.flash.space().ok()
-    }
-
-    fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
-        if self.options.failsafe {
-            remarks.push(FAILSAFE.to_owned());
-        }
-        if self.options.board.is_some() && self.context.config().accounts.is_empty() {
-            remarks.push(start::NOT_CONFIGURED.to_owned());
-        }
-        remarks
     }
 }

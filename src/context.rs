@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 
 use crate::access::Service;
 use crate::auth::{Logins, random};
+use crate::board::device::Device;
 use crate::config::Config;
 use crate::store::Store;
 
@@ -28,6 +29,8 @@ pub struct Context {
     pub sessions: Sessions,
     /// How long clients are waited for.
     pub deadlines: Deadlines,
+    /// What it runs on, where that is a device that boots from a card image.
+    pub device: Option<Device>,
 }
 
 impl Context {
@@ -42,12 +45,18 @@ impl Context {
             logins: Logins::new(&random()),
             sessions: Sessions::default(),
             deadlines: Deadlines::default(),
+            device: None,
         }
     }
 
     /// With logins of its own key, for refusals that a restart does not change.
     pub fn with_logins(self, logins: Logins) -> Context {
         Context { logins, ..self }
+    }
+
+    /// On a device that boots from a card image.
+    pub fn with_device(self, device: Option<Device>) -> Context {
+        Context { device, ..self }
     }
 
     /// The settings in force now. Ask again after each `.await`: they may have changed.

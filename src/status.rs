@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::board::device::Standing;
 use crate::flash::Space;
 use crate::multipop::{PollResult, SourceStatus};
 use crate::relay::QueueEntry;
@@ -15,8 +16,8 @@ pub struct Status {
     pub now: i64,
     /// The name it greets with.
     pub hostname: String,
-    /// What is out of the ordinary, a line each.
-    pub remarks: Vec<String>,
+    /// What it runs on, where that is a device that boots from a card image.
+    pub board: Option<Standing>,
     /// Since its start.
     pub uptime: Duration,
     /// Octets of memory that are the process's own and its share of what is not (PSS).
@@ -58,8 +59,11 @@ impl Display for Status {
         let [pop3, imap, submission] = self.sessions;
         writeln!(f, "name       {}", self.hostname)?;
         writeln!(f, "version    {}", env!("CARGO_PKG_VERSION"))?;
-        for remark in &self.remarks {
-            writeln!(f, "attention  {remark}")?;
+        if let Some(board) = &self.board {
+            writeln!(f, "board      {board}")?;
+            if let Some(why) = &board.fallback {
+                writeln!(f, "           the last update was not kept: {why}")?;
+            }
         }
         writeln!(f, "up         {}", span(self.uptime.as_secs()))?;
         writeln!(f, "memory     {}", self.memory.map_or("unknown".into(), size))?;
@@ -117,11 +121,11 @@ impl Status {
             self.uptime.as_secs(),
             number(self.memory),
         );
+        let board = self.board.as_ref().map_or("null".to_owned(), board_json);
+        let _ = write!(json, "\"board\":{board},");
         let listeners = self.listeners.iter().map(|(service, address)| {
             format!("{{\"service\":{},\"address\":{}}}", quoted(service), quoted(&address.to_string()))
         });
-        let remarks = joined(self.remarks.iter().map(|remark| quoted(remark)));
-        let _ = write!(json, "\"remarks\":[{remarks}],");
         let _ = write!(json, "\"listeners\":[{}],", joined(listeners));
         let _ = write!(json, "\"queue\":[{}],", joined(self.queue.iter().map(queue_json)));
         let troubles = joined(self.troubles.iter().map(|trouble| quoted(trouble)));
@@ -136,6 +140,17 @@ impl Status {
         );
         json
     }
+}
+
+fn board_json(board: &Standing) -> String {
+    format!(
+        "{{\"name\":{},\"image\":{},\"slot\":{},\"trial\":{},\"fallback\":{}}}",
+        quoted(&board.board),
+        quoted(&board.version),
+        board.slot.map_or("null".to_owned(), |slot| quoted(&slot.to_string())),
+        board.trial,
+        board.fallback.as_deref().map_or("null".to_owned(), quoted),
+    )
 }
 
 fn queue_json(entry: &QueueEntry) -> String {
@@ -241,6 +256,7 @@ pub fn ago(now: i64, time: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::board::slots::Slot;
 
     #[test]
     fn numbers_in_units_of_people() {
@@ -271,6 +287,28 @@ mod tests {
     #[test]
     fn json_strings_are_escaped() {
         assert_eq!(quoted("a\"b\\c\n\u{1}ü"), r#""a\"b\\c\u000a\u0001ü""#);
+    }
+
+    #[test]
+    fn the_board_is_shown_and_why_an_update_was_not_kept() {
+        let board = Standing {
+            board: "orangepi-pc".to_owned(),
+            version: "1.2.0".to_owned(),
+            slot: Some(Slot::A),
+            trial: false,
+            fallback: Some("it did not get \"ready\"".to_owned()),
+        };
+        let status = Status { board: Some(board), ..Status::default() };
+        let shown = status.to_string();
+        assert!(shown.contains("\nboard      orangepi-pc, image 1.2.0 in slot A\n"), "{shown}");
+        assert!(
+            shown.contains("\n           the last update was not kept: it did not get \"ready\"\n"),
+            "{shown}"
+        );
+        assert!(status.to_json().contains(
+            r#""board":{"name":"orangepi-pc","image":"1.2.0","slot":"A","trial":false,"fallback":"it did not get \"ready\""},"#
+        ));
+        assert!(Status::default().to_json().contains(r#""board":null,"#));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! well lately.
 
 pub mod client;
+mod operator;
 mod prepare;
 mod remembered;
 pub mod sasl;
@@ -81,8 +82,8 @@ struct State {
 pub struct RefusedLogin {
     /// Seconds since 1970.
     pub time: i64,
-    /// The service that it was for.
-    pub service: Service,
+    /// The service that it was for: `pop3`, `imap`, `submission`, or `http`, where only the operator logs in.
+    pub service: &'static str,
     /// The account's name, or, where there is none, what the client said, made printable.
     pub account: String,
     /// Where it came from.
@@ -95,7 +96,7 @@ pub struct RefusedLogin {
 impl fmt::Display for RefusedLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RefusedLogin { time: _, service, account, address, reason } = self;
-        write!(f, "service={} account={account} address={address} reason=\"{reason}\"", name(*service))
+        write!(f, "service={service} account={account} address={address} reason=\"{reason}\"")
     }
 }
 
@@ -152,34 +153,44 @@ impl Logins {
         login: &str,
         check: impl AsyncFnOnce(Option<&Account>) -> Result<T, Refusal>,
     ) -> Result<(String, T), Refusal> {
-        let service = client.service;
         let address = client.address.to_canonical();
         let account = config.account_by_login(login);
         let name = account.map_or_else(|| printable(login), |account| account.name.to_string());
         let origin = Origin { address, on_lan: access::on_lan(config, address), account: &name };
+        let found = self.in_turn(self::name(client.service), origin, check(account)).await?;
+        Ok((name, found))
+    }
+
+    /// Lets whoever logs in wait for his turn, awaits `check`, and notes the outcome.
+    async fn in_turn<T>(
+        &self,
+        service: &'static str,
+        origin: Origin<'_>,
+        check: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let Origin { address, account, .. } = origin;
         let wait = self.state.borrow_mut().throttle.attempt(origin, Instant::now());
         if !wait.is_zero() {
             async_io::Timer::after(wait).await;
         }
-        let verdict = check(account).await;
+        let verdict = check.await;
         let mut state = self.state.borrow_mut();
         match verdict {
-            Ok(found) => {
+            Ok(_) => {
                 state.throttle.succeeded(origin, Instant::now());
-                log::info!("login: service={} account={name} address={address}", self::name(service));
-                Ok((name, found))
+                log::info!("login: service={service} account={account} address={address}");
             }
             Err(reason) => {
-                let time = crate::clock::unix_now();
-                let refused = RefusedLogin { time, service, account: name, address, reason };
+                let (time, account) = (crate::clock::unix_now(), account.to_owned());
+                let refused = RefusedLogin { time, service, account, address, reason };
                 log::warn!("login refused: {refused}");
                 if state.refusals.len() >= REFUSALS {
                     state.refusals.pop_front();
                 }
                 state.refusals.push_back(refused);
-                Err(reason)
             }
         }
+        verdict
     }
 
     /// Notes that an app password was used, and forgets those that there are no more.

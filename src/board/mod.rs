@@ -5,11 +5,16 @@
 //! is in memory and gone with the power. Nothing here is used without `--board`.
 
 pub mod apply;
+pub mod device;
+pub mod health;
 pub mod mbr;
+mod receive;
 pub mod settings;
 pub mod slots;
 pub mod time;
 pub mod update;
+
+pub use receive::ReceiveError;
 
 use std::env;
 use std::fs;
@@ -76,6 +81,11 @@ impl Board {
     /// The slot that runs; `None` where nobody has said it.
     pub fn slot(&self) -> Option<slots::Slot> {
         self.text("slot").and_then(|letter| slots::Slot::named(&letter))
+    }
+
+    /// Whether that slot is on trial: nobody has found yet that it works.
+    pub fn on_trial(&self) -> bool {
+        self.has("trial")
     }
 
     /// The path of the file `name` in the run folder.

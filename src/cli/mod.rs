@@ -23,7 +23,7 @@ use arguments::Request;
 /// Does what the words of the command line ask for.
 pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     match arguments::parse(words).and_then(carry_out) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             // Where standard error is gone too, the exit code still tells.
             let _ = io::stderr().write_all(failure.to_string().as_bytes());
@@ -32,9 +32,12 @@ pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn carry_out(request: Request) -> Result<(), Failure> {
+fn carry_out(request: Request) -> Result<ExitCode, Failure> {
     match request {
-        Request::Run(options) => appliance::run(options),
+        Request::Run(options) => {
+            let ending = appliance::run(options)?;
+            return Ok(ending.map_or(ExitCode::SUCCESS, |ending| ExitCode::from(ending.exit_code())));
+        }
         Request::Check { file, data } => configuration::check(&file, data.as_deref()),
         Request::Import { file, data } => configuration::import(&file, &data),
         Request::Export { data, with_secrets } => configuration::export(&data, with_secrets),
@@ -47,7 +50,8 @@ fn carry_out(request: Request) -> Result<(), Failure> {
         Request::Slots(request) => slots::carry_out(request),
         Request::Help(topic) => print(&help::on(topic.as_deref())?),
         Request::Version => print(concat!("pillarbox ", env!("CARGO_PKG_VERSION"), "\n")),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Standard output. A reader that has seen enough is no failure.

@@ -37,6 +37,8 @@ enum Argument {
     Secret,
     /// The number of a queued message.
     Message,
+    /// A file of the device: the rest of the line.
+    File,
     /// The name of a command.
     Command,
 }
@@ -84,6 +86,13 @@ pub const TABLE: &[Command] = &[
         required: 0,
         help: "the latest refused logins with their true reason",
         run: Session::show_refusals,
+    },
+    Command {
+        name: "show board",
+        arguments: &[],
+        required: 0,
+        help: "the board, its version and slot, and why the last update was not kept",
+        run: Session::show_board,
     },
     Command {
         name: "show config",
@@ -212,6 +221,34 @@ pub const TABLE: &[Command] = &[
         run: Session::retry,
     },
     Command {
+        name: "update",
+        arguments: &[Argument::File],
+        required: 1,
+        help: "take a new version from a file of the device, verify it, restart and try it",
+        run: Session::update,
+    },
+    Command {
+        name: "switch slot",
+        arguments: &[],
+        required: 0,
+        help: "restart with the version in the other slot, on trial",
+        run: Session::switch_slot,
+    },
+    Command {
+        name: "restart",
+        arguments: &[Argument::Word("daemon")],
+        required: 0,
+        help: "start the device anew, or only its daemon",
+        run: Session::restart,
+    },
+    Command {
+        name: "power off",
+        arguments: &[],
+        required: 0,
+        help: "switch the device off",
+        run: Session::power_off,
+    },
+    Command {
         name: "help",
         arguments: &[Argument::Command],
         required: 0,
@@ -282,7 +319,11 @@ impl Command {
         }
         let mut arguments = Vec::new();
         for argument in self.arguments {
-            let (word, after) = if *argument == Argument::Value { (rest, "") } else { next_word(rest) };
+            let (word, after) = if matches!(argument, Argument::Value | Argument::File) {
+                (rest, "")
+            } else {
+                next_word(rest)
+            };
             if word.is_empty() {
                 break;
             }
@@ -335,6 +376,7 @@ impl Argument {
             Argument::Setting => "PATH",
             Argument::Value => "VALUE",
             Argument::Secret => "NAME|PATH",
+            Argument::File => "FILE",
             Argument::Command => "COMMAND",
         }
     }
@@ -359,7 +401,7 @@ impl Argument {
                 account.into_iter().flat_map(|a| &a.app_passwords).map(|app| app.name.to_string()).collect()
             }
             Argument::Command => TABLE.iter().map(|command| command.name.to_owned()).collect(),
-            Argument::NewAccount | Argument::Message => Vec::new(),
+            Argument::NewAccount | Argument::Message | Argument::File => Vec::new(),
         }
     }
 }

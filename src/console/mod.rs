@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use smol::lock::Mutex;
 
 use crate::access::Service;
+use crate::board::device::{Device, Ending, Standing};
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::context::Context;
@@ -23,6 +25,7 @@ use crate::status::{self, Status};
 
 pub mod client;
 pub mod command;
+mod device;
 pub mod line;
 pub mod mail;
 pub mod serial;
@@ -47,8 +50,6 @@ pub trait Operator {
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)>;
     /// Room on the flash, where the system tells.
     fn space(&self) -> Option<Space>;
-    /// What is out of the ordinary for as long as it is so, a line each.
-    fn remarks(&self) -> Vec<String>;
 }
 
 /// What all sessions of operators share.
@@ -80,7 +81,7 @@ impl Console {
         Status {
             now: unix_now(),
             hostname: self.context.config().server.hostname.to_string(),
-            remarks: self.operator.remarks(),
+            board: self.context.device.as_ref().map(Device::standing),
             uptime: self.operator.uptime(),
             memory: status::memory(),
             sessions: [Service::Pop3, Service::Imap, Service::Submission]
@@ -113,6 +114,22 @@ impl Console {
         self.operator.reload().await
     }
 
+    /// Takes an update from a file: what it is and what happens now, or why it is not taken.
+    async fn update(&self, file: &str) -> Result<String, String> {
+        let device = self.context.device.as_ref().ok_or(device::NO_DEVICE)?;
+        match device.receive_file(Path::new(file)).await {
+            Ok(update) => Ok(device.promise(&update)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Ends the appliance, when the last words to the operator have left.
+    fn end(&self, ending: Ending) {
+        if let Some(device) = &self.context.device {
+            device.end(ending);
+        }
+    }
+
     async fn remove_message(&self, number: u32) -> Result<(), String> {
         match self.relay.remove(number).await {
             Ok(true) => Ok(()),
@@ -128,6 +145,9 @@ impl session::World for Console {
     }
     fn status(&self) -> Status {
         Console::status(self)
+    }
+    fn board(&self) -> Option<Standing> {
+        self.context.device.as_ref().map(Device::standing)
     }
     fn refusals(&self) -> Vec<String> {
         let (now, refused) = (unix_now(), self.context.logins.refusals());

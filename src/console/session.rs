@@ -9,6 +9,7 @@ use super::command;
 use super::line::Input;
 use super::show;
 use crate::auth::random_password;
+use crate::board::device::{Ending, Standing};
 use crate::config::check::check;
 use crate::config::problem::Problem;
 use crate::config::{Config, export, path, text};
@@ -23,6 +24,8 @@ pub trait World {
     fn config(&self) -> Rc<Config>;
     /// How everything stands.
     fn status(&self) -> Status;
+    /// What it runs on, where that is a device that boots from a card image.
+    fn board(&self) -> Option<Standing>;
     /// The latest refused logins, one a line.
     fn refusals(&self) -> Vec<String>;
     /// When an account's app password was used last, in seconds since 1970.
@@ -50,23 +53,34 @@ pub enum Step {
     },
     /// A queued message is to be removed.
     RemoveMessage(u32),
+    /// The update in this file is to be taken.
+    Update(String),
+    /// The appliance is to end, after this was said.
+    End(String, Ending),
     /// The console ends.
     Quit,
 }
 
 /// What the session waits for; `path` is that of the setting to be.
-enum Expecting {
+pub(super) enum Expecting {
     Command,
-    NewPassword { path: String },
-    SamePassword { path: String, first: Zeroizing<String> },
+    NewPassword {
+        path: String,
+    },
+    SamePassword {
+        path: String,
+        first: Zeroizing<String>,
+    },
     Toml(String),
+    /// A `yes` to the change of the slot.
+    Yes,
 }
 
 /// One operator's session.
 pub struct Session {
     base: Rc<Config>,
     candidate: Box<Config>,
-    expecting: Expecting,
+    pub(super) expecting: Expecting,
 }
 
 impl Session {
@@ -81,7 +95,7 @@ impl Session {
         &self.candidate
     }
 
-    fn changed(&self) -> bool {
+    pub(super) fn changed(&self) -> bool {
         *self.candidate != *self.base
     }
 
@@ -93,6 +107,7 @@ impl Session {
             Expecting::NewPassword { .. } => ("new password: ", Input::Secret),
             Expecting::SamePassword { .. } => ("once more: ", Input::Secret),
             Expecting::Toml(_) => ("", Input::Text),
+            Expecting::Yes => ("type yes to do it: ", Input::Text),
         }
     }
 
@@ -113,6 +128,7 @@ impl Session {
             }
             Expecting::Command => Ok(()),
             Expecting::Toml(_) => Err("nothing was imported: no line with a dot ended the text".to_owned()),
+            Expecting::Yes => Err("nothing was done: `yes` is wanted on the next line".to_owned()),
             _ => Err("the password stays as it was: it is wanted twice, on the next two lines".to_owned()),
         }
     }
@@ -137,6 +153,7 @@ impl Session {
             Expecting::SamePassword { .. } => {
                 Step::Refuse("the two differ: the password stays as it was".to_owned())
             }
+            Expecting::Yes => super::device::confirmed(line),
             Expecting::Toml(text) if line == "." => self.take_over(&text),
             Expecting::Toml(text) if text.len() + line.len() >= LONGEST_IMPORT => {
                 drop(text);

@@ -8,6 +8,10 @@ use super::Console;
 use super::command::complete;
 use super::line::{Editor, Event};
 use super::session::{Session, Step};
+use crate::board::device::Ending;
+
+/// What is said first when it will take a while.
+const COPYING: &str = "the update is copied and verified, which takes a moment\n";
 
 /// Octets of one line of a script.
 const LONGEST_LINE: usize = 64 << 10;
@@ -44,13 +48,23 @@ pub(super) async fn interactive(
         };
         stream.write_all(&editor.take_output()).await?;
         let step = match event {
-            Event::Line(line) => perform(console, &mut session, &line).await,
+            Event::Line(line) => session.line(console, &line),
             Event::Interrupted => session.interrupted(),
-            Event::End => perform(console, &mut session, "quit").await,
+            Event::End => session.line(console, "quit"),
         };
-        let said = match step {
+        if let Step::Update(_) = &step {
+            stream.write_all(&for_terminal(COPYING)).await?;
+            stream.flush().await?;
+        }
+        let said = match perform(console, &mut session, step).await {
             Step::Say(text) => text,
             Step::Refuse(why) => why + "\n",
+            Step::End(words, ending) => {
+                stream.write_all(&for_terminal(&words)).await?;
+                stream.flush().await?;
+                console.end(ending);
+                return Ok(());
+            }
             _ => return stream.flush().await,
         };
         stream.write_all(&for_terminal(&said)).await?;
@@ -89,23 +103,33 @@ pub(super) async fn script(
             }
         };
         let line = String::from_utf8_lossy(&line);
-        match perform(console, &mut session, line.trim_end_matches(['\r', '\n'])).await {
+        let step = session.line(console, line.trim_end_matches(['\r', '\n']));
+        match perform(console, &mut session, step).await {
             Step::Say(text) => stream.write_all(text.as_bytes()).await?,
             Step::Refuse(why) => return Ok(Err(why)),
+            Step::End(words, ending) => {
+                stream.write_all(words.as_bytes()).await?;
+                console.end(ending);
+                return Ok(Ok(()));
+            }
             _ => return Ok(Ok(())),
         }
     }
 }
 
-/// Takes a line to its end: what a step asks of the appliance is done here.
-async fn perform(console: &Console, session: &mut Session, line: &str) -> Step {
-    match session.line(console, line) {
+/// Takes a step to its end: what it asks of the appliance is done here.
+async fn perform(console: &Console, session: &mut Session, step: Step) -> Step {
+    match step {
         Step::Commit { base, warnings } => {
             let outcome = console.commit(&base, session.candidate().clone()).await;
             session.committed(console, outcome, warnings)
         }
         Step::RemoveMessage(number) => match console.remove_message(number).await {
             Ok(()) => Step::Say(String::new()),
+            Err(why) => Step::Refuse(why),
+        },
+        Step::Update(file) => match console.update(&file).await {
+            Ok(words) => Step::End(words, Ending::Update),
             Err(why) => Step::Refuse(why),
         },
         step => step,

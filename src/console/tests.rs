@@ -6,6 +6,8 @@ use std::rc::Rc;
 use super::command::{TABLE, complete};
 use super::session::{Session, Step, World};
 use crate::auth::Verifier;
+use crate::board::device::Standing;
+use crate::board::slots::Slot;
 use crate::config::{Config, Protocol};
 use crate::multipop::{PollResult, SourceStatus};
 use crate::relay::QueueEntry;
@@ -16,6 +18,7 @@ struct Pretended {
     config: RefCell<Rc<Config>>,
     status: Status,
     collected: Cell<usize>,
+    board: RefCell<Option<Standing>>,
 }
 
 impl Pretended {
@@ -25,6 +28,7 @@ impl Pretended {
             config: RefCell::new(Rc::new(config)),
             status: Status::default(),
             collected: Cell::new(0),
+            board: RefCell::default(),
         }
     }
 }
@@ -35,6 +39,9 @@ impl World for Pretended {
     }
     fn status(&self) -> Status {
         self.status.clone()
+    }
+    fn board(&self) -> Option<Standing> {
+        self.board.borrow().clone()
     }
     fn refusals(&self) -> Vec<String> {
         Vec::new()
@@ -379,4 +386,71 @@ fn an_app_password_is_shown_once_and_with_its_last_use() {
     assert!(type_in("remove app-password demo tablet").contains("has no app password"));
     let [app] = &session.candidate().accounts[0].app_passwords[..] else { panic!() };
     assert!(app.verifier.verify(password.as_bytes()));
+}
+
+#[test]
+fn a_device_is_updated_restarted_and_switched_off() {
+    let world = Pretended::new();
+    let board = Standing {
+        board: "orangepi-pc".into(),
+        version: "1.2.0".into(),
+        slot: Some(Slot::B),
+        fallback: Some("it did not start".into()),
+        ..Standing::default()
+    };
+    *world.board.borrow_mut() = Some(board.clone());
+    told(
+        &world,
+        "> show board
+         board    orangepi-pc
+         version  1.2.0
+         slot     B
+         trial    no
+         update   the last one was not kept: it did not start
+         > update /card/new.pbu
+         Update(\"/card/new.pbu\")
+         > update
+         ! usage: update FILE
+         > switch slot
+         the device restarts with the version in slot A; when that does not work, it comes back with the present one
+         > y
+         ! nothing was done
+         > switch slot
+         the device restarts with the version in slot A; when that does not work, it comes back with the present one
+         > yes
+         End(\"the device restarts\\n\", Switch)
+         > restart
+         End(\"the device restarts\\n\", Restart)
+         > restart daemon
+         End(\"the daemon restarts\\n\", RestartDaemon)
+         > power off
+         End(\"the device switches itself off\\n\", PowerOff)
+         > set server.hostname x.example
+         > restart
+         ! there are changes: `commit` or `rollback` them first
+         > update x.pbu
+         ! there are changes: `commit` or `rollback` them first",
+    );
+    let mut session = Session::new(&world);
+    replay(&world, &mut session, "> switch slot");
+    assert_eq!(session.prompt().0, "type yes to do it: ");
+    assert!(session.ended().is_err_and(|why| why.contains("nothing was done")));
+    *world.board.borrow_mut() = Some(Standing { trial: true, ..board });
+    told(
+        &world,
+        "> switch slot
+         ! the present version is on trial: `restart` goes back to the one before it",
+    );
+}
+
+#[test]
+fn elsewhere_the_commands_of_a_device_are_refused() {
+    let world = Pretended::new();
+    let mut session = Session::new(&world);
+    for line in ["show board", "update x.pbu", "switch slot", "restart", "restart daemon", "power off"] {
+        match session.line(&world, line) {
+            Step::Refuse(why) => assert!(why.contains("does not run from a card image"), "{line}: {why}"),
+            step => panic!("{line}: {step:?}"),
+        }
+    }
 }

@@ -1,49 +1,61 @@
-//! HTTP for the LAN, plain or over TLS: client autoconfiguration and a read-only status page.
+//! HTTP for the LAN, plain or over TLS: client autoconfiguration, a read-only status page, and updates.
 //!
-//! One request a connection, GET and HEAD only, no state and nothing to log in to: whoever is outside
-//! `server.lan` gets 403.
+//! One request a connection. Everything is read-only, and there is nothing to log in to, but for
+//! `PUT /update`. Whoever is outside `server.lan` gets 403.
 
 mod autoconfig;
 mod page;
+mod request;
+mod update;
 
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::access;
+use crate::board::device::Ending;
 use crate::context::Context;
 use crate::net::deadline;
 use crate::net::stream::Stream;
 use crate::status::Status;
+use request::{Method, Request};
 
 /// A request that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Octets of a request's head.
-const HEAD_MAX: usize = 8 * 1024;
-/// Header fields of a request.
-const FIELDS_MAX: usize = 64;
 
 /// A reply (RFC 9112 section 4).
 #[derive(Debug, PartialEq, Eq)]
 struct Response {
     status: &'static str,
     content_type: &'static str,
+    /// Header fields besides those that every reply has.
+    more: &'static str,
     content: String,
 }
 
 impl Response {
+    fn page(content_type: &'static str, content: String) -> Response {
+        Response { status: "200 OK", content_type, more: "", content }
+    }
+
     fn error(status: &'static str) -> Response {
-        Response { status, content_type: "text/plain", content: format!("{status}\n") }
+        Response::words(status, status)
+    }
+
+    /// One line of text.
+    fn words(status: &'static str, words: &str) -> Response {
+        Response { status, content_type: "text/plain", more: "", content: format!("{words}\n") }
     }
 
     fn head(&self) -> String {
         format!(
             "HTTP/1.1 {}\r\nContent-Type: {}; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
              X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\
-             Connection: close\r\n\r\n",
+             {}Connection: close\r\n\r\n",
             self.status,
             self.content_type,
-            self.content.len()
+            self.content.len(),
+            self.more
         )
     }
 }
@@ -55,85 +67,58 @@ pub async fn serve(
     context: Rc<Context>,
     status: impl Fn() -> Status,
 ) {
-    let outcome = deadline(PATIENCE, async {
-        if implicit_tls {
-            stream.accept_tls(context.tls()).await?;
-        }
-        let (response, with_content) = match request(&mut stream).await? {
-            None => return Ok(()),
+    let outcome = async {
+        let asked = deadline(PATIENCE, async {
+            if implicit_tls {
+                stream.accept_tls(context.tls()).await?;
+            }
+            request::read(&mut stream).await
+        });
+        let (response, with_content) = match asked.await? {
+            None => return Ok(false),
             Some(Err(status)) => (Response::error(status), true),
             Some(Ok(_)) if !access::on_lan(&context.config(), stream.peer().ip()) => {
                 (Response::error("403 Forbidden"), true)
             }
-            Some(Ok(Request { path, head_only })) => (respond(&path, &context, status), !head_only),
+            Some(Ok(mut request)) if request.method == Method::Put => {
+                let (taken, response) = update::put(&mut stream, &context, &mut request).await?;
+                let heard = answer(&mut stream, &response, true).await;
+                return if taken { Ok(true) } else { heard.map(|()| false) };
+            }
+            Some(Ok(Request { path, method, .. })) => {
+                (respond(&path, &context, status), method == Method::Get)
+            }
         };
+        answer(&mut stream, &response, with_content).await.map(|()| false)
+    };
+    let outcome: io::Result<bool> = outcome.await;
+    if let Err(error) = &outcome {
+        log::debug!("http: {error}");
+    }
+    stream.close().await;
+    if let (Ok(true), Some(device)) = (outcome, &context.device) {
+        device.end(Ending::Update);
+    }
+}
+
+async fn answer(stream: &mut Stream, response: &Response, with_content: bool) -> io::Result<()> {
+    deadline(PATIENCE, async {
         stream.write(response.head().as_bytes()).await?;
         if with_content {
             stream.write(response.content.as_bytes()).await?;
         }
         stream.flush().await
-    });
-    if let Err(error) = outcome.await {
-        log::debug!("http: {error}");
-    }
-    stream.close().await;
-}
-
-struct Request {
-    path: String,
-    head_only: bool,
-}
-
-/// Reads the head of a request; `None` when there is none, `Err` with the status that answers a bad one.
-async fn request(stream: &mut Stream) -> io::Result<Option<Result<Request, &'static str>>> {
-    let mut head = Vec::new();
-    loop {
-        let more = stream.fill().await?;
-        if more.is_empty() {
-            return Ok(None);
-        }
-        head.extend_from_slice(more);
-        let taken = more.len();
-        stream.consume(taken);
-        if let Some(parsed) = parse(&head) {
-            return Ok(Some(parsed));
-        }
-    }
-}
-
-/// `None` while the head is not whole.
-fn parse(head: &[u8]) -> Option<Result<Request, &'static str>> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut request = httparse::Request::new(&mut fields);
-    match request.parse(head) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) if head.len() <= HEAD_MAX => return None,
-        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-            return Some(Err("431 Request Header Fields Too Large"));
-        }
-        Err(_) => return Some(Err("400 Bad Request")),
-    }
-    let head_only = match request.method {
-        Some("GET") => false,
-        Some("HEAD") => true,
-        _ => return Some(Err("405 Method Not Allowed")),
-    };
-    let path = request.path.unwrap_or_default();
-    let path = path.split_once('?').map_or(path, |(path, _)| path).to_owned();
-    Some(Ok(Request { path, head_only }))
+    })
+    .await
 }
 
 fn respond(path: &str, context: &Context, status: impl Fn() -> Status) -> Response {
     match path {
-        "/" => Response { status: "200 OK", content_type: "text/html", content: page::html(&status()) },
-        "/status.json" => {
-            Response { status: "200 OK", content_type: "application/json", content: status().to_json() }
+        "/" => Response::page("text/html", page::html(&status())),
+        "/status.json" => Response::page("application/json", status().to_json()),
+        "/mail/config-v1.1.xml" | "/.well-known/autoconfig/mail/config-v1.1.xml" => {
+            Response::page("text/xml", autoconfig::client_config(&context.config()))
         }
-        "/mail/config-v1.1.xml" | "/.well-known/autoconfig/mail/config-v1.1.xml" => Response {
-            status: "200 OK",
-            content_type: "text/xml",
-            content: autoconfig::client_config(&context.config()),
-        },
         _ => Response::error("404 Not Found"),
     }
 }
@@ -183,21 +168,5 @@ mod tests {
             })
             .await;
         });
-    }
-
-    #[test]
-    fn only_whole_and_harmless_requests_are_answered() {
-        let parsed =
-            |head: &str| parse(head.as_bytes()).map(|request| request.map(|r| (r.path, r.head_only)));
-        let page = |path: &str, head_only| Some(Ok((path.to_owned(), head_only)));
-        assert_eq!(parsed("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), page("/", false));
-        assert_eq!(parsed("HEAD /x?y=z HTTP/1.0\r\n\r\n"), page("/x", true));
-        assert_eq!(parsed("GET / HTTP/1.1\r\nHost"), None);
-        assert_eq!(parsed("POST / HTTP/1.1\r\n\r\n"), Some(Err("405 Method Not Allowed")));
-        assert_eq!(parsed("\u{1}\u{2}"), Some(Err("400 Bad Request")));
-        let long = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(HEAD_MAX));
-        assert_eq!(parsed(&long), Some(Err("431 Request Header Fields Too Large")));
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(FIELDS_MAX + 1));
-        assert_eq!(parsed(&many), Some(Err("431 Request Header Fields Too Large")));
     }
 }

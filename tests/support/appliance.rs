@@ -69,6 +69,7 @@ pub struct Appliance {
     pub log: Log,
     child: Option<Child>,
     extra: Vec<String>,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Appliance {
@@ -79,8 +80,14 @@ impl Appliance {
 
     /// As [`Appliance::start`], with more arguments for `run`, which count for later starts too.
     pub fn start_with(config: &str, extra: &[&str]) -> Appliance {
+        Appliance::start_in(config, extra, &[])
+    }
+
+    /// As [`Appliance::start_with`], with variables in its environment, which count for later starts too.
+    pub fn start_in(config: &str, extra: &[&str], environment: &[(&'static str, PathBuf)]) -> Appliance {
         let mut appliance = Appliance::prepare();
         appliance.extra = extra.iter().map(ToString::to_string).collect();
+        appliance.environment = environment.to_vec();
         let file = appliance.scratch.write("config.toml", appliance.text(config));
         appliance.launch(&["--config".as_ref(), file.as_path()]);
         appliance
@@ -89,7 +96,14 @@ impl Appliance {
     /// Ports and folders, but nothing started yet.
     pub fn prepare() -> Appliance {
         let scratch = Scratch::new("appliance");
-        Appliance { ports: Ports::reserve(), scratch, log: Log::default(), child: None, extra: Vec::new() }
+        Appliance {
+            ports: Ports::reserve(),
+            scratch,
+            log: Log::default(),
+            child: None,
+            extra: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// `config` with this appliance's `[listen]`.
@@ -104,6 +118,7 @@ impl Appliance {
             .arg(self.data())
             .args(args)
             .args(&self.extra)
+            .envs(self.environment.iter().cloned())
             .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or("info".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -140,9 +155,13 @@ impl Appliance {
     /// SIGTERM: it ends by itself, with exit code 0.
     pub fn stop(&mut self) {
         kill_process(Pid::from_child(self.child.as_ref().expect("not running")), Signal::TERM).unwrap();
-        let mut child = self.child.take().unwrap();
-        let status = wait_for("the end after SIGTERM", || child.try_wait().unwrap());
-        assert_eq!(status.code(), Some(0), "{}", self.log.lines().join("\n"));
+        assert_eq!(self.end(), Some(0), "{}", self.log.lines().join("\n"));
+    }
+
+    /// Waits until it has ended by itself: its exit code.
+    pub fn end(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("not running");
+        wait_for("the end", || child.try_wait().unwrap()).code()
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,0 +1,81 @@
+//! The commands of a device that boots from a card image: its board, updates, and its end.
+
+use super::session::{Expecting, Session, Step, World};
+use crate::board::device::Ending;
+
+/// What others hear who ask for these commands.
+pub(super) const NO_DEVICE: &str =
+    "this appliance does not run from a card image: whoever started it updates, restarts and stops it";
+
+const CHANGES: &str = "there are changes: `commit` or `rollback` them first";
+
+impl Session {
+    pub(super) fn show_board(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        let Some(board) = world.board() else { return Step::Refuse(NO_DEVICE.to_owned()) };
+        let slot = board.slot.map_or("unknown".to_owned(), |slot| slot.to_string());
+        let mut text = format!("board    {}\nversion  {}\nslot     {slot}\n", board.board, board.version);
+        text += match board.trial {
+            true => "trial    yes: it is kept when it has worked for a moment\n",
+            false => "trial    no\n",
+        };
+        if let Some(why) = board.fallback {
+            text += &format!("update   the last one was not kept: {why}\n");
+        }
+        Step::Say(text)
+    }
+
+    pub(super) fn update(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        match self.forbids_an_end(world) {
+            Some(why) => Step::Refuse(why.to_owned()),
+            None => Step::Update(words.concat()),
+        }
+    }
+
+    pub(super) fn switch_slot(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        if let Some(why) = self.forbids_an_end(world) {
+            return Step::Refuse(why.to_owned());
+        }
+        let board = world.board().unwrap_or_default();
+        if board.trial {
+            return Step::Refuse(
+                "the present version is on trial: `restart` goes back to the one before it".to_owned(),
+            );
+        }
+        let slot = board.slot.map_or("the other slot".to_owned(), |slot| format!("slot {}", slot.other()));
+        self.expecting = Expecting::Yes;
+        Step::Say(format!(
+            "the device restarts with the version in {slot}; when that does not work, it comes back with the present one\n"
+        ))
+    }
+
+    pub(super) fn restart(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        match (self.forbids_an_end(world), words.is_empty()) {
+            (Some(why), _) => Step::Refuse(why.to_owned()),
+            (None, true) => Step::End("the device restarts\n".to_owned(), Ending::Restart),
+            (None, false) => Step::End("the daemon restarts\n".to_owned(), Ending::RestartDaemon),
+        }
+    }
+
+    pub(super) fn power_off(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        match self.forbids_an_end(world) {
+            Some(why) => Step::Refuse(why.to_owned()),
+            None => Step::End("the device switches itself off\n".to_owned(), Ending::PowerOff),
+        }
+    }
+
+    fn forbids_an_end(&self, world: &dyn World) -> Option<&'static str> {
+        match world.board() {
+            None => Some(NO_DEVICE),
+            Some(_) if self.changed() => Some(CHANGES),
+            Some(_) => None,
+        }
+    }
+}
+
+/// The answer to [`Session::switch_slot`].
+pub(super) fn confirmed(line: &str) -> Step {
+    match line.trim() {
+        "yes" => Step::End("the device restarts\n".to_owned(), Ending::Switch),
+        _ => Step::Refuse("nothing was done".to_owned()),
+    }
+}
