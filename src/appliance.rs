@@ -19,6 +19,7 @@ use smol::LocalExecutor;
 use smol::stream::StreamExt;
 
 use crate::auth::Logins;
+use crate::board::Board;
 use crate::board::device::Ending;
 use crate::board::health;
 use crate::config::{self, Config};
@@ -42,6 +43,9 @@ const LOOK_AFTER: Duration = Duration::from_secs(10);
 const TIDY: Duration = Duration::from_secs(60);
 /// How often the certificate is looked at: one of our own is made anew before it ends.
 const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the operator has to know all the time that it is so.
+const FAILSAFE: &str = "failsafe: only loopback is served, nothing is collected and nothing sent; a restart without it ends this";
 
 /// What `pillarbox run` was told on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,6 +107,7 @@ pub struct Appliance {
     parts: OnceCell<Rc<Parts>>,
     listeners: RefCell<Listeners>,
     started: Instant,
+    options: RunOptions,
     _lock: start::Lock,
 }
 
@@ -120,9 +125,13 @@ impl Appliance {
         start::raise_file_limit();
         let data = options.data.display().to_string();
         let lock = start::Lock::take(&options.data)?;
-        let config = start::configuration(&*flash, options.config.as_deref()).await?;
-        let tls =
-            tls::server_config(&config, &*flash).await.map_err(|error| Failure::Input(error.to_string()))?;
+        if let Some(run) = &options.board {
+            // What happened before the daemon was there: a partition repaired, a first configuration.
+            let notice = Board::new(run).text("notice").unwrap_or_default();
+            notice.lines().for_each(|line| log::warn!("{line}"));
+        }
+        let config = start::configuration(&*flash, options).await?;
+        let tls = start::certificate(&config, &*flash, options.failsafe).await?;
         let store = Store::new(flash.clone(), message::summarize);
         let device = start::device(options, &flash)?;
         let listen = config.listen.clone();
@@ -139,6 +148,7 @@ impl Appliance {
             parts: OnceCell::new(),
             listeners: RefCell::default(),
             started: Instant::now(),
+            options: options.clone(),
             _lock: lock,
         });
         let operator: Rc<dyn Operator> = appliance.clone();
@@ -154,8 +164,12 @@ impl Appliance {
                 console::serial::open_device(&path).map_err(Failure::system(&path.display().to_string()))?;
             executor.spawn(async move { console::serial::serve(&path, device, &console).await }).detach();
         }
-        executor.spawn(async move { relay.run().await }).detach();
-        executor.spawn(async move { poller.run().await }).detach();
+        if options.failsafe {
+            log::warn!("{FAILSAFE}");
+        } else {
+            executor.spawn(async move { relay.run().await }).detach();
+            executor.spawn(async move { poller.run().await }).detach();
+        }
         executor.spawn(prove(context.clone())).detach();
         executor.spawn(tidy(context)).detach();
         executor.spawn(look_after(appliance.clone())).detach();
@@ -165,12 +179,22 @@ impl Appliance {
 
     /// Opens the listeners that `listen` names and are not open, and closes those that it names no longer.
     async fn listen(&self, listen: &config::Listen) -> Result<(), String> {
+        let listen = match self.options.failsafe {
+            true => &listen.on_loopback(),
+            false => listen,
+        };
         let unwanted = self.listeners.borrow_mut().take_unwanted(listen);
         for accepting in unwanted {
             accepting.cancel().await;
         }
         let mut listeners = self.listeners.borrow_mut();
-        let bound = listeners.bind_missing(listen)?;
+        let (bound, refused) = listeners.bind_missing(listen);
+        match refused.into_iter().next() {
+            // A port that is taken twice on loopback is no reason not to let the operator in.
+            Some(why) if self.options.failsafe => log::warn!("{why}"),
+            Some(why) => return Err(why),
+            None => {}
+        }
         let Some(parts) = self.parts.get() else { return Ok(()) };
         listeners.open(bound, |kind, socket| {
             self.executor.spawn(listeners::accept(self.executor, kind, socket, parts.clone()))
@@ -277,5 +301,16 @@ impl Operator for Appliance {
 
     fn space(&self) -> Option<Space> {
         self.flash.space().ok()
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if self.options.failsafe {
+            remarks.push(FAILSAFE.to_owned());
+        }
+        if self.options.board.is_some() && self.context.config().accounts.is_empty() {
+            remarks.push(start::NOT_CONFIGURED.to_owned());
+        }
+        remarks
     }
 }

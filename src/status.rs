@@ -16,6 +16,8 @@ pub struct Status {
     pub now: i64,
     /// The name it greets with.
     pub hostname: String,
+    /// What is out of the ordinary, a line each.
+    pub remarks: Vec<String>,
     /// What it runs on, where that is a device that boots from a card image.
     pub board: Option<Standing>,
     /// Since its start.
@@ -59,6 +61,9 @@ impl Display for Status {
         let [pop3, imap, submission] = self.sessions;
         writeln!(f, "name       {}", self.hostname)?;
         writeln!(f, "version    {}", env!("CARGO_PKG_VERSION"))?;
+        for remark in &self.remarks {
+            writeln!(f, "attention  {remark}")?;
+        }
         if let Some(board) = &self.board {
             writeln!(f, "board      {board}")?;
             if let Some(why) = &board.fallback {
@@ -126,6 +131,8 @@ impl Status {
         let listeners = self.listeners.iter().map(|(service, address)| {
             format!("{{\"service\":{},\"address\":{}}}", quoted(service), quoted(&address.to_string()))
         });
+        let remarks = joined(self.remarks.iter().map(|remark| quoted(remark)));
+        let _ = write!(json, "\"remarks\":[{remarks}],");
         let _ = write!(json, "\"listeners\":[{}],", joined(listeners));
         let _ = write!(json, "\"queue\":[{}],", joined(self.queue.iter().map(queue_json)));
         let troubles = joined(self.troubles.iter().map(|trouble| quoted(trouble)));

@@ -106,17 +106,25 @@ struct Listener {
 }
 
 impl Listeners {
-    /// Binds what `listen` names and is not open: the new sockets, or in one line why not.
-    pub fn bind_missing(&self, listen: &Listen) -> Result<Vec<Bound>, String> {
-        wanted(listen)
-            .filter(|(kind, address)| {
-                !self.0.iter().any(|open| (open.kind, open.configured) == (*kind, *address))
-            })
-            .map(|(kind, configured)| match listener::bind(configured) {
-                Ok(socket) => Ok(Bound { kind, configured, socket }),
-                Err(error) => Err(format!("listen.{} = {configured}: {}", kind.name(), advice(&error))),
-            })
-            .collect()
+    /// Binds what `listen` names and is not open: the new sockets, and of each other one in one line why not.
+    pub fn bind_missing(&self, listen: &Listen) -> (Vec<Bound>, Vec<String>) {
+        let (mut bound, mut refused) = (Vec::new(), Vec::new());
+        let missing = wanted(listen).filter(|(kind, address)| {
+            !self.0.iter().any(|open| (open.kind, open.configured) == (*kind, *address))
+        });
+        for (kind, configured) in missing {
+            match listener::bind(configured) {
+                Ok(socket) => bound.push(Bound { kind, configured, socket }),
+                // All IPv6 addresses of a machine without IPv6 are none.
+                Err(error) if is_without_ipv6(&error) && configured.ip().is_unspecified() => {
+                    log::warn!("listen.{} = {configured}: this machine has no IPv6", kind.name());
+                }
+                Err(error) => {
+                    refused.push(format!("listen.{} = {configured}: {}", kind.name(), advice(&error)));
+                }
+            }
+        }
+        (bound, refused)
     }
 
     /// Takes out what `listen` names no longer: a socket is closed when its task has been cancelled.
@@ -137,6 +145,10 @@ impl Listeners {
     pub fn bound(&self) -> Vec<(&'static str, SocketAddr)> {
         self.0.iter().map(|open| (open.kind.name(), open.actual)).collect()
     }
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 fn advice(error: &io::Error) -> String {

@@ -5,9 +5,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use rustls::ServerConfig;
 
 use super::RunOptions;
 use crate::auth::{Verifier, random, random_password};
@@ -16,6 +18,11 @@ use crate::config::problem::Problem;
 use crate::config::{self, Config, text};
 use crate::failure::Failure;
 use crate::flash::{Flash, Mode};
+use crate::net::tls::{self, TlsError};
+
+/// How a device that boots from a card image is told what it has to do.
+pub const NOT_CONFIGURED: &str = "not configured yet: put a file pillarbox.toml on the card's partition PILLARBOX and \
+     start again, or type on the console: set server.domains DOMAIN, add account NAME, password NAME, commit";
 
 /// Log lines go to standard error, from level `info` on or as `RUST_LOG` says.
 pub fn logging() {
@@ -81,19 +88,37 @@ impl Lock {
     }
 }
 
-/// The configuration to start with: from `file`, which is stored first; else the stored one; else the
+/// The configuration to start with: from a file, which is stored first; else the stored one; else the
 /// demonstration's, which is stored so that its password stays.
-pub async fn configuration(flash: &dyn Flash, file: Option<&Path>) -> Result<Config, Failure> {
-    let stored = config::file::load(flash).map_err(|error| Failure::System(error.to_string()))?;
+///
+/// On a board it is the defaults of a card image in place of the demonstration's, and also where the stored
+/// one cannot be read: without the daemon there would be no console to mend it on.
+pub async fn configuration(flash: &dyn Flash, options: &RunOptions) -> Result<Config, Failure> {
+    let (file, on_a_board) = (options.config.as_deref(), options.board.is_some());
+    let stored = match config::file::load(flash) {
+        Ok(stored) => stored,
+        Err(error) if on_a_board => {
+            log::error!("{error}");
+            None
+        }
+        Err(error) => return Err(Failure::System(error.to_string())),
+    };
     if let Some(notice) = stored.as_ref().and_then(|stored| stored.notice.as_deref()) {
         log::error!("{notice}");
     }
     let stored = stored.map(|stored| stored.config);
     let config = match (file, stored) {
-        (Some(file), stored) => read_configuration(file, stored.as_ref())?,
+        (Some(file), stored) => {
+            let defaults = if on_a_board { Config::on_a_board() } else { Config::default() };
+            read_over(file, stored.as_ref(), defaults)?
+        }
         (None, Some(config)) => {
             remind_of_demo(&config);
             return Ok(config);
+        }
+        (None, None) if on_a_board => {
+            log::warn!("{NOT_CONFIGURED}");
+            return Ok(Config::on_a_board());
         }
         (None, None) => demonstration(),
     };
@@ -107,13 +132,18 @@ pub async fn configuration(flash: &dyn Flash, file: Option<&Path>) -> Result<Con
 /// # Errors
 /// [`Failure::Problems`], or what the system says.
 pub fn read_configuration(file: &Path, stored: Option<&Config>) -> Result<Config, Failure> {
+    read_over(file, stored, Config::default())
+}
+
+fn read_over(file: &Path, stored: Option<&Config>, defaults: Config) -> Result<Config, Failure> {
     let name = file.display().to_string();
     let mut octets = Vec::new();
     // One octet more than fits is enough to be told that it does not.
     let limit = text::MAX_TEXT as u64 + 1;
     File::open(file).and_then(|file| file.take(limit).read_to_end(&mut octets)).map_err(Failure::at(file))?;
     let lines = |problems: &[Problem]| -> Vec<String> { problems.iter().map(|p| p.in_file(&name)).collect() };
-    let parsed = text::parse(&octets, stored).map_err(|problems| Failure::Problems(lines(&problems)))?;
+    let parsed = text::parse_over(&octets, stored, defaults)
+        .map_err(|problems| Failure::Problems(lines(&problems)))?;
     lines(&parsed.warnings).iter().for_each(|warning| eprintln!("{warning}"));
     Ok(parsed.config)
 }
@@ -145,6 +175,23 @@ pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
     Ok(key)
 }
 
+/// The certificate and key to start with. In failsafe those that cannot be read give way to our own.
+pub async fn certificate(
+    config: &Config,
+    flash: &dyn Flash,
+    failsafe: bool,
+) -> Result<Arc<ServerConfig>, Failure> {
+    let refused = |error: TlsError| Failure::Input(error.to_string());
+    match tls::server_config(config, flash).await {
+        Err(error) if failsafe => {
+            log::error!("{error}");
+            let own = Config { tls: config::Tls::default(), ..config.clone() };
+            tls::server_config(&own, flash).await.map_err(refused)
+        }
+        other => other.map_err(refused),
+    }
+}
+
 fn demonstration() -> Config {
     let password = random_password();
     println!("demo login: demo {password}");
@@ -166,6 +213,28 @@ fn remind_of_demo(config: &Config) {
 mod tests {
     use super::*;
     use crate::flash::sim::SimFlash;
+
+    #[test]
+    fn a_board_starts_also_without_a_configuration_that_can_be_read() {
+        async_io::block_on(async {
+            let flash = SimFlash::default();
+            let board = RunOptions { board: Some("/run/pillarbox".into()), ..RunOptions::default() };
+            assert_eq!(configuration(&flash, &board).await.unwrap(), Config::on_a_board());
+            assert!(flash.files().is_empty(), "nothing is stored that nobody has said");
+            flash.open("config.postcard", Mode::Create).unwrap().write_at(0, b"damaged").unwrap();
+            assert_eq!(configuration(&flash, &board).await.unwrap(), Config::on_a_board());
+            assert!(configuration(&flash, &RunOptions::default()).await.is_err());
+
+            // What a file does not say is as on a board, too.
+            let file = std::env::temp_dir().join(format!("pillarbox-start-{}.toml", std::process::id()));
+            std::fs::write(&file, "[server]\ndomains = [\"home.example\"]\n").unwrap();
+            let config = configuration(&flash, &RunOptions { config: Some(file.clone()), ..board }).await;
+            std::fs::remove_file(file).unwrap();
+            let config = config.unwrap();
+            assert_eq!(config.listen, Config::on_a_board().listen);
+            assert_eq!(config::file::load(&flash).unwrap().unwrap().config, config);
+        });
+    }
 
     #[test]
     fn the_login_key_stays_and_a_torn_one_is_made_anew() {

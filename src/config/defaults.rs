@@ -121,6 +121,35 @@ impl Listen {
             https: everywhere(443),
         }
     }
+
+    /// The same ports, each on loopback only.
+    pub fn on_loopback(&self) -> Listen {
+        let near = |addresses: &[SocketAddr]| {
+            let mut near = Vec::new();
+            for address in addresses {
+                let loopback = match address {
+                    SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+                };
+                let address = SocketAddr::new(loopback, address.port());
+                if !near.contains(&address) {
+                    near.push(address);
+                }
+            }
+            near
+        };
+        Listen {
+            pop3: near(&self.pop3),
+            pop3s: near(&self.pop3s),
+            imap: near(&self.imap),
+            imaps: near(&self.imaps),
+            submission: near(&self.submission),
+            submissions: near(&self.submissions),
+            lan_smtp: near(&self.lan_smtp),
+            http: near(&self.http),
+            https: near(&self.https),
+        }
+    }
 }
 
 const MINUTE: u32 = 60;

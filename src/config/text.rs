@@ -37,12 +37,20 @@ pub struct Parsed {
 /// # Errors
 /// Every error and warning, in the order of the lines.
 pub fn parse(text: &[u8], stored: Option<&Config>) -> Result<Parsed, Vec<Problem>> {
+    parse_over(text, stored, Config::default())
+}
+
+/// The same with other `defaults` for what the text does not say.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_over(text: &[u8], stored: Option<&Config>, defaults: Config) -> Result<Parsed, Vec<Problem>> {
     if text.len() > MAX_TEXT {
         let text = format!("{} octets are too many for a configuration: 1 MiB is the limit", text.len());
         return Err(vec![Problem { at: At::Line(1), severity: Severity::Error, text }]);
     }
     let readable = String::from_utf8_lossy(text);
-    let mut reading = Reading::new(&readable);
+    let mut reading = Reading::new(&readable, defaults);
     reading.encoding(text);
     let (root, errors) = DeTable::parse_recoverable(&readable);
     let whole = reading.syntax(&readable, &errors);
@@ -69,10 +77,10 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(text: &str) -> Reading {
+    fn new(text: &str, config: Config) -> Reading {
         let line_ends = text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n');
         Reading {
-            config: Config::default(),
+            config,
             problems: Vec::new(),
             line_starts: std::iter::once(0).chain(line_ends.map(|(at, _)| at + 1)).collect(),
             broken: HashSet::new(),

@@ -50,6 +50,8 @@ pub trait Operator {
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)>;
     /// Room on the flash, where the system tells.
     fn space(&self) -> Option<Space>;
+    /// What is out of the ordinary for as long as it is so, a line each.
+    fn remarks(&self) -> Vec<String>;
 }
 
 /// What all sessions of operators share.
@@ -81,6 +83,7 @@ impl Console {
         Status {
             now: unix_now(),
             hostname: self.context.config().server.hostname.to_string(),
+            remarks: self.operator.remarks(),
             board: self.context.device.as_ref().map(Device::standing),
             uptime: self.operator.uptime(),
             memory: status::memory(),

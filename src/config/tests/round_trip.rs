@@ -168,6 +168,26 @@ ca                = ""
 }
 
 #[test]
+fn a_board_has_the_usual_ports_everywhere() {
+    let listen = Config::on_a_board().listen;
+    assert!(
+        check::check(&Config::on_a_board()).iter().all(|problem| !problem.to_string().contains("listen"))
+    );
+    assert_eq!(listen.imaps, ["0.0.0.0:993".parse().unwrap(), "[::]:993".parse().unwrap()]);
+    let near = listen.on_loopback();
+    assert_eq!(near.imaps, ["127.0.0.1:993".parse().unwrap(), "[::1]:993".parse().unwrap()]);
+    let config = Config { listen: near, ..Config::default() };
+    assert!(check::check(&config).iter().all(|problem| !problem.to_string().contains("listen")));
+    let mut several = listen;
+    several.imap =
+        ["192.168.1.5:143", "10.0.0.1:143", "10.0.0.1:0"].map(|text| text.parse().unwrap()).to_vec();
+    assert_eq!(
+        several.on_loopback().imap,
+        ["127.0.0.1:143".parse().unwrap(), "127.0.0.1:0".parse().unwrap()]
+    );
+}
+
+#[test]
 fn the_demonstration_keeps_the_rules() {
     let config = Config::demonstration(read(LEAST).accounts[0].verifier.clone());
     assert_eq!(check::check(&config), []);
