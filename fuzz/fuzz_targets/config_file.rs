@@ -16,7 +16,7 @@ fuzz_target!(|octets: &[u8]| {
     }
 });
 
-/// See the head of `src/config/file.rs`.
+/// See the head of `src/config/frame.rs`.
 fn with_header(content: &[u8]) -> Vec<u8> {
     let mut file = b"pbxconf\0".to_vec();
     file.extend(3u32.to_le_bytes());

@@ -7,6 +7,7 @@ pub mod check;
 mod defaults;
 pub mod export;
 pub mod file;
+mod frame;
 mod grammar;
 mod kind;
 mod nearest;
