@@ -32,7 +32,7 @@ use crate::multipop::Poller;
 use crate::net::tls;
 use crate::relay::Relay;
 use crate::store::Store;
-use crate::{console, message};
+use crate::{board, console, message, sandbox};
 
 use listeners::{Listeners, Parts};
 pub use start::{Lock, panic_in_one_line, read_configuration};
@@ -46,6 +46,10 @@ const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the operator has to know all the time that it is so.
 const FAILSAFE: &str = "failsafe: only loopback is served, nothing is collected and nothing sent; a restart without it ends this";
+/// The watchdog's device, in the run folder of a board.
+const WATCHDOG: &str = "watchdog";
+/// Where a board mounts the part of its card that a PC can read.
+const CARD: &str = "/card";
 
 /// What `pillarbox run` was told on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,16 +73,26 @@ pub struct RunOptions {
 /// Why it does not start.
 pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
     start::logging();
+    let flash = Disk::new(&options.data).map_err(Failure::at(&options.data))?;
+    // Before async-io starts its thread, which inherits it.
+    if let Some(run) = &options.board {
+        let named = [&options.serial, &options.config].into_iter().flatten().cloned();
+        let own = [options.data.clone(), run.clone(), run.join(WATCHDOG), CARD.into()];
+        sandbox::files([board::etc()], own.into_iter().chain(named));
+    }
+    sandbox::system_calls();
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
-    async_io::block_on(executor.run(serve(executor, options)))
+    async_io::block_on(executor.run(serve(executor, options, flash)))
 }
 
 async fn serve(
     executor: &'static LocalExecutor<'static>,
     options: RunOptions,
+    flash: Disk,
 ) -> Result<Option<Ending>, Failure> {
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(Failure::system("signals"))?;
-    let flash = Disk::new(&options.data).map_err(Failure::at(&options.data))?;
+    let watchdog = options.board.as_ref().and_then(|run| start::watchdog(&run.join(WATCHDOG)));
+    let feeding = watchdog.map(|watchdog| executor.spawn(watchdog.feed()));
     let appliance = Appliance::start(executor, &options, Rc::new(flash)).await?;
     println!("ready: {}", appliance.listeners.borrow());
     let stopped = async {
@@ -95,6 +109,9 @@ async fn serve(
     };
     let ending = smol::future::or(stopped, ended).await;
     appliance.context.store.mark_end();
+    if let Some(feeding) = feeding {
+        feeding.cancel().await; // which disarms the watchdog
+    }
     Ok(ending)
 }
 

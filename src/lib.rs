@@ -11,6 +11,7 @@
 //! store                                  mail on flash
 //! config                                 settings on flash
 //! net  flash  clock  board               the machine
+//! sandbox  watchdog                      what holds the process to its work
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -32,6 +33,8 @@ pub mod multipop;
 pub mod net;
 pub mod pop3;
 pub mod relay;
+pub mod sandbox;
 pub mod smtp;
 pub mod status;
 pub mod store;
+pub mod watchdog;

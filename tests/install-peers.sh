@@ -10,6 +10,7 @@ need() { # need PACKAGE FILE: the package is missing unless the file is there
 }
 need dovecot-imapd /usr/lib/dovecot/imap-login
 need dovecot-pop3d /usr/lib/dovecot/pop3-login
+need dovecot-lmtpd /usr/lib/dovecot/lmtp
 need postfix /usr/lib/postfix/sbin/master
 need mpop /usr/bin/mpop
 need msmtp /usr/bin/msmtp

@@ -19,6 +19,7 @@ use crate::config::{self, Config, text};
 use crate::failure::Failure;
 use crate::flash::{Flash, Mode};
 use crate::net::tls::{self, TlsError};
+use crate::watchdog::Watchdog;
 
 /// How a device that boots from a card image is told what it has to do.
 pub const NOT_CONFIGURED: &str = "not configured yet: put a file pillarbox.toml on the card's partition PILLARBOX and \
@@ -39,6 +40,17 @@ pub fn panic_in_one_line() {
             panic.payload_as_str().unwrap_or("no words")
         );
     }));
+}
+
+/// The board's watchdog; without one the appliance runs, and does not reset itself when it hangs.
+pub fn watchdog(device: &Path) -> Option<Watchdog> {
+    match Watchdog::open(device) {
+        Ok(watchdog) => Some(watchdog),
+        Err(error) => {
+            log::warn!("no watchdog: {}: {error}", device.display());
+            None
+        }
+    }
 }
 
 /// Allows as many connections as the system does.
