@@ -1,7 +1,12 @@
 # Seconds of `make torture`.
 TORTURE ?= 600
 
-.PHONY: help build run test torture bench fuzz fmt lint
+# Architecture of `make cross`: armv7 or aarch64.
+ARCH ?= armv7
+# Board of `make image`: a folder of board/.
+BOARD ?= orangepi-pc
+
+.PHONY: help build run test torture bench fuzz fmt lint cross test-cross image clean clean-image
 
 # Seconds for each target of `make fuzz`.
 TIME ?= 60
@@ -15,6 +20,10 @@ help:
 	@echo "make torture    cuts the power of the simulated flash for TORTURE=600 seconds"
 	@echo "make bench      the side-by-side table with a private Dovecot; MESSAGES=2000 makes it shorter"
 	@echo "make fuzz       every fuzz target for TIME=60 seconds"
+	@echo "make cross      a static binary for ARCH=armv7 or aarch64, in target/cross/ARCH"
+	@echo "make test-cross its unit tests under QEMU's user emulation"
+	@echo "make image      a card image for BOARD=orangepi-pc or another folder of board/, in target/image"
+	@echo "make clean      all that was built; clean-image: what the two before fetched and made, too"
 	@echo "make fmt lint   formatting and lints alone"
 build:
 	cargo build --release
@@ -35,3 +44,21 @@ fmt:
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+cross:
+	image/cross.sh $(ARCH)
+	image/busybox.sh $(ARCH)
+test-cross:
+	image/cross.sh $(ARCH) test
+# UPDATE_KEY, a minisign secret key, signs an update file and puts its public key (UPDATE_PUB) into the image.
+image: export UPDATE_KEY := $(UPDATE_KEY)
+image: export UPDATE_PUB := $(UPDATE_PUB)
+image: export CMDLINE := $(CMDLINE)
+image:
+	image/install-tools.sh image
+	$(MAKE) --no-print-directory cross ARCH=$$(python3 image/board.py $(BOARD))
+	python3 image/build.py $(BOARD)
+clean:
+	cargo clean
+# The compiler, the packages and the images; the next build takes the packages of that day.
+clean-image:
+	rm -rf target/cross target/image target/packages target/toolchain

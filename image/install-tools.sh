@@ -1,0 +1,50 @@
+#!/bin/sh
+# install-tools.sh [cross|image|test]: installs the Debian packages of the programs that a card image is made with (or
+# a cross-built binary, or its test), where they are missing. Everything for the board itself is only unpacked (packages.py).
+set -eu
+
+missing=""
+need() { # need PACKAGE FILE: the package is missing unless the file is there
+  [ -e "$2" ] || missing="$missing $1"
+}
+need python3 /usr/bin/python3
+need python3-venv /usr/share/python-wheels
+need ca-certificates /etc/ssl/certs/ca-certificates.crt
+case "${1-image}" in
+cross)
+  need binutils-arm-linux-gnueabihf /usr/bin/arm-linux-gnueabihf-strip
+  need binutils-aarch64-linux-gnu /usr/bin/aarch64-linux-gnu-strip
+  # For busybox, and for what runs on this machine while crates are built.
+  need gcc /usr/bin/gcc
+  need libc6-dev /usr/include/stdio.h
+  need make /usr/bin/make
+  need dpkg-dev /usr/bin/dpkg-source
+  ;;
+test)
+  need qemu-user-static /usr/bin/qemu-arm-static
+  ;;
+image)
+  need u-boot-tools /usr/bin/mkimage
+  need device-tree-compiler /usr/bin/dtc
+  need dosfstools /usr/sbin/mkfs.vfat
+  need mtools /usr/bin/mcopy
+  need kmod /usr/sbin/depmod
+  need minisign /usr/bin/minisign
+  ;;
+esac
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+  as_root=""
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+  as_root="sudo"
+else
+  echo "programs are missing; install them once with: sudo apt-get install --no-install-recommends$missing" >&2
+  exit 1
+fi
+echo "installing what building for a board needs:$missing"
+install() {
+  # shellcheck disable=SC2086 # a list of packages
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >/dev/null
+}
+install || { $as_root apt-get update -q >/dev/null && install; }
