@@ -35,21 +35,22 @@ if ${devtype} read ${pbx_state} 12000 1; then
 fi
 
 # The first sector tells how long the slot is; bootm verifies the hash of each part before it starts anything.
-for pbx_slot in ${pbx_slot} ${pbx_other}; do
-  echo "Pillarbox: slot ${pbx_slot}, trial ${pbx_trial}"
+# (A variable of a loop is hidden by one of the environment with its name.)
+for pbx_letter in ${pbx_slot} ${pbx_other}; do
+  echo "Pillarbox: slot ${pbx_letter}, trial ${pbx_trial}"
   setenv pbx_sector 12800
-  if test ${pbx_slot} = B; then setenv pbx_sector 1e800; fi
+  if test ${pbx_letter} = B; then setenv pbx_sector 1e800; fi
   if ${devtype} read ${pbx_fit} ${pbx_sector} 1; then if fdt addr ${pbx_fit}; then
     fdt header get pbx_size totalsize
     setexpr pbx_count ${pbx_size} + 1ff
     setexpr pbx_count ${pbx_count} / 200
     if itest ${pbx_count} -le c000; then
       ${devtype} read ${pbx_fit} ${pbx_sector} ${pbx_count}
-      setenv bootargs "${pbx_kernel_args} quiet panic=10 oops=panic pillarbox.slot=${pbx_slot} pillarbox.trial=${pbx_trial}"
-      if test -n "${pbx_tree}"; then bootm ${pbx_fit} ${pbx_fit} ${fdtcontroladdr}; else bootm ${pbx_fit}; fi
+      setenv bootargs "${pbx_kernel_args} quiet panic=10 oops=panic pillarbox.slot=${pbx_letter} pillarbox.trial=${pbx_trial}"
+      if test -n "${pbx_tree}"; then bootm ${pbx_fit}#system ${pbx_fit}#system ${fdtcontroladdr}; else bootm ${pbx_fit}#system; fi
     fi
   fi; fi
-  echo "Pillarbox: slot ${pbx_slot} has no system that can be started"
+  echo "Pillarbox: slot ${pbx_letter} has no system that can be started"
   setenv pbx_trial 0
 done
 

@@ -94,7 +94,6 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_prctl,
     libc::SYS_prlimit64,
     libc::SYS_restart_syscall,
-    libc::SYS_rseq,
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
@@ -130,6 +129,7 @@ const MORE: &[libc::c_long] = &[
     libc::SYS_rename,
     libc::SYS_renameat,
     libc::SYS_rmdir,
+    libc::SYS_rseq,
     libc::SYS_setrlimit,
     libc::SYS_stat,
     libc::SYS_statfs,
@@ -143,6 +143,7 @@ const MORE: &[libc::c_long] = &[
     libc::SYS_mmap,
     libc::SYS_newfstatat,
     libc::SYS_renameat,
+    libc::SYS_rseq,
     libc::SYS_statfs,
 ];
 #[cfg(target_arch = "arm")]
@@ -150,16 +151,12 @@ const MORE: &[libc::c_long] = &[
     libc::SYS__llseek,
     libc::SYS_access,
     libc::SYS_chmod,
-    libc::SYS_clock_getres_time64,
-    libc::SYS_clock_gettime64,
-    libc::SYS_clock_nanosleep_time64,
     libc::SYS_epoll_wait,
     libc::SYS_fcntl64,
     libc::SYS_fstat64,
     libc::SYS_fstatat64,
     libc::SYS_fstatfs64,
     libc::SYS_ftruncate64,
-    libc::SYS_futex_time64,
     libc::SYS_geteuid32,
     libc::SYS_getuid32,
     libc::SYS_lstat64,
@@ -168,9 +165,7 @@ const MORE: &[libc::c_long] = &[
     libc::SYS_open,
     libc::SYS_pipe,
     libc::SYS_poll,
-    libc::SYS_ppoll_time64,
     libc::SYS_readlink,
-    libc::SYS_recvmmsg_time64,
     libc::SYS_rename,
     libc::SYS_renameat,
     libc::SYS_rmdir,
@@ -178,10 +173,17 @@ const MORE: &[libc::c_long] = &[
     libc::SYS_sigreturn,
     libc::SYS_stat64,
     libc::SYS_statfs64,
-    libc::SYS_timerfd_settime64,
     libc::SYS_ugetrlimit,
     libc::SYS_unlink,
-    libc::SYS_utimensat_time64,
+    // With 64-bit times, as musl makes them; libc has no names for these there (asm-generic/unistd.h).
+    403, // clock_gettime64
+    406, // clock_getres_time64
+    407, // clock_nanosleep_time64
+    411, // timerfd_settime64
+    412, // utimensat_time64
+    414, // ppoll_time64
+    417, // recvmmsg_time64
+    422, // futex_time64
 ];
 
 /// Which calls the numbers mean (linux/audit.h): a process may make the calls of another architecture, too.
