@@ -160,14 +160,13 @@ impl Daemon {
         (outcome.code, outcome.text() + &outcome.stderr)
     }
 
-    /// Puts a file as the manual says: what came back, ended by the status.
+    /// Puts a file as the manual says: the words that came back, ended by the status.
     fn put(&self, file: &PathBuf, login: &str, more: &[&str]) -> String {
         let mut curl = Command::new("curl");
         curl.args(["-sS", "-w", "%{http_code}", "-u", login, "-T"]).arg(file).args(more);
         curl.arg("--cacert").arg(self.appliance.ca());
         curl.arg(format!("https://localhost:{}/update", self.https.number));
-        let outcome = run(&mut curl, PATIENCE);
-        outcome.text() + &outcome.stderr
+        run(&mut curl, PATIENCE).text()
     }
 
     /// What there is of updates in the data folder.
