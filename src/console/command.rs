@@ -1,6 +1,7 @@
-//! The commands: one table of name, arguments, help and function. Dispatch, help and completion all come from it.
+//! What a command is, and what follows from the table of all of them: dispatch, help and completion.
 
 use super::session::{Session, Step, World};
+use super::table::TABLE;
 use crate::config::path;
 
 /// One command of the console.
@@ -8,17 +9,17 @@ pub struct Command {
     /// One word or two.
     pub name: &'static str,
     /// What follows the name.
-    arguments: &'static [Argument],
+    pub(super) arguments: &'static [Argument],
     /// So many of them have to be given.
-    required: usize,
+    pub(super) required: usize,
     /// One line.
-    help: &'static str,
-    run: fn(&mut Session, &dyn World, &[&str]) -> Step,
+    pub(super) help: &'static str,
+    pub(super) run: fn(&mut Session, &dyn World, &[&str]) -> Step,
 }
 
 /// What an argument stands for: what help calls it and where its completions come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Argument {
+pub(super) enum Argument {
     /// This very word.
     Word(&'static str),
     /// The name of an account that exists.
@@ -42,221 +43,6 @@ enum Argument {
     /// The name of a command.
     Command,
 }
-
-/// All commands, in the order of `help`.
-pub const TABLE: &[Command] = &[
-    Command {
-        name: "show status",
-        arguments: &[Argument::Word("json")],
-        required: 0,
-        help: "one look at everything: memory, sessions, queue, sources, flash",
-        run: Session::show_status,
-    },
-    Command {
-        name: "show accounts",
-        arguments: &[],
-        required: 0,
-        help: "the accounts and what they may use",
-        run: Session::show_accounts,
-    },
-    Command {
-        name: "show app-passwords",
-        arguments: &[],
-        required: 0,
-        help: "the app passwords, what they open, and when they were used last",
-        run: Session::show_app_passwords,
-    },
-    Command {
-        name: "show sources",
-        arguments: &[],
-        required: 0,
-        help: "the mailboxes elsewhere and how their last poll ended",
-        run: Session::show_sources,
-    },
-    Command {
-        name: "show queue",
-        arguments: &[],
-        required: 0,
-        help: "what waits for the smarthost, and why",
-        run: Session::show_queue,
-    },
-    Command {
-        name: "show refusals",
-        arguments: &[],
-        required: 0,
-        help: "the latest refused logins with their true reason",
-        run: Session::show_refusals,
-    },
-    Command {
-        name: "show board",
-        arguments: &[],
-        required: 0,
-        help: "the board, its version and slot, and why the last update was not kept",
-        run: Session::show_board,
-    },
-    Command {
-        name: "show config",
-        arguments: &[Argument::Setting],
-        required: 0,
-        help: "the settings as they will be after `commit`, secrets hidden",
-        run: Session::show_config,
-    },
-    Command {
-        name: "set",
-        arguments: &[Argument::Setting, Argument::Value],
-        required: 2,
-        help: "change a setting: `set account.office.pop_lan_only true`",
-        run: Session::set,
-    },
-    Command {
-        name: "add account",
-        arguments: &[Argument::NewAccount],
-        required: 1,
-        help: "a new account; give it a password with `password NAME`",
-        run: Session::add_account,
-    },
-    Command {
-        name: "add source",
-        arguments: &[Argument::Account],
-        required: 1,
-        help: "a mailbox elsewhere that is collected for the account",
-        run: Session::add_source,
-    },
-    Command {
-        name: "add app-password",
-        arguments: &[Argument::Account, Argument::AppPassword],
-        required: 2,
-        help: "a further password of the account, for one device; it is shown this once",
-        run: Session::add_app_password,
-    },
-    Command {
-        name: "remove account",
-        arguments: &[Argument::Account],
-        required: 1,
-        help: "the account goes, its mail stays on the flash",
-        run: Session::remove_account,
-    },
-    Command {
-        name: "remove source",
-        arguments: &[Argument::Account, Argument::Source],
-        required: 2,
-        help: "the mailbox elsewhere is no longer collected",
-        run: Session::remove_source,
-    },
-    Command {
-        name: "remove app-password",
-        arguments: &[Argument::Account, Argument::AppPassword],
-        required: 2,
-        help: "the device that has it can log in no longer",
-        run: Session::remove_app_password,
-    },
-    Command {
-        name: "remove setting",
-        arguments: &[Argument::Setting],
-        required: 1,
-        help: "put a setting back to its default",
-        run: Session::remove_setting,
-    },
-    Command {
-        name: "remove message",
-        arguments: &[Argument::Message],
-        required: 1,
-        help: "take a message out of the queue, its sender is not told",
-        run: Session::remove_message,
-    },
-    Command {
-        name: "password",
-        arguments: &[Argument::Secret],
-        required: 1,
-        help: "ask for a new password, of an account or `smarthost.password`",
-        run: Session::password,
-    },
-    Command {
-        name: "check",
-        arguments: &[],
-        required: 0,
-        help: "look for errors in what `commit` would put in force",
-        run: Session::check,
-    },
-    Command {
-        name: "commit",
-        arguments: &[],
-        required: 0,
-        help: "store the changes and put them in force at once",
-        run: Session::commit,
-    },
-    Command {
-        name: "rollback",
-        arguments: &[],
-        required: 0,
-        help: "give up the changes since the last commit",
-        run: Session::rollback,
-    },
-    Command {
-        name: "import",
-        arguments: &[],
-        required: 0,
-        help: "paste a whole configuration as TOML, ended by a line with a dot",
-        run: Session::import,
-    },
-    Command {
-        name: "export",
-        arguments: &[Argument::Word("with-secrets")],
-        required: 0,
-        help: "print the configuration as TOML",
-        run: Session::export,
-    },
-    Command {
-        name: "collect",
-        arguments: &[Argument::Account],
-        required: 0,
-        help: "collect now from all sources, or from an account's",
-        run: Session::collect,
-    },
-    Command {
-        name: "retry",
-        arguments: &[],
-        required: 0,
-        help: "try everything in the queue now",
-        run: Session::retry,
-    },
-    Command {
-        name: "update",
-        arguments: &[Argument::File],
-        required: 1,
-        help: "take a new version from a file of the device, verify it, restart and try it",
-        run: Session::update,
-    },
-    Command {
-        name: "switch slot",
-        arguments: &[],
-        required: 0,
-        help: "restart with the version in the other slot, on trial",
-        run: Session::switch_slot,
-    },
-    Command {
-        name: "restart",
-        arguments: &[Argument::Word("daemon")],
-        required: 0,
-        help: "start the device anew, or only its daemon",
-        run: Session::restart,
-    },
-    Command {
-        name: "power off",
-        arguments: &[],
-        required: 0,
-        help: "switch the device off",
-        run: Session::power_off,
-    },
-    Command {
-        name: "help",
-        arguments: &[Argument::Command],
-        required: 0,
-        help: "this list, or more about one command",
-        run: |_, _, words| help(words),
-    },
-    Command { name: "quit", arguments: &[], required: 0, help: "end the console", run: Session::quit },
-];
 
 /// Runs one line.
 pub fn run(session: &mut Session, world: &dyn World, line: &str) -> Step {
@@ -290,7 +76,8 @@ pub fn complete(session: &Session, line: &str) -> Vec<String> {
     candidates
 }
 
-fn help(words: &[&str]) -> Step {
+/// Lists the commands, or those that are named.
+pub(super) fn help(words: &[&str]) -> Step {
     let name = words.join(" ");
     let wanted: Vec<_> = TABLE
         .iter()

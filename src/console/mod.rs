@@ -1,6 +1,6 @@
 //! The operator's console: on the unix socket `console.sock` in the data folder and on a serial line.
 //!
-//! [`command`] holds the table of commands, [`session`] what they do to a candidate copy of the settings, [`line`] the
+//! `table` holds the commands, [`command`] their grammar, [`session`] what they do to a candidate copy of the settings, [`line`] the
 //! keys; none of these does any I/O. [`terminal`] moves the octets, for [`socket`] and [`serial`]. [`client`] is the
 //! other side of the socket, for the verbs of the command line.
 
@@ -32,6 +32,7 @@ pub mod serial;
 pub mod session;
 mod show;
 pub mod socket;
+mod table;
 mod terminal;
 
 /// The socket's name in the data folder.

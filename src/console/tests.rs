@@ -3,8 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::command::{TABLE, complete};
+use super::command::complete;
 use super::session::{Session, Step, World};
+use super::table::TABLE;
 use crate::auth::Verifier;
 use crate::board::device::Standing;
 use crate::board::slots::Slot;

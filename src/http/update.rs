@@ -133,7 +133,7 @@ fn status(error: &ReceiveError) -> &'static str {
         ReceiveError::Refused(_) => "422 Unprocessable Content",
         ReceiveError::NoRoom { .. } => "507 Insufficient Storage",
         ReceiveError::Busy | ReceiveError::OnTrial => "409 Conflict",
-        ReceiveError::Flash(_) | ReceiveError::Source(_) | ReceiveError::NoFile(..) => {
+        ReceiveError::Flash(_) | ReceiveError::Source(_) | ReceiveError::NoFile { .. } => {
             "500 Internal Server Error"
         }
     }
