@@ -154,8 +154,9 @@ fn read_over(file: &Path, stored: Option<&Config>, defaults: Config) -> Result<C
     let limit = text::MAX_TEXT as u64 + 1;
     File::open(file).and_then(|file| file.take(limit).read_to_end(&mut octets)).map_err(Failure::at(file))?;
     let lines = |problems: &[Problem]| -> Vec<String> { problems.iter().map(|p| p.in_file(&name)).collect() };
-    let parsed = text::parse_over(&octets, stored, defaults)
-        .map_err(|problems| Failure::Problems(lines(&problems)))?;
+    let ways = text::Ways { defaults, ..text::Ways::default() };
+    let parsed =
+        text::parse_with(&octets, stored, ways).map_err(|problems| Failure::Problems(lines(&problems)))?;
     lines(&parsed.warnings).iter().for_each(|warning| eprintln!("{warning}"));
     Ok(parsed.config)
 }

@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod device;
+pub mod first;
 pub mod health;
 pub mod mbr;
 mod receive;

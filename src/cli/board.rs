@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use pillarbox::board::first::{self, Outcome};
 use pillarbox::board::{self, mbr};
 use pillarbox::config::{Config, file};
 use pillarbox::failure::Failure;
 use pillarbox::flash::disk::Disk;
 
-use super::arguments::{DATA, Given, Operand, Verb};
+use super::arguments::{Choice, DATA, Given, Operand, Verb};
 use super::print;
 
 /// What a verb of this family asks for.
@@ -16,7 +17,10 @@ pub enum Request {
     Settings { data: PathBuf },
     Time { data: PathBuf },
     Grow { device: PathBuf, partition: String },
+    FirstConfiguration { card: PathBuf, data: PathBuf },
 }
+
+const CARD: Choice = Choice { name: "--card", value: Some("CARD") };
 
 /// The verbs, in the order of `help board`.
 pub const VERBS: &[Verb] = &[
@@ -44,6 +48,17 @@ pub const VERBS: &[Verb] = &[
             super::Request::Board(Request::Grow { device: given.operand(0), partition })
         },
     },
+    Verb {
+        name: "board first-configuration",
+        operands: &[],
+        options: &[CARD, DATA],
+        help: "import pillarbox.toml of the FAT partition where it is new, put stars in place of its secrets,\n      \
+               and write pillarbox-result.txt",
+        request: |given: &Given| {
+            let card = given.path(CARD.name).unwrap_or_else(|| PathBuf::from("/card"));
+            super::Request::Board(Request::FirstConfiguration { card, data: given.data() })
+        },
+    },
 ];
 
 /// Does it.
@@ -55,6 +70,7 @@ pub fn carry_out(request: Request) -> Result<(), Failure> {
             print(&format!("{time}\n"))
         }
         Request::Grow { device, partition } => grow(&device, &partition),
+        Request::FirstConfiguration { card, data } => first_configuration(&card, &data),
     }
 }
 
@@ -87,6 +103,24 @@ fn grow(device: &Path, partition: &str) -> Result<(), Failure> {
         Ok(None) => print(&at(&format!("partition {number} reaches to the end already\n"))),
         Err(mbr::Error::Refused(refusal)) => Err(Failure::Input(at(&refusal))),
         Err(mbr::Error::Io(error)) => Err(Failure::at(device)(error)),
+    }
+}
+
+/// One line for the log; the owner finds more in the result file.
+fn first_configuration(card: &Path, data: &Path) -> Result<(), Failure> {
+    match first::import(card, data) {
+        Ok(Outcome::NoFile | Outcome::Known) => Ok(()),
+        Ok(Outcome::Blanked) => print("first configuration: the secrets in the file are unreadable now\n"),
+        Ok(Outcome::Imported { config, warnings }) => print(&format!(
+            "first configuration: imported, accounts: {}, warnings: {}\n",
+            config.accounts.len(),
+            warnings.len()
+        )),
+        Ok(Outcome::Refused(problems)) => {
+            let lines = problems.iter().map(|problem| format!("first configuration: {problem}"));
+            Err(Failure::Problems(lines.collect()))
+        }
+        Err(error) => Err(Failure::System(format!("first configuration: {error}"))),
     }
 }
 

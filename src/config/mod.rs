@@ -15,6 +15,7 @@ mod network;
 mod password;
 pub mod path;
 pub mod problem;
+pub mod secrets;
 pub mod settings;
 mod stored;
 pub mod text;

@@ -37,20 +37,29 @@ pub struct Parsed {
 /// # Errors
 /// Every error and warning, in the order of the lines.
 pub fn parse(text: &[u8], stored: Option<&Config>) -> Result<Parsed, Vec<Problem>> {
-    parse_over(text, stored, Config::default())
+    parse_with(text, stored, Ways::default())
 }
 
-/// The same with other `defaults` for what the text does not say.
+/// How a text is read.
+#[derive(Debug, Clone, Default)]
+pub struct Ways {
+    /// What a setting is that the text does not have.
+    pub defaults: Config,
+    /// Whether a secret of nothing but stars stands for the stored one.
+    pub stars_are_stored: bool,
+}
+
+/// The same in other ways.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_over(text: &[u8], stored: Option<&Config>, defaults: Config) -> Result<Parsed, Vec<Problem>> {
+pub fn parse_with(text: &[u8], stored: Option<&Config>, ways: Ways) -> Result<Parsed, Vec<Problem>> {
     if text.len() > MAX_TEXT {
         let text = format!("{} octets are too many for a configuration: 1 MiB is the limit", text.len());
         return Err(vec![Problem { at: At::Line(1), severity: Severity::Error, text }]);
     }
     let readable = String::from_utf8_lossy(text);
-    let mut reading = Reading::new(&readable, defaults);
+    let mut reading = Reading::new(&readable, ways);
     reading.encoding(text);
     let (root, errors) = DeTable::parse_recoverable(&readable);
     let whole = reading.syntax(&readable, &errors);
@@ -72,15 +81,20 @@ struct Reading {
     broken: HashSet<usize>,
     /// The line of each section and each setting that the text has.
     lines: HashMap<Place, usize>,
+    stars_are_stored: bool,
+    /// The lines of secrets that stand for the stored ones.
+    starred: HashMap<Place, usize>,
     /// Settings whose value could not be read.
     faulty: HashSet<Place>,
 }
 
 impl Reading {
-    fn new(text: &str, config: Config) -> Reading {
+    fn new(text: &str, ways: Ways) -> Reading {
         let line_ends = text.bytes().enumerate().filter(|(_, octet)| *octet == b'\n');
         Reading {
-            config,
+            config: ways.defaults,
+            stars_are_stored: ways.stars_are_stored,
+            starred: HashMap::new(),
             problems: Vec::new(),
             line_starts: std::iter::once(0).chain(line_ends.map(|(at, _)| at + 1)).collect(),
             broken: HashSet::new(),
@@ -257,6 +271,10 @@ impl Reading {
                 },
                 (_, _, Some(setting)) => {
                     let place = section.at(setting.key);
+                    if self.stars_are_stored && setting.secret && is_stars(value.get_ref()) {
+                        self.starred.insert(place, line);
+                        continue;
+                    }
                     self.lines.insert(place, line);
                     if self.broken.contains(&line) {
                         self.faulty.insert(place);
@@ -307,13 +325,14 @@ impl Reading {
             let given = |place: Place| self.lines.contains_key(&place);
             found = keep_secrets(&mut self.config, stored, given);
         }
+        self.without_stored();
         found.extend(findings(&self.config));
         for finding in found {
             let is_faulty = |place: Place| self.faulty.contains(&place);
             if is_faulty(finding.place) || finding.beside.is_some_and(is_faulty) {
                 continue;
             }
-            let own = self.lines.get(&finding.place);
+            let own = self.lines.get(&finding.place).or_else(|| self.starred.get(&finding.place));
             match own.or_else(|| self.lines.get(&finding.place.section.at(""))) {
                 Some(line) => self.problem(*line, finding.severity, finding.text),
                 None => {
@@ -321,6 +340,27 @@ impl Reading {
                     self.problem(1, finding.severity, format!("{path}: {}", finding.text));
                 }
             }
+        }
+    }
+
+    /// Stars where there is nothing that they could stand for.
+    fn without_stored(&mut self) {
+        for (place, line) in std::mem::take(&mut self.starred) {
+            let key = match (place.section, place.key) {
+                (Section::Account(_) | Section::AppPassword(..), "password") => "verifier",
+                (Section::Server, "operator_password") => "operator_verifier",
+                (_, key) => key,
+            };
+            let setting = place.section.setting(key);
+            if setting.is_some_and(|setting| setting.is_empty(&self.config, place.section)) {
+                let text = format!(
+                    "{}: the stars stand for what the device has stored, but it has nothing stored for this: write the password itself",
+                    place.key
+                );
+                self.error(line, text);
+                self.faulty.insert(place);
+            }
+            self.starred.insert(place, line);
         }
     }
 
@@ -341,6 +381,11 @@ impl Reading {
             Ok(Parsed { config: self.config, warnings: problems })
         }
     }
+}
+
+/// What a secret that was made unreadable looks like.
+fn is_stars(value: &DeValue<'_>) -> bool {
+    value.as_str().is_some_and(|text| !text.is_empty() && text.bytes().all(|octet| octet == b'*'))
 }
 
 /// The tables of an array of tables, each with its place in the text.

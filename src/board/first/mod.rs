@@ -1,0 +1,192 @@
+//! The first configuration: a file that its owner puts on the card's FAT partition with any PC is imported
+//! at boot, its secrets are made unreadable in place, and a file beside it tells what happened.
+//!
+//! Nothing of the FAT's structures changes: both files keep their place and their length. The steps, each
+//! durable before the next: the settings are stored; a note in the data folder says where the secrets stand
+//! and what the file will be without them; the secrets are overwritten with stars; the note says that it is
+//! done. A power cut before the first note lets the same file be imported once more, one between the two lets
+//! the note finish the work, and a half overwritten password is never taken for one.
+//!
+//! Later edits of the file are imported in the same way; stars stand for what is stored.
+
+mod encoding;
+mod note;
+mod words;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt, chown};
+use std::path::{Path, PathBuf};
+
+use ring::digest;
+
+use crate::config::problem::Problem;
+use crate::config::text::{self, Ways};
+use crate::config::{Config, file, secrets};
+use crate::flash::disk::Disk;
+use encoding::Encoding;
+use note::Note;
+
+/// What the file is called; the second name is what comes of the first where Windows hides endings.
+const NAMES: [&str; 2] = ["pillarbox.toml", "pillarbox.toml.txt"];
+
+/// What became of the file.
+#[derive(Debug)]
+pub enum Outcome {
+    /// There is none.
+    NoFile,
+    /// It was imported before, and has not changed since.
+    Known,
+    /// The same, but the power went before its secrets were unreadable. Now they are.
+    Blanked,
+    /// It is stored, and its secrets are unreadable.
+    Imported {
+        /// What is stored.
+        config: Box<Config>,
+        /// What is probably not as meant.
+        warnings: Vec<Problem>,
+    },
+    /// It has mistakes, and nothing was changed.
+    Refused(Vec<Problem>),
+}
+
+/// Why it was given up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What the system says about a file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// The settings could not be stored.
+    #[error(transparent)]
+    Store(#[from] file::Error),
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { path, source }
+}
+
+/// Imports the file on `card` into the data folder `data`, where it is new. The appliance does not run yet.
+/// The result file on the card is written when there is something new to say.
+///
+/// # Errors
+/// What the system says.
+pub fn import(card: &Path, data: &Path) -> Result<Outcome, Error> {
+    let Some((name, octets)) = read(card)? else { return Ok(Outcome::NoFile) };
+    let outcome = take(&card.join(name), &octets, data);
+    let words = match &outcome {
+        Ok(Outcome::NoFile | Outcome::Known) => return outcome,
+        Ok(Outcome::Blanked) => words::blanked(name),
+        Ok(Outcome::Imported { config, warnings }) => words::imported(name, config, warnings),
+        Ok(Outcome::Refused(problems)) => words::refused(name, problems),
+        Err(error) => words::given_up(name, &error.to_string()),
+    };
+    words::write(card, &words).map_err(at(&card.join(words::RESULT)))?;
+    outcome
+}
+
+/// The file and its name.
+fn read(card: &Path) -> Result<Option<(&'static str, Vec<u8>)>, Error> {
+    for name in NAMES {
+        let path = card.join(name);
+        match File::open(&path) {
+            Ok(file) => {
+                let mut octets = Vec::new();
+                // UTF-16 takes twice the room; one octet more is enough to find out that it is too long.
+                let limit = 2 * text::MAX_TEXT as u64 + 3;
+                file.take(limit).read_to_end(&mut octets).map_err(at(&path))?;
+                return Ok(Some((name, octets)));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(at(&path)(error)),
+        }
+    }
+    Ok(None)
+}
+
+fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
+    let flash = Disk::new(data).map_err(at(data))?;
+    if let Some(mut note) = Note::read(&flash).map_err(at(&data.join(note::NAME)))? {
+        let torn = note.is_torn(octets);
+        if torn {
+            overwrite(path, octets, note.encoding, &note.places).map_err(at(path))?;
+        }
+        if torn || note.is_of(octets) {
+            let was_whole = note.is_of(octets);
+            if note.pending {
+                note.pending = false;
+                write(&note, &flash, data)?;
+            }
+            return Ok(if was_whole { Outcome::Known } else { Outcome::Blanked });
+        }
+    }
+    let stored = match file::load(&flash) {
+        Ok(loaded) => loaded.map(|loaded| loaded.config),
+        Err(error @ file::Error::Io { .. }) => return Err(error.into()),
+        // What cannot be read is replaced by what is imported.
+        Err(_) => None,
+    };
+    let encoding = Encoding::of(octets);
+    let text = encoding.decoded(octets);
+    let ways = Ways { defaults: Config::on_a_board(), stars_are_stored: true };
+    let parsed = match text::parse_with(&text, stored.as_ref(), ways) {
+        Ok(parsed) => parsed,
+        Err(problems) => return Ok(Outcome::Refused(problems)),
+    };
+    async_io::block_on(file::save(&flash, &parsed.config))?;
+
+    let text = String::from_utf8_lossy(&text);
+    let places = encoding.in_file(&text, &secrets::places(&text));
+    let mut note = Note::new(octets, encoding, places);
+    write(&note, &flash, data)?;
+    overwrite(path, octets, encoding, &note.places).map_err(at(path))?;
+    note.pending = false;
+    write(&note, &flash, data)?;
+    Ok(Outcome::Imported { config: Box::new(parsed.config), warnings: parsed.warnings })
+}
+
+/// Durable on return.
+fn write(note: &Note, flash: &Disk, data: &Path) -> Result<(), Error> {
+    async_io::block_on(note.write(flash)).map_err(at(&data.join(note::NAME)))?;
+    give_to_owner(data).map_err(at(data))
+}
+
+/// Puts stars in place of the secrets, and returns when they are durable.
+fn overwrite(path: &Path, octets: &[u8], encoding: Encoding, places: &[Range<usize>]) -> io::Result<()> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    let mut blanked = octets.to_vec();
+    encoding.blank(&mut blanked, places);
+    let file = File::options().write(true).open(path)?;
+    for place in places {
+        let stars = blanked.get(place.clone()).unwrap_or_default();
+        file.write_all_at(stars, place.start as u64)?;
+    }
+    file.sync_all()
+}
+
+/// Files that root has made belong to whom the data folder belongs to, as the daemon will be that one.
+fn give_to_owner(data: &Path) -> io::Result<()> {
+    let owner = data.metadata()?;
+    for entry in data.read_dir()? {
+        let (path, metadata) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
+        if metadata.is_file() && metadata.uid() != owner.uid() {
+            chown(&path, Some(owner.uid()), Some(owner.gid()))?;
+        }
+    }
+    Ok(())
+}
+
+fn sha256(octets: &[u8]) -> [u8; 32] {
+    digest::digest(&digest::SHA256, octets).as_ref().try_into().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

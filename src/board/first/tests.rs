@@ -1,0 +1,196 @@
+//! The story of a card between a PC and a device.
+
+use super::*;
+use crate::config::export::to_toml;
+
+const FILE: &str = "\u{feff}[server]\r\ndomains = [\"home.example\"]\r\noperator_password = \"s3cret-o\"\r\n\
+    [smarthost]\r\nhost = \"smtp.provider.example\"\r\nusername = \"home\"\r\npassword = \"s3cret-\\\"s\\\"\"\r\n\
+    [[account]]\r\nname = \"office\"\r\naddress = \"office@home.example\"\r\npassword = \"s3cret-ä\"\r\n";
+
+/// A card and a data folder; gone when dropped.
+struct Device {
+    folder: PathBuf,
+}
+
+impl Device {
+    fn new(test: &str) -> Device {
+        let folder = std::env::temp_dir().join(format!("pillarbox-first-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("card")).unwrap();
+        std::fs::write(folder.join("card").join(words::RESULT), " ".repeat(8192)).unwrap();
+        Device { folder }
+    }
+    fn card(&self) -> PathBuf {
+        self.folder.join("card")
+    }
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+    fn put(&self, octets: impl AsRef<[u8]>) {
+        std::fs::write(self.card().join(NAMES[0]), octets).unwrap();
+    }
+    fn file(&self) -> Vec<u8> {
+        std::fs::read(self.card().join(NAMES[0])).unwrap()
+    }
+    fn boot(&self) -> Outcome {
+        import(&self.card(), &self.data()).unwrap()
+    }
+    fn imports(&self) -> Config {
+        match self.boot() {
+            Outcome::Imported { config, .. } => {
+                assert_eq!(self.stored().0, *config);
+                *config
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    /// The note is as it was while the stars were written.
+    fn pending(&self) {
+        let flash = Disk::new(self.data()).unwrap();
+        let mut note = Note::read(&flash).unwrap().unwrap();
+        note.pending = true;
+        write(&note, &flash, &self.data()).unwrap();
+    }
+    fn stored(&self) -> (Config, u64) {
+        let loaded = file::load(&Disk::new(self.data()).unwrap()).unwrap().unwrap();
+        (loaded.config, loaded.generation)
+    }
+    fn result(&self) -> String {
+        let text = std::fs::read_to_string(self.card().join(words::RESULT)).unwrap();
+        assert_eq!(text.len(), 8192);
+        text
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn a_card_from_a_pc_configures_the_device_and_keeps_no_secret() {
+    let device = Device::new("import");
+    assert!(matches!(device.boot(), Outcome::NoFile));
+    assert_eq!(device.result().trim(), "");
+
+    device.put(FILE);
+    let config = device.imports();
+    assert!(config.accounts[0].verifier.verify("s3cret-ä".as_bytes()));
+    assert_eq!(config.smarthost.password.reveal(), "s3cret-\"s\"");
+    assert_eq!(config.listen, Config::on_a_board().listen);
+    let file = String::from_utf8(device.file()).unwrap();
+    assert!(!file.contains("s3cret") && file.len() == FILE.len(), "{file}");
+    assert!(file.contains("password = \"************\"") && file.contains("office@home.example"), "{file}");
+    let result = device.result();
+    assert!(result.contains("pillarbox.toml were imported and are in force.\r\n"), "{result}");
+    assert!(
+        result.contains("\r\n  office  office@home.example\r\n") && !result.contains("s3cret"),
+        "{result}"
+    );
+
+    // Starts to come change nothing, whatever the operator does on the console.
+    assert!(matches!(device.boot(), Outcome::Known));
+    assert_eq!(device.stored().1, 1);
+
+    // The stars stand for what is stored, until something is written over them.
+    device.put(file.replace("home.example\"]", "home.example\", \"b.example\"]"));
+    let changed = device.imports();
+    assert_eq!((changed.server.domains.len(), &changed.accounts), (2, &config.accounts));
+    assert_eq!(changed.smarthost.password, config.smarthost.password);
+    assert_eq!(changed.server.operator_verifier, config.server.operator_verifier);
+    let stars = "operator_password = \"********\"";
+    device.put(file.replace(stars, "operator_password = \"new\""));
+    assert!(device.imports().server.operator_verifier.verify(b"new"));
+    // Also where the new one is as long as the old one.
+    device.put(file.replace(stars, "operator_password = \"8 octets\""));
+    assert!(device.imports().server.operator_verifier.verify(b"8 octets"));
+    assert!(matches!(device.boot(), Outcome::Known));
+}
+
+#[test]
+fn mistakes_are_told_with_their_lines_and_change_nothing() {
+    let device = Device::new("mistakes");
+    device.put(FILE.replace("domains =", "domain ="));
+    let Outcome::Refused(problems) = device.boot() else { panic!() };
+    assert_eq!(problems.len(), 3);
+    assert!(device.file().windows(6).any(|octets| octets == b"s3cret"), "it is needed for the next try");
+    let result = device.result();
+    assert!(result.contains("\r\n  line 2: unknown key domain: did you mean domains?\r\n"), "{result}");
+    assert!(!device.data().join("config.postcard").exists() && !result.contains("s3cret"));
+
+    // On another device the stars stand for nothing.
+    device.put(FILE.replace("s3cret-ä", "********"));
+    let Outcome::Refused(problems) = device.boot() else { panic!() };
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "line 11: password: the stars stand for what the device has stored, but it has nothing stored for this: write the password itself"
+        ]
+    );
+
+    device.put("x\n".repeat(100_000));
+    assert!(matches!(device.boot(), Outcome::Refused(_)));
+    assert!(device.result().trim_end().ends_with("... and more than fits here"));
+    // What is right at last is taken.
+    device.put(FILE);
+    device.imports();
+}
+
+#[test]
+fn what_notepad_saves_is_understood() {
+    let device = Device::new("notepad");
+    let utf16 = |octets: fn(u16) -> [u8; 2]| -> Vec<u8> { FILE.encode_utf16().flat_map(octets).collect() };
+    for octets in [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes), FILE.replace("\r\n", "\n").into_bytes()]
+    {
+        device.put(&octets);
+        assert!(device.imports().accounts[0].verifier.verify("s3cret-ä".as_bytes()));
+        let after = device.file();
+        let text = String::from_utf8(Encoding::of(&after).decoded(&after).into_owned()).unwrap();
+        assert!(!text.contains("s3cret") && text.contains("office@home.example"), "{text}");
+        assert_eq!(after.len(), octets.len());
+        assert!(matches!(device.boot(), Outcome::Known));
+    }
+    // The old code page of Windows.
+    device.put(b"[server]\r\ndomains = [\"home.example\"]\r\n# \xe4\r\n");
+    assert!(matches!(device.boot(), Outcome::Refused(_)));
+    assert!(device.result().contains("line 3: not UTF-8: save the file in the encoding UTF-8"));
+    // Windows hides the ending that its editor adds.
+    std::fs::remove_file(device.card().join(NAMES[0])).unwrap();
+    std::fs::write(device.card().join(NAMES[1]), FILE).unwrap();
+    device.imports();
+    assert!(device.result().contains("pillarbox.toml.txt were imported"));
+}
+
+#[test]
+fn a_power_cut_leaves_no_secret_readable_and_no_half_of_one_imported() {
+    let device = Device::new("cut");
+    device.put(FILE);
+    let config = device.imports();
+    let (before, after) = (FILE.as_bytes(), device.file());
+    let generation = device.stored().1;
+    // Sectors of any size reach the card in any order: here all up to some octet, or all behind it.
+    for cut in (0..before.len()).step_by(7) {
+        for (first, second) in [(&after[..], before), (before, &after[..])] {
+            let torn = [&first[..cut], &second[cut..]].concat();
+            device.pending();
+            device.put(&torn);
+            match device.boot() {
+                Outcome::Blanked => {}
+                Outcome::Known => assert_eq!(torn, after),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(device.file(), after);
+        }
+    }
+    assert_eq!(device.stored(), (config.clone(), generation));
+
+    // A cut before the note: imported again, and the same comes of it.
+    std::fs::remove_file(device.data().join(note::NAME)).unwrap();
+    device.put(FILE);
+    let again = device.imports();
+    assert_eq!(device.file(), after);
+    let shown = |config: &Config| to_toml(config, false);
+    assert_eq!(shown(&again), shown(&config));
+    assert!(again.accounts[0].verifier.verify("s3cret-ä".as_bytes()));
+}
