@@ -121,7 +121,7 @@ impl Console {
     /// Takes an update from a file: what it is and what happens now, or why it is not taken.
     async fn update(&self, file: &str) -> Result<String, String> {
         let device = self.context.device.as_ref().ok_or(device::NO_DEVICE)?;
-        match device.receive_file(Path::new(file)).await {
+        match Box::pin(device.receive_file(Path::new(file))).await {
             Ok(update) => Ok(device.promise(&update)),
             Err(error) => Err(error.to_string()),
         }
