@@ -90,9 +90,10 @@ fn place(name: &[u8]) -> Option<usize> {
 
 /// Appends an address list, unless there is no address.
 fn write_addresses(field: Option<&[u8]>, limit: usize, out: &mut Vec<u8>) -> bool {
+    let Some(field) = field.filter(|field| !field.is_empty()) else { return false };
     let start = out.len();
     let mut in_group = false;
-    for address in Addresses::new(field.unwrap_or_default()) {
+    for address in Addresses::new(field) {
         let group = address.host.is_none();
         // What was begun is ended, however long the text is.
         if out.len() > limit && !(in_group && group) {

@@ -61,8 +61,12 @@ impl<'w, 'a> Fields<'w, 'a> {
             self.window.line(|piece| {
                 let (skipped, piece) = piece.split_at(skip.min(piece.len()));
                 skip -= skipped.len();
-                let unfolded = piece.iter().filter(|b| !matches!(b, b'\r' | b'\n'));
-                value.extend(unfolded.take(room - value.len()));
+                if room > 0 {
+                    // In runs, since building for size makes loops over octets slow.
+                    for run in piece.split(|b| matches!(b, b'\r' | b'\n')) {
+                        value.extend_from_slice(&run[..run.len().min(room - value.len())]);
+                    }
+                }
             })?;
             if !matches!(self.window.fill(1)?.first(), Some(b' ' | b'\t')) {
                 return Ok(Some(start..self.window.position()));

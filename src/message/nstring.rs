@@ -1,5 +1,7 @@
 //! Strings as IMAP replies write them (RFC 3501 section 4.3).
 
+use memchr::memchr2;
+
 /// Lines of a reply stay within what clients can be trusted to read (RFC 2683 section 3.2.1.5).
 const MAX_QUOTED: usize = 1000;
 
@@ -8,12 +10,13 @@ pub fn string(text: &[u8], out: &mut Vec<u8>) {
     let quotable = |b: &u8| b.is_ascii() && !matches!(b, b'\r' | b'\n' | 0);
     if text.len() <= MAX_QUOTED && text.iter().all(quotable) {
         out.push(b'"');
-        for &b in text {
-            if matches!(b, b'"' | b'\\') {
-                out.push(b'\\');
-            }
-            out.push(b);
+        let mut rest = text;
+        while let Some(at) = memchr2(b'"', b'\\', rest) {
+            out.extend_from_slice(&rest[..at]);
+            out.extend_from_slice(&[b'\\', rest[at]]);
+            rest = &rest[at + 1..];
         }
+        out.extend_from_slice(rest);
         out.push(b'"');
     } else {
         out.extend(format!("{{{}}}\r\n", text.len()).as_bytes());

@@ -127,6 +127,8 @@ pub struct Window {
     /// Octets of the file from `held_at` on.
     held: Vec<u8>,
     held_at: u64,
+    /// Octets read at a time, at the least.
+    piece: usize,
 }
 
 /// A frame, read.
@@ -141,13 +143,20 @@ pub struct Frame<T> {
     pub len: usize,
 }
 
-/// The head of nearly every record, so that one read finds it.
+/// Octets read at a time where frames are read one after the other.
 const WINDOW: usize = 4096;
+/// The head of nearly every record, so that one read finds it; more would be copied for nothing.
+const HEAD: usize = 1024;
 
 impl Window {
     /// The place `at` of a file.
     pub fn new(file: Rc<dyn File>, at: u64) -> Window {
-        Window { file, at, held: Vec::new(), held_at: at }
+        Window { file, at, held: Vec::new(), held_at: at, piece: WINDOW }
+    }
+
+    /// The place `at` of a file, of which only one head is wanted.
+    pub fn of_head(file: Rc<dyn File>, at: u64) -> Window {
+        Window { piece: HEAD, ..Window::new(file, at) }
     }
 
     /// Reads `octets` at once, where it is known that so many will be needed.
@@ -167,7 +176,7 @@ impl Window {
         if skip.saturating_add(n) > self.held.len() {
             let have = self.held.get(skip..).unwrap_or_default();
             // Not `resize`, which goes octet by octet where code is to be small.
-            let mut held = vec![0; n.max(WINDOW)];
+            let mut held = vec![0; n.max(self.piece)];
             let mut filled = have.len();
             held[..filled].copy_from_slice(have);
             while filled < held.len() {

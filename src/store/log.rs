@@ -242,7 +242,7 @@ impl Log {
     /// # Errors
     /// `InvalidData` when a checksum says so.
     pub fn head(&self, place: Place) -> io::Result<Record> {
-        let window = Window::new(self.reader(place.segment)?, place.offset.into());
+        let window = Window::of_head(self.reader(place.segment)?, place.offset.into());
         read(window, false).map(|(record, _)| record)
     }
 

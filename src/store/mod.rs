@@ -356,8 +356,14 @@ impl Mailbox {
 
     /// The message with this UID.
     pub fn message(&self, uid: Uid) -> Option<&Message> {
-        let at = self.messages.binary_search_by_key(&uid, |m| m.uid).ok()?;
-        self.messages.get(at)
+        // UIDs ascend, so that none lies further from the first one than its UID does; nearly always it lies just there.
+        let first = self.messages.first()?.uid;
+        let furthest = usize::try_from(uid.checked_sub(first)?).unwrap_or(usize::MAX);
+        if let Some(message) = self.messages.get(furthest).filter(|message| message.uid == uid) {
+            return Some(message);
+        }
+        let near = &self.messages[..self.messages.len().min(furthest)];
+        near.get(near.binary_search_by_key(&uid, |m| m.uid).ok()?)
     }
 }
 

@@ -96,8 +96,10 @@ impl Dovecot {
     }
     /// The pids of all its processes.
     pub fn pids(&self) -> Vec<u32> {
-        let master = std::fs::read_to_string(self.scratch.join("run/master.pid")).unwrap();
-        let master: u32 = master.trim().parse().unwrap();
+        // It answers before it has written this.
+        let master = self.scratch.join("run/master.pid");
+        let master: u32 =
+            wait_for("Dovecot's master.pid", || std::fs::read_to_string(&master).ok()?.trim().parse().ok());
         let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
         std::iter::once(master)
             .chain(children.split_whitespace().filter_map(|pid| pid.parse().ok()))
