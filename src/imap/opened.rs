@@ -3,6 +3,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use smol::future::yield_now;
 
@@ -12,8 +13,8 @@ use crate::message::envelope::Envelope;
 use crate::message::mime::{Scanner, Structure};
 use crate::store::{Account, Body, Error, Message};
 
-/// Steps of 16 KiB after which other sessions get their turn.
-pub const TURN: usize = 32;
+/// For how long a session may keep the only thread to itself.
+const TURN: Duration = Duration::from_millis(2);
 
 /// Parts of a structure that is remembered: an idle connection must not keep a hostile one.
 const MAX_REMEMBERED: usize = 50;
@@ -22,6 +23,25 @@ const MAX_REMEMBERED: usize = 50;
 /// large message in many small pieces, each of which would be a scan of the whole.
 #[derive(Default)]
 pub struct LastStructure(Option<(u32, Rc<Structure>)>);
+
+/// Long work that lets other sessions have their turn. Time is what counts: the same step takes microseconds from
+/// memory and milliseconds from a slow card.
+pub struct Turn(Instant);
+
+impl Turn {
+    /// A turn begins.
+    pub fn begin() -> Turn {
+        Turn(Instant::now())
+    }
+
+    /// Between two steps of the work: others go on here, when this turn was long enough.
+    pub async fn pass(&mut self) {
+        if self.0.elapsed() >= TURN {
+            yield_now().await;
+            self.0 = Instant::now();
+        }
+    }
+}
 
 /// A message and what was read of it.
 pub struct Opened<'a> {
@@ -123,12 +143,9 @@ impl<'a> Opened<'a> {
 
 async fn scan(message: &dyn ReadAt) -> io::Result<Structure> {
     let mut scanner = Scanner::new(message);
-    let mut steps = 0;
+    let mut turn = Turn::begin();
     while scanner.step()? {
-        steps += 1;
-        if steps % TURN == 0 {
-            yield_now().await;
-        }
+        turn.pass().await;
     }
     Ok(scanner.finish())
 }

@@ -3,19 +3,15 @@
 
 use std::ops::RangeInclusive;
 
-use smol::future::yield_now;
-
 use super::command::{Date, SearchKey};
-use super::opened::{Opened, TURN};
+use super::opened::{Opened, Turn};
 use super::view::View;
 use crate::message::search::{Needle, Scope, Search, in_field};
 use crate::message::{date, header};
 use crate::store::{Account, Error, Flags, Message};
 
-/// Messages after which other sessions get their turn, when only the index is asked.
-const MESSAGES: u32 = 1000;
-/// Messages that are looked into before others get a turn: each costs a read or two.
-const LOOKED_INTO: u32 = 8;
+/// Messages between two looks at the clock, when only the index is asked.
+const MESSAGES: u32 = 100;
 
 /// The sequence numbers, ascending, of the messages of `view` that match. Messages that other sessions
 /// removed meanwhile match nothing, and neither do those that cannot be read, which is logged. Headers
@@ -30,7 +26,7 @@ pub async fn run(account: &Account, view: &View, key: &SearchKey) -> Result<Vec<
     let mut found = Vec::new();
     for (seq, &uid) in (1..).zip(view.uids()) {
         if seq % MESSAGES == 0 {
-            yield_now().await;
+            query.turn.pass().await;
         }
         let message = account.view(mailbox, |mailbox| mailbox.message(uid).copied());
         let Some(message) = message.ok_or(Error::NoSuchMailbox)? else { continue };
@@ -57,8 +53,7 @@ struct Query {
     tests: Vec<Test>,
     /// What the tests say of the message at hand, as far as they were made.
     answers: Vec<Option<bool>>,
-    /// Messages looked into so far.
-    looked_into: u32,
+    turn: Turn,
 }
 
 enum Formula {
@@ -98,7 +93,7 @@ impl Query {
     fn new(key: &SearchKey, view: &View, keywords: &[String]) -> Query {
         let mut tests = Vec::new();
         let formula = Formula::new(key, view, keywords, &mut tests);
-        Query { formula, answers: vec![None; tests.len()], tests, looked_into: 0 }
+        Query { formula, answers: vec![None; tests.len()], tests, turn: Turn::begin() }
     }
 
     /// Whether a message matches, asking as little as possible.
@@ -115,12 +110,9 @@ impl Query {
                 Ok(verdict) => return Ok(verdict),
                 Err(open) => open,
             };
-            self.looked_into += 1;
-            if self.looked_into.is_multiple_of(LOOKED_INTO) {
-                yield_now().await;
-            }
+            self.turn.pass().await;
             if let (Some(test), Some(answer)) = (self.tests.get(open), self.answers.get_mut(open)) {
-                *answer = Some(test.ask(&mut opened).await?);
+                *answer = Some(test.ask(&mut opened, &mut self.turn).await?);
             }
         }
     }
@@ -197,7 +189,7 @@ impl Test {
         }
     }
 
-    async fn ask(&self, opened: &mut Opened<'_>) -> Result<bool, Error> {
+    async fn ask(&self, opened: &mut Opened<'_>, turn: &mut Turn) -> Result<bool, Error> {
         match self {
             Test::Index(_) => Ok(false), // answered before anything is opened
             Test::Sent(days) => {
@@ -210,15 +202,11 @@ impl Test {
             }
             Test::Content { scope, needle } => {
                 let mut search = Search::new(opened.body()?, needle, *scope);
-                let mut steps = 0;
                 let found = loop {
                     match search.step() {
-                        Ok(None) => steps += 1,
+                        Ok(None) => turn.pass().await,
                         Ok(Some(found)) => break Ok(found),
                         Err(error) => break Err(error),
-                    }
-                    if steps % TURN == 0 {
-                        yield_now().await;
                     }
                 };
                 found.map_err(|error| opened.unreadable(error))
