@@ -46,6 +46,12 @@ const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the operator has to know all the time that it is so.
 const FAILSAFE: &str = "failsafe: only loopback is served, nothing is collected and nothing sent; a restart without it ends this";
+/// The same of a clock that was not set yet.
+const NO_TIME: &str = "waiting for the time: until the network tells it, nothing is collected or sent over TLS, since no certificate can be judged";
+/// In the run folder of a board once the clock was set.
+const CLOCK: &str = "clock";
+/// How often it is looked for.
+const CLOCK_AGAIN: Duration = Duration::from_secs(3);
 /// The watchdog's device, in the run folder of a board.
 const WATCHDOG: &str = "watchdog";
 /// Where a board mounts the part of its card that a PC can read.
@@ -153,7 +159,14 @@ impl Appliance {
         let device = start::device(options, &flash)?;
         let listen = config.listen.clone();
         let logins = Logins::new(&start::login_key(&*flash).await?);
-        let context = Rc::new(Context::new(config, tls, store).with_logins(logins).with_device(device));
+        let mut context = Context::new(config, tls, store).with_logins(logins).with_device(device);
+        if let Some(run) = &options.board {
+            let board = Board::new(run);
+            if !board.has(CLOCK) {
+                context = context.without_time();
+            }
+        }
+        let context = Rc::new(context);
         let queue =
             context.store.queue().await.map_err(|error| Failure::System(format!("{data}/queue: {error}")))?;
         let relay = Relay::new(context.clone(), queue);
@@ -190,6 +203,7 @@ impl Appliance {
         executor.spawn(prove(context.clone())).detach();
         executor.spawn(tidy(context)).detach();
         executor.spawn(look_after(appliance.clone())).detach();
+        executor.spawn(wait_for_time(appliance.clone())).detach();
         executor.spawn(renew(appliance.clone())).detach();
         Ok(appliance)
     }
@@ -217,6 +231,19 @@ impl Appliance {
             self.executor.spawn(listeners::accept(self.executor, kind, socket, parts.clone()))
         });
         Ok(())
+    }
+
+    /// A certificate of our own is made anew where it ends soon.
+    ///
+    /// One that was made before the clock was set is good all the same: such a clock shows the last time that
+    /// the device has lived in, so the certificate begins too early, and ends too early, which is found here. Only
+    /// a clock that ran ahead makes one that nobody accepts yet, and that is found here, too.
+    async fn renew_certificate(&self) {
+        let config = self.context.config();
+        match tls::server_config(&config, &*self.flash).await {
+            Ok(tls) => self.context.renew_tls(tls),
+            Err(error) => log::error!("tls: {error}"),
+        }
     }
 
     async fn put_in_force(&self, config: Config, save: bool) -> Result<(), String> {
@@ -285,10 +312,20 @@ async fn tidy(context: Rc<Context>) {
 async fn renew(appliance: Rc<Appliance>) {
     loop {
         async_io::Timer::after(RENEWAL).await;
-        let config = appliance.context.config();
-        match tls::server_config(&config, &*appliance.flash).await {
-            Ok(tls) => appliance.context.renew_tls(tls),
-            Err(error) => log::error!("tls: {error}"),
+        appliance.renew_certificate().await;
+    }
+}
+
+/// Looks for the sign that the clock was set.
+async fn wait_for_time(appliance: Rc<Appliance>) {
+    let Some(board) = appliance.options.board.as_ref().map(Board::new) else { return };
+    let clock = &appliance.context.clock;
+    while !clock.is_known() {
+        async_io::Timer::after(CLOCK_AGAIN).await;
+        if board.has(CLOCK) {
+            log::info!("the clock was set");
+            clock.set_known();
+            appliance.renew_certificate().await;
         }
     }
 }
@@ -324,6 +361,9 @@ impl Operator for Appliance {
         let mut remarks = Vec::new();
         if self.options.failsafe {
             remarks.push(FAILSAFE.to_owned());
+        }
+        if !self.context.clock.is_known() {
+            remarks.push(NO_TIME.to_owned());
         }
         if self.options.board.is_some() && self.context.config().accounts.is_empty() {
             remarks.push(start::NOT_CONFIGURED.to_owned());

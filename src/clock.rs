@@ -1,6 +1,10 @@
-//! Wall-clock time in seconds since 1970, read in one place.
+//! Wall-clock time in seconds since 1970, read in one place, and whether it is the time at all.
 
+use std::cell::Cell;
+use std::future::pending;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use event_listener::Event;
 
 /// Seconds since 1970-01-01 UTC; 0 while the machine's clock stands before it.
 pub fn unix_now() -> i64 {
@@ -11,6 +15,46 @@ pub fn unix_now() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Whether the clock shows the time. On a board without a battery it does not, until the network has told
+/// it: then no certificate can be judged, for it might have ended long ago.
+pub struct Knowledge {
+    known: Cell<bool>,
+    came: Event,
+}
+
+impl Knowledge {
+    /// At the start.
+    pub fn new(known: bool) -> Knowledge {
+        Knowledge { known: Cell::new(known), came: Event::new() }
+    }
+
+    /// Whether it shows the time.
+    pub fn is_known(&self) -> bool {
+        self.known.get()
+    }
+
+    /// From now on it does.
+    pub fn set_known(&self) {
+        self.known.set(true);
+        self.came.notify(usize::MAX);
+    }
+
+    /// As if the power had been away.
+    #[cfg(test)]
+    pub fn forget(&self) {
+        self.known.set(false);
+    }
+
+    /// Ends when the time comes; never where it is known already. Nothing is missed between a look at
+    /// [`Knowledge::is_known`] and the first poll of this, as long as nothing is awaited in between.
+    pub async fn comes(&self) {
+        if self.known.get() {
+            return pending().await;
+        }
+        self.came.listen().await;
+    }
 }
 
 #[cfg(test)]

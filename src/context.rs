@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use crate::access::Service;
 use crate::auth::{Logins, random};
 use crate::board::device::Device;
+use crate::clock::Knowledge;
 use crate::config::Config;
 use crate::store::Store;
 
@@ -29,6 +30,8 @@ pub struct Context {
     pub sessions: Sessions,
     /// How long clients are waited for.
     pub deadlines: Deadlines,
+    /// Whether the clock shows the time.
+    pub clock: Knowledge,
     /// What it runs on, where that is a device that boots from a card image.
     pub device: Option<Device>,
 }
@@ -45,6 +48,7 @@ impl Context {
             logins: Logins::new(&random()),
             sessions: Sessions::default(),
             deadlines: Deadlines::default(),
+            clock: Knowledge::new(true),
             device: None,
         }
     }
@@ -52,6 +56,11 @@ impl Context {
     /// With logins of its own key, for refusals that a restart does not change.
     pub fn with_logins(self, logins: Logins) -> Context {
         Context { logins, ..self }
+    }
+
+    /// With a clock that does not show the time until somebody says so.
+    pub fn without_time(self) -> Context {
+        Context { clock: Knowledge::new(false), ..self }
     }
 
     /// On a device that boots from a card image.

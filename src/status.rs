@@ -180,7 +180,7 @@ fn source_json(source: &SourceStatus) -> String {
         _ => "null".to_owned(),
     };
     format!(
-        "{{\"account\":{},\"host\":{},\"port\":{},\"username\":{},\"enabled\":{},\"polling\":{},\"last_poll\":{},\
+        "{{\"account\":{},\"host\":{},\"port\":{},\"username\":{},\"enabled\":{},\"polling\":{},\"waiting_for_time\":{},\"last_poll\":{},\
          \"next_poll\":{},\"failures\":{},\"collected\":{},\"error\":{error}}}",
         quoted(&source.account),
         quoted(&source.host),
@@ -188,6 +188,7 @@ fn source_json(source: &SourceStatus) -> String {
         quoted(&source.username),
         source.enabled,
         source.polling,
+        source.waiting_for_time,
         number(source.last_poll),
         number(source.next_poll),
         source.failures,

@@ -89,6 +89,7 @@ fn source_state(source: &SourceStatus) -> String {
     match (&source.last_result, source.enabled, source.polling) {
         (_, false, _) => "off".to_owned(),
         (_, _, true) => "polling".to_owned(),
+        _ if source.waiting_for_time => "waiting for the time".to_owned(),
         (Some(PollResult::Failed { error, .. }), _, _) => {
             format!("failed {} times: {error}", source.failures)
         }

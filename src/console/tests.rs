@@ -307,6 +307,7 @@ fn source() -> SourceStatus {
         folder: "INBOX".into(),
         enabled: true,
         polling: false,
+        waiting_for_time: false,
         last_poll: Some(990),
         last_result: Some(PollResult::Failed { error: "login refused".into(), collected: 0 }),
         next_poll: Some(1300),

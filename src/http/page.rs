@@ -23,7 +23,9 @@ pub fn html(status: &Status) -> String {
     let name = escaped(&status.hostname);
     let mut sources = String::new();
     for source in &status.sources {
-        let state = if source.failures > 0 {
+        let state = if source.waiting_for_time {
+            "waiting for the time".into()
+        } else if source.failures > 0 {
             format!("{} failures in a row", source.failures)
         } else {
             "fine".into()

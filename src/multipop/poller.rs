@@ -16,7 +16,7 @@ use super::watch::Watch;
 use super::wire::{Wire, Withdrawal};
 use super::{imap_client, pop3_client};
 use crate::clock::unix_now;
-use crate::config::{Config, Protocol, Source};
+use crate::config::{Config, Protocol, Security, Source};
 use crate::context::Context;
 use crate::store::{self, Flags, INBOX, SourceKey};
 
@@ -107,6 +107,10 @@ impl Poller {
                 self.watches.borrow_mut().remove(&key);
                 return;
             }
+            if !self.context.clock.is_known() && watch.source().security != Security::None {
+                watch.wait_for(self.context.clock.comes()).await;
+                continue;
+            }
             let _place = self.places.acquire().await;
             if watch.is_due() {
                 Box::pin(self.poll(&watch)).await;
@@ -180,7 +184,7 @@ mod tests {
     use super::super::fake::{Behaviour, Mail, Provider};
     use super::super::status::PollResult;
     use super::*;
-    use crate::config::{Account, Secret, Security};
+    use crate::config::{Account, Secret};
     use crate::flash::sim::SimFlash;
     use crate::net::tls;
     use crate::store::Store;
@@ -208,11 +212,20 @@ mod tests {
 
     /// A poller with these settings, running beside the providers while `test` plays.
     fn play<T>(config: Config, providers: &[&Provider], test: impl AsyncFnOnce(&Poller, &Context) -> T) -> T {
+        play_in(|context| context, config, providers, test)
+    }
+
+    fn play_in<T>(
+        world: impl FnOnce(Context) -> Context,
+        config: Config,
+        providers: &[&Provider],
+        test: impl AsyncFnOnce(&Poller, &Context) -> T,
+    ) -> T {
         block_on(async {
             let flash = SimFlash::default();
             let tls = tls::server_config(&config, &flash).await.unwrap();
             let store = Store::new(Rc::new(flash), |_| Vec::new());
-            let context = Rc::new(Context::new(config, tls, store));
+            let context = Rc::new(world(Context::new(config, tls, store)));
             let poller = Poller::new(context.clone());
             let servers = LocalExecutor::new();
             for provider in providers {
@@ -339,6 +352,26 @@ mod tests {
                 assert_eq!(poller.collect_now(Some("ann")), 1);
             }
             assert_eq!(poller.collect_now(Some("bob")), 0);
+        });
+    }
+
+    #[test]
+    fn without_the_time_no_certificate_is_judged_and_nothing_fails() {
+        let [near, far] = [Provider::new(&[]), Provider::new(&[])];
+        let mut settings = config(&[account("near", &near), account("far", &far)]);
+        settings.accounts[1].sources[0].security = Security::Tls;
+        play_in(Context::without_time, settings, &[&near, &far], async |poller, context| {
+            until("the one without TLS", async || poller.status()[0].last_poll.is_some()).await;
+            until("the other waits", async || poller.status()[1].waiting_for_time).await;
+            // Not even the operator can hurry it.
+            assert_eq!(poller.collect_now(Some("far")), 1);
+            Timer::after(Duration::from_millis(20)).await;
+            let status = &poller.status()[1];
+            assert!(status.waiting_for_time && status.failures == 0 && status.last_poll.is_none());
+            context.clock.set_known();
+            // Its certificate, which there is none of, is judged now.
+            until("a poll", async || poller.status()[1].failures == 1).await;
+            assert!(!poller.status()[1].waiting_for_time);
         });
     }
 

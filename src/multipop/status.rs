@@ -21,6 +21,8 @@ pub struct SourceStatus {
     pub enabled: bool,
     /// Whether it is being polled now.
     pub polling: bool,
+    /// Whether it is due, but no certificate can be judged, since the clock does not show the time yet.
+    pub waiting_for_time: bool,
     /// When the last poll ended, in seconds since 1970; `None`: not polled since the start.
     pub last_poll: Option<i64>,
     /// How it ended.
@@ -45,6 +47,7 @@ impl SourceStatus {
             folder: source.folder.as_str().to_owned(),
             enabled: false,
             polling: false,
+            waiting_for_time: false,
             last_poll: None,
             last_result: None,
             next_poll: None,

@@ -28,6 +28,8 @@ pub struct Watch {
     removed: Cell<bool>,
     /// Due at once, whatever the interval.
     urgent: Cell<bool>,
+    /// Due, but the clock does not show the time yet.
+    waiting: Cell<bool>,
     interval: Cell<Duration>,
     fate: RefCell<Fate>,
     polling: RefCell<Option<Rc<Withdrawal>>>,
@@ -57,6 +59,7 @@ impl Watch {
             enabled: Cell::new(false),
             removed: Cell::new(false),
             urgent: Cell::new(true),
+            waiting: Cell::new(false),
             interval: Cell::new(Duration::MAX),
             fate: RefCell::default(),
             polling: RefCell::default(),
@@ -137,6 +140,14 @@ impl Watch {
         }
     }
 
+    /// Waits for `time`, or until there may be something else to do: no poll, and no failure either.
+    pub async fn wait_for(&self, time: impl Future<Output = ()>) {
+        let wake = self.wake.listen();
+        self.waiting.set(true);
+        or(wake, time).await;
+        self.waiting.set(false);
+    }
+
     /// A poll begins; it ends early when the returned withdrawal says so.
     pub fn begin(&self) -> Rc<Withdrawal> {
         let withdrawal = Rc::new(Withdrawal::default());
@@ -190,6 +201,7 @@ impl Watch {
         SourceStatus {
             enabled: self.enabled.get(),
             polling,
+            waiting_for_time: self.waiting.get(),
             last_poll: fate.ended_unix,
             last_result: fate.result.clone(),
             next_poll: due_in.map(|time| unix_now().saturating_add_unsigned(time.as_secs())),

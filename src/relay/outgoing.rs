@@ -7,13 +7,15 @@
 use std::fmt;
 use std::rc::Rc;
 
+use smol::future::or;
+
 use super::delivery::{has_failures, take, unreadable};
 use super::entry::{Entry, Work};
 use super::queue::Claim;
 use super::report::Letter;
 use super::{Relay, deposit};
 use crate::clock::unix_now;
-use crate::config::Config;
+use crate::config::{Config, Security};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Credentials, Failure, Message, Route};
 use crate::store::{Error, SourceKey, identity_hash};
@@ -95,7 +97,10 @@ impl Relay {
             let changed = self.queue.changed();
             match self.next_talk() {
                 Some((talk, claim)) => Box::pin(self.converse(talk, claim)).await,
-                None => self.rest(changed, Work::Smarthost).await,
+                None => {
+                    let rest = self.rest(changed, Work::Smarthost);
+                    or(rest, self.context.clock.comes()).await;
+                }
             }
         }
     }
@@ -103,6 +108,10 @@ impl Relay {
     /// The oldest message that is due with a login that no courier uses.
     fn next_talk(&self) -> Option<(Talk<'_>, Claim<'_>)> {
         let (config, now) = (self.context.config(), unix_now());
+        // A certificate cannot be judged: the messages wait, and that is no attempt.
+        if !self.context.clock.is_known() && config.smarthost.security != Security::None {
+            return None;
+        }
         let wanted = |_, entry: &mut Entry| {
             entry.due(Work::Smarthost, &config, now).next().is_some()
                 && !self.talking.borrow().contains(&Login::of(entry, &config))

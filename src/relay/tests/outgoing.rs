@@ -24,6 +24,27 @@ fn a_message_goes_out_as_it_came_in() {
 }
 
 #[test]
+fn without_the_time_mail_waits_and_no_attempt_is_counted() {
+    story(async |world| {
+        world.context.clock.forget();
+        world.reconfigure(|config| config.smarthost.security = Security::Tls);
+        let _running = world.run();
+        world.post("friend@else.example anna@home.example").await.unwrap();
+        world.until("mail for accounts goes on", async || world.inbox("anna").await.len() == 1).await;
+        Timer::after(Duration::from_millis(20)).await;
+        assert_eq!((world.smarthost.connections.get(), world.relay.troubles().len()), (0, 0));
+        assert_eq!(world.queue(), ["friend@else.example attempts 0 "]);
+        // With the time the certificate is judged; this smarthost has none.
+        world.context.clock.set_known();
+        world.until("an attempt", async || !world.relay.troubles().is_empty()).await;
+        // Without TLS there is nothing to judge.
+        world.context.clock.forget();
+        world.reconfigure(|config| config.smarthost.security = Security::None);
+        world.until_queue_is_empty().await;
+    });
+}
+
+#[test]
 fn each_message_travels_under_the_login_that_is_meant_for_it() {
     story(async |world| {
         world.reconfigure(|config| {
