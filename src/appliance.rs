@@ -183,7 +183,12 @@ impl Appliance {
         });
         let operator: Rc<dyn Operator> = appliance.clone();
         let console = Console::new(context.clone(), poller.clone(), relay.clone(), operator);
-        let parts = Parts { context: context.clone(), relay: relay.clone(), console: console.clone() };
+        let parts = Parts {
+            context: context.clone(),
+            relay: relay.clone(),
+            console: console.clone(),
+            flash: appliance.flash.clone(),
+        };
         appliance.parts.get_or_init(|| Rc::new(parts));
         appliance.listen(&listen).await.map_err(Failure::System)?;
         let socket = console::socket::bind(&options.data)

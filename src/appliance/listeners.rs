@@ -13,8 +13,10 @@ use crate::access::Service;
 use crate::config::Listen;
 use crate::console::Console;
 use crate::context::{Context, NoRoom};
-use crate::net::{listener, stream::Stream};
+use crate::flash::Flash;
+use crate::net::{listener, stream::Stream, tls};
 use crate::relay::Relay;
+use crate::status::Status;
 use crate::{http, imap, pop3, smtp};
 
 /// Pause after an accept that failed for want of descriptors or memory.
@@ -175,6 +177,16 @@ pub struct Parts {
     pub context: Rc<Context>,
     pub relay: Rc<Relay>,
     pub console: Rc<Console>,
+    pub flash: Rc<dyn Flash>,
+}
+
+impl http::Facts for &Parts {
+    fn status(&self) -> Status {
+        self.console.status()
+    }
+    fn ca(&self) -> Option<String> {
+        tls::local_ca(&self.context.config(), &*self.flash)
+    }
 }
 
 /// Accepts connections for ever, each served by a task of its own.
@@ -228,7 +240,7 @@ async fn serve(kind: Kind, tcp: Async<TcpStream>, parts: &Parts) {
         }
         Kind::LanSmtp => smtp::server::serve(stream, smtp::Role::LanSmtp, context, parts.relay.clone()).await,
         Kind::Http | Kind::Https => {
-            http::serve(stream, kind == Kind::Https, context, || parts.console.status()).await;
+            http::serve(stream, kind == Kind::Https, context, &*parts).await;
         }
     }
 }

@@ -60,13 +60,16 @@ impl Response {
     }
 }
 
+/// What the pages tell.
+pub trait Facts {
+    /// For the status page.
+    fn status(&self) -> Status;
+    /// The certificate of the local CA, in PEM, for the devices at home to import.
+    fn ca(&self) -> Option<String>;
+}
+
 /// Serves one request, over TLS from the first octet where `implicit_tls` says so.
-pub async fn serve(
-    mut stream: Stream,
-    implicit_tls: bool,
-    context: Rc<Context>,
-    status: impl Fn() -> Status,
-) {
+pub async fn serve(mut stream: Stream, implicit_tls: bool, context: Rc<Context>, facts: impl Facts) {
     let outcome = async {
         let asked = deadline(PATIENCE, async {
             if implicit_tls {
@@ -88,7 +91,7 @@ pub async fn serve(
                 return if taken { Ok(true) } else { heard.map(|()| false) };
             }
             Some(Ok(Request { path, method, .. })) => {
-                (respond(&path, &context, status), method == Method::Get)
+                (respond(&path, &context, &facts), method == Method::Get)
             }
         };
         answer(&mut stream, &response, with_content).await.map(|()| false)
@@ -114,10 +117,14 @@ async fn answer(stream: &mut Stream, response: &Response, with_content: bool) ->
     .await
 }
 
-fn respond(path: &str, context: &Context, status: impl Fn() -> Status) -> Response {
+fn respond(path: &str, context: &Context, facts: &impl Facts) -> Response {
     match path {
-        "/" => Response::page("text/html", page::html(&status())),
-        "/status.json" => Response::page("application/json", status().to_json()),
+        "/" => Response::page("text/html", page::html(&facts.status())),
+        "/status.json" => Response::page("application/json", facts.status().to_json()),
+        "/ca.pem" => match facts.ca() {
+            Some(pem) => Response::page("application/x-pem-file", pem),
+            None => Response::error("404 Not Found"),
+        },
         "/mail/config-v1.1.xml" | "/.well-known/autoconfig/mail/config-v1.1.xml" => {
             Response::page("text/xml", autoconfig::client_config(&context.config()))
         }
@@ -126,13 +133,41 @@ fn respond(path: &str, context: &Context, status: impl Fn() -> Status) -> Respon
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::http) mod tests {
     use super::*;
     use crate::config::Config;
     use crate::flash::sim::SimFlash;
     use crate::flash::{Flash, Mode};
     use crate::net::{stream, tls};
     use crate::store::Store;
+
+    /// Facts for tests.
+    pub(in crate::http) struct Told;
+    impl Facts for Told {
+        fn status(&self) -> Status {
+            Status::default()
+        }
+        fn ca(&self) -> Option<String> {
+            Some("-----BEGIN CERTIFICATE-----\n".to_owned())
+        }
+    }
+
+    #[test]
+    fn whoever_is_on_the_lan_gets_the_certificate_to_trust() {
+        async_io::block_on(async {
+            let flash = Rc::new(SimFlash::default());
+            let server = tls::server_config(&Config::default(), &*flash).await.unwrap();
+            let pem = tls::local_ca(&Config::default(), &*flash).unwrap();
+            assert!(pem.starts_with("-----BEGIN CERTIFICATE-----") && !pem.contains("KEY"));
+            let mut elsewhere = Config::default();
+            elsewhere.tls.certificate = "from-elsewhere.pem".try_into().unwrap();
+            assert_eq!(tls::local_ca(&elsewhere, &*flash), None);
+            let context =
+                Context::new(Config::default(), server, Store::new(flash, crate::message::summarize));
+            let response = respond("/ca.pem", &context, &Told);
+            assert_eq!((response.status, response.content_type), ("200 OK", "application/x-pem-file"));
+        });
+    }
 
     #[test]
     fn the_same_pages_come_over_tls() {
@@ -150,7 +185,7 @@ mod tests {
             std::fs::remove_file(&path).unwrap();
 
             let (mut client, served) = stream::tests::pair().await;
-            smol::future::zip(serve(served, true, context, Status::default), async {
+            smol::future::zip(serve(served, true, context, Told), async {
                 client.connect_tls(trust.unwrap(), "pillarbox.local").await.unwrap();
                 client.queue(b"GET /status.json HTTP/1.1\r\nHost: pillarbox.local\r\n\r\n");
                 client.flush().await.unwrap();
@@ -181,7 +216,7 @@ mod tests {
             let store = Store::new(flash, crate::message::summarize);
             let context = Rc::new(Context::new(Config::default(), tls, store));
             let (_client, served) = stream::tests::pair().await;
-            let size = size_of_val(&serve(served, true, context, Status::default));
+            let size = size_of_val(&serve(served, true, context, Told));
             assert!(size < 1500, "{size}");
         });
     }

@@ -41,7 +41,8 @@ pub fn html(status: &Status) -> String {
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>{name}</title>\n<style>body{{font:1em/1.5 sans-serif;max-width:45em;margin:2em auto;padding:0 1em}}\
          pre{{overflow:auto}}td{{padding-right:2em}}</style>\n<h1>{name}</h1>\n<pre>{}</pre>\n\
-         <h2>Sources</h2>\n<table>\n<tr><th>account<th>source<th>collected<th>state</tr>\n{sources}</table>\n",
+         <h2>Sources</h2>\n<table>\n<tr><th>account<th>source<th>collected<th>state</tr>\n{sources}</table>\n\
+         <p><a href=\"/ca.pem\">The certificate of this appliance</a>, for devices that do not trust it yet</p>\n",
         escaped(&status.to_string())
     )
 }

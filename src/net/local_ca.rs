@@ -67,6 +67,11 @@ pub(super) async fn identity(
     Ok((chain, key))
 }
 
+/// The CA's certificate, in PEM, if there is one.
+pub(super) fn certificate(flash: &dyn Flash) -> Result<Option<Vec<u8>>, TlsError> {
+    read(flash, CA)
+}
+
 /// What clients may call the server: its host name, `localhost`, and the addresses it listens on.
 fn names(config: &Config) -> BTreeSet<String> {
     let listen = &config.listen;

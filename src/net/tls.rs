@@ -39,6 +39,14 @@ impl TlsError {
     }
 }
 
+/// The certificate of the local CA, in PEM: what the devices at home import once. `None` where `[tls]` names a certificate
+/// from elsewhere, or nothing was made yet.
+pub fn local_ca(config: &Config, flash: &dyn Flash) -> Option<String> {
+    let own = config.tls.certificate.is_empty();
+    let pem = own.then(|| local_ca::certificate(flash)).and_then(Result::ok).flatten()?;
+    String::from_utf8(pem).ok()
+}
+
 /// The server's configuration from `[tls]`; with nothing configured, from `tls/` in the data folder,
 /// where a local CA (`ca.pem`) and a certificate signed by it are made at the first start, and a new
 /// certificate whenever the one there does not fit any more or ends within a month.

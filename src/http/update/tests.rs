@@ -11,8 +11,8 @@ use crate::board::update::HEAD;
 use crate::config::Config;
 use crate::flash::Flash;
 use crate::flash::sim::SimFlash;
+use crate::http::tests::Told;
 use crate::net::{stream, tls};
-use crate::status::Status;
 use crate::store::Store;
 
 /// A device whose operator has the password `right`.
@@ -47,7 +47,7 @@ async fn ask(context: &Rc<Context>, octets: &[u8], cut: bool) -> String {
         }
         client.close().await;
     };
-    smol::future::zip(crate::http::serve(served, false, context.clone(), Status::default), talk).await;
+    smol::future::zip(crate::http::serve(served, false, context.clone(), Told), talk).await;
     String::from_utf8(reply).unwrap()
 }
 
