@@ -29,10 +29,10 @@ use crate::failure::Failure;
 use crate::flash::disk::Disk;
 use crate::flash::{Flash, Space};
 use crate::multipop::Poller;
-use crate::net::tls;
+use crate::net::{mdns, tls};
 use crate::relay::Relay;
 use crate::store::Store;
-use crate::{board, console, message, sandbox};
+use crate::{access, board, console, message, sandbox};
 
 use listeners::{Listeners, Parts};
 pub use start::{Lock, panic_in_one_line, read_configuration};
@@ -208,6 +208,12 @@ impl Appliance {
         executor.spawn(prove(context.clone())).detach();
         executor.spawn(tidy(context)).detach();
         executor.spawn(look_after(appliance.clone())).detach();
+        if options.board.is_some() && !options.failsafe {
+            let (named, near) = (appliance.context.clone(), appliance.context.clone());
+            let hostname = move || named.config().server.hostname.to_string();
+            let is_on_lan = move |peer| access::on_lan(&near.config(), peer);
+            executor.spawn(mdns::announce(hostname, is_on_lan)).detach();
+        }
         executor.spawn(wait_for_time(appliance.clone())).detach();
         executor.spawn(renew(appliance.clone())).detach();
         Ok(appliance)

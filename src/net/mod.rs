@@ -5,6 +5,7 @@ mod dns;
 pub mod line;
 pub mod listener;
 mod local_ca;
+pub mod mdns;
 pub mod resolve;
 mod secure;
 pub mod stream;
