@@ -27,7 +27,7 @@ use crate::console::{Console, Operator};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::flash::disk::Disk;
-use crate::flash::{Flash, Space};
+use crate::flash::{Flash, Space, wear};
 use crate::multipop::Poller;
 use crate::net::{mdns, tls};
 use crate::relay::Relay;
@@ -70,6 +70,15 @@ pub struct RunOptions {
     pub board: Option<PathBuf>,
     /// Listeners on loopback only; MultiPOP and relay stand still. Settings can be changed.
     pub failsafe: bool,
+}
+
+impl RunOptions {
+    /// Whether it starts without a listener or a certificate that cannot be had: on a board there would be no console
+    /// otherwise to mend the settings on. A version on trial has to show that it can do everything.
+    fn goes_on(&self) -> bool {
+        let board = self.board.as_ref().map(Board::new);
+        self.failsafe || board.is_some_and(|board| !board.on_trial())
+    }
 }
 
 /// Serves in the foreground until a signal ends it, or, on a device that boots from a card image, its operator: then this
@@ -131,6 +140,8 @@ pub struct Appliance {
     listeners: RefCell<Listeners>,
     started: Instant,
     options: RunOptions,
+    /// Listeners that could not be bound, where that does not end the appliance.
+    refused: RefCell<Vec<String>>,
     _lock: start::Lock,
 }
 
@@ -154,7 +165,7 @@ impl Appliance {
             notice.lines().for_each(|line| log::warn!("{line}"));
         }
         let config = start::configuration(&*flash, options).await?;
-        let tls = start::certificate(&config, &*flash, options.failsafe).await?;
+        let tls = start::certificate(&config, &*flash, options.goes_on()).await?;
         let store = Store::new(flash.clone(), message::summarize);
         let device = start::device(options, &flash)?;
         let listen = config.listen.clone();
@@ -179,6 +190,7 @@ impl Appliance {
             listeners: RefCell::default(),
             started: Instant::now(),
             options: options.clone(),
+            refused: RefCell::default(),
             _lock: lock,
         });
         let operator: Rc<dyn Operator> = appliance.clone();
@@ -190,7 +202,7 @@ impl Appliance {
             flash: appliance.flash.clone(),
         };
         appliance.parts.get_or_init(|| Rc::new(parts));
-        appliance.listen(&listen).await.map_err(Failure::System)?;
+        appliance.listen(&listen, options.goes_on()).await.map_err(Failure::System)?;
         let socket = console::socket::bind(&options.data)
             .map_err(Failure::system(&format!("{data}/{}", console::SOCKET)))?;
         executor.spawn(console::socket::serve(socket, console.clone())).detach();
@@ -208,9 +220,9 @@ impl Appliance {
         executor.spawn(prove(context.clone())).detach();
         executor.spawn(tidy(context)).detach();
         executor.spawn(look_after(appliance.clone())).detach();
-        if options.board.is_some() && !options.failsafe {
-            let (named, near) = (appliance.context.clone(), appliance.context.clone());
-            let hostname = move || named.config().server.hostname.to_string();
+        if options.board.is_some() {
+            let (named, near) = (appliance.clone(), appliance.context.clone());
+            let hostname = move || named.name_in_the_network();
             let is_on_lan = move |peer| access::on_lan(&near.config(), peer);
             executor.spawn(mdns::announce(hostname, is_on_lan)).detach();
         }
@@ -220,7 +232,8 @@ impl Appliance {
     }
 
     /// Opens the listeners that `listen` names and are not open, and closes those that it names no longer.
-    async fn listen(&self, listen: &config::Listen) -> Result<(), String> {
+    /// Where it `goes_on`, it does so without those that cannot be bound.
+    async fn listen(&self, listen: &config::Listen, goes_on: bool) -> Result<(), String> {
         let listen = match self.options.failsafe {
             true => &listen.on_loopback(),
             false => listen,
@@ -231,17 +244,24 @@ impl Appliance {
         }
         let mut listeners = self.listeners.borrow_mut();
         let (bound, refused) = listeners.bind_missing(listen);
-        match refused.into_iter().next() {
-            // A port that is taken twice on loopback is no reason not to let the operator in.
-            Some(why) if self.options.failsafe => log::warn!("{why}"),
-            Some(why) => return Err(why),
-            None => {}
+        if let Some(why) = refused.first().filter(|_| !goes_on) {
+            return Err(why.clone());
+        }
+        if *self.refused.borrow() != refused {
+            refused.iter().for_each(|why| log::error!("{why}"));
+            *self.refused.borrow_mut() = refused;
         }
         let Some(parts) = self.parts.get() else { return Ok(()) };
         listeners.open(bound, |kind, socket| {
             self.executor.spawn(listeners::accept(self.executor, kind, socket, parts.clone()))
         });
         Ok(())
+    }
+
+    /// The host name, where somebody else than this machine is served.
+    fn name_in_the_network(&self) -> Option<String> {
+        let is_served = self.listeners.borrow().bound().iter().any(|(_, at)| !at.ip().is_loopback());
+        is_served.then(|| self.context.config().server.hostname.to_string())
     }
 
     /// A certificate of our own is made anew where it ends soon.
@@ -261,12 +281,12 @@ impl Appliance {
         let before = self.context.config();
         let tls = tls::server_config(&config, &*self.flash).await.map_err(|error| error.to_string())?;
         // What cannot be bound must not be stored: the next start would fail.
-        if let Err(error) = self.listen(&config.listen).await {
-            self.listen(&before.listen).await?;
+        if let Err(error) = self.listen(&config.listen, self.options.failsafe).await {
+            self.listen(&before.listen, self.options.goes_on()).await?;
             return Err(error);
         }
         if save && let Err(error) = config::file::save(&*self.flash, &config).await {
-            self.listen(&before.listen).await?;
+            self.listen(&before.listen, self.options.goes_on()).await?;
             return Err(error.to_string());
         }
         self.context.reconfigure(config, tls);
@@ -280,6 +300,11 @@ async fn look_after(appliance: Rc<Appliance>) {
     loop {
         async_io::Timer::after(LOOK_AFTER).await;
         appliance.context.store.maintain().await;
+        // An address may have come: the network of a board is slower than the daemon.
+        let is_missing = !appliance.refused.borrow().is_empty();
+        if is_missing && let Err(why) = appliance.listen(&appliance.context.config().listen, true).await {
+            log::error!("{why}");
+        }
         let Ok(space) = appliance.flash.space() else { continue };
         if space.is_low() && !was_low {
             log::warn!(
@@ -368,8 +393,13 @@ impl Operator for Appliance {
         self.flash.space().ok()
     }
 
+    fn device_written(&self) -> Option<u64> {
+        self.options.board.as_ref().and_then(|_| wear::of_device(&self.options.data))
+    }
+
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
+        remarks.extend(self.refused.borrow().iter().cloned());
         if self.options.failsafe {
             remarks.push(FAILSAFE.to_owned());
         }

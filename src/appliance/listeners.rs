@@ -240,7 +240,7 @@ async fn serve(kind: Kind, tcp: Async<TcpStream>, parts: &Parts) {
         }
         Kind::LanSmtp => smtp::server::serve(stream, smtp::Role::LanSmtp, context, parts.relay.clone()).await,
         Kind::Http | Kind::Https => {
-            http::serve(stream, kind == Kind::Https, context, &*parts).await;
+            http::serve(stream, kind == Kind::Https, context, parts).await;
         }
     }
 }

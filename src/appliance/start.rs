@@ -188,15 +188,15 @@ pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
     Ok(key)
 }
 
-/// The certificate and key to start with. In failsafe those that cannot be read give way to our own.
+/// The certificate and key to start with. Where the appliance `goes_on`, those that cannot be read give way to our own.
 pub async fn certificate(
     config: &Config,
     flash: &dyn Flash,
-    failsafe: bool,
+    goes_on: bool,
 ) -> Result<Arc<ServerConfig>, Failure> {
     let refused = |error: TlsError| Failure::Input(error.to_string());
     match tls::server_config(config, flash).await {
-        Err(error) if failsafe => {
+        Err(error) if goes_on => {
             log::error!("{error}");
             let own = Config { tls: config::Tls::default(), ..config.clone() };
             tls::server_config(&own, flash).await.map_err(refused)

@@ -190,6 +190,14 @@ pub fn remove_app_password(config: &mut Config, account: &str, name: &str) -> Re
 /// # Errors
 /// No such path, or a setting that has no default.
 pub fn remove(config: &mut Config, path: &str) -> Result<(), PathError> {
+    remove_with(config, path, Config::default())
+}
+
+/// The same where the defaults are others.
+///
+/// # Errors
+/// As [`remove`].
+pub fn remove_with(config: &mut Config, path: &str, defaults: Config) -> Result<(), PathError> {
     match section(config, path) {
         Some(Section::Account(account)) => {
             config.accounts.remove(account);
@@ -211,7 +219,7 @@ pub fn remove(config: &mut Config, path: &str) -> Result<(), PathError> {
         Some(_) => return Err(PathError(format!("{path}: only accounts and sources can be removed"))),
         None => {
             let (section, setting) = find(config, path)?;
-            let default = default(section, setting)
+            let default = default_of(defaults, section, setting)
                 .ok_or_else(|| PathError(format!("{path}: has no default, set it to another value")))?;
             change(config, section, setting, &default)
                 .map_err(|what| PathError(format!("{path}: {what}")))?;
@@ -222,7 +230,10 @@ pub fn remove(config: &mut Config, path: &str) -> Result<(), PathError> {
 
 /// What a setting is by default, as TOML writes it.
 pub fn default(section: Section, setting: &Setting) -> Option<String> {
-    let mut defaults = Config::default();
+    default_of(Config::default(), section, setting)
+}
+
+fn default_of(mut defaults: Config, section: Section, setting: &Setting) -> Option<String> {
     defaults.accounts.push(Account { sources: vec![Source::default()], ..Account::default() });
     let section = match section {
         Section::Account(_) => Section::Account(0),

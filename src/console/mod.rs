@@ -18,7 +18,7 @@ use crate::board::device::{Device, Ending, Standing};
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::context::Context;
-use crate::flash::Space;
+use crate::flash::{Space, wear};
 use crate::multipop::Poller;
 use crate::relay::Relay;
 use crate::status::{self, Status};
@@ -51,6 +51,8 @@ pub trait Operator {
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)>;
     /// Room on the flash, where the system tells.
     fn space(&self) -> Option<Space>;
+    /// Octets written to the data partition of a board since it was switched on.
+    fn device_written(&self) -> Option<u64>;
     /// What is out of the ordinary for as long as it is so, a line each.
     fn remarks(&self) -> Vec<String>;
 }
@@ -95,7 +97,8 @@ impl Console {
             troubles: self.relay.troubles(),
             sources: self.poller.status(),
             space: self.operator.space(),
-            written: status::written(),
+            written: wear::of_process(),
+            device_written: self.operator.device_written(),
         }
     }
 

@@ -154,7 +154,7 @@ impl Session {
                 Step::Refuse("the two differ: the password stays as it was".to_owned())
             }
             Expecting::Yes => super::device::confirmed(line),
-            Expecting::Toml(text) if line == "." => self.take_over(&text),
+            Expecting::Toml(text) if line == "." => self.take_over(world, &text),
             Expecting::Toml(text) if text.len() + line.len() >= LONGEST_IMPORT => {
                 drop(text);
                 Step::Refuse(format!("more than {} KiB: nothing was imported", LONGEST_IMPORT >> 10))
@@ -197,6 +197,9 @@ impl Session {
     }
     pub(super) fn show_queue(&mut self, world: &dyn World, _: &[&str]) -> Step {
         Step::Say(show::queue(&world.status()))
+    }
+    pub(super) fn show_flash(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        Step::Say(show::flash(&world.status()))
     }
     pub(super) fn show_refusals(&mut self, world: &dyn World, _: &[&str]) -> Step {
         let refusals = world.refusals();
@@ -258,8 +261,8 @@ impl Session {
     pub(super) fn remove_source(&mut self, _: &dyn World, words: &[&str]) -> Step {
         done(path::remove(&mut self.candidate, &format!("account.{}", words.join(".source."))))
     }
-    pub(super) fn remove_setting(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        done(path::remove(&mut self.candidate, &words.concat()))
+    pub(super) fn remove_setting(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        done(path::remove_with(&mut self.candidate, &words.concat(), defaults(world)))
     }
     pub(super) fn remove_message(&mut self, _: &dyn World, words: &[&str]) -> Step {
         match words.concat().parse() {
@@ -313,8 +316,9 @@ impl Session {
         Step::Say("paste the TOML text; a line with a dot ends it, Control-C gives up\n".to_owned())
     }
 
-    fn take_over(&mut self, toml: &str) -> Step {
-        match text::parse(toml.as_bytes(), Some(&self.candidate)) {
+    fn take_over(&mut self, world: &dyn World, toml: &str) -> Step {
+        let ways = text::Ways { defaults: defaults(world), ..text::Ways::default() };
+        match text::parse_with(toml.as_bytes(), Some(&self.candidate), ways) {
             Ok(parsed) => {
                 *self.candidate = parsed.config;
                 let warnings: String = parsed.warnings.iter().map(|problem| format!("{problem}\n")).collect();
@@ -351,6 +355,11 @@ impl Session {
             false => Step::Quit,
         }
     }
+}
+
+/// What a setting is that nobody has set.
+fn defaults(world: &dyn World) -> Config {
+    if world.board().is_some() { Config::on_a_board() } else { Config::default() }
 }
 
 fn done(result: Result<(), path::PathError>) -> Step {

@@ -3,7 +3,7 @@
 use crate::config::{Account, AppPassword, AppService, Config};
 use crate::multipop::{PollResult, SourceStatus};
 use crate::relay::QueueEntry;
-use crate::status::{Status, ago, size};
+use crate::status::{Status, ago, size, span};
 
 /// The accounts and what they may use.
 pub fn accounts(config: &Config) -> String {
@@ -65,6 +65,32 @@ fn remarks(account: &Account) -> String {
         remarks.push("no password yet");
     }
     remarks.join(", ")
+}
+
+/// Room on the flash, and what is written to it.
+pub fn flash(status: &Status) -> String {
+    const DAY: u64 = 24 * 3600;
+    let mut rows = Vec::new();
+    if let Some(space) = status.space {
+        let (free, total, reserve) = (size(space.free), size(space.total), size(space.reserve()));
+        rows.push(format!("room       {free} free of {total}; below {reserve} new mail is refused"));
+    }
+    let up = status.uptime.as_secs().max(1);
+    if let Some(written) = status.written {
+        let a_day = size(written.saturating_mul(DAY) / up);
+        rows.push(format!(
+            "appliance  {} written in the {} since its start: {a_day} a day",
+            size(written),
+            span(up)
+        ));
+    }
+    if let Some(written) = status.device_written {
+        let written = size(written);
+        rows.push(format!(
+            "partition  {written} written since the device was switched on, with what the file system writes"
+        ));
+    }
+    rows.into_iter().map(|row| row + "\n").collect()
 }
 
 /// Every source and how its last poll ended.

@@ -48,6 +48,13 @@ pub const TABLE: &[Command] = &[
         run: Session::show_refusals,
     },
     Command {
+        name: "show flash",
+        arguments: &[],
+        required: 0,
+        help: "room on the flash, and what is written to it",
+        run: Session::show_flash,
+    },
+    Command {
         name: "show board",
         arguments: &[],
         required: 0,

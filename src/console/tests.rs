@@ -10,6 +10,7 @@ use crate::auth::Verifier;
 use crate::board::device::Standing;
 use crate::board::slots::Slot;
 use crate::config::{Config, Protocol};
+use crate::flash::Space;
 use crate::multipop::{PollResult, SourceStatus};
 use crate::relay::QueueEntry;
 use crate::status::Status;
@@ -295,6 +296,40 @@ fn sources_and_queue_are_shown() {
          RemoveMessage(3)",
     );
     assert_eq!(world.collected.get(), 2);
+}
+
+#[test]
+fn the_wear_of_the_flash_is_told() {
+    let mut world = Pretended::new();
+    world.status.space = Some(Space { total: 1 << 30, free: 1 << 29 });
+    world.status.uptime = std::time::Duration::from_secs(7200);
+    world.status.written = Some(1 << 20);
+    told(
+        &world,
+        "> show flash
+         room       512.0 MiB free of 1.0 GiB; below 16.0 MiB new mail is refused
+         appliance  1.0 MiB written in the 2h since its start: 12.0 MiB a day",
+    );
+    world.status.device_written = Some(3 << 20);
+    told(
+        &world,
+        "> show flash
+         room       512.0 MiB free of 1.0 GiB; below 16.0 MiB new mail is refused
+         appliance  1.0 MiB written in the 2h since its start: 12.0 MiB a day
+         partition  3.0 MiB written since the device was switched on, with what the file system writes",
+    );
+}
+
+#[test]
+fn a_board_has_its_own_defaults() {
+    let world = Pretended::new();
+    *world.board.borrow_mut() = Some(Standing::default());
+    let mut session = Session::new(&world);
+    for line in ["remove setting listen.imaps", "import", "[server]", "domains = [\"home.example\"]", "."] {
+        let step = session.line(&world, line);
+        assert!(matches!(step, Step::Say(_)), "{line}: {step:?}");
+    }
+    assert_eq!(session.candidate().listen, Config::on_a_board().listen);
 }
 
 fn source() -> SourceStatus {

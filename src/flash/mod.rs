@@ -14,6 +14,7 @@ pub mod disk;
 pub mod sim;
 mod syncer;
 mod uring;
+pub mod wear;
 
 /// The future of a sync: `Ok` means that everything written before the call is durable.
 pub type Sync = Pin<Box<dyn Future<Output = io::Result<()>>>>;

@@ -36,13 +36,17 @@ const LAST: u32 = 20;
 /// Replies at once and each second, at most.
 const BURST: u32 = 10;
 
-/// Announces what `hostname` gives, and answers for it to neighbours and to whom `is_on_lan` names, for ever.
-pub async fn announce(hostname: impl Fn() -> String, is_on_lan: impl Fn(IpAddr) -> bool + 'static) {
+/// Announces the host name that `hostname` gives, as long as it gives one, and answers for it to neighbours and to whom `is_on_lan` names, for ever.
+pub async fn announce(hostname: impl Fn() -> Option<String>, is_on_lan: impl Fn(IpAddr) -> bool + 'static) {
     let is_on_lan: Rc<dyn Fn(IpAddr) -> bool> = Rc::new(is_on_lan);
     let mut number = 1;
     let mut told = String::new();
     loop {
-        let (host, addresses) = (hostname(), Addresses::now());
+        let Some(host) = hostname() else {
+            Timer::after(LOOK).await;
+            continue;
+        };
+        let addresses = Addresses::now();
         let name = numbered(&local_name(&host), number);
         let sockets = Sockets::open(&addresses);
         if addresses.all().is_empty() || sockets.is_empty() {
@@ -66,8 +70,9 @@ pub async fn announce(hostname: impl Fn() -> String, is_on_lan: impl Fn(IpAddr) 
             log::info!("this device is found as {}", responder.name);
             told.clone_from(&responder.name);
         }
-        responder.answer(|| hostname() == host).await;
-        if hostname() != host {
+        let is_wanted = || hostname().as_deref() == Some(&host);
+        responder.answer(is_wanted).await;
+        if !is_wanted() {
             number = 1;
         }
     }

@@ -145,6 +145,12 @@ impl Appliance {
         self.launch(&[]);
     }
 
+    /// The same with more arguments for `run`, which count for later starts too.
+    pub fn restart_with(&mut self, extra: &[&str]) {
+        self.extra = extra.iter().map(ToString::to_string).collect();
+        self.restart();
+    }
+
     /// SIGKILL, as a power cut would end it, and waits for the end.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("not running");
