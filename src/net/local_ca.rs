@@ -72,7 +72,7 @@ pub(super) fn certificate(flash: &dyn Flash) -> Result<Option<Vec<u8>>, TlsError
     read(flash, CA)
 }
 
-/// What clients may call the server: its host name, `localhost`, and the addresses it listens on.
+/// What clients may call the server: its host name, the one by which a board is announced, `localhost`, and the addresses it listens on.
 fn names(config: &Config) -> BTreeSet<String> {
     let listen = &config.listen;
     let addresses = [
@@ -90,6 +90,7 @@ fn names(config: &Config) -> BTreeSet<String> {
     let mut names: BTreeSet<String> =
         addresses.filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()).collect();
     names.extend(["localhost", "127.0.0.1", "::1", &config.server.hostname].map(str::to_lowercase));
+    names.insert(super::mdns::local_name(&config.server.hostname));
     names
 }
 

@@ -19,7 +19,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, soc
 use smol::future::or;
 
 use addresses::Addresses;
-use message::{PORT, announcement, is_conflict, is_near, local_name, probe, reply};
+pub use message::local_name;
+use message::{PORT, announcement, is_conflict, is_near, probe, reply};
 
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::config::Config;
 use crate::config::problem::Problem;
+use crate::net::mdns::local_name;
 
 /// Its name; it is made with the image, 8 KiB long, and only ever overwritten.
 pub const RESULT: &str = "pillarbox-result.txt";
@@ -30,7 +31,7 @@ pub fn imported(name: &str, config: &Config, warnings: &[Problem]) -> String {
     for account in &config.accounts {
         let _ = writeln!(text, "  {}  {}", account.name, account.address);
     }
-    let host = &config.server.hostname;
+    let host = local_name(&config.server.hostname);
     let _ = write!(
         text,
         "\nMail programs find the device as {host}. Its own certificate is vouched for by a CA that\n\
