@@ -52,6 +52,8 @@ class Board:
     """Package and file of U-Boot, as `PACKAGE:FILE`."""
     uboot_offset: int = 0
     """Where U-Boot lies on the card; 0: not outside the partitions."""
+    uboot_fit: bool = True
+    """Whether that U-Boot reads FIT images; if not, the boot script takes them apart (64-bit only)."""
     watchdog: int = 0
     """Seconds that the hardware watchdog waits; 0: there is none, and the kernel's own is taken."""
     cmdline: str = ""

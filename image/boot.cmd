@@ -47,7 +47,29 @@ for pbx_letter in ${pbx_slot} ${pbx_other}; do
     if itest ${pbx_count} -le c000; then
       ${devtype} read ${pbx_fit} ${pbx_sector} ${pbx_count}
       setenv bootargs "${pbx_kernel_args} quiet panic=10 oops=panic pillarbox.slot=${pbx_letter} pillarbox.trial=${pbx_trial}"
-      if test -n "${pbx_tree}"; then bootm ${pbx_fit}#system ${pbx_fit}#system ${fdtcontroladdr}; else bootm ${pbx_fit}#system; fi
+      if test -n "${pbx_apart}"; then
+        # This U-Boot knows no FIT images. Such a one is a device tree, so its parts are found and verified all the same.
+        for pbx_part in kernel initramfs fdt; do
+          fdt get addr pbx_at /images/${pbx_part} data
+          fdt get size pbx_size /images/${pbx_part} data
+          fdt get value pbx_sum /images/${pbx_part}/hash value
+          crc32 ${pbx_at} ${pbx_size} ${pbx_state}
+          if itest.l *${pbx_state} == ${pbx_sum}; then
+            setenv pbx_at_${pbx_part} ${pbx_at}
+            setenv pbx_size_${pbx_part} ${pbx_size}
+          else
+            setenv pbx_apart damaged
+          fi
+        done
+        if test ${pbx_apart} != damaged; then
+          # The device tree has to be aligned.
+          setexpr pbx_tree ${pbx_state} - 100000
+          cp.b ${pbx_at_fdt} ${pbx_tree} ${pbx_size_fdt}
+          unzip ${pbx_at_kernel} ${pbx_kernel}
+          booti ${pbx_kernel} ${pbx_at_initramfs}:${pbx_size_initramfs} ${pbx_tree}
+        fi
+        setenv pbx_apart apart
+      else if test -n "${pbx_tree}"; then bootm ${pbx_fit}#system ${pbx_fit}#system ${fdtcontroladdr}; else bootm ${pbx_fit}#system; fi; fi
     fi
   fi; fi
   echo "Pillarbox: slot ${pbx_letter} has no system that can be started"

@@ -11,18 +11,20 @@ NODE = """
         {name} {{
             description = "{name}"; data = /incbin/("{file}"); type = "{type}"; arch = "{arch}";
             os = "linux"; compression = "{compression}"; {load}
-            hash {{ algo = "sha256"; }};
+            hash {{ algo = "{algorithm}"; }};
         }};"""
 
 
 def slot(board: Board, kernel: Path, compression: str, dtb: Path | None, initramfs: Path, folder: Path, time: int) -> bytes:
     """A FIT image; the source file stays in the folder for whoever wants to look."""
     address = f"load = <{board.kernel_load:#x}>; entry = <{board.kernel_load:#x}>;"
+    # What such a U-Boot can compute.
+    algorithm = "sha256" if board.uboot_fit else "crc32"
     parts = [("kernel", kernel, "kernel", compression, address), ("initramfs", initramfs, "ramdisk", "none", "")]
     if dtb:
         parts.append(("fdt", dtb, "flat_dt", "none", ""))
     nodes = "".join(
-        NODE.format(name=name, file=file.name, type=kind, arch=board.cpu.fit, compression=packed, load=load)
+        NODE.format(name=name, file=file.name, type=kind, arch=board.cpu.fit, compression=packed, load=load, algorithm=algorithm)
         for name, file, kind, packed, load in parts
     )
     tree = 'fdt = "fdt";' if dtb else ""
@@ -47,6 +49,8 @@ def boot_script(board: Board, extra: str, folder: Path, time: int) -> Path:
     """boot.scr from boot.cmd: the same for every board but for what stands in its first lines."""
     settings = {
         "pbx_fit": f"{board.fit_load:x}",
+        "pbx_kernel": f"{board.kernel_load:x}",
+        "pbx_apart": "" if board.uboot_fit else "apart",
         "pbx_kernel_args": f"console={board.console} {board.cmdline} {extra}".strip(),
         # Without a device tree in the slot, the one that U-Boot was given goes on to the kernel.
         "pbx_tree": "" if board.dtb else "given",
