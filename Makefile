@@ -55,7 +55,7 @@ image: export UPDATE_PUB := $(UPDATE_PUB)
 image: export CMDLINE := $(CMDLINE)
 image:
 	image/install-tools.sh image
-	$(MAKE) --no-print-directory cross ARCH=$$(python3 image/board.py $(BOARD))
+	arch=$$(python3 image/board.py $(BOARD)) && $(MAKE) --no-print-directory cross ARCH=$$arch
 	python3 image/build.py $(BOARD)
 clean:
 	cargo clean
