@@ -6,12 +6,14 @@ ARCH ?= armv7
 # Board of `make image`: a folder of board/.
 BOARD ?= orangepi-pc
 
-.PHONY: help build run test torture bench fuzz fmt lint cross test-cross image clean clean-image
+.PHONY: help build run test torture bench fuzz fmt lint cross test-cross image test-image clean clean-image
 
 # Seconds for each target of `make fuzz`.
 TIME ?= 60
 # nextest runs all scenarios side by side; without it cargo runs one file after the other.
 RUN_TESTS := $(shell command -v cargo-nextest >/dev/null && echo nextest run --no-fail-fast || echo test --no-fail-fast)
+
+RUN_IMAGE := $(shell command -v cargo-nextest >/dev/null && echo nextest run --no-fail-fast --run-ignored only -j 2 --test image || echo test --test image -- --ignored --test-threads 2)
 
 help:
 	@echo "make run        builds and serves the demonstration configuration"
@@ -23,6 +25,7 @@ help:
 	@echo "make cross      a static binary for ARCH=armv7 or aarch64, in target/cross/ARCH"
 	@echo "make test-cross its unit tests under QEMU's user emulation"
 	@echo "make image      a card image for BOARD=orangepi-pc or another folder of board/, in target/image"
+	@echo "make test-image boots the orangepi-pc image in QEMU and plays its scenarios"
 	@echo "make clean      all that was built; clean-image: what the two before fetched and made, too"
 	@echo "make fmt lint   formatting and lints alone"
 build:
@@ -57,6 +60,15 @@ image:
 	image/install-tools.sh image
 	arch=$$(python3 image/board.py $(BOARD)) && $(MAKE) --no-print-directory cross ARCH=$$arch
 	python3 image/build.py $(BOARD)
+# The scenarios boot a board dozens of times; two at once is what two cores can do.
+test-image: export UPDATE_KEY := test
+test-image:
+	tests/install-peers.sh
+	image/install-tools.sh qemu
+	$(MAKE) --no-print-directory image BOARD=orangepi-pc
+	rm -f target/image/measured
+	cargo $(RUN_IMAGE)
+	@sort target/image/measured
 clean:
 	cargo clean
 # The compiler, the packages and the images; the next build takes the packages of that day.

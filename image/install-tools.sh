@@ -1,5 +1,5 @@
 #!/bin/sh
-# install-tools.sh [cross|image|test]: installs the Debian packages of the programs that a card image is made with (or
+# install-tools.sh [cross|image|qemu|test]: installs the Debian packages of the programs that a card image is made with (or
 # a cross-built binary, or its test), where they are missing. Everything for the board itself is only unpacked (packages.py).
 set -eu
 
@@ -23,7 +23,7 @@ cross)
 test)
   need qemu-user-static /usr/bin/qemu-arm-static
   ;;
-image)
+image | qemu)
   need u-boot-tools /usr/bin/mkimage
   need device-tree-compiler /usr/bin/dtc
   need dosfstools /usr/sbin/mkfs.vfat
@@ -32,6 +32,7 @@ image)
   need minisign /usr/bin/minisign
   ;;
 esac
+[ "${1-image}" != qemu ] || need qemu-system-arm /usr/bin/qemu-system-arm
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then

@@ -303,6 +303,7 @@ mod tests {
             slot: Some(Slot::A),
             trial: false,
             fallback: Some("it did not get \"ready\"".to_owned()),
+            memory: None,
         };
         let status = Status { board: Some(board), ..Status::default() };
         let shown = status.to_string();

@@ -58,6 +58,34 @@ pub struct Standing {
     pub trial: bool,
     /// Why the last update was not kept, if so.
     pub fallback: Option<String>,
+    /// Memory of the whole device.
+    pub memory: Option<Memory>,
+}
+
+/// Memory of the whole device, in octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// What the kernel has to give.
+    pub total: u64,
+    /// What is in use and cannot be given to somebody else.
+    pub used: u64,
+}
+
+impl Memory {
+    /// Of this moment.
+    pub fn now() -> Option<Memory> {
+        Memory::parse(&std::fs::read_to_string("/proc/meminfo").ok()?)
+    }
+
+    /// From the text of `/proc/meminfo` (proc_meminfo(5)).
+    fn parse(text: &str) -> Option<Memory> {
+        let field = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+            value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+        };
+        let total = field("MemTotal:")?;
+        Some(Memory { total, used: total.checked_sub(field("MemAvailable:")?)? })
+    }
 }
 
 /// `orangepi-pc, image 1.2.0 in slot A, on trial`.
@@ -123,6 +151,7 @@ impl Device {
             slot: self.board.slot(),
             trial: self.board.on_trial(),
             fallback: self.board.text("fallback"),
+            memory: Memory::now(),
         }
     }
 
@@ -166,6 +195,20 @@ mod tests {
         let endings =
             [Ending::Restart, Ending::Update, Ending::Switch, Ending::PowerOff, Ending::RestartDaemon];
         assert_eq!(endings.map(Ending::exit_code), [40, 41, 42, 43, 44]);
+    }
+
+    #[test]
+    fn memory_is_what_nobody_else_can_have() {
+        let text = "MemTotal:          51200 kB\nMemFree:           10240 kB\nMemAvailable:      20480 kB\n";
+        assert_eq!(Memory::parse(text), Some(Memory { total: 50 << 20, used: 30 << 20 }));
+        for text in [
+            "",
+            "MemTotal: 1 kB\n",
+            "MemTotal: 1 kB\nMemAvailable: 2 kB\n",
+            "MemTotal: x kB\nMemAvailable: 2 kB\n",
+        ] {
+            assert_eq!(Memory::parse(text), None, "{text}");
+        }
     }
 
     #[test]

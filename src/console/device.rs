@@ -1,7 +1,8 @@
 //! The commands of a device that boots from a card image: its board, updates, and its end.
 
 use super::session::{Expecting, Session, Step, World};
-use crate::board::device::Ending;
+use crate::board::device::{Ending, Memory};
+use crate::status::size;
 
 /// What others hear who ask for these commands.
 pub(super) const NO_DEVICE: &str =
@@ -18,6 +19,9 @@ impl Session {
             true => "trial    yes: it is kept when it has worked for a moment\n",
             false => "trial    no\n",
         };
+        if let Some(Memory { total, used }) = board.memory {
+            text += &format!("memory   {} of {} in use\n", size(used), size(total));
+        }
         if let Some(why) = board.fallback {
             text += &format!("update   the last one was not kept: {why}\n");
         }

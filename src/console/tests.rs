@@ -7,7 +7,7 @@ use super::command::complete;
 use super::session::{Session, Step, World};
 use super::table::TABLE;
 use crate::auth::Verifier;
-use crate::board::device::Standing;
+use crate::board::device::{Memory, Standing};
 use crate::board::slots::Slot;
 use crate::config::{Config, Protocol};
 use crate::flash::Space;
@@ -433,6 +433,7 @@ fn a_device_is_updated_restarted_and_switched_off() {
         version: "1.2.0".into(),
         slot: Some(Slot::B),
         fallback: Some("it did not start".into()),
+        memory: Some(Memory { total: 64 << 20, used: 27 << 20 }),
         ..Standing::default()
     };
     *world.board.borrow_mut() = Some(board.clone());
@@ -443,6 +444,7 @@ fn a_device_is_updated_restarted_and_switched_off() {
          version  1.2.0
          slot     B
          trial    no
+         memory   27.0 MiB of 64.0 MiB in use
          update   the last one was not kept: it did not start
          > update /card/new.pbu
          Update(\"/card/new.pbu\")

@@ -1,0 +1,230 @@
+//! A board in QEMU: the card image as it would be written, from the boot ROM's first sector on, the serial console, and
+//! the network through QEMU's user mode, in which the test's machine is 10.0.2.2.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::support::process::run;
+use crate::support::{PATIENCE, Port, Scratch, wait_up_to};
+
+/// How long anything on the emulated board may take: it is twenty times slower than a real one, more so on a busy machine.
+pub const LONG: Duration = Duration::from_secs(900);
+/// Where the card's FAT partition begins, for mtools.
+const FAT: &str = "4M";
+
+/// A folder of `make image`'s results: `target/image`, or what `PILLARBOX_IMAGES` names.
+pub fn images() -> PathBuf {
+    std::env::var_os("PILLARBOX_IMAGES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/image"), PathBuf::from)
+}
+
+/// A figure for whoever runs this: `make test-image` shows them at its end.
+pub fn measured(what: &str) {
+    println!("\n== {what}");
+    let mut file =
+        std::fs::File::options().create(true).append(true).open(images().join("measured")).unwrap();
+    writeln!(file, "{what}").unwrap();
+}
+
+/// Ports of this machine that lead to the board's.
+pub struct Ports {
+    pub smtp: Port,
+    pub http: Port,
+    pub https: Port,
+    pub submissions: Port,
+    pub imaps: Port,
+}
+
+impl Ports {
+    fn reserve() -> Ports {
+        Ports {
+            smtp: Port::reserve(),
+            http: Port::reserve(),
+            https: Port::reserve(),
+            submissions: Port::reserve(),
+            imaps: Port::reserve(),
+        }
+    }
+    fn forwards(&self) -> String {
+        [(&self.smtp, 25), (&self.http, 80), (&self.https, 443), (&self.submissions, 465), (&self.imaps, 993)]
+            .map(|(port, inside)| format!(",hostfwd=tcp:127.0.0.1:{}-:{inside}", port.number))
+            .concat()
+    }
+}
+
+/// A board with its card. Without power at first; what it shows on its console is printed when a test fails.
+pub struct Device {
+    scratch: Scratch,
+    pub ports: Ports,
+    powered: Option<Powered>,
+}
+
+struct Powered {
+    qemu: Child,
+    keys: ChildStdin,
+    shown: Arc<Mutex<String>>,
+    /// What of `shown` was looked at.
+    seen: usize,
+    since: Instant,
+}
+
+impl Device {
+    /// With a copy of the orangepi-pc image as its card.
+    pub fn new() -> Device {
+        let scratch = Scratch::new("board");
+        let image = images().join("orangepi-pc.img");
+        let copy =
+            run(Command::new("cp").arg("--sparse=always").arg(&image).arg(scratch.join("card")), PATIENCE);
+        assert_eq!(copy.code, Some(0), "{}: run this by `make test-image`", image.display());
+        Device { scratch, ports: Ports::reserve(), powered: None }
+    }
+
+    pub fn card(&self) -> PathBuf {
+        self.scratch.join("card")
+    }
+
+    /// Puts a file onto the partition that every PC reads.
+    pub fn put_on_card(&self, name: &str, content: impl AsRef<[u8]>) {
+        let file = self.scratch.write(name, content);
+        let card = format!("{}@@{FAT}", self.card().display());
+        run(Command::new("mcopy").args(["-o", "-i", &card]).arg(file).arg(format!("::/{name}")), PATIENCE)
+            .success();
+    }
+
+    /// Reads a file from that partition.
+    pub fn read_from_card(&self, name: &str) -> String {
+        let card = format!("{}@@{FAT}", self.card().display());
+        run(Command::new("mtype").args(["-i", &card]).arg(format!("::/{name}")), PATIENCE).success()
+    }
+
+    /// Writes octets to a place of the card, as a defect of it would.
+    pub fn damage(&self, offset: u64, octets: &[u8]) {
+        use std::os::unix::fs::FileExt;
+        std::fs::File::options().write(true).open(self.card()).unwrap().write_all_at(octets, offset).unwrap();
+    }
+
+    pub fn power_on(&mut self) {
+        assert!(self.powered.is_none(), "it is on");
+        let mut qemu = Command::new("qemu-system-arm")
+            .args([
+                "-M",
+                "orangepi-pc",
+                "-m",
+                "1G",
+                "-display",
+                "none",
+                "-monitor",
+                "none",
+                "-serial",
+                "stdio",
+            ])
+            // With four threads every flush of an address translation stops all of them. The guest is told a clock
+            // of 24 MHz, and QEMU's counts at another rate unless it is told, too.
+            .args(["-no-reboot", "-accel", "tcg,thread=single", "-global", "arm-cpu.cntfrq=24000000"])
+            .arg("-drive")
+            .arg(format!("if=sd,format=raw,file={}", self.card().display()))
+            .arg("-nic")
+            .arg(format!("user{}", self.ports.forwards()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("qemu-system-arm");
+        let mut console = qemu.stdout.take().unwrap();
+        let keys = qemu.stdin.take().unwrap();
+        let shown = Arc::new(Mutex::new(String::new()));
+        let writer = shown.clone();
+        std::thread::spawn(move || {
+            let mut octets = [0; 4096];
+            while let Ok(n @ 1..) = console.read(&mut octets) {
+                let text = String::from_utf8_lossy(&octets[..n]).replace('\r', "");
+                print!("{text}");
+                writer.lock().unwrap().push_str(&text);
+            }
+        });
+        self.powered = Some(Powered { qemu, keys, shown, seen: 0, since: Instant::now() });
+    }
+
+    /// Takes the power away, in the middle of whatever it does.
+    pub fn cut_power(&mut self) {
+        if let Some(mut powered) = self.powered.take() {
+            let _ = powered.qemu.kill();
+            let _ = powered.qemu.wait();
+        }
+    }
+
+    fn powered(&mut self) -> &mut Powered {
+        self.powered.as_mut().expect("it is off")
+    }
+
+    /// Waits until the console shows `text`, after what was looked at before; gives what came before and the rest of the line.
+    pub fn expect(&mut self, text: &str) -> String {
+        self.expect_one(&[text]).1
+    }
+
+    /// As [`Device::expect`], for the first of several texts: which one it was.
+    pub fn expect_one(&mut self, texts: &[&str]) -> (usize, String) {
+        let powered = self.powered();
+        let (found, at, end) = wait_up_to(LONG, &format!("{texts:?} on the console"), || {
+            if let Some(status) = powered.qemu.try_wait().unwrap() {
+                panic!("the board is off: {status}");
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            let shown = powered.shown.lock().unwrap();
+            let news = &shown[powered.seen..];
+            let first = texts.iter().enumerate().filter_map(|(n, text)| Some((news.find(text)?, n))).min()?;
+            let line_end = first.0 + news[first.0..].find('\n')?;
+            Some((first.1, powered.seen, powered.seen + line_end))
+        });
+        powered.seen = end;
+        let shown = powered.shown.lock().unwrap();
+        (found, shown[at..end].to_owned())
+    }
+
+    /// Types a line on the serial console.
+    pub fn enter(&mut self, line: &str) {
+        // A serial line has no flow control, and a person types no faster.
+        for octet in format!("{line}\r").bytes() {
+            self.powered().keys.write_all(&[octet]).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Types a command on the operator's console, and waits for its end; gives what it said.
+    pub fn command(&mut self, command: &str) -> String {
+        self.enter(command);
+        self.expect(command);
+        // The answer to this one tells that the one before is over.
+        self.enter("");
+        let answer = self.expect("\npillarbox> ");
+        answer.trim_end_matches("\npillarbox> ").to_owned()
+    }
+
+    /// Waits until it serves; says how long it took from power on.
+    pub fn ready(&mut self) -> Duration {
+        self.expect("ready: ");
+        self.powered().since.elapsed()
+    }
+
+    /// The certificate that a device at home imports.
+    pub fn ca(&self) -> PathBuf {
+        let url = format!("http://127.0.0.1:{}/ca.pem", self.ports.http.number);
+        let pem = run(Command::new("curl").args(["-sf", "--retry", "5", "--retry-all-errors", &url]), LONG)
+            .success();
+        self.scratch.write("ca.pem", pem)
+    }
+
+    pub fn imaps(&self) -> SocketAddr {
+        self.ports.imaps.address()
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.cut_power();
+    }
+}

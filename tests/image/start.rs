@@ -1,0 +1,54 @@
+//! Starts that are not like the others: the first one with the owner's file, and one with a damaged card.
+
+use crate::device::{Device, LONG};
+use crate::support::{Connection, Imap, wait_up_to};
+
+/// Where the data partition begins, and its ext4 superblock in it.
+const DATA: u64 = 85 << 20;
+const SUPERBLOCK: u64 = 1024;
+/// Where the boot state lies.
+const STATE: u64 = 36 << 20;
+
+const CONFIG: &str = "\u{feff}[server]\r\nhostname = \"post.local\"\r\ndomains = [\"home.example\"]\r\n\r\n[[account]]\r\n\
+                      name = \"demo\"\r\naddress = \"demo@home.example\"\r\npassword = \"sesame\"\r\n";
+
+#[test]
+#[ignore = "needs a card image: make test-image"]
+fn the_owners_file_is_imported_and_a_damaged_card_is_told_and_repaired() {
+    let mut device = Device::new();
+    device.put_on_card("pillarbox.toml", CONFIG);
+    device.power_on();
+    device.ready();
+    let ca = device.ca();
+    let mut imap = wait_up_to(LONG, "the account of the file", || {
+        let mut imap = Imap::new(Connection::try_open(device.imaps()).ok()?.start_tls(&ca));
+        imap.try_login("demo", "sesame").text().contains("OK").then_some(imap)
+    });
+    imap.append("INBOX", b"Subject: kept\r\n\r\nkept\r\n");
+    drop(imap);
+    device.cut_power();
+    let file = device.read_from_card("pillarbox.toml");
+    assert!(file.contains("name = \"demo\"") && !file.contains("sesame"), "{file}");
+    let result = device.read_from_card("pillarbox-result.txt");
+    assert!(result.contains("demo") && !result.contains("sesame"), "{result}");
+
+    // What e2fsck -p does not dare to repair: the console asks, and nothing is formatted.
+    device.damage(DATA + SUPERBLOCK, &[0xff; 1024]);
+    // A boot state of garbage means slot A.
+    device.damage(STATE, &[0xa5; 512]);
+    device.power_on();
+    device.expect("the data partition cannot be mounted");
+    device.expect("Which one?");
+    device.enter("4");
+    device.expect("Type yes:");
+    device.enter("no");
+    device.expect("Which one?");
+    device.enter("2");
+    device.ready();
+    assert_eq!(device.ca(), ca, "the same CA as before");
+    let mut imap = wait_up_to(LONG, "the account, as it was", || {
+        let mut imap = Imap::new(Connection::try_open(device.imaps()).ok()?.start_tls(&ca));
+        imap.try_login("demo", "sesame").text().contains("OK").then_some(imap)
+    });
+    assert_eq!(imap.fetch_all("INBOX").len(), 1, "the mail is there after the repair");
+}
