@@ -13,6 +13,8 @@ use crate::support::{PATIENCE, Port, Scratch, wait_up_to};
 
 /// How long anything on the emulated board may take: it is twenty times slower than a real one, more so on a busy machine.
 pub const LONG: Duration = Duration::from_secs(900);
+/// The operator's console waits for a command.
+const PROMPT: &str = "\npillarbox> ";
 /// Where the card's FAT partition begins, for mtools.
 const FAT: &str = "4M";
 
@@ -161,28 +163,20 @@ impl Device {
         self.powered.as_mut().expect("it is off")
     }
 
-    /// Waits until the console shows `text`, after what was looked at before; gives what came before and the rest of the line.
+    /// Waits until the console shows `text`, behind what was looked at before; gives all up to there.
     pub fn expect(&mut self, text: &str) -> String {
-        self.expect_one(&[text]).1
-    }
-
-    /// As [`Device::expect`], for the first of several texts: which one it was.
-    pub fn expect_one(&mut self, texts: &[&str]) -> (usize, String) {
         let powered = self.powered();
-        let (found, at, end) = wait_up_to(LONG, &format!("{texts:?} on the console"), || {
+        let end = wait_up_to(LONG, &format!("{text:?} on the console"), || {
             if let Some(status) = powered.qemu.try_wait().unwrap() {
                 panic!("the board is off: {status}");
             }
             std::thread::sleep(Duration::from_millis(100));
             let shown = powered.shown.lock().unwrap();
-            let news = &shown[powered.seen..];
-            let first = texts.iter().enumerate().filter_map(|(n, text)| Some((news.find(text)?, n))).min()?;
-            let line_end = first.0 + news[first.0..].find('\n')?;
-            Some((first.1, powered.seen, powered.seen + line_end))
+            Some(powered.seen + shown[powered.seen..].find(text)? + text.len())
         });
-        powered.seen = end;
         let shown = powered.shown.lock().unwrap();
-        (found, shown[at..end].to_owned())
+        let seen = std::mem::replace(&mut powered.seen, end);
+        shown[seen..end].to_owned()
     }
 
     /// Types a line on the serial console.
@@ -194,20 +188,27 @@ impl Device {
         }
     }
 
-    /// Types a command on the operator's console, and waits for its end; gives what it said.
+    /// Types a command on the operator's console; gives what it says.
     pub fn command(&mut self, command: &str) -> String {
         self.enter(command);
-        self.expect(command);
-        // The answer to this one tells that the one before is over.
-        self.enter("");
-        let answer = self.expect("\npillarbox> ");
-        answer.trim_end_matches("\npillarbox> ").to_owned()
+        self.expect(PROMPT)
+    }
+
+    /// Gives a new password, which the console asks for twice.
+    pub fn password(&mut self, of: &str, password: &str) {
+        for line in [&format!("password {of}"), password] {
+            self.enter(line);
+            self.expect("password: ");
+        }
+        self.command(password);
     }
 
     /// Waits until it serves; says how long it took from power on.
     pub fn ready(&mut self) -> Duration {
         self.expect("ready: ");
-        self.powered().since.elapsed()
+        let took = self.powered().since.elapsed();
+        self.expect(PROMPT);
+        took
     }
 
     /// The certificate that a device at home imports.

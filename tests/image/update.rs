@@ -14,14 +14,9 @@ fn an_update_that_works_is_kept_and_one_that_does_not_boot_is_given_up() {
     let mut device = Device::new();
     device.power_on();
     device.ready();
-    device.enter("set server.domains home.example");
-    device.expect("\npillarbox> ");
-    for line in ["password server.operator_password", "sesame", "sesame"] {
-        device.enter(line);
-        device.expect("\n");
-    }
-    device.enter("commit");
-    device.expect("\npillarbox> ");
+    device.command("set server.domains home.example");
+    device.password("server.operator_password", "sesame");
+    device.command("commit");
     let board = device.command("show board");
     assert!(board.contains("slot") && board.contains('A'), "{board}");
 
@@ -104,7 +99,7 @@ fn put(device: &Device, update: &Path) -> (String, String) {
 fn restart(device: &mut Device) {
     device.expect("restarting");
     // It unmounts before it restarts; what is on the card then is what counts.
-    device.expect_one(&["reboot: ", "Restarting system", "Reboot failed"]);
+    device.expect("reboot: ");
     device.cut_power();
     device.power_on();
 }
