@@ -37,6 +37,8 @@ export CARGO_TARGET_DIR="$PWD/target/cross/build"
 # io_uring's interface is the same on every architecture, as its structures hold only types of fixed size, each aligned to
 # it; the crate just has no list of its own for 32-bit ARM.
 flags="--cfg=io_uring_skip_arch_check"
+# Thumb-2, which every ARMv7 has: the same program in a quarter less of memory and of the card.
+[ "$arch" != armv7 ] || flags="$flags -Ctarget-feature=+thumb-mode"
 # Where it was built does not show in the bits; messages name files of crates.
 flags="$flags --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates"
 if command -v rustc >/dev/null && [ -d "$(rustc --print target-libdir --target "$triple" 2>/dev/null)" ]; then
