@@ -211,11 +211,15 @@ impl Device {
         took
     }
 
-    /// The certificate that a device at home imports.
+    /// The certificate that a device at home imports; it comes as soon as DHCP has brought the network up.
     pub fn ca(&self) -> PathBuf {
         let url = format!("http://127.0.0.1:{}/ca.pem", self.ports.http.number);
-        let pem = run(Command::new("curl").args(["-sf", "--retry", "5", "--retry-all-errors", &url]), LONG)
-            .success();
+        let pem = wait_up_to(LONG, "the board's certificate over HTTP", || {
+            // QEMU takes a connection whether or not the board does.
+            let got = run(Command::new("curl").args(["-sf", "--max-time", "10", &url]), PATIENCE);
+            std::thread::sleep(Duration::from_millis(500));
+            (got.code == Some(0)).then(|| got.text())
+        });
         self.scratch.write("ca.pem", pem)
     }
 
