@@ -3,10 +3,8 @@
 # a cross-built binary, or its test), where they are missing. Everything for the board itself is only unpacked (packages.py).
 set -eu
 
-missing=""
-need() { # need PACKAGE FILE: the package is missing unless the file is there
-  [ -e "$2" ] || missing="$missing $1"
-}
+# shellcheck source=image/debian.sh
+. "$(dirname "$0")/debian.sh"
 need python3 /usr/bin/python3
 need python3-venv /usr/share/python-wheels
 need ca-certificates /etc/ssl/certs/ca-certificates.crt
@@ -35,17 +33,5 @@ esac
 [ "${1-image}" != qemu ] || need qemu-system-arm /usr/bin/qemu-system-arm
 [ -n "$missing" ] || exit 0
 
-if [ "$(id -u)" = 0 ]; then
-  as_root=""
-elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-  as_root="sudo"
-else
-  echo "programs are missing; install them once with: sudo apt-get install --no-install-recommends$missing" >&2
-  exit 1
-fi
-echo "installing what building for a board needs:$missing"
-install() {
-  # shellcheck disable=SC2086 # a list of packages
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >/dev/null
-}
-install || { $as_root apt-get update -q >/dev/null && install; }
+become_root "building for a board"
+install_missing

@@ -4,10 +4,8 @@
 # private instances on loopback, as a user's test run must not change what a machine serves.
 set -eu
 
-missing=""
-need() { # need PACKAGE FILE: the package is missing unless the file is there
-  [ -e "$2" ] || missing="$missing $1"
-}
+# shellcheck source=image/debian.sh
+. "$(dirname "$0")/../image/debian.sh"
 need dovecot-imapd /usr/lib/dovecot/imap-login
 need dovecot-pop3d /usr/lib/dovecot/pop3-login
 need dovecot-lmtpd /usr/lib/dovecot/lmtp
@@ -23,15 +21,7 @@ need python3 /usr/bin/python3
 need openssl /usr/bin/openssl
 [ -n "$missing" ] || exit 0
 
-if [ "$(id -u)" = 0 ]; then
-  as_root=""
-elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-  as_root="sudo"
-else
-  echo "the scenarios need Debian packages; install them once with: sudo apt-get install --no-install-recommends$missing" >&2
-  exit 1
-fi
-echo "installing what the scenarios need:$missing"
+become_root "a run of all tests"
 
 # With this file in place no package starts its service (invoke-rc.d(8)); it goes away again unless it was there before.
 policy=/usr/sbin/policy-rc.d
@@ -42,8 +32,4 @@ if [ ! -e "$policy" ]; then
 fi
 # Without an answer to its question, postfix would configure a server of its own for this machine.
 echo "postfix postfix/main_mailer_type select No configuration" | $as_root debconf-set-selections
-install() {
-  # shellcheck disable=SC2086 # a list of packages
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >/dev/null
-}
-install || { $as_root apt-get update -q >/dev/null && install; }
+install_missing
