@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::process::run;
-use crate::support::{PATIENCE, Port, Scratch, wait_up_to};
+use crate::support::{Connection, Imap, PATIENCE, Port, Scratch, wait_up_to};
 
 /// How long anything on the emulated board may take: it is twenty times slower than a real one, more so on a busy machine.
 pub const LONG: Duration = Duration::from_secs(900);
@@ -221,6 +221,14 @@ impl Device {
             (got.code == Some(0)).then(|| got.text())
         });
         self.scratch.write("ca.pem", pem)
+    }
+
+    /// A session of `demo`, as soon as the board lets it in.
+    pub fn imap(&self, ca: &Path) -> Imap {
+        wait_up_to(LONG, "the account of `demo`", || {
+            let mut imap = Imap::new(Connection::try_open(self.imaps()).ok()?.start_tls(ca));
+            imap.try_login("demo", "sesame").status.starts_with("OK").then_some(imap)
+        })
     }
 
     pub fn imaps(&self) -> SocketAddr {

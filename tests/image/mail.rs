@@ -56,10 +56,7 @@ fn mail_comes_in_is_read_goes_out_and_survives_every_power_cut() {
 
     let ca = device.ca();
     let login = |address: SocketAddr| Imap::login(Connection::open_tls(address, &ca), "demo", "sesame");
-    let mut imap = wait_up_to(LONG, "the new account", || {
-        let mut imap = Imap::new(Connection::try_open(device.imaps()).ok()?.start_tls(&ca));
-        imap.try_login("demo", "sesame").status.starts_with("OK").then_some(imap)
-    });
+    let mut imap = device.imap(&ca);
     // As soon as NTP has told the time, certificates are judged, and mail is collected.
     let collected = wait_up_to(LONG, "the collected mail", || {
         let mail = imap.fetch_all("INBOX");
