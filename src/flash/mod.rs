@@ -61,6 +61,19 @@ impl Space {
     }
 }
 
+/// Writes a small file in the place of the one at `path`. Durable on return; until then the one before it is there, whole.
+///
+/// # Errors
+/// What the system says.
+pub async fn replace(flash: &dyn Flash, path: &str, octets: &[u8]) -> io::Result<()> {
+    let new = format!("{path}.new");
+    let file = flash.open(&new, Mode::Create)?;
+    file.write_at(0, octets)?;
+    file.sync().await?;
+    flash.rename(&new, path)?;
+    flash.sync_dir(path.rsplit_once('/').map_or("", |(folder, _)| folder)).await
+}
+
 /// A folder tree on flash.
 pub trait Flash {
     /// Opens a file. Durable only once the folder is synced ([`Flash::sync_dir`]), where it is new.

@@ -137,7 +137,6 @@ pub(in crate::http) mod tests {
     use super::*;
     use crate::config::Config;
     use crate::flash::sim::SimFlash;
-    use crate::flash::{Flash, Mode};
     use crate::net::{stream, tls};
     use crate::store::Store;
 
@@ -176,9 +175,7 @@ pub(in crate::http) mod tests {
             let server = tls::server_config(&Config::default(), &*flash).await.unwrap();
             let store = Store::new(flash.clone(), crate::message::summarize);
             let context = Rc::new(Context::new(Config::default(), server, store));
-            let file = flash.open("tls/ca.pem", Mode::Read).unwrap();
-            let mut ca = vec![0; file.len().unwrap().try_into().unwrap()];
-            file.read_exact_at(0, &mut ca).unwrap();
+            let ca = tls::local_ca(&Config::default(), &*flash).unwrap();
             let path = std::env::temp_dir().join(format!("pillarbox-https-{}.pem", std::process::id()));
             std::fs::write(&path, ca).unwrap();
             let trust = tls::client_config(path.to_str().unwrap());
@@ -189,16 +186,7 @@ pub(in crate::http) mod tests {
                 client.connect_tls(trust.unwrap(), "pillarbox.local").await.unwrap();
                 client.queue(b"GET /status.json HTTP/1.1\r\nHost: pillarbox.local\r\n\r\n");
                 client.flush().await.unwrap();
-                let mut reply = Vec::new();
-                loop {
-                    let piece = client.fill().await.unwrap();
-                    if piece.is_empty() {
-                        break;
-                    }
-                    reply.extend_from_slice(piece);
-                    let taken = piece.len();
-                    client.consume(taken);
-                }
+                let reply = stream::tests::rest(&mut client).await;
                 client.close().await;
                 let reply = String::from_utf8(reply).unwrap();
                 assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with('}'), "{reply}");

@@ -19,7 +19,7 @@ use rustls::{CertificateError, RootCertStore};
 
 use super::tls::{self, TlsError};
 use crate::config::Config;
-use crate::flash::{Flash, Mode};
+use crate::flash::{self, Flash, Mode};
 
 /// The server's certificate.
 pub(super) const CERTIFICATE: &str = "tls/certificate.pem";
@@ -220,16 +220,7 @@ fn read(flash: &dyn Flash, path: &str) -> Result<Option<Vec<u8>>, TlsError> {
 
 /// Durable, and whole or not at all.
 async fn write(flash: &dyn Flash, path: &str, content: &str) -> Result<(), TlsError> {
-    let new = format!("{path}.new");
-    let written: io::Result<()> = async {
-        let file = flash.open(&new, Mode::Create)?;
-        file.write_at(0, content.as_bytes())?;
-        file.sync().await?;
-        flash.rename(&new, path)?;
-        flash.sync_dir("tls").await
-    }
-    .await;
-    written.map_err(|error| TlsError::file(path, error))
+    flash::replace(flash, path, content.as_bytes()).await.map_err(|error| TlsError::file(path, error))
 }
 
 #[cfg(test)]

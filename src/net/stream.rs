@@ -306,6 +306,20 @@ pub(crate) mod tests {
         (client.unwrap(), Stream::new(server.unwrap().0).unwrap())
     }
 
+    /// All that comes until the other end closes.
+    pub(crate) async fn rest(stream: &mut Stream) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            let piece = stream.fill().await.unwrap();
+            if piece.is_empty() {
+                return all;
+            }
+            all.extend_from_slice(piece);
+            let taken = piece.len();
+            stream.consume(taken);
+        }
+    }
+
     #[test]
     fn octets_pass_and_leave_no_buffer_behind() {
         async_io::block_on(async {
@@ -343,15 +357,7 @@ pub(crate) mod tests {
                     server.close().await;
                 },
                 async {
-                    loop {
-                        let piece = client.fill().await.unwrap();
-                        if piece.is_empty() {
-                            break;
-                        }
-                        received.extend_from_slice(piece);
-                        let len = piece.len();
-                        client.consume(len);
-                    }
+                    received = rest(&mut client).await;
                     client.close().await;
                 },
             )

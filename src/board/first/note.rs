@@ -8,11 +8,10 @@ use data_encoding::HEXLOWER;
 
 use super::encoding::Encoding;
 use super::sha256;
-use crate::flash::{Flash, Mode};
+use crate::flash::{self, Flash, Mode};
 
 /// Its name in the data folder.
 pub const NAME: &str = "first-configuration";
-const NEW: &str = "first-configuration.new";
 const TITLE: &str = "pillarbox first configuration 1";
 /// Octets, at most: of more secrets than settings fit nobody is told where they are.
 const MAX: u64 = 4 << 20;
@@ -74,11 +73,7 @@ impl Note {
     /// # Errors
     /// What the system says.
     pub async fn write(&self, flash: &dyn Flash) -> io::Result<()> {
-        let file = flash.open(NEW, Mode::Create)?;
-        file.write_at(0, self.text().as_bytes())?;
-        file.sync().await?;
-        flash.rename(NEW, NAME)?;
-        flash.sync_dir("").await
+        flash::replace(flash, NAME, self.text().as_bytes()).await
     }
 
     fn text(&self) -> String {

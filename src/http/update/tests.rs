@@ -36,15 +36,7 @@ async fn ask(context: &Rc<Context>, octets: &[u8], cut: bool) -> String {
         if cut {
             return client.close().await;
         }
-        loop {
-            let piece = client.fill().await.unwrap();
-            if piece.is_empty() {
-                break;
-            }
-            reply.extend_from_slice(piece);
-            let taken = piece.len();
-            client.consume(taken);
-        }
+        reply = stream::tests::rest(&mut client).await;
         client.close().await;
     };
     smol::future::zip(crate::http::serve(served, false, context.clone(), Told), talk).await;
