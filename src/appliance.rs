@@ -19,9 +19,9 @@ use smol::LocalExecutor;
 use smol::stream::StreamExt;
 
 use crate::auth::Logins;
-use crate::board::Board;
 use crate::board::device::Ending;
 use crate::board::health;
+use crate::board::{Board, etc};
 use crate::config::{self, Config};
 use crate::console::{Console, Operator};
 use crate::context::Context;
@@ -32,7 +32,7 @@ use crate::multipop::Poller;
 use crate::net::{mdns, tls};
 use crate::relay::Relay;
 use crate::store::Store;
-use crate::{access, board, console, message, sandbox};
+use crate::{access, console, message, sandbox};
 
 use listeners::{Listeners, Parts};
 pub use start::{Lock, panic_in_one_line, read_configuration};
@@ -67,7 +67,7 @@ pub struct RunOptions {
     /// A serial device that gets an operator's console.
     pub serial: Option<PathBuf>,
     /// The run folder of a device that boots from a card image: see [`crate::board`].
-    pub board: Option<PathBuf>,
+    pub board: Option<Board>,
     /// Listeners on loopback only; MultiPOP and relay stand still. Settings can be changed.
     pub failsafe: bool,
 }
@@ -76,8 +76,7 @@ impl RunOptions {
     /// Whether it starts without a listener or a certificate that cannot be had: on a board there would be no console
     /// otherwise to mend the settings on. A version on trial has to show that it can do everything.
     fn goes_on(&self) -> bool {
-        let board = self.board.as_ref().map(Board::new);
-        self.failsafe || board.is_some_and(|board| !board.on_trial())
+        self.failsafe || self.board.as_ref().is_some_and(|board| !board.on_trial())
     }
 }
 
@@ -90,10 +89,10 @@ pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
     start::logging();
     let flash = Disk::new(&options.data).map_err(Failure::at(&options.data))?;
     // Before async-io starts its thread, which inherits it.
-    if let Some(run) = &options.board {
+    if let Some(board) = &options.board {
         let named = [&options.serial, &options.config].into_iter().flatten().cloned();
-        let own = [options.data.clone(), run.clone(), run.join(WATCHDOG), CARD.into()];
-        sandbox::files([board::etc()], own.into_iter().chain(named));
+        let own = [options.data.clone(), board.folder().to_owned(), board.file(WATCHDOG), CARD.into()];
+        sandbox::files([etc()], own.into_iter().chain(named));
     }
     sandbox::system_calls();
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
@@ -106,7 +105,7 @@ async fn serve(
     flash: Disk,
 ) -> Result<Option<Ending>, Failure> {
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(Failure::system("signals"))?;
-    let watchdog = options.board.as_ref().and_then(|run| start::watchdog(&run.join(WATCHDOG)));
+    let watchdog = options.board.as_ref().and_then(|board| start::watchdog(&board.file(WATCHDOG)));
     let feeding = watchdog.map(|watchdog| executor.spawn(watchdog.feed()));
     let appliance = Appliance::start(executor, &options, Rc::new(flash)).await?;
     println!("ready: {}", appliance.listeners.borrow());
@@ -159,9 +158,9 @@ impl Appliance {
         start::raise_file_limit();
         let data = options.data.display().to_string();
         let lock = start::Lock::take(&options.data)?;
-        if let Some(run) = &options.board {
+        if let Some(board) = &options.board {
             // What happened before the daemon was there: a partition repaired, a first configuration.
-            let notice = Board::new(run).text("notice").unwrap_or_default();
+            let notice = board.text("notice").unwrap_or_default();
             notice.lines().for_each(|line| log::warn!("{line}"));
         }
         let config = start::configuration(&*flash, options).await?;
@@ -171,11 +170,8 @@ impl Appliance {
         let listen = config.listen.clone();
         let logins = Logins::new(&start::login_key(&*flash).await?);
         let mut context = Context::new(config, tls, store).with_logins(logins).with_device(device);
-        if let Some(run) = &options.board {
-            let board = Board::new(run);
-            if !board.has(CLOCK) {
-                context = context.without_time();
-            }
+        if options.board.as_ref().is_some_and(|board| !board.has(CLOCK)) {
+            context = context.without_time();
         }
         let context = Rc::new(context);
         let queue =
@@ -354,7 +350,7 @@ async fn renew(appliance: Rc<Appliance>) {
 
 /// Looks for the sign that the clock was set.
 async fn wait_for_time(appliance: Rc<Appliance>) {
-    let Some(board) = appliance.options.board.as_ref().map(Board::new) else { return };
+    let Some(board) = &appliance.options.board else { return };
     let clock = &appliance.context.clock;
     while !clock.is_known() {
         async_io::Timer::after(CLOCK_AGAIN).await;

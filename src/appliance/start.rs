@@ -64,8 +64,8 @@ pub fn raise_file_limit() {
 
 /// The device, where the options say that this is one. What a power cut left of an update goes away.
 pub fn device(options: &RunOptions, flash: &Rc<dyn Flash>) -> Result<Option<Device>, Failure> {
-    let Some(run) = &options.board else { return Ok(None) };
-    let device = Device::new(run, &options.data, flash.clone());
+    let Some(board) = &options.board else { return Ok(None) };
+    let device = Device::new(board.clone(), &options.data, flash.clone());
     let device = device.map_err(Failure::system(&board::etc().display().to_string()))?;
     device.forget_parts();
     Ok(Some(device))
@@ -231,7 +231,8 @@ mod tests {
     fn a_board_starts_also_without_a_configuration_that_can_be_read() {
         async_io::block_on(async {
             let flash = SimFlash::default();
-            let board = RunOptions { board: Some("/run/pillarbox".into()), ..RunOptions::default() };
+            let board =
+                RunOptions { board: Some(board::Board::new("/run/pillarbox")), ..RunOptions::default() };
             assert_eq!(configuration(&flash, &board).await.unwrap(), Config::on_a_board());
             assert!(flash.files().is_empty(), "nothing is stored that nobody has said");
             flash.open("config.postcard", Mode::Create).unwrap().write_at(0, b"damaged").unwrap();

@@ -117,12 +117,8 @@ impl Device {
     ///
     /// # Errors
     /// What the image says about itself cannot be read.
-    pub fn new(
-        run: impl Into<PathBuf>,
-        data: impl Into<PathBuf>,
-        flash: Rc<dyn Flash>,
-    ) -> io::Result<Device> {
-        let device = Device::of(Identity::read(&etc())?, Board::new(run), flash);
+    pub fn new(board: Board, data: impl Into<PathBuf>, flash: Rc<dyn Flash>) -> io::Result<Device> {
+        let device = Device::of(Identity::read(&etc())?, board, flash);
         Ok(Device { data: data.into(), ..device })
     }
 

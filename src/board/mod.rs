@@ -89,6 +89,11 @@ impl Board {
         self.has("trial")
     }
 
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.run
+    }
+
     /// The path of the file `name` in the run folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.run.join(name)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use pillarbox::appliance::RunOptions;
 use pillarbox::archive::Format;
+use pillarbox::board::Board;
 use pillarbox::console::mail::Job;
 
 use pillarbox::failure::Failure;
@@ -54,6 +55,8 @@ pub struct Choice {
     pub value: Option<&'static str>,
 }
 
+/// The run folder of a device that boots from a card image.
+pub const BOARD: Choice = Choice { name: "--board", value: Some("RUNDIR") };
 /// Where the data is.
 pub const DATA: Choice = Choice { name: "--data", value: Some("DIR") };
 
@@ -66,7 +69,7 @@ pub const VERBS: &[Verb] = &[
             DATA,
             Choice { name: "--config", value: Some("FILE.toml") },
             Choice { name: "--serial", value: Some("DEVICE") },
-            Choice { name: "--board", value: Some("RUNDIR") },
+            BOARD,
             Choice { name: "--failsafe", value: None },
         ],
         help: "serve in the foreground (--config: check and import that file first; --serial: a console there;\n      \
@@ -76,7 +79,7 @@ pub const VERBS: &[Verb] = &[
                 data: given.data(),
                 config: given.path("--config"),
                 serial: given.path("--serial"),
-                board: given.path("--board"),
+                board: given.path(BOARD.name).map(Board::new),
                 failsafe: given.has("--failsafe"),
             })
         },
@@ -377,7 +380,7 @@ mod tests {
                 "run --data d --board /run/pillarbox --failsafe",
                 Request::Run(RunOptions {
                     data: "d".into(),
-                    board: Some("/run/pillarbox".into()),
+                    board: Some(Board::new("/run/pillarbox")),
                     failsafe: true,
                     ..RunOptions::default()
                 }),

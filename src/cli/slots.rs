@@ -13,7 +13,7 @@ use pillarbox::board::{self, Board, Identity};
 use pillarbox::failure::Failure;
 use rustix::fs::OFlags;
 
-use super::arguments::{Choice, DATA, Given, Operand, Verb};
+use super::arguments::{BOARD, DATA, Given, Operand, Verb};
 use super::print;
 
 /// What is asked of the slots on the partition `slots`.
@@ -34,7 +34,6 @@ pub enum What {
     Switch,
 }
 
-const BOARD: Choice = Choice { name: "--board", value: Some("RUNDIR") };
 const SLOTS: Operand = Operand::Needed("SLOTS");
 
 /// The verbs, in the order of `help board`.
@@ -80,7 +79,7 @@ pub const VERBS: &[Verb] = &[
 ];
 
 fn request(given: &Given, what: What) -> super::Request {
-    let run = given.path("--board").unwrap_or_else(|| PathBuf::from("/run/pillarbox"));
+    let run = given.path(BOARD.name).unwrap_or_else(|| PathBuf::from("/run/pillarbox"));
     super::Request::Slots(Request { slots: given.operand(0), run, what })
 }
 

@@ -51,10 +51,9 @@ impl Export<'_> {
         self.line(String::new(), "");
         self.line(header, "");
         for setting in section.settings() {
-            let password = match setting.key {
-                "verifier" => "password",
-                "operator_verifier" => "operator_password",
-                other => other,
+            let password = match section.password_forms() {
+                Some((password, verifier)) if setting.key == verifier => password,
+                _ => setting.key,
             };
             if self.is_hidden(section, setting) {
                 self.line(format!("# {password} = \"…\""), "as stored; given here it is changed");

@@ -243,7 +243,8 @@ fn default_of(mut defaults: Config, section: Section, setting: &Setting) -> Opti
         Section::Server if setting.key == "operator_password" => return Some(quoted("")),
         single => single,
     };
-    let has_one = !setting.needed && !matches!(setting.key, "verifier" | "operator_verifier");
+    let is_verifier = section.password_forms().is_some_and(|(_, verifier)| setting.key == verifier);
+    let has_one = !setting.needed && !is_verifier;
     has_one.then(|| setting.print(&defaults, section)).flatten()
 }
 

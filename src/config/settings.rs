@@ -298,6 +298,15 @@ impl Section {
         self.settings().iter().find(|setting| setting.key == key)
     }
 
+    /// The two forms of the password that this section has, if it has one: as it is typed, and as it is kept.
+    pub fn password_forms(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Section::Account(_) | Section::AppPassword(..) => Some(("password", "verifier")),
+            Section::Server => Some(("operator_password", "operator_verifier")),
+            _ => None,
+        }
+    }
+
     /// The place of its setting `key`.
     pub fn at(self, key: &'static str) -> Place {
         Place { section: self, key }

@@ -287,11 +287,7 @@ impl Reading {
                 (_, _, None) => self.unknown(section, name, line),
             }
         }
-        let (password, verifier) = match section {
-            Section::Account(_) | Section::AppPassword(..) => ("password", "verifier"),
-            Section::Server => ("operator_password", "operator_verifier"),
-            _ => return,
-        };
+        let Some((password, verifier)) = section.password_forms() else { return };
         let line = |key| self.lines.get(&section.at(key)).copied();
         if let (Some(_), Some(line)) = (line(password), line(verifier)) {
             self.error(
@@ -346,10 +342,9 @@ impl Reading {
     /// Stars where there is nothing that they could stand for.
     fn without_stored(&mut self) {
         for (place, line) in std::mem::take(&mut self.starred) {
-            let key = match (place.section, place.key) {
-                (Section::Account(_) | Section::AppPassword(..), "password") => "verifier",
-                (Section::Server, "operator_password") => "operator_verifier",
-                (_, key) => key,
+            let key = match place.section.password_forms() {
+                Some((password, verifier)) if place.key == password => verifier,
+                _ => place.key,
             };
             let setting = place.section.setting(key);
             if setting.is_some_and(|setting| setting.is_empty(&self.config, place.section)) {
