@@ -14,6 +14,9 @@ SLOT_SIZE = 24 * MIB
 SLOT_A = 1 * MIB
 # Identifies the card among the disks of a machine: boot looks for this disk signature ("PBX1").
 SIGNATURE = 0x31584250
+# In the second sector of the slots' partition: the data partition is to be formatted. Nothing else makes the device do that
+# unasked: a card whose first blocks went bad reads as blank, too, and has the mail in the rest.
+FORMAT_MARK = b"PBXFORMT"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def fat(path: Path, partition: Partition, label: str, volume: int, files: list[P
 
 
 def assemble(path: Path, uboot: bytes, uboot_offset: int, card: Path, boot: Path, slot: bytes) -> None:
-    """Writes the image: slot A has the system, slot B and the data partition are blank."""
+    """Writes the image: slot A has the system, slot B is blank, and the data partition is marked as one to be formatted."""
     if uboot_offset and uboot_offset + len(uboot) > MIB:
         raise ValueError("U-Boot does not end below 1 MiB")
     partial = path.with_suffix(".partial")
@@ -72,6 +75,8 @@ def assemble(path: Path, uboot: bytes, uboot_offset: int, card: Path, boot: Path
         for partition, content in ((CARD, card.read_bytes()), (BOOT, boot.read_bytes())):
             image.seek(partition.start * MIB)
             image.write(content)
+        image.seek(SLOTS.start * MIB + SECTOR)
+        image.write(FORMAT_MARK)
         image.seek(SLOTS.start * MIB + SLOT_A)
         image.write(slot)
     partial.rename(path)

@@ -42,7 +42,7 @@ pub fn retr(server: &Server) -> f64 {
 
 pub fn search(server: &Server, key: &str) -> f64 {
     let mut imap = server.select("u0");
-    milliseconds(median(3, || drop(imap.command(&format!("SEARCH {key} sesquipedalian")).ok())))
+    milliseconds(median(9, || drop(imap.command(&format!("SEARCH {key} sesquipedalian")).ok())))
 }
 
 /// The median time of `runs` runs.

@@ -108,8 +108,9 @@ impl<'a> Window<'a> {
             let n = end.map_or(data.len(), |at| at + 1);
             take(&data[..n]);
             let before = n.checked_sub(2).map_or(previous, |at| data.get(at).copied());
-            self.advance(n);
+            self.data.start += n;
             if end.is_some() {
+                self.line_ends += 1;
                 return Ok(if before == Some(b'\r') { 2 } else { 1 });
             }
             previous = Some(last);

@@ -13,8 +13,8 @@ use crate::support::{Connection, Imap, PATIENCE, Port, Scratch, wait_up_to};
 
 /// How long anything on the emulated board may take: it is twenty times slower than a real one, more so on a busy machine.
 pub const LONG: Duration = Duration::from_secs(900);
-/// The operator's console waits for a command.
-const PROMPT: &str = "\npillarbox> ";
+/// The operator's console waits for a command; the second time with settings that are not committed.
+const PROMPTS: [&str; 2] = ["\npillarbox> ", "\npillarbox (changed)> "];
 /// Where the card's FAT partition begins, for mtools.
 const FAT: &str = "4M";
 
@@ -165,14 +165,20 @@ impl Device {
 
     /// Waits until the console shows `text`, behind what was looked at before; gives all up to there.
     pub fn expect(&mut self, text: &str) -> String {
+        self.expect_any(&[text])
+    }
+
+    /// As [`Device::expect`], for whichever of `texts` comes first.
+    fn expect_any(&mut self, texts: &[&str]) -> String {
         let powered = self.powered();
-        let end = wait_up_to(LONG, &format!("{text:?} on the console"), || {
+        let end = wait_up_to(LONG, &format!("{texts:?} on the console"), || {
             if let Some(status) = powered.qemu.try_wait().unwrap() {
                 panic!("the board is off: {status}");
             }
             std::thread::sleep(Duration::from_millis(100));
             let shown = powered.shown.lock().unwrap();
-            Some(powered.seen + shown[powered.seen..].find(text)? + text.len())
+            let end = |text: &&str| Some(powered.seen + shown[powered.seen..].find(text)? + text.len());
+            texts.iter().filter_map(end).min()
         });
         let shown = powered.shown.lock().unwrap();
         let seen = std::mem::replace(&mut powered.seen, end);
@@ -191,15 +197,15 @@ impl Device {
     /// Types a command on the operator's console; gives what it says.
     pub fn command(&mut self, command: &str) -> String {
         self.enter(command);
-        self.expect(PROMPT)
+        self.expect_any(&PROMPTS)
     }
 
     /// Gives a new password, which the console asks for twice.
     pub fn password(&mut self, of: &str, password: &str) {
-        for line in [&format!("password {of}"), password] {
-            self.enter(line);
-            self.expect("password: ");
-        }
+        self.enter(&format!("password {of}"));
+        self.expect("new password: ");
+        self.enter(password);
+        self.expect("once more: ");
         self.command(password);
     }
 
@@ -207,7 +213,7 @@ impl Device {
     pub fn ready(&mut self) -> Duration {
         self.expect("ready: ");
         let took = self.powered().since.elapsed();
-        self.expect(PROMPT);
+        self.expect_any(&PROMPTS);
         took
     }
 
