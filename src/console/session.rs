@@ -76,6 +76,9 @@ pub(super) enum Expecting {
     Yes,
 }
 
+/// A device sets up its network before anything else, and once.
+const NETWORK_WAITS: &str = "in force, but for [network]: `restart` the device for that\n";
+
 /// One operator's session.
 pub struct Session {
     base: Rc<Config>,
@@ -178,8 +181,10 @@ impl Session {
     pub fn committed(&mut self, world: &dyn World, outcome: Result<(), String>, warnings: String) -> Step {
         match outcome {
             Ok(()) => {
+                let before = self.base.clone();
                 self.begin_anew(world);
-                Step::Say(warnings + "in force\n")
+                let waits = world.board().is_some() && before.network != self.base.network;
+                Step::Say(warnings + if waits { NETWORK_WAITS } else { "in force\n" })
             }
             Err(why) => Step::Refuse(why),
         }

@@ -467,6 +467,12 @@ fn a_device_is_updated_restarted_and_switched_off() {
          > set server.hostname x.example
          > restart
          ! there are changes: `commit` or `rollback` them first
+         > commit
+         in force
+         > set network.ntp time.example
+         > commit
+         in force, but for [network]: `restart` the device for that
+         > set server.hostname y.example
          > update x.pbu
          ! there are changes: `commit` or `rollback` them first",
     );

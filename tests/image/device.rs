@@ -159,6 +159,15 @@ impl Device {
         }
     }
 
+    /// It restarts. QEMU's board cannot reset itself: where a real one does, the power is cut and comes back.
+    pub fn starts_anew(&mut self) {
+        self.expect("restarting");
+        // It unmounts before it restarts; what is on the card then is what counts.
+        self.expect("reboot: ");
+        self.cut_power();
+        self.power_on();
+    }
+
     fn powered(&mut self) -> &mut Powered {
         self.powered.as_mut().expect("it is off")
     }

@@ -52,7 +52,10 @@ fn mail_comes_in_is_read_goes_out_and_survives_every_power_cut() {
     device.password("account.demo.source.1.password", "pass");
     device.password("smarthost.password", "global");
     let answer = device.command("commit");
-    assert!(!answer.contains("error"), "{answer}");
+    assert!(answer.contains("in force, but for [network]"), "{answer}");
+    device.enter("restart");
+    device.starts_anew();
+    device.ready();
 
     let ca = device.ca();
     let login = |address: SocketAddr| Imap::login(Connection::open_tls(address, &ca), "demo", "sesame");

@@ -24,7 +24,7 @@ fn an_update_that_works_is_kept_and_one_that_does_not_boot_is_given_up() {
     let update = images().join("orangepi-pc.pbu");
     let (status, words) = put(&device, &update);
     assert_eq!(status, "202", "{words}");
-    restart(&mut device);
+    device.starts_anew();
     device.expect("slot B, trial 1");
     device.ready();
     device.expect("the new system works and is kept");
@@ -43,7 +43,7 @@ fn an_update_that_works_is_kept_and_one_that_does_not_boot_is_given_up() {
     // Signed, for this board, and without a kernel that starts.
     let (status, words) = put(&device, &unbootable(&device));
     assert_eq!(status, "202", "{words}");
-    restart(&mut device);
+    device.starts_anew();
     device.expect("slot A, trial 1");
     device.expect("Starting kernel");
     // Nothing more comes, whatever one waits for. A board's watchdog resets it; QEMU's has none.
@@ -93,13 +93,4 @@ fn put(device: &Device, update: &Path) -> (String, String) {
     });
     let (words, status) = reply.rsplit_once('\n').unwrap();
     (status.to_owned(), words.to_owned())
-}
-
-/// QEMU's board cannot reset itself: where a real one restarts, the power is cut and comes back.
-fn restart(device: &mut Device) {
-    device.expect("restarting");
-    // It unmounts before it restarts; what is on the card then is what counts.
-    device.expect("reboot: ");
-    device.cut_power();
-    device.power_on();
 }
