@@ -69,7 +69,7 @@ fn remarks(account: &Account) -> String {
 
 /// Room on the flash, and what is written to it.
 pub fn flash(status: &Status) -> String {
-    const DAY: u64 = 24 * 3600;
+    const HOUR: u64 = 3600;
     let mut rows = Vec::new();
     if let Some(space) = status.space {
         let (free, total, reserve) = (size(space.free), size(space.total), size(space.reserve()));
@@ -77,11 +77,12 @@ pub fn flash(status: &Status) -> String {
     }
     let up = status.uptime.as_secs().max(1);
     if let Some(written) = status.written {
-        let a_day = size(written.saturating_mul(DAY) / up);
+        // What a start writes says nothing about a day.
+        let a_day = (up >= HOUR).then(|| format!(": {} a day", size(written.saturating_mul(24 * HOUR) / up)));
+        let (written, up) = (size(written), span(up));
         rows.push(format!(
-            "appliance  {} written in the {} since its start: {a_day} a day",
-            size(written),
-            span(up)
+            "appliance  {written} written in the {up} since its start{}",
+            a_day.unwrap_or_default()
         ));
     }
     if let Some(written) = status.device_written {

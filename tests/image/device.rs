@@ -15,8 +15,9 @@ use crate::support::{Connection, Imap, PATIENCE, Port, Scratch, wait_up_to};
 pub const LONG: Duration = Duration::from_secs(900);
 /// The operator's console waits for a command; the second time with settings that are not committed.
 const PROMPTS: [&str; 2] = ["\npillarbox> ", "\npillarbox (changed)> "];
-/// Where the card's FAT partition begins, for mtools.
+/// Where the card's FAT partitions begin, for mtools: the owner's, and U-Boot's.
 const FAT: &str = "4M";
+const BOOT: &str = "32M";
 
 /// A folder of `make image`'s results: `target/image`, or what `PILLARBOX_IMAGES` names.
 pub fn images() -> PathBuf {
@@ -91,10 +92,26 @@ impl Device {
 
     /// Puts a file onto the partition that every PC reads.
     pub fn put_on_card(&self, name: &str, content: impl AsRef<[u8]>) {
-        let file = self.scratch.write(name, content);
-        let card = format!("{}@@{FAT}", self.card().display());
-        run(Command::new("mcopy").args(["-o", "-i", &card]).arg(file).arg(format!("::/{name}")), PATIENCE)
-            .success();
+        self.put(FAT, name, &self.scratch.write(name, content));
+    }
+
+    fn put(&self, partition: &str, name: &str, file: &Path) {
+        let partition = format!("{}@@{partition}", self.card().display());
+        let mut copy = Command::new("mcopy");
+        run(copy.args(["-o", "-i", &partition]).arg(file).arg(format!("::/{name}")), PATIENCE).success();
+    }
+
+    /// Lets the kernel use this much memory only, such as `64M`; QEMU's machine always has 1 GiB. What
+    /// `make image CMDLINE=mem=64M` does.
+    pub fn limit_memory(&self, to: &str) {
+        let script = std::fs::read_to_string(images().join("orangepi-pc.work/boot.cmd")).unwrap();
+        let limited = script.replacen("console=", &format!("mem={to} console="), 1);
+        assert_ne!(limited, script, "the kernel's arguments stand elsewhere");
+        let (text, made) = (self.scratch.write("boot.cmd", limited), self.scratch.join("boot.scr"));
+        let mut mkimage = Command::new("mkimage");
+        mkimage.args(["-C", "none", "-A", "arm", "-T", "script", "-d"]).args([&text, &made]);
+        run(&mut mkimage, PATIENCE).success();
+        self.put(BOOT, "boot.scr", &made);
     }
 
     /// Reads a file from that partition.
