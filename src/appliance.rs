@@ -21,7 +21,7 @@ use smol::stream::StreamExt;
 use crate::auth::Logins;
 use crate::board::device::Ending;
 use crate::board::health;
-use crate::board::{Board, etc};
+use crate::board::{Board, LOG, etc};
 use crate::config::{self, Config};
 use crate::console::{Console, Operator};
 use crate::context::Context;
@@ -92,7 +92,7 @@ pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
     if let Some(board) = &options.board {
         let named = [&options.serial, &options.config].into_iter().flatten().cloned();
         let own = [options.data.clone(), board.folder().to_owned(), board.file(WATCHDOG), CARD.into()];
-        sandbox::files([etc()], own.into_iter().chain(named));
+        sandbox::files([etc(), board.file(LOG)], own.into_iter().chain(named));
     }
     sandbox::system_calls();
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));

@@ -28,6 +28,13 @@ pub const UPDATE: &str = "update.pbu";
 /// Octets of an identity file or of one in the run folder, at most; what is beyond is not read.
 const FILE_MAX: u64 = 4096;
 
+/// In the run folder, the folder of the log, which is in memory: `messages`, and what was in it before as `messages.0`.
+pub const LOG: &str = "log";
+const LOG_FILES: [&str; 2] = ["messages.0", "messages"];
+/// Octets of a log file, at most, and of what is shown of both.
+const LOG_FILE_MAX: u64 = 128 << 10;
+const LOG_SHOWN: usize = 8 << 10;
+
 /// Where the image says what it is; for tests `PILLARBOX_ETC` names another folder.
 pub fn etc() -> PathBuf {
     env::var_os("PILLARBOX_ETC").map_or_else(|| PathBuf::from("/etc/pillarbox"), PathBuf::from)
@@ -104,6 +111,19 @@ impl Board {
         self.file(name).exists()
     }
 
+    /// The latest whole lines of the log, some hundred; empty where there is none.
+    pub fn log(&self) -> String {
+        let mut lines = Vec::new();
+        for name in LOG_FILES {
+            let file = fs::File::open(self.file(LOG).join(name));
+            // What cannot be read is not shown; there is nobody else who could.
+            let _ = file.and_then(|file| file.take(LOG_FILE_MAX).read_to_end(&mut lines));
+        }
+        let from = lines.len().saturating_sub(LOG_SHOWN);
+        let begun = if from == 0 { 0 } else { memchr::memchr(b'\n', &lines[from..]).map_or(0, |at| at + 1) };
+        String::from_utf8_lossy(&lines[from + begun..]).into_owned()
+    }
+
     /// What the file `name` says, without white space around it; `None` where there is none, or nothing in it.
     pub fn text(&self, name: &str) -> Option<String> {
         text(&self.file(name)).ok().flatten()
@@ -176,5 +196,20 @@ mod tests {
         assert!(board.has("version") && !board.has("clock"));
         assert_eq!((board.text("board").as_deref(), board.text("slot")), (Some("orangepi-pc"), None));
         fs::remove_dir_all(etc).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_the_log_is_shown_from_a_whole_line_on() {
+        let run = env::temp_dir().join(format!("pillarbox-log-{}", std::process::id()));
+        let board = Board::new(&run);
+        assert_eq!(board.log(), "");
+        fs::create_dir_all(run.join("log")).unwrap();
+        fs::write(run.join("log/messages"), "new\n").unwrap();
+        assert_eq!(board.log(), "new\n");
+        fs::write(run.join("log/messages.0"), "old one\n".repeat(LOG_SHOWN)).unwrap();
+        let shown = board.log();
+        assert!(shown.starts_with("old ") && shown.ends_with("old one\nnew\n"), "{shown:?}");
+        assert!((LOG_SHOWN - 10..=LOG_SHOWN).contains(&shown.len()));
+        fs::remove_dir_all(run).unwrap();
     }
 }

@@ -28,6 +28,13 @@ impl Session {
         Step::Say(text)
     }
 
+    pub(super) fn show_log(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        match world.log() {
+            Some(lines) => Step::Say(lines),
+            None => Step::Refuse(NO_DEVICE.to_owned()),
+        }
+    }
+
     pub(super) fn update(&mut self, world: &dyn World, words: &[&str]) -> Step {
         match self.forbids_an_end(world) {
             Some(why) => Step::Refuse(why.to_owned()),

@@ -156,6 +156,9 @@ impl session::World for Console {
     fn board(&self) -> Option<Standing> {
         self.context.device.as_ref().map(Device::standing)
     }
+    fn log(&self) -> Option<String> {
+        self.context.device.as_ref().map(|device| device.board().log())
+    }
     fn refusals(&self) -> Vec<String> {
         let (now, refused) = (unix_now(), self.context.logins.refusals());
         refused.iter().map(|login| format!("{}: {login}", status::ago(now, login.time))).collect()

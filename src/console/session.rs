@@ -26,6 +26,8 @@ pub trait World {
     fn status(&self) -> Status;
     /// What it runs on, where that is a device that boots from a card image.
     fn board(&self) -> Option<Standing>;
+    /// The latest lines of that device's log.
+    fn log(&self) -> Option<String>;
     /// The latest refused logins, one a line.
     fn refusals(&self) -> Vec<String>;
     /// When an account's app password was used last, in seconds since 1970.

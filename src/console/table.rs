@@ -62,6 +62,13 @@ pub const TABLE: &[Command] = &[
         run: Session::show_board,
     },
     Command {
+        name: "show log",
+        arguments: &[],
+        required: 0,
+        help: "the latest lines of a device's log, which is in memory only",
+        run: Session::show_log,
+    },
+    Command {
         name: "show config",
         arguments: &[Argument::Setting],
         required: 0,

@@ -45,6 +45,9 @@ impl World for Pretended {
     fn board(&self) -> Option<Standing> {
         self.board.borrow().clone()
     }
+    fn log(&self) -> Option<String> {
+        self.board().map(|_| "a line\n".to_owned())
+    }
     fn refusals(&self) -> Vec<String> {
         Vec::new()
     }
@@ -447,6 +450,8 @@ fn a_device_is_updated_restarted_and_switched_off() {
          trial    no
          memory   27.0 MiB of 64.0 MiB in use
          update   the last one was not kept: it did not start
+         > show log
+         a line
          > update /card/new.pbu
          Update(\"/card/new.pbu\")
          > update
@@ -493,7 +498,9 @@ fn a_device_is_updated_restarted_and_switched_off() {
 fn elsewhere_the_commands_of_a_device_are_refused() {
     let world = Pretended::new();
     let mut session = Session::new(&world);
-    for line in ["show board", "update x.pbu", "switch slot", "restart", "restart daemon", "power off"] {
+    for line in
+        ["show board", "show log", "update x.pbu", "switch slot", "restart", "restart daemon", "power off"]
+    {
         match session.line(&world, line) {
             Step::Refuse(why) => assert!(why.contains("does not run from a card image"), "{line}: {why}"),
             step => panic!("{line}: {step:?}"),

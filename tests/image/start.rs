@@ -22,6 +22,8 @@ fn the_owners_file_is_imported_and_a_damaged_card_is_told_and_repaired() {
     let mut imap = device.imap(&ca);
     imap.append("INBOX", b"Subject: kept\r\n\r\nkept\r\n");
     drop(imap);
+    let log = device.command("show log");
+    assert!(log.contains("login: service=imap account=demo"), "{log}");
     device.cut_power();
     let file = device.read_from_card("pillarbox.toml");
     assert!(file.contains("name = \"demo\"") && !file.contains("sesame"), "{file}");
