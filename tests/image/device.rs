@@ -52,9 +52,10 @@ impl Ports {
             imaps: Port::reserve(),
         }
     }
-    fn forwards(&self) -> String {
+    /// For QEMU, to the board's `address`.
+    fn forwards(&self, address: &str) -> String {
         [(&self.smtp, 25), (&self.http, 80), (&self.https, 443), (&self.submissions, 465), (&self.imaps, 993)]
-            .map(|(port, inside)| format!(",hostfwd=tcp:127.0.0.1:{}-:{inside}", port.number))
+            .map(|(port, inside)| format!(",hostfwd=tcp:127.0.0.1:{}-{address}:{inside}", port.number))
             .concat()
     }
 }
@@ -63,6 +64,8 @@ impl Ports {
 pub struct Device {
     scratch: Scratch,
     pub ports: Ports,
+    /// The board's own; empty: the one that DHCP gives.
+    pub address: &'static str,
     powered: Option<Powered>,
 }
 
@@ -83,7 +86,7 @@ impl Device {
         let copy =
             run(Command::new("cp").arg("--sparse=always").arg(&image).arg(scratch.join("card")), PATIENCE);
         assert_eq!(copy.code, Some(0), "{}: run this by `make test-image`", image.display());
-        Device { scratch, ports: Ports::reserve(), powered: None }
+        Device { scratch, ports: Ports::reserve(), address: "", powered: None }
     }
 
     pub fn card(&self) -> PathBuf {
@@ -147,7 +150,7 @@ impl Device {
             .arg("-drive")
             .arg(format!("if=sd,format=raw,file={}", self.card().display()))
             .arg("-nic")
-            .arg(format!("user{}", self.ports.forwards()))
+            .arg(format!("user{}", self.ports.forwards(self.address)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -213,16 +216,26 @@ impl Device {
 
     /// Types a line on the serial console.
     pub fn enter(&mut self, line: &str) {
-        // A serial line has no flow control, and a person types no faster.
-        for octet in format!("{line}\r").bytes() {
-            self.powered().keys.write_all(&[octet]).unwrap();
-            std::thread::sleep(Duration::from_millis(20));
+        for key in line.chars().chain(['\r']) {
+            self.press(key);
         }
+    }
+
+    /// Presses a key.
+    pub fn press(&mut self, key: char) {
+        self.powered().keys.write_all(key.to_string().as_bytes()).unwrap();
+        // A serial line has no flow control, and a person types no faster.
+        std::thread::sleep(Duration::from_millis(20));
     }
 
     /// Types a command on the operator's console; gives what it says.
     pub fn command(&mut self, command: &str) -> String {
         self.enter(command);
+        self.prompt()
+    }
+
+    /// Waits until the operator's console takes a command; gives what it said before.
+    pub fn prompt(&mut self) -> String {
         self.expect_any(&PROMPTS)
     }
 
@@ -239,7 +252,7 @@ impl Device {
     pub fn ready(&mut self) -> Duration {
         self.expect("ready: ");
         let took = self.powered().since.elapsed();
-        self.expect_any(&PROMPTS);
+        self.prompt();
         took
     }
 

@@ -11,5 +11,6 @@ mod support;
 mod device;
 mod mail;
 mod ntp;
+mod recovery;
 mod start;
 mod update;

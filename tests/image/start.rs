@@ -7,13 +7,15 @@ const DATA: u64 = 85 << 20;
 /// Where the boot state lies.
 const STATE: u64 = 36 << 20;
 
-const CONFIG: &str = "\u{feff}[server]\r\nhostname = \"post.local\"\r\ndomains = [\"home.example\"]\r\n\r\n[[account]]\r\n\
+const CONFIG: &str = "\u{feff}[server]\r\nhostname = \"post.local\"\r\ndomains = [\"home.example\"]\r\n\r\n\
+                      [network]\r\naddress = \"10.0.2.40/24\"\r\ngateway = \"10.0.2.2\"\r\n\r\n[[account]]\r\n\
                       name = \"demo\"\r\naddress = \"demo@home.example\"\r\npassword = \"sesame\"\r\n";
 
 #[test]
 #[ignore = "needs a card image: make test-image"]
 fn the_owners_file_is_imported_and_a_damaged_card_is_told_and_repaired() {
     let mut device = Device::new();
+    device.address = "10.0.2.40";
     device.put_on_card("pillarbox.toml", CONFIG);
     device.power_on();
     device.ready();
