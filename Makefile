@@ -66,6 +66,11 @@ test-image:
 	tests/install-peers.sh
 	image/install-tools.sh qemu
 	$(MAKE) --no-print-directory image BOARD=orangepi-pc
+	# The same input gives the same image, bit for bit.
+	mv target/image/orangepi-pc.img target/image/first.img
+	python3 image/build.py orangepi-pc >/dev/null
+	cmp target/image/first.img target/image/orangepi-pc.img
+	rm target/image/first.img
 	rm -f target/image/measured
 	cargo $(RUN_IMAGE)
 	@sort target/image/measured

@@ -91,18 +91,6 @@ fn needed(config: &Config) -> Vec<Finding> {
 
 /// No two services listen on one address. `0.0.0.0` and `[::]` take every address of their family.
 fn listeners(config: &Config, found: &mut Vec<Finding>) {
-    let listen = &config.listen;
-    let services = [
-        ("pop3", &listen.pop3),
-        ("pop3s", &listen.pop3s),
-        ("imap", &listen.imap),
-        ("imaps", &listen.imaps),
-        ("submission", &listen.submission),
-        ("submissions", &listen.submissions),
-        ("lan_smtp", &listen.lan_smtp),
-        ("http", &listen.http),
-        ("https", &listen.https),
-    ];
     let overlap = |a: SocketAddr, b: SocketAddr| {
         a.port() == b.port()
             && a.port() != 0
@@ -110,7 +98,7 @@ fn listeners(config: &Config, found: &mut Vec<Finding>) {
             && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
     };
     let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
-    for (service, addresses) in services {
+    for (service, addresses) in config.listen.services() {
         for address in addresses {
             if let Some((other, by)) = taken.iter().find(|(_, t)| overlap(*t, *address)) {
                 let text = format!("{address} is taken by {by} of {other}: choose another port");

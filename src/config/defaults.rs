@@ -122,6 +122,21 @@ impl Listen {
         }
     }
 
+    /// Each service's setting and addresses.
+    pub fn services(&self) -> [(&'static str, &[SocketAddr]); 9] {
+        [
+            ("pop3", &self.pop3),
+            ("pop3s", &self.pop3s),
+            ("imap", &self.imap),
+            ("imaps", &self.imaps),
+            ("submission", &self.submission),
+            ("submissions", &self.submissions),
+            ("lan_smtp", &self.lan_smtp),
+            ("http", &self.http),
+            ("https", &self.https),
+        ]
+    }
+
     /// The same ports, each on loopback only.
     pub fn on_loopback(&self) -> Listen {
         let near = |addresses: &[SocketAddr]| {

@@ -74,19 +74,8 @@ pub(super) fn certificate(flash: &dyn Flash) -> Result<Option<Vec<u8>>, TlsError
 
 /// What clients may call the server: its host name, the one by which a board is announced, `localhost`, and the addresses it listens on.
 fn names(config: &Config) -> BTreeSet<String> {
-    let listen = &config.listen;
-    let addresses = [
-        &listen.pop3,
-        &listen.pop3s,
-        &listen.imap,
-        &listen.imaps,
-        &listen.submission,
-        &listen.submissions,
-        &listen.lan_smtp,
-        &listen.http,
-        &listen.https,
-    ];
-    let addresses = addresses.into_iter().flatten().map(|address| address.ip());
+    let addresses = config.listen.services().into_iter().flat_map(|(_, addresses)| addresses);
+    let addresses = addresses.map(|address| address.ip());
     let mut names: BTreeSet<String> =
         addresses.filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()).collect();
     names.extend(["localhost", "127.0.0.1", "::1", &config.server.hostname].map(str::to_lowercase));
