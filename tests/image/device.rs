@@ -93,6 +93,11 @@ impl Device {
         self.scratch.join("card")
     }
 
+    /// Makes the card larger than the image, as cards are; `size` in octets, a power of two.
+    pub fn enlarge_card(&self, size: u64) {
+        std::fs::File::options().write(true).open(self.card()).unwrap().set_len(size).unwrap();
+    }
+
     /// Puts a file onto the partition that every PC reads.
     pub fn put_on_card(&self, name: &str, content: impl AsRef<[u8]>) {
         self.put(FAT, name, &self.scratch.write(name, content));

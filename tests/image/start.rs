@@ -16,9 +16,14 @@ const CONFIG: &str = "\u{feff}[server]\r\nhostname = \"post.local\"\r\ndomains =
 fn the_owners_file_is_imported_and_a_damaged_card_is_told_and_repaired() {
     let mut device = Device::new();
     device.address = "10.0.2.40";
+    device.enlarge_card(256 << 20);
     device.put_on_card("pillarbox.toml", CONFIG);
     device.power_on();
     device.ready();
+    // 85 of 256 MiB are the system's.
+    let room = device.command("show flash");
+    let total = room.split(" MiB;").next().and_then(|before| before.rsplit(' ').next()).unwrap();
+    assert!((150.0..171.0).contains(&total.parse::<f64>().unwrap()), "{room}");
     let ca = device.ca();
     let before = std::fs::read(&ca).unwrap();
     let mut imap = device.imap(&ca);
