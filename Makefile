@@ -70,8 +70,7 @@ test-image:
 	mv target/image/orangepi-pc.img target/image/first.img
 	python3 image/build.py orangepi-pc >/dev/null
 	cmp target/image/first.img target/image/orangepi-pc.img
-	rm target/image/first.img
-	rm -f target/image/measured
+	rm -f target/image/first.img target/image/measured
 	cargo $(RUN_IMAGE)
 	@sort target/image/measured
 clean:

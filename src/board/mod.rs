@@ -115,9 +115,10 @@ impl Board {
     pub fn log(&self) -> String {
         let mut lines = Vec::new();
         for name in LOG_FILES {
-            let file = fs::File::open(self.file(LOG).join(name));
             // What cannot be read is not shown; there is nobody else who could.
-            let _ = file.and_then(|file| file.take(LOG_FILE_MAX).read_to_end(&mut lines));
+            lines.extend(
+                read(&self.file(LOG).join(name), LOG_FILE_MAX).unwrap_or_default().unwrap_or_default(),
+            );
         }
         let from = lines.len().saturating_sub(LOG_SHOWN);
         let begun = if from == 0 { 0 } else { memchr::memchr(b'\n', &lines[from..]).map_or(0, |at| at + 1) };
@@ -130,15 +131,21 @@ impl Board {
     }
 }
 
-/// The text of a small file, trimmed.
-fn text(path: &Path) -> io::Result<Option<String>> {
+/// The first octets of a file, `max` at the most; `None` where there is none.
+fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut octets = Vec::new();
-    file.take(FILE_MAX).read_to_end(&mut octets)?;
+    file.take(max).read_to_end(&mut octets)?;
+    Ok(Some(octets))
+}
+
+/// The text of a small file, trimmed.
+fn text(path: &Path) -> io::Result<Option<String>> {
+    let octets = read(path, FILE_MAX)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&octets).trim().to_owned();
     Ok((!text.is_empty()).then_some(text))
 }

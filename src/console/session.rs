@@ -185,7 +185,7 @@ impl Session {
             Ok(()) => {
                 let before = self.base.clone();
                 self.begin_anew(world);
-                let waits = world.board().is_some() && before.network != self.base.network;
+                let waits = before.network != self.base.network && world.board().is_some();
                 Step::Say(warnings + if waits { NETWORK_WAITS } else { "in force\n" })
             }
             Err(why) => Step::Refuse(why),
