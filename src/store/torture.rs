@@ -17,6 +17,7 @@ use crate::flash::ReadAt;
 use crate::flash::sim::{Choices, SimFlash};
 
 mod damage;
+mod earlier;
 mod faults;
 
 fn summarize(head: &[u8]) -> Vec<u8> {
