@@ -1,0 +1,268 @@
+//! One account's mail, open: what can be asked of it. How it changes is told in [`super::commit`].
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+
+use event_listener::{Event, EventListener};
+
+use super::commit::State;
+use super::log::Log;
+use super::{Body, Incoming, Summarize, Transaction};
+use crate::flash::{Flash, Mode};
+use crate::store::Error;
+use crate::store::format::record::{BodyRecord, Record};
+use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid, in_file};
+use crate::store::model::{Index, Mailbox, Usage, identity_hash, mailbox_name};
+
+/// One account's mail, open.
+pub struct Account {
+    name: String,
+    dir: String,
+    flash: Rc<dyn Flash>,
+    pub(super) summarize: Summarize,
+    pub(super) state: RefCell<State>,
+    /// Wakes those who wait for their commit to become durable.
+    pub(super) progress: Event,
+    /// Wakes those who listen for changes.
+    pub(super) changed: Event,
+    /// Held by a commit that changes which mailboxes there are: it is checked against names that nobody
+    /// else is changing.
+    pub(super) structure: smol::lock::Mutex<()>,
+    used: Cell<bool>,
+    pub(super) quota: Cell<Option<u64>>,
+}
+
+impl Account {
+    pub(super) fn new(
+        flash: Rc<dyn Flash>,
+        summarize: Summarize,
+        name: &str,
+        dir: String,
+        state: State,
+    ) -> Account {
+        Account {
+            name: name.to_owned(),
+            dir,
+            flash,
+            summarize,
+            state: RefCell::new(state),
+            progress: Event::new(),
+            changed: Event::new(),
+            structure: smol::lock::Mutex::new(()),
+            used: Cell::new(true),
+            quota: Cell::new(None),
+        }
+    }
+
+    /// The account's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The ids and names of all mailboxes, in order of name, the INBOX first.
+    pub fn mailboxes(&self) -> Vec<(MailboxId, String)> {
+        let state = self.state.borrow();
+        let mut names: Vec<_> = state.index.mailboxes.values().map(|m| (m.id, m.name.clone())).collect();
+        names.sort_by(|(_, a), (_, b)| (a != "INBOX", a).cmp(&(b != "INBOX", b)));
+        names
+    }
+
+    /// The mailbox of this name; `INBOX` in any case.
+    pub fn find(&self, name: &str) -> Option<MailboxId> {
+        let name = mailbox_name::canonical(name).ok()?;
+        self.state.borrow().index.mailboxes.values().find(|m| m.name == name).map(|m| m.id)
+    }
+
+    /// Shows a mailbox to `look`; `None` when it is gone. `look` must not call into the account.
+    pub fn view<R>(&self, mailbox: MailboxId, look: impl FnOnce(&Mailbox) -> R) -> Option<R> {
+        self.state.borrow().index.mailboxes.get(&mailbox).map(look)
+    }
+
+    /// Names that are subscribed (RFC 3501 section 6.3.6), whether or not such a mailbox exists, in order.
+    pub fn subscriptions(&self) -> Vec<String> {
+        self.state.borrow().index.subscriptions.iter().cloned().collect()
+    }
+
+    /// Messages and octets in all mailboxes.
+    pub fn usage(&self) -> Usage {
+        self.state.borrow().index.usage
+    }
+
+    /// Claims the `\Recent` messages of a mailbox for the calling session: the UID they begin at.
+    pub fn claim_recent(&self, mailbox: MailboxId) -> Uid {
+        let mut state = self.state.borrow_mut();
+        let State { index, overlay, .. } = &mut *state;
+        let Some(mailbox) = index.mailboxes.get_mut(&mailbox) else { return Uid::MAX };
+        let from = std::mem::replace(&mut mailbox.recent_from, mailbox.uid_next);
+        if from != mailbox.recent_from {
+            // Written with the next commit: losing it only makes messages \Recent once more, which
+            // RFC 3501 section 2.3.2 wants where it is not known.
+            overlay.claimed_recent.insert(mailbox.id);
+        }
+        from
+    }
+
+    /// Opens a message for reading. A body of up to 64 KiB is read and its checksum verified here; a
+    /// larger one is read in pieces, and verified when it is read from its beginning to its end. It stays
+    /// readable until dropped, even when expunged meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Io`], [`Error::NoSuchMessage`] where it was expunged and its place is gone.
+    pub fn body(&self, message: &Message) -> Result<Body, Error> {
+        let size = message.size;
+        if !in_file(size) {
+            let (_, octets) = self.read(message, |log, place| log.whole(place, size as usize))?;
+            return Ok(Body::inline(octets));
+        }
+        let (head, ()) = self.read(message, |log, place| log.head(place).map(|record| (record, ())))?;
+        let path = self.body_path(message.body);
+        let file = self.flash.open(&path, Mode::Read).map_err(|error| Error::io(&path, error))?;
+        let long = file.len().map_err(|error| Error::io(&path, error))?;
+        match head.crc {
+            Some(crc) if long == u64::from(head.size) => Ok(Body::file(file, long, crc)),
+            _ => Err(self.damaged(message)),
+        }
+    }
+
+    /// The summary that [`Summarize`] made when the message arrived.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Io`].
+    pub fn summary(&self, message: &Message) -> Result<Vec<u8>, Error> {
+        self.read(message, |log, place| log.head(place).map(|record| (record, ())))
+            .map(|(record, ())| record.summary)
+    }
+
+    /// Reads the Body record of a message, wherever compaction has moved it meanwhile.
+    fn read<T>(
+        &self,
+        message: &Message,
+        read: impl Fn(&Log, Place) -> io::Result<(Record, T)>,
+    ) -> Result<(BodyRecord, T), Error> {
+        let state = self.state.borrow();
+        let place = message.place();
+        let mut found = read(&state.log, place);
+        if let Err(error) = &found
+            && error.kind() == io::ErrorKind::NotFound
+            && let Some(moved) = state.index.place_of(message.body).filter(|moved| *moved != place)
+        {
+            found = read(&state.log, moved);
+        }
+        match found {
+            Ok((Record::Body(head), octets)) if head.body == message.body => Ok((head, octets)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoSuchMessage),
+            Err(error) if error.kind() != io::ErrorKind::InvalidData => {
+                Err(Error::io(state.log.dir(), error))
+            }
+            _ => Err(self.damaged(message)),
+        }
+    }
+
+    fn damaged(&self, message: &Message) -> Error {
+        let uid = message.uid;
+        Error::Damaged(format!("{}, UID {uid}", self.name))
+    }
+
+    /// A new message, to be filled in pieces and handed to [`Transaction::deliver`]. Dropped before
+    /// that, it leaves nothing behind.
+    pub fn incoming(self: &Rc<Self>) -> Incoming {
+        Incoming::new(self.clone())
+    }
+
+    /// Begins a transaction.
+    pub fn begin(self: &Rc<Self>) -> Transaction {
+        Transaction::new(self.clone())
+    }
+
+    /// Wakes at the next change of any mailbox of the account. Listen first, then look.
+    pub fn changed(&self) -> EventListener {
+        self.changed.listen()
+    }
+
+    /// What the note attached to a message says (see [`Transaction::note`]).
+    pub fn note(&self, mailbox: MailboxId, uid: Uid) -> Option<Vec<u8>> {
+        self.state.borrow().index.notes.get(&(mailbox, uid)).cloned()
+    }
+
+    /// When `identity` was collected from `source`, in seconds since 1970; `None`: never.
+    pub fn collected(&self, source: SourceKey, identity: &[u8]) -> Option<i64> {
+        self.state.borrow().index.ledger.get(&(source, identity_hash(identity))).copied()
+    }
+
+    /// All that is known as collected from `source`: hashed identities and times.
+    pub fn all_collected(&self, source: SourceKey) -> Vec<(IdentityHash, i64)> {
+        let state = self.state.borrow();
+        let all = (source, IdentityHash::default())..=(source, [u8::MAX; 16]);
+        state.index.ledger.range(all).map(|((_, identity), date)| (*identity, *date)).collect()
+    }
+
+    /// The annotations of a mailbox, or of the account under [`NO_MAILBOX`], in order of their entries.
+    pub fn annotations(&self, mailbox: MailboxId) -> Vec<(String, Vec<u8>)> {
+        self.index(|index| {
+            let own = index.annotations.range((mailbox, String::new())..);
+            let own = own.take_while(|((annotated, _), _)| *annotated == mailbox);
+            own.map(|((_, entry), value)| (entry.clone(), value.clone())).collect()
+        })
+    }
+
+    /// The value of one annotation.
+    pub fn annotation(&self, mailbox: MailboxId, entry: &str) -> Option<Vec<u8>> {
+        self.index(|index| index.annotations.get(&(mailbox, entry.to_owned())).cloned())
+    }
+
+    /// Opened for the first time: the mailboxes that every account has.
+    pub(super) async fn furnish(self: &Rc<Self>, names: &[&str]) -> Result<(), Error> {
+        let mut transaction = self.begin();
+        for name in names {
+            transaction.create_mailbox(name);
+            transaction.subscribe(name, true);
+        }
+        transaction.commit().await.map(drop)
+    }
+
+    /// Limits the octets of all messages.
+    pub(super) fn set_quota(&self, octets: Option<u64>) {
+        self.quota.set(octets);
+    }
+
+    /// Whether the account was asked for since the last call.
+    pub(super) fn take_used(&self) -> bool {
+        self.used.replace(false)
+    }
+
+    pub(super) fn mark_used(&self) {
+        self.used.set(true);
+    }
+
+    pub(super) fn flash(&self) -> &dyn Flash {
+        &*self.flash
+    }
+
+    pub(super) fn dir(&self) -> &str {
+        &self.dir
+    }
+
+    /// A path below the account's folder.
+    pub(super) fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.dir)
+    }
+
+    /// Shows the index; `look` must not call into the account.
+    pub(super) fn index<R>(&self, look: impl FnOnce(&Index) -> R) -> R {
+        look(&self.state.borrow().index)
+    }
+
+    /// Shows the log; `look` must not call into the account.
+    pub(super) fn log<R>(&self, look: impl FnOnce(&Log) -> R) -> R {
+        look(&self.state.borrow().log)
+    }
+
+    pub(super) fn body_dir(&self) -> String {
+        self.path("body")
+    }
+
+    pub(super) fn body_path(&self, number: u32) -> String {
+        format!("{}/body/{number:08x}", self.dir)
+    }
+}

@@ -1,0 +1,227 @@
+//! Messages on their way in and out, in pieces.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+
+use super::{Account, Summarize};
+use crate::flash::{File, Flash, Mode, ReadAt};
+use crate::store::Error;
+use crate::store::format::frame::INLINE_MAX;
+use crate::store::model::Arrival;
+
+/// A stored message, open for reading.
+pub struct Body(Kind);
+
+enum Kind {
+    Inline(Vec<u8>),
+    File(Checked),
+}
+
+/// A file whose checksum is verified by who reads it from its beginning to its end.
+struct Checked {
+    file: Rc<dyn File>,
+    len: u64,
+    crc: u32,
+    /// Octets read in their order so far, and their checksum.
+    read: Cell<(u64, u32)>,
+}
+
+impl Body {
+    pub(super) fn inline(octets: Vec<u8>) -> Body {
+        Body(Kind::Inline(octets))
+    }
+    /// A file of `len` octets that are known to have this checksum.
+    pub(super) fn file(file: Rc<dyn File>, len: u64, crc: u32) -> Body {
+        Body(Kind::File(Checked { file, len, crc, read: Cell::default() }))
+    }
+}
+
+impl ReadAt for Body {
+    fn len(&self) -> io::Result<u64> {
+        match &self.0 {
+            Kind::Inline(octets) => Ok(octets.len() as u64),
+            Kind::File(file) => Ok(file.len),
+        }
+    }
+    /// As [`ReadAt::read_at`]; `InvalidData` at the end of a message whose checksum is wrong.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Inline(octets) => octets.read_at(offset, buf),
+            Kind::File(file) => file.read_at(offset, buf),
+        }
+    }
+    fn in_memory(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Inline(octets) => Some(octets),
+            Kind::File(_) => None,
+        }
+    }
+}
+
+impl Checked {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(offset, buf)?;
+        let (at, crc) = self.read.get();
+        let news = at.checked_sub(offset).and_then(|known| buf[..n].get(usize::try_from(known).ok()?..));
+        if let Some(news) = news.filter(|news| !news.is_empty()) {
+            let read = (at + news.len() as u64, crc32c::crc32c_append(crc, news));
+            self.read.set(read);
+            if read.0 == self.len && read.1 != self.crc {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is damaged on flash"));
+            }
+        }
+        Ok(n)
+    }
+}
+
+/// A message on its way in: up to 64 KiB in memory, what is longer goes to a file as it comes.
+pub struct Incoming {
+    account: Rc<Account>,
+    /// The whole message, or its first 64 KiB once it goes to a file.
+    head: Vec<u8>,
+    spilled: Option<Spilled>,
+    failed: bool,
+}
+
+/// The file of a message that is longer than 64 KiB.
+struct Spilled {
+    number: u32,
+    file: Rc<dyn File>,
+    /// Octets written and their checksum.
+    written: u64,
+    crc: u32,
+    /// Octets that wait to be written: small pieces make a wearing pattern on flash.
+    waiting: Vec<u8>,
+    /// The file now belongs to a commit: it is no longer removed with this value.
+    kept: bool,
+}
+
+/// Octets gathered before they are written to a body's file.
+const PIECE: usize = 32 * 1024;
+
+impl Incoming {
+    pub(super) fn new(account: Rc<Account>) -> Incoming {
+        Incoming { account, head: Vec::new(), spilled: None, failed: false }
+    }
+
+    /// Appends a piece.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Io`]; the message cannot be delivered then.
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+        let room = if self.spilled.is_none() { INLINE_MAX - self.head.len() } else { 0 };
+        let (head, rest) = piece.split_at(room.min(piece.len()));
+        self.head.extend_from_slice(head);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let written = self.spill(rest);
+        self.failed |= written.is_err();
+        written
+    }
+
+    fn spill(&mut self, piece: &[u8]) -> Result<(), Error> {
+        let spilled = match &mut self.spilled {
+            Some(spilled) => spilled,
+            empty => {
+                let number = self.account.next_body();
+                let path = self.account.body_path(number);
+                let flash = self.account.flash();
+                let create = |flash: &dyn Flash| {
+                    flash.create_dir(&self.account.body_dir())?;
+                    let file = flash.open(&path, Mode::Create)?;
+                    file.write_at(0, &self.head).map(|()| file)
+                };
+                let file = create(flash).map_err(|error| Error::io(&path, error))?;
+                empty.insert(Spilled {
+                    number,
+                    file,
+                    written: self.head.len() as u64,
+                    crc: crc32c::crc32c(&self.head),
+                    waiting: Vec::new(),
+                    kept: false,
+                })
+            }
+        };
+        spilled.waiting.extend_from_slice(piece);
+        if spilled.waiting.len() >= PIECE { spilled.write(&self.account) } else { Ok(()) }
+    }
+
+    /// Octets so far.
+    pub fn len(&self) -> u64 {
+        match &self.spilled {
+            Some(spilled) => spilled.written + spilled.waiting.len() as u64,
+            None => self.head.len() as u64,
+        }
+    }
+
+    /// Whether nothing came yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first octets of the message, at most 64 KiB.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Makes a message in a file durable; one in memory needs nothing.
+    pub(super) async fn settle(&mut self) -> Result<(), Error> {
+        if self.failed {
+            return Err(Error::Full);
+        }
+        let Some(spilled) = &mut self.spilled else { return Ok(()) };
+        spilled.write(&self.account)?;
+        let path = self.account.body_path(spilled.number);
+        let (file, dir) = (spilled.file.clone(), self.account.flash().sync_dir(&self.account.body_dir()));
+        file.sync().await.map_err(|error| Error::io(&path, error))?;
+        dir.await.map_err(|error| Error::io(&path, error))
+    }
+
+    /// What a commit must know of it.
+    pub(super) fn arrival(&self, summarize: Summarize) -> Arrival {
+        let file = self.spilled.as_ref().map(|spilled| (spilled.number, spilled.crc));
+        Arrival { size: self.len(), file, summary: summarize(&self.head) }
+    }
+
+    /// The octets to be written into the log: none of a message in a file.
+    pub(super) fn inline(&self) -> &[u8] {
+        if self.spilled.is_some() { &[] } else { &self.head }
+    }
+
+    /// The commit is written: the file is no longer ours to remove.
+    pub(super) fn keep(&mut self) {
+        if let Some(spilled) = &mut self.spilled {
+            spilled.kept = true;
+        }
+    }
+}
+
+impl Spilled {
+    fn write(&mut self, account: &Account) -> Result<(), Error> {
+        if !self.waiting.is_empty() {
+            if !account.has_room_for(self.waiting.len() as u64) {
+                return Err(Error::Full);
+            }
+            self.file
+                .write_at(self.written, &self.waiting)
+                .map_err(|error| Error::io(&account.body_path(self.number), error))?;
+            self.written += self.waiting.len() as u64;
+            self.crc = crc32c::crc32c_append(self.crc, &self.waiting);
+            self.waiting.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(spilled) = &self.spilled
+            && !spilled.kept
+        {
+            // What cannot be removed now is removed when the account is opened the next time.
+            let _ = self.account.flash().remove(&self.account.body_path(spilled.number));
+        }
+    }
+}

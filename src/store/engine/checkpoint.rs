@@ -1,0 +1,286 @@
+//! Checkpoints: what the log added up to at some place, so that opening reads only what came after it.
+//!
+//! A checkpoint is a file of frames like a segment of the log. It is written in pieces while commits go
+//! on, so it may have seen some changes that are behind its place in the log and not others. That is
+//! right because replaying a change that is there already changes nothing: see [`Index::apply`].
+//!
+//! The previous checkpoint stays beside the newest, and no segment is removed that either needs.
+
+use std::io;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::rc::Rc;
+
+use serde_bytes::ByteBuf;
+
+use super::Account;
+use super::commit::State;
+use super::window::{Frame, Window};
+use crate::flash::{File, Flash, Mode};
+use crate::store::Error;
+use crate::store::format::checkpoint::{Entry, MailboxPart, Part, VERSION};
+use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid, frame};
+use crate::store::model::Index;
+
+/// The newest checkpoint, below the account's folder.
+pub const NEWEST: &str = "checkpoint";
+/// The one before it.
+pub const PREVIOUS: &str = "checkpoint.prev";
+const NEW: &str = "checkpoint.new";
+
+/// Messages in a part.
+const MESSAGES: usize = 256;
+/// Entries of the ledger in a part.
+const ENTRIES: usize = 512;
+/// Octets that are gathered before they are written.
+const PIECE: usize = 64 * 1024;
+/// Parts that are read before others get a turn.
+const TURN: u32 = 16;
+
+/// A checkpoint waits until the log behind the last one is so many times longer than that: checkpoints
+/// are a small part of what is written.
+const SHARE: u64 = 32;
+/// Or until it costs no more than so many octets a record behind the last one: a message takes about as many, so
+/// that replaying takes about as long as reading the checkpoint at the most, however short the records are.
+const A_RECORD: u64 = 32;
+
+/// What is known of the checkpoints on flash.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Checkpoints {
+    /// From where the newest replays the log, when it is good.
+    pub newest: Option<Place>,
+    /// From where the previous one does.
+    pub previous: Option<Place>,
+    /// Octets of the newest.
+    pub octets: u64,
+}
+
+impl Checkpoints {
+    /// Whether both lie behind the segment.
+    pub fn cover(&self, segment: u32) -> bool {
+        [self.newest, self.previous].iter().all(|from| from.is_some_and(|from| segment < from.segment))
+    }
+}
+
+/// A checkpoint that was read.
+pub struct Loaded {
+    /// What the log added up to.
+    pub index: Index,
+    /// From where the log is to be replayed.
+    pub from: Place,
+    /// Octets of the file.
+    pub octets: u64,
+}
+
+/// Why a file is no checkpoint.
+pub type Damage = &'static str;
+
+/// Reads the checkpoint at `path`: `None` where there is none. To `salvage` it is to pass over the parts that
+/// are damaged: what was in them is missing then.
+///
+/// # Errors
+/// What the flash says; damage is no error.
+pub async fn load(
+    flash: &dyn Flash,
+    path: &str,
+    salvage: bool,
+) -> io::Result<Option<Result<Loaded, Damage>>> {
+    let file = match flash.open(path, Mode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let octets = file.len()?;
+    let mut window = Window::new(file, 0);
+    let mut index = Index::default();
+    let mut mailbox = None;
+    let mut from = None;
+    let mut parts = 0;
+    loop {
+        let place = window.at;
+        let part = match window.frame::<Part>(false)? {
+            Ok(frame) => frame.record,
+            Err(_) if salvage && !window.at_end()? => {
+                window.at = place;
+                window.seek_frame::<Part>()?;
+                continue;
+            }
+            Err(_) => {
+                let saved = from.filter(|_| salvage).map(|from| Loaded { index, from, octets });
+                return Ok(Some(saved.ok_or("a part is damaged")));
+            }
+        };
+        match (part, from) {
+            (Part::Begin { version: VERSION, from: place, last }, None) => {
+                from = Some(place);
+                index.last = last;
+            }
+            (_, None) => return Ok(Some(Err("not a checkpoint of this version"))),
+            (Part::End { parts: all }, Some(from)) if salvage || all == parts && window.at_end()? => {
+                return Ok(Some(Ok(Loaded { index, from, octets })));
+            }
+            (Part::End { .. } | Part::Begin { .. }, _) => return Ok(Some(Err("parts are missing"))),
+            (part, _) => index.take_part(part, &mut mailbox, octets),
+        }
+        parts += 1;
+        if parts.is_multiple_of(TURN) {
+            smol::future::yield_now().await;
+        }
+    }
+}
+
+/// From where the checkpoint at `path` replays the log, as far as its beginning tells.
+pub fn from(flash: &dyn Flash, path: &str) -> io::Result<Option<Place>> {
+    let file = match flash.open(path, Mode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    Ok(match Window::new(file, 0).frame(false)? {
+        Ok(Frame { record: Part::Begin { version: VERSION, from, .. }, .. }) => Some(from),
+        _ => None,
+    })
+}
+
+/// The file of a checkpoint as it is written.
+struct Writer {
+    file: Rc<dyn File>,
+    at: u64,
+    parts: u32,
+    piece: Vec<u8>,
+}
+
+impl Writer {
+    fn put(&mut self, part: &Part) -> io::Result<()> {
+        frame::encode(part, &[], &mut self.piece);
+        self.parts += 1;
+        if self.piece.len() >= PIECE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_at(self.at, &self.piece)?;
+        self.at += self.piece.len() as u64;
+        self.piece.clear();
+        Ok(())
+    }
+}
+
+impl Account {
+    /// Writes a checkpoint of what is durable now, in pieces, and puts it in the place of the newest.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Io`]; the checkpoints that there were are still good then.
+    pub(super) async fn write_checkpoint(&self) -> Result<(), Error> {
+        let path = self.path(NEW);
+        let before = self.state.borrow().tail;
+        let written = self.write_parts(&path).await;
+        if written.is_err() {
+            // What cannot be removed now is overwritten by the next one.
+            let _ = self.flash().remove(&path);
+        }
+        let (from, octets) = written.map_err(|error| Error::io(&path, error))?;
+        // From a failed account another one has taken over, with the same files.
+        self.still_in_charge()?;
+        // Until all is done nobody knows which file bears which name.
+        let known = std::mem::take(&mut self.state.borrow_mut().checkpoints);
+        let renamed = async {
+            // A damaged one must not take the place of a good one.
+            if known.newest.is_some() {
+                self.flash().rename(&self.path(NEWEST), &self.path(PREVIOUS))?;
+            }
+            self.flash().rename(&path, &self.path(NEWEST))?;
+            self.flash().sync_dir(self.dir()).await
+        };
+        renamed.await.map_err(|error| Error::io(&path, error))?;
+        let mut state = self.state.borrow_mut();
+        state.checkpoints =
+            Checkpoints { newest: Some(from), previous: known.newest.or(known.previous), octets };
+        state.tail.records -= before.records;
+        state.tail.octets -= before.octets;
+        Ok(())
+    }
+
+    /// Whether so much log is to be replayed that a checkpoint is worth its octets.
+    pub(super) fn opening_takes_long(&self) -> bool {
+        let State { checkpoints, tail, sizes, .. } = &*self.state.borrow();
+        let only_one_left = checkpoints.newest.is_none() && checkpoints.previous.is_some();
+        let worth =
+            tail.octets >= checkpoints.octets * SHARE || tail.records * A_RECORD >= checkpoints.octets;
+        only_one_left || tail.records >= sizes.records && worth
+    }
+
+    async fn write_parts(&self, path: &str) -> io::Result<(Place, u64)> {
+        let file = self.flash().open(path, Mode::Create)?;
+        let mut writer = Writer { file, at: 0, parts: 0, piece: Vec::new() };
+        let (from, last) = self.durable_state();
+        writer.put(&Part::Begin { version: VERSION, from, last })?;
+        let mut mailbox = MailboxId(0);
+        while let Some((id, part)) = self.index(|index| next_mailbox(index, mailbox)) {
+            mailbox = id;
+            writer.put(&part)?;
+            let mut uid = 0;
+            while let Some(messages) = self.index(|index| next_messages(index, mailbox, uid)) {
+                uid = messages.last().map_or(Uid::MAX, |message| message.uid);
+                writer.put(&Part::Messages(messages))?;
+                smol::future::yield_now().await;
+            }
+        }
+        writer.put(&Part::Subscriptions(self.subscriptions()))?;
+        let mut at = (MailboxId(0), 0);
+        while let Some((key, note)) = self.index(|index| {
+            let next = index.notes.range((Excluded(at), Unbounded)).next();
+            next.map(|(key, note)| (*key, note.clone()))
+        }) {
+            at = key;
+            writer.put(&Part::Note(key.0, key.1, ByteBuf::from(note)))?;
+        }
+        let mut at = (MailboxId(0), String::new());
+        while let Some((key, value)) = self.index(|index| {
+            let next = index.annotations.range((Excluded(&at), Unbounded)).next();
+            next.map(|(key, value)| (key.clone(), value.clone()))
+        }) {
+            writer.put(&Part::Annotation(key.0, key.1.clone(), ByteBuf::from(value)))?;
+            at = key;
+        }
+        let mut at = None;
+        while let Some((last, entries)) = self.index(|index| next_entries(index, at)) {
+            at = Some(last);
+            writer.put(&Part::Ledger(entries))?;
+            smol::future::yield_now().await;
+        }
+        let parts = writer.parts;
+        writer.put(&Part::End { parts })?;
+        writer.flush()?;
+        writer.file.sync().await?;
+        Ok((from, writer.at))
+    }
+}
+
+fn next_mailbox(index: &Index, after: MailboxId) -> Option<(MailboxId, Part)> {
+    let (id, mailbox) = index.mailboxes.range((Excluded(after), Unbounded)).next()?;
+    let part = MailboxPart {
+        id: *id,
+        name: mailbox.name.clone(),
+        uid_validity: mailbox.uid_validity,
+        uid_next: mailbox.uid_next,
+        highest_modseq: mailbox.highest_modseq,
+        recent_from: mailbox.recent_from,
+        keywords: mailbox.keywords.clone(),
+        messages: u32::try_from(mailbox.messages.len()).unwrap_or(u32::MAX),
+    };
+    Some((*id, Part::Mailbox(part)))
+}
+
+fn next_messages(index: &Index, mailbox: MailboxId, after: Uid) -> Option<Vec<Message>> {
+    let messages = &index.mailboxes.get(&mailbox)?.messages;
+    let from = messages.partition_point(|message| message.uid <= after);
+    let piece: Vec<Message> = messages.get(from..)?.iter().take(MESSAGES).copied().collect();
+    (!piece.is_empty()).then_some(piece)
+}
+
+type LedgerKey = (SourceKey, IdentityHash);
+
+fn next_entries(index: &Index, after: Option<LedgerKey>) -> Option<(LedgerKey, Vec<Entry>)> {
+    let from = after.map_or(Unbounded, Excluded);
+    let rest = index.ledger.range((from, Unbounded)).take(ENTRIES);
+    let entries: Vec<_> = rest.map(|((source, identity), date)| (source.0, *identity, *date)).collect();
+    let (source, identity, _) = entries.last()?;
+    Some(((SourceKey(*source), *identity), entries))
+}

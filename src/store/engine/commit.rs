@@ -1,0 +1,358 @@
+//! How a commit becomes durable.
+//!
+//! A commit passes three stages. *Staged*: checked, its numbers given out, its records written at the
+//! end of the log. *Durable*: a sync that began after that has ended. *Applied*: its records have
+//! changed the index, and whoever listens is told. The first commit that finds no sync under way
+//! leads one; those that are staged meanwhile share the next.
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::checkpoint::Checkpoints;
+use super::log::Log;
+use super::{Account, Sizes, Transaction};
+use crate::flash::File;
+use crate::store::Error;
+use crate::store::format::Place;
+use crate::store::format::checkpoint::Counters;
+use crate::store::format::record::{BodyRecord, CommitRecord, Record};
+use crate::store::model::{Change, Committed, Index, Overlay, Plan, Step, plan};
+
+/// The leader of a sync waits for this part of what the last one took, so that more commits share it,
+const GATHERING: u32 = 32;
+/// where that is worth a timer.
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
+
+/// What changes in an open account.
+pub struct State {
+    pub index: Index,
+    pub log: Log,
+    pub overlay: Overlay,
+    /// Commits that are staged and not applied, in the order of the log.
+    staged: VecDeque<Staged>,
+    /// Counts commits: the last one staged, the last one applied.
+    last_staged: u64,
+    last_applied: u64,
+    syncing: bool,
+    /// How long the last sync took.
+    last_sync: Duration,
+    /// Everything before it is durable.
+    durable: Place,
+    /// Whether there are commits that no later one calls durable.
+    unmarked: bool,
+    failed: Option<String>,
+    pub sizes: Sizes,
+    pub checkpoints: Checkpoints,
+    /// What is in the log since the newest checkpoint.
+    pub tail: Tail,
+    /// Whether damage was found: nothing is cleaned up then.
+    pub damaged: bool,
+}
+
+/// What the opening of an account found out besides its index.
+pub struct Checked {
+    pub checkpoints: Checkpoints,
+    pub tail: Tail,
+    pub unmarked: bool,
+    pub damaged: bool,
+}
+
+/// How much log there is to be replayed.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tail {
+    pub records: u64,
+    pub octets: u64,
+}
+
+struct Staged {
+    records: Vec<(Record, Place)>,
+    end: Place,
+}
+
+impl State {
+    /// The state that was read from flash.
+    pub fn new(index: Index, log: Log, sizes: Sizes, checked: Checked) -> State {
+        State {
+            overlay: Overlay::default(),
+            durable: log.end(),
+            index,
+            log,
+            staged: VecDeque::new(),
+            last_staged: 0,
+            last_applied: 0,
+            syncing: false,
+            last_sync: Duration::ZERO,
+            unmarked: checked.unmarked,
+            failed: None,
+            sizes,
+            checkpoints: checked.checkpoints,
+            tail: checked.tail,
+            damaged: checked.damaged,
+        }
+    }
+}
+
+impl Account {
+    pub(super) async fn commit(self: &Rc<Self>, mut transaction: Transaction) -> Result<Committed, Error> {
+        for message in &mut transaction.messages {
+            message.settle().await?;
+        }
+        let structural = transaction.changes.iter().any(Change::is_structural);
+        let _alone = if structural {
+            let alone = self.structure.lock().await;
+            self.settled().await?;
+            Some(alone)
+        } else {
+            None
+        };
+        let (ticket, committed) = self.stage(&mut transaction)?;
+        self.durable(ticket).await?;
+        Ok(committed)
+    }
+
+    /// Waits until everything that was committed is visible, also what nobody waits for any more.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    pub async fn settled(&self) -> Result<(), Error> {
+        let last_staged = self.state.borrow().last_staged;
+        self.durable(last_staged).await
+    }
+
+    /// Checks the changes and writes their records: the number of the commit, and what it will have done.
+    fn stage(&self, transaction: &mut Transaction) -> Result<(u64, Committed), Error> {
+        self.still_in_charge()?;
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        let durable = state.durable;
+        let arrivals: Vec<_> =
+            transaction.messages.iter().map(|message| message.arrival(self.summarize)).collect();
+        let plan = plan(&state.index, &state.overlay, &transaction.changes, &arrivals)?;
+        if plan.is_empty() {
+            // It may be only a staged commit that leaves nothing to do.
+            return Ok((state.last_staged, plan.committed));
+        }
+        if plan.grows_by > 0
+            && self.quota.get().is_some_and(|quota| state.index.usage.octets + plan.grows_by > quota)
+        {
+            return Err(Error::OverQuota);
+        }
+        if plan.brings > 0 && !self.has_room_for(plan.brings) {
+            return Err(Error::Full);
+        }
+        let (overlay, committed) = (plan.overlay.clone(), plan.committed.clone());
+        let written = state.log.begin().and_then(|()| {
+            let records = write(plan, &mut state.log, transaction)?;
+            state.log.finish(durable)?;
+            Ok(records)
+        });
+        let records = match written {
+            Ok(records) => records,
+            Err(error) => {
+                if let Err(error) = state.log.abort() {
+                    state.failed = Some(error.to_string());
+                }
+                return Err(Error::io(state.log.dir(), error));
+            }
+        };
+        transaction.messages.iter_mut().for_each(|message| message.keep());
+        state.overlay = overlay;
+        state.overlay.note_moves(&records);
+        state.unmarked = true;
+        state.tail.records += records.len() as u64;
+        state.tail.octets += u64::from(state.log.commit_len());
+        state.staged.push_back(Staged { records, end: state.log.end() });
+        state.last_staged += 1;
+        Ok((state.last_staged, committed))
+    }
+
+    /// Waits until the commit `ticket` is durable and applied, leading a sync when nobody else does.
+    async fn durable(&self, ticket: u64) -> Result<(), Error> {
+        loop {
+            let progress = self.progress.listen();
+            if self.state.borrow().last_applied >= ticket {
+                return Ok(());
+            }
+            self.still_in_charge()?;
+            match Lead::take(self) {
+                Some(lead) => lead.sync().await,
+                None => progress.await,
+            }
+        }
+    }
+
+    /// Applies the commits up to number `last`, whose records are durable up to `durable`.
+    fn apply(&self, last: u64, durable: Place) {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        state.durable = state.durable.max(durable);
+        while state.last_applied < last
+            && let Some(staged) = state.staged.pop_front()
+        {
+            for (record, place) in &staged.records {
+                state.index.apply(record, *place);
+            }
+            state.last_applied += 1;
+        }
+        if state.staged.is_empty() {
+            state.overlay.settle();
+            for body in state.index.take_orphans() {
+                // What cannot be removed now is removed when the account is opened the next time.
+                let _ = self.flash().remove(&self.body_path(body));
+            }
+        }
+        self.changed.notify(usize::MAX);
+    }
+
+    /// Whether new mail of so many octets leaves the reserve free: see [`crate::flash::Space::reserve`].
+    pub(super) fn has_room_for(&self, octets: u64) -> bool {
+        self.flash().space().is_ok_and(|space| space.has_room_for(octets))
+    }
+
+    /// What is durable now: up to where, and the numbers given out by then.
+    pub(super) fn durable_state(&self) -> (Place, Counters) {
+        let state = self.state.borrow();
+        (state.durable, state.index.last)
+    }
+
+    /// Calls the last commits durable in the log, where no later one will do it soon: what is found
+    /// behind that mark is torn, what is found before it is damage. Not synced, for nothing depends on it.
+    pub(super) fn mark_end(&self) {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        if !state.unmarked || state.failed.is_some() || state.syncing || !state.staged.is_empty() {
+            return;
+        }
+        state.unmarked = false;
+        let durable = state.durable;
+        if state.log.begin().and_then(|()| state.log.finish(durable)).is_err()
+            && let Err(error) = state.log.abort()
+        {
+            state.failed = Some(error.to_string());
+        }
+    }
+
+    /// Whether a sync has failed: nothing changes here any more, and whoever asks the store for the
+    /// account anew gets another one. Those who listen for changes are woken when that happens.
+    pub fn has_failed(&self) -> bool {
+        self.state.borrow().failed.is_some()
+    }
+
+    /// Whether the files are this account's to change.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    pub(super) fn still_in_charge(&self) -> Result<(), Error> {
+        self.state.borrow().failed.clone().map_or(Ok(()), |failure| Err(Error::Failed(failure)))
+    }
+
+    /// Where the durable log ends, once a sync has failed.
+    pub(super) fn failed_at(&self) -> Option<Place> {
+        let state = self.state.borrow();
+        state.failed.as_ref().map(|_| state.durable)
+    }
+
+    pub(super) fn next_body(&self) -> u32 {
+        let mut state = self.state.borrow_mut();
+        let State { index, overlay, .. } = &mut *state;
+        overlay.next_body(index)
+    }
+}
+
+/// Writes the records of a plan into the log, and returns them with their places for the index.
+fn write(plan: Plan, log: &mut Log, transaction: &Transaction) -> io::Result<Vec<(Record, Place)>> {
+    let mut written = Vec::with_capacity(plan.steps.len() + 1);
+    for step in plan.steps {
+        written.push(match step {
+            Step::Record(record) => {
+                let place = log.push(&record, &[])?;
+                (record, place)
+            }
+            Step::Body(body, source) => {
+                let record = Record::Body(body);
+                let place = log.push(&record, transaction.octets(source))?;
+                (without_summary(record), place)
+            }
+        });
+    }
+    written.push((Record::Commit(CommitRecord::default()), Place::default()));
+    Ok(written)
+}
+
+/// The index has no use for the summary of a body: it is not kept until the sync is done.
+fn without_summary(record: Record) -> Record {
+    match record {
+        Record::Body(body) => Record::Body(BodyRecord { summary: Vec::new(), ..body }),
+        other => other,
+    }
+}
+
+/// The commit that leads a sync. Dropped in the middle, it gives its files back and lets another lead.
+struct Lead<'a> {
+    account: &'a Account,
+    files: Vec<Rc<dyn File>>,
+    new_segment: bool,
+}
+
+impl<'a> Lead<'a> {
+    fn take(account: &'a Account) -> Option<Lead<'a>> {
+        let mut state = account.state.borrow_mut();
+        if state.syncing {
+            return None;
+        }
+        state.syncing = true;
+        Some(Lead { account, files: Vec::new(), new_segment: false })
+    }
+
+    async fn sync(mut self) {
+        // Commits that other sessions are about to stage share this sync. Where syncs are slow it is worth
+        // waiting for those whose clients have just been answered.
+        let account = self.account;
+        let pause = account.state.borrow().last_sync / GATHERING;
+        if pause >= LEAST_PAUSE {
+            smol::Timer::after(pause).await;
+        } else {
+            smol::future::yield_now().await;
+        }
+        let begin = Instant::now();
+        let (last, end) = {
+            let mut state = account.state.borrow_mut();
+            (self.files, self.new_segment) = state.log.take_unsynced();
+            (state.last_staged, state.staged.back().map_or(state.durable, |staged| staged.end))
+        };
+        let outcome = self.sync_files().await;
+        account.state.borrow_mut().last_sync = begin.elapsed();
+        match outcome {
+            Ok(()) => {
+                self.files.clear();
+                self.new_segment = false;
+                account.apply(last, end);
+            }
+            Err(error) => {
+                account.state.borrow_mut().failed = Some(error.to_string());
+                account.changed.notify(usize::MAX);
+            }
+        }
+    }
+
+    async fn sync_files(&self) -> io::Result<()> {
+        for file in &self.files {
+            file.sync().await?;
+        }
+        if self.new_segment {
+            self.account.flash().sync_dir(&self.account.path("log")).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut state = self.account.state.borrow_mut();
+        state.log.give_back(&mut self.files, self.new_segment);
+        state.syncing = false;
+        self.account.progress.notify(usize::MAX);
+    }
+}

@@ -1,0 +1,282 @@
+//! One account, read without opening it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::rc::Rc;
+
+use crate::flash::{Flash, Mode};
+use crate::store::engine::log::{Log, Scanned, ScannedFrame};
+use crate::store::engine::recovery::{self, Replayed};
+use crate::store::engine::{Sizes, checkpoint};
+use crate::store::format::record::{BodyRecord, CommitRecord, ContinuedRecord, MessageRecord, Record};
+use crate::store::format::{MailboxId, Message, Place, Uid};
+use crate::store::model::Index;
+
+/// Records that are read before others get a turn.
+const TURN: u64 = 16;
+/// Octets of a body's file that are read at a time.
+const PIECE: usize = 64 * 1024;
+/// What a power cut tears is longer than this: the rest of a commit with at least one message or change.
+/// A closing mark alone is shorter.
+const MARK: u64 = 64;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    pub records: u64,
+    pub messages: u64,
+    pub octets: u64,
+    /// A line each: where, and what it means.
+    pub damage: Vec<String>,
+    /// Segments with damage in them.
+    pub segments: BTreeSet<u32>,
+    /// Messages that cannot be read as they were.
+    pub unreadable: Vec<(MailboxId, Uid)>,
+    /// Bodies that are whole but of no mailbox, because a record that said so is damaged.
+    pub orphans: BTreeSet<Place>,
+}
+
+/// What a scan of the log gathers for the verdict at its end.
+#[derive(Default)]
+struct Scan {
+    bad: Vec<(Place, &'static str)>,
+    known_durable: Place,
+    scanned_to: Place,
+    /// Of the commit that is being read.
+    bodies: Vec<(u32, Place)>,
+    named: BTreeSet<u32>,
+    /// Bodies of commits in which no Message record names them.
+    nameless: Vec<(u32, Place)>,
+    /// Messages of mailboxes, to be looked at where there is no such mailbox.
+    homeless: Vec<(MailboxId, u32, Place)>,
+    /// Messages whose Body record is nowhere.
+    bodiless: Vec<(MailboxId, Uid, u32)>,
+    deleted: BTreeSet<MailboxId>,
+}
+
+/// Reads everything that belongs to the account in `dir`.
+///
+/// # Errors
+/// What the flash says.
+pub async fn check(flash: Rc<dyn Flash>, dir: &str) -> io::Result<Findings> {
+    let mut findings = Findings::default();
+    for name in [checkpoint::NEWEST, checkpoint::PREVIOUS] {
+        if let Some(Err(damage)) = checkpoint::load(&*flash, &format!("{dir}/{name}"), false).await? {
+            findings.damage.push(format!("{name}: {damage}; nothing is lost by that alone"));
+        }
+    }
+    let log = Log::new(flash.clone(), format!("{dir}/log"), Sizes::default().segment);
+    let (start, _) = recovery::start(&*flash, dir, true).await?;
+    let from = start.from;
+    let replayed = recovery::replay(&log, start.index, from, None).await?;
+    let segments = log.segments()?;
+    let mut scan = Scan { known_durable: from, ..Scan::default() };
+    for pair in segments.windows(2) {
+        // Compaction removes only segments that lie before both checkpoints.
+        if let [before, after] = pair
+            && before + 1 < *after
+            && *after > from.segment
+        {
+            let missing = Place { segment: before + 1, offset: 0 };
+            scan.bad.push((missing, "segments are missing: what was in them is lost"));
+        }
+    }
+    if from == Place::default() && segments.first().is_some_and(|first| *first != 1) {
+        let damage = "checkpoint: neither one can be read, and the beginning of the log is gone";
+        findings.damage.push(format!("{damage}: mailboxes and flags are lost"));
+    }
+    read_log(&log, from, &mut scan, &mut findings.records).await?;
+    let told = read_messages(&*flash, dir, &log, &replayed.index, &mut findings).await?;
+    scan.bad.retain(|(place, _)| !told.contains(place));
+    judge(&log, &scan, &replayed, &mut findings)?;
+    Ok(findings)
+}
+
+async fn read_log(log: &Log, from: Place, seen: &mut Scan, records: &mut u64) -> io::Result<()> {
+    let mut scan = log.scan(Place::default())?;
+    while let Some(found) = scan.next()? {
+        *records += 1;
+        if records.is_multiple_of(TURN) {
+            smol::future::yield_now().await;
+        }
+        match found {
+            Scanned::Bad(place) if place.offset == 0 => {
+                seen.bad.push((place, "the segment's header is damaged"))
+            }
+            Scanned::Bad(place) => seen.bad.push((place, "a record is damaged")),
+            Scanned::Frame(frame) => {
+                if frame.body_len > 0 && !log.body_is_whole(&frame)? {
+                    seen.bad.push((frame.place, "the octets of a message are damaged"));
+                }
+                seen.frame(&frame, from);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Scan {
+    fn frame(&mut self, frame: &ScannedFrame, from: Place) {
+        match &frame.record {
+            Record::Commit(CommitRecord { durable }) => {
+                self.known_durable = self.known_durable.max(*durable);
+                let named = std::mem::take(&mut self.named);
+                let bodies = std::mem::take(&mut self.bodies);
+                self.nameless.extend(bodies.into_iter().filter(|(body, _)| !named.contains(body)));
+            }
+            Record::Continued(ContinuedRecord { from: end }) => {
+                let lost = *end > self.scanned_to && end.segment == self.scanned_to.segment;
+                if lost && *end > from {
+                    self.bad.push((self.scanned_to, "the end of the segment is missing"));
+                }
+            }
+            Record::Body(body) => self.bodies.push((body.body, frame.place)),
+            Record::Moved(moved) => self.named.extend(&moved.bodies),
+            Record::Message(MessageRecord { mailbox, uid, body, copy_of, .. }) => {
+                self.named.insert(*body);
+                let fresh = self.bodies.iter().find(|(fresh, _)| fresh == body).map(|(_, place)| *place);
+                match copy_of.or(fresh) {
+                    Some(place) => self.homeless.push((*mailbox, *body, place)),
+                    None => self.bodiless.push((*mailbox, *uid, *body)),
+                }
+            }
+            Record::MailboxDeleted(it) => drop(self.deleted.insert(it.mailbox)),
+            _ => {}
+        }
+        self.scanned_to = frame.end;
+        // Bounds what is kept: most messages have a home.
+        if self.homeless.len() > 100_000 {
+            self.homeless.clear();
+        }
+    }
+}
+
+/// Which of the bad places are damage, and what else was lost with them.
+fn judge(log: &Log, scan: &Scan, replayed: &Replayed, findings: &mut Findings) -> io::Result<()> {
+    let index = &replayed.index;
+    for &(place, what) in &scan.bad {
+        let torn = place >= scan.known_durable && is_torn(log, place)?;
+        if !torn {
+            let Place { segment, offset } = place;
+            findings.damage.push(format!("log/{segment:08} at {offset}: {what}"));
+            findings.segments.insert(segment);
+            if log.remains(place).is_ok_and(|(_, whole)| whole) && !is_known(index, place) {
+                findings.orphans.insert(place);
+            }
+        }
+    }
+    if findings.segments.is_empty() {
+        return Ok(());
+    }
+    let known = |body: u32| index.place_of(body).is_some();
+    for (mailbox, uid, _) in scan.bodiless.iter().filter(|(.., body)| !known(*body)) {
+        let name = index.mailboxes.get(mailbox).map_or("a mailbox", |mailbox| &mailbox.name);
+        findings
+            .damage
+            .push(format!("log: the record of the octets of UID {uid} of {name} is damaged: it is lost"));
+    }
+    let nameless = scan.nameless.iter().copied();
+    let homeless = scan
+        .homeless
+        .iter()
+        .filter(|(mailbox, ..)| !index.mailboxes.contains_key(mailbox) && !scan.deleted.contains(mailbox));
+    let orphans = nameless.chain(homeless.map(|(_, body, place)| (*body, *place)));
+    for (_, place) in orphans.filter(|(body, _)| !known(*body)) {
+        // What is damaged itself is told as that.
+        if matches!(log.head(place), Ok(Record::Body(_))) && findings.orphans.insert(place) {
+            let Place { segment, offset } = place;
+            findings
+                .damage
+                .push(format!("log/{segment:08} at {offset}: a message whose mailbox is not known any more"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a message has its octets in the record at `place`.
+fn is_known(index: &Index, place: Place) -> bool {
+    let mut messages = index.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
+    messages.any(|message| message.place() == place)
+}
+
+/// Whether what lies behind the last place that is known to be durable looks as a power cut or a kill leaves
+/// it: it ends too early, or has a sector that was never written. What was acknowledged is not in it.
+fn is_torn(log: &Log, place: Place) -> io::Result<bool> {
+    const SECTOR: usize = 512;
+    let len = log.segment_len(place.segment)?;
+    let rest = len.saturating_sub(place.offset.into());
+    if place.offset == 0 {
+        return Ok(rest <= MARK);
+    }
+    let mut octets = vec![0; usize::try_from(rest).unwrap_or(PIECE).min(2 * PIECE)];
+    log.raw(place, &mut octets)?;
+    let unwritten = octets.chunks_exact(SECTOR).any(|sector| sector.iter().all(|octet| *octet == 0));
+    let cut_short = log.head(place).is_err_and(|error| error.to_string() == "cut short");
+    Ok(rest == 0 || unwritten || cut_short && rest > MARK)
+}
+
+/// Reads every message: the places of the records of those that cannot be read as they were.
+async fn read_messages(
+    flash: &dyn Flash,
+    dir: &str,
+    log: &Log,
+    index: &Index,
+    findings: &mut Findings,
+) -> io::Result<BTreeSet<Place>> {
+    let mut told = BTreeSet::new();
+    for mailbox in index.mailboxes.values() {
+        for message in &mailbox.messages {
+            findings.messages += 1;
+            findings.octets += u64::from(message.size);
+            if findings.messages.is_multiple_of(TURN) {
+                smol::future::yield_now().await;
+            }
+            if let Some(damage) = unreadable(flash, dir, log, message).await? {
+                let (uid, name) = (message.uid, &mailbox.name);
+                findings.damage.push(format!("{damage}: UID {uid} of {name} is lost"));
+                findings.segments.insert(message.segment);
+                findings.unreadable.push((mailbox.id, uid));
+                told.insert(message.place());
+            }
+        }
+    }
+    Ok(told)
+}
+
+/// Where a message cannot be read as it was; `None` when all is well.
+async fn unreadable(
+    flash: &dyn Flash,
+    dir: &str,
+    log: &Log,
+    message: &Message,
+) -> io::Result<Option<String>> {
+    let place = message.place();
+    let (segment, offset) = (place.segment, place.offset);
+    let crc = match log.whole(place, message.inline_octets()) {
+        Ok((Record::Body(BodyRecord { body, crc, .. }), _)) if body == message.body => crc,
+        Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound) => {
+            return Err(error);
+        }
+        _ => return Ok(Some(format!("log/{segment:08} at {offset}"))),
+    };
+    let Some(crc) = crc else { return Ok(None) };
+    let number = message.body;
+    let damage = Some(format!("body/{number:08x}"));
+    let file = match flash.open(&format!("{dir}/body/{number:08x}"), Mode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(damage),
+        other => other?,
+    };
+    if file.len()? != u64::from(message.size) {
+        return Ok(damage);
+    }
+    let (mut at, mut found, mut piece) = (0, 0, vec![0; PIECE]);
+    loop {
+        let n = file.read_at(at, &mut piece)?;
+        if n == 0 {
+            return Ok(damage.filter(|_| found != crc));
+        }
+        found = crc32c::crc32c_append(found, &piece[..n]);
+        at += n as u64;
+        smol::future::yield_now().await;
+    }
+}

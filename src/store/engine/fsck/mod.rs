@@ -1,0 +1,100 @@
+//! `pillarbox fsck`: reads every record and every message, and says what is damaged.
+//!
+//! Checking changes nothing and goes on beside a running appliance. [`Store::repair`] wants the store for
+//! itself: it puts aside what cannot be read, brings back what is whole but no longer belongs to a
+//! mailbox, and writes anew what damage was near.
+
+mod account;
+mod repair;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+
+use super::Store;
+use crate::store::Error;
+use account::Findings;
+
+/// What a check has read and found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Accounts, the relay's queue among them.
+    pub accounts: u64,
+    /// Records of their logs.
+    pub records: u64,
+    /// Messages in their mailboxes.
+    pub messages: u64,
+    /// Octets of these.
+    pub octets: u64,
+    /// What is damaged, and what that means.
+    pub damage: Vec<String>,
+    /// What `--repair` did.
+    pub repaired: Vec<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.damage.iter().chain(&self.repaired) {
+            writeln!(f, "{line}")?;
+        }
+        let Report { accounts, records, messages, octets, damage, .. } = self;
+        write!(f, "{accounts} accounts, {records} records, {messages} messages of {octets} octets: ")?;
+        match damage.len() {
+            0 => writeln!(f, "nothing is damaged"),
+            n => writeln!(f, "damaged in {n} places"),
+        }
+    }
+}
+
+impl Report {
+    fn add(&mut self, dir: &str, findings: &Findings) {
+        self.accounts += 1;
+        self.records += findings.records;
+        self.messages += findings.messages;
+        self.octets += findings.octets;
+        self.damage.extend(findings.damage.iter().map(|damage| format!("{dir}/{damage}")));
+    }
+}
+
+impl Store {
+    /// Reads everything. Others get a turn in between.
+    ///
+    /// # Errors
+    /// What the flash says; damage is no error.
+    pub async fn check(&self) -> Result<Report, Error> {
+        let mut report = Report::default();
+        for dir in self.folders()? {
+            let findings = account::check(self.flash.clone(), &dir).await;
+            report.add(&dir, &findings.map_err(|error| Error::io(&dir, error))?);
+        }
+        Ok(report)
+    }
+
+    /// Checks, and mends what is damaged. Nobody else may use the store meanwhile.
+    ///
+    /// # Errors
+    /// What the flash says.
+    pub async fn repair(&self) -> Result<Report, Error> {
+        let mut report = Report::default();
+        for dir in self.folders()? {
+            let findings = account::check(self.flash.clone(), &dir).await;
+            let findings = findings.map_err(|error| Error::io(&dir, error))?;
+            report.add(&dir, &findings);
+            if !findings.damage.is_empty() {
+                report.repaired.extend(self.repair_account(&dir, findings).await?);
+            }
+        }
+        Ok(report)
+    }
+
+    /// The folders of the accounts and of the queue.
+    fn folders(&self) -> Result<Vec<String>, Error> {
+        let list =
+            |dir: &str| -> io::Result<BTreeSet<String>> { Ok(self.flash.list(dir)?.into_iter().collect()) };
+        let accounts = list("accounts").map_err(|error| Error::io("accounts", error))?;
+        let queue = !list("queue").map_err(|error| Error::io("queue", error))?.is_empty();
+        let mut folders: Vec<String> = accounts.into_iter().map(|name| format!("accounts/{name}")).collect();
+        folders.extend(queue.then(|| "queue".to_owned()));
+        Ok(folders)
+    }
+}

@@ -1,0 +1,23 @@
+//! The mail store at work: how commits become durable, and how they are found again.
+
+mod account;
+mod body;
+mod checkpoint;
+mod commit;
+mod compaction;
+mod fsck;
+mod log;
+mod recovery;
+mod store;
+#[cfg(test)]
+mod torture;
+mod transaction;
+mod window;
+
+pub use account::Account;
+pub use body::{Body, Incoming};
+pub use fsck::Report;
+pub use store::{Store, Summarize};
+pub use transaction::Transaction;
+
+use store::Sizes;

@@ -1,0 +1,155 @@
+//! All accounts of a flash: which of them are open.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::{Account, recovery};
+use crate::flash::Flash;
+use crate::store::Error;
+use crate::store::format::Place;
+
+/// Makes the summary of a message from its first 64 KiB at most: see [`crate::message::summarize`].
+pub type Summarize = fn(&[u8]) -> Vec<u8>;
+
+/// The name under which the queue is open: no account can have it.
+const QUEUE: &str = "/queue";
+
+/// From which sizes on the store does what it does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// A segment of the log that has so many octets is closed.
+    pub(super) segment: u32,
+    /// So many dead octets are worth compacting.
+    pub(super) dead: u64,
+    /// So many records behind a checkpoint are worth another one.
+    pub(super) records: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Sizes {
+        Sizes { segment: 4 * 1024 * 1024, dead: 256 * 1024, records: 2000 }
+    }
+}
+
+/// All accounts' mail on one flash.
+pub struct Store {
+    pub(super) flash: Rc<dyn Flash>,
+    summarize: Summarize,
+    pub(super) sizes: Sizes,
+    open: RefCell<BTreeMap<String, Rc<Account>>>,
+    /// Held while an account is opened, so that nobody opens it twice.
+    opening: smol::lock::Mutex<()>,
+    /// Where the durable log of an account ended whose sync failed: what is read behind that place
+    /// may never have reached the medium.
+    failed: RefCell<BTreeMap<String, Place>>,
+    quotas: RefCell<BTreeMap<String, u64>>,
+}
+
+impl Store {
+    /// The store of the data folder `flash`; opens nothing yet.
+    pub fn new(flash: Rc<dyn Flash>, summarize: Summarize) -> Store {
+        Store {
+            flash,
+            summarize,
+            sizes: Sizes::default(),
+            open: RefCell::default(),
+            opening: smol::lock::Mutex::new(()),
+            failed: RefCell::default(),
+            quotas: RefCell::default(),
+        }
+    }
+
+    /// The mail of the account `name`, opened (and created) when it is not in memory; every caller
+    /// gets the same one.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Full`].
+    pub async fn account(&self, name: &str) -> Result<Rc<Account>, Error> {
+        self.open_at(name, format!("accounts/{name}"), false).await
+    }
+
+    /// The relay's queue: an account of its own in `queue/`, with messages and their notes.
+    ///
+    /// # Errors
+    /// As [`Store::account`].
+    pub async fn queue(&self) -> Result<Rc<Account>, Error> {
+        self.open_at(QUEUE, "queue".to_owned(), false).await
+    }
+
+    async fn open_at(&self, name: &str, dir: String, salvage: bool) -> Result<Rc<Account>, Error> {
+        if let Some(account) = self.in_memory(name) {
+            return Ok(account);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(account) = self.in_memory(name) {
+            return Ok(account);
+        }
+        let limit = self.failed.borrow().get(name).copied();
+        let account =
+            recovery::open(self.flash.clone(), self.summarize, self.sizes, name, dir, limit, salvage).await?;
+        self.failed.borrow_mut().remove(name);
+        account.set_quota(self.quotas.borrow().get(name).copied());
+        self.open.borrow_mut().insert(name.to_owned(), account.clone());
+        Ok(account)
+    }
+
+    /// The account in `dir`, also where its beginning is lost.
+    pub(super) async fn open_for_repair(&self, dir: &str) -> Result<Rc<Account>, Error> {
+        let name = dir.strip_prefix("accounts/").unwrap_or(QUEUE);
+        self.open_at(name, dir.to_owned(), true).await
+    }
+
+    fn in_memory(&self, name: &str) -> Option<Rc<Account>> {
+        let mut open = self.open.borrow_mut();
+        let account = open.get(name)?.clone();
+        if let Some(durable) = account.failed_at() {
+            self.failed.borrow_mut().insert(name.to_owned(), durable);
+            open.remove(name);
+            return None;
+        }
+        account.mark_used();
+        Some(account)
+    }
+
+    /// Limits the octets that accounts may hold, by name; an account that is not named has no limit.
+    pub fn set_quotas(&self, quotas: BTreeMap<String, u64>) {
+        for (name, account) in self.open.borrow().iter() {
+            account.set_quota(quotas.get(name).copied());
+        }
+        *self.quotas.borrow_mut() = quotas;
+    }
+
+    /// Looks after the accounts in memory: writes checkpoints and compacts, in small pieces between which
+    /// others get their turn.
+    pub async fn maintain(&self) {
+        let accounts: Vec<_> = self.open.borrow().values().cloned().collect();
+        for account in accounts {
+            let hurry = self.flash.space().is_ok_and(|space| space.is_low());
+            if let Err(error) = account.maintain(hurry).await {
+                ::log::warn!("{}: not looked after: {error}", account.name());
+            }
+        }
+    }
+
+    /// Closes the accounts that nobody has used since the last call: they cost no memory then.
+    pub fn close_unused(&self) {
+        self.open.borrow_mut().retain(|_, account| {
+            let used = Rc::strong_count(account) > 1 || account.take_used();
+            if !used {
+                account.mark_end();
+            }
+            used
+        });
+    }
+
+    /// To be called before the process ends: what it has written last can be told from a torn write then.
+    pub fn mark_end(&self) {
+        self.open.borrow().values().for_each(|account| account.mark_end());
+    }
+
+    /// The names of the accounts in memory, the queue left out.
+    pub fn open_accounts(&self) -> Vec<String> {
+        self.open.borrow().keys().filter(|name| !name.starts_with('/')).cloned().collect()
+    }
+}

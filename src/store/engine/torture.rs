@@ -1,0 +1,399 @@
+//! The store on a flash whose power goes at every step.
+//!
+//! One workload, made of a seed, runs undisturbed first: what all shows after each commit is the model.
+//! Then it runs again, with commits side by side, and at every write and sync the power is cut: what is
+//! found after the restart must be the model after the last commit that was acknowledged, or after one
+//! of those under way.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::store::Sizes;
+use super::{Account, Store, Transaction};
+
+use crate::clock;
+use crate::config::{self, Config};
+use crate::flash::ReadAt;
+use crate::flash::sim::{Choices, SimFlash};
+use crate::store::{
+    Committed, Error, FlagChange, Flags, INBOX, Mailbox, MailboxId, MailboxNumbers, Message, MessageNumbers,
+    SourceKey, Uid,
+};
+
+mod damage;
+mod earlier;
+mod faults;
+
+fn summarize(head: &[u8]) -> Vec<u8> {
+    head[..(head.len() / 8).min(40)].to_vec()
+}
+
+/// A store whose segments are so small that a few commits fill one.
+fn store(flash: &SimFlash) -> Store {
+    let mut store = Store::new(Rc::new(flash.clone()), summarize);
+    store.sizes = Sizes { segment: 3000, dead: 1000, records: 20 };
+    store
+}
+
+/// Octets that are recognised by their seed.
+fn content(seed: u64, len: usize) -> Vec<u8> {
+    let word = Choices::new(seed).next().to_le_bytes();
+    word.iter().copied().cycle().take(len).collect()
+}
+
+/// Everything that an account shows: what must be equal after a restart. A message's INTERNALDATE says
+/// what its content must be.
+fn dump(account: &Account) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for (id, name) in account.mailboxes() {
+        account.view(id, |mailbox| {
+            let Mailbox { uid_validity, uid_next, highest_modseq, keywords, .. } = mailbox;
+            writeln!(text, "{name} {uid_validity} {uid_next} {highest_modseq} {keywords:?}").unwrap();
+            for message in &mailbox.messages {
+                let Message { uid, flags, date, modseq, size, .. } = *message;
+                let note = account.note(id, uid);
+                let mut octets = vec![0; size as usize];
+                let body = account.body(message).unwrap();
+                body.read_exact_at(0, &mut octets).unwrap();
+                assert_eq!(body.len().unwrap(), u64::from(size));
+                assert_eq!(octets, content(date as u64, size as usize), "{name} UID {uid}: another message");
+                assert_eq!(account.summary(message).unwrap(), summarize(&octets));
+                writeln!(text, "  {uid} {:x} {date} {modseq} {size} {note:?}", flags.0).unwrap();
+            }
+        });
+    }
+    let (subscriptions, usage) = (account.subscriptions(), account.usage());
+    let annotations = account.index(|index| index.annotations.clone());
+    text + &format!(
+        "{subscriptions:?}\n{usage:?}\n{annotations:?}\n{:?}\n",
+        account.all_collected(SourceKey(1))
+    )
+}
+
+/// An account, the queue and the configuration.
+struct World {
+    flash: SimFlash,
+    store: Store,
+    account: Rc<Account>,
+    queue: Rc<Account>,
+}
+
+impl World {
+    async fn open(flash: &SimFlash) -> Result<World, Error> {
+        let store = store(flash);
+        let (account, queue) = (store.account("a").await?, store.queue().await?);
+        Ok(World { flash: flash.clone(), store, account, queue })
+    }
+
+    fn dump(&self) -> String {
+        let config =
+            config::file::load(&self.flash).unwrap().map(|loaded| loaded.config.server.max_connections);
+        format!("{}queue\n{}{config:?}", dump(&self.account), dump(&self.queue))
+    }
+}
+
+fn some_uids(account: &Account, mailbox: MailboxId, choices: &mut Choices) -> Vec<Uid> {
+    let uids: Vec<Uid> =
+        account.view(mailbox, |m| m.messages.iter().map(|m| m.uid).collect()).unwrap_or_default();
+    uids.into_iter().filter(|_| choices.chance(30)).collect()
+}
+
+/// A delivery into `mailbox`; its content is known by `date`.
+fn deliver(
+    account: &Rc<Account>,
+    mailbox: MailboxId,
+    date: u64,
+    choices: &mut Choices,
+) -> Result<Transaction, Error> {
+    let lengths = [0, 1, 300, 300, 300, 300, 500, 1200];
+    let len = lengths[choices.below(lengths.len())];
+    deliver_octets(account, mailbox, date, len, choices)
+}
+
+fn deliver_octets(
+    account: &Rc<Account>,
+    mailbox: MailboxId,
+    date: u64,
+    len: usize,
+    choices: &mut Choices,
+) -> Result<Transaction, Error> {
+    let mut transaction = account.begin();
+    let mut message = account.incoming();
+    for piece in content(date, len).chunks(50_000) {
+        message.write(piece)?;
+    }
+    let keywords: &[&str] = if choices.chance(30) { &["$Forwarded", "work"] } else { &[] };
+    transaction.deliver(mailbox, message, Flags::SEEN, keywords, date as i64);
+    if choices.chance(30) {
+        transaction.note_delivered(vec![date as u8; 5]);
+    }
+    if choices.chance(30) {
+        transaction.collected(SourceKey(1), &date.to_le_bytes(), date as i64);
+    }
+    Ok(transaction)
+}
+
+/// Commits that may be under way together: none of them looks at what another one changes.
+fn independent(world: &World, step: u64, choices: &mut Choices) -> Result<Vec<Transaction>, Error> {
+    let account = if choices.chance(80) { &world.account } else { &world.queue };
+    let mailboxes = account.mailboxes();
+    let mut transactions = Vec::new();
+    for n in 0..=choices.below(3) as u64 {
+        let (mailbox, _) = mailboxes[choices.below(mailboxes.len())].clone();
+        let uids = some_uids(account, mailbox, choices);
+        let mut transaction = account.begin();
+        match choices.below(8) {
+            0 => transaction.flags(mailbox, &uids, FlagChange::Add, Flags::DELETED, &["x"]),
+            1 => transaction.flags(mailbox, &uids, FlagChange::Replace, Flags::FLAGGED, &[]),
+            2 | 3 => transaction.expunge(mailbox, &uids),
+            4 => uids.iter().for_each(|&uid| transaction.note(mailbox, uid, vec![step as u8; 9])),
+            _ => transaction = deliver(account, mailbox, step * 10 + n, choices)?,
+        }
+        transactions.push(transaction);
+    }
+    Ok(transactions)
+}
+
+/// A commit that looks at what is there.
+fn dependent(account: &Rc<Account>, step: u64, choices: &mut Choices) -> Result<Transaction, Error> {
+    let mailboxes = account.mailboxes();
+    let (mailbox, name) = mailboxes[choices.below(mailboxes.len())].clone();
+    let (other, _) = mailboxes[choices.below(mailboxes.len())].clone();
+    let mut transaction = account.begin();
+    match choices.below(9) {
+        8 => {
+            let name = if choices.chance(20) { "" } else { &name };
+            let value = content(step, 20);
+            let value = choices.chance(70).then_some(&value[..]);
+            transaction.annotate(name, &format!("/shared/{}", choices.below(3)), value);
+        }
+        7 => {
+            // Mail comes from another account, its numbers with it; sometimes they are given out already.
+            let (uid_validity, uid) = (77, step as u32 * 2);
+            let numbers = MailboxNumbers { uid_validity, uid_next: uid, highest_modseq: step * 3 };
+            transaction.restore(mailbox, numbers);
+            for uid in [uid + 5, uid] {
+                let mut message = account.incoming();
+                message.write(&content(step, 300))?;
+                let numbers = MessageNumbers { uid_validity, uid, modseq: Some(step * 3) };
+                transaction.deliver_as(mailbox, message, Flags::NONE, &["x"], step as i64, numbers);
+            }
+        }
+        0..=2 => {
+            // A move: RFC 6851's one commit.
+            let uids = some_uids(account, mailbox, choices);
+            uids.iter().for_each(|&uid| transaction.copy(mailbox, uid, other));
+            transaction.expunge(mailbox, &uids);
+        }
+        3 => transaction.create_mailbox(&format!("new/{step}")),
+        4 if mailbox != INBOX && choices.chance(50) => transaction.delete_mailbox(&name),
+        4 => transaction.rename_mailbox(&name, &format!("renamed{step}")),
+        // Too large for the log: its file is synced first, so that others might overtake it.
+        5 if choices.chance(20) => {
+            return deliver_octets(account, mailbox, step * 10, 64 * 1024 + 1, choices);
+        }
+        5 => transaction.subscribe(&name, choices.chance(50)),
+        _ => {
+            let known = account.all_collected(SourceKey(1));
+            transaction
+                .forget(SourceKey(1), &known.iter().map(|(hash, _)| *hash).take(1).collect::<Vec<_>>());
+        }
+    }
+    Ok(transaction)
+}
+
+/// What a workload says of itself.
+trait Progress {
+    /// So many more commits are under way.
+    fn begun(&self, commits: usize);
+    /// One of them was acknowledged.
+    fn acknowledged(&self, world: &World);
+    /// Whether commits and maintenance run side by side.
+    fn side_by_side(&self) -> bool;
+}
+
+async fn acknowledge(
+    result: Result<Committed, Error>,
+    world: &World,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    match result {
+        // A workload that asks for what is not there is answered so in every run alike.
+        Ok(_) | Err(Error::NoSuchMailbox | Error::MailboxExists | Error::BadName(_)) => {
+            progress.acknowledged(world);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+type Commit<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
+
+/// The `step`th turn of a workload.
+async fn turn(world: &World, step: u64, choices: &mut Choices, progress: &dyn Progress) -> Result<(), Error> {
+    match choices.below(10) {
+        0 => {
+            progress.begun(1);
+            let mut config = Config::default();
+            config.server.max_connections = step as u32;
+            let saved = config::file::save(&world.flash, &config).await;
+            saved.map_err(|error| Error::Failed(error.to_string()))?;
+            progress.acknowledged(world);
+        }
+        1..=3 => {
+            progress.begun(1);
+            let transaction = dependent(&world.account, step, choices)?;
+            let maintenance = async {
+                if progress.side_by_side() {
+                    world.store.maintain().await;
+                }
+            };
+            let (committed, ()) = smol::future::zip(transaction.commit(), maintenance).await;
+            acknowledge(committed, world, progress).await?;
+        }
+        kind => {
+            let transactions = independent(world, step, choices)?;
+            progress.begun(transactions.len());
+            if !progress.side_by_side() {
+                for transaction in transactions {
+                    acknowledge(transaction.commit().await, world, progress).await?;
+                }
+                return Ok(());
+            }
+            let mut commits = transactions.into_iter().map(|transaction| {
+                Box::pin(async move { acknowledge(transaction.commit().await, world, progress).await })
+            });
+            let maintenance = async {
+                if kind < 7 {
+                    world.store.maintain().await;
+                }
+            };
+            let nothing = || -> Commit<'_> { Box::pin(async { Ok(()) }) };
+            let mut next = || commits.next().map_or_else(nothing, |commit| commit as Commit<'_>);
+            let (first, second, third) = (next(), next(), next());
+            let all =
+                smol::future::zip(smol::future::zip(first, second), smol::future::zip(third, maintenance));
+            let ((first, second), (third, ())) = all.await;
+            first.and(second).and(third)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the workload until the flash fails.
+fn workload(flash: &SimFlash, seed: u64, turns: u64, progress: &dyn Progress) {
+    clock::FIXED.set(Some(1_000_000));
+    smol::block_on(async {
+        progress.begun(1);
+        let Ok(world) = World::open(flash).await else { return };
+        progress.acknowledged(&world);
+        let mut choices = Choices::new(seed);
+        for step in 1..=turns {
+            if turn(&world, step, &mut choices, progress).await.is_err() {
+                return;
+            }
+        }
+        world.store.mark_end();
+    });
+}
+
+/// Takes the model down.
+#[derive(Default)]
+struct Model(RefCell<Vec<String>>);
+
+impl Progress for Model {
+    fn begun(&self, _: usize) {}
+    fn acknowledged(&self, world: &World) {
+        self.0.borrow_mut().push(world.dump());
+    }
+    fn side_by_side(&self) -> bool {
+        false
+    }
+}
+
+/// Counts what was promised, for who looks after a cut.
+#[derive(Default, Clone)]
+struct Promised {
+    begun: Rc<Cell<usize>>,
+    acknowledged: Rc<Cell<usize>>,
+}
+
+impl Progress for Promised {
+    fn begun(&self, commits: usize) {
+        self.begun.set(self.begun.get() + commits);
+    }
+    fn acknowledged(&self, _: &World) {
+        self.acknowledged.set(self.acknowledged.get() + 1);
+    }
+    fn side_by_side(&self) -> bool {
+        true
+    }
+}
+
+/// Every cut point of the workload of `seed`, several outcomes of each: how many there were.
+fn cut_everywhere(seed: u64, turns: u64) -> u64 {
+    const OUTCOMES: u64 = 3;
+    let model = Model::default();
+    workload(&SimFlash::default(), seed, turns, &model);
+    let model = model.0.into_inner();
+    let promised = Promised::default();
+    let flash = SimFlash::default();
+    let cuts = Rc::new(Cell::new(0));
+    flash.watch({
+        let (promised, model, cuts) = (promised.clone(), model.clone(), cuts.clone());
+        move |flash| {
+            let (acknowledged, begun) = (promised.acknowledged.get(), promised.begun.get());
+            for outcome in 0..OUTCOMES {
+                cuts.set(cuts.get() + 1);
+                let restarted = flash.restart(seed ^ cuts.get());
+                let found = found_after(&restarted);
+                let allowed = &model[acknowledged.saturating_sub(1)..begun.min(model.len())];
+                // Before anything was promised nothing need be there, not even the configuration.
+                assert!(
+                    allowed.contains(&found),
+                    "seed {seed}, step {}, outcome {outcome}, {acknowledged} of {begun} commits acknowledged.\nfound:\n{found}\nallowed:\n{}",
+                    flash.steps(),
+                    allowed.join("\nor:\n")
+                );
+            }
+        }
+    });
+    workload(&flash, seed, turns, &promised);
+    assert_eq!(promised.acknowledged.get(), model.len(), "seed {seed}: the workload has come to its end");
+    cuts.get()
+}
+
+/// What a restart finds, and that all goes on from there.
+fn found_after(restarted: &SimFlash) -> String {
+    smol::block_on(async {
+        let world = World::open(restarted).await.unwrap();
+        world.dump()
+    })
+}
+
+#[test]
+fn a_cut_at_any_step_keeps_what_was_acknowledged() {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let work = |worker: u64, enough: &dyn Fn(u64) -> bool| {
+        let (mut cuts, mut seed) = (0, worker + 1);
+        while !enough(cuts) {
+            cuts += cut_everywhere(seed, 10 + seed % 30);
+            seed += workers;
+        }
+        cuts
+    };
+    // `make torture` goes on for as long as it is told.
+    let time = std::env::var("PILLARBOX_TORTURE_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let end = time.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let enough = |cuts: u64| end.map_or(cuts * workers >= 100_000, |end| Instant::now() >= end);
+    let cuts: u64 = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker, &enough))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    println!("{cuts} cuts");
+    assert!(time.is_some() || cuts >= 100_000);
+}

@@ -1,0 +1,84 @@
+//! A data folder that an earlier version wrote, kept under `tests/data/v1`: every later version opens it.
+//!
+//! It holds every kind of record of its version, in a log of several segments of which compaction has removed the
+//! first two, two checkpoints, and a tail behind them; `shown.txt` is what it held, as [`dump`] tells it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::flash::disk::Disk;
+use crate::store::engine::log::{Log, Scanned};
+use crate::store::format::Place;
+
+/// Kinds of records that version 1 began with.
+const KINDS: u32 = 18;
+
+/// A copy of the kept folder, removed at the end.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn new(version: &str, purpose: &str) -> Copy {
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(version);
+        let copy = std::env::temp_dir().join(format!("pillarbox-{version}-{purpose}-{}", std::process::id()));
+        for folder in ["", "accounts/a", "accounts/a/log", "accounts/a/body", "queue/log"] {
+            std::fs::create_dir_all(copy.join(folder)).unwrap();
+            for entry in std::fs::read_dir(kept.join(folder)).unwrap().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_file() {
+                    std::fs::copy(entry.path(), copy.join(folder).join(entry.file_name())).unwrap();
+                }
+            }
+        }
+        Copy(copy)
+    }
+
+    fn store(&self) -> Store {
+        Store::new(Rc::new(Disk::new(&self.0).unwrap()), summarize)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// Catches: two kinds of records or parts of a checkpoint exchanged, a field added, removed or moved.
+#[test]
+fn a_folder_of_version_1_opens_as_it_was() {
+    let copy = Copy::new("v1", "opened");
+    let shown = std::fs::read_to_string(copy.0.join("shown.txt")).unwrap();
+    smol::block_on(async {
+        let report = copy.store().check().await.unwrap();
+        assert!(report.damage.is_empty(), "{report}");
+        let read = async || {
+            let store = copy.store();
+            let (account, queue) = (store.account("a").await.unwrap(), store.queue().await.unwrap());
+            format!("{}queue\n{}", dump(&account), dump(&queue))
+        };
+        assert_eq!(read().await, shown);
+        // From the log and the one checkpoint before, and from what this version writes.
+        std::fs::remove_file(copy.0.join("accounts/a/checkpoint")).unwrap();
+        assert_eq!(read().await, shown);
+        let account = copy.store().account("a").await.unwrap();
+        account.write_checkpoint().await.unwrap();
+        account.rewrite((1..9).collect()).await.unwrap();
+        drop(account);
+        assert_eq!(read().await, shown);
+    });
+}
+
+#[test]
+fn the_folder_of_version_1_holds_every_kind_of_record() {
+    let copy = Copy::new("v1", "kinds");
+    let mut kinds = BTreeSet::new();
+    for folder in ["accounts/a/log", "queue/log"] {
+        let log = Log::new(Rc::new(Disk::new(&copy.0).unwrap()), folder.to_owned(), 1);
+        let mut scan = log.scan(Place::default()).unwrap();
+        while let Some(found) = scan.next().unwrap() {
+            let Scanned::Frame(frame) = found else { panic!("damaged") };
+            kinds.insert(u32::from(postcard::to_stdvec(&frame.record).unwrap()[0]));
+        }
+    }
+    assert_eq!(kinds, (0..KINDS).collect());
+}

@@ -1,0 +1,236 @@
+//! A flash that fails: syncs, reads, and room that comes to an end.
+
+use super::*;
+use crate::flash::Flash;
+use crate::store::ANNOTATIONS_MAX;
+
+/// What a workload does to the accounts; the configuration has promises of its own.
+fn mail(dump: &str) -> &str {
+    dump.rsplit_once('\n').map_or("", |(mail, _)| mail)
+}
+
+fn model(seed: u64, turns: u64) -> Vec<String> {
+    let model = Model::default();
+    workload(&SimFlash::default(), seed, turns, &model);
+    model.0.into_inner()
+}
+
+#[test]
+fn a_sync_that_fails_makes_nothing_durable_and_is_not_tried_again() {
+    for seed in 1..=8 {
+        let model = model(seed, 10);
+        let undisturbed = SimFlash::default();
+        workload(&undisturbed, seed, 10, &Model::default());
+        for step in 0..undisturbed.steps() {
+            let flash = SimFlash::default();
+            flash.fail_sync_at(step);
+            let promised = Promised::default();
+            workload(&flash, seed, 10, &OneByOne(promised.clone()));
+            let (acknowledged, begun) = (promised.acknowledged.get(), promised.begun.get());
+            // What could be read before the restart may be gone after it; what was promised is not.
+            for restarted in [flash.restart(step), flash.restart(step + 1)] {
+                let found = found_after(&restarted);
+                let allowed = &model[acknowledged.saturating_sub(1)..begun.min(model.len())];
+                assert!(allowed.contains(&found), "seed {seed}, sync at step {step}: {found}");
+            }
+        }
+    }
+}
+
+/// As [`Promised`], with one commit after the other.
+struct OneByOne(Promised);
+
+impl Progress for OneByOne {
+    fn begun(&self, commits: usize) {
+        self.0.begun(commits);
+    }
+    fn acknowledged(&self, world: &World) {
+        self.0.acknowledged(world);
+    }
+    fn side_by_side(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn after_a_failed_sync_an_account_shows_what_was_acknowledged_before() {
+    for seed in 1..=10 {
+        let flash = SimFlash::default();
+        smol::block_on(async {
+            let store = store(&flash);
+            let account = store.account("a").await.unwrap();
+            let mut choices = Choices::new(seed);
+            for step in 1..=10 {
+                deliver(&account, INBOX, step, &mut choices).unwrap().commit().await.unwrap();
+            }
+            let before = dump(&account);
+            flash.fail_sync_at(flash.steps());
+            let refused = deliver(&account, INBOX, 11, &mut choices).unwrap().commit().await;
+            assert!(matches!(refused, Err(Error::Failed(_))), "{refused:?}");
+            // Neither the open account shows it, nor the one that is opened anew, nor a restart.
+            assert_eq!(dump(&account), before);
+            let later = deliver(&account, INBOX, 12, &mut choices).unwrap().commit().await;
+            assert!(matches!(later, Err(Error::Failed(_))), "{later:?}");
+            assert_eq!(dump(&store.account("a").await.unwrap()), before);
+            assert_eq!(dump(&self::store(&flash.restart(seed)).account("a").await.unwrap()), before);
+        });
+    }
+}
+
+#[test]
+fn a_read_that_fails_is_told_and_loses_nothing() {
+    for seed in 1..=5 {
+        let flash = SimFlash::default();
+        workload(&flash, seed, 14, &Model::default());
+        let whole = found_after(&flash);
+        let before = flash.reads();
+        assert_eq!(found_after(&flash), whole);
+        for read in 1..=flash.reads() - before {
+            flash.fail_read_at(flash.reads() + read);
+            smol::block_on(async {
+                let Ok(world) = World::open(&flash).await else { return };
+                for account in [&world.account, &world.queue] {
+                    for (mailbox, _) in account.mailboxes() {
+                        let messages = account.view(mailbox, |mailbox| mailbox.messages.clone()).unwrap();
+                        for message in messages {
+                            drop((account.summary(&message), account.body(&message)));
+                        }
+                    }
+                }
+                world.store.maintain().await;
+            });
+            flash.fail_read_at(0);
+            assert_eq!(mail(&found_after(&flash)), mail(&whole), "seed {seed}, read {read}");
+        }
+    }
+}
+
+#[test]
+fn a_flash_that_is_full_at_any_write_refuses_and_loses_nothing() {
+    for seed in 1..=5 {
+        let undisturbed = SimFlash::default();
+        workload(&undisturbed, seed, 14, &Model::default());
+        let used: usize = undisturbed.files().iter().map(|(_, len)| len).sum();
+        for capacity in (0..used as u64 + 1000).step_by(97) {
+            let flash = SimFlash::default();
+            flash.limit(Some(capacity));
+            let model = Model::default();
+            workload(&flash, seed, 14, &model);
+            let Some(last) = model.0.borrow().last().cloned() else { continue };
+            smol::block_on(async {
+                let world = World::open(&flash).await.unwrap();
+                assert_eq!(mail(&world.dump()), mail(&last), "seed {seed}, {capacity} octets");
+                // What is in the way goes, and everything goes on.
+                flash.limit(None);
+                deliver(&world.account, INBOX, 7, &mut Choices::new(seed)).unwrap().commit().await.unwrap();
+            });
+        }
+    }
+}
+
+#[test]
+fn new_mail_leaves_a_reserve_in_which_deleting_goes_on() {
+    smol::block_on(async {
+        let flash = SimFlash::default();
+        let store = store(&flash);
+        let account = store.account("a").await.unwrap();
+        flash.limit(Some(4_000_000));
+        let mut delivered: Vec<Uid> = Vec::new();
+        let deliver = async |len: usize| {
+            let mut message = account.incoming();
+            message.write(&content(7, len))?;
+            let mut transaction = account.begin();
+            transaction.deliver(INBOX, message, Flags::NONE, &[], 7);
+            transaction.commit().await
+        };
+        let refused = loop {
+            match deliver(60_000).await {
+                Ok(committed) => delivered.extend(committed.placed.iter().map(|(_, uid)| uid)),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refused, Error::Full), "{refused}");
+        assert!(matches!(deliver(200_000).await, Err(Error::Full)));
+        let reserve = flash.space().unwrap().reserve();
+        assert!(flash.space().unwrap().free > reserve - 70_000, "the reserve is not used for mail");
+        // Flags, subscriptions and deleting need no more than the reserve.
+        for uid in &delivered {
+            let mut transaction = account.begin();
+            transaction.flags(INBOX, &[*uid], FlagChange::Add, Flags::DELETED, &[]);
+            transaction.commit().await.unwrap();
+        }
+        let mut transaction = account.begin();
+        transaction.expunge(INBOX, &delivered[1..]);
+        transaction.commit().await.unwrap();
+        // Compaction gives the room back.
+        store.maintain().await;
+        assert!(flash.space().unwrap().free > 3_000_000, "{:?}", flash.space());
+        deliver(60_000).await.unwrap();
+        assert_eq!(dump(&self::store(&flash.restart(1)).account("a").await.unwrap()), dump(&account));
+    });
+}
+
+#[test]
+fn a_quota_refuses_new_mail_and_nothing_else() {
+    smol::block_on(async {
+        let store = store(&SimFlash::default());
+        store.set_quotas([("a".to_owned(), 10_000)].into());
+        let account = store.account("a").await.unwrap();
+        let deliver = async |len: usize| {
+            let mut message = account.incoming();
+            message.write(&content(7, len))?;
+            let mut transaction = account.begin();
+            transaction.deliver(INBOX, message, Flags::NONE, &[], 7);
+            transaction.commit().await
+        };
+        deliver(9_000).await.unwrap();
+        assert!(matches!(deliver(1_001).await, Err(Error::OverQuota)));
+        deliver(1_000).await.unwrap();
+        store.set_quotas(BTreeMap::new());
+        deliver(1_001).await.unwrap();
+    });
+}
+
+#[test]
+fn an_account_that_nobody_uses_is_closed_and_opens_as_it_was() {
+    smol::block_on(async {
+        let flash = SimFlash::default();
+        let store = store(&flash);
+        let account = store.account("a").await.unwrap();
+        deliver(&account, INBOX, 1, &mut Choices::new(1)).unwrap().commit().await.unwrap();
+        let shown = dump(&account);
+        for _ in 0..3 {
+            store.close_unused();
+        }
+        assert_eq!(store.open_accounts(), ["a"], "a session has it");
+        drop(account);
+        store.close_unused();
+        store.close_unused();
+        assert!(store.open_accounts().is_empty());
+        // Its end is marked: a bit that flips in the last commit is damage, and not taken for a torn write.
+        let log = flash.files().into_iter().find(|(path, _)| path.starts_with("accounts/a/log")).unwrap();
+        let flipped = flash.copy();
+        flipped.flip(&log.0, (log.1 - 60) * 8);
+        assert!(!self::store(&flipped).check().await.unwrap().damage.is_empty());
+        assert_eq!(dump(&store.account("a").await.unwrap()), shown);
+    });
+}
+
+#[test]
+fn commits_side_by_side_keep_the_limit_of_annotations() {
+    smol::block_on(async {
+        let store = store(&SimFlash::default());
+        let account = store.account("a").await.unwrap();
+        let many = |tree: &str| {
+            let mut transaction = account.begin();
+            for n in 0..ANNOTATIONS_MAX {
+                transaction.annotate("INBOX", &format!("/{tree}/{n}"), Some(b"x"));
+            }
+            transaction.commit()
+        };
+        let (first, second) = smol::future::zip(many("shared"), many("private")).await;
+        assert!(first.is_ok());
+        assert!(matches!(second, Err(Error::TooManyAnnotations)), "{second:?}");
+        assert_eq!(account.annotations(INBOX).len(), ANNOTATIONS_MAX);
+    });
+}

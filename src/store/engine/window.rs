@@ -1,0 +1,132 @@
+//! Reading files of frames: of the log as of a checkpoint.
+
+use std::io;
+use std::rc::Rc;
+
+use serde::de::DeserializeOwned;
+
+use crate::flash::File;
+use crate::store::format::frame::{BadFrame, FRAME, FrameHeader};
+
+/// A place in a file of frames with some octets of it in memory.
+pub struct Window {
+    file: Rc<dyn File>,
+    /// Where the next frame begins.
+    pub at: u64,
+    /// Octets of the file from `held_at` on.
+    held: Vec<u8>,
+    held_at: u64,
+    /// Octets read at a time, at the least.
+    piece: usize,
+}
+
+/// A frame, read.
+pub struct Frame<T> {
+    /// Its head.
+    pub record: T,
+    /// Its body, where that was asked for.
+    pub body: Vec<u8>,
+    /// Octets of its body.
+    pub body_len: usize,
+    /// Octets of all of it.
+    pub len: usize,
+}
+
+/// Octets read at a time where frames are read one after the other.
+const WINDOW: usize = 4096;
+/// The head of nearly every record, so that one read finds it; more would be copied for nothing.
+const HEAD: usize = 1024;
+
+impl Window {
+    /// The place `at` of a file.
+    pub fn new(file: Rc<dyn File>, at: u64) -> Window {
+        Window { file, at, held: Vec::new(), held_at: at, piece: WINDOW }
+    }
+
+    /// The place `at` of a file, of which only one head is wanted.
+    pub fn of_head(file: Rc<dyn File>, at: u64) -> Window {
+        Window { piece: HEAD, ..Window::new(file, at) }
+    }
+
+    /// Reads `octets` at once, where it is known that so many will be needed.
+    pub fn read_ahead(mut self, octets: usize) -> io::Result<Window> {
+        self.octets(octets)?;
+        Ok(self)
+    }
+
+    /// Whether the file ends here.
+    pub fn at_end(&mut self) -> io::Result<bool> {
+        Ok(self.octets(1)?.is_empty())
+    }
+
+    /// Up to `n` octets from `at` on; fewer only at the end of the file.
+    fn octets(&mut self, n: usize) -> io::Result<&[u8]> {
+        let skip = usize::try_from(self.at - self.held_at).unwrap_or(usize::MAX);
+        if skip.saturating_add(n) > self.held.len() {
+            let have = self.held.get(skip..).unwrap_or_default();
+            // Not `resize`, which goes octet by octet where code is to be small.
+            let mut held = vec![0; n.max(self.piece)];
+            let mut filled = have.len();
+            held[..filled].copy_from_slice(have);
+            while filled < held.len() {
+                match self.file.read_at(self.at + filled as u64, &mut held[filled..])? {
+                    0 => break,
+                    n => filled += n,
+                }
+            }
+            held.truncate(filled);
+            self.held = held;
+            self.held_at = self.at;
+        }
+        let skip = (self.at - self.held_at) as usize;
+        Ok(&self.held[skip..self.held.len().min(skip + n)])
+    }
+
+    /// The frame at `at`, which moves behind it when it is good.
+    /// Whether a body that is not asked for is there at all, nobody looks.
+    pub fn frame<T: DeserializeOwned>(&mut self, with_body: bool) -> io::Result<Result<Frame<T>, BadFrame>> {
+        let header = match FrameHeader::parse(self.octets(FRAME)?) {
+            Ok(header) => header,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let wanted = FRAME + header.head_len + if with_body { header.body_len } else { 0 };
+        let octets = self.octets(wanted)?;
+        if octets.len() < wanted {
+            return Ok(Err(BadFrame::Short));
+        }
+        let record = match header.record(&octets[FRAME..FRAME + header.head_len]) {
+            Ok(record) => record,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let body = octets[FRAME + header.head_len..].to_vec();
+        if with_body && crc32c::crc32c(&body) != header.body_crc {
+            return Ok(Err(BadFrame::Damaged));
+        }
+        self.at += header.frame_len() as u64;
+        Ok(Ok(Frame { record, body, body_len: header.body_len, len: header.frame_len() }))
+    }
+
+    /// Moves to the next octet where a good frame begins, or to the end of the file.
+    pub fn seek_frame<T: DeserializeOwned>(&mut self) -> io::Result<()> {
+        loop {
+            self.at += 1;
+            let octets = self.octets(WINDOW)?;
+            if octets.is_empty() {
+                return Ok(());
+            }
+            match memchr::memmem::find(octets, b"PB") {
+                // The magic may begin at the last octet.
+                None => self.at += octets.len() as u64 - 1,
+                Some(skip) => {
+                    self.at += skip as u64;
+                    let candidate = self.at;
+                    let good = self.frame::<T>(false)?.is_ok();
+                    self.at = candidate;
+                    if good {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+}

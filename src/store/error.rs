@@ -1,0 +1,47 @@
+//! Why the store refuses.
+
+use std::io;
+
+/// Why the store refused. The words are for the log; what a client hears is its session's choice.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Error {
+    #[error("no such mailbox")]
+    NoSuchMailbox,
+    #[error("the mailbox exists already")]
+    MailboxExists,
+    /// Inferiors, reserved names, names that are too long or hold control characters.
+    #[error("that name cannot be used for a mailbox: {0}")]
+    BadName(&'static str),
+    #[error("no such message")]
+    NoSuchMessage,
+    /// 56 a mailbox are kept.
+    #[error("the mailbox has too many keywords")]
+    TooManyKeywords,
+    #[error("the mailbox has too many annotations")]
+    TooManyAnnotations,
+    #[error("the annotation is too long")]
+    AnnotationTooLong,
+    #[error("the flash is full")]
+    Full,
+    #[error("the account's quota is used up")]
+    OverQuota,
+    /// Found by a checksum; `fsck` says more.
+    #[error("damaged on flash: {0}")]
+    Damaged(String),
+    /// A sync failed: nothing written since is durable. The account is read anew at its next use.
+    #[error("the flash failed, the account is closed: {0}")]
+    Failed(String),
+    #[error("{path}: {source}")]
+    Io { path: String, source: io::Error },
+}
+
+impl Error {
+    /// What the system said of the file or folder at `path`.
+    pub(super) fn io(path: &str, source: io::Error) -> Error {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full,
+            _ => Error::Io { path: path.to_owned(), source },
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Every octet of the mail store on flash: pure values and their encoding, no I/O, no state.
+//!
+//! `docs/store.md` tells the same to the byte, and a golden for each variant pins it (`goldens.rs`): variants are
+//! appended, and never changed.
+
+pub mod checkpoint;
+pub mod frame;
+#[cfg(test)]
+mod goldens;
+pub mod record;
+pub mod segment;
+mod value;
+
+pub use value::{
+    FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, Place, SourceKey, Uid, UidRanges,
+    in_file, ranges,
+};

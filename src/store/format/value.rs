@@ -1,0 +1,154 @@
+//! What fields of records and of checkpoints hold.
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::INLINE_MAX;
+
+/// A mailbox's number within its account; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MailboxId(pub u32);
+
+/// The INBOX, which every account has.
+pub const INBOX: MailboxId = MailboxId(1);
+
+/// Annotations that belong to no mailbox but to the account (RFC 5464 section 3: those of the server) are kept under this.
+pub const NO_MAILBOX: MailboxId = MailboxId(0);
+
+/// A unique identifier (RFC 3501 section 2.3.1.1), ascending from 1 in each mailbox.
+pub type Uid = u32;
+
+/// Ascending UIDs as inclusive ranges.
+pub type UidRanges = Vec<(Uid, Uid)>;
+
+/// Names where messages come from, for the ledger of what was collected: a hash that the caller makes
+/// of whatever identifies the source for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceKey(pub u64);
+
+/// The first 16 octets of the SHA-256 of an identity.
+pub type IdentityHash = [u8; 16];
+
+/// Where a frame begins: a segment and an offset in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// The segment's number.
+    pub segment: u32,
+    /// Octets before it in the segment.
+    pub offset: u32,
+}
+
+/// How [`crate::store::Transaction::flags`] changes flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "FLAGS, +FLAGS and -FLAGS of RFC 3501 section 6.4.6")]
+pub enum FlagChange {
+    Replace,
+    Add,
+    Remove,
+}
+
+/// Flags of a message: five of RFC 3501's and up to 56 keywords, each a bit that the mailbox names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flags(pub u64);
+
+impl Flags {
+    /// None.
+    pub const NONE: Flags = Flags(0);
+    /// `\Seen`.
+    pub const SEEN: Flags = Flags(1);
+    /// `\Answered`.
+    pub const ANSWERED: Flags = Flags(2);
+    /// `\Flagged`.
+    pub const FLAGGED: Flags = Flags(4);
+    /// `\Deleted`.
+    pub const DELETED: Flags = Flags(8);
+    /// `\Draft`.
+    pub const DRAFT: Flags = Flags(16);
+    /// Keywords that a mailbox can name.
+    pub const KEYWORDS: usize = 56;
+
+    /// Whether all of `flags` are set.
+    pub fn contains(self, flags: Flags) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+    /// Both together.
+    pub fn with(self, flags: Flags) -> Flags {
+        Flags(self.0 | flags.0)
+    }
+    /// The keyword that stands at `index` of [`crate::store::Mailbox::keywords`].
+    pub fn keyword(index: usize) -> Flags {
+        Flags(1 << (8 + index))
+    }
+    /// Those of RFC 3501, the keywords left out.
+    pub fn system(self) -> Flags {
+        Flags(self.0 & 0x1f)
+    }
+    /// Places in [`crate::store::Mailbox::keywords`] of the keywords that are set.
+    pub fn keywords(self) -> impl Iterator<Item = usize> {
+        (0..Flags::KEYWORDS).filter(move |&i| self.contains(Flags::keyword(i)))
+    }
+}
+
+/// A message in the index and in a checkpoint: 44 bytes, so that a mailbox with room to grow takes no more than 48 a
+/// message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(Rust, packed(4))]
+pub struct Message {
+    /// Its UID.
+    pub uid: Uid,
+    /// Octets (RFC822.SIZE).
+    pub size: u32,
+    /// INTERNALDATE, seconds since 1970 UTC.
+    pub date: i64,
+    /// Its flags.
+    pub flags: Flags,
+    /// MODSEQ (RFC 7162): the change that it saw last.
+    pub modseq: u64,
+    /// The body's number within the account: the same for every copy, never used twice.
+    pub(crate) body: u32,
+    /// The body record's place.
+    pub(crate) segment: u32,
+    pub(crate) offset: u32,
+}
+
+impl Message {
+    /// The body record's place.
+    pub(crate) fn place(&self) -> Place {
+        Place { segment: self.segment, offset: self.offset }
+    }
+
+    /// Octets of it that stand in the body record.
+    pub(crate) fn inline_octets(&self) -> usize {
+        if in_file(self.size) { 0 } else { self.size as usize }
+    }
+}
+
+/// Whether a message of this size has its body in a file of its own.
+pub fn in_file(size: u32) -> bool {
+    size as usize > INLINE_MAX
+}
+
+/// UIDs in any order as ascending ranges.
+pub fn ranges(uids: &[Uid]) -> UidRanges {
+    let mut sorted = uids.to_vec();
+    sorted.sort_unstable();
+    let mut ranges: UidRanges = Vec::new();
+    for uid in sorted {
+        match ranges.last_mut() {
+            Some((_, last)) if uid <= last.saturating_add(1) => *last = uid,
+            _ => ranges.push((uid, uid)),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_become_ranges() {
+        assert_eq!(ranges(&[5, 1, 2, 3, 9, 2]), [(1, 3), (5, 5), (9, 9)]);
+        assert_eq!(ranges(&[]), []);
+        assert_eq!(ranges(&[u32::MAX, u32::MAX - 1]), [(u32::MAX - 1, u32::MAX)]);
+    }
+}

@@ -1,0 +1,56 @@
+//! Annotations of mailboxes and of the account (RFC 5464): named octets that last, which go with their mailbox.
+
+use super::mailbox_name;
+use super::plan::Planner;
+use crate::store::Error;
+use crate::store::format::record::{AnnotationRecord, Record};
+use crate::store::format::{MailboxId, NO_MAILBOX};
+
+/// Octets of an entry's name.
+pub const ENTRY_MAX: usize = 255;
+/// Octets of a value.
+pub const ANNOTATION_MAX: usize = 4096;
+/// Annotations of one mailbox, or of the account: all are in memory while the account is open.
+pub const ANNOTATIONS_MAX: usize = 32;
+
+impl Planner<'_> {
+    /// An annotation of the mailbox `name`, of the account where that is empty, gets a value or goes.
+    pub(super) fn annotate(&mut self, name: &str, entry: &str, value: Option<&[u8]>) -> Result<(), Error> {
+        let mailbox = match name {
+            "" => NO_MAILBOX,
+            name => {
+                let name = mailbox_name::canonical(name)?;
+                *self.names().get(&name).ok_or(Error::NoSuchMailbox)?
+            }
+        };
+        if entry.len() > ENTRY_MAX || value.is_some_and(|value| value.len() > ANNOTATION_MAX) {
+            return Err(Error::AnnotationTooLong);
+        }
+        if value.is_some() && self.annotations_beside(mailbox, entry) >= ANNOTATIONS_MAX {
+            return Err(Error::TooManyAnnotations);
+        }
+        let (entry, value) = (entry.to_owned(), value.map(<[u8]>::to_vec));
+        self.record(Record::Annotation(AnnotationRecord { mailbox, entry, value }));
+        Ok(())
+    }
+
+    /// How many other annotations the mailbox will have. Changes of annotations come when nothing is staged, so
+    /// the index and this commit know all.
+    fn annotations_beside(&self, mailbox: MailboxId, entry: &str) -> usize {
+        let known = self.index.annotations.range((mailbox, String::new())..);
+        let known = known.map(|((annotated, entry), _)| (*annotated, entry.as_str()));
+        let mut entries: std::collections::BTreeSet<&str> =
+            known.take_while(|(annotated, _)| *annotated == mailbox).map(|(_, entry)| entry).collect();
+        for record in self.records() {
+            match record {
+                Record::Annotation(other) if other.mailbox == mailbox => match other.value {
+                    Some(_) => drop(entries.insert(&other.entry)),
+                    None => drop(entries.remove(other.entry.as_str())),
+                },
+                _ => {}
+            }
+        }
+        entries.remove(entry);
+        entries.len()
+    }
+}

@@ -1,0 +1,467 @@
+//! What the records of an account add up to: its mailboxes, messages, subscriptions, notes and ledger.
+//!
+//! One function, [`Index::apply`], changes it, the same whether a commit has just become durable or
+//! the log is read at opening. Records about something that is gone change nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Mailbox, Usage};
+use crate::store::format::checkpoint::{Counters, MailboxPart, Part};
+use crate::store::format::record::{
+    AnnotationRecord, ExpungeRecord, FlagsRecord, MessageRecord, NumbersRecord, Record,
+};
+use crate::store::format::{
+    FlagChange, Flags, IdentityHash, MailboxId, Message, NO_MAILBOX, Place, SourceKey, Uid, UidRanges,
+    checkpoint, in_file,
+};
+
+/// An array of messages grows by this part of itself: doubling would waste as much memory again.
+const GROWTH: usize = 16;
+
+/// An account's state in memory.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Index {
+    pub mailboxes: BTreeMap<MailboxId, Mailbox>,
+    pub subscriptions: BTreeSet<String>,
+    pub notes: BTreeMap<(MailboxId, Uid), Vec<u8>>,
+    pub ledger: BTreeMap<(SourceKey, IdentityHash), i64>,
+    pub annotations: BTreeMap<(MailboxId, String), Vec<u8>>,
+    pub usage: Usage,
+    /// The last ones given out; the next is larger.
+    pub last: Counters,
+    /// Bodies of the commit that is being applied, waiting for their messages.
+    fresh: HashMap<u32, Place>,
+    /// Bodies in files whose last message may have gone: see [`Index::take_orphans`].
+    loosened: BTreeSet<u32>,
+    /// A message has gone: there may be something to compact.
+    pub stirred: bool,
+    /// Messages whose body no record gave: damage.
+    pub bodiless: u64,
+}
+
+impl Index {
+    /// Applies one record that stands at `place`.
+    pub fn apply(&mut self, record: &Record, place: Place) {
+        match record {
+            Record::Commit(_) => self.fresh.clear(),
+            Record::Continued(_) => {}
+            Record::Body(body) => {
+                self.last.body = self.last.body.max(body.body);
+                self.fresh.insert(body.body, place);
+            }
+            Record::Message(message) => self.message(message),
+            Record::Flags(flags) => self.flags(flags),
+            Record::Expunge(expunge) => self.expunge(expunge),
+            Record::MailboxCreated(created) => {
+                self.last.mailbox = self.last.mailbox.max(created.mailbox.0);
+                self.last.uid_validity = self.last.uid_validity.max(created.uid_validity);
+                // A checkpoint may know it already, and what came into it: that comes again.
+                self.delete(created.mailbox);
+                let mailbox = Mailbox::empty(created.mailbox, created.name.clone(), created.uid_validity);
+                self.mailboxes.insert(created.mailbox, mailbox);
+            }
+            Record::MailboxRenamed(renamed) => {
+                if let Some(mailbox) = self.mailboxes.get_mut(&renamed.mailbox) {
+                    mailbox.name.clone_from(&renamed.name);
+                }
+            }
+            Record::MailboxDeleted(deleted) => self.delete(deleted.mailbox),
+            Record::Keyword(keyword) => {
+                if let Some(mailbox) = self.mailboxes.get_mut(&keyword.mailbox)
+                    && !mailbox.keywords.contains(&keyword.name)
+                {
+                    mailbox.keywords.push(keyword.name.clone());
+                }
+            }
+            Record::Subscribed(it) if it.subscribed => drop(self.subscriptions.insert(it.name.clone())),
+            Record::Subscribed(it) => drop(self.subscriptions.remove(&it.name)),
+            Record::Recent(recent) => {
+                if let Some(mailbox) = self.mailboxes.get_mut(&recent.mailbox) {
+                    mailbox.recent_from = mailbox.recent_from.max(recent.from);
+                }
+            }
+            Record::Note(note) => {
+                if self.mailboxes.get(&note.mailbox).is_some_and(|m| m.message(note.uid).is_some()) {
+                    self.notes.insert((note.mailbox, note.uid), note.note.clone());
+                }
+            }
+            Record::Collected(it) => drop(self.ledger.insert((SourceKey(it.source), it.identity), it.date)),
+            Record::Numbers(numbers) => self.numbers(numbers),
+            Record::Annotation(annotation) => self.annotate(annotation),
+            Record::Moved(moved) => self.move_bodies(&moved.bodies),
+            Record::Forgotten(forgotten) => {
+                for identity in &forgotten.identities {
+                    self.ledger.remove(&(SourceKey(forgotten.source), *identity));
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, record: &MessageRecord) {
+        let MessageRecord { uid, body, size, date, modseq, .. } = *record;
+        self.last.modseq = self.last.modseq.max(modseq);
+        let Some(at) = record.copy_of.or_else(|| self.fresh.get(&body).copied()) else {
+            self.bodiless += 1;
+            return;
+        };
+        let Some(mailbox) = self.mailboxes.get_mut(&record.mailbox) else {
+            self.loosen(body, size);
+            return;
+        };
+        mailbox.uid_next = mailbox.uid_next.max(uid.saturating_add(1));
+        mailbox.highest_modseq = mailbox.highest_modseq.max(modseq);
+        let flags = Flags(record.flags);
+        let message =
+            Message { uid, size, date, flags, modseq, body, segment: at.segment, offset: at.offset };
+        match mailbox.messages.last() {
+            // UIDs are given in the order of the log. A checkpoint may know the message already, and what
+            // changed it later: that comes again. A record that says otherwise is not believed.
+            Some(last) if last.uid >= uid => {
+                if let Ok(at) = mailbox.messages.binary_search_by_key(&uid, |known| known.uid)
+                    && let Some(known) = mailbox.messages.get_mut(at)
+                    && (known.body, known.size) == (body, size)
+                {
+                    *known = message;
+                }
+            }
+            _ => {
+                append(&mut mailbox.messages, message);
+                self.usage.add(&message);
+            }
+        }
+    }
+
+    fn move_bodies(&mut self, bodies: &[u32]) {
+        let places: HashMap<u32, Place> =
+            bodies.iter().filter_map(|body| Some((*body, *self.fresh.get(body)?))).collect();
+        let (Some(first), Some(last)) = (bodies.iter().min(), bodies.iter().max()) else { return };
+        for message in self.mailboxes.values_mut().flat_map(|mailbox| &mut mailbox.messages) {
+            // Bodies that lie side by side have numbers side by side: most messages need no search.
+            if (*first..=*last).contains(&{ message.body })
+                && let Some(place) = places.get(&{ message.body })
+            {
+                (message.segment, message.offset) = (place.segment, place.offset);
+            }
+        }
+    }
+
+    /// Where the body of this number lies; `None` when no message has it.
+    pub fn place_of(&self, body: u32) -> Option<Place> {
+        let mut messages = self.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
+        messages.find(|message| message.body == body).map(Message::place)
+    }
+
+    fn numbers(&mut self, record: &NumbersRecord) {
+        let NumbersRecord { mailbox, uid_validity, uid_next, highest_modseq } = *record;
+        self.last.modseq = self.last.modseq.max(highest_modseq);
+        self.last.uid_validity = self.last.uid_validity.max(uid_validity);
+        if let Some(mailbox) = self.mailboxes.get_mut(&mailbox) {
+            mailbox.uid_validity = uid_validity;
+            mailbox.uid_next = mailbox.uid_next.max(uid_next);
+            mailbox.highest_modseq = mailbox.highest_modseq.max(highest_modseq);
+        }
+    }
+
+    fn flags(&mut self, record: &FlagsRecord) {
+        let FlagsRecord { flags, modseq, .. } = *record;
+        self.last.modseq = self.last.modseq.max(modseq);
+        let Some(mailbox) = self.mailboxes.get_mut(&record.mailbox) else { return };
+        mailbox.highest_modseq = mailbox.highest_modseq.max(modseq);
+        for message in within(&mut mailbox.messages, &record.uids) {
+            let new = match record.change {
+                FlagChange::Replace => flags,
+                FlagChange::Add => message.flags.0 | flags,
+                FlagChange::Remove => message.flags.0 & !flags,
+            };
+            if new != message.flags.0 {
+                message.flags = Flags(new);
+                // The replay of a change that a checkpoint has seen already never goes back.
+                message.modseq = message.modseq.max(modseq);
+            }
+        }
+    }
+
+    fn expunge(&mut self, record: &ExpungeRecord) {
+        let ExpungeRecord { mailbox: id, uids, modseq } = record;
+        self.last.modseq = self.last.modseq.max(*modseq);
+        let Some(mailbox) = self.mailboxes.get_mut(id) else { return };
+        mailbox.highest_modseq = mailbox.highest_modseq.max(*modseq);
+        let mut gone = Vec::new();
+        mailbox.messages.retain(|message| {
+            let after = uids.partition_point(|&(first, _)| first <= message.uid);
+            let hit = after
+                .checked_sub(1)
+                .and_then(|at| uids.get(at))
+                .is_some_and(|&(_, last)| message.uid <= last);
+            if hit {
+                gone.push(*message);
+            }
+            !hit
+        });
+        let (len, capacity) = (mailbox.messages.len(), mailbox.messages.capacity());
+        if len < capacity / 2 {
+            mailbox.messages.shrink_to(len + len / GROWTH);
+        }
+        for message in gone {
+            self.forget(*id, &message);
+        }
+    }
+
+    fn annotate(&mut self, record: &AnnotationRecord) {
+        let AnnotationRecord { mailbox, entry, value } = record;
+        let key = (*mailbox, entry.clone());
+        match value {
+            Some(value) if *mailbox == NO_MAILBOX || self.mailboxes.contains_key(mailbox) => {
+                self.annotations.insert(key, value.clone());
+            }
+            _ => drop(self.annotations.remove(&key)),
+        }
+    }
+
+    fn delete(&mut self, id: MailboxId) {
+        if let Some(mailbox) = self.mailboxes.remove(&id) {
+            self.annotations.retain(|(annotated, _), _| *annotated != id);
+            for message in &mailbox.messages {
+                self.forget(id, message);
+            }
+        }
+    }
+
+    fn forget(&mut self, mailbox: MailboxId, message: &Message) {
+        self.stirred = true;
+        self.notes.remove(&(mailbox, message.uid));
+        self.usage.messages -= 1;
+        self.usage.octets -= u64::from(message.size);
+        self.loosen(message.body, message.size);
+    }
+
+    fn loosen(&mut self, body: u32, size: u32) {
+        if in_file(size) {
+            self.loosened.insert(body);
+        }
+    }
+
+    /// Adds a part of a checkpoint of so many octets; `current` is the mailbox that messages belong to.
+    pub fn take_part(&mut self, part: Part, current: &mut Option<MailboxId>, octets: u64) {
+        match part {
+            Part::Mailbox(part) => {
+                let MailboxPart { id, messages, .. } = part;
+                let room = u64::from(messages).min(octets / checkpoint::LEAST);
+                *current = Some(id);
+                let messages = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
+                self.mailboxes.insert(
+                    id,
+                    Mailbox {
+                        id,
+                        name: part.name,
+                        uid_validity: part.uid_validity,
+                        uid_next: part.uid_next,
+                        highest_modseq: part.highest_modseq,
+                        recent_from: part.recent_from,
+                        keywords: part.keywords,
+                        messages,
+                    },
+                );
+            }
+            Part::Messages(messages) => {
+                let Some(mailbox) = current.and_then(|id| self.mailboxes.get_mut(&id)) else { return };
+                for message in messages {
+                    self.usage.add(&message);
+                    append(&mut mailbox.messages, message);
+                }
+            }
+            Part::Subscriptions(names) => self.subscriptions.extend(names),
+            Part::Note(mailbox, uid, note) => drop(self.notes.insert((mailbox, uid), note.into_vec())),
+            Part::Annotation(mailbox, entry, value) => {
+                self.annotations.insert((mailbox, entry), value.into_vec());
+            }
+            Part::Ledger(entries) => self.ledger.extend(
+                entries.into_iter().map(|(source, identity, date)| ((SourceKey(source), identity), date)),
+            ),
+            Part::Begin { .. } | Part::End { .. } => {}
+        }
+    }
+
+    /// Bodies in files that no message refers to any more, once. Call it only while no commit waits to
+    /// be applied: that one may hold a copy.
+    pub fn take_orphans(&mut self) -> Vec<u32> {
+        if self.loosened.is_empty() {
+            return Vec::new();
+        }
+        let used = self.bodies_in_files();
+        std::mem::take(&mut self.loosened).into_iter().filter(|body| !used.contains(body)).collect()
+    }
+
+    /// The bodies in files that messages refer to.
+    pub fn bodies_in_files(&self) -> BTreeSet<u32> {
+        let messages = self.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
+        messages.filter(|message| in_file(message.size)).map(|message| message.body).collect()
+    }
+}
+
+/// Adds a message to a mailbox's.
+pub fn append(messages: &mut Vec<Message>, message: Message) {
+    if messages.len() == messages.capacity() {
+        messages.reserve_exact(messages.len() / GROWTH + 4);
+    }
+    messages.push(message);
+}
+
+/// The messages whose UIDs lie in `uids`.
+fn within<'a>(messages: &'a mut [Message], uids: &UidRanges) -> impl Iterator<Item = &'a mut Message> {
+    let mut rest = messages;
+    let mut found = Vec::new();
+    for &(first, last) in uids {
+        let from = rest.partition_point(|message| message.uid < first);
+        let (_, tail) = rest.split_at_mut(from);
+        let len = tail.partition_point(|message| message.uid <= last);
+        let (hit, tail) = tail.split_at_mut(len);
+        found.push(hit);
+        rest = tail;
+    }
+    found.into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flash::sim::Choices;
+    use crate::store::format::record::{
+        BodyRecord, CommitRecord, MailboxCreatedRecord, MailboxDeletedRecord, MovedRecord,
+    };
+
+    const BOX: MailboxId = MailboxId(1);
+
+    /// Records as a log has them: numbers ascend, bodies come before their messages.
+    fn records(choices: &mut Choices) -> Vec<Record> {
+        let mut records = vec![Record::MailboxCreated(MailboxCreatedRecord {
+            mailbox: BOX,
+            name: "INBOX".to_owned(),
+            uid_validity: 9,
+        })];
+        let (mut uid, mut last_mailbox) = (0, 1);
+        for modseq in 2..60 {
+            // UIDs that have been given out: what a client asks for is there, or was.
+            let first = choices.below(uid as usize) as Uid + 1;
+            let uids = vec![(first, first + choices.below((uid.max(first) - first) as usize + 1) as Uid)];
+            let mailbox = if choices.chance(80) { BOX } else { MailboxId(last_mailbox) };
+            let flags = 1 << choices.below(4);
+            match if uid == 0 { 0 } else { choices.below(11) } {
+                0 | 1 => {
+                    uid += 1;
+                    records.push(Record::Body(BodyRecord {
+                        body: uid,
+                        size: 70,
+                        crc: None,
+                        summary: Vec::new(),
+                    }));
+                    let (date, copy_of) = (0, None);
+                    let message = Record::Message(MessageRecord {
+                        mailbox,
+                        uid,
+                        body: uid,
+                        size: 70,
+                        copy_of,
+                        date,
+                        flags,
+                        modseq,
+                    });
+                    records.push(message);
+                }
+                2 => records.push(Record::Flags(FlagsRecord {
+                    mailbox,
+                    uids,
+                    change: FlagChange::Replace,
+                    flags,
+                    modseq,
+                })),
+                3 | 4 => records.push(Record::Flags(FlagsRecord {
+                    mailbox,
+                    uids,
+                    change: FlagChange::Add,
+                    flags,
+                    modseq,
+                })),
+                5 | 6 => records.push(Record::Flags(FlagsRecord {
+                    mailbox,
+                    uids,
+                    change: FlagChange::Remove,
+                    flags,
+                    modseq,
+                })),
+                7 => records.push(Record::Expunge(ExpungeRecord { mailbox, uids, modseq })),
+                8 => {
+                    let body = choices.below(uid as usize + 1) as u32;
+                    records.push(Record::Body(BodyRecord { body, size: 70, crc: None, summary: Vec::new() }));
+                    records.push(Record::Moved(MovedRecord { bodies: vec![body] }));
+                }
+                9 => {
+                    let entry = format!("/shared/{}", choices.below(2));
+                    let value = choices.chance(70).then(|| vec![modseq as u8]);
+                    records.push(Record::Annotation(AnnotationRecord { mailbox, entry, value }));
+                }
+                _ if choices.chance(50) => {
+                    last_mailbox += 1;
+                    let (mailbox, name) = (MailboxId(last_mailbox), format!("m{modseq}"));
+                    records.push(Record::MailboxCreated(MailboxCreatedRecord {
+                        mailbox,
+                        name,
+                        uid_validity: modseq as u32,
+                    }));
+                }
+                _ => records
+                    .push(Record::MailboxDeleted(MailboxDeletedRecord { mailbox: MailboxId(last_mailbox) })),
+            }
+            records.push(Record::Commit(CommitRecord { durable: Place::default() }));
+        }
+        records
+    }
+
+    #[test]
+    fn a_message_takes_no_more_than_48_octets_of_memory() {
+        assert_eq!(size_of::<Message>(), 44);
+        let message = Message {
+            uid: 1,
+            size: 1,
+            date: 1,
+            flags: Flags::NONE,
+            modseq: 1,
+            body: 1,
+            segment: 1,
+            offset: 1,
+        };
+        let mut messages = Vec::new();
+        for _ in 0..100_000 {
+            append(&mut messages, message);
+            let taken = messages.capacity() * size_of::<Message>();
+            assert!(messages.len() < 100 || taken <= messages.len() * 48, "{taken} for {}", messages.len());
+        }
+    }
+
+    #[test]
+    fn replaying_what_a_checkpoint_has_seen_already_changes_nothing() {
+        for seed in 1..=300 {
+            let mut choices = Choices::new(seed);
+            let records = records(&mut choices);
+            let replay = |index: &mut Index, from: usize, to: usize| {
+                for (offset, record) in (from as u32..).zip(&records[from..to]) {
+                    index.apply(record, Place { segment: 1, offset });
+                }
+            };
+            let mut last = Index::default();
+            replay(&mut last, 0, records.len());
+            // The checkpoint begins after one commit and looks at the index after another one.
+            let ends: Vec<usize> =
+                (1..=records.len()).filter(|end| matches!(records[end - 1], Record::Commit(_))).collect();
+            for _ in 0..20 {
+                let (a, b) = (ends[choices.below(ends.len())], ends[choices.below(ends.len())]);
+                let mut index = Index::default();
+                replay(&mut index, 0, a.max(b));
+                replay(&mut index, a.min(b), records.len());
+                (index.loosened, index.stirred) = (last.loosened.clone(), last.stirred);
+                index.bodiless = last.bodiless;
+                assert_eq!(index, last, "seed {seed}: replayed from {} over {}", a.min(b), a.max(b));
+            }
+        }
+    }
+}

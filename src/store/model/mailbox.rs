@@ -1,0 +1,69 @@
+//! A mailbox as it is now.
+
+use crate::store::format::{MailboxId, Message, Uid};
+
+/// A mailbox as it is now; messages in ascending order of UID.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mailbox {
+    /// Its number.
+    pub id: MailboxId,
+    /// UTF-8, `/` between levels, `INBOX` for the INBOX.
+    pub name: String,
+    /// UIDVALIDITY.
+    pub uid_validity: u32,
+    /// UIDNEXT.
+    pub uid_next: Uid,
+    /// HIGHESTMODSEQ.
+    pub highest_modseq: u64,
+    /// Messages with a UID from here on are `\Recent` to the next session that selects the mailbox.
+    pub recent_from: Uid,
+    /// Keywords that messages here have or had; a keyword's place is its bit in [`crate::store::Flags`].
+    pub keywords: Vec<String>,
+    /// The messages.
+    pub messages: Vec<Message>,
+}
+
+impl Mailbox {
+    /// A mailbox that has never held anything.
+    pub fn empty(id: MailboxId, name: String, uid_validity: u32) -> Mailbox {
+        Mailbox {
+            id,
+            name,
+            uid_validity,
+            uid_next: 1,
+            highest_modseq: 1,
+            recent_from: 1,
+            keywords: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+
+    /// The message with this UID.
+    pub fn message(&self, uid: Uid) -> Option<&Message> {
+        // UIDs ascend, so that none lies further from the first one than its UID does; nearly always it lies just there.
+        let first = self.messages.first()?.uid;
+        let furthest = usize::try_from(uid.checked_sub(first)?).unwrap_or(usize::MAX);
+        if let Some(message) = self.messages.get(furthest).filter(|message| message.uid == uid) {
+            return Some(message);
+        }
+        let near = &self.messages[..self.messages.len().min(furthest)];
+        near.get(near.binary_search_by_key(&uid, |m| m.uid).ok()?)
+    }
+}
+
+/// What an account holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Messages in all mailboxes, copies counted.
+    pub messages: u64,
+    /// Octets of them.
+    pub octets: u64,
+}
+
+impl Usage {
+    /// Counts a message.
+    pub fn add(&mut self, message: &Message) {
+        self.messages += 1;
+        self.octets += u64::from(message.size);
+    }
+}
