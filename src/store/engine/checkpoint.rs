@@ -31,6 +31,8 @@ const NEW: &str = "checkpoint.new";
 const MESSAGES: usize = 256;
 /// Entries of the ledger in a part.
 const ENTRIES: usize = 512;
+/// Names of subscriptions in a part.
+const NAMES: usize = 256;
 /// Octets that are gathered before they are written.
 const PIECE: usize = 64 * 1024;
 /// Parts that are read before others get a turn.
@@ -149,7 +151,7 @@ struct Writer {
 
 impl Writer {
     fn put(&mut self, part: &Part) -> io::Result<()> {
-        frame::encode(part, &[], &mut self.piece);
+        frame::encode(part, &[], &mut self.piece).map_err(io::Error::other)?;
         self.parts += 1;
         if self.piece.len() >= PIECE { self.flush() } else { Ok(()) }
     }
@@ -222,7 +224,10 @@ impl Account {
                 smol::future::yield_now().await;
             }
         }
-        writer.put(&Part::Subscriptions(self.subscriptions()))?;
+        for names in self.subscriptions().chunks(NAMES) {
+            writer.put(&Part::Subscriptions(names.to_vec()))?;
+            smol::future::yield_now().await;
+        }
         let mut at = (MailboxId(0), 0);
         while let Some((key, note)) = self.index(|index| {
             let next = index.notes.range((Excluded(at), Unbounded)).next();

@@ -124,7 +124,7 @@ impl Log {
     /// Adds a record to the commit: where its frame begins.
     pub fn push(&mut self, record: &Record, body: &[u8]) -> io::Result<Place> {
         let place = Place { segment: self.last_segment, offset: self.end + self.piece.len() as u32 };
-        frame::encode(record, body, &mut self.piece);
+        frame::encode(record, body, &mut self.piece).map_err(io::Error::other)?;
         if self.piece.len() >= PIECE {
             self.write_piece()?;
         }

@@ -6,7 +6,7 @@
 //! of those under way.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use crate::store::{
 mod damage;
 mod earlier;
 mod faults;
+mod largest;
 
 fn summarize(head: &[u8]) -> Vec<u8> {
     head[..(head.len() / 8).min(40)].to_vec()

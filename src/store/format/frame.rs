@@ -92,8 +92,16 @@ impl FrameHeader {
     }
 }
 
+/// A record or its body has more octets than a frame takes: [`HEAD_MAX`], [`INLINE_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a record of {0} octets is too long for the log")]
+pub struct TooLong(pub usize);
+
 /// Appends the frame of `record` with `body` to `out`.
-pub fn encode<T: Serialize>(record: &T, body: &[u8], out: &mut Vec<u8>) {
+///
+/// # Errors
+/// [`TooLong`], and nothing is appended: what [`FrameHeader::parse`] would call damage is never written.
+pub fn encode<T: Serialize>(record: &T, body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME]);
     let mut framed = match postcard::to_extend(record, std::mem::take(out)) {
@@ -102,6 +110,11 @@ pub fn encode<T: Serialize>(record: &T, body: &[u8], out: &mut Vec<u8>) {
         Err(error) => unreachable!("postcard: {error}"),
     };
     let head_len = framed.len() - start - FRAME;
+    if head_len > HEAD_MAX || body.len() > INLINE_MAX {
+        framed.truncate(start);
+        *out = framed;
+        return Err(TooLong(head_len.max(body.len())));
+    }
     let fixed = &mut framed[start..start + FRAME];
     fixed[0..2].copy_from_slice(&MAGIC);
     fixed[4..8].copy_from_slice(&(head_len as u32).to_le_bytes());
@@ -112,13 +125,14 @@ pub fn encode<T: Serialize>(record: &T, body: &[u8], out: &mut Vec<u8>) {
     framed[start + 16..start + FRAME].copy_from_slice(&crc.to_le_bytes());
     framed.extend_from_slice(body);
     *out = framed;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::format::MailboxId;
-    use crate::store::format::record::{ExpungeRecord, Record};
+    use crate::store::format::record::{ExpungeRecord, NoteRecord, Record};
 
     fn sample() -> Record {
         Record::Expunge(ExpungeRecord { mailbox: MailboxId(7), uids: vec![(1, 3), (9, 9)], modseq: 42 })
@@ -127,7 +141,7 @@ mod tests {
     #[test]
     fn a_frame_reads_back_as_it_was_written() {
         let mut frame = b"before".to_vec();
-        encode(&sample(), b"body", &mut frame);
+        encode(&sample(), b"body", &mut frame).unwrap();
         let frame = &frame[6..];
         let header = FrameHeader::parse(frame).unwrap();
         assert_eq!(header.frame_len(), frame.len());
@@ -135,10 +149,25 @@ mod tests {
         assert_eq!(header.body_crc, crc32c::crc32c(b"body"));
     }
 
+    /// Catches: a writer that takes what the reader calls damage.
+    #[test]
+    fn what_would_not_be_read_is_not_written() {
+        let note = |octets| Record::Note(NoteRecord { mailbox: MailboxId(1), uid: 1, note: vec![7; octets] });
+        let mut out = b"before".to_vec();
+        let fields = 6; // the kind, mailbox, UID, and three octets of length
+        encode(&note(HEAD_MAX - fields), &[1; INLINE_MAX], &mut out).unwrap();
+        let header = FrameHeader::parse(&out[6..]).unwrap();
+        assert_eq!((header.head_len, header.body_len), (HEAD_MAX, INLINE_MAX));
+        let whole = out.clone();
+        assert_eq!(encode(&note(HEAD_MAX - fields + 1), &[], &mut out), Err(TooLong(HEAD_MAX + 1)));
+        assert_eq!(encode(&sample(), &[1; INLINE_MAX + 1], &mut out), Err(TooLong(INLINE_MAX + 1)));
+        assert_eq!(out, whole);
+    }
+
     #[test]
     fn every_flipped_bit_of_a_frame_is_found() {
         let mut frame = Vec::new();
-        encode(&sample(), b"body", &mut frame);
+        encode(&sample(), b"body", &mut frame).unwrap();
         for bit in 0..frame.len() * 8 {
             let mut bad = frame.clone();
             bad[bit / 8] ^= 1 << (bit % 8);

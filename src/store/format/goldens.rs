@@ -156,7 +156,7 @@ fn part_name(part: &Part) -> &'static str {
 
 fn line<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &str, value: &T) -> String {
     let mut octets = Vec::new();
-    frame::encode(value, b"body", &mut octets);
+    frame::encode(value, b"body", &mut octets).unwrap();
     let header = FrameHeader::parse(&octets).unwrap();
     let read: T = header.record(&octets[FRAME..FRAME + header.head_len]).unwrap();
     assert_eq!(read, *value);

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{FlagChange, IdentityHash, MailboxId, Place, Uid, UidRanges};
 
+/// UIDs' ranges, identities or bodies of one record at most: a change of more takes several records, in one commit. So
+/// that no head comes near [`super::frame::HEAD_MAX`], and what one record asks for is bounded.
+pub const LIST_MAX: usize = 4096;
+
 /// One change, as the log keeps it. Variants are only ever appended: their order is the format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {

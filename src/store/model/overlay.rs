@@ -38,14 +38,14 @@ impl Overlay {
 
     /// Takes note of what a staged commit moves.
     pub fn note_moves(&mut self, records: &[(Record, Place)]) {
-        let moved = records.iter().find_map(|(record, _)| match record {
-            Record::Moved(moved) => Some(moved),
+        let moved = records.iter().filter_map(|(record, _)| match record {
+            Record::Moved(moved) => Some(&moved.bodies),
             _ => None,
         });
-        let Some(moved) = moved else { return };
+        let moved: BTreeSet<u32> = moved.flatten().copied().collect();
         for (record, place) in records {
             if let Record::Body(BodyRecord { body, .. }) = record
-                && moved.bodies.contains(body)
+                && moved.contains(body)
             {
                 self.moved.insert(*body, *place);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Arrival, Change, Committed, Index, Mailbox, Overlay, mailbox_name};
 use crate::store::Error;
 use crate::store::format::record::{
-    BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, KeywordRecord,
+    BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, KeywordRecord, LIST_MAX,
     MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, MessageRecord, MovedRecord, NoteRecord,
     RecentRecord, Record, SubscribedRecord,
 };
@@ -135,8 +135,9 @@ impl<'a> Planner<'a> {
             Change::Copy { from, uid, to } => self.copy(*from, *uid, *to)?,
             Change::Flags { mailbox, uids, change, flags, keywords } => {
                 let flags = self.flags(*mailbox, *flags, keywords)?.0;
-                if !uids.is_empty() {
-                    let (mailbox, uids, change) = (*mailbox, ranges(uids), *change);
+                let (mailbox, change) = (*mailbox, *change);
+                for uids in ranges(uids).chunks(LIST_MAX) {
+                    let uids = uids.to_vec();
                     self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
                 }
             }
@@ -165,8 +166,8 @@ impl<'a> Planner<'a> {
             }
             Change::Relocate(bodies) => self.relocate(bodies),
             Change::Forget { source, identities } => {
-                if !identities.is_empty() {
-                    let forgotten = ForgottenRecord { source: source.0, identities: identities.clone() };
+                for identities in identities.chunks(LIST_MAX) {
+                    let forgotten = ForgottenRecord { source: source.0, identities: identities.to_vec() };
                     self.record(Record::Forgotten(forgotten));
                 }
             }
@@ -186,9 +187,9 @@ impl<'a> Planner<'a> {
     }
 
     fn expunge(&mut self, mailbox: MailboxId, uids: &[Uid]) {
-        if !uids.is_empty() {
-            let modseq = self.committed.modseq;
-            self.record(Record::Expunge(ExpungeRecord { mailbox, uids: ranges(uids), modseq }));
+        let modseq = self.committed.modseq;
+        for uids in ranges(uids).chunks(LIST_MAX) {
+            self.record(Record::Expunge(ExpungeRecord { mailbox, uids: uids.to_vec(), modseq }));
         }
     }
 
@@ -196,8 +197,15 @@ impl<'a> Planner<'a> {
         for (n, record) in bodies.iter().enumerate() {
             self.steps.push(Step::Body(record.clone(), Source::Relocated(n)));
         }
-        let bodies = bodies.iter().map(|record| record.body).collect();
-        self.record(Record::Moved(MovedRecord { bodies }));
+        let bodies: Vec<u32> = bodies.iter().map(|record| record.body).collect();
+        if bodies.is_empty() {
+            // A commit all the same: it begins a segment.
+            self.record(Record::Moved(MovedRecord { bodies }));
+            return;
+        }
+        for bodies in bodies.chunks(LIST_MAX) {
+            self.record(Record::Moved(MovedRecord { bodies: bodies.to_vec() }));
+        }
     }
 
     fn grows_by(&self) -> u64 {

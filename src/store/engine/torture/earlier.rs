@@ -3,7 +3,6 @@
 //! It holds every kind of record of its version, in a log of several segments of which compaction has removed the
 //! first two, two checkpoints, and a tail behind them; `shown.txt` is what it held, as [`dump`] tells it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::*;
