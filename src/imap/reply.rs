@@ -67,6 +67,7 @@ pub fn refusal(error: &Error) -> String {
             format!("NO [METADATA MAXSIZE {}] That annotation is too long", crate::store::ANNOTATION_MAX)
         }
         Error::Full => "NO [OVERQUOTA] No room is left; delete some messages and try again".into(),
+        Error::ReadOnly => "NO [UNAVAILABLE] The flash takes no changes; tell the operator".into(),
         Error::OverQuota => "NO [OVERQUOTA] The account holds as much as it may; delete some messages".into(),
         Error::NoSuchMessage | Error::Damaged(_) | Error::Failed(_) | Error::Io { .. } => {
             log::error!("imap: {error}");

@@ -24,6 +24,9 @@ pub enum Error {
     AnnotationTooLong,
     #[error("the flash is full")]
     Full,
+    /// The system has made it read-only, or it answers that it cannot write. Reading goes on.
+    #[error("the flash takes no changes")]
+    ReadOnly,
     #[error("the account's quota is used up")]
     OverQuota,
     /// Found by a checksum; `fsck` says more.
@@ -41,6 +44,7 @@ impl Error {
     pub(super) fn io(path: &str, source: io::Error) -> Error {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full,
+            io::ErrorKind::ReadOnlyFilesystem => Error::ReadOnly,
             _ => Error::Io { path: path.to_owned(), source },
         }
     }

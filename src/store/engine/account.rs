@@ -8,6 +8,7 @@ use event_listener::{Event, EventListener};
 
 use super::commit::State;
 use super::log::Log;
+use super::recovery::Loss;
 use super::{Body, Incoming, Summarize, Transaction};
 use crate::flash::{Flash, Mode};
 use crate::store::Error;
@@ -217,6 +218,21 @@ impl Account {
         for name in names {
             transaction.create_mailbox(name);
             transaction.subscribe(name, true);
+        }
+        transaction.commit().await.map(drop)
+    }
+
+    /// What was lost may have been told to clients: its numbers are not given again.
+    pub(super) async fn renumber_after(self: &Rc<Self>, loss: Loss) -> Result<(), Error> {
+        /// No message takes fewer octets in the log.
+        const LEAST: u64 = 32;
+        let mut transaction = self.begin();
+        match loss {
+            Loss::Nothing => return Ok(()),
+            Loss::Octets(octets) => {
+                transaction.skip_numbers(u32::try_from(octets / LEAST + 1).unwrap_or(u32::MAX))
+            }
+            Loss::Unknown => transaction.renew_uid_validities(),
         }
         transaction.commit().await.map(drop)
     }

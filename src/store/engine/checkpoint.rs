@@ -18,7 +18,8 @@ use super::window::{Frame, Window};
 use crate::flash::{File, Flash, Mode};
 use crate::store::Error;
 use crate::store::format::checkpoint::{Entry, MailboxPart, Part, VERSION};
-use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid, frame};
+use crate::store::format::frame::{self, Head};
+use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid};
 use crate::store::model::Index;
 
 /// The newest checkpoint, below the account's folder.
@@ -95,11 +96,11 @@ pub async fn load(
     let mut index = Index::default();
     let mut mailbox = None;
     let mut from = None;
-    let mut parts = 0;
+    let mut parts = 0_u32;
     loop {
         let place = window.at;
         let part = match window.frame::<Part>(false)? {
-            Ok(frame) => frame.record,
+            Ok(frame) => frame.head,
             Err(_) if salvage && !window.at_end()? => {
                 window.at = place;
                 window.seek_frame::<Part>()?;
@@ -110,21 +111,28 @@ pub async fn load(
                 return Ok(Some(saved.ok_or("a part is damaged")));
             }
         };
+        parts += 1;
+        if parts.is_multiple_of(TURN) {
+            smol::future::yield_now().await;
+        }
+        let part = match part {
+            Head::Known(part) => part,
+            Head::Unknown(part) => {
+                index.keep_unknown_part(part);
+                continue;
+            }
+        };
         match (part, from) {
             (Part::Begin { version: VERSION, from: place, last }, None) => {
                 from = Some(place);
                 index.last = last;
             }
             (_, None) => return Ok(Some(Err("not a checkpoint of this version"))),
-            (Part::End { parts: all }, Some(from)) if salvage || all == parts && window.at_end()? => {
+            (Part::End { parts: all }, Some(from)) if salvage || all + 1 == parts && window.at_end()? => {
                 return Ok(Some(Ok(Loaded { index, from, octets })));
             }
             (Part::End { .. } | Part::Begin { .. }, _) => return Ok(Some(Err("parts are missing"))),
             (part, _) => index.take_part(part, &mut mailbox, octets),
-        }
-        parts += 1;
-        if parts.is_multiple_of(TURN) {
-            smol::future::yield_now().await;
         }
     }
 }
@@ -136,7 +144,7 @@ pub fn from(flash: &dyn Flash, path: &str) -> io::Result<Option<Place>> {
         other => other?,
     };
     Ok(match Window::new(file, 0).frame(false)? {
-        Ok(Frame { record: Part::Begin { version: VERSION, from, .. }, .. }) => Some(from),
+        Ok(Frame { head: Head::Known(Part::Begin { version: VERSION, from, .. }), .. }) => Some(from),
         _ => None,
     })
 }
@@ -152,6 +160,15 @@ struct Writer {
 impl Writer {
     fn put(&mut self, part: &Part) -> io::Result<()> {
         frame::encode(part, &[], &mut self.piece).map_err(io::Error::other)?;
+        self.is_there()
+    }
+
+    fn put_unknown(&mut self, part: &[u8]) -> io::Result<()> {
+        frame::encode_unknown(part, &[], &mut self.piece).map_err(io::Error::other)?;
+        self.is_there()
+    }
+
+    fn is_there(&mut self) -> io::Result<()> {
         self.parts += 1;
         if self.piece.len() >= PIECE { self.flush() } else { Ok(()) }
     }
@@ -249,6 +266,9 @@ impl Account {
             at = Some(last);
             writer.put(&Part::Ledger(entries))?;
             smol::future::yield_now().await;
+        }
+        for part in self.index(|index| index.unknown_parts.clone()) {
+            writer.put_unknown(&part)?;
         }
         let parts = writer.parts;
         writer.put(&Part::End { parts })?;

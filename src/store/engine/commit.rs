@@ -43,6 +43,8 @@ pub struct State {
     /// Whether there are commits that no later one calls durable.
     unmarked: bool,
     failed: Option<String>,
+    /// Why nothing can be written, where that is so.
+    read_only: Option<String>,
     pub sizes: Sizes,
     pub checkpoints: Checkpoints,
     /// What is in the log since the newest checkpoint.
@@ -86,6 +88,7 @@ impl State {
             last_sync: Duration::ZERO,
             unmarked: checked.unmarked,
             failed: None,
+            read_only: None,
             sizes,
             checkpoints: checked.checkpoints,
             tail: checked.tail,
@@ -126,6 +129,9 @@ impl Account {
         self.still_in_charge()?;
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
+        if state.read_only.is_some() {
+            return Err(Error::ReadOnly);
+        }
         let durable = state.durable;
         let arrivals: Vec<_> =
             transaction.messages.iter().map(|message| message.arrival(self.summarize)).collect();
@@ -151,8 +157,10 @@ impl Account {
         let records = match written {
             Ok(records) => records,
             Err(error) => {
-                if let Err(error) = state.log.abort() {
-                    state.failed = Some(error.to_string());
+                // What was written of it is behind the end of the log: the next commit writes over it, or, where
+                // it cannot be taken back, nothing is written any more.
+                if state.log.abort().is_err() {
+                    note_read_only(&mut state.read_only, &self.dir(), &error.to_string());
                 }
                 return Err(Error::io(state.log.dir(), error));
             }
@@ -222,7 +230,12 @@ impl Account {
     pub(super) fn mark_end(&self) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        if !state.unmarked || state.failed.is_some() || state.syncing || !state.staged.is_empty() {
+        if !state.unmarked
+            || state.failed.is_some()
+            || state.read_only.is_some()
+            || state.syncing
+            || !state.staged.is_empty()
+        {
             return;
         }
         state.unmarked = false;
@@ -230,8 +243,18 @@ impl Account {
         if state.log.begin().and_then(|()| state.log.finish(durable)).is_err()
             && let Err(error) = state.log.abort()
         {
-            state.failed = Some(error.to_string());
+            note_read_only(&mut state.read_only, self.dir(), &error.to_string());
         }
+    }
+
+    /// From now on it is open for reading only.
+    pub(super) fn take_no_changes(&self, why: &str) {
+        note_read_only(&mut self.state.borrow_mut().read_only, self.dir(), why);
+    }
+
+    /// Why nothing can be written, where that is so.
+    pub(super) fn takes_no_changes(&self) -> Option<String> {
+        self.state.borrow().read_only.clone()
     }
 
     /// Whether a sync has failed: nothing changes here any more, and whoever asks the store for the
@@ -279,6 +302,13 @@ fn write(plan: Plan, log: &mut Log, transaction: &Transaction) -> io::Result<Vec
     }
     written.push((Record::Commit(CommitRecord::default()), Place::default()));
     Ok(written)
+}
+
+fn note_read_only(read_only: &mut Option<String>, dir: &str, why: &str) {
+    if read_only.is_none() {
+        log::error!("{dir}: the flash takes no changes: {why}");
+        *read_only = Some(why.to_owned());
+    }
 }
 
 /// The index has no use for the summary of a body: it is not kept until the sync is done.

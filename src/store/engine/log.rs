@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::window::Window;
 use crate::flash::{File, Flash, Mode};
 use crate::store::format::Place;
-use crate::store::format::frame::{self, FRAME, FrameHeader};
+use crate::store::format::frame::{self, BadFrame, FRAME, FrameHeader};
 use crate::store::format::record::{CommitRecord, ContinuedRecord, Record};
 use crate::store::format::segment;
 
@@ -23,13 +23,14 @@ pub struct Log {
     dir: String,
     /// A segment that has reached this size is closed.
     segment_size: u32,
-    /// The segment that grows, unless the log is empty or the last one is full.
-    current: Option<(u32, Rc<dyn File>)>,
-    last_segment: u32,
-    /// Where the segment before it ended.
-    previous_end: Place,
-    /// Where the next piece is written.
-    end: u32,
+    /// The segment that grows, unless the next commit begins one.
+    current: Option<Rc<dyn File>>,
+    /// Where the next piece is written, or where the log ends as long as no segment grows.
+    end: Place,
+    /// The highest number of a segment that there is: the next one gets a higher one.
+    highest: u32,
+    /// Where the log ended when the current segment was begun.
+    continued_from: Place,
     /// Where the commit that is being written began.
     commit_start: u32,
     piece: Vec<u8>,
@@ -47,9 +48,9 @@ impl Log {
             dir,
             segment_size,
             current: None,
-            last_segment: 0,
-            previous_end: Place::default(),
-            end: 0,
+            end: Place::default(),
+            highest: 0,
+            continued_from: Place::default(),
             commit_start: 0,
             piece: Vec::new(),
             unsynced: Vec::new(),
@@ -70,60 +71,102 @@ impl Log {
         Ok(numbers)
     }
 
-    /// Continues writing at `end`: what lies behind it is a torn tail and is cut off.
-    pub fn cut(&mut self, end: Place) -> io::Result<()> {
-        let segments = self.segments()?;
-        for &segment in segments.iter().filter(|segment| **segment > end.segment) {
-            self.flash.remove(&self.path(segment))?;
-        }
-        self.readers.borrow_mut().clear();
-        self.last_segment = end.segment;
-        self.end = end.offset;
+    /// Continues behind `end`, in a new segment: what lies behind `end` now is left as it is.
+    ///
+    /// # Errors
+    /// What the flash says.
+    pub fn continue_behind(&mut self, end: Place) -> io::Result<()> {
+        self.end = end;
+        self.highest = self.segments()?.last().copied().unwrap_or(0).max(end.segment);
         self.current = None;
-        if segments.contains(&end.segment) {
-            let file = self.flash.open(&self.path(end.segment), Mode::Write)?;
-            let len = file.len()?;
-            if len > u64::from(end.offset) {
-                file.truncate(end.offset.into())?;
-            }
-            // What was read may still be only in the system's memory: after a kill, not a power cut.
-            self.unsynced.push(file.clone());
-            // A segment that has lost its end to damage does not grow again: a new one is begun.
-            if len >= u64::from(end.offset) {
-                self.current = Some((end.segment, file));
+        Ok(())
+    }
+
+    /// Continues in the segment in which the log ends, where it does so in good order.
+    ///
+    /// # Errors
+    /// What the flash says, where it cannot be written.
+    pub fn reuse_last_segment(&mut self) -> io::Result<()> {
+        if self.end.segment == self.highest && self.end.offset >= segment::HEADER {
+            let file = self.flash.open(&self.path(self.end.segment), Mode::Write)?;
+            if file.len()? == u64::from(self.end.offset) {
+                self.current = Some(file);
             }
         }
         Ok(())
     }
 
+    /// The files of the segments from `segment` on: what was read of them may still be only in the system's memory, after
+    /// a kill that was no power cut.
+    ///
+    /// # Errors
+    /// What the flash says.
+    pub fn files_from(&self, segment: u32) -> io::Result<Vec<Rc<dyn File>>> {
+        let numbers = self.segments()?.into_iter().filter(|number| *number >= segment);
+        numbers.map(|number| self.flash.open(&self.path(number), Mode::Read)).collect()
+    }
+
+    /// Octets behind `end`: of a tail that is not part of the log.
+    ///
+    /// # Errors
+    /// What the flash says.
+    pub fn octets_behind(&self, end: Place) -> io::Result<u64> {
+        let mut octets = 0;
+        for segment in self.segments()?.into_iter().filter(|segment| *segment >= end.segment) {
+            let skip = if segment == end.segment { u64::from(end.offset) } else { 0 };
+            octets += self.flash.open(&self.path(segment), Mode::Read)?.len()?.saturating_sub(skip);
+        }
+        Ok(octets)
+    }
+
+    /// Removes what lies between `end` and the current segment: a torn tail.
+    ///
+    /// # Errors
+    /// What the flash says; what is left then changes nothing.
+    pub fn remove_tail(&self, end: Place) -> io::Result<()> {
+        let between = |segment: &u32| (end.segment + 1..self.end.segment).contains(segment);
+        for segment in self.segments()?.into_iter().filter(between) {
+            self.remove(segment)?;
+        }
+        match self.flash.open(&self.path(end.segment), Mode::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            file => {
+                let file = file?;
+                if file.len()? > u64::from(end.offset) { file.truncate(end.offset.into()) } else { Ok(()) }
+            }
+        }
+    }
+
     /// Where the next commit will begin, unless a new segment is due.
     pub fn end(&self) -> Place {
-        Place { segment: self.last_segment, offset: self.end }
+        self.end
     }
 
     /// Begins a commit.
     pub fn begin(&mut self) -> io::Result<()> {
-        if self.current.is_none() || self.end >= self.segment_size {
-            self.previous_end = self.end();
-            let segment = self.last_segment + 1;
+        // Where no segment can be begun, this is what is taken back: nothing.
+        self.commit_start = self.end.offset;
+        if self.current.is_none() || self.end.offset >= self.segment_size {
+            let segment = self.highest + 1;
             let file = self.flash.open(&self.path(segment), Mode::Create)?;
             file.write_at(0, &segment::header(segment))?;
+            self.highest = segment;
             self.unsynced.push(file.clone());
             self.new_segment = true;
-            self.current = Some((segment, file));
-            self.last_segment = segment;
-            self.end = segment::HEADER;
+            self.current = Some(file);
+            self.continued_from = self.end;
+            self.end = Place { segment, offset: segment::HEADER };
         }
-        self.commit_start = self.end;
-        if self.end == segment::HEADER && self.previous_end > Place::default() {
-            self.push(&Record::Continued(ContinuedRecord { from: self.previous_end }), &[])?;
+        self.commit_start = self.end.offset;
+        if self.commit_start == segment::HEADER && self.continued_from > Place::default() {
+            self.push(&Record::Continued(ContinuedRecord { from: self.continued_from }), &[])?;
         }
         Ok(())
     }
 
     /// Adds a record to the commit: where its frame begins.
     pub fn push(&mut self, record: &Record, body: &[u8]) -> io::Result<Place> {
-        let place = Place { segment: self.last_segment, offset: self.end + self.piece.len() as u32 };
+        let place = Place { offset: self.end.offset + self.piece.len() as u32, ..self.end };
         frame::encode(record, body, &mut self.piece).map_err(io::Error::other)?;
         if self.piece.len() >= PIECE {
             self.write_piece()?;
@@ -145,9 +188,11 @@ impl Log {
     /// Takes back the commit that was begun.
     pub fn abort(&mut self) -> io::Result<()> {
         self.piece = Vec::new();
-        self.end = self.commit_start;
         match &self.current {
-            Some((_, file)) => file.truncate(self.end.into()),
+            Some(file) => {
+                self.end.offset = self.commit_start;
+                file.truncate(self.commit_start.into())
+            }
             // Not even a segment could be begun.
             None => Ok(()),
         }
@@ -155,7 +200,7 @@ impl Log {
 
     /// Octets of the last commit.
     pub fn commit_len(&self) -> u32 {
-        self.end - self.commit_start
+        self.end.offset - self.commit_start
     }
 
     /// Lets the next commit begin a segment.
@@ -165,7 +210,7 @@ impl Log {
 
     /// Whether commits no longer go into this segment.
     pub fn is_closed(&self, segment: u32) -> bool {
-        self.current.as_ref().is_none_or(|(current, _)| *current != segment)
+        self.current.is_none() || self.end.segment != segment
     }
 
     /// Octets of a segment.
@@ -173,7 +218,7 @@ impl Log {
         if self.is_closed(segment) {
             self.flash.open(&self.path(segment), Mode::Read)?.len()
         } else {
-            Ok(self.end.into())
+            Ok(self.end.offset.into())
         }
     }
 
@@ -184,14 +229,13 @@ impl Log {
     }
 
     fn current_file(&self) -> io::Result<Rc<dyn File>> {
-        let (_, file) = self.current.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        Ok(file.clone())
+        self.current.clone().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn write_piece(&mut self) -> io::Result<()> {
         let piece = std::mem::take(&mut self.piece);
-        self.current_file()?.write_at(self.end.into(), &piece)?;
-        self.end += piece.len() as u32;
+        self.current_file()?.write_at(self.end.offset.into(), &piece)?;
+        self.end.offset += piece.len() as u32;
         Ok(())
     }
 
@@ -212,8 +256,8 @@ impl Log {
     }
 
     fn reader(&self, segment: u32) -> io::Result<Rc<dyn File>> {
-        if let Some((current, file)) = &self.current
-            && *current == segment
+        if let Some(file) = &self.current
+            && self.end.segment == segment
         {
             return Ok(file.clone());
         }
@@ -274,11 +318,12 @@ impl Log {
 
     /// Whether the body of a scanned frame matches its checksum.
     pub fn body_is_whole(&self, frame: &ScannedFrame) -> io::Result<bool> {
-        match self.whole(frame.place, frame.body_len) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(false),
-            Err(error) => Err(error),
+        if frame.body_len == 0 {
+            return Ok(true);
         }
+        let window = Window::new(self.reader(frame.place.segment)?, frame.place.offset.into());
+        let octets = (frame.end.offset - frame.place.offset) as usize;
+        Ok(window.read_ahead(octets)?.frame::<Record>(true)?.is_ok())
     }
 }
 
@@ -286,15 +331,32 @@ impl Log {
 pub enum Scanned {
     /// A frame with a good head; its body was not looked at.
     Frame(ScannedFrame),
-    /// From here on octets make no sense, up to the next frame that is found.
-    Bad(Place),
+    /// Octets that make no sense, up to the next frame that is found or the end of the segment.
+    Bad(Gap),
+}
+
+/// Octets of the log that are no records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    pub from: Place,
+    pub to: Place,
+}
+
+impl Gap {
+    /// At most so many octets, where a segment has so many.
+    pub fn octets(self, segment_size: u32) -> u64 {
+        let segments = u64::from(self.to.segment.saturating_sub(self.from.segment));
+        (segments * u64::from(segment_size) + u64::from(self.to.offset))
+            .saturating_sub(self.from.offset.into())
+    }
 }
 
 /// A frame's head and where it lies.
 pub struct ScannedFrame {
     pub place: Place,
     pub end: Place,
-    pub record: Record,
+    /// `None`: of a kind that this version does not know.
+    pub record: Option<Record>,
     pub body_len: usize,
 }
 
@@ -324,11 +386,17 @@ impl Scan<'_> {
                 let good = start > 0 || is_segment(&*file, segment)?;
                 self.window = Some(window);
                 if !good {
-                    return Ok(Some(Scanned::Bad(Place { segment, offset: 0 })));
+                    let from = Place { segment, offset: 0 };
+                    return Ok(Some(Scanned::Bad(Gap {
+                        from,
+                        to: Place { segment, offset: segment::HEADER },
+                    })));
                 }
                 continue;
             };
-            let place = Place { segment: self.segment, offset: u32::try_from(window.at).unwrap_or(u32::MAX) };
+            let place_at =
+                |at: u64| Place { segment: self.segment, offset: u32::try_from(at).unwrap_or(u32::MAX) };
+            let place = place_at(window.at);
             if window.at_end()? {
                 self.window = None;
                 continue;
@@ -338,17 +406,14 @@ impl Scan<'_> {
                 // Its body may lie behind the end of the file.
                 Ok(frame) if window.at <= self.len => Scanned::Frame(ScannedFrame {
                     place,
-                    end: Place {
-                        segment: self.segment,
-                        offset: place.offset.saturating_add(frame.len as u32),
-                    },
-                    record: frame.record,
+                    end: place_at(window.at),
+                    record: frame.head.known(),
                     body_len: frame.body_len,
                 }),
                 _ => {
                     window.at = place.offset.into();
                     window.seek_frame::<Record>()?;
-                    Scanned::Bad(place)
+                    Scanned::Bad(Gap { from: place, to: place_at(window.at) })
                 }
             }));
         }
@@ -363,8 +428,11 @@ pub fn frame_bound(size: usize) -> usize {
 }
 
 fn read(mut window: Window, with_body: bool) -> io::Result<(Record, Vec<u8>)> {
-    let frame = window.frame(with_body)?.map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
-    Ok((frame.record, frame.body))
+    let invalid = |bad| io::Error::new(io::ErrorKind::InvalidData, bad);
+    let frame = window.frame(with_body)?.map_err(invalid)?;
+    // Who asks for a record at its place knows its kind.
+    let record = frame.head.known().ok_or_else(|| invalid(BadFrame::Damaged))?;
+    Ok((record, frame.body))
 }
 
 fn is_segment(file: &dyn File, segment: u32) -> io::Result<bool> {

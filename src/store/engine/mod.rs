@@ -8,6 +8,7 @@ mod compaction;
 mod fsck;
 mod log;
 mod recovery;
+mod replay;
 mod store;
 #[cfg(test)]
 mod torture;

@@ -1,154 +1,51 @@
-//! Reading an account from flash: what was committed, and nothing of what was torn.
+//! Opening an account: what its checkpoint and its log add up to, and what has to be done before it can go on.
 //!
-//! The log is read once, heads only. A commit carries the place up to which everything was durable
-//! when it was written, so a bad frame tells what it is: before a place that some later commit calls
-//! durable it is damage, and only the record that it hit is lost; behind it, it is the tail that a
-//! power cut tore, never acknowledged, and is cut off.
+//! Where damage was found nothing is cut off or cleaned up: `fsck` may still save something. Where records are lost
+//! whose numbers a client may have been told, damaged or torn, the numbers that are given from then on are
+//! higher: no UID is ever given twice.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::checkpoint::{self, Checkpoints, Loaded};
-use super::commit::{Checked, State, Tail};
-use super::log::{Log, Scanned, ScannedFrame};
+use super::commit::{Checked, State};
+use super::log::Log;
+use super::replay::{Replayed, replay};
 use super::{Account, Sizes, Summarize};
 use crate::flash::Flash;
 use crate::store::Error;
-use crate::store::format::record::{CommitRecord, Record};
 use crate::store::format::{INBOX, Place};
 use crate::store::model::Index;
 
 /// Mailboxes that a new account gets, with the names by which clients know them (RFC 6154).
 const FURNITURE: [&str; 5] = ["INBOX", "Drafts", "Sent", "Junk", "Trash"];
 
-/// Frames that are read before others get a turn.
-const TURN: u64 = 64;
-
-/// What a log adds up to.
-pub struct Replayed {
-    /// The account's state.
-    pub index: Index,
-    /// Behind the last whole commit.
-    pub end: Place,
-    /// Places where records are lost.
-    pub damaged: Vec<Place>,
-    /// What was replayed.
-    pub tail: Tail,
-    /// Whether the last commits are not called durable by a later one.
-    pub unmarked: bool,
+/// Which account is to be opened, and how.
+pub struct Wanted<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its folder.
+    pub dir: String,
+    /// Commits that end behind it are not believed: see `Store::failed`.
+    pub limit: Option<Place>,
+    /// Whether it is to be opened, too, where the beginning of its log and both checkpoints are lost.
+    pub salvage: bool,
 }
 
-/// A commit that was read, not yet known to be whole.
-struct Candidate {
-    start: Place,
-    end: Place,
-    frames: Vec<ScannedFrame>,
-}
-
-/// Reads the log from `from` on, where it adds up to `index`. Commits that end behind `limit` are not
-/// believed: see `Store::failed`.
+/// Opens an account, creating it when it is not there. On a flash that takes no changes it is open for reading.
 ///
 /// # Errors
-/// What the flash says; damage is no error.
-pub async fn replay(log: &Log, index: Index, from: Place, limit: Option<Place>) -> std::io::Result<Replayed> {
-    let mut replayed =
-        Replayed { index, end: from, damaged: Vec::new(), tail: Tail::default(), unmarked: false };
-    let mut suspects: Vec<Place> = Vec::new();
-    let mut candidates: VecDeque<Candidate> = VecDeque::new();
-    let mut frames: Vec<ScannedFrame> = Vec::new();
-    let mut known_durable = from;
-    let mut scanned_to = from;
-    let mut scan = log.scan(from)?;
-    while let Some(found) = scan.next()? {
-        replayed.tail.records += 1;
-        if replayed.tail.records.is_multiple_of(TURN) {
-            smol::future::yield_now().await;
-        }
-        let frame = match found {
-            Scanned::Bad(place) => {
-                suspects.push(place);
-                continue;
-            }
-            Scanned::Frame(frame) => frame,
-        };
-        replayed.tail.octets += u64::from(frame.end.offset - frame.place.offset);
-        if let Record::Continued(continued) = &frame.record
-            && scanned_to < continued.from
-        {
-            // The end of the segment before this one never reached the medium.
-            suspects.push(scanned_to);
-        }
-        scanned_to = frame.end;
-        let Record::Commit(CommitRecord { durable }) = frame.record else {
-            frames.push(frame);
-            continue;
-        };
-        known_durable = known_durable.max(durable);
-        let start = frames.first().map_or(frame.place, |first| first.place);
-        candidates.push_back(Candidate { start, end: frame.end, frames: std::mem::take(&mut frames) });
-        suspects.retain(|&place| {
-            let damage = place < known_durable;
-            if damage {
-                replayed.damaged.push(place);
-            }
-            !damage
-        });
-        while candidates.front().is_some_and(|candidate| candidate.end <= known_durable)
-            && let Some(candidate) = candidates.pop_front()
-        {
-            apply(&mut replayed, candidate);
-        }
-    }
-    for candidate in candidates {
-        let torn = suspects.iter().any(|&place| place < candidate.end);
-        let disbelieved = limit.is_some_and(|limit| candidate.end > limit);
-        if torn || disbelieved || !is_whole(log, &candidate)? {
-            log::info!("{}: an unfinished commit at {:?} is cut off", log.dir(), candidate.start);
-            break;
-        }
-        replayed.unmarked |= !candidate.frames.is_empty();
-        apply(&mut replayed, candidate);
-    }
-    Ok(replayed)
-}
-
-fn apply(replayed: &mut Replayed, candidate: Candidate) {
-    for frame in &candidate.frames {
-        replayed.index.apply(&frame.record, frame.place);
-    }
-    replayed.index.apply(&Record::Commit(CommitRecord::default()), candidate.end);
-    replayed.end = candidate.end;
-}
-
-fn is_whole(log: &Log, candidate: &Candidate) -> std::io::Result<bool> {
-    for frame in &candidate.frames {
-        if frame.body_len > 0 && !log.body_is_whole(frame)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Opens an account, creating it when it is not there. Where the beginning of its log and both checkpoints are
-/// lost, that fails, unless what can be saved is to be `salvage`d.
-///
-/// # Errors
-/// [`Error::Io`], [`Error::Full`].
+/// [`Error::Damaged`] where the beginning of the log and both checkpoints are lost and nothing is to be salvaged;
+/// [`Error::Io`], [`Error::Full`]; [`Error::ReadOnly`] where there is nothing to be read.
 pub async fn open(
     flash: Rc<dyn Flash>,
     summarize: Summarize,
     sizes: Sizes,
-    name: &str,
-    dir: String,
-    limit: Option<Place>,
-    salvage: bool,
+    wanted: Wanted<'_>,
 ) -> Result<Rc<Account>, Error> {
+    let Wanted { name, dir, limit, salvage } = wanted;
     let log_dir = format!("{dir}/log");
     let io = |error| Error::io(&dir, error);
-    for made in [&log_dir, &format!("{dir}/body")] {
-        flash.create_dir(made).map_err(io)?;
-    }
-    let mut log = Log::new(flash.clone(), log_dir, sizes.segment);
+    let mut log = Log::new(flash.clone(), log_dir.clone(), sizes.segment);
     let (start, checkpoints) = start(&*flash, &dir, salvage).await.map_err(io)?;
     let first = log.segments().map_err(io)?.first().copied();
     if !salvage && start.from == Place::default() && first.is_some_and(|first| first != 1) {
@@ -157,46 +54,106 @@ pub async fn open(
         )));
     }
     let replayed = replay(&log, start.index, start.from, limit).await.map_err(io)?;
-    log.cut(replayed.end).map_err(io)?;
-    let (files, _) = log.take_unsynced();
-    for file in files {
-        file.sync().await.map_err(io)?;
-    }
-    // Where the log ends may be a new segment. Where nothing was ever committed the folders may be new, too.
-    let folders = [log.dir(), dir.as_str(), "accounts", ""];
-    let settled = replayed.end > Place::default();
-    for folder in &folders[..if settled { 1 } else { folders.len() }] {
-        match flash.sync_dir(folder).await {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            other => other.map_err(io)?,
-        }
-    }
-    for place in &replayed.damaged {
-        log::error!("{dir}: damaged at segment {} offset {}: records are lost", place.segment, place.offset);
-    }
+    let torn = log.octets_behind(replayed.end).map_err(io)?;
+    tell(&dir, &replayed, torn);
+    let loss = Loss::of(&replayed, torn, &log, sizes).map_err(io)?;
+    log.continue_behind(replayed.end).map_err(io)?;
+    let writable = ready_for_writing(&*flash, &dir, &mut log, &replayed, loss).await;
+    let (end, damaged) = (replayed.end, !replayed.damaged.is_empty());
     let mut index = replayed.index;
-    let damaged = !replayed.damaged.is_empty();
-    if !damaged {
+    if writable.is_ok() && !damaged {
         remove_stray_bodies(&*flash, &dir, &index).map_err(io)?;
     }
     index.stirred = true;
     let new = index.mailboxes.is_empty();
     // Without damage it is always there.
     let without_inbox = !new && !index.mailboxes.contains_key(&INBOX);
-    let state = State::new(
-        index,
-        log,
-        sizes,
-        Checked { checkpoints, tail: replayed.tail, unmarked: replayed.unmarked, damaged },
-    );
+    let (tail, unmarked) = (replayed.tail, replayed.unmarked);
+    let state = State::new(index, log, sizes, Checked { checkpoints, tail, unmarked, damaged });
     let account = Rc::new(Account::new(flash.clone(), summarize, name, dir.clone(), state));
-    if without_inbox {
-        account.furnish(&FURNITURE[..1]).await?;
-    }
-    if new {
-        account.furnish(if dir == "queue" { &FURNITURE[..1] } else { &FURNITURE }).await?;
+    let recovered = match writable {
+        Ok(()) if without_inbox => account.furnish(&FURNITURE[..1]).await,
+        Ok(()) if new => account.furnish(if dir == "queue" { &FURNITURE[..1] } else { &FURNITURE }).await,
+        Ok(()) => account.renumber_after(loss).await,
+        Err(error) => Err(Error::io(&dir, error)),
+    };
+    match recovered {
+        Ok(()) if torn > 0 && !damaged => account.log(|log| log.remove_tail(end)).map_err(io)?,
+        Ok(()) => {}
+        // Nothing can be done about a card that takes no changes, but to serve what it holds.
+        Err(error) if new || matches!(error, Error::Full) => return Err(error),
+        Err(error) => account.take_no_changes(&error.to_string()),
     }
     Ok(account)
+}
+
+fn tell(dir: &str, replayed: &Replayed, torn: u64) {
+    for gap in &replayed.damaged {
+        let Place { segment, offset } = gap.from;
+        log::error!("{dir}: damaged at segment {segment} offset {offset}: records are lost");
+    }
+    if torn > 0 {
+        let Place { segment, offset } = replayed.end;
+        log::info!(
+            "{dir}: behind segment {segment} offset {offset} stand {torn} octets of commits that were not finished"
+        );
+    }
+}
+
+/// What may have been lost that clients were told of: numbers of it are not given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing.
+    Nothing,
+    /// Records of at most so many octets.
+    Octets(u64),
+    /// Nobody can tell how much.
+    Unknown,
+}
+
+impl Loss {
+    fn of(replayed: &Replayed, torn: u64, log: &Log, sizes: Sizes) -> std::io::Result<Loss> {
+        let mut octets = torn;
+        for gap in replayed.damaged.iter().filter(|gap| gap.from >= replayed.recovered) {
+            if !log.segments()?.contains(&gap.from.segment) {
+                return Ok(Loss::Unknown);
+            }
+            octets += gap.octets(sizes.segment);
+        }
+        Ok(if octets == 0 { Loss::Nothing } else { Loss::Octets(octets) })
+    }
+}
+
+/// Makes durable what was read, and readies the log for the next commit.
+///
+/// After a kill, as opposed to a power cut, what was read may so far be only in the system's memory. A tail that is no
+/// part of the log is not written over: a segment is begun behind it.
+async fn ready_for_writing(
+    flash: &dyn Flash,
+    dir: &str,
+    log: &mut Log,
+    replayed: &Replayed,
+    loss: Loss,
+) -> std::io::Result<()> {
+    for made in [log.dir(), &format!("{dir}/body")] {
+        flash.create_dir(made)?;
+    }
+    for file in log.files_from(replayed.known_durable.segment)? {
+        file.sync().await?;
+    }
+    if loss == Loss::Nothing {
+        log.reuse_last_segment()?;
+    }
+    // Where the log ends may be a new segment. Where nothing was ever committed the folders may be new, too.
+    let folders = [log.dir(), dir, "accounts", ""];
+    let settled = replayed.end > Place::default();
+    for folder in &folders[..if settled { 1 } else { folders.len() }] {
+        match flash.sync_dir(folder).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// Where the replay begins: at the newest checkpoint that can be read, else at the beginning of the log;

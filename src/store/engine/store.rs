@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Account, recovery};
+use super::Account;
+use super::recovery::{self, Wanted};
 use crate::flash::Flash;
 use crate::store::Error;
 use crate::store::format::Place;
@@ -86,8 +87,8 @@ impl Store {
             return Ok(account);
         }
         let limit = self.failed.borrow().get(name).copied();
-        let account =
-            recovery::open(self.flash.clone(), self.summarize, self.sizes, name, dir, limit, salvage).await?;
+        let wanted = Wanted { name, dir, limit, salvage };
+        let account = recovery::open(self.flash.clone(), self.summarize, self.sizes, wanted).await?;
         self.failed.borrow_mut().remove(name);
         account.set_quota(self.quotas.borrow().get(name).copied());
         self.open.borrow_mut().insert(name.to_owned(), account.clone());
@@ -110,6 +111,11 @@ impl Store {
         }
         account.mark_used();
         Some(account)
+    }
+
+    /// Why the flash takes no changes, as far as an open account knows; `None` when all is well.
+    pub fn read_only(&self) -> Option<String> {
+        self.open.borrow().values().find_map(|account| account.takes_no_changes())
     }
 
     /// Limits the octets that accounts may hold, by name; an account that is not named has no limit.

@@ -79,6 +79,16 @@ impl Transaction {
         self.changes.push(Change::Restore { mailbox, numbers });
     }
 
+    /// Lets every mailbox skip so many UIDs and MODSEQs.
+    pub(super) fn skip_numbers(&mut self, count: u32) {
+        self.changes.push(Change::SkipNumbers(count));
+    }
+
+    /// Gives every mailbox a new UIDVALIDITY: what clients know of its messages counts no longer.
+    pub fn renew_uid_validities(&mut self) {
+        self.changes.push(Change::RenewUidValidities);
+    }
+
     /// Copies a message, flags and INTERNALDATE and all, without writing its body again. Copying a
     /// message that is gone places nothing, and leaves no entry in [`Committed::placed`].
     pub fn copy(&mut self, from: MailboxId, uid: Uid, to: MailboxId) {

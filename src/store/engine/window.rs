@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde::de::DeserializeOwned;
 
 use crate::flash::File;
-use crate::store::format::frame::{BadFrame, FRAME, FrameHeader};
+use crate::store::format::frame::{BadFrame, FRAME, FrameHeader, Head};
 
 /// A place in a file of frames with some octets of it in memory.
 pub struct Window {
@@ -23,13 +23,11 @@ pub struct Window {
 /// A frame, read.
 pub struct Frame<T> {
     /// Its head.
-    pub record: T,
+    pub head: Head<T>,
     /// Its body, where that was asked for.
     pub body: Vec<u8>,
     /// Octets of its body.
     pub body_len: usize,
-    /// Octets of all of it.
-    pub len: usize,
 }
 
 /// Octets read at a time where frames are read one after the other.
@@ -94,8 +92,8 @@ impl Window {
         if octets.len() < wanted {
             return Ok(Err(BadFrame::Short));
         }
-        let record = match header.record(&octets[FRAME..FRAME + header.head_len]) {
-            Ok(record) => record,
+        let head = match header.head(&octets[FRAME..FRAME + header.head_len]) {
+            Ok(head) => head,
             Err(bad) => return Ok(Err(bad)),
         };
         let body = octets[FRAME + header.head_len..].to_vec();
@@ -103,7 +101,7 @@ impl Window {
             return Ok(Err(BadFrame::Damaged));
         }
         self.at += header.frame_len() as u64;
-        Ok(Ok(Frame { record, body, body_len: header.body_len, len: header.frame_len() }))
+        Ok(Ok(Frame { head, body, body_len: header.body_len }))
     }
 
     /// Moves to the next octet where a good frame begins, or to the end of the file.

@@ -31,9 +31,28 @@ pub enum BadFrame {
     /// More octets are needed than there are.
     #[error("cut short")]
     Short,
-    /// Magic, lengths, checksum or postcard form are wrong.
+    /// Magic, lengths or checksum are wrong.
     #[error("damaged")]
     Damaged,
+}
+
+/// What a head says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Head<T> {
+    /// This.
+    Known(T),
+    /// It is whole, but of a kind that this version does not know: a later one wrote it. Its octets.
+    Unknown(Vec<u8>),
+}
+
+impl<T> Head<T> {
+    /// The record, where this version knows its kind.
+    pub fn known(self) -> Option<T> {
+        match self {
+            Head::Known(record) => Some(record),
+            Head::Unknown(_) => None,
+        }
+    }
 }
 
 /// The fixed part of a frame, its magic and lengths found plausible, nothing verified yet.
@@ -75,15 +94,15 @@ impl FrameHeader {
         })
     }
 
-    /// The record, from the head that follows the fixed part.
+    /// The head that follows the fixed part.
     ///
     /// # Errors
-    /// [`BadFrame::Damaged`].
-    pub fn record<T: DeserializeOwned>(&self, head: &[u8]) -> Result<T, BadFrame> {
+    /// [`BadFrame::Damaged`]: its checksum is wrong.
+    pub fn head<T: DeserializeOwned>(&self, head: &[u8]) -> Result<Head<T>, BadFrame> {
         if head.len() != self.head_len || crc32c::crc32c_append(self.covered_crc, head) != self.head_crc {
             return Err(BadFrame::Damaged);
         }
-        postcard::from_bytes(head).map_err(|_| BadFrame::Damaged)
+        Ok(postcard::from_bytes(head).map_or_else(|_| Head::Unknown(head.to_vec()), Head::Known))
     }
 
     /// Octets of the whole frame.
@@ -104,27 +123,41 @@ pub struct TooLong(pub usize);
 pub fn encode<T: Serialize>(record: &T, body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME]);
-    let mut framed = match postcard::to_extend(record, std::mem::take(out)) {
+    *out = match postcard::to_extend(record, std::mem::take(out)) {
         Ok(framed) => framed,
         // Writing to a Vec cannot fail, and every type of a record has a postcard form.
         Err(error) => unreachable!("postcard: {error}"),
     };
-    let head_len = framed.len() - start - FRAME;
+    close(start, body, out)
+}
+
+/// As [`encode`], for a head that this version does not know.
+///
+/// # Errors
+/// [`TooLong`].
+pub fn encode_unknown(head: &[u8], body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
+    let start = out.len();
+    out.extend_from_slice(&[0; FRAME]);
+    out.extend_from_slice(head);
+    close(start, body, out)
+}
+
+/// Fills in the fixed part of the frame that begins at `start` and has its head, and appends the body.
+fn close(start: usize, body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
+    let head_len = out.len() - start - FRAME;
     if head_len > HEAD_MAX || body.len() > INLINE_MAX {
-        framed.truncate(start);
-        *out = framed;
+        out.truncate(start);
         return Err(TooLong(head_len.max(body.len())));
     }
-    let fixed = &mut framed[start..start + FRAME];
+    let fixed = &mut out[start..start + FRAME];
     fixed[0..2].copy_from_slice(&MAGIC);
     fixed[4..8].copy_from_slice(&(head_len as u32).to_le_bytes());
     fixed[8..12].copy_from_slice(&(body.len() as u32).to_le_bytes());
     fixed[12..16].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
-    let covered = crc32c::crc32c(&framed[start..start + 16]);
-    let crc = crc32c::crc32c_append(covered, &framed[start + FRAME..]);
-    framed[start + 16..start + FRAME].copy_from_slice(&crc.to_le_bytes());
-    framed.extend_from_slice(body);
-    *out = framed;
+    let covered = crc32c::crc32c(&out[start..start + 16]);
+    let crc = crc32c::crc32c_append(covered, &out[start + FRAME..]);
+    out[start + 16..start + FRAME].copy_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(body);
     Ok(())
 }
 
@@ -145,7 +178,8 @@ mod tests {
         let frame = &frame[6..];
         let header = FrameHeader::parse(frame).unwrap();
         assert_eq!(header.frame_len(), frame.len());
-        assert_eq!(header.record::<Record>(&frame[FRAME..FRAME + header.head_len]).unwrap(), sample());
+        let head = header.head::<Record>(&frame[FRAME..FRAME + header.head_len]);
+        assert_eq!(head, Ok(Head::Known(sample())));
         assert_eq!(header.body_crc, crc32c::crc32c(b"body"));
     }
 
@@ -173,7 +207,7 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             let read = FrameHeader::parse(&bad).and_then(|header| {
                 let head = bad.get(FRAME..FRAME + header.head_len).ok_or(BadFrame::Short)?;
-                header.record::<Record>(head)?;
+                header.head::<Record>(head)?;
                 let body = bad.get(FRAME + header.head_len..header.frame_len()).ok_or(BadFrame::Short)?;
                 if crc32c::crc32c(body) == header.body_crc { Ok(()) } else { Err(BadFrame::Damaged) }
             });

@@ -158,8 +158,8 @@ fn line<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &st
     let mut octets = Vec::new();
     frame::encode(value, b"body", &mut octets).unwrap();
     let header = FrameHeader::parse(&octets).unwrap();
-    let read: T = header.record(&octets[FRAME..FRAME + header.head_len]).unwrap();
-    assert_eq!(read, *value);
+    let read = header.head::<T>(&octets[FRAME..FRAME + header.head_len]);
+    assert_eq!(read.unwrap().known().as_ref(), Some(value));
     format!("{name} {}\n", data_encoding::HEXLOWER.encode(&octets))
 }
 

@@ -35,6 +35,10 @@ pub enum Change {
         mailbox: MailboxId,
         numbers: MailboxNumbers,
     },
+    /// Every mailbox skips so many UIDs and MODSEQs.
+    SkipNumbers(u32),
+    /// Every mailbox gets a new UIDVALIDITY.
+    RenewUidValidities,
     CreateMailbox(String),
     RenameMailbox {
         from: String,
@@ -77,6 +81,8 @@ impl Change {
                 | Change::RenameMailbox { .. }
                 | Change::DeleteMailbox(_)
                 | Change::Annotate { .. }
+                | Change::SkipNumbers(_)
+                | Change::RenewUidValidities
         )
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Mailbox, Usage};
 use crate::store::format::checkpoint::{Counters, MailboxPart, Part};
+use crate::store::format::frame::HEAD_MAX;
 use crate::store::format::record::{
     AnnotationRecord, ExpungeRecord, FlagsRecord, MessageRecord, NumbersRecord, Record,
 };
@@ -37,6 +38,8 @@ pub struct Index {
     pub stirred: bool,
     /// Messages whose body no record gave: damage.
     pub bodiless: u64,
+    /// Parts of the checkpoint of a later version that this one does not know: the next checkpoint has them, too.
+    pub unknown_parts: Vec<Vec<u8>>,
 }
 
 impl Index {
@@ -238,6 +241,16 @@ impl Index {
     fn loosen(&mut self, body: u32, size: u32) {
         if in_file(size) {
             self.loosened.insert(body);
+        }
+    }
+
+    /// Keeps a part of a checkpoint for a version that knows it, as far as memory has room.
+    pub fn keep_unknown_part(&mut self, part: Vec<u8>) {
+        let kept: usize = self.unknown_parts.iter().map(Vec::len).sum();
+        if kept + part.len() <= HEAD_MAX {
+            self.unknown_parts.push(part);
+        } else {
+            log::warn!("a checkpoint of a later version holds more than can be kept");
         }
     }
 

@@ -51,6 +51,26 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// Numbers that were lost with records are not given again. Where a mailbox has no UIDs left to skip, it gets a new
+    /// UIDVALIDITY.
+    pub(super) fn skip_numbers(&mut self, count: u32) {
+        let highest_modseq = self.committed.modseq.saturating_add(count.into());
+        for (id, mailbox) in &self.index.mailboxes {
+            let skipped = self.uid_next(*id).checked_add(count);
+            let uid_validity = if skipped.is_some() { mailbox.uid_validity } else { self.new_uid_validity() };
+            let uid_next = skipped.unwrap_or(mailbox.uid_next);
+            self.take_numbers(*id, MailboxNumbers { uid_validity, uid_next, highest_modseq });
+        }
+    }
+
+    pub(super) fn renew_uid_validities(&mut self) {
+        let highest_modseq = self.committed.modseq;
+        for (id, mailbox) in &self.index.mailboxes {
+            let (uid_validity, uid_next) = (self.new_uid_validity(), mailbox.uid_next);
+            self.take_numbers(*id, MailboxNumbers { uid_validity, uid_next, highest_modseq });
+        }
+    }
+
     fn take_numbers(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) {
         let MailboxNumbers { uid_validity, uid_next, highest_modseq } = numbers;
         let next = self.uid_next(mailbox).max(uid_next);

@@ -132,6 +132,8 @@ impl<'a> Planner<'a> {
                 }
             }
             Change::Restore { mailbox, numbers } => self.restore(*mailbox, *numbers)?,
+            Change::SkipNumbers(count) => self.skip_numbers(*count),
+            Change::RenewUidValidities => self.renew_uid_validities(),
             Change::Copy { from, uid, to } => self.copy(*from, *uid, *to)?,
             Change::Flags { mailbox, uids, change, flags, keywords } => {
                 let flags = self.flags(*mailbox, *flags, keywords)?.0;

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use crate::flash::{Flash, Mode};
 use crate::store::engine::log::{Log, Scanned, ScannedFrame};
-use crate::store::engine::recovery::{self, Replayed};
-use crate::store::engine::{Sizes, checkpoint};
+use crate::store::engine::replay::{Replayed, replay};
+use crate::store::engine::{Sizes, checkpoint, recovery};
 use crate::store::format::record::{BodyRecord, CommitRecord, ContinuedRecord, MessageRecord, Record};
 use crate::store::format::{MailboxId, Message, Place, Uid};
 use crate::store::model::Index;
@@ -68,19 +68,13 @@ pub async fn check(flash: Rc<dyn Flash>, dir: &str) -> io::Result<Findings> {
     let log = Log::new(flash.clone(), format!("{dir}/log"), Sizes::default().segment);
     let (start, _) = recovery::start(&*flash, dir, true).await?;
     let from = start.from;
-    let replayed = recovery::replay(&log, start.index, from, None).await?;
+    let replayed = replay(&log, start.index, from, None).await?;
     let segments = log.segments()?;
     let mut scan = Scan { known_durable: from, ..Scan::default() };
-    for pair in segments.windows(2) {
-        // Compaction removes only segments that lie before both checkpoints.
-        if let [before, after] = pair
-            && before + 1 < *after
-            && *after > from.segment
-        {
-            let missing = Place { segment: before + 1, offset: 0 };
-            scan.bad.push((missing, "segments are missing: what was in them is lost"));
-        }
-    }
+    // What a checkpoint stands on is there.
+    let at_checkpoint = replayed.damaged.iter().filter(|gap| gap.to == from);
+    scan.bad
+        .extend(at_checkpoint.map(|gap| (gap.from, "the log does not reach to where a checkpoint was made")));
     if from == Place::default() && segments.first().is_some_and(|first| *first != 1) {
         let damage = "checkpoint: neither one can be read, and the beginning of the log is gone";
         findings.damage.push(format!("{damage}: mailboxes and flags are lost"));
@@ -100,12 +94,16 @@ async fn read_log(log: &Log, from: Place, seen: &mut Scan, records: &mut u64) ->
             smol::future::yield_now().await;
         }
         match found {
-            Scanned::Bad(place) if place.offset == 0 => {
-                seen.bad.push((place, "the segment's header is damaged"))
+            Scanned::Bad(gap) => {
+                let header = gap.from.offset == 0;
+                let what = if header { "the segment's header is damaged" } else { "a record is damaged" };
+                seen.bad.push((gap.from, what));
+                if !header {
+                    seen.scanned_to = gap.to;
+                }
             }
-            Scanned::Bad(place) => seen.bad.push((place, "a record is damaged")),
             Scanned::Frame(frame) => {
-                if frame.body_len > 0 && !log.body_is_whole(&frame)? {
+                if !log.body_is_whole(&frame)? {
                     seen.bad.push((frame.place, "the octets of a message are damaged"));
                 }
                 seen.frame(&frame, from);
@@ -117,19 +115,18 @@ async fn read_log(log: &Log, from: Place, seen: &mut Scan, records: &mut u64) ->
 
 impl Scan {
     fn frame(&mut self, frame: &ScannedFrame, from: Place) {
-        match &frame.record {
+        let Some(record) = &frame.record else {
+            self.scanned_to = frame.end;
+            return;
+        };
+        match record {
             Record::Commit(CommitRecord { durable }) => {
                 self.known_durable = self.known_durable.max(*durable);
                 let named = std::mem::take(&mut self.named);
                 let bodies = std::mem::take(&mut self.bodies);
                 self.nameless.extend(bodies.into_iter().filter(|(body, _)| !named.contains(body)));
             }
-            Record::Continued(ContinuedRecord { from: end }) => {
-                let lost = *end > self.scanned_to && end.segment == self.scanned_to.segment;
-                if lost && *end > from {
-                    self.bad.push((self.scanned_to, "the end of the segment is missing"));
-                }
-            }
+            Record::Continued(ContinuedRecord { from: end }) => self.continued(*end, frame.place, from),
             Record::Body(body) => self.bodies.push((body.body, frame.place)),
             Record::Moved(moved) => self.named.extend(&moved.bodies),
             Record::Message(MessageRecord { mailbox, uid, body, copy_of, .. }) => {
@@ -147,6 +144,25 @@ impl Scan {
         // Bounds what is kept: most messages have a home.
         if self.homeless.len() > 100_000 {
             self.homeless.clear();
+        }
+    }
+
+    /// A segment begins at `place`, when the log ended at `end`: what lies between is no part of it.
+    fn continued(&mut self, end: Place, place: Place, from: Place) {
+        let counts = |at: Place| at < end || at >= place;
+        self.bad.retain(|(at, _)| counts(*at));
+        self.nameless.retain(|(_, at)| counts(*at));
+        self.homeless.retain(|(.., at)| counts(*at));
+        self.bodies.clear();
+        self.named.clear();
+        // Compaction removes only segments that lie before both checkpoints.
+        if end > self.scanned_to && end > from {
+            let what = if end.segment == self.scanned_to.segment {
+                "the end of the segment is missing"
+            } else {
+                "segments are missing: what was in them is lost"
+            };
+            self.bad.push((self.scanned_to, what));
         }
     }
 }

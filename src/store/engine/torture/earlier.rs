@@ -76,7 +76,7 @@ fn the_folder_of_version_1_holds_every_kind_of_record() {
         let mut scan = log.scan(Place::default()).unwrap();
         while let Some(found) = scan.next().unwrap() {
             let Scanned::Frame(frame) = found else { panic!("damaged") };
-            kinds.insert(u32::from(postcard::to_stdvec(&frame.record).unwrap()[0]));
+            kinds.insert(u32::from(postcard::to_stdvec(&frame.record.unwrap()).unwrap()[0]));
         }
     }
     assert_eq!(kinds, (0..KINDS).collect());

@@ -31,7 +31,7 @@ fn a_sync_that_fails_makes_nothing_durable_and_is_not_tried_again() {
             for restarted in [flash.restart(step), flash.restart(step + 1)] {
                 let found = found_after(&restarted);
                 let allowed = &model[acknowledged.saturating_sub(1)..begun.min(model.len())];
-                assert!(allowed.contains(&found), "seed {seed}, sync at step {step}: {found}");
+                assert!(is_one_of(allowed, &found), "seed {seed}, sync at step {step}: {found}");
             }
         }
     }
@@ -71,8 +71,12 @@ fn after_a_failed_sync_an_account_shows_what_was_acknowledged_before() {
             assert_eq!(dump(&account), before);
             let later = deliver(&account, INBOX, 12, &mut choices).unwrap().commit().await;
             assert!(matches!(later, Err(Error::Failed(_))), "{later:?}");
-            assert_eq!(dump(&store.account("a").await.unwrap()), before);
-            assert_eq!(dump(&self::store(&flash.restart(seed)).account("a").await.unwrap()), before);
+            let allowed = [before];
+            assert!(is_one_of(&allowed, &dump(&store.account("a").await.unwrap())));
+            assert!(is_one_of(
+                &allowed,
+                &dump(&self::store(&flash.restart(seed)).account("a").await.unwrap())
+            ));
         });
     }
 }
