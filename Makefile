@@ -36,7 +36,7 @@ test: lint
 	tests/install-peers.sh
 	cargo $(RUN_TESTS)
 torture:
-	PILLARBOX_TORTURE_SECONDS=$(TORTURE) cargo test --lib store::engine::torture::a_cut -- --nocapture
+	PILLARBOX_TORTURE_SECONDS=$(TORTURE) cargo test --lib store::engine::torture -- --nocapture
 bench: build
 	tests/install-peers.sh
 	PILLARBOX=$(CURDIR)/target/release/pillarbox cargo bench --profile dev --bench side_by_side

@@ -39,14 +39,29 @@ pub struct Space {
     pub free: u64,
 }
 
-/// Octets that are kept back at most, however large the flash is.
-const RESERVE: u64 = 16 * 1024 * 1024;
+/// The unit at most, however large the flash is.
+const UNIT: u64 = 4 * 1024 * 1024;
 
 impl Space {
-    /// What new mail must leave free, so that deleting, flags and the configuration go on working: a
-    /// sixteenth, at most 16 MiB.
+    /// In what the reserves are counted, and how long a segment of the log is: a part of 64, at most 4 MiB.
+    pub fn unit(self) -> u64 {
+        (self.total / 64).min(UNIT)
+    }
+
+    /// What new mail must leave free, so that deleting, flags and the configuration go on working: four units, at most
+    /// 16 MiB.
     pub fn reserve(self) -> u64 {
-        (self.total / 16).min(RESERVE)
+        4 * self.unit()
+    }
+
+    /// What a change that is no mail must leave free, so that compaction has room for a segment.
+    pub fn change_reserve(self) -> u64 {
+        self.last_reserve() + self.unit() + self.unit() / 2
+    }
+
+    /// What compaction must leave free: deleting, checkpoints and settings alone may use it.
+    pub fn last_reserve(self) -> u64 {
+        2 * self.unit()
     }
 
     /// Whether there is room for `octets` of new mail.
@@ -57,7 +72,7 @@ impl Space {
     /// Whether the operator has to do something before new mail is refused: an eighth is left, at most
     /// four times the reserve.
     pub fn is_low(self) -> bool {
-        self.free < self.reserve().saturating_add((self.total / 16).min(3 * RESERVE))
+        self.free < self.reserve().saturating_add((self.total / 16).min(12 * UNIT))
     }
 }
 

@@ -9,6 +9,7 @@ use event_listener::{Event, EventListener};
 use super::commit::State;
 use super::log::Log;
 use super::recovery::Loss;
+use super::room::{Room, Share};
 use super::{Body, Incoming, Summarize, Transaction};
 use crate::flash::{Flash, Mode};
 use crate::store::Error;
@@ -21,6 +22,9 @@ pub struct Account {
     name: String,
     dir: String,
     flash: Rc<dyn Flash>,
+    pub(super) room: Rc<Room>,
+    /// What its next checkpoint takes.
+    checkpoint_share: Share,
     pub(super) summarize: Summarize,
     pub(super) state: RefCell<State>,
     /// Wakes those who wait for their commit to become durable.
@@ -30,19 +34,28 @@ pub struct Account {
     /// Held by a commit that changes which mailboxes there are: it is checked against names that nobody
     /// else is changing.
     pub(super) structure: smol::lock::Mutex<()>,
+    /// Held by who looks after the account.
+    pub(super) maintenance: smol::lock::Mutex<()>,
     used: Cell<bool>,
     pub(super) quota: Cell<Option<u64>>,
+    /// Octets of messages that are coming in.
+    pub(super) incoming_octets: Cell<u64>,
 }
 
 impl Account {
     pub(super) fn new(
         flash: Rc<dyn Flash>,
+        room: Rc<Room>,
         summarize: Summarize,
         name: &str,
         dir: String,
         state: State,
     ) -> Account {
+        let checkpoint_share = Share::of_checkpoints(&room);
+        checkpoint_share.set(state.index.checkpoint_octets());
         Account {
+            room,
+            checkpoint_share,
             name: name.to_owned(),
             dir,
             flash,
@@ -51,8 +64,10 @@ impl Account {
             progress: Event::new(),
             changed: Event::new(),
             structure: smol::lock::Mutex::new(()),
+            maintenance: smol::lock::Mutex::new(()),
             used: Cell::new(true),
             quota: Cell::new(None),
+            incoming_octets: Cell::new(0),
         }
     }
 
@@ -237,6 +252,12 @@ impl Account {
         transaction.commit().await.map(drop)
     }
 
+    /// Whether what comes in now would be too much beside what is there.
+    pub(super) fn incoming_exceeds_quota(&self) -> bool {
+        let held = self.usage().octets.saturating_add(self.incoming_octets.get());
+        self.quota.get().is_some_and(|quota| held > quota)
+    }
+
     /// Limits the octets of all messages.
     pub(super) fn set_quota(&self, octets: Option<u64>) {
         self.quota.set(octets);
@@ -249,6 +270,16 @@ impl Account {
 
     pub(super) fn mark_used(&self) {
         self.used.set(true);
+    }
+
+    /// Keeps room for the next checkpoint of what the index holds now.
+    pub(super) fn keep_room_for_checkpoint(&self, index: &Index) {
+        self.checkpoint_share.set(index.checkpoint_octets());
+    }
+
+    /// Octets of the next checkpoint, at the most.
+    pub(super) fn checkpoint_octets(&self) -> u64 {
+        self.checkpoint_share.octets()
     }
 
     pub(super) fn flash(&self) -> &dyn Flash {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
+use super::room::{Share, Use};
 use super::{Account, Summarize};
 use crate::flash::{File, Flash, Mode, ReadAt};
 use crate::store::Error;
@@ -81,7 +82,18 @@ pub struct Incoming {
     /// The whole message, or its first 64 KiB once it goes to a file.
     head: Vec<u8>,
     spilled: Option<Spilled>,
-    failed: bool,
+    /// What has been promised room and is not written yet.
+    announced: Share,
+    /// Octets of it that count among those that come into the account.
+    counted: u64,
+    failed: Option<Failure>,
+}
+
+/// Why a message cannot be delivered any more.
+#[derive(Debug, Clone, Copy)]
+enum Failure {
+    NoRoom,
+    OverQuota,
 }
 
 /// The file of a message that is longer than 64 KiB.
@@ -102,14 +114,54 @@ const PIECE: usize = 32 * 1024;
 
 impl Incoming {
     pub(super) fn new(account: Rc<Account>) -> Incoming {
-        Incoming { account, head: Vec::new(), spilled: None, failed: false }
+        let announced = Share::of_announced(&account.room);
+        Incoming { account, head: Vec::new(), spilled: None, announced, counted: 0, failed: None }
+    }
+
+    /// Announces how long the message will be at the most, as far as anyone knows: room and quota are kept for it, or
+    /// it is refused before its octets come.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::OverQuota`].
+    pub fn expect(&mut self, octets: u64) -> Result<(), Error> {
+        self.count(octets)?;
+        if !self.account.room.allows(Use::Mail, octets) {
+            self.failed = Some(Failure::NoRoom);
+            return Err(Error::Full);
+        }
+        self.announced.set(octets.saturating_sub(self.len()));
+        Ok(())
+    }
+
+    /// Counts the message as one of so many octets that comes in.
+    fn count(&mut self, octets: u64) -> Result<(), Error> {
+        let Some(more) = octets.checked_sub(self.counted) else { return Ok(()) };
+        let incoming = &self.account.incoming_octets;
+        incoming.set(incoming.get() + more);
+        self.counted = octets;
+        if self.account.incoming_exceeds_quota() {
+            self.failed = Some(Failure::OverQuota);
+            return Err(Error::OverQuota);
+        }
+        Ok(())
+    }
+
+    fn count_no_longer(&mut self) {
+        let incoming = &self.account.incoming_octets;
+        incoming.set(incoming.get().saturating_sub(std::mem::take(&mut self.counted)));
+    }
+
+    /// Room is no longer kept: the message is there, and its commit asks for what it takes.
+    pub(super) fn arrived(&self) {
+        self.announced.set(0);
     }
 
     /// Appends a piece.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::Io`]; the message cannot be delivered then.
+    /// [`Error::Full`], [`Error::OverQuota`], [`Error::Io`]; the message cannot be delivered then.
     pub fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+        self.count(self.len() + piece.len() as u64)?;
         let room = if self.spilled.is_none() { INLINE_MAX - self.head.len() } else { 0 };
         let (head, rest) = piece.split_at(room.min(piece.len()));
         self.head.extend_from_slice(head);
@@ -117,7 +169,9 @@ impl Incoming {
             return Ok(());
         }
         let written = self.spill(rest);
-        self.failed |= written.is_err();
+        if written.is_err() {
+            self.failed = Some(Failure::NoRoom);
+        }
         written
     }
 
@@ -145,7 +199,7 @@ impl Incoming {
             }
         };
         spilled.waiting.extend_from_slice(piece);
-        if spilled.waiting.len() >= PIECE { spilled.write(&self.account) } else { Ok(()) }
+        if spilled.waiting.len() >= PIECE { spilled.write(&self.account, &self.announced) } else { Ok(()) }
     }
 
     /// Octets so far.
@@ -168,11 +222,13 @@ impl Incoming {
 
     /// Makes a message in a file durable; one in memory needs nothing.
     pub(super) async fn settle(&mut self) -> Result<(), Error> {
-        if self.failed {
-            return Err(Error::Full);
+        match self.failed {
+            Some(Failure::NoRoom) => return Err(Error::Full),
+            Some(Failure::OverQuota) => return Err(Error::OverQuota),
+            None => {}
         }
         let Some(spilled) = &mut self.spilled else { return Ok(()) };
-        spilled.write(&self.account)?;
+        spilled.write(&self.account, &self.announced)?;
         let path = self.account.body_path(spilled.number);
         let (file, dir) = (spilled.file.clone(), self.account.flash().sync_dir(&self.account.body_dir()));
         file.sync().await.map_err(|error| Error::io(&path, error))?;
@@ -192,6 +248,7 @@ impl Incoming {
 
     /// The commit is written: the file is no longer ours to remove.
     pub(super) fn keep(&mut self) {
+        self.count_no_longer();
         if let Some(spilled) = &mut self.spilled {
             spilled.kept = true;
         }
@@ -199,11 +256,15 @@ impl Incoming {
 }
 
 impl Spilled {
-    fn write(&mut self, account: &Account) -> Result<(), Error> {
+    /// Writes what waits, for which room may have been `announced`.
+    fn write(&mut self, account: &Account, announced: &Share) -> Result<(), Error> {
         if !self.waiting.is_empty() {
-            if !account.has_room_for(self.waiting.len() as u64) {
+            let octets = self.waiting.len() as u64;
+            let promised = announced.octets();
+            if !account.room.allows(Use::Mail, octets.saturating_sub(promised)) {
                 return Err(Error::Full);
             }
+            announced.set(promised.saturating_sub(octets));
             self.file
                 .write_at(self.written, &self.waiting)
                 .map_err(|error| Error::io(&account.body_path(self.number), error))?;
@@ -217,6 +278,7 @@ impl Spilled {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
+        self.count_no_longer();
         if let Some(spilled) = &self.spilled
             && !spilled.kept
         {

@@ -11,15 +11,19 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::checkpoint::Checkpoints;
+use super::compaction::Survey;
 use super::log::Log;
+use super::room::Use;
 use super::{Account, Sizes, Transaction};
 use crate::flash::File;
 use crate::store::Error;
-use crate::store::format::Place;
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, CommitRecord, Record};
+use crate::store::format::{FlagChange, Flags, Place};
 use crate::store::model::{Change, Committed, Index, Overlay, Plan, Step, plan};
 
+/// Octets of a record, about; summaries and the like are not counted.
+const A_RECORD: u64 = 64;
 /// The leader of a sync waits for this part of what the last one took, so that more commits share it,
 const GATHERING: u32 = 32;
 /// where that is worth a timer.
@@ -51,6 +55,7 @@ pub struct State {
     pub tail: Tail,
     /// Whether damage was found: nothing is cleaned up then.
     pub damaged: bool,
+    pub survey: Survey,
 }
 
 /// What the opening of an account found out besides its index.
@@ -93,6 +98,7 @@ impl State {
             checkpoints: checked.checkpoints,
             tail: checked.tail,
             damaged: checked.damaged,
+            survey: Survey::default(),
         }
     }
 }
@@ -101,6 +107,7 @@ impl Account {
     pub(super) async fn commit(self: &Rc<Self>, mut transaction: Transaction) -> Result<Committed, Error> {
         for message in &mut transaction.messages {
             message.settle().await?;
+            message.arrived();
         }
         let structural = transaction.changes.iter().any(Change::is_structural);
         let _alone = if structural {
@@ -110,7 +117,14 @@ impl Account {
         } else {
             None
         };
-        let (ticket, committed) = self.stage(&mut transaction)?;
+        let staged = match self.stage(&mut transaction) {
+            // Where something is deleted that has not been given back yet, there may be room in a moment.
+            Err(Error::Full) if !transaction.compacts() && Box::pin(self.make_room()).await => {
+                self.stage(&mut transaction)
+            }
+            staged => staged,
+        };
+        let (ticket, committed) = staged?;
         self.durable(ticket).await?;
         Ok(committed)
     }
@@ -145,7 +159,8 @@ impl Account {
         {
             return Err(Error::OverQuota);
         }
-        if plan.brings > 0 && !self.has_room_for(plan.brings) {
+        let records = A_RECORD * plan.steps.len() as u64;
+        if !self.room.allows(use_of(&plan), plan.brings + records) {
             return Err(Error::Full);
         }
         let (overlay, committed) = (plan.overlay.clone(), plan.committed.clone());
@@ -160,7 +175,7 @@ impl Account {
                 // What was written of it is behind the end of the log: the next commit writes over it, or, where
                 // it cannot be taken back, nothing is written any more.
                 if state.log.abort().is_err() {
-                    note_read_only(&mut state.read_only, &self.dir(), &error.to_string());
+                    note_read_only(&mut state.read_only, self.dir(), &error.to_string());
                 }
                 return Err(Error::io(state.log.dir(), error));
             }
@@ -211,12 +226,8 @@ impl Account {
                 let _ = self.flash().remove(&self.body_path(body));
             }
         }
+        self.keep_room_for_checkpoint(&state.index);
         self.changed.notify(usize::MAX);
-    }
-
-    /// Whether new mail of so many octets leaves the reserve free: see [`crate::flash::Space::reserve`].
-    pub(super) fn has_room_for(&self, octets: u64) -> bool {
-        self.flash().space().is_ok_and(|space| space.has_room_for(octets))
     }
 
     /// What is durable now: up to where, and the numbers given out by then.
@@ -284,6 +295,32 @@ impl Account {
     }
 }
 
+/// What a plan wants room for.
+fn use_of(plan: &Plan) -> Use {
+    let mut records = plan.steps.iter().filter_map(|step| match step {
+        Step::Record(record) => Some(record),
+        Step::Body(..) | Step::Unknown(..) => None,
+    });
+    match () {
+        () if plan.arrives => Use::Mail,
+        () if records.clone().any(|record| matches!(record, Record::Moved(_))) => Use::Compaction,
+        () if records.any(deletes) => Use::Deletion,
+        () => Use::Change,
+    }
+}
+
+/// Whether it deletes something, or says what became of a message. Moving to another mailbox is how people delete.
+fn deletes(record: &Record) -> bool {
+    match record {
+        Record::Expunge(_) | Record::MailboxDeleted(_) | Record::Forgotten(_) | Record::Note(_) => true,
+        Record::Numbers(_) => true,
+        Record::Flags(it) => it.change == FlagChange::Add && Flags(it.flags).contains(Flags::DELETED),
+        Record::Subscribed(it) => !it.subscribed,
+        Record::Annotation(it) => it.value.is_none(),
+        _ => false,
+    }
+}
+
 /// Writes the records of a plan into the log, and returns them with their places for the index.
 fn write(plan: Plan, log: &mut Log, transaction: &Transaction) -> io::Result<Vec<(Record, Place)>> {
     let mut written = Vec::with_capacity(plan.steps.len() + 1);
@@ -292,6 +329,10 @@ fn write(plan: Plan, log: &mut Log, transaction: &Transaction) -> io::Result<Vec
             Step::Record(record) => {
                 let place = log.push(&record, &[])?;
                 (record, place)
+            }
+            Step::Unknown(head, body) => {
+                log.push_unknown(&head, &body)?;
+                continue;
             }
             Step::Body(body, source) => {
                 let record = Record::Body(body);

@@ -1,17 +1,21 @@
 //! Compaction: gives back the space of records that nothing refers to any more.
 //!
 //! What a checkpoint holds need not be replayed, so of a segment before it only the Body records of
-//! messages that still exist are worth keeping. Where too much of the log is dead, those are copied out of
-//! the segments with the most waste to the end of the log, in small commits that any cut may interrupt;
-//! once two checkpoints know the new places, the segments are removed. Files of bodies are never
-//! copied: they go when their message does.
+//! messages that still exist are worth keeping. Those are copied out of the segments with the most waste to the end of
+//! the log, in small commits that any cut may interrupt; once two checkpoints know the new places, the segments are
+//! removed. Files of bodies are never copied: they go when their message does.
+//!
+//! It goes in batches. What one copies fits into what is free above the last reserve, and its segments are removed
+//! before the next one begins, so that a full card gets room by deleting alone: `docs/store.md`, "Room".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::Account;
-use super::log::frame_bound;
+use super::room::Use;
+use crate::flash::Space;
 use crate::store::Error;
 use crate::store::format::Place;
 use crate::store::format::record::{BodyRecord, Record};
@@ -20,54 +24,148 @@ use crate::store::format::record::{BodyRecord, Record};
 const PIECE: usize = 64 * 1024;
 /// Segments whose contents are looked at together: bounds the memory that takes.
 const SEGMENTS: u32 = 64;
+/// Heads that are measured to tell how long those of a segment are.
+const SAMPLES: usize = 24;
+/// Where little was written and nothing deleted meanwhile, who is refused does not look for room again so soon.
+const SEEK_AGAIN: Duration = Duration::from_secs(5);
+/// No segment is worth copying for less than this part of it.
+const LEAST_SHARE: u64 = 32;
+
+/// What is known of the waste in an account's log.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Octets of the head of a Body record, on average, of segments that were looked at.
+    heads: BTreeMap<u32, u64>,
+    /// Dead octets that the last compaction has left: only what comes besides is looked at again.
+    resigned: u64,
+    /// When somebody who was refused has looked for room last, and where the log ended then.
+    sought: Option<(Instant, Place)>,
+}
 
 /// How much of a segment is of use.
 #[derive(Debug, Clone, Copy)]
 struct Waste {
     segment: u32,
     len: u64,
-    /// At least so many of its octets are dead.
+    /// So many of its octets are dead, as far as samples tell.
     dead: u64,
 }
 
+impl Waste {
+    fn live(&self) -> u64 {
+        self.len - self.dead
+    }
+    /// Whether that many of 1024 parts are dead.
+    fn is_worth(&self, share: u64) -> bool {
+        self.dead * 1024 >= self.len * share
+    }
+}
+
+/// From how many of 1024 parts on waste is worth the wear of copying the rest: half of it on an empty flash, the
+/// less the fuller it is, for room is worth more then.
+fn worthwhile(space: Space) -> u64 {
+    let free = space.free.saturating_mul(1024) / space.total.max(1);
+    (free * free / 1024).clamp(1024 / LEAST_SHARE, 1024 / 2)
+}
+
+fn dead(waste: &[Waste]) -> u64 {
+    waste.iter().map(|waste| waste.dead).sum()
+}
+
 impl Account {
-    /// Writes a checkpoint where opening would take long without it, and compacts where too much is dead,
-    /// or, in a `hurry`, where anything can be gained.
+    /// Writes a checkpoint where opening would take long without it, and compacts where that is worth its wear.
     ///
     /// # Errors
     /// What the flash says. Nothing is lost then, and the next call goes on.
-    pub(super) async fn maintain(self: &Rc<Self>, hurry: bool) -> Result<(), Error> {
+    pub(super) async fn maintain(self: &Rc<Self>) -> Result<(), Error> {
+        let _alone = self.maintenance.lock().await;
         // What is damaged stays as it is until `fsck` has saved what can be saved.
-        if self.has_failed() || self.is_damaged() {
+        if self.has_failed() || self.is_damaged() || self.takes_no_changes().is_some() {
             return Ok(());
         }
         if self.opening_takes_long() {
             self.write_checkpoint().await?;
         }
-        if !self.take_stirred() && !hurry {
-            return Ok(());
+        let low = self.room.space().is_low();
+        if self.take_stirred() || low {
+            self.compact(low).await?;
         }
+        // What was written last can be told from a torn write then.
+        self.mark_end();
+        Ok(())
+    }
+
+    /// Looks for room that deleting has made: whether there is more now.
+    pub(super) async fn make_room(self: &Rc<Self>) -> bool {
+        {
+            let mut state = self.state.borrow_mut();
+            let end = state.log.end();
+            let in_vain = state.survey.sought.is_some_and(|(sought, at)| {
+                sought.elapsed() < SEEK_AGAIN
+                    && at.segment == end.segment
+                    && end.offset - at.offset < PIECE as u32
+            });
+            if in_vain && !state.index.stirred {
+                return false;
+            }
+            state.survey.sought = Some((Instant::now(), end));
+        }
+        let before = self.room.space().free;
+        if let Err(error) = self.maintain().await {
+            log::warn!("{}: no room could be made: {error}", self.dir());
+        }
+        self.room.space().free > before
+    }
+
+    async fn compact(self: &Rc<Self>, low: bool) -> Result<(), Error> {
         let mut waste = self.remove_empty().await?;
-        let all: u64 = waste.iter().map(|waste| waste.len).sum();
-        let dead: u64 = waste.iter().map(|waste| waste.dead).sum();
-        // A third is never reached: of what counts as live up to an eighth may be dead as well.
-        let share = if hurry { 16 } else { 4 };
-        if dead <= (all / share).max(self.state.borrow().sizes.dead) {
+        // Two checkpoints are written for it. Where room is short, any gain is worth them.
+        let least = self.state.borrow().sizes.dead;
+        let cost = if low { 1 } else { least.max(2 * self.checkpoint_octets()) };
+        let log: u64 = waste.iter().map(|waste| waste.len).sum();
+        let resigned = self.state.borrow().survey.resigned;
+        if dead(&waste) < resigned + (log / (2 * LEAST_SHARE)).max(cost) {
             return Ok(());
         }
-        // The most wasteful first, until what is left of waste is little.
+        // What it writes itself is not looked at again.
+        let last = self.state.borrow().log.end().segment;
+        loop {
+            let worth = worthwhile(self.room.space());
+            waste.retain(|waste| waste.segment <= last && waste.is_worth(worth));
+            if dead(&waste) < cost {
+                break;
+            }
+            let batch = self.batch(waste);
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let drained = self.drain_all(batch.into_iter()).await?;
+            if self.is_damaged() {
+                return Ok(());
+            }
+            self.remove_drained().await?;
+            if !drained {
+                return Ok(());
+            }
+            smol::future::yield_now().await;
+            waste = self.remove_empty().await?;
+        }
+        let left = dead(&self.remove_empty().await?);
+        self.state.borrow_mut().survey.resigned = left;
+        Ok(())
+    }
+
+    /// The segments to be drained next, the most wasteful first, of which what lives fits into the room that there is.
+    fn batch(&self, mut waste: Vec<Waste>) -> Vec<u32> {
         waste.sort_by_key(|waste| std::cmp::Reverse(waste.dead * 1024 / waste.len.max(1)));
-        let mut left = dead;
-        let victims = waste.into_iter().take_while(|waste| {
-            let worthwhile = waste.dead * share * 2 >= waste.len && left * share * 2 >= all;
-            left -= waste.dead;
-            worthwhile
+        let mut room = self.room.left_for(Use::Compaction);
+        let fitting = waste.into_iter().filter(|waste| {
+            let live = waste.live() + waste.live() / 64;
+            let fits = live <= room;
+            room -= if fits { live } else { 0 };
+            fits
         });
-        self.drain_all(victims.map(|waste| waste.segment)).await?;
-        if self.is_damaged() {
-            return Ok(());
-        }
-        self.remove_drained().await
+        fitting.map(|waste| waste.segment).collect()
     }
 
     /// Writes what is of use in `segments` anew, and fresh checkpoints: what was damaged there is gone then.
@@ -79,25 +177,30 @@ impl Account {
         Ok(())
     }
 
-    async fn drain_all(self: &Rc<Self>, segments: impl Iterator<Item = u32>) -> Result<(), Error> {
+    /// Copies what is of use in `segments`: whether there was room for all of it.
+    async fn drain_all(self: &Rc<Self>, segments: impl Iterator<Item = u32>) -> Result<bool, Error> {
         // What is compacted must lie in closed segments before the checkpoint.
         self.state.borrow_mut().log.begin_segment();
-        self.relocate(Vec::new()).await?;
+        self.relocate(Vec::new(), Vec::new()).await?;
         for segment in segments {
-            self.drain(segment).await?;
+            match self.drain(segment).await {
+                // What could not be copied stays where it is, and what is copied already can be removed.
+                Err(Error::Full) => return Ok(false),
+                other => other?,
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Removes what was drained, once both checkpoints know the new places.
-    async fn remove_drained(&self) -> Result<(), Error> {
+    async fn remove_drained(self: &Rc<Self>) -> Result<(), Error> {
         self.write_checkpoint().await?;
         self.write_checkpoint().await?;
         self.remove_empty().await.map(drop)
     }
 
     /// Removes the segments that nothing needs any more: how it is with the others.
-    async fn remove_empty(&self) -> Result<Vec<Waste>, Error> {
+    async fn remove_empty(self: &Rc<Self>) -> Result<Vec<Waste>, Error> {
         let io = |error| Error::io(self.dir(), error);
         let segments = self.log(|log| log.segments()).map_err(io)?;
         let mut waste = Vec::new();
@@ -105,16 +208,21 @@ impl Account {
         for group in segments.chunk_by(|a, b| a / SEGMENTS == b / SEGMENTS) {
             let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
             self.still_in_charge()?;
-            let live = self.live(*first..last + 1);
+            let bodies = self.bodies_in(*first..last + 1);
             for &segment in group {
-                let len = self.log(|log| log.segment_len(segment)).map_err(io)?;
-                let live = live.get(&segment).copied().unwrap_or(0);
-                if live == 0 && self.is_covered(segment) {
+                let here = bodies.partition_point(|(place, ..)| place.segment < segment)
+                    ..bodies.partition_point(|(place, ..)| place.segment <= segment);
+                let here = &bodies[here];
+                if here.is_empty() && self.is_covered(segment) {
+                    self.keep_unknown(segment).await?;
                     self.log(|log| log.remove(segment)).map_err(io)?;
+                    self.state.borrow_mut().survey.heads.remove(&segment);
                     removed = true;
-                } else {
-                    waste.push(Waste { segment, len, dead: len.saturating_sub(live) });
+                    continue;
                 }
+                let len = self.log(|log| log.segment_len(segment)).map_err(io)?;
+                let live = self.live(segment, here);
+                waste.push(Waste { segment, len, dead: len.saturating_sub(live) });
             }
             smol::future::yield_now().await;
         }
@@ -124,13 +232,23 @@ impl Account {
         Ok(waste)
     }
 
-    /// Octets at most that are of use in each of these segments.
-    fn live(&self, segments: Range<u32>) -> BTreeMap<u32, u64> {
-        let mut live = BTreeMap::new();
-        for (place, _, size) in self.bodies_in(segments) {
-            *live.entry(place.segment).or_default() += frame_bound(size) as u64;
-        }
-        live
+    /// Octets of the Body records `bodies`, which all lie in one segment. How long their heads are is told by samples.
+    fn live(&self, segment: u32, bodies: &[(Place, u32, usize)]) -> u64 {
+        let octets: u64 = bodies.iter().map(|(.., octets)| *octets as u64).sum();
+        let known = self.state.borrow().survey.heads.get(&segment).copied();
+        let head = known.unwrap_or_else(|| {
+            let step = (bodies.len() / SAMPLES).max(1);
+            let lens = bodies.iter().step_by(step).filter_map(|(place, ..)| {
+                self.log(|log| log.head_len(*place)).ok() // what cannot be read counts when it is drained
+            });
+            let lens: Vec<u64> = lens.map(|len| len as u64).collect();
+            let mean = lens.iter().sum::<u64>().div_ceil(lens.len().max(1) as u64);
+            if self.log(|log| log.is_closed(segment)) {
+                self.state.borrow_mut().survey.heads.insert(segment, mean);
+            }
+            mean
+        });
+        octets + head * bodies.len() as u64
     }
 
     /// The Body records in these segments that messages refer to, in order: place, number, octets in the record.
@@ -159,7 +277,7 @@ impl Account {
                 rest = after;
                 match self.log(|log| log.whole(*place, *size)) {
                     Ok((Record::Body(record), content)) if record.body == *body => {
-                        octets += frame_bound(content.len());
+                        octets += content.len() + record.summary.len();
                         records.push((record, content));
                     }
                     Err(error) if error.kind() != std::io::ErrorKind::InvalidData => {
@@ -169,15 +287,30 @@ impl Account {
                     _ => self.note_damage(*place),
                 }
             }
-            self.relocate(records).await?;
+            self.relocate(records, Vec::new()).await?;
             smol::future::yield_now().await;
         }
         Ok(())
     }
 
-    async fn relocate(self: &Rc<Self>, bodies: Vec<(BodyRecord, Vec<u8>)>) -> Result<(), Error> {
+    /// Writes anew what a segment holds that this version does not know: a later one may want it.
+    async fn keep_unknown(self: &Rc<Self>, segment: u32) -> Result<(), Error> {
+        let mut unknown =
+            self.log(|log| log.unknown_in(segment)).map_err(|error| Error::io(self.dir(), error))?;
+        while !unknown.is_empty() {
+            let rest = unknown.split_off(unknown.len().min(1));
+            self.relocate(Vec::new(), std::mem::replace(&mut unknown, rest)).await?;
+        }
+        Ok(())
+    }
+
+    async fn relocate(
+        self: &Rc<Self>,
+        bodies: Vec<(BodyRecord, Vec<u8>)>,
+        unknown: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), Error> {
         let mut transaction = self.begin();
-        transaction.relocate(bodies);
+        transaction.relocate(bodies, unknown);
         transaction.commit().await.map(drop)
     }
 

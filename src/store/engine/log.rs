@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use super::window::Window;
+use super::window::{Frame, Window};
 use crate::flash::{File, Flash, Mode};
 use crate::store::format::Place;
-use crate::store::format::frame::{self, BadFrame, FRAME, FrameHeader};
+use crate::store::format::frame::{self, BadFrame, FRAME, FrameHeader, Head};
 use crate::store::format::record::{CommitRecord, ContinuedRecord, Record};
 use crate::store::format::segment;
 
@@ -172,6 +172,51 @@ impl Log {
             self.write_piece()?;
         }
         Ok(place)
+    }
+
+    /// As [`Log::push`], for a record of a kind that this version does not know.
+    pub fn push_unknown(&mut self, head: &[u8], body: &[u8]) -> io::Result<()> {
+        frame::encode_unknown(head, body, &mut self.piece).map_err(io::Error::other)?;
+        if self.piece.len() >= PIECE { self.write_piece() } else { Ok(()) }
+    }
+
+    /// The records of a segment whose kinds this version does not know: head and body of each.
+    ///
+    /// # Errors
+    /// What the flash says.
+    pub fn unknown_in(&self, segment: u32) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let file = self.flash.open(&self.path(segment), Mode::Read)?;
+        let mut window = Window::new(file, segment::HEADER.into());
+        let mut unknown = Vec::new();
+        while !window.at_end()? {
+            let place = window.at;
+            match window.frame::<Record>(false)? {
+                Ok(Frame { head: Head::Unknown(head), .. }) => {
+                    window.at = place;
+                    if let Ok(whole) = window.frame::<Record>(true)? {
+                        unknown.push((head, whole.body));
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    window.at = place;
+                    window.seek_frame::<Record>()?;
+                }
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// Octets of the frame at `place`, its body left out.
+    ///
+    /// # Errors
+    /// `InvalidData` where there is none.
+    pub fn head_len(&self, place: Place) -> io::Result<usize> {
+        let mut header = [0; FRAME];
+        self.raw(place, &mut header)?;
+        let header = FrameHeader::parse(&header);
+        let header = header.map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
+        Ok(FRAME + header.head_len)
     }
 
     /// Closes the commit with its marker. Not durable before [`Log::take_unsynced`] is synced.

@@ -9,6 +9,7 @@ mod fsck;
 mod log;
 mod recovery;
 mod replay;
+mod room;
 mod store;
 #[cfg(test)]
 mod torture;

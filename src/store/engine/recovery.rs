@@ -10,6 +10,7 @@ use super::checkpoint::{self, Checkpoints, Loaded};
 use super::commit::{Checked, State};
 use super::log::Log;
 use super::replay::{Replayed, replay};
+use super::room::Room;
 use super::{Account, Sizes, Summarize};
 use crate::flash::Flash;
 use crate::store::Error;
@@ -38,6 +39,7 @@ pub struct Wanted<'a> {
 /// [`Error::Io`], [`Error::Full`]; [`Error::ReadOnly`] where there is nothing to be read.
 pub async fn open(
     flash: Rc<dyn Flash>,
+    room: &Rc<Room>,
     summarize: Summarize,
     sizes: Sizes,
     wanted: Wanted<'_>,
@@ -70,7 +72,7 @@ pub async fn open(
     let without_inbox = !new && !index.mailboxes.contains_key(&INBOX);
     let (tail, unmarked) = (replayed.tail, replayed.unmarked);
     let state = State::new(index, log, sizes, Checked { checkpoints, tail, unmarked, damaged });
-    let account = Rc::new(Account::new(flash.clone(), summarize, name, dir.clone(), state));
+    let account = Rc::new(Account::new(flash.clone(), room.clone(), summarize, name, dir.clone(), state));
     let recovered = match writable {
         Ok(()) if without_inbox => account.furnish(&FURNITURE[..1]).await,
         Ok(()) if new => account.furnish(if dir == "queue" { &FURNITURE[..1] } else { &FURNITURE }).await,
@@ -78,7 +80,7 @@ pub async fn open(
         Err(error) => Err(Error::io(&dir, error)),
     };
     match recovered {
-        Ok(()) if torn > 0 && !damaged => account.log(|log| log.remove_tail(end)).map_err(io)?,
+        Ok(()) if torn > 0 && !damaged && end > Place::default() => account.log(|log| log.remove_tail(end)).map_err(io)?,
         Ok(()) => {}
         // Nothing can be done about a card that takes no changes, but to serve what it holds.
         Err(error) if new || matches!(error, Error::Full) => return Err(error),
@@ -140,6 +142,13 @@ async fn ready_for_writing(
     }
     for file in log.files_from(replayed.known_durable.segment)? {
         file.sync().await?;
+    }
+    if replayed.end == Place::default() {
+        // Nothing was ever committed: what lies there of a first commit is in the way of the next one.
+        for segment in log.segments()? {
+            log.remove(segment)?;
+        }
+        log.continue_behind(replayed.end)?;
     }
     if loss == Loss::Nothing {
         log.reuse_last_segment()?;

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use super::Account;
 use super::recovery::{self, Wanted};
-use crate::flash::Flash;
+use super::room::Room;
+use crate::flash::{Flash, Space};
 use crate::store::Error;
 use crate::store::format::Place;
 
@@ -16,20 +17,25 @@ pub type Summarize = fn(&[u8]) -> Vec<u8>;
 /// The name under which the queue is open: no account can have it.
 const QUEUE: &str = "/queue";
 
+/// Octets of a segment at the least, on however small a flash.
+const SEGMENT_LEAST: u64 = 64 * 1024;
+
 /// From which sizes on the store does what it does.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
     /// A segment of the log that has so many octets is closed.
     pub(super) segment: u32,
-    /// So many dead octets are worth compacting.
+    /// So many dead octets are worth compacting, where there is room.
     pub(super) dead: u64,
     /// So many records behind a checkpoint are worth another one.
     pub(super) records: u64,
 }
 
-impl Default for Sizes {
-    fn default() -> Sizes {
-        Sizes { segment: 4 * 1024 * 1024, dead: 256 * 1024, records: 2000 }
+impl Sizes {
+    /// The sizes for a flash with this room: what compaction copies at once, a segment, has to fit into its reserve.
+    pub(super) fn of(space: Space) -> Sizes {
+        let segment = u32::try_from(space.unit().max(SEGMENT_LEAST)).unwrap_or(u32::MAX);
+        Sizes { segment, dead: 256 * 1024, records: 2000 }
     }
 }
 
@@ -38,6 +44,7 @@ pub struct Store {
     pub(super) flash: Rc<dyn Flash>,
     summarize: Summarize,
     pub(super) sizes: Sizes,
+    room: Rc<Room>,
     open: RefCell<BTreeMap<String, Rc<Account>>>,
     /// Held while an account is opened, so that nobody opens it twice.
     opening: smol::lock::Mutex<()>,
@@ -50,10 +57,12 @@ pub struct Store {
 impl Store {
     /// The store of the data folder `flash`; opens nothing yet.
     pub fn new(flash: Rc<dyn Flash>, summarize: Summarize) -> Store {
+        let room = Rc::new(Room::new(flash.clone()));
         Store {
             flash,
             summarize,
-            sizes: Sizes::default(),
+            sizes: Sizes::of(room.space()),
+            room,
             open: RefCell::default(),
             opening: smol::lock::Mutex::new(()),
             failed: RefCell::default(),
@@ -88,7 +97,8 @@ impl Store {
         }
         let limit = self.failed.borrow().get(name).copied();
         let wanted = Wanted { name, dir, limit, salvage };
-        let account = recovery::open(self.flash.clone(), self.summarize, self.sizes, wanted).await?;
+        let account =
+            recovery::open(self.flash.clone(), &self.room, self.summarize, self.sizes, wanted).await?;
         self.failed.borrow_mut().remove(name);
         account.set_quota(self.quotas.borrow().get(name).copied());
         self.open.borrow_mut().insert(name.to_owned(), account.clone());
@@ -131,8 +141,7 @@ impl Store {
     pub async fn maintain(&self) {
         let accounts: Vec<_> = self.open.borrow().values().cloned().collect();
         for account in accounts {
-            let hurry = self.flash.space().is_ok_and(|space| space.is_low());
-            if let Err(error) = account.maintain(hurry).await {
+            if let Err(error) = account.maintain().await {
                 ::log::warn!("{}: not looked after: {error}", account.name());
             }
         }

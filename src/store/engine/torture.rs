@@ -27,6 +27,7 @@ mod damage;
 mod earlier;
 mod faults;
 mod largest;
+mod room;
 
 fn summarize(head: &[u8]) -> Vec<u8> {
     head[..(head.len() / 8).min(40)].to_vec()

@@ -167,11 +167,16 @@ impl Transaction {
         self.changes.push(Change::Forget { source, identities: identities.to_vec() });
     }
 
-    /// Writes Body records with their octets anew, at the end of the log.
-    pub(super) fn relocate(&mut self, bodies: Vec<(BodyRecord, Vec<u8>)>) {
-        let (records, octets) = bodies.into_iter().unzip();
-        self.changes.push(Change::Relocate(records));
+    /// Writes Body records with their octets anew at the end of the log, and records of kinds that are not known.
+    pub(super) fn relocate(&mut self, bodies: Vec<(BodyRecord, Vec<u8>)>, unknown: Vec<(Vec<u8>, Vec<u8>)>) {
+        let (bodies, octets) = bodies.into_iter().unzip();
+        self.changes.push(Change::Relocate { bodies, unknown });
         self.relocated = octets;
+    }
+
+    /// Whether it is compaction's.
+    pub(super) fn compacts(&self) -> bool {
+        matches!(self.changes[..], [Change::Relocate { .. }])
     }
 
     /// The octets of a Body record, from where the plan says they are.

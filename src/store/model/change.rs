@@ -68,8 +68,13 @@ pub enum Change {
         source: SourceKey,
         identities: Vec<IdentityHash>,
     },
-    /// Body records are written anew; their octets come with the transaction, in this order.
-    Relocate(Vec<BodyRecord>),
+    /// Records of a segment that is to be removed are written anew.
+    Relocate {
+        /// Their octets come with the transaction, in this order.
+        bodies: Vec<BodyRecord>,
+        /// Head and body of those whose kinds this version does not know.
+        unknown: Vec<(Vec<u8>, Vec<u8>)>,
+    },
 }
 
 impl Change {

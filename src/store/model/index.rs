@@ -148,6 +148,21 @@ impl Index {
         }
     }
 
+    /// Octets of a checkpoint of all this, about and rather too many.
+    pub fn checkpoint_octets(&self) -> u64 {
+        const MESSAGE: usize = 40;
+        const ENTRY: usize = 34;
+        const NAME: usize = 300;
+        let all = MESSAGE * usize::try_from(self.usage.messages).unwrap_or(0)
+            + ENTRY * self.ledger.len()
+            + NAME
+                * (self.mailboxes.len()
+                    + self.subscriptions.len()
+                    + self.annotations.len()
+                    + self.notes.len());
+        all as u64
+    }
+
     /// Where the body of this number lies; `None` when no message has it.
     pub fn place_of(&self, body: u32) -> Option<Place> {
         let mut messages = self.mailboxes.values().flat_map(|mailbox| &mailbox.messages);

@@ -24,7 +24,9 @@ pub struct Plan {
     pub committed: Committed,
     /// Octets that the account holds more afterwards; 0 where it also removes some, as a move does.
     pub grows_by: u64,
-    /// Octets of the messages that it brings.
+    /// Whether it brings messages.
+    pub arrives: bool,
+    /// Octets of those that go into the log; the others are on flash already.
     pub brings: u64,
 }
 
@@ -34,6 +36,8 @@ pub enum Step {
     Record(Record),
     /// A Body record, and where its octets are.
     Body(BodyRecord, Source),
+    /// One of a kind that this version does not know, which compaction keeps: head and body.
+    Unknown(Vec<u8>, Vec<u8>),
 }
 
 /// Where the octets of a Body record are, in the transaction.
@@ -63,12 +67,13 @@ pub fn plan(
     arrivals: &[Arrival],
 ) -> Result<Plan, Error> {
     let mut planner = Planner::new(index, overlay.clone());
+    let arrived = !arrivals.is_empty();
     let mut arrivals = arrivals.iter().enumerate();
     for change in changes {
         planner.change(change, &mut arrivals)?;
     }
     planner.claimed_recent();
-    if changes.iter().all(|change| matches!(change, Change::Relocate(_))) {
+    if changes.iter().all(|change| matches!(change, Change::Relocate { .. })) {
         // Nobody sees compaction: it takes no MODSEQ.
         planner.overlay.last.modseq = overlay.last.modseq;
     }
@@ -78,6 +83,7 @@ pub fn plan(
         overlay: planner.overlay,
         committed: planner.committed,
         grows_by,
+        arrives: arrived,
         brings,
     })
 }
@@ -108,7 +114,7 @@ impl<'a> Planner<'a> {
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
         self.steps.iter().filter_map(|step| match step {
             Step::Record(record) => Some(record),
-            Step::Body(..) => None,
+            Step::Body(..) | Step::Unknown(..) => None,
         })
     }
 
@@ -166,7 +172,11 @@ impl<'a> Planner<'a> {
                 let collected = CollectedRecord { source: source.0, identity: *identity, date: *date };
                 self.record(Record::Collected(collected));
             }
-            Change::Relocate(bodies) => self.relocate(bodies),
+            Change::Relocate { bodies, unknown } => {
+                let unknown = unknown.iter().map(|(head, body)| Step::Unknown(head.clone(), body.clone()));
+                self.steps.extend(unknown);
+                self.relocate(bodies);
+            }
             Change::Forget { source, identities } => {
                 for identities in identities.chunks(LIST_MAX) {
                     let forgotten = ForgottenRecord { source: source.0, identities: identities.to_vec() };
@@ -180,7 +190,9 @@ impl<'a> Planner<'a> {
     /// A message comes: number and octets of its body.
     fn arrive(&mut self, at: usize, arrival: &Arrival) -> Result<(u32, u32), Error> {
         let size = u32::try_from(arrival.size).map_err(|_| Error::Full)?;
-        self.brings += arrival.size;
+        if arrival.file.is_none() {
+            self.brings += arrival.size;
+        }
         let body = arrival.file.map_or_else(|| self.overlay.next_body(self.index), |(number, _)| number);
         let crc = arrival.file.map(|(_, crc)| crc);
         let record = BodyRecord { body, size, crc, summary: arrival.summary.clone() };

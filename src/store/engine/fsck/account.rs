@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::flash::{Flash, Mode};
 use crate::store::engine::log::{Log, Scanned, ScannedFrame};
 use crate::store::engine::replay::{Replayed, replay};
-use crate::store::engine::{Sizes, checkpoint, recovery};
+use crate::store::engine::{checkpoint, recovery};
 use crate::store::format::record::{BodyRecord, CommitRecord, ContinuedRecord, MessageRecord, Record};
 use crate::store::format::{MailboxId, Message, Place, Uid};
 use crate::store::model::Index;
@@ -65,7 +65,7 @@ pub async fn check(flash: Rc<dyn Flash>, dir: &str) -> io::Result<Findings> {
             findings.damage.push(format!("{name}: {damage}; nothing is lost by that alone"));
         }
     }
-    let log = Log::new(flash.clone(), format!("{dir}/log"), Sizes::default().segment);
+    let log = Log::new(flash.clone(), format!("{dir}/log"), u32::MAX);
     let (start, _) = recovery::start(&*flash, dir, true).await?;
     let from = start.from;
     let replayed = replay(&log, start.index, from, None).await?;
