@@ -32,7 +32,7 @@ use crate::multipop::Poller;
 use crate::net::{mdns, tls};
 use crate::relay::Relay;
 use crate::store::Store;
-use crate::{access, console, message, sandbox};
+use crate::{access, console, message, sandbox, say};
 
 use listeners::{Listeners, Parts};
 pub use start::{Lock, panic_in_one_line, read_configuration};
@@ -108,7 +108,7 @@ async fn serve(
     let watchdog = options.board.as_ref().and_then(|board| start::watchdog(&board.file(WATCHDOG)));
     let feeding = watchdog.map(|watchdog| executor.spawn(watchdog.feed()));
     let appliance = Appliance::start(executor, &options, Rc::new(flash)).await?;
-    println!("ready: {}", appliance.listeners.borrow());
+    say::out(format_args!("ready: {}", appliance.listeners.borrow()));
     let stopped = async {
         if let Some(Ok(signal)) = signals.next().await {
             log::info!("{signal:?} received, the appliance stops");

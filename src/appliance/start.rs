@@ -19,6 +19,7 @@ use crate::config::{self, Config, text};
 use crate::failure::Failure;
 use crate::flash::{Flash, Mode};
 use crate::net::tls::{self, TlsError};
+use crate::say;
 use crate::watchdog::Watchdog;
 
 /// How a device that boots from a card image is told what it has to do.
@@ -35,10 +36,10 @@ pub fn logging() {
 pub fn panic_in_one_line() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        eprintln!(
+        say::err(format_args!(
             "pillarbox: a defect at {place}, please report it: {}",
             panic.payload_as_str().unwrap_or("no words")
-        );
+        ));
     }));
 }
 
@@ -157,7 +158,7 @@ fn read_over(file: &Path, stored: Option<&Config>, defaults: Config) -> Result<C
     let ways = text::Ways { defaults, ..text::Ways::default() };
     let parsed =
         text::parse_with(&octets, stored, ways).map_err(|problems| Failure::Problems(lines(&problems)))?;
-    lines(&parsed.warnings).iter().for_each(|warning| eprintln!("{warning}"));
+    lines(&parsed.warnings).iter().for_each(say::err);
     Ok(parsed.config)
 }
 
@@ -207,7 +208,7 @@ pub async fn certificate(
 
 fn demonstration() -> Config {
     let password = random_password();
-    println!("demo login: demo {password}");
+    say::out(format_args!("demo login: demo {password}"));
     Config::demonstration(Verifier::new(&password))
 }
 
@@ -216,8 +217,8 @@ fn remind_of_demo(config: &Config) {
     if let [account] = &config.accounts[..]
         && *config == Config::demonstration(account.verifier.clone())
     {
-        println!(
-            "demo login: demo, with the password of the first start; `password demo` and `commit` in `pillarbox console` set a new one"
+        say::out(
+            "demo login: demo, with the password of the first start; `password demo` and `commit` in `pillarbox console` set a new one",
         );
     }
 }
