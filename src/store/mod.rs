@@ -80,6 +80,9 @@ pub enum Error {
     Full,
     #[error("the account's quota is used up")]
     OverQuota,
+    /// Mounted read-only, or the medium takes nothing any more: see [`Store::read_only`].
+    #[error("the flash takes no changes")]
+    ReadOnly,
     /// Found by a checksum; `fsck` says more.
     #[error("damaged on flash: {0}")]
     Damaged(String),
@@ -233,6 +236,11 @@ impl Store {
     /// To be called before the process ends: what it has written last can be told from a torn write then.
     pub fn mark_end(&self) {
         self.open.borrow().values().for_each(|account| account.mark_end());
+    }
+
+    /// Why no change is taken; `None` when all is well.
+    pub fn read_only(&self) -> Option<String> {
+        self.flash.is_read_only().then(|| crate::flash::READ_ONLY.to_owned())
     }
 
     /// The names of the accounts in memory, the queue left out.
