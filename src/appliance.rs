@@ -27,7 +27,7 @@ use crate::console::{Console, Operator};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::flash::disk::Disk;
-use crate::flash::{Flash, Space, wear};
+use crate::flash::{self, Flash, Space, wear};
 use crate::multipop::Poller;
 use crate::net::{mdns, tls};
 use crate::relay::Relay;
@@ -290,12 +290,23 @@ impl Appliance {
     }
 }
 
-/// Checkpoints and compaction; tells the operator when the flash is nearly full, before mail is refused.
+/// Checkpoints and compaction; tells the operator when the flash takes no changes, and when it is nearly full, before
+/// mail is refused.
 async fn look_after(appliance: Rc<Appliance>) {
-    let mut was_low = false;
+    let (mut was_low, mut refused) = (false, None);
     loop {
+        let refuses = appliance.no_changes();
+        if refuses != refused {
+            match &refuses {
+                Some(why) => log::error!("{}", flash::advice(why)),
+                None => log::info!("the flash takes changes again"),
+            }
+            refused = refuses;
+        }
         async_io::Timer::after(LOOK_AFTER).await;
-        appliance.context.store.maintain().await;
+        if refused.is_none() {
+            appliance.context.store.maintain().await;
+        }
         // An address may have come: the network of a board is slower than the daemon.
         let is_missing = !appliance.refused.borrow().is_empty();
         if is_missing && let Err(why) = appliance.listen(&appliance.context.config().listen, true).await {
@@ -387,6 +398,12 @@ impl Operator for Appliance {
 
     fn space(&self) -> Option<Space> {
         self.flash.space().ok()
+    }
+
+    fn no_changes(&self) -> Option<String> {
+        // Before anybody has tried to write.
+        let mounted = || self.flash.is_read_only().then(|| flash::READ_ONLY.to_owned());
+        self.context.store.read_only().or_else(mounted)
     }
 
     fn device_written(&self) -> Option<u64> {

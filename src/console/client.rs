@@ -1,16 +1,19 @@
 //! The command line's side of the console socket. Blocking: it runs in a process of its own, never in the appliance's.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Uid, geteuid};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::SOCKET;
 use super::mail::{Job, hear};
-use super::socket::{DONE, FAILED, INTERACTIVE, MAIL, RELOAD, SCRIPT};
+use super::socket::{self, DONE, FAILED, INTERACTIVE, MAIL, RELOAD, SCRIPT};
 use crate::archive::Watch;
 use crate::failure::Failure;
 
@@ -129,12 +132,19 @@ fn converse(data: &Path, request: &[u8], with_input: bool) -> Result<(), Error> 
 }
 
 fn connect(data: &Path) -> Result<UnixStream, Error> {
-    UnixStream::connect(data.join(SOCKET)).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            Error::NotRunning(data.display().to_string())
+    match UnixStream::connect(data.join(SOCKET)) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            substitute(data).ok_or_else(|| Error::NotRunning(data.display().to_string()))
         }
-        _ => failed(data, error),
-    })
+        other => other.map_err(|error| failed(data, error)),
+    }
+}
+
+/// The socket of an appliance that could make no file. Anybody could have taken that name.
+fn substitute(data: &Path) -> Option<UnixStream> {
+    let stream = UnixStream::connect_addr(&socket::substitute(data).ok()?).ok()?;
+    let owner = Uid::from_raw(fs::metadata(data).ok()?.uid());
+    [owner, geteuid()].into_iter().any(|user| socket::is_owner(&stream, user)).then_some(stream)
 }
 
 fn failed(data: &Path, source: io::Error) -> Error {
