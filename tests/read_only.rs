@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -193,6 +194,7 @@ fn a_daemon_starts_on_a_card_that_can_only_be_read() {
     for round in ["as it was", "with nothing but the settings"] {
         here.appliance.restart();
         here.refuses_every_change();
+        turns_others_away(&here.appliance);
         // The console's socket is another one, and the daemon alone is on the folder.
         let second = here.refused_start(&[]);
         assert!(second.stderr.contains("another appliance runs on this data folder"), "{round}: {second:?}");
@@ -218,6 +220,35 @@ fn a_daemon_starts_on_a_card_that_can_only_be_read() {
         let _ = fs::remove_dir_all(here.appliance.data().join("tls"));
         here.card.mount_read_only();
     }
+}
+
+/// The console's socket has no mode on such a card. Catches one that lets every user of the machine in.
+fn turns_others_away(appliance: &Appliance) {
+    const ASK: &str = "import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect('\\0' + sys.argv[1])
+try:
+    s.sendall(b'script\\nshow config\\n')
+    print(s.recv(100))
+except (BrokenPipeError, ConnectionResetError):
+    print(b'')";
+    let folder = fs::metadata(appliance.data()).unwrap();
+    let name = format!("pillarbox console.sock {:x}.{:x}", folder.dev(), folder.ino());
+    let asked = |user: &str| {
+        let mut command = Command::new("setpriv");
+        command.args([
+            &format!("--reuid={user}"),
+            "--clear-groups",
+            "--",
+            "/usr/bin/python3",
+            "-c",
+            ASK,
+            &name,
+        ]);
+        run(&mut command, PATIENCE).success()
+    };
+    assert!(asked("0").len() > 10);
+    assert_eq!(asked("65534"), "b''\n");
 }
 
 /// `--config` on such a card. Catches a service that is started with its file every time and ends when the card fails; and

@@ -151,20 +151,22 @@ async fn store(
             log::warn!("{error}; the given configuration is the stored one");
             Ok(config)
         }
-        Err(error) if error.takes_no_changes() => Err(Failure::System(not_stored(options, &error))),
+        Err(error) if error.takes_no_changes() => {
+            Err(Failure::System(not_stored(options, stored.is_some(), &error)))
+        }
         Err(error) => Err(Failure::System(error.to_string())),
     }
 }
 
 /// Why a configuration that cannot be stored is not used: the next start would go on with another one.
-fn not_stored(options: &RunOptions, error: &config::file::Error) -> String {
+fn not_stored(options: &RunOptions, is_other_stored: bool, error: &config::file::Error) -> String {
     let data = options.data.display();
     match &options.config {
-        Some(file) => format!(
+        Some(file) if is_other_stored => format!(
             "{data}/{error}, and {} is not what is stored there: start without --config to serve what is stored",
             file.display()
         ),
-        None => {
+        _ => {
             format!("{data}/{error}, and no configuration is stored there: choose another folder with --data")
         }
     }
@@ -317,8 +319,10 @@ mod tests {
                 assert_eq!(flash.files(), before);
 
                 let empty = Refusing::new(SimFlash::default(), Some(errno));
-                let refused = configuration(&empty, &with(None)).await.unwrap_err().words();
-                assert!(refused.contains("no configuration is stored there"), "{refused}");
+                for given in [None, Some(&file)] {
+                    let refused = configuration(&empty, &with(given)).await.unwrap_err().words();
+                    assert!(refused.contains("no configuration is stored there"), "{refused}");
+                }
             }
             [file, other].iter().for_each(|file| std::fs::remove_file(file).unwrap());
         });
