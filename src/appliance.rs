@@ -27,12 +27,12 @@ use crate::console::{Console, Operator};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::flash::disk::Disk;
-use crate::flash::{Flash, Space, wear};
+use crate::flash::{self, Flash, Space, wear};
 use crate::multipop::Poller;
 use crate::net::{mdns, tls};
 use crate::relay::Relay;
 use crate::store::Store;
-use crate::{access, console, message, sandbox};
+use crate::{access, console, message, sandbox, say};
 
 use listeners::{Listeners, Parts};
 pub use start::{Lock, panic_in_one_line, read_configuration};
@@ -108,7 +108,7 @@ async fn serve(
     let watchdog = options.board.as_ref().and_then(|board| start::watchdog(&board.file(WATCHDOG)));
     let feeding = watchdog.map(|watchdog| executor.spawn(watchdog.feed()));
     let appliance = Appliance::start(executor, &options, Rc::new(flash)).await?;
-    println!("ready: {}", appliance.listeners.borrow());
+    say::out(format_args!("ready: {}", appliance.listeners.borrow()));
     let stopped = async {
         if let Some(Ok(signal)) = signals.next().await {
             log::info!("{signal:?} received, the appliance stops");
@@ -290,12 +290,23 @@ impl Appliance {
     }
 }
 
-/// Checkpoints and compaction; tells the operator when the flash is nearly full, before mail is refused.
+/// Checkpoints and compaction; tells the operator when the flash takes no changes, and when it is nearly full, before
+/// mail is refused.
 async fn look_after(appliance: Rc<Appliance>) {
-    let mut was_low = false;
+    let (mut was_low, mut refused) = (false, None);
     loop {
+        let refuses = appliance.no_changes();
+        if refuses != refused {
+            match &refuses {
+                Some(why) => log::error!("{}", flash::advice(why)),
+                None => log::info!("the flash takes changes again"),
+            }
+            refused = refuses;
+        }
         async_io::Timer::after(LOOK_AFTER).await;
-        appliance.context.store.maintain().await;
+        if refused.is_none() {
+            appliance.context.store.maintain().await;
+        }
         // An address may have come: the network of a board is slower than the daemon.
         let is_missing = !appliance.refused.borrow().is_empty();
         if is_missing && let Err(why) = appliance.listen(&appliance.context.config().listen, true).await {
@@ -387,6 +398,12 @@ impl Operator for Appliance {
 
     fn space(&self) -> Option<Space> {
         self.flash.space().ok()
+    }
+
+    fn no_changes(&self) -> Option<String> {
+        // Before anybody has tried to write.
+        let mounted = || self.flash.is_read_only().then(|| flash::READ_ONLY.to_owned());
+        self.context.store.read_only().or_else(mounted)
     }
 
     fn device_written(&self) -> Option<u64> {

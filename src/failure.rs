@@ -34,6 +34,9 @@ impl Failure {
                 io::ErrorKind::PermissionDenied => {
                     "permission denied: run pillarbox as the user whom it belongs to".to_owned()
                 }
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    "the file system is read-only: choose another place, or mount it for writing".to_owned()
+                }
                 io::ErrorKind::StorageFull => "no room is left there: remove something".to_owned(),
                 _ => error.to_string(),
             };

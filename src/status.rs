@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::board::device::Standing;
-use crate::flash::Space;
+use crate::flash::{self, Space};
 use crate::multipop::{PollResult, SourceStatus};
 use crate::relay::QueueEntry;
 
@@ -36,6 +36,8 @@ pub struct Status {
     pub sources: Vec<SourceStatus>,
     /// Room on the flash.
     pub space: Option<Space>,
+    /// Why the flash takes no changes; `None` when it does.
+    pub no_changes: Option<String>,
     /// Octets that the process has caused to be written since its start.
     pub written: Option<u64>,
     /// On a board: octets that were written to its data partition since it was switched on.
@@ -58,7 +60,7 @@ impl Display for Status {
         let [pop3, imap, submission] = self.sessions;
         writeln!(f, "name       {}", self.hostname)?;
         writeln!(f, "version    {}", env!("CARGO_PKG_VERSION"))?;
-        for remark in &self.remarks {
+        for remark in self.all_remarks() {
             writeln!(f, "attention  {remark}")?;
         }
         if let Some(board) = &self.board {
@@ -93,6 +95,12 @@ impl Display for Status {
 }
 
 impl Status {
+    /// What is worst comes first.
+    fn all_remarks(&self) -> impl Iterator<Item = String> {
+        let flash = self.no_changes.as_deref().map(flash::advice);
+        flash.into_iter().chain(self.remarks.iter().cloned())
+    }
+
     fn queue_in_words(&self) -> String {
         match self.queue.first() {
             None => "empty".to_owned(),
@@ -128,7 +136,7 @@ impl Status {
         let listeners = self.listeners.iter().map(|(service, address)| {
             format!("{{\"service\":{},\"address\":{}}}", quoted(service), quoted(&address.to_string()))
         });
-        let remarks = joined(self.remarks.iter().map(|remark| quoted(remark)));
+        let remarks = joined(self.all_remarks().map(|remark| quoted(&remark)));
         let _ = write!(json, "\"remarks\":[{remarks}],");
         let _ = write!(json, "\"listeners\":[{}],", joined(listeners));
         let _ = write!(json, "\"queue\":[{}],", joined(self.queue.iter().map(queue_json)));
@@ -137,7 +145,8 @@ impl Status {
         let _ = write!(json, "\"sources\":[{}],", joined(self.sources.iter().map(source_json)));
         let _ = write!(
             json,
-            "\"flash\":{{\"total\":{},\"free\":{},\"written\":{},\"device_written\":{}}}}}",
+            "\"flash\":{{\"read_only\":{},\"total\":{},\"free\":{},\"written\":{},\"device_written\":{}}}}}",
+            self.no_changes.is_some(),
             number(self.space.map(|space| space.total)),
             number(self.space.map(|space| space.free)),
             number(self.written),
@@ -316,6 +325,23 @@ mod tests {
             r#""board":{"name":"orangepi-pc","image":"1.2.0","slot":"A","trial":false,"fallback":"it did not get \"ready\""},"#
         ));
         assert!(Status::default().to_json().contains(r#""board":null,"#));
+    }
+
+    #[test]
+    fn a_flash_that_takes_no_changes_comes_first() {
+        let status = Status {
+            no_changes: Some("it is worn out".to_owned()),
+            remarks: vec!["something else".to_owned()],
+            ..Status::default()
+        };
+        let words = "the flash takes no changes: it is worn out; all that is stored can be read: back up with \
+                     `pillarbox mail export`, then replace the card";
+        let shown = status.to_string();
+        assert!(shown.contains(&format!("attention  {words}\nattention  something else\n")), "{shown}");
+        let json = status.to_json();
+        assert!(json.contains(&format!(r#""remarks":["{words}","something else"]"#)), "{json}");
+        assert!(json.contains(r#""flash":{"read_only":true,"#), "{json}");
+        assert!(Status::default().to_json().contains(r#""flash":{"read_only":false,"#));
     }
 
     #[test]

@@ -19,6 +19,7 @@ need fetchmail /usr/bin/fetchmail
 need getmail6 /usr/bin/getmail
 need python3 /usr/bin/python3
 need openssl /usr/bin/openssl
+need e2fsprogs /usr/sbin/mkfs.ext4
 [ -n "$missing" ] || exit 0
 
 become_root "a run of all tests"

@@ -17,8 +17,9 @@ use crate::board::{self, device::Device};
 use crate::config::problem::Problem;
 use crate::config::{self, Config, text};
 use crate::failure::Failure;
-use crate::flash::{Flash, Mode};
+use crate::flash::{self, Flash, Mode, disk};
 use crate::net::tls::{self, TlsError};
+use crate::say;
 use crate::watchdog::Watchdog;
 
 /// How a device that boots from a card image is told what it has to do.
@@ -35,10 +36,10 @@ pub fn logging() {
 pub fn panic_in_one_line() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        eprintln!(
+        say::err(format_args!(
             "pillarbox: a defect at {place}, please report it: {}",
             panic.payload_as_str().unwrap_or("no words")
-        );
+        ));
     }));
 }
 
@@ -80,15 +81,14 @@ impl Lock {
     /// # Errors
     /// Another appliance has it.
     pub fn take(data: &Path) -> Result<Lock, Failure> {
-        let path = data.join("lock");
+        let path = data.join(disk::LOCK);
         let name = path.display().to_string();
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(Failure::system(&name))?;
+        let file = match File::options().create(true).truncate(false).write(true).mode(0o600).open(&path) {
+            // Where nothing can be made, what is there does as well: the file of an earlier start, else the folder.
+            Err(error) if flash::takes_no_changes(&error) => File::open(&path).or_else(|_| File::open(data)),
+            other => other,
+        };
+        let file = file.map_err(Failure::system(&name))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Lock(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::System(format!(
@@ -119,23 +119,57 @@ pub async fn configuration(flash: &dyn Flash, options: &RunOptions) -> Result<Co
         log::error!("{notice}");
     }
     let stored = stored.map(|stored| stored.config);
-    let config = match (file, stored) {
+    let config = match (file, stored.as_ref()) {
         (Some(file), stored) => {
             let defaults = if on_a_board { Config::on_a_board() } else { Config::default() };
-            read_over(file, stored.as_ref(), defaults)?
+            read_over(file, stored, defaults)?
         }
         (None, Some(config)) => {
-            remind_of_demo(&config);
-            return Ok(config);
+            remind_of_demo(config);
+            return Ok(config.clone());
         }
         (None, None) if on_a_board => {
             log::warn!("{NOT_CONFIGURED}");
             return Ok(Config::on_a_board());
         }
-        (None, None) => demonstration(),
+        (None, None) => return demonstration(flash, options).await,
     };
-    config::file::save(flash, &config).await.map_err(|error| Failure::System(error.to_string()))?;
-    Ok(config)
+    store(flash, options, stored.as_ref(), config).await
+}
+
+/// Stores the configuration to start with.
+async fn store(
+    flash: &dyn Flash,
+    options: &RunOptions,
+    stored: Option<&Config>,
+    config: Config,
+) -> Result<Config, Failure> {
+    match config::file::save(flash, &config).await {
+        Ok(()) => Ok(config),
+        // A service that is started with its file every time goes on.
+        Err(error) if error.takes_no_changes() && stored == Some(&config) => {
+            log::warn!("{error}; the given configuration is the stored one");
+            Ok(config)
+        }
+        Err(error) if error.takes_no_changes() => {
+            Err(Failure::System(not_stored(options, stored.is_some(), &error)))
+        }
+        Err(error) => Err(Failure::System(error.to_string())),
+    }
+}
+
+/// Why a configuration that cannot be stored is not used: the next start would go on with another one.
+fn not_stored(options: &RunOptions, is_other_stored: bool, error: &config::file::Error) -> String {
+    let data = options.data.display();
+    match &options.config {
+        Some(file) if is_other_stored => format!(
+            "{data}/{error}, and {} is not what is stored there: start without --config to serve what is stored",
+            file.display()
+        ),
+        _ => {
+            format!("{data}/{error}, and no configuration is stored there: choose another folder with --data")
+        }
+    }
 }
 
 /// Reads and checks a configuration file. Secrets that it does not give are taken from `stored`.
@@ -157,14 +191,15 @@ fn read_over(file: &Path, stored: Option<&Config>, defaults: Config) -> Result<C
     let ways = text::Ways { defaults, ..text::Ways::default() };
     let parsed =
         text::parse_with(&octets, stored, ways).map_err(|problems| Failure::Problems(lines(&problems)))?;
-    lines(&parsed.warnings).iter().for_each(|warning| eprintln!("{warning}"));
+    lines(&parsed.warnings).iter().for_each(say::err);
     Ok(parsed.config)
 }
 
 const LOGIN_KEY: &str = "login.key";
 
 /// The key of [`crate::auth::Logins`], made once: 32 random octets. It protects no mail, it only keeps
-/// what is made up about accounts that there are not the same after a restart.
+/// what is made up about accounts that there are not the same after a restart. Where the flash takes no changes, it lasts
+/// until then.
 pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
     let read = || -> io::Result<[u8; 32]> {
         let mut key = [0; 32];
@@ -184,7 +219,12 @@ pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
         file.sync().await?;
         flash.sync_dir("").await
     };
-    write.await.map_err(Failure::system(LOGIN_KEY))?;
+    match write.await {
+        Err(error) if flash::takes_no_changes(&error) => {
+            log::warn!("{LOGIN_KEY}: not kept, {}", flash::words(&error))
+        }
+        other => other.map_err(Failure::system(LOGIN_KEY))?,
+    }
     Ok(key)
 }
 
@@ -205,10 +245,11 @@ pub async fn certificate(
     }
 }
 
-fn demonstration() -> Config {
+async fn demonstration(flash: &dyn Flash, options: &RunOptions) -> Result<Config, Failure> {
     let password = random_password();
-    println!("demo login: demo {password}");
-    Config::demonstration(Verifier::new(&password))
+    let config = store(flash, options, None, Config::demonstration(Verifier::new(&password))).await?;
+    say::out(format_args!("demo login: demo {password}"));
+    Ok(config)
 }
 
 /// Later starts cannot print the password: only its verifier is kept.
@@ -216,15 +257,20 @@ fn remind_of_demo(config: &Config) {
     if let [account] = &config.accounts[..]
         && *config == Config::demonstration(account.verifier.clone())
     {
-        println!(
-            "demo login: demo, with the password of the first start; `password demo` and `commit` in `pillarbox console` set a new one"
+        say::out(
+            "demo login: demo, with the password of the first start; `password demo` and `commit` in `pillarbox console` set a new one",
         );
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use rustix::io::Errno;
+
     use super::*;
+    use crate::flash::refusing::Refusing;
     use crate::flash::sim::SimFlash;
 
     #[test]
@@ -248,6 +294,45 @@ mod tests {
             assert_eq!(config.listen, Config::on_a_board().listen);
             assert_eq!(config::file::load(&flash).unwrap().unwrap().config, config);
         });
+    }
+
+    /// Catches a start that gives up where the flash takes no changes, though all that it needs is there or can be done
+    /// without.
+    #[test]
+    fn the_start_needs_no_write() {
+        async_io::block_on(async {
+            let (file, other) = (scratch_file("same"), scratch_file("other"));
+            std::fs::write(&file, SMALL).unwrap();
+            std::fs::write(&other, SMALL.replace("\"pass\"", "\"another\"")).unwrap();
+            let with = |file: Option<&PathBuf>| RunOptions { config: file.cloned(), ..RunOptions::default() };
+            for errno in [Errno::ROFS, Errno::IO] {
+                let flash = SimFlash::default();
+                let stored = configuration(&flash, &with(Some(&file))).await.unwrap();
+                let before = flash.files();
+                let refusing = Refusing::new(flash.clone(), Some(errno));
+                assert_eq!(configuration(&refusing, &with(None)).await.unwrap(), stored);
+                assert_eq!(configuration(&refusing, &with(Some(&file))).await.unwrap(), stored);
+                let refused = configuration(&refusing, &with(Some(&other))).await.unwrap_err().words();
+                assert!(refused.ends_with("start without --config to serve what is stored"), "{refused}");
+                assert_ne!(login_key(&refusing).await.unwrap(), login_key(&refusing).await.unwrap());
+                certificate(&stored, &refusing, false).await.unwrap();
+                assert_eq!(flash.files(), before);
+
+                let empty = Refusing::new(SimFlash::default(), Some(errno));
+                for given in [None, Some(&file)] {
+                    let refused = configuration(&empty, &with(given)).await.unwrap_err().words();
+                    assert!(refused.contains("no configuration is stored there"), "{refused}");
+                }
+            }
+            [file, other].iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        });
+    }
+
+    const SMALL: &str = "[server]\ndomains = [\"home.example\"]\n[[account]]\nname = \"demo\"\n\
+                         address = \"demo@home.example\"\npassword = \"pass\"\n";
+
+    fn scratch_file(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("pillarbox-start-{name}-{}.toml", std::process::id()))
     }
 
     #[test]

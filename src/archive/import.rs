@@ -322,6 +322,9 @@ impl<'a> Import<'a> {
                 "{account}: the quota is used up: set account.{account}.quota higher or delete mail, {again}"
             )),
             Error::Full => Failure::System(format!("{account}: the flash is full: make room, {again}")),
+            Error::ReadOnly => Failure::System(format!(
+                "{account}: the flash takes no changes: import on a data folder that can be written"
+            )),
             error => Failure::System(format!("{account}: {mailbox}: {error}")),
         }
     }

@@ -48,7 +48,7 @@ pub enum ReceiveError {
     #[error("the present version is still on trial: wait a few minutes until it is confirmed")]
     OnTrial,
     /// The data folder refuses.
-    #[error("the update cannot be stored: {0}")]
+    #[error("the update cannot be stored: {}", crate::flash::words(.0))]
     Flash(io::Error),
     /// It did not come to its end.
     #[error("the update did not come to its end: {0}")]

@@ -7,6 +7,7 @@ use pillarbox::board::{self, mbr};
 use pillarbox::config::{Config, file};
 use pillarbox::failure::Failure;
 use pillarbox::flash::disk::Disk;
+use pillarbox::say;
 
 use super::arguments::{Choice, DATA, Given, Operand, Verb};
 use super::print;
@@ -86,7 +87,10 @@ fn settings(data: &Path) -> String {
     let config = match stored {
         Ok(stored) => stored.map(|stored| stored.config),
         Err(error) => {
-            eprintln!("pillarbox: {}/{error}; the network is set up with the defaults", data.display());
+            say::err(format_args!(
+                "pillarbox: {}/{error}; the network is set up with the defaults",
+                data.display()
+            ));
             None
         }
     };

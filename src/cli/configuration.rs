@@ -9,6 +9,7 @@ use pillarbox::console::client;
 use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
 use pillarbox::flash::disk::Disk;
+use pillarbox::say;
 
 use super::print;
 
@@ -29,7 +30,7 @@ pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
         Ok(loaded) => loaded.map(|loaded| loaded.config),
         // What is imported takes the place of the one that cannot be read.
         Err(error @ (Error::Damaged { .. } | Error::Newer { .. })) => {
-            tell(&format!("{}/{error}", data.display()));
+            say::err(format_args!("{}/{error}", data.display()));
             None
         }
         Err(error) => return Err(refused(data)(error)),
@@ -72,7 +73,7 @@ pub(super) fn existing(data: &Path) -> Result<Disk, Failure> {
 pub(super) fn stored(flash: &dyn Flash, data: &Path) -> Result<Loaded, Failure> {
     let loaded = file::load(flash).map_err(refused(data))?.ok_or_else(|| nothing_stored(data))?;
     if let Some(notice) = &loaded.notice {
-        tell(&format!("{}/{notice}", data.display()));
+        say::err(format_args!("{}/{notice}", data.display()));
     }
     Ok(loaded)
 }
@@ -87,11 +88,6 @@ fn nothing_stored(data: &Path) -> Failure {
 fn refused(data: &Path) -> impl FnOnce(Error) -> Failure {
     let data = data.display().to_string();
     move |error| Failure::System(format!("{data}/{error}"))
-}
-
-/// One line for the operator that is not the result.
-fn tell(line: &str) {
-    eprintln!("{line}");
 }
 
 #[cfg(test)]

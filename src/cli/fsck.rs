@@ -6,6 +6,7 @@ use std::rc::Rc;
 use pillarbox::appliance::Lock;
 use pillarbox::config::file;
 use pillarbox::failure::Failure;
+use pillarbox::flash::Flash;
 use pillarbox::message;
 use pillarbox::store::Store;
 
@@ -17,6 +18,12 @@ pub fn run(data: &Path, repair: bool) -> Result<(), Failure> {
     let flash = Rc::new(existing(data)?);
     let failed = |error: &dyn std::fmt::Display| Failure::System(format!("{}/{error}", data.display()));
     let _lock = if repair { Some(Lock::take(data)?) } else { None };
+    if repair && flash.is_read_only() {
+        return Err(Failure::System(format!(
+            "{}: the flash takes no changes: copy the folder to one that works, and repair the copy",
+            data.display()
+        )));
+    }
     let store = Store::new(flash.clone(), message::summarize);
     let configuration = file::check(&*flash).map_err(|error| failed(&error))?;
     let checking = async {

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pillarbox::archive::{Progress, Watch};
+use pillarbox::say;
 
 /// Pictures a second.
 const RATE: u8 = 10;
@@ -42,8 +43,8 @@ impl Watch for Shown {
     fn tell(&self, line: String) {
         let line = format!("pillarbox: {line}");
         match &self.0 {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| say::err(&line)),
+            None => say::err(line),
         }
     }
 }

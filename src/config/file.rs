@@ -18,7 +18,7 @@ use std::io;
 use super::Config;
 pub use super::frame::{Damage, decode, encode};
 use super::frame::{Frame, HEADER, MAX_CONTENT, VERSION, encode_as};
-use crate::flash::{Flash, Mode};
+use crate::flash::{self, Flash, Mode};
 
 const FILE: &str = "config.postcard";
 const PREVIOUS: &str = "config.postcard.prev";
@@ -45,7 +45,7 @@ pub struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", flash::words(source))]
     Io {
         /// The file.
         path: &'static str,
@@ -68,6 +68,13 @@ pub enum Error {
         /// Which version.
         reason: Damage,
     },
+}
+
+impl Error {
+    /// Whether it was not stored because nothing can be: see [`flash::takes_no_changes`].
+    pub fn takes_no_changes(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if flash::takes_no_changes(source))
+    }
 }
 
 /// The stored configuration; `None` when there never was one. Where another file than `config.postcard` is

@@ -1,16 +1,19 @@
 //! The command line's side of the console socket. Blocking: it runs in a process of its own, never in the appliance's.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Uid, geteuid};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::SOCKET;
 use super::mail::{Job, hear};
-use super::socket::{DONE, FAILED, INTERACTIVE, MAIL, RELOAD, SCRIPT};
+use super::socket::{self, DONE, FAILED, INTERACTIVE, MAIL, RELOAD, SCRIPT};
 use crate::archive::Watch;
 use crate::failure::Failure;
 
@@ -23,6 +26,9 @@ pub enum Error {
     /// The appliance refused; its own words.
     #[error("{0}")]
     Refused(String),
+    /// What the appliance said could not be printed, though it was done.
+    #[error("standard output: {0}")]
+    Output(io::Error),
     /// The socket failed.
     #[error("{path}: {source}")]
     Io {
@@ -44,10 +50,10 @@ pub fn interactive(data: &Path) -> Result<(), Error> {
     let raw = RawTerminal::new().map_err(|source| failed(data, source))?;
     let outcome = connect(data).and_then(|mut socket| {
         let talk = socket.write_all(INTERACTIVE).and_then(|()| pump(&socket, true));
-        talk.map_err(|source| failed(data, source))
+        talk.map_err(|source| failed(data, source))?.printed()
     });
     drop(raw);
-    outcome.map(|_| ())
+    outcome
 }
 
 /// Runs the console command `command` and prints what it says.
@@ -110,10 +116,14 @@ fn converse(data: &Path, request: &[u8], with_input: bool) -> Result<(), Error> 
         }
         pump(&socket, with_input)
     };
-    let verdict = talk().map_err(|source| failed(data, source))?;
+    let heard = talk().map_err(|source| failed(data, source))?;
+    let verdict = &heard.verdict;
     match verdict.strip_prefix(DONE) {
-        Some(_) => Ok(()),
-        None if verdict.is_empty() => Err(failed(data, io::ErrorKind::UnexpectedEof.into())),
+        Some(_) => heard.printed(),
+        None if verdict.is_empty() => {
+            heard.printed()?;
+            Err(failed(data, io::ErrorKind::UnexpectedEof.into()))
+        }
         None => {
             let words = String::from_utf8_lossy(verdict.get(DONE.len()..).unwrap_or_default());
             Err(Error::Refused(words.trim_end().to_owned()))
@@ -122,25 +132,51 @@ fn converse(data: &Path, request: &[u8], with_input: bool) -> Result<(), Error> 
 }
 
 fn connect(data: &Path) -> Result<UnixStream, Error> {
-    UnixStream::connect(data.join(SOCKET)).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            Error::NotRunning(data.display().to_string())
+    match UnixStream::connect(data.join(SOCKET)) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            substitute(data).ok_or_else(|| Error::NotRunning(data.display().to_string()))
         }
-        _ => failed(data, error),
-    })
+        other => other.map_err(|error| failed(data, error)),
+    }
+}
+
+/// The socket of an appliance that could make no file. Anybody could have taken that name.
+fn substitute(data: &Path) -> Option<UnixStream> {
+    let stream = UnixStream::connect_addr(&socket::substitute(data).ok()?).ok()?;
+    let owner = Uid::from_raw(fs::metadata(data).ok()?.uid());
+    [owner, geteuid()].into_iter().any(|user| socket::is_owner(&stream, user)).then_some(stream)
 }
 
 fn failed(data: &Path, source: io::Error) -> Error {
     Error::Io { path: data.join(SOCKET).display().to_string(), source }
 }
 
+/// What came from the appliance.
+struct Heard {
+    /// From the NUL on.
+    verdict: Vec<u8>,
+    /// Whether what came before it could be printed.
+    output: io::Result<()>,
+}
+
+impl Heard {
+    /// A reader that has seen enough is no failure.
+    fn printed(self) -> Result<(), Error> {
+        match self.output {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Copies standard input to the socket (if `with_input`) and the socket to standard output, up to a NUL or its end.
-/// Gives what came from the NUL on.
-fn pump(socket: &UnixStream, with_input: bool) -> io::Result<Vec<u8>> {
+/// Where nothing more can be printed, it waits for the verdict all the same; but nobody goes on typing without seeing
+/// what comes of it.
+fn pump(socket: &UnixStream, with_input: bool) -> io::Result<Heard> {
     let (stdin, mut stdout) = (io::stdin(), io::stdout().lock());
     let (mut reader, mut writer) = (socket, socket);
     let mut input_open = with_input;
-    let mut verdict = Vec::new();
+    let (mut verdict, mut output) = (Vec::new(), Ok(()));
     let mut buffer = [0; 4096];
     loop {
         let mut ready = [PollFd::new(socket, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
@@ -153,7 +189,7 @@ fn pump(socket: &UnixStream, with_input: bool) -> io::Result<Vec<u8>> {
         if from_socket {
             let read = reader.read(&mut buffer)?;
             if read == 0 {
-                return Ok(verdict);
+                return Ok(Heard { verdict, output });
             }
             let piece = &buffer[..read];
             let text = match verdict.is_empty() {
@@ -161,8 +197,12 @@ fn pump(socket: &UnixStream, with_input: bool) -> io::Result<Vec<u8>> {
                 false => &[],
             };
             verdict.extend(&piece[text.len()..]);
-            stdout.write_all(text)?;
-            stdout.flush()?;
+            if output.is_ok() {
+                output = stdout.write_all(text).and_then(|()| stdout.flush());
+            }
+            if output.is_err() && with_input {
+                return Ok(Heard { verdict, output });
+            }
         }
         if input_open && from_stdin {
             let read = rustix::io::read(&stdin, &mut buffer)?;

@@ -51,6 +51,8 @@ pub trait Operator {
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)>;
     /// Room on the flash, where the system tells.
     fn space(&self) -> Option<Space>;
+    /// Why the flash takes no changes; `None` when it does.
+    fn no_changes(&self) -> Option<String>;
     /// Octets written to the data partition of a board since it was switched on.
     fn device_written(&self) -> Option<u64>;
     /// What is out of the ordinary for as long as it is so, a line each.
@@ -97,6 +99,7 @@ impl Console {
             troubles: self.relay.troubles(),
             sources: self.poller.status(),
             space: self.operator.space(),
+            no_changes: self.operator.no_changes(),
             written: wear::of_process(),
             device_written: self.operator.device_written(),
         }

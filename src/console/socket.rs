@@ -4,16 +4,21 @@
 //! to all but the first is text, ended by a verdict: [`DONE`], or [`REFUSED`] or [`FAILED`] and why.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use std::rc::Rc;
 
 use async_io::Async;
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::{Uid, geteuid};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Console, SOCKET, mail, terminal};
 use crate::failure::Failure;
+use crate::flash;
 
 /// Line editing and prompts, for a raw terminal.
 pub const INTERACTIVE: &[u8] = b"interactive\n";
@@ -32,11 +37,37 @@ pub const REFUSED: &[u8] = b"\x00-";
 /// What follows says what the system refused.
 pub const FAILED: &[u8] = b"\x00!";
 
-/// Binds `console.sock` in the data folder, mode 0600. One left over by a process that is gone is replaced.
+/// Binds `console.sock` in the data folder, mode 0600. One left over by a process that is gone is replaced. Where the flash
+/// takes no changes, the socket has its [`substitute`] for a name.
 ///
 /// # Errors
 /// `AddrInUse` when another appliance serves on this folder, or what the system says.
 pub fn bind(data: &Path) -> io::Result<Async<UnixListener>> {
+    match bind_in(data) {
+        Err(error) if flash::takes_no_changes(&error) => {
+            log::warn!(
+                "{SOCKET}: {}; the console is open to this user and root all the same",
+                flash::words(&error)
+            );
+            Async::new(UnixListener::bind_addr(&substitute(data)?)?)
+        }
+        other => other,
+    }
+}
+
+/// The name of the socket where there can be no file: an abstract one (unix(7)), which belongs to the data folder and
+/// to no file system. It has no mode, so that both ends look who the other one is: see [`is_owner`].
+pub(super) fn substitute(data: &Path) -> io::Result<SocketAddr> {
+    let folder = std::fs::metadata(data)?;
+    SocketAddr::from_abstract_name(format!("pillarbox {SOCKET} {:x}.{:x}", folder.dev(), folder.ino()))
+}
+
+/// Whether the other end runs as `user` or as root.
+pub(super) fn is_owner(stream: impl AsFd, user: Uid) -> bool {
+    socket_peercred(stream).is_ok_and(|peer| peer.uid.is_root() || peer.uid == user)
+}
+
+fn bind_in(data: &Path) -> io::Result<Async<UnixListener>> {
     let path = data.join(SOCKET);
     if UnixStream::connect(&path).is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
@@ -53,9 +84,13 @@ pub fn bind(data: &Path) -> io::Result<Async<UnixListener>> {
 /// Lets operators in, forever.
 pub async fn serve(listener: Async<UnixListener>, console: Rc<Console>) {
     let sessions = smol::LocalExecutor::new();
+    let has_mode = listener.get_ref().local_addr().is_ok_and(|name| name.as_pathname().is_some());
     let accept = async {
         loop {
             match listener.accept().await {
+                Ok((stream, _)) if !has_mode && !is_owner(&stream, geteuid()) => {
+                    log::warn!("console: another user was turned away");
+                }
                 Ok((stream, _)) => {
                     let console = console.clone();
                     sessions.spawn(async move { converse(&console, stream).await }).detach();

@@ -3,14 +3,17 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use super::syncer::Syncer;
 use super::{File, Flash, Mode, ReadAt, Space, Sync};
+
+/// The file whose lock makes an appliance the only one on a data folder. Nobody writes to it.
+pub const LOCK: &str = "lock";
 
 /// A [`Flash`] that is a folder of the Linux file system.
 pub struct Disk {
@@ -63,8 +66,11 @@ impl Flash for Disk {
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        match fs::remove_file(self.root.join(path)) {
+        let path = self.root.join(path);
+        match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // A read-only file system refuses before it looks whether there is anything to remove.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && is_missing(&path) => Ok(()),
             other => other,
         }
     }
@@ -91,6 +97,20 @@ impl Flash for Disk {
         let system = rustix::fs::statvfs(&self.root)?;
         Ok(Space { total: system.f_blocks * system.f_frsize, free: system.f_bavail * system.f_frsize })
     }
+
+    fn is_read_only(&self) -> bool {
+        let mounted = rustix::fs::statvfs(&self.root);
+        if mounted.is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+            return true;
+        }
+        // An ext4 that has met an error keeps its flags since Linux 6.15, and refuses what is opened for writing.
+        let lock = fs::OpenOptions::new().write(true).open(self.root.join(LOCK));
+        lock.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+}
+
+fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 struct DiskFile {

@@ -10,6 +10,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 pub mod disk;
+#[cfg(test)]
+pub mod refusing;
 #[cfg(any(test, fuzzing))]
 pub mod sim;
 mod syncer;
@@ -76,6 +78,40 @@ impl Space {
     }
 }
 
+/// Whether a refused write says that no other will be taken either: the flash is mounted read-only, as the kernel does by
+/// itself after errors, or the medium takes nothing any more.
+pub fn takes_no_changes(refused: &io::Error) -> bool {
+    refused.kind() == io::ErrorKind::ReadOnlyFilesystem
+        || refused.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+/// What the operator has to know of a flash that takes no changes, and has to do.
+pub fn advice(why: &str) -> String {
+    format!(
+        "the flash takes no changes: {why}; all that is stored can be read: back up with `pillarbox mail export`, then \
+         replace the card"
+    )
+}
+
+/// What the system says about a file of the data folder, in words where the whole flash is the matter.
+pub fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => format!("the flash takes no changes: {READ_ONLY}"),
+        _ => error.to_string(),
+    }
+}
+
+/// Why a flash takes no changes, as far as what it said to a write tells.
+pub fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => READ_ONLY.to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Why a flash takes no changes, where [`Flash::is_read_only`] says so.
+pub const READ_ONLY: &str = "it is mounted read-only, by someone or by the kernel after errors";
+
 /// Writes a small file in the place of the one at `path`. Durable on return; until then the one before it is there, whole.
 ///
 /// # Errors
@@ -128,6 +164,11 @@ pub trait Flash {
     /// # Errors
     /// What the system says.
     fn space(&self) -> io::Result<Space>;
+    /// Whether the system is known to refuse every change. Where it is not known, a write may be refused all the same:
+    /// see [`takes_no_changes`].
+    fn is_read_only(&self) -> bool {
+        false
+    }
 }
 
 /// An open file.

@@ -46,7 +46,14 @@ pub enum Effect {
         then: Then,
     },
     /// Make changes that the client did not ask for, whether or not that goes well; then the tagged response.
-    Furnish(Transaction, Reply),
+    Aside {
+        /// What they are, for the log.
+        what: &'static str,
+        /// The changes.
+        transaction: Transaction,
+        /// The command's.
+        reply: Reply,
+    },
     /// Send messages, then [`Session::fetched`].
     Fetch(Fetch),
     /// Look for messages, send the result, then [`Session::searched`].

@@ -20,6 +20,7 @@ impl Connection {
     /// must not hold all of this.
     pub async fn command(&mut self) -> io::Result<Option<String>> {
         let mut out = String::new();
+        self.session.takes_no_changes(self.context.store.read_only().is_some());
         let mut effect = match self.input().await? {
             Input::Closed => return Ok(None),
             Input::Append(effect) => effect,
@@ -60,9 +61,10 @@ impl Connection {
                     let result = transaction.commit().await;
                     self.session.committed(tag, then, result, &mut out)
                 }
-                Effect::Furnish(transaction, reply) => {
-                    if let Err(error) = transaction.commit().await {
-                        log::warn!("imap: the folders for Connector clients: {error}");
+                Effect::Aside { what, transaction, reply } => {
+                    match transaction.commit().await {
+                        Ok(_) | Err(Error::ReadOnly) => {}
+                        Err(error) => log::warn!("imap: {what} could not be written: {error}"),
                     }
                     Effect::Reply(reply)
                 }

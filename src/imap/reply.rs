@@ -67,8 +67,9 @@ pub fn refusal(error: &Error) -> String {
             format!("NO [METADATA MAXSIZE {}] That annotation is too long", crate::store::ANNOTATION_MAX)
         }
         Error::Full => "NO [OVERQUOTA] No room is left; delete some messages and try again".into(),
-        Error::ReadOnly => "NO [UNAVAILABLE] The flash takes no changes; tell the operator".into(),
         Error::OverQuota => "NO [OVERQUOTA] The account holds as much as it may; delete some messages".into(),
+        // The operator hears of it in one place, not at each refusal.
+        Error::ReadOnly => "NO [UNAVAILABLE] The flash takes no changes; all mail can be read".into(),
         Error::NoSuchMessage | Error::Damaged(_) | Error::Failed(_) | Error::Io { .. } => {
             log::error!("imap: {error}");
             "NO [SERVERBUG] The appliance could not do that; its log says why".into()

@@ -1,5 +1,6 @@
 //! The selected state (RFC 3501 section 6.4): commands about messages of the selected mailbox.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
@@ -10,18 +11,38 @@ use super::reply;
 use super::sequence::{SequenceSet, uid_set};
 use super::updates::{Manner, Updates};
 use super::view::{Own, View};
-use crate::store::{Account, Committed, FlagChange, Flags, Mailbox, MailboxId, Message, Transaction, Uid};
+use crate::store::{
+    Account, Committed, Error, FlagChange, Flags, Mailbox, MailboxId, Message, Transaction, Uid,
+};
 
-const READ_ONLY: &str = "NO [READ-ONLY] The mailbox was opened with EXAMINE";
 const NO_SUCH_NUMBER: &str = "BAD There is no message of that number";
 /// RFC 5530.
 const GONE: &str = "NO [EXPUNGEISSUED] Another session has removed these messages";
+
+/// Why nothing can be changed in a selected mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadOnly {
+    /// The client wanted it so.
+    Examined,
+    /// The flash takes no changes.
+    Flash,
+}
+
+impl ReadOnly {
+    /// The tagged refusal of a change.
+    fn refusal(self) -> Cow<'static, str> {
+        match self {
+            ReadOnly::Examined => "NO [READ-ONLY] The mailbox was opened with EXAMINE".into(),
+            ReadOnly::Flash => reply::refusal(&Error::ReadOnly).into(),
+        }
+    }
+}
 
 /// A selected mailbox.
 pub struct Selected {
     account: Rc<Account>,
     view: View,
-    read_only: bool,
+    read_only: Option<ReadOnly>,
 }
 
 impl Selected {
@@ -29,14 +50,14 @@ impl Selected {
     pub fn open(
         account: &Rc<Account>,
         name: &MailboxName,
-        read_only: bool,
+        read_only: Option<ReadOnly>,
         out: &mut String,
     ) -> Option<Selected> {
         let id = account.find(&name.0)?;
-        let recent_from = mailboxes::recent_from(account, id, read_only)?;
+        let recent_from = mailboxes::recent_from(account, id, read_only.is_some())?;
         let view = account.view(id, |mailbox| {
             let view = View::new(mailbox, recent_from);
-            mailboxes::describe(mailbox, &view, read_only, out);
+            mailboxes::describe(mailbox, &view, read_only.is_some(), out);
             view
         })?;
         Some(Selected { account: account.clone(), view, read_only })
@@ -78,7 +99,8 @@ impl Selected {
         if current == Some(true) && !own {
             return Updates::default();
         }
-        let recent_from = mailboxes::recent_from(&self.account, id, self.read_only).unwrap_or(Uid::MAX);
+        let recent_from =
+            mailboxes::recent_from(&self.account, id, self.read_only.is_some()).unwrap_or(Uid::MAX);
         let view = &mut self.view;
         self.account
             .view(id, |mailbox| view.sync(Some(mailbox), recent_from, news.expunge, &news.own))
@@ -87,7 +109,7 @@ impl Selected {
 
     /// Puts the next piece of the updates into words.
     pub fn write_updates(&self, updates: &mut Updates, uid: bool, out: &mut String) {
-        let manner = Manner { uid, read_only: self.read_only };
+        let manner = Manner { uid, read_only: self.read_only.is_some() };
         let written = self.account.view(self.view.mailbox(), |mailbox| {
             updates.write_piece(&self.view, Some(mailbox), manner, out);
         });
@@ -98,7 +120,7 @@ impl Selected {
 
     /// What CLOSE removes, if anything.
     pub fn removal(&self) -> Option<Transaction> {
-        let uids = if self.read_only { Vec::new() } else { self.deleted(None) };
+        let uids = if self.read_only.is_some() { Vec::new() } else { self.deleted(None) };
         if uids.is_empty() {
             return None;
         }
@@ -109,8 +131,8 @@ impl Selected {
 
     /// RFC 3501 section 6.4.3, RFC 4315 section 2.1.
     fn expunge(&self, tag: String, set: Option<&SequenceSet>) -> Effect {
-        if self.read_only {
-            return Effect::reply(tag, READ_ONLY);
+        if let Some(read_only) = self.read_only {
+            return Effect::reply(tag, read_only.refusal());
         }
         let news = News { uid: set.is_some(), ..News::default() };
         let reply = Reply { news, ..Reply::new(tag.clone(), "OK EXPUNGE completed") };
@@ -152,7 +174,7 @@ impl Selected {
         if messages.uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);
         }
-        let sets_seen = !self.read_only && items.iter().any(FetchItem::sets_seen);
+        let sets_seen = self.read_only.is_none() && items.iter().any(FetchItem::sets_seen);
         Effect::Fetch(Fetch { tag, uid: messages.uid, messages: numbers, items, sets_seen })
     }
 
@@ -169,7 +191,7 @@ impl Selected {
     }
 
     /// What follows a FETCH. `\Seen` is set last: a client whose connection breaks in the middle has not
-    /// read what it did not get.
+    /// read what it did not get. The client has its messages also where that cannot be written.
     pub fn fetched(&self, fetch: Fetch, outcome: FetchOutcome) -> Effect {
         let text = match (outcome.damaged, outcome.gone) {
             (true, _) => "NO [SERVERBUG] Some messages could not be read; the appliance's log says why",
@@ -182,22 +204,22 @@ impl Selected {
         }
         let mut transaction = self.account.begin();
         transaction.flags(self.view.mailbox(), &outcome.unseen, FlagChange::Add, Flags::SEEN, &[]);
-        Effect::commit(transaction, reply.tag.clone(), |_, _, _| reply)
+        Effect::Aside { what: "\\Seen", transaction, reply }
     }
 
     /// RFC 3501 section 6.4.6.
     fn store(&self, tag: String, messages: &Messages, args: StoreArgs) -> Effect {
         let news = News::of_messages(messages.uid);
-        let answer = |text: &'static str| {
+        let answer = |text: Cow<'static, str>| {
             Effect::Reply(Reply { news: News::of_messages(messages.uid), ..Reply::new(tag.clone(), text) })
         };
-        let Some(numbers) = self.view.select(messages) else { return answer(NO_SUCH_NUMBER) };
-        if self.read_only {
-            return answer(READ_ONLY);
+        let Some(numbers) = self.view.select(messages) else { return answer(NO_SUCH_NUMBER.into()) };
+        if let Some(read_only) = self.read_only {
+            return answer(read_only.refusal());
         }
         let uids = self.present(&numbers, |message| Some(message.uid));
         if uids.is_empty() {
-            return answer(if numbers.is_empty() { "OK STORE completed" } else { GONE });
+            return answer(if numbers.is_empty() { "OK STORE completed" } else { GONE }.into());
         }
         let before = if args.silent { self.known_flags(&numbers) } else { Vec::new() };
         let mut transaction = self.account.begin();
@@ -259,8 +281,8 @@ impl Selected {
 
     /// RFC 6851: copied and removed in one commit. Where they went is told before they are expunged.
     fn r#move(&self, tag: String, messages: &Messages, to: &MailboxName) -> Effect {
-        if self.read_only {
-            return Effect::reply(tag, READ_ONLY);
+        if let Some(read_only) = self.read_only {
+            return Effect::reply(tag, read_only.refusal());
         }
         let (uids, to) = match self.to_copy(messages, to) {
             Ok(both) => both,

@@ -11,7 +11,7 @@ use super::connector;
 use super::effect::{Effect, Fetch, FetchOutcome, News, Reply, Then};
 use super::parse::{Problem, Refused};
 use super::reply;
-use super::selected::Selected;
+use super::selected::{ReadOnly, Selected};
 use super::updates::Updates;
 use super::{mailboxes, metadata};
 use crate::access::{self, on_lan};
@@ -40,6 +40,8 @@ pub struct Session {
     refused: u8,
     /// The client named itself as a Connector client (RFC 2971).
     connector: bool,
+    /// The flash takes no changes.
+    read_only: bool,
 }
 
 enum State {
@@ -59,7 +61,13 @@ impl Session {
             bindable: false,
             refused: 0,
             connector: false,
+            read_only: false,
         }
+    }
+
+    /// Whether the flash takes no changes now: mailboxes that are selected from here on are for reading.
+    pub fn takes_no_changes(&mut self, so: bool) {
+        self.read_only = so;
     }
 
     /// TLS is in force.
@@ -194,7 +202,9 @@ impl Session {
     fn furnish(&self, reply: Reply) -> Effect {
         let account = self.account().filter(|_| self.connector);
         match account.and_then(connector::missing_folders) {
-            Some(transaction) => Effect::Furnish(transaction, reply),
+            Some(transaction) => {
+                Effect::Aside { what: "the folders for Connector clients", transaction, reply }
+            }
             None => Effect::Reply(reply),
         }
     }
@@ -219,8 +229,10 @@ impl Session {
         out: &mut String,
     ) -> Effect {
         match command {
-            Command::Select(name) => self.select(account, tag, &name, false, out),
-            Command::Examine(name) => self.select(account, tag, &name, true, out),
+            Command::Select(name) => {
+                self.select(account, tag, &name, self.read_only.then_some(ReadOnly::Flash), out)
+            }
+            Command::Examine(name) => self.select(account, tag, &name, Some(ReadOnly::Examined), out),
             Command::Create(name) => mailboxes::create(account, tag, &name),
             Command::Delete(name) => mailboxes::delete(account, tag, &name),
             Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to),
@@ -254,7 +266,7 @@ impl Session {
         account: &Rc<Account>,
         tag: String,
         name: &MailboxName,
-        read_only: bool,
+        read_only: Option<ReadOnly>,
         out: &mut String,
     ) -> Effect {
         self.state = State::Authenticated(account.clone());
@@ -262,7 +274,12 @@ impl Session {
             return Effect::reply(tag, reply::refusal(&store::Error::NoSuchMailbox));
         };
         self.state = State::Selected(Box::new(selected));
-        Effect::reply(tag, if read_only { "OK [READ-ONLY] Examined" } else { "OK [READ-WRITE] Selected" })
+        let text = match read_only {
+            None => "OK [READ-WRITE] Selected",
+            Some(ReadOnly::Examined) => "OK [READ-ONLY] Examined",
+            Some(ReadOnly::Flash) => "OK [READ-ONLY] The flash takes no changes; all mail can be read",
+        };
+        Effect::reply(tag, text)
     }
 
     /// CLOSE (RFC 3501 section 6.4.2), which removes what is `\Deleted` without a word, and UNSELECT
@@ -296,6 +313,9 @@ impl Session {
         let Some(account) = self.account() else {
             return Err(Reply::new(command.tag.clone(), "BAD Log in first"));
         };
+        if self.read_only {
+            return Err(Reply::new(command.tag.clone(), reply::refusal(&store::Error::ReadOnly)));
+        }
         append::target(config, account, command, length)
     }
 

@@ -147,6 +147,10 @@ impl Poller {
         withdrawal: Rc<Withdrawal>,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
+        // Nothing could be kept: it stays where it is.
+        if self.context.store.read_only().is_some() {
+            return Err(store::Error::ReadOnly.into());
+        }
         let timeout = Duration::from_secs(self.context.config().multipop.timeout.max(1).into());
         let mut wire = Wire::connect(source, timeout, withdrawal).await?;
         let account = self.context.store.account(account).await?;
@@ -179,12 +183,14 @@ mod tests {
     use std::time::Instant;
 
     use async_io::{Timer, block_on};
+    use rustix::io::Errno;
     use smol::future::or;
 
     use super::super::fake::{Behaviour, Mail, Provider};
     use super::super::status::PollResult;
     use super::*;
     use crate::config::{Account, Secret};
+    use crate::flash::refusing::Refusing;
     use crate::flash::sim::SimFlash;
     use crate::net::tls;
     use crate::store::Store;
@@ -352,6 +358,33 @@ mod tests {
                 assert_eq!(poller.collect_now(Some("ann")), 1);
             }
             assert_eq!(poller.collect_now(Some("bob")), 0);
+        });
+    }
+
+    /// Catches a poll that contacts the provider although nothing could be kept.
+    #[test]
+    fn a_flash_that_takes_no_changes_leaves_the_mail_where_it_is() {
+        let mails = [Mail::new("1", "a\r\n")];
+        let provider = Provider::new(&mails);
+        let card = Rc::new(Refusing::new(SimFlash::default(), Some(Errno::ROFS)));
+        let on_card = |mut context: Context| {
+            context.store = Store::new(card.clone(), |_| Vec::new());
+            context
+        };
+        play_in(on_card, config(&[account("ann", &provider)]), &[&provider], async |poller, context| {
+            until("a failure", async || poller.status()[0].failures == 1).await;
+            let Some(PollResult::Failed { error, .. }) = poller.status()[0].last_result.clone() else {
+                panic!()
+            };
+            assert_eq!(
+                error,
+                "the mail store: the flash takes no changes. The mail stays with the provider. Back up with \
+                 `pillarbox mail export`, then replace the card."
+            );
+            assert!(provider.heard.borrow().is_empty() && *provider.maildrop.borrow() == mails);
+            card.answer(None);
+            poller.collect_now(None);
+            until("the mail", async || inbox_len(context, "ann").await == 1).await;
         });
     }
 

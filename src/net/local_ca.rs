@@ -3,6 +3,7 @@
 //! `tls/ca.pem` is what the devices at home import once. It and its key stay for good; the certificate
 //! that it signed is replaced whenever it does not fit any more, which no device notices.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -42,7 +43,8 @@ const RENEWAL: u64 = 30 * DAY;
 type ServerIdentity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The certificate in `tls/` and its key, made where they are missing, do not belong together, lack a
-/// name of `config`'s or end soon after `now` (seconds since 1970).
+/// name of `config`'s or end soon after `now` (seconds since 1970). Where the flash takes no changes, what is made lasts
+/// as long as the process: mail can be read meanwhile.
 pub(super) async fn identity(
     config: &Config,
     flash: &dyn Flash,
@@ -50,7 +52,8 @@ pub(super) async fn identity(
 ) -> Result<ServerIdentity, TlsError> {
     let now = u64::try_from(now).ok().filter(|now| (EPOCH..EPOCH + 100 * 365 * DAY).contains(now));
     let names = names(config);
-    let ca = Authority::open(flash, now).await?;
+    let shelf = Shelf { flash, refuses: Cell::new(false) };
+    let ca = Authority::open(&shelf, now).await?;
     if let (Some(certificate), Some(key)) = (read(flash, CERTIFICATE)?, read(flash, KEY)?)
         && let (Ok(chain), Ok(key)) = (tls::chain(&certificate), tls::private_key(&key))
         && ca.would_vouch(&chain, &key, &names, now)
@@ -60,8 +63,8 @@ pub(super) async fn identity(
     log::info!("tls: a new certificate for {}", names.iter().cloned().collect::<Vec<_>>().join(", "));
     let (certificate, key) = ca.issue(&names, now).map_err(|error| TlsError::file(CERTIFICATE, error))?;
     // A cut between the two leaves a pair that does not fit, which the next start replaces.
-    write(flash, KEY, &key).await?;
-    write(flash, CERTIFICATE, &certificate).await?;
+    shelf.put(KEY, &key).await?;
+    shelf.put(CERTIFICATE, &certificate).await?;
     let chain = tls::chain(certificate.as_bytes()).map_err(|problem| TlsError::file(CERTIFICATE, problem))?;
     let key = tls::private_key(key.as_bytes()).map_err(|problem| TlsError::file(KEY, problem))?;
     Ok((chain, key))
@@ -92,13 +95,17 @@ struct Authority {
 impl Authority {
     /// The CA in `tls/`, made at the first start. Its key is what counts: the certificate can be made
     /// again from it, and what was signed before still fits.
-    async fn open(flash: &dyn Flash, now: Option<u64>) -> Result<Authority, TlsError> {
-        flash.create_dir("tls").map_err(|error| TlsError::file("tls", error))?;
+    async fn open(shelf: &Shelf<'_>, now: Option<u64>) -> Result<Authority, TlsError> {
+        let flash = shelf.flash;
         // Once devices trust the CA no cut may take it away, with its folder: neither now, nor when a process that
         // was killed has left names that are only in the system's memory.
-        for folder in ["tls", ""] {
-            flash.sync_dir(folder).await.map_err(|error| TlsError::file("tls", error))?;
-        }
+        let made = async {
+            flash.create_dir("tls")?;
+            flash.sync_dir("tls").await?;
+            flash.sync_dir("").await
+        };
+        shelf.taken("tls", made.await)?;
+        let mut known = read(flash, CA)?;
         let key = match read(flash, CA_KEY)? {
             Some(pem) => std::str::from_utf8(&pem)
                 .map_err(|error| error.to_string())
@@ -109,18 +116,19 @@ impl Authority {
                 })?,
             None => {
                 let key = KeyPair::generate().map_err(|error| TlsError::file(CA_KEY, error))?;
-                flash.remove(CA).map_err(|error| TlsError::file(CA, error))?;
-                write(flash, CA_KEY, &key.serialize_pem()).await?;
+                shelf.taken(CA, flash.remove(CA))?;
+                known = None;
+                shelf.put(CA_KEY, &key.serialize_pem()).await?;
                 key
             }
         };
-        if let Some(certificate) = read(flash, CA)?.and_then(|pem| tls::chain(&pem).ok()?.pop()) {
+        if let Some(certificate) = known.and_then(|pem| tls::chain(&pem).ok()?.pop()) {
             return Ok(Authority { certificate, key });
         }
         let mut parameters = parameters(&key);
         validity(&mut parameters, now, CA_VALIDITY);
         let certificate = parameters.self_signed(&key).map_err(|error| TlsError::file(CA, error))?;
-        write(flash, CA, &certificate.pem()).await?;
+        shelf.put(CA, &certificate.pem()).await?;
         Ok(Authority { certificate: certificate.der().clone(), key })
     }
 
@@ -212,16 +220,44 @@ fn read(flash: &dyn Flash, path: &str) -> Result<Option<Vec<u8>>, TlsError> {
     }
 }
 
-/// Durable, and whole or not at all.
-async fn write(flash: &dyn Flash, path: &str, content: &str) -> Result<(), TlsError> {
-    flash::replace(flash, path, content.as_bytes()).await.map_err(|error| TlsError::file(path, error))
+/// Where what is made is kept, unless the flash takes no changes.
+struct Shelf<'a> {
+    flash: &'a dyn Flash,
+    /// It was found out, and told.
+    refuses: Cell<bool>,
+}
+
+impl Shelf<'_> {
+    /// Durable, and whole or not at all.
+    async fn put(&self, path: &str, content: &str) -> Result<(), TlsError> {
+        if self.refuses.get() {
+            return Ok(());
+        }
+        self.taken(path, flash::replace(self.flash, path, content.as_bytes()).await)
+    }
+
+    /// What is made of a change's outcome.
+    fn taken(&self, path: &str, outcome: io::Result<()>) -> Result<(), TlsError> {
+        match outcome {
+            Err(error) if flash::takes_no_changes(&error) => {
+                if !self.refuses.replace(true) {
+                    let words = flash::words(&error);
+                    log::warn!("{path}: {words}; what is made anew in tls/ lasts until the appliance stops");
+                }
+                Ok(())
+            }
+            other => other.map_err(|error| TlsError::file(path, error)),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::flash::disk::Disk;
+    use crate::flash::refusing::Refusing;
     use crate::flash::sim::SimFlash;
+    use rustix::io::Errno;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
@@ -301,7 +337,8 @@ mod tests {
             let folder = Folder::new("local-ca-names");
             let disk = Disk::new(&folder.0).unwrap();
             let (chain, key) = identity(&named("pillarbox.local"), &disk, NOW).await.unwrap();
-            let ca = Authority::open(&disk, None).await.unwrap();
+            let shelf = Shelf { flash: &disk, refuses: Cell::default() };
+            let ca = Authority::open(&shelf, None).await.unwrap();
             let vouches = |name: &str| {
                 ca.would_vouch(&chain, &key, &BTreeSet::from([name.to_owned()]), Some(NOW.unsigned_abs()))
             };
@@ -314,6 +351,44 @@ mod tests {
             for path in [KEY, CA_KEY] {
                 let mode = std::fs::metadata(folder.0.join(path)).unwrap().permissions().mode();
                 assert_eq!(mode & 0o777, 0o600, "{path}");
+            }
+        });
+    }
+
+    /// Catches a TLS that is given up where nothing can be kept, and a new key under the old CA's certificate.
+    #[test]
+    fn what_cannot_be_kept_is_made_for_as_long_as_the_process_lives() {
+        async_io::block_on(async {
+            for errno in [Errno::ROFS, Errno::IO] {
+                let flash = SimFlash::default();
+                let certificate = async |flash: &dyn Flash, hostname: &str| {
+                    let (chain, key) = identity(&named(hostname), flash, NOW).await.unwrap();
+                    assert!(tls::serve(chain.clone(), key).is_ok());
+                    chain[0].clone()
+                };
+                let first = certificate(&flash, "pillarbox.local").await;
+                let before = flash.files();
+                let refusing = Refusing::new(flash.clone(), Some(errno));
+                assert_eq!(certificate(&refusing, "pillarbox.local").await, first);
+                let renamed = certificate(&refusing, "mail.home.example").await;
+                assert_ne!(renamed, first);
+                let roots = BTreeSet::from(["mail.home.example".to_owned()]);
+                let shelf = Shelf { flash: &refusing, refuses: Cell::default() };
+                let ca = Authority::open(&shelf, None).await.unwrap();
+                let (chain, key) = identity(&named("mail.home.example"), &refusing, NOW).await.unwrap();
+                assert!(
+                    ca.would_vouch(&chain, &key, &roots, Some(NOW.unsigned_abs())),
+                    "by the CA that devices know"
+                );
+                assert_eq!(flash.files(), before);
+
+                // The key of the CA is lost, its certificate is not.
+                flash.remove(CA_KEY).unwrap();
+                let ca = Authority::open(&shelf, None).await.unwrap();
+                let (chain, key) = ca.issue(&roots, None).unwrap();
+                let pair = (tls::chain(chain.as_bytes()).unwrap(), tls::private_key(key.as_bytes()).unwrap());
+                assert!(ca.would_vouch(&pair.0, &pair.1, &roots, None));
+                certificate(&Refusing::new(SimFlash::default(), Some(errno)), "pillarbox.local").await;
             }
         });
     }

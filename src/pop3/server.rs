@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 
 use super::maildrop::Maildrop;
 use super::reply::Reply;
-use super::session::{Effect, Listing, Session};
+use super::session::{Effect, Listing, Session, Update};
 use super::stuffing::Stuffing;
 use crate::access::Service;
 use crate::auth::sasl::{Claim, Exchange};
@@ -228,14 +228,19 @@ impl Connection {
 
     /// RFC 1939 section 6.
     async fn update(&mut self, uids: &[Uid]) -> Effect {
-        let Some(mail) = &self.mail else { return self.session.updated(false) };
+        let Some(mail) = &self.mail else { return self.session.updated(Update::Failed) };
         let mut transaction = mail.begin();
         transaction.expunge(INBOX, uids);
         let outcome = transaction.commit().await;
-        if let Err(error) = &outcome {
-            log::error!("pop3: deleting from {}: {error}", mail.name());
-        }
-        self.session.updated(outcome.is_ok())
+        let update = match outcome {
+            Ok(_) => Update::Done,
+            Err(store::Error::ReadOnly) => Update::ReadOnly,
+            Err(error) => {
+                log::error!("pop3: deleting from {}: {error}", mail.name());
+                Update::Failed
+            }
+        };
+        self.session.updated(update)
     }
 }
 

@@ -48,6 +48,17 @@ pub enum Effect {
     Update(Vec<Uid>),
 }
 
+/// How [`Effect::Update`] went: all of it or nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Update {
+    /// The messages are gone.
+    Done,
+    /// It may go well another time.
+    Failed,
+    /// It will not: the flash takes no changes (RFC 3206 section 4).
+    ReadOnly,
+}
+
 /// A listing under way: a maildrop may have more lines than should stand in memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listing {
@@ -300,11 +311,15 @@ impl Session {
     }
 
     /// The outcome of [`Effect::Update`] (RFC 1939 section 6).
-    pub fn updated(&self, done: bool) -> Effect {
-        if done {
-            goodbye()
-        } else {
-            Effect::Close(Reply::Err("[SYS/TEMP] Nothing was deleted, try again later".into()))
+    pub fn updated(&self, update: Update) -> Effect {
+        match update {
+            Update::Done => goodbye(),
+            Update::Failed => {
+                Effect::Close(Reply::Err("[SYS/TEMP] Nothing was deleted, try again later".into()))
+            }
+            Update::ReadOnly => {
+                Effect::Close(Reply::Err("[SYS/PERM] Nothing was deleted: the flash takes no changes".into()))
+            }
         }
     }
 }

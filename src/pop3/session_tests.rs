@@ -96,9 +96,11 @@ fn a_session_with_deletions() {
     ] {
         client.hears(line, expected);
     }
-    assert_eq!(client.session.updated(true), Effect::Close(Reply::Ok("Goodbye".into())));
-    let Effect::Close(Reply::Err(failed)) = client.session.updated(false) else { panic!() };
+    assert_eq!(client.session.updated(Update::Done), Effect::Close(Reply::Ok("Goodbye".into())));
+    let Effect::Close(Reply::Err(failed)) = client.session.updated(Update::Failed) else { panic!() };
     assert_eq!(failed, "[SYS/TEMP] Nothing was deleted, try again later");
+    let Effect::Close(Reply::Err(failed)) = client.session.updated(Update::ReadOnly) else { panic!() };
+    assert_eq!(failed, "[SYS/PERM] Nothing was deleted: the flash takes no changes");
 }
 
 #[test]

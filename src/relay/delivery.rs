@@ -32,7 +32,8 @@ impl Relay {
     pub(super) async fn rest(&self, changed: EventListener, work: Work) {
         let config = self.context.config();
         let earliest = self.queue.earliest(|entry| entry.when(work, &config));
-        let pause = earliest.map(|at| at.saturating_sub(unix_now()).clamp(1, LONGEST_REST));
+        let least = if self.stands_still() { LONGEST_REST } else { 1 };
+        let pause = earliest.map(|at| at.saturating_sub(unix_now()).clamp(least, LONGEST_REST));
         match pause {
             None => changed.await,
             Some(seconds) => {
@@ -52,7 +53,9 @@ impl Relay {
             if self.hurry.take() {
                 // What is still wrong shows at once.
                 self.troubles.borrow_mut().clear();
-                self.queue.hasten().await;
+                if !self.stands_still() {
+                    self.queue.hasten().await;
+                }
             } else {
                 or(hurried, async {
                     changed.await;
@@ -71,7 +74,7 @@ impl Relay {
             let wanted = |_, entry: &mut Entry| {
                 entry.is_settled() || entry.due(Work::Here, &config, now).next().is_some()
             };
-            let claim = self.queue.claims(wanted).next();
+            let claim = if self.stands_still() { None } else { self.queue.claims(wanted).next() };
             match claim {
                 Some(claim) => Box::pin(self.deliver(claim)).await,
                 None => self.rest(changed, Work::Here).await,

@@ -99,6 +99,12 @@ impl Relay {
         self.queue.discard(id).await
     }
 
+    /// Whether the flash takes no changes. Then nothing leaves the queue: that a message has gone could not be written
+    /// down, and it would go again with each start. It goes once, when the queue lies on a flash that works.
+    fn stands_still(&self) -> bool {
+        self.context.store.read_only().is_some()
+    }
+
     /// RCPT: is there such a mailbox, or a way out?
     async fn verify(&self, recipient: &Mailbox, size: u64) -> Result<(), Reply> {
         let config = self.context.config();
@@ -124,6 +130,10 @@ impl Relay {
     async fn place(&self, envelope: &Envelope) -> Result<Content, Reply> {
         let config = self.context.config();
         let trouble = |error| store_trouble(&error);
+        // The commit would find it too, after all the octets have come.
+        if self.stands_still() {
+            return Err(store_trouble(&store::Error::ReadOnly));
+        }
         if let Some(name) = only_account(&config, &envelope.recipients) {
             let store = self.context.store.account(name).await.map_err(trouble)?;
             let mut message = store.incoming();

@@ -112,6 +112,9 @@ impl Relay {
         if !self.context.clock.is_known() && config.smarthost.security != Security::None {
             return None;
         }
+        if self.stands_still() {
+            return None;
+        }
         let wanted = |_, entry: &mut Entry| {
             entry.due(Work::Smarthost, &config, now).next().is_some()
                 && !self.talking.borrow().contains(&Login::of(entry, &config))
@@ -144,7 +147,8 @@ impl Relay {
                 self.note_trouble(&talk.login, &failure).await;
                 return;
             }
-            next = if self.is_current(&config) { self.due_with(&talk.login, &config).next() } else { None };
+            let goes_on = self.is_current(&config) && !self.stands_still();
+            next = if goes_on { self.due_with(&talk.login, &config).next() } else { None };
         }
         // Who has a new message with this login need not wait for the goodbye.
         drop(talk);

@@ -24,7 +24,7 @@ pub enum Error {
     AnnotationTooLong,
     #[error("the flash is full")]
     Full,
-    /// The system has made it read-only, or it answers that it cannot write. Reading goes on.
+    /// Mounted read-only, or the medium takes nothing any more: see [`crate::store::Store::read_only`]. Reading goes on.
     #[error("the flash takes no changes")]
     ReadOnly,
     #[error("the account's quota is used up")]

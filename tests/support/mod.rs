@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that cannot go on fails")]
 
 pub mod appliance;
+pub mod card;
 pub mod client;
 pub mod connection;
 pub mod dovecot;
@@ -20,6 +21,7 @@ pub mod smarthost;
 pub mod stalling;
 
 pub use appliance::Appliance;
+pub use card::MountedCard;
 pub use client::{Imap, Pop3, Smtp};
 pub use connection::Connection;
 pub use dovecot::Dovecot;
@@ -36,6 +38,12 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take that normally takes a moment.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether a test may do without what this machine refuses: where `PILLARBOX_MAY_SKIP` names it. In CI it names nothing.
+pub fn allowed_to_skip(what: &str) -> bool {
+    let named = std::env::var("PILLARBOX_MAY_SKIP").unwrap_or_default();
+    named.split([',', ' ']).any(|one| one == what)
+}
 
 /// A number that differs between runs.
 pub fn random() -> u64 {

@@ -8,6 +8,7 @@ mod login;
 mod mailboxes;
 mod messages;
 mod metadata;
+mod read_only;
 mod search;
 
 use std::cell::RefCell;
@@ -22,6 +23,7 @@ use super::server::serve;
 use crate::auth::Verifier;
 use crate::config::{Account, Config, Text};
 use crate::context::{Context, Deadlines};
+use crate::flash::refusing::Refusing;
 use crate::flash::sim::SimFlash;
 use crate::flash::{Flash, Mode};
 use crate::net::line::{LineEnd, read_line};
@@ -36,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct World {
     context: Rc<Context>,
     flash: SimFlash,
+    /// What the store writes to `flash` through.
+    card: Rc<Refusing>,
     executor: Rc<LocalExecutor<'static>>,
 }
 
@@ -51,11 +55,12 @@ fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc
         let flash = SimFlash::default();
         let config = config();
         let server = tls::server_config(&config, &flash).await.unwrap();
-        let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
+        let card = Rc::new(Refusing::new(flash.clone(), None));
+        let store = Store::new(card.clone(), crate::message::summarize);
         let mut context = Context::new(config, server, store);
         context.deadlines = deadlines;
         let context = Rc::new(context);
-        tell(Rc::new(World { context, flash, executor })).await;
+        tell(Rc::new(World { context, flash, card, executor })).await;
     }));
 }
 

@@ -16,6 +16,7 @@ use super::Relay;
 use crate::config::{Account, Config, Secret, Security, Text};
 use crate::context::Context;
 use crate::flash::ReadAt;
+use crate::flash::refusing::Refusing;
 use crate::flash::sim::SimFlash;
 use crate::net::tls;
 use crate::smtp::{Envelope, Mailbox, Post, Reply};
@@ -31,6 +32,8 @@ const MESSAGE: &str = "Message-ID: <1@home.example>\r\nSubject: hello\r\n\r\n.do
 struct World {
     context: Rc<Context>,
     flash: SimFlash,
+    /// What the store writes to `flash` through.
+    card: Rc<Refusing>,
     relay: Rc<Relay>,
     smarthost: Rc<Smarthost>,
     executor: Rc<LocalExecutor<'static>>,
@@ -46,11 +49,12 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
         config.smarthost.host = text("127.0.0.1");
         config.smarthost.port = smarthost.port;
         let server = tls::server_config(&config, &flash).await.unwrap();
-        let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
+        let card = Rc::new(Refusing::new(flash.clone(), None));
+        let store = Store::new(card.clone(), crate::message::summarize);
         let context = Rc::new(Context::new(config, server, store));
         let queue = context.store.queue().await.unwrap();
         let relay = Relay::new(context.clone(), queue);
-        tell(Rc::new(World { context, flash, relay, smarthost, executor: executor.clone() })).await;
+        tell(Rc::new(World { context, flash, card, relay, smarthost, executor: executor.clone() })).await;
     }));
 }
 

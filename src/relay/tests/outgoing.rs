@@ -1,5 +1,7 @@
 //! Messages that go through the smarthost.
 
+use rustix::io::Errno;
+
 use super::smarthost::Taken;
 use super::*;
 
@@ -41,6 +43,31 @@ fn without_the_time_mail_waits_and_no_attempt_is_counted() {
         world.context.clock.forget();
         world.reconfigure(|config| config.smarthost.security = Security::None);
         world.until_queue_is_empty().await;
+    });
+}
+
+/// Catches a message that goes out although that cannot be written down: it would go again with each start.
+#[test]
+fn a_flash_that_takes_no_changes_keeps_the_queue_and_takes_no_mail() {
+    story(async |world| {
+        world.post("friend@else.example anna@home.example").await.unwrap();
+        assert!(world.inbox("anna").await.is_empty());
+        world.card.answer(Some(Errno::ROFS));
+        let _running = world.run();
+        world.relay.retry_now();
+        for to in ["friend@else.example", "anna@home.example"] {
+            let refused = world.post(to).await.unwrap_err().to_string();
+            assert_eq!(refused, "451 4.3.0 Nothing can be stored here now, try again later");
+        }
+        Timer::after(Duration::from_millis(50)).await;
+        assert_eq!(world.smarthost.connections.get(), 0);
+        assert_eq!(world.queue(), ["friend@else.example anna@home.example attempts 0 "], "it can be seen");
+        assert!(world.inbox("anna").await.is_empty());
+        // On a flash that works it goes, once.
+        world.card.answer(None);
+        world.relay.retry_now();
+        world.until_queue_is_empty().await;
+        assert_eq!((world.smarthost.taken().len(), world.inbox("anna").await.len()), (1, 1));
     });
 }
 

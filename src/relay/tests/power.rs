@@ -15,7 +15,8 @@ async fn live(
     config.smarthost.host = text("127.0.0.1");
     config.smarthost.port = smarthost.port;
     config.smarthost.retry = vec![0];
-    let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
+    let card = Rc::new(Refusing::new(flash.clone(), None));
+    let store = Store::new(card.clone(), crate::message::summarize);
     let server = tls::server_config(&config, &SimFlash::default()).await.unwrap();
     let context = Rc::new(Context::new(config, server, store));
     let Ok(queue) = context.store.queue().await else { return false };
@@ -23,6 +24,7 @@ async fn live(
     let world = World {
         context,
         flash: flash.clone(),
+        card,
         relay,
         smarthost: smarthost.clone(),
         executor: executor.clone(),

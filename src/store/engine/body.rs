@@ -94,6 +94,7 @@ pub struct Incoming {
 enum Failure {
     NoRoom,
     OverQuota,
+    ReadOnly,
 }
 
 /// The file of a message that is longer than 64 KiB.
@@ -169,9 +170,11 @@ impl Incoming {
             return Ok(());
         }
         let written = self.spill(rest);
-        if written.is_err() {
-            self.failed = Some(Failure::NoRoom);
-        }
+        self.failed = match &written {
+            Ok(()) => self.failed,
+            Err(Error::ReadOnly) => Some(Failure::ReadOnly),
+            Err(_) => Some(Failure::NoRoom),
+        };
         written
     }
 
@@ -187,7 +190,7 @@ impl Incoming {
                     let file = flash.open(&path, Mode::Create)?;
                     file.write_at(0, &self.head).map(|()| file)
                 };
-                let file = create(flash).map_err(|error| Error::io(&path, error))?;
+                let file = create(flash).map_err(|error| self.account.refused(&path, error))?;
                 empty.insert(Spilled {
                     number,
                     file,
@@ -225,14 +228,15 @@ impl Incoming {
         match self.failed {
             Some(Failure::NoRoom) => return Err(Error::Full),
             Some(Failure::OverQuota) => return Err(Error::OverQuota),
+            Some(Failure::ReadOnly) => return Err(Error::ReadOnly),
             None => {}
         }
         let Some(spilled) = &mut self.spilled else { return Ok(()) };
         spilled.write(&self.account, &self.announced)?;
         let path = self.account.body_path(spilled.number);
         let (file, dir) = (spilled.file.clone(), self.account.flash().sync_dir(&self.account.body_dir()));
-        file.sync().await.map_err(|error| Error::io(&path, error))?;
-        dir.await.map_err(|error| Error::io(&path, error))
+        file.sync().await.map_err(|error| self.account.refused(&path, error))?;
+        dir.await.map_err(|error| self.account.refused(&path, error))
     }
 
     /// What a commit must know of it.
@@ -267,7 +271,7 @@ impl Spilled {
             announced.set(promised.saturating_sub(octets));
             self.file
                 .write_at(self.written, &self.waiting)
-                .map_err(|error| Error::io(&account.body_path(self.number), error))?;
+                .map_err(|error| account.refused(&account.body_path(self.number), error))?;
             self.written += self.waiting.len() as u64;
             self.crc = crc32c::crc32c_append(self.crc, &self.waiting);
             self.waiting.clear();

@@ -15,7 +15,7 @@ use super::compaction::Survey;
 use super::log::Log;
 use super::room::Use;
 use super::{Account, Sizes, Transaction};
-use crate::flash::File;
+use crate::flash::{File, reason, takes_no_changes};
 use crate::store::Error;
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, CommitRecord, Record};
@@ -174,8 +174,9 @@ impl Account {
             Err(error) => {
                 // What was written of it is behind the end of the log: the next commit writes over it, or, where
                 // it cannot be taken back, nothing is written any more.
-                if state.log.abort().is_err() {
-                    note_read_only(&mut state.read_only, self.dir(), &error.to_string());
+                if state.log.abort().is_err() || takes_no_changes(&error) {
+                    note_read_only(&mut state.read_only, self.dir(), &reason(&error));
+                    return Err(Error::ReadOnly);
                 }
                 return Err(Error::io(state.log.dir(), error));
             }
@@ -254,8 +255,18 @@ impl Account {
         if state.log.begin().and_then(|()| state.log.finish(durable)).is_err()
             && let Err(error) = state.log.abort()
         {
-            note_read_only(&mut state.read_only, self.dir(), &error.to_string());
+            note_read_only(&mut state.read_only, self.dir(), &reason(&error));
         }
+    }
+
+    /// What the flash says to something that is to be written at `path`; where it takes nothing any more, the account is
+    /// open for reading only from now on.
+    pub(super) fn refused(&self, path: &str, error: io::Error) -> Error {
+        if takes_no_changes(&error) {
+            self.take_no_changes(&reason(&error));
+            return Error::ReadOnly;
+        }
+        Error::io(path, error)
     }
 
     /// From now on it is open for reading only.

@@ -77,10 +77,12 @@ pub async fn open(
         Ok(()) if without_inbox => account.furnish(&FURNITURE[..1]).await,
         Ok(()) if new => account.furnish(if dir == "queue" { &FURNITURE[..1] } else { &FURNITURE }).await,
         Ok(()) => account.renumber_after(loss).await,
-        Err(error) => Err(Error::io(&dir, error)),
+        Err(error) => Err(account.refused(&dir, error)),
     };
     match recovered {
-        Ok(()) if torn > 0 && !damaged && end > Place::default() => account.log(|log| log.remove_tail(end)).map_err(io)?,
+        Ok(()) if torn > 0 && !damaged && end > Place::default() => {
+            account.log(|log| log.remove_tail(end)).map_err(io)?
+        }
         Ok(()) => {}
         // Nothing can be done about a card that takes no changes, but to serve what it holds.
         Err(error) if new || matches!(error, Error::Full) => return Err(error),

@@ -1,13 +1,14 @@
 //! All accounts of a flash: which of them are open.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::Account;
 use super::recovery::{self, Wanted};
 use super::room::Room;
-use crate::flash::{Flash, Space};
+use crate::flash::{Flash, READ_ONLY, Space};
 use crate::store::Error;
 use crate::store::format::Place;
 
@@ -17,6 +18,8 @@ pub type Summarize = fn(&[u8]) -> Vec<u8>;
 /// The name under which the queue is open: no account can have it.
 const QUEUE: &str = "/queue";
 
+/// So long the answer to whether the flash is read-only holds.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Octets of a segment at the least, on however small a flash.
 const SEGMENT_LEAST: u64 = 64 * 1024;
 
@@ -52,6 +55,8 @@ pub struct Store {
     /// may never have reached the medium.
     failed: RefCell<BTreeMap<String, Place>>,
     quotas: RefCell<BTreeMap<String, u64>>,
+    /// When the system was asked last whether it has made the flash read-only, and what it said.
+    mounted_read_only: Cell<Option<(Instant, bool)>>,
 }
 
 impl Store {
@@ -67,6 +72,7 @@ impl Store {
             opening: smol::lock::Mutex::new(()),
             failed: RefCell::default(),
             quotas: RefCell::default(),
+            mounted_read_only: Cell::new(None),
         }
     }
 
@@ -125,7 +131,20 @@ impl Store {
 
     /// Why the flash takes no changes, as far as an open account knows; `None` when all is well.
     pub fn read_only(&self) -> Option<String> {
-        self.open.borrow().values().find_map(|account| account.takes_no_changes())
+        let noticed = self.open.borrow().values().find_map(|account| account.takes_no_changes());
+        noticed.or_else(|| self.is_mounted_read_only().then(|| READ_ONLY.to_owned()))
+    }
+
+    /// Sessions ask at each command: the system is asked once in a while.
+    fn is_mounted_read_only(&self) -> bool {
+        match self.mounted_read_only.get() {
+            Some((asked, so)) if asked.elapsed() < ASK_AGAIN => so,
+            _ => {
+                let so = self.flash.is_read_only();
+                self.mounted_read_only.set(Some((Instant::now(), so)));
+                so
+            }
+        }
     }
 
     /// Limits the octets that accounts may hold, by name; an account that is not named has no limit.
