@@ -2,41 +2,22 @@
 //!
 //! Every change of the medium is a step, and steps are counted. The power can be cut at any of them: from
 //! there on everything fails, and [`SimFlash::restart`] gives the flash as it may look afterwards: of
-//! what was not synced each write is kept, dropped or torn, in any order, as a seed decides.
+//! what was not synced each write is kept, dropped or torn, in any order, as a seed decides. Names are
+//! kept apart in the same way, folder by folder: see [`names`].
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
 use super::{File, Flash, Mode, ReadAt, Space, Sync};
+use names::{Entry, Names, Naming, parent};
 
-/// A small reproducible source of choices (xorshift64*).
-#[derive(Debug, Clone)]
-pub struct Choices(u64);
+mod choices;
+mod names;
+#[cfg(test)]
+mod tests;
 
-impl Choices {
-    /// The choices of a seed.
-    pub fn new(seed: u64) -> Choices {
-        Choices(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-    /// Any number.
-    #[allow(clippy::should_implement_trait, reason = "it never ends")]
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-    /// A number below `n`.
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.next() >> 16) as usize % n.max(1)
-    }
-    /// True in so many of a hundred cases.
-    pub fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
+pub use choices::Choices;
 
 #[derive(Clone)]
 enum Change {
@@ -69,37 +50,10 @@ struct Node {
     lost: bool,
 }
 
-#[derive(Clone)]
-enum Naming {
-    Set(String, usize),
-    Remove(String),
-    Rename(String, String),
-}
-
-impl Naming {
-    fn apply(&self, names: &mut BTreeMap<String, usize>) {
-        match self {
-            Naming::Set(path, node) => drop(names.insert(path.clone(), *node)),
-            Naming::Remove(path) => drop(names.remove(path)),
-            Naming::Rename(from, to) => {
-                if let Some(node) = names.remove(from) {
-                    names.insert(to.clone(), node);
-                }
-            }
-        }
-    }
-    fn folder(&self) -> &str {
-        let (Naming::Set(path, _) | Naming::Remove(path) | Naming::Rename(_, path)) = self;
-        path.rsplit_once('/').map_or("", |(folder, _)| folder)
-    }
-}
-
 #[derive(Default)]
 struct Medium {
     nodes: Vec<Node>,
-    names: BTreeMap<String, usize>,
-    durable_names: BTreeMap<String, usize>,
-    unsynced_names: Vec<(u64, Naming)>,
+    names: Names,
     steps: u64,
     cut_at: Option<u64>,
     sync_fails_at: Option<u64>,
@@ -149,7 +103,7 @@ impl SimFlash {
     /// Flips one bit of a file, below every checksum.
     pub fn flip(&self, path: &str, bit: usize) {
         let mut medium = self.0.borrow_mut();
-        let node = medium.names[path];
+        let Some(Entry::File(node)) = medium.names.get(path) else { panic!("{path} is no file") };
         let node = &mut medium.nodes[node];
         Rc::make_mut(&mut node.live)[bit / 8] ^= 1 << (bit % 8);
         node.durable = node.live.clone();
@@ -157,33 +111,26 @@ impl SimFlash {
     /// All files with their sizes.
     pub fn files(&self) -> Vec<(String, usize)> {
         let medium = self.0.borrow();
-        medium.names.iter().map(|(path, node)| (path.clone(), medium.nodes[*node].live.len())).collect()
+        medium.names.files().map(|(path, node)| (path.to_owned(), medium.nodes[node].live.len())).collect()
     }
     /// The flash after the power came back, as `seed` lets the unsynced changes survive.
     pub fn restart(&self, seed: u64) -> SimFlash {
         let mut choices = Choices::new(seed);
         let medium = self.0.borrow();
-        let mut names = medium.durable_names.clone();
-        // A journal keeps the order of names; how much of it reached the medium is open.
-        let kept = choices.below(medium.unsynced_names.len() + 1);
-        for (_, naming) in &medium.unsynced_names[..kept] {
-            naming.apply(&mut names);
-        }
+        let names = medium.names.survivors(&mut choices);
         let nodes = medium.nodes.iter().map(|node| Node::settled(survivors(node, &mut choices))).collect();
-        SimFlash(Rc::new(RefCell::new(Medium {
-            nodes,
-            durable_names: names.clone(),
-            names,
-            ..Medium::default()
-        })))
+        SimFlash::of(Medium { nodes, names, ..Medium::default() })
     }
 
     /// Another flash with the same files, all of them durable: as after an orderly end.
     pub fn copy(&self) -> SimFlash {
         let medium = self.0.borrow();
         let nodes = medium.nodes.iter().map(|node| Node::settled(node.live.clone())).collect();
-        let (names, durable_names) = (medium.names.clone(), medium.names.clone());
-        SimFlash(Rc::new(RefCell::new(Medium { nodes, names, durable_names, ..Medium::default() })))
+        SimFlash::of(Medium { nodes, names: medium.names.settled(), ..Medium::default() })
+    }
+
+    fn of(medium: Medium) -> SimFlash {
+        SimFlash(Rc::new(RefCell::new(medium)))
     }
 
     fn step(&self) -> io::Result<()> {
@@ -200,8 +147,7 @@ impl SimFlash {
         {
             let mut medium = self.0.borrow_mut();
             let step = medium.steps;
-            naming.apply(&mut medium.names);
-            medium.unsynced_names.push((step, naming));
+            medium.names.change(step, naming);
         }
         self.witness();
         Ok(())
@@ -273,70 +219,85 @@ fn tear(offset: u64, data: &[u8], content: &mut Vec<u8>, choices: &mut Choices) 
 
 impl Flash for SimFlash {
     fn open(&self, path: &str, mode: Mode) -> io::Result<Rc<dyn File>> {
-        let found = self.0.borrow().names.get(path).copied();
+        let (found, has_folder) = {
+            let names = &self.0.borrow().names;
+            (names.get(path), names.is_folder(parent(path)))
+        };
         let node = match (mode, found) {
-            (Mode::Create, Some(node)) => {
+            (_, Some(Entry::Folder)) => return Err(io::ErrorKind::IsADirectory.into()),
+            (Mode::Create, Some(Entry::File(node))) => {
                 SimFile { flash: self.clone(), node }.truncate(0)?;
                 node
             }
-            (Mode::Create, None) => {
+            (Mode::Create, None) if has_folder => {
                 let node = {
                     let mut medium = self.0.borrow_mut();
                     medium.nodes.push(Node::default());
                     medium.nodes.len() - 1
                 };
-                self.naming(Naming::Set(path.to_owned(), node))?;
+                self.naming(Naming::Set(path.to_owned(), Entry::File(node)))?;
                 node
             }
-            (_, Some(node)) => node,
+            (_, Some(Entry::File(node))) => node,
             (_, None) => return Err(io::ErrorKind::NotFound.into()),
         };
         Ok(Rc::new(SimFile { flash: self.clone(), node }))
     }
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
-        let medium = self.0.borrow();
-        let mut names: Vec<String> = medium
-            .names
-            .keys()
-            .filter_map(|path| path.strip_prefix(&prefix)?.split('/').next().map(str::to_owned))
-            .collect();
-        names.dedup();
-        Ok(names)
+        Ok(self.0.borrow().names.within(dir))
     }
-    fn create_dir(&self, _dir: &str) -> io::Result<()> {
-        self.step()
-    }
-    fn remove(&self, path: &str) -> io::Result<()> {
-        self.naming(Naming::Remove(path.to_owned()))
-    }
-    fn remove_dir(&self, dir: &str) -> io::Result<()> {
-        for (path, _) in self.files().iter().filter(|(path, _)| path.starts_with(&format!("{dir}/"))) {
-            self.remove(path)?;
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        let slashes = dir.match_indices('/').map(|(at, _)| at);
+        for end in slashes.chain([dir.len()]) {
+            let folder = &dir[..end];
+            let found = self.0.borrow().names.get(folder);
+            match found {
+                Some(Entry::Folder) => {}
+                Some(Entry::File(_)) => return Err(io::ErrorKind::AlreadyExists.into()),
+                None => self.naming(Naming::Set(folder.to_owned(), Entry::Folder))?,
+            }
         }
         Ok(())
     }
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let found = self.0.borrow().names.get(path);
+        match found {
+            Some(Entry::File(_)) => self.naming(Naming::Remove(path.to_owned())),
+            Some(Entry::Folder) => Err(io::ErrorKind::IsADirectory.into()),
+            None => Ok(()),
+        }
+    }
+    fn remove_dir(&self, dir: &str) -> io::Result<()> {
+        let mut paths = self.0.borrow().names.below(dir);
+        paths.extend(self.0.borrow().names.get(dir).map(|_| dir.to_owned()));
+        paths.into_iter().try_for_each(|path| self.naming(Naming::Remove(path)))
+    }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let possible = {
+            let names = &self.0.borrow().names;
+            names.get(from).is_some() && names.is_folder(parent(to))
+        };
+        if !possible {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         self.naming(Naming::Rename(from.to_owned(), to.to_owned()))
     }
     fn sync_dir(&self, dir: &str) -> Sync {
         let (flash, dir, called) = (self.clone(), dir.to_owned(), self.steps());
+        let is_there = self.0.borrow().names.is_folder(&dir);
         Box::pin(async move {
+            if !is_there {
+                return Err(io::ErrorKind::NotFound.into());
+            }
             smol::future::yield_now().await;
             flash.sync_step()?;
-            let mut medium = flash.0.borrow_mut();
-            let medium = &mut *medium;
-            let (synced, rest) = std::mem::take(&mut medium.unsynced_names)
-                .into_iter()
-                .partition::<Vec<_>, _>(|(step, naming)| *step <= called && naming.folder() == dir);
-            synced.iter().for_each(|(_, naming)| naming.apply(&mut medium.durable_names));
-            medium.unsynced_names = rest;
+            flash.0.borrow_mut().names.sync(&dir, called);
             Ok(())
         })
     }
     fn space(&self) -> io::Result<Space> {
         let medium = self.0.borrow();
-        let used: u64 = medium.names.values().map(|node| medium.nodes[*node].live.len() as u64).sum();
+        let used: u64 = medium.names.files().map(|(_, node)| medium.nodes[node].live.len() as u64).sum();
         let total = medium.capacity.unwrap_or(1 << 30);
         Ok(Space { total, free: total.saturating_sub(used) })
     }
@@ -381,10 +342,11 @@ impl ReadAt for SimFile {
 
 impl File for SimFile {
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        if let Some(capacity) = self.flash.0.borrow().capacity {
-            let space = self.flash.space()?;
-            let grows = (offset + data.len() as u64).saturating_sub(self.len()?);
-            if capacity - space.free + grows > capacity {
+        if self.flash.0.borrow().capacity.is_some() {
+            let room = (self.len()? + self.flash.space()?.free).saturating_sub(offset);
+            if room < data.len() as u64 {
+                // What still fits is written.
+                self.change(Change::Write { offset, data: data[..room as usize].to_vec() })?;
                 return Err(io::ErrorKind::StorageFull.into());
             }
         }

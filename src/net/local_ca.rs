@@ -94,6 +94,11 @@ impl Authority {
     /// again from it, and what was signed before still fits.
     async fn open(flash: &dyn Flash, now: Option<u64>) -> Result<Authority, TlsError> {
         flash.create_dir("tls").map_err(|error| TlsError::file("tls", error))?;
+        // Once devices trust the CA no cut may take it away, with its folder: neither now, nor when a process that
+        // was killed has left names that are only in the system's memory.
+        for folder in ["tls", ""] {
+            flash.sync_dir(folder).await.map_err(|error| TlsError::file("tls", error))?;
+        }
         let key = match read(flash, CA_KEY)? {
             Some(pem) => std::str::from_utf8(&pem)
                 .map_err(|error| error.to_string())
@@ -216,6 +221,7 @@ async fn write(flash: &dyn Flash, path: &str, content: &str) -> Result<(), TlsEr
 mod tests {
     use super::*;
     use crate::flash::disk::Disk;
+    use crate::flash::sim::SimFlash;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
@@ -271,6 +277,21 @@ mod tests {
             std::fs::write(folder.0.join(KEY), "torn").unwrap();
             assert_ne!(certificate("mail.home.example", NOW).await, renamed);
             assert_eq!((folder.content(CA), folder.content(CA_KEY)), (ca, ca_key));
+        });
+    }
+
+    /// Fails where the folder `tls` is not synced into the one above it.
+    #[test]
+    fn a_cut_leaves_the_ca_that_devices_were_given() {
+        smol::block_on(async {
+            let flash = SimFlash::default();
+            identity(&named("pillarbox.local"), &flash, NOW).await.unwrap();
+            let given = certificate(&flash).unwrap().unwrap();
+            for seed in 0..8 {
+                let flash = flash.restart(seed);
+                identity(&named("pillarbox.local"), &flash, NOW).await.unwrap();
+                assert!(certificate(&flash).unwrap().unwrap() == given, "cut {seed}");
+            }
         });
     }
 

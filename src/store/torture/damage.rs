@@ -131,3 +131,20 @@ fn where_no_checkpoint_and_no_beginning_is_left_nothing_is_thrown_away() {
         assert!(saved.len() * 2 > all.len(), "{saved:?} of {all:?}");
     });
 }
+
+/// Fails where `lost+found` is not synced into the folder above it, or its files not into `lost+found`.
+#[test]
+fn what_fsck_puts_aside_outlasts_a_cut() {
+    let flash = small_store(false).0;
+    let (path, len) = flash.files().into_iter().find(|(path, _)| path.contains("/body/")).unwrap();
+    flash.flip(&path, len * 4);
+    smol::block_on(async {
+        let report = store(&flash).repair().await.unwrap();
+        assert_eq!(report.damage.len(), 1, "{report}");
+        for seed in 0..8 {
+            let files = flash.restart(seed).files();
+            let saved = files.iter().find(|(path, _)| path.starts_with("lost+found/"));
+            assert_eq!(saved.map(|(_, saved)| *saved), Some(len), "cut {seed}");
+        }
+    });
+}
