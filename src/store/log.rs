@@ -74,8 +74,9 @@ impl Log {
         Ok(numbers)
     }
 
-    /// Continues writing at `end`: what lies behind it is a torn tail and is cut off.
-    pub fn cut(&mut self, end: Place) -> io::Result<()> {
+    /// Continues writing at `end`: what lies behind it is a torn tail and is cut off. From `durable` on what was
+    /// read may still be only in the system's memory, after a kill, not a power cut: it is to be synced.
+    pub fn cut(&mut self, durable: Place, end: Place) -> io::Result<()> {
         let segments = self.segments()?;
         for &segment in segments.iter().filter(|segment| **segment > end.segment) {
             self.flash.remove(&self.path(segment))?;
@@ -84,13 +85,15 @@ impl Log {
         self.last_segment = end.segment;
         self.end = end.offset;
         self.current = None;
+        for &segment in segments.iter().filter(|segment| (durable.segment..end.segment).contains(segment)) {
+            self.unsynced.push(self.flash.open(&self.path(segment), Mode::Read)?);
+        }
         if segments.contains(&end.segment) {
             let file = self.flash.open(&self.path(end.segment), Mode::Write)?;
             let len = file.len()?;
             if len > u64::from(end.offset) {
                 file.truncate(end.offset.into())?;
             }
-            // What was read may still be only in the system's memory: after a kill, not a power cut.
             self.unsynced.push(file.clone());
             // A segment that has lost its end to damage does not grow again: a new one is begun.
             if len >= u64::from(end.offset) {
@@ -107,6 +110,8 @@ impl Log {
 
     /// Begins a commit.
     pub fn begin(&mut self) -> io::Result<()> {
+        // Where not even a segment can be begun, nothing is taken back of the commit before.
+        self.commit_start = self.end;
         if self.current.is_none() || self.end >= self.segment_size {
             self.previous_end = self.end();
             let segment = self.last_segment + 1;
@@ -166,9 +171,12 @@ impl Log {
         self.end - self.commit_start
     }
 
-    /// Lets the next commit begin a segment.
+    /// Lets the next commit begin a segment, unless it is the first one in this: what had no room may have left it
+    /// empty, and no replay would know where an empty one ended.
     pub fn begin_segment(&mut self) {
-        self.current = None;
+        if self.end > SEGMENT_HEADER {
+            self.current = None;
+        }
     }
 
     /// Whether commits no longer go into this segment.

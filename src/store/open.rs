@@ -29,6 +29,8 @@ pub struct Replayed {
     pub index: Index,
     /// Behind the last whole commit.
     pub end: Place,
+    /// Up to where everything is known to be durable.
+    pub durable: Place,
     /// Places where records are lost.
     pub damaged: Vec<Place>,
     /// What was replayed.
@@ -50,8 +52,14 @@ struct Candidate {
 /// # Errors
 /// What the flash says; damage is no error.
 pub async fn replay(log: &Log, index: Index, from: Place, limit: Option<Place>) -> std::io::Result<Replayed> {
-    let mut replayed =
-        Replayed { index, end: from, damaged: Vec::new(), tail: Tail::default(), unmarked: false };
+    let mut replayed = Replayed {
+        index,
+        end: from,
+        durable: from,
+        damaged: Vec::new(),
+        tail: Tail::default(),
+        unmarked: false,
+    };
     let mut suspects: Vec<Place> = Vec::new();
     let mut candidates: VecDeque<Candidate> = VecDeque::new();
     let mut frames: Vec<ScannedFrame> = Vec::new();
@@ -71,11 +79,15 @@ pub async fn replay(log: &Log, index: Index, from: Place, limit: Option<Place>) 
             Scanned::Frame(frame) => frame,
         };
         replayed.tail.octets += u64::from(frame.end.offset - frame.place.offset);
-        if let Record::Continued { from } = frame.record
-            && scanned_to < from
-        {
-            // The end of the segment before this one never reached the medium.
-            suspects.push(scanned_to);
+        if let Record::Continued { from } = frame.record {
+            // What lies behind the end of the segment before this one had no room and was taken back.
+            let counts = |place: Place| place < from || place.segment > from.segment;
+            frames.retain(|frame| counts(frame.place));
+            suspects.retain(|place| counts(*place));
+            if scanned_to < from {
+                // That end never reached the medium.
+                suspects.push(scanned_to);
+            }
         }
         scanned_to = frame.end;
         let Record::Commit { durable } = frame.record else {
@@ -108,6 +120,7 @@ pub async fn replay(log: &Log, index: Index, from: Place, limit: Option<Place>) 
         replayed.unmarked |= !candidate.frames.is_empty();
         apply(&mut replayed, candidate);
     }
+    replayed.durable = known_durable;
     Ok(replayed)
 }
 
@@ -156,7 +169,7 @@ pub async fn open(
         )));
     }
     let replayed = replay(&log, start.index, start.from, limit).await.map_err(io)?;
-    log.cut(replayed.end).map_err(io)?;
+    log.cut(replayed.durable, replayed.end).map_err(io)?;
     let (files, _) = log.take_unsynced();
     for file in files {
         file.sync().await.map_err(io)?;

@@ -125,6 +125,10 @@ impl Scan {
                 self.nameless.extend(bodies.into_iter().filter(|(body, _)| !named.contains(body)));
             }
             Record::Continued { from: end } => {
+                // What had no room was taken back, and may still be there.
+                let counts = |place: Place| place < *end || place.segment > end.segment;
+                self.bad.retain(|(place, _)| counts(*place));
+                self.bodies.retain(|(_, place)| counts(*place));
                 let lost = *end > self.scanned_to && end.segment == self.scanned_to.segment;
                 if lost && *end > from {
                     self.bad.push((self.scanned_to, "the end of the segment is missing"));
