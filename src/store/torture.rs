@@ -19,8 +19,10 @@ use crate::flash::sim::{Choices, SimFlash};
 mod damage;
 mod expected;
 mod faults;
+mod given_up;
 mod lives;
 mod model;
+mod side_by_side;
 
 fn summarize(head: &[u8]) -> Vec<u8> {
     head[..(head.len() / 8).min(40)].to_vec()

@@ -126,6 +126,66 @@ fn a_flash_that_is_full_at_any_write_refuses_and_loses_nothing() {
     }
 }
 
+/// A commit before which not even a segment could be begun took back the one before it. Fails where `Log::begin`
+/// notes the place of the commit only when its segment is there.
+#[test]
+fn where_no_segment_can_be_begun_the_commit_before_stays() {
+    smol::block_on(async {
+        let flash = SimFlash::default();
+        let store = store(&flash);
+        let account = store.account("a").await.unwrap();
+        let subscribe = async |n: usize| {
+            let mut transaction = account.begin();
+            transaction.subscribe(&format!("{n}{}", "x".repeat(200)), true);
+            transaction.commit().await
+        };
+        let mut n = 0;
+        while flash.files().iter().all(|(_, len)| *len < 3000) {
+            n += 1;
+            subscribe(n).await.unwrap();
+        }
+        let shown = dump(&account);
+        let used: usize = flash.files().iter().map(|(_, len)| len).sum();
+        for room in (0..250).step_by(9) {
+            flash.limit(Some((used + room) as u64));
+            assert!(matches!(subscribe(n + 1).await, Err(Error::Full)), "{room} octets");
+            assert_eq!(dump(&account), shown);
+            assert_eq!(
+                dump(&self::store(&flash.restart(1)).account("a").await.unwrap()),
+                shown,
+                "{room} octets"
+            );
+        }
+        flash.limit(None);
+        subscribe(n + 1).await.unwrap();
+        let restarted = self::store(&flash.restart(1)).account("a").await.unwrap();
+        assert_eq!(dump(&restarted), dump(&account));
+    });
+}
+
+/// Compaction that had no room for its first commit left an empty segment behind, which the next opening took for
+/// damage. Fails where `Log::begin_segment` leaves an empty one.
+#[test]
+fn an_empty_segment_is_no_damage() {
+    smol::block_on(async {
+        let flash = SimFlash::default();
+        let store = store(&flash);
+        let account = store.account("a").await.unwrap();
+        let shown = dump(&account);
+        let used: usize = flash.files().iter().map(|(_, len)| len).sum();
+        flash.limit(Some(used as u64 + 20));
+        for _ in 0..3 {
+            assert!(matches!(account.rewrite([1].into()).await, Err(Error::Full)));
+        }
+        flash.limit(None);
+        account.rewrite([1].into()).await.unwrap();
+        let restarted = self::store(&flash.restart(1));
+        assert_eq!(dump(&restarted.account("a").await.unwrap()), shown);
+        let report = restarted.check().await.unwrap();
+        assert!(report.damage.is_empty(), "{report}");
+    });
+}
+
 #[test]
 fn new_mail_leaves_a_reserve_in_which_deleting_goes_on() {
     smol::block_on(async {
