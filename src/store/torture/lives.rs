@@ -84,6 +84,10 @@ fn live(flash: &SimFlash, fate: &Fate, before: Promises) -> u64 {
         }
         flash.limit(None);
         life.store.mark_end();
+        if fate.seed.is_multiple_of(8) {
+            let report = life.store.check().await.unwrap();
+            assert!(report.damage.is_empty(), "{report}");
+        }
     });
     lives.get()
 }
