@@ -19,7 +19,7 @@ help:
 	@echo "make run        builds and serves the demonstration configuration"
 	@echo "make build      target/release/pillarbox"
 	@echo "make test       formatting, lints, and every test, with the summary last"
-	@echo "make torture    cuts the power of the simulated flash for TORTURE=600 seconds"
+	@echo "make torture    cuts the power of the simulated flash, and kills, for TORTURE=600 seconds"
 	@echo "make bench      the side-by-side table with a private Dovecot; MESSAGES=2000 makes it shorter"
 	@echo "make fuzz       every fuzz target for TIME=60 seconds"
 	@echo "make cross      a static binary for ARCH=armv7 or aarch64, in target/cross/ARCH"

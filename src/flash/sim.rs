@@ -3,7 +3,8 @@
 //! Every change of the medium is a step, and steps are counted. The power can be cut at any of them: from
 //! there on everything fails, and [`SimFlash::restart`] gives the flash as it may look afterwards: of
 //! what was not synced each write is kept, dropped or torn, in any order, as a seed decides. Names are
-//! kept apart in the same way, folder by folder: see [`names`].
+//! kept apart in the same way, folder by folder: see [`names`]. A process that is killed leaves more than a
+//! cut does ([`SimFlash::killed`]): the next one reads all of it, and may still lose it.
 
 use std::cell::RefCell;
 use std::io;
@@ -108,6 +109,16 @@ impl SimFlash {
         Rc::make_mut(&mut node.live)[bit / 8] ^= 1 << (bit % 8);
         node.durable = node.live.clone();
     }
+    /// Alters octets of a file, below every checksum; what lies behind its end is nothing.
+    pub fn alter(&self, path: &str, octets: std::ops::Range<usize>, to: impl Fn(u8) -> u8) {
+        let mut medium = self.0.borrow_mut();
+        let Some(Entry::File(node)) = medium.names.get(path) else { panic!("{path} is no file") };
+        let node = &mut medium.nodes[node];
+        let content = Rc::make_mut(&mut node.live);
+        let end = octets.end.min(content.len());
+        content[octets.start.min(end)..end].iter_mut().for_each(|octet| *octet = to(*octet));
+        node.durable = node.live.clone();
+    }
     /// All files with their sizes.
     pub fn files(&self) -> Vec<(String, usize)> {
         let medium = self.0.borrow();
@@ -120,6 +131,14 @@ impl SimFlash {
         let names = medium.names.survivors(&mut choices);
         let nodes = medium.nodes.iter().map(|node| Node::settled(survivors(node, &mut choices))).collect();
         SimFlash::of(Medium { nodes, names, ..Medium::default() })
+    }
+
+    /// The flash as the next process finds it when this one was killed while the power stayed: all that was
+    /// written can be read, and what was not synced is as little durable as it was before.
+    pub fn killed(&self) -> SimFlash {
+        let medium = self.0.borrow();
+        let (nodes, names, steps) = (medium.nodes.clone(), medium.names.clone(), medium.steps);
+        SimFlash::of(Medium { nodes, names, steps, ..Medium::default() })
     }
 
     /// Another flash with the same files, all of them durable: as after an orderly end.

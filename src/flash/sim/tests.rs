@@ -86,3 +86,19 @@ fn a_write_that_the_flash_has_no_room_for_is_written_in_part() {
     // What is there already is written anew.
     file.write_at(0, b"ABCD").unwrap();
 }
+
+#[test]
+fn what_a_killed_process_has_written_can_be_read_and_may_still_be_lost() {
+    let flash = SimFlash::default();
+    let file = flash.open("file", Mode::Create).unwrap();
+    file.write_at(0, b"mail").unwrap();
+    let killed = flash.killed();
+    assert_eq!(killed.files(), [("file".to_owned(), 4)]);
+    let lost = |flash: &SimFlash| (0..50).any(|seed| flash.restart(seed).files() != killed.files());
+    assert!(lost(&killed));
+    // Who comes next makes it durable: name and content.
+    sync(&killed, &[""]);
+    assert!(lost(&killed));
+    smol::block_on(killed.open("file", Mode::Write).unwrap().sync()).unwrap();
+    assert!(!lost(&killed) && lost(&flash));
+}

@@ -154,7 +154,10 @@ impl Log {
             self.unsynced.push(file.clone());
             self.new_segment = true;
             self.current = Some(file);
-            self.continued_from = self.end;
+            // Of a segment that holds nothing, since its first commit was taken back, the log knows nothing.
+            if self.end.offset > segment::HEADER {
+                self.continued_from = self.end;
+            }
             self.end = Place { segment, offset: segment::HEADER };
         }
         self.commit_start = self.end.offset;

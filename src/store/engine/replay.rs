@@ -14,8 +14,8 @@ use std::collections::VecDeque;
 
 use super::commit::Tail;
 use super::log::{Gap, Log, Scanned, ScannedFrame};
-use crate::store::format::Place;
 use crate::store::format::record::{CommitRecord, Record};
+use crate::store::format::{Place, segment};
 use crate::store::model::Index;
 
 /// Frames that are read before others get a turn.
@@ -179,7 +179,7 @@ impl Reading<'_> {
         let lies_between = |at: Place| at >= end && at < place;
         self.groups.retain(|group| !lies_between(group.start));
         self.suspects.retain(|gap| !lies_between(gap.from));
-        if self.scanned_to < end {
+        if self.scanned_to < end && end.offset > segment::HEADER {
             // The end of the segment before this one never reached the medium, or is gone.
             self.suspects.push(Gap { from: self.scanned_to, to: end });
         }

@@ -25,9 +25,15 @@ use crate::store::{
 
 mod damage;
 mod earlier;
+mod expected;
 mod faults;
+mod given_up;
 mod largest;
+mod lives;
+mod model;
 mod room;
+mod side_by_side;
+mod tail;
 
 fn summarize(head: &[u8]) -> Vec<u8> {
     head[..(head.len() / 8).min(40)].to_vec()
@@ -58,12 +64,7 @@ fn dump(account: &Account) -> String {
             for message in &mailbox.messages {
                 let Message { uid, flags, date, modseq, size, .. } = *message;
                 let note = account.note(id, uid);
-                let mut octets = vec![0; size as usize];
-                let body = account.body(message).unwrap();
-                body.read_exact_at(0, &mut octets).unwrap();
-                assert_eq!(body.len().unwrap(), u64::from(size));
-                assert_eq!(octets, content(date as u64, size as usize), "{name} UID {uid}: another message");
-                assert_eq!(account.summary(message).unwrap(), summarize(&octets));
+                expected::octets(account, message);
                 writeln!(text, "  {uid} {:x} {date} {modseq} {size} {note:?}", flags.0).unwrap();
             }
         });
@@ -399,6 +400,12 @@ fn found_after(restarted: &SimFlash) -> String {
     })
 }
 
+/// Until when `make torture` goes on; a plain test does what is enough.
+fn time_to_torture() -> Option<Instant> {
+    let seconds = std::env::var("PILLARBOX_TORTURE_SECONDS").ok()?.parse().ok()?;
+    Some(Instant::now() + Duration::from_secs(seconds))
+}
+
 #[test]
 fn a_cut_at_any_step_keeps_what_was_acknowledged() {
     let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
@@ -410,14 +417,12 @@ fn a_cut_at_any_step_keeps_what_was_acknowledged() {
         }
         cuts
     };
-    // `make torture` goes on for as long as it is told.
-    let time = std::env::var("PILLARBOX_TORTURE_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    let end = time.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let end = time_to_torture();
     let enough = |cuts: u64| end.map_or(cuts * workers >= 100_000, |end| Instant::now() >= end);
     let cuts: u64 = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker, &enough))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     println!("{cuts} cuts");
-    assert!(time.is_some() || cuts >= 100_000);
+    assert!(end.is_some() || cuts >= 100_000);
 }

@@ -287,6 +287,8 @@ impl<'a> Planner<'a> {
         let mut flags = system.system();
         for keyword in keywords {
             let staged = self.overlay.keywords.entry(id).or_default();
+            // Those of commits that were applied meanwhile are the mailbox's own: they do not count twice.
+            staged.retain(|name| !mailbox.keywords.contains(name));
             let mut known = mailbox.keywords.iter().chain(staged.iter());
             let bit = match known.position(|name| name.eq_ignore_ascii_case(keyword)) {
                 Some(bit) => bit,

@@ -9,7 +9,7 @@ use crate::store::engine::log::{Log, Scanned, ScannedFrame};
 use crate::store::engine::replay::{Replayed, replay};
 use crate::store::engine::{checkpoint, recovery};
 use crate::store::format::record::{BodyRecord, CommitRecord, ContinuedRecord, MessageRecord, Record};
-use crate::store::format::{MailboxId, Message, Place, Uid};
+use crate::store::format::{MailboxId, Message, Place, Uid, segment};
 use crate::store::model::Index;
 
 /// Records that are read before others get a turn.
@@ -156,7 +156,7 @@ impl Scan {
         self.bodies.clear();
         self.named.clear();
         // Compaction removes only segments that lie before both checkpoints.
-        if end > self.scanned_to && end > from {
+        if end > self.scanned_to && end > from && end.offset > segment::HEADER {
             let what = if end.segment == self.scanned_to.segment {
                 "the end of the segment is missing"
             } else {

@@ -1,0 +1,181 @@
+//! What may be found while commits are under way, and what an open account shows.
+
+use super::model::{Letter, Model, Op, Placed, Shown};
+use super::*;
+use crate::store::{NO_MAILBOX, Usage};
+
+/// An account as it was when all was answered, and what was asked for since.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    pub model: Model,
+    pub asked: Vec<Asked>,
+}
+
+/// A commit under way.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub ops: Vec<Op>,
+    pub answer: Answer,
+}
+
+/// What is known of a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// Nothing yet: it is whole or absent.
+    Open,
+    /// It is done, with this MODSEQ.
+    Done(u64, Placed),
+    /// It cannot be.
+    Refused,
+    /// There was no room.
+    Full,
+}
+
+impl Expected {
+    pub fn new(model: Model) -> Expected {
+        Expected { model, asked: Vec::new() }
+    }
+
+    /// Whether this may be found after a cut: everything that was acknowledged, nothing that was refused, and of
+    /// the rest what came first.
+    ///
+    /// # Errors
+    /// In what it is not as it has to be.
+    pub fn allows(&self, found: &Model) -> Result<(), String> {
+        let asked: Vec<&Asked> = self
+            .asked
+            .iter()
+            .filter(|asked| matches!(asked.answer, Answer::Open | Answer::Done(..)))
+            .collect();
+        if possible(&self.model, &asked, found) {
+            return Ok(());
+        }
+        let mut model = self.model.clone();
+        for asked in self.done() {
+            model.commit(&asked.ops, modseq(asked));
+        }
+        let difference = model.differs(found);
+        Err(format!(
+            "{}; asked for: {:?}",
+            difference.unwrap_or("what was not answered".to_owned()),
+            self.asked
+        ))
+    }
+
+    /// What was done, in the order in which it was.
+    fn done(&self) -> Vec<&Asked> {
+        let mut done: Vec<&Asked> = self.asked.iter().filter(|asked| modseq(asked).is_some()).collect();
+        done.sort_by_key(|asked| modseq(asked));
+        done
+    }
+
+    /// All was answered, and this is what the open account shows.
+    pub fn settle(&mut self, found: Model) {
+        for refused in self.asked.iter().filter(|asked| asked.answer == Answer::Refused) {
+            assert_eq!(self.model.clone().commit(&refused.ops, None), None, "refused: {:?}", refused.ops);
+        }
+        let mut model = self.model.clone();
+        for asked in self.done() {
+            let Answer::Done(modseq, placed) = &asked.answer else { continue };
+            assert!(*modseq > self.model.told.modseq, "MODSEQ {modseq} comes again");
+            let expected = model.commit(&asked.ops, Some(*modseq));
+            assert_eq!(Some(placed), expected.as_ref(), "answer to {:?}", asked.ops);
+        }
+        assert_eq!(model.differs(&found), None, "{:?}", self.asked);
+        let mut next = model.followed_by(found);
+        for (name, shown) in &mut next.mailboxes {
+            let before = &model.mailboxes[name];
+            assert_eq!(shown.uid_next, before.uid_next, "{name}");
+            assert_eq!(shown.recent_from.0, before.recent_from.1, "{name}");
+            shown.recent_from = before.recent_from;
+        }
+        *self = Expected::new(next);
+    }
+}
+
+fn modseq(asked: &Asked) -> Option<u64> {
+    match asked.answer {
+        Answer::Done(modseq, _) => Some(modseq),
+        _ => None,
+    }
+}
+
+/// Whether `found` is `model` after some of what was asked for, in some order.
+fn possible(model: &Model, asked: &[&Asked], found: &Model) -> bool {
+    let promised = asked.iter().filter_map(|asked| modseq(asked)).min();
+    if promised.is_none() && model.differs(found).is_none() {
+        return true;
+    }
+    (0..asked.len()).any(|at| {
+        let next = modseq(asked[at]);
+        let mut model = model.clone();
+        // What is known comes in its order.
+        if next.is_some() && next != promised || model.commit(&asked[at].ops, next).is_none() {
+            return false;
+        }
+        let mut rest = asked.to_vec();
+        rest.remove(at);
+        possible(&model, &rest, found)
+    })
+}
+
+/// The octets of a message, which have to be those of its date, and its summary theirs.
+pub fn octets(account: &Account, message: &Message) -> Vec<u8> {
+    let Message { uid, date, size, .. } = *message;
+    let mut octets = vec![0; size as usize];
+    let body = account.body(message).unwrap();
+    body.read_exact_at(0, &mut octets).unwrap();
+    assert_eq!(body.len().unwrap(), u64::from(size));
+    assert!(octets == content(date as u64, size as usize), "UID {uid}: another message");
+    assert_eq!(account.summary(message).unwrap(), summarize(&octets));
+    octets
+}
+
+/// What the account shows, as a client is told. The numbers of flags are those of `docs/store.md`.
+pub fn observe(account: &Account) -> Model {
+    const SYSTEM: [&str; 5] = ["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"];
+    let mut model = Model::default();
+    let mut names = BTreeMap::from([(NO_MAILBOX, String::new())]);
+    let (mut messages, mut all_octets) = (0, 0);
+    for (id, name) in account.mailboxes() {
+        let mailbox = account.view(id, Mailbox::clone).unwrap();
+        let mut shown = Shown {
+            uid_validity: Some(mailbox.uid_validity),
+            uid_next: mailbox.uid_next,
+            highest_modseq: mailbox.highest_modseq,
+            recent_from: (mailbox.recent_from, mailbox.recent_from),
+            letters: BTreeMap::new(),
+        };
+        for message in &mailbox.messages {
+            let Message { uid, flags, date, modseq, size, .. } = *message;
+            octets(account, message);
+            messages += 1;
+            all_octets += u64::from(size);
+            let set = (0..64).filter(|bit| flags.0 >> bit & 1 == 1);
+            let flags = set.map(|bit| match bit {
+                0..5 => SYSTEM[bit].to_owned(),
+                bit => mailbox.keywords[bit - 8].clone(),
+            });
+            let letter = Letter {
+                date: date as u64,
+                size: size as usize,
+                flags: flags.collect(),
+                modseq: Some(modseq),
+                note: account.note(id, uid),
+            };
+            assert!(shown.letters.insert(uid, letter).is_none(), "UID {uid} is there twice");
+        }
+        names.insert(id, name.clone());
+        model.mailboxes.insert(name, shown);
+    }
+    assert_eq!(account.usage(), Usage { messages, octets: all_octets });
+    model.subscribed = account.subscriptions().into_iter().collect();
+    for (_, date) in account.all_collected(SourceKey(1)) {
+        assert_eq!(account.collected(SourceKey(1), &date.to_le_bytes()), Some(date));
+        model.collected.insert(date as u64);
+    }
+    let annotations = account.index(|index| index.annotations.clone());
+    model.annotations =
+        annotations.into_iter().map(|((id, entry), value)| ((names[&id].clone(), entry), value)).collect();
+    model
+}

@@ -1,0 +1,339 @@
+//! What an account has to show, worked out from what was asked for and what was answered.
+//!
+//! Nothing here is the store's: flags, UIDs, UIDVALIDITY, MODSEQ, `\Recent` and notes follow the rules of RFC 3501
+//! and RFC 7162 in plain maps. What no answer tells is left open (`None`), and taken from what is found.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+/// A message as a client sees it; its content is known by its date and size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Letter {
+    pub date: u64,
+    pub size: usize,
+    pub flags: BTreeSet<String>,
+    /// Of the change that it saw last; of one that nobody was told of it is open.
+    pub modseq: Option<u64>,
+    pub note: Option<Vec<u8>>,
+}
+
+/// A mailbox as a client sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// Of a new mailbox it is open.
+    pub uid_validity: Option<u32>,
+    pub uid_next: Uid,
+    pub highest_modseq: u64,
+    /// The first `\Recent` UID: as far as it is durable, and as far as a session has claimed it.
+    pub recent_from: (Uid, Uid),
+    pub letters: BTreeMap<Uid, Letter>,
+}
+
+impl Shown {
+    fn new() -> Shown {
+        Shown {
+            uid_validity: None,
+            uid_next: 1,
+            highest_modseq: 1,
+            recent_from: (1, 1),
+            letters: BTreeMap::new(),
+        }
+    }
+
+    fn changed(&mut self, modseq: Option<u64>) {
+        self.highest_modseq = self.highest_modseq.max(modseq.unwrap_or(0));
+    }
+
+    fn put(&mut self, letter: Letter) -> Uid {
+        let uid = self.uid_next;
+        self.changed(letter.modseq);
+        self.letters.insert(uid, letter);
+        self.uid_next += 1;
+        uid
+    }
+}
+
+/// Numbers that clients were told: what comes later is larger.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub struct Told {
+    pub modseq: u64,
+    pub uid_validity: u32,
+}
+
+/// All that an account shows.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Model {
+    pub mailboxes: BTreeMap<String, Shown>,
+    pub subscribed: BTreeSet<String>,
+    pub collected: BTreeSet<u64>,
+    pub annotations: BTreeMap<(String, String), Vec<u8>>,
+    pub told: Told,
+}
+
+/// A change, as it is asked for.
+#[derive(Debug, Clone)]
+pub enum Op {
+    Deliver {
+        mailbox: String,
+        date: u64,
+        size: usize,
+        flags: &'static [&'static str],
+        note: Option<Vec<u8>>,
+        collected: bool,
+        /// The numbers that it had elsewhere.
+        kept: Option<MessageNumbers>,
+    },
+    /// The letter is as it was when that was asked for.
+    Copy {
+        from: String,
+        uid: Uid,
+        to: String,
+        letter: Letter,
+    },
+    Flags {
+        mailbox: String,
+        uids: Vec<Uid>,
+        change: FlagChange,
+        flags: &'static [&'static str],
+    },
+    Expunge {
+        mailbox: String,
+        uids: Vec<Uid>,
+    },
+    Note {
+        mailbox: String,
+        uid: Uid,
+        note: Vec<u8>,
+    },
+    Restore {
+        mailbox: String,
+        numbers: MailboxNumbers,
+    },
+    Create(String),
+    Rename {
+        from: String,
+        to: String,
+    },
+    Delete(String),
+    Subscribe {
+        name: String,
+        subscribed: bool,
+    },
+    Annotate {
+        mailbox: String,
+        entry: String,
+        value: Option<Vec<u8>>,
+    },
+    Forget(u64),
+}
+
+/// Where a commit's messages went.
+pub type Placed = Vec<(String, Uid)>;
+
+/// The names of mailboxes above this one, the topmost first.
+fn above(name: &str) -> impl Iterator<Item = String> {
+    name.match_indices('/').map(|(at, _)| name[..at].to_owned())
+}
+
+impl Model {
+    /// A new account with these mailboxes.
+    pub fn furnished(names: &[&str]) -> Model {
+        let names = || names.iter().map(|&name| name.to_owned());
+        Model {
+            mailboxes: names().map(|name| (name, Shown::new())).collect(),
+            subscribed: names().collect(),
+            ..Model::default()
+        }
+    }
+
+    /// Makes changes that are one commit, of this MODSEQ where that is known. `None`: they have to be refused, and
+    /// nothing has changed.
+    pub fn commit(&mut self, ops: &[Op], modseq: Option<u64>) -> Option<Placed> {
+        let mut next = self.clone();
+        let mut placed = Placed::new();
+        for op in ops {
+            next.change(op, modseq, &mut placed)?;
+        }
+        // What sessions have claimed goes along.
+        next.mailboxes.values_mut().for_each(|shown| shown.recent_from.0 = shown.recent_from.1);
+        *self = next;
+        Some(placed)
+    }
+
+    fn change(&mut self, op: &Op, modseq: Option<u64>, placed: &mut Placed) -> Option<()> {
+        match op {
+            Op::Deliver { mailbox, date, size, flags, note, collected, kept } => {
+                let shown = self.mailboxes.get_mut(mailbox)?;
+                let mut modseq = modseq;
+                if let Some(kept) = kept.filter(|kept| shown.uid_validity == Some(kept.uid_validity)) {
+                    if kept.uid >= shown.uid_next {
+                        (shown.uid_next, modseq) = (kept.uid, kept.modseq.or(modseq));
+                    } else {
+                        // The UID is another message's: clients have to learn the mailbox anew.
+                        shown.uid_validity = None;
+                    }
+                }
+                let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+                let letter = Letter { date: *date, size: *size, flags, modseq, note: note.clone() };
+                placed.push((mailbox.clone(), shown.put(letter)));
+                self.collected.extend(collected.then_some(*date));
+            }
+            Op::Copy { to, letter, .. } => {
+                let letter = Letter { modseq, note: None, ..letter.clone() };
+                placed.push((to.clone(), self.mailboxes.get_mut(to)?.put(letter)));
+            }
+            Op::Flags { mailbox, uids, change, flags } => {
+                let shown = self.mailboxes.get_mut(mailbox)?;
+                let named: BTreeSet<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+                for uid in uids {
+                    let Some(letter) = shown.letters.get_mut(uid) else { continue };
+                    let new: BTreeSet<String> = match change {
+                        FlagChange::Replace => named.clone(),
+                        FlagChange::Add => &letter.flags | &named,
+                        FlagChange::Remove => &letter.flags - &named,
+                    };
+                    if letter.flags != new {
+                        (letter.flags, letter.modseq) = (new, modseq);
+                        shown.highest_modseq = shown.highest_modseq.max(modseq.unwrap_or(0));
+                    }
+                }
+            }
+            Op::Expunge { mailbox, uids } => {
+                let shown = self.mailboxes.get_mut(mailbox)?;
+                for uid in uids {
+                    if shown.letters.remove(uid).is_some() {
+                        shown.changed(modseq);
+                    }
+                }
+            }
+            Op::Note { mailbox, uid, note } => {
+                let shown = self.mailboxes.get_mut(mailbox)?;
+                if let Some(letter) = shown.letters.get_mut(uid) {
+                    letter.note = Some(note.clone());
+                }
+            }
+            Op::Restore { mailbox, numbers } => {
+                let shown = self.mailboxes.get_mut(mailbox)?;
+                if shown.uid_validity == Some(numbers.uid_validity) || shown.uid_next == 1 {
+                    shown.uid_validity = Some(numbers.uid_validity);
+                    shown.uid_next = shown.uid_next.max(numbers.uid_next);
+                    shown.changed(Some(numbers.highest_modseq));
+                }
+            }
+            Op::Create(name) => self.create(name)?,
+            Op::Rename { from, to } if from == "INBOX" => {
+                // Its messages go, the INBOX itself stays.
+                self.create(to)?;
+                let inbox = self.mailboxes.get_mut("INBOX")?;
+                inbox.changed(modseq.filter(|_| !inbox.letters.is_empty()));
+                let letters = std::mem::take(&mut inbox.letters);
+                let shown = self.mailboxes.get_mut(to)?;
+                for letter in letters.into_values() {
+                    placed.push((to.clone(), shown.put(Letter { modseq, note: None, ..letter })));
+                }
+            }
+            Op::Rename { from, to } => {
+                let below = format!("{from}/");
+                if self.mailboxes.contains_key(to) || to.starts_with(&below) {
+                    return None;
+                }
+                let moves = |name: &String| name == from || name.starts_with(&below);
+                let moving: Vec<String> = self.mailboxes.keys().filter(|name| moves(name)).cloned().collect();
+                self.create_above(to);
+                for name in moving.iter().chain(moving.is_empty().then_some(from)) {
+                    let new = format!("{to}{}", &name[from.len()..]);
+                    let shown = self.mailboxes.remove(name)?;
+                    self.mailboxes.insert(new.clone(), shown);
+                    let annotations = std::mem::take(&mut self.annotations).into_iter();
+                    let renamed = |mailbox| if mailbox == *name { new.clone() } else { mailbox };
+                    self.annotations = annotations
+                        .map(|((mailbox, entry), value)| ((renamed(mailbox), entry), value))
+                        .collect();
+                }
+            }
+            Op::Delete(name) => {
+                self.mailboxes.remove(name).filter(|_| name != "INBOX")?;
+                self.annotations.retain(|(mailbox, _), _| mailbox != name);
+            }
+            Op::Subscribe { name, subscribed: true } => drop(self.subscribed.insert(name.clone())),
+            Op::Subscribe { name, subscribed: false } => drop(self.subscribed.remove(name)),
+            Op::Annotate { mailbox, entry, value } => {
+                let key = (mailbox.clone(), entry.clone());
+                match value {
+                    Some(value) => drop(self.annotations.insert(key, value.clone())),
+                    None => drop(self.annotations.remove(&key)),
+                }
+            }
+            Op::Forget(identity) => drop(self.collected.remove(identity)),
+        }
+        Some(())
+    }
+
+    fn create(&mut self, name: &str) -> Option<()> {
+        if self.mailboxes.contains_key(name) {
+            return None;
+        }
+        self.create_above(name);
+        self.mailboxes.insert(name.to_owned(), Shown::new());
+        Some(())
+    }
+
+    fn create_above(&mut self, name: &str) {
+        for name in above(name) {
+            self.mailboxes.entry(name).or_insert_with(Shown::new);
+        }
+    }
+
+    /// A session claims the `\Recent` messages.
+    pub fn claim(&mut self, mailbox: &str) {
+        let shown = self.mailboxes.get_mut(mailbox).unwrap();
+        shown.recent_from.1 = shown.uid_next;
+    }
+
+    /// In what `found` is not as it has to be. UIDNEXT and HIGHESTMODSEQ may be larger: no client minds.
+    pub fn differs(&self, found: &Model) -> Option<String> {
+        let plain = |model: &Model| {
+            let names: Vec<_> = model.mailboxes.keys().cloned().collect();
+            (names, model.subscribed.clone(), model.collected.clone(), model.annotations.clone())
+        };
+        let (wanted, there) = (plain(self), plain(found));
+        if wanted != there {
+            return Some(format!("{there:?} instead of {wanted:?}"));
+        }
+        let open = |wanted: Option<u64>, there: Option<u64>, told: u64| match wanted {
+            None => there > Some(told),
+            wanted => wanted == there,
+        };
+        for ((name, wanted), there) in self.mailboxes.iter().zip(found.mailboxes.values()) {
+            let validity = |shown: &Shown| shown.uid_validity.map(u64::from);
+            let (claimed_least, claimed_most) = wanted.recent_from;
+            let uids = wanted.letters.keys().eq(there.letters.keys());
+            let letters = wanted.letters.iter().zip(there.letters.values()).find(|((_, wanted), there)| {
+                let alike = Letter { modseq: there.modseq, ..(*wanted).clone() } == **there;
+                !alike || !open(wanted.modseq, there.modseq, self.told.modseq)
+            });
+            if !uids
+                || letters.is_some()
+                || !open(validity(wanted), validity(there), self.told.uid_validity.into())
+                || there.uid_next < wanted.uid_next
+                || there.highest_modseq < wanted.highest_modseq
+                || !(claimed_least..=claimed_most).contains(&there.recent_from.0)
+            {
+                return Some(format!("{name} is {there:?} instead of {wanted:?}"));
+            }
+        }
+        None
+    }
+
+    /// What goes on from what was found: it shows all numbers.
+    pub fn followed_by(&self, mut found: Model) -> Model {
+        found.told = self.told;
+        for shown in found.mailboxes.values() {
+            let Told { modseq, uid_validity } = &mut found.told;
+            *modseq = (*modseq).max(shown.highest_modseq);
+            *uid_validity = (*uid_validity).max(shown.uid_validity.unwrap_or(0));
+        }
+        found
+    }
+}
