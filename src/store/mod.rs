@@ -23,6 +23,6 @@ pub use engine::{Account, Body, Incoming, Report, Store, Summarize, Transaction}
 pub use error::Error;
 pub use format::{FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, SourceKey, Uid};
 pub use model::{
-    ANNOTATION_MAX, ANNOTATIONS_MAX, Committed, ENTRY_MAX, Mailbox, MailboxNumbers, MessageNumbers, Usage,
-    identity_hash, mailbox_name,
+    ANNOTATION_MAX, ANNOTATIONS_MAX, Committed, ENTRY_MAX, Mailbox, MailboxNumbers, MessageNumbers, SHARE,
+    Usage, identity_hash, mailbox_name,
 };

@@ -89,6 +89,17 @@ impl Account {
         self.state.borrow().index.usage
     }
 
+    /// Whether so many messages more, of so many octets together, may come into the account. What is staged counts.
+    ///
+    /// # Errors
+    /// [`Error::OverQuota`].
+    pub fn fits(&self, messages: u64, octets: u64) -> Result<(), Error> {
+        let State { index, overlay, .. } = &*self.state.borrow();
+        let before = overlay.expected(index);
+        let after = before.plus(Usage { messages, octets, ..Usage::default() });
+        before.may_become(&after, self.quota.get())
+    }
+
     /// Claims the `\Recent` messages of a mailbox for the calling session: the UID they begin at.
     pub fn claim_recent(&self, mailbox: MailboxId) -> Uid {
         let mut state = self.state.borrow_mut();
@@ -200,9 +211,8 @@ impl Account {
     /// The annotations of a mailbox, or of the account under [`NO_MAILBOX`], in order of their entries.
     pub fn annotations(&self, mailbox: MailboxId) -> Vec<(String, Vec<u8>)> {
         self.index(|index| {
-            let own = index.annotations.range((mailbox, String::new())..);
-            let own = own.take_while(|((annotated, _), _)| *annotated == mailbox);
-            own.map(|((_, entry), value)| (entry.clone(), value.clone())).collect()
+            let own = index.annotations_of(mailbox);
+            own.map(|(entry, value)| (entry.to_owned(), value.to_owned())).collect()
         })
     }
 
@@ -221,7 +231,7 @@ impl Account {
         transaction.commit().await.map(drop)
     }
 
-    /// Limits the octets of all messages.
+    /// Limits what [`Usage::charged`] may come to.
     pub(super) fn set_quota(&self, octets: Option<u64>) {
         self.quota.set(octets);
     }

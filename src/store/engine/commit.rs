@@ -129,15 +129,10 @@ impl Account {
         let durable = state.durable;
         let arrivals: Vec<_> =
             transaction.messages.iter().map(|message| message.arrival(self.summarize)).collect();
-        let plan = plan(&state.index, &state.overlay, &transaction.changes, &arrivals)?;
+        let plan = plan(&state.index, &state.overlay, &transaction.changes, &arrivals, self.quota.get())?;
         if plan.is_empty() {
             // It may be only a staged commit that leaves nothing to do.
             return Ok((state.last_staged, plan.committed));
-        }
-        if plan.grows_by > 0
-            && self.quota.get().is_some_and(|quota| state.index.usage.octets + plan.grows_by > quota)
-        {
-            return Err(Error::OverQuota);
         }
         if plan.brings > 0 && !self.has_room_for(plan.brings) {
             return Err(Error::Full);
@@ -194,6 +189,7 @@ impl Account {
             for (record, place) in &staged.records {
                 state.index.apply(record, *place);
             }
+            state.overlay.applied();
             state.last_applied += 1;
         }
         if state.staged.is_empty() {

@@ -58,11 +58,14 @@ impl Index {
                 // A checkpoint may know it already, and what came into it: that comes again.
                 self.delete(created.mailbox);
                 let mailbox = Mailbox::empty(created.mailbox, created.name.clone(), created.uid_validity);
+                self.usage.add(Usage::of_mailbox(&mailbox.name));
                 self.mailboxes.insert(created.mailbox, mailbox);
             }
             Record::MailboxRenamed(renamed) => {
                 if let Some(mailbox) = self.mailboxes.get_mut(&renamed.mailbox) {
+                    self.usage.remove(Usage::of_name(&mailbox.name));
                     mailbox.name.clone_from(&renamed.name);
+                    self.usage.add(Usage::of_name(&mailbox.name));
                 }
             }
             Record::MailboxDeleted(deleted) => self.delete(deleted.mailbox),
@@ -73,8 +76,7 @@ impl Index {
                     mailbox.keywords.push(keyword.name.clone());
                 }
             }
-            Record::Subscribed(it) if it.subscribed => drop(self.subscriptions.insert(it.name.clone())),
-            Record::Subscribed(it) => drop(self.subscriptions.remove(&it.name)),
+            Record::Subscribed(it) => self.subscribe(&it.name, it.subscribed),
             Record::Recent(recent) => {
                 if let Some(mailbox) = self.mailboxes.get_mut(&recent.mailbox) {
                     mailbox.recent_from = mailbox.recent_from.max(recent.from);
@@ -126,8 +128,17 @@ impl Index {
             }
             _ => {
                 append(&mut mailbox.messages, message);
-                self.usage.add(&message);
+                self.usage.add(Usage::of_message(size));
             }
+        }
+    }
+
+    fn subscribe(&mut self, name: &str, subscribed: bool) {
+        if subscribed && self.subscriptions.insert(name.to_owned()) {
+            self.usage.add(Usage::of_subscription(name));
+        }
+        if !subscribed && self.subscriptions.remove(name) {
+            self.usage.remove(Usage::of_subscription(name));
         }
     }
 
@@ -209,18 +220,38 @@ impl Index {
 
     fn annotate(&mut self, record: &AnnotationRecord) {
         let AnnotationRecord { mailbox, entry, value } = record;
-        let key = (*mailbox, entry.clone());
-        match value {
-            Some(value) if *mailbox == NO_MAILBOX || self.mailboxes.contains_key(mailbox) => {
-                self.annotations.insert(key, value.clone());
-            }
-            _ => drop(self.annotations.remove(&key)),
+        let lives = *mailbox == NO_MAILBOX || self.mailboxes.contains_key(mailbox);
+        self.set_annotation((*mailbox, entry.clone()), value.clone().filter(|_| lives));
+    }
+
+    /// Entries and values of a mailbox's annotations, of the account's under [`NO_MAILBOX`], in order.
+    pub fn annotations_of(&self, mailbox: MailboxId) -> impl Iterator<Item = (&str, &[u8])> {
+        let from = self.annotations.range((mailbox, String::new())..);
+        let own = from.take_while(move |((annotated, _), _)| *annotated == mailbox);
+        own.map(|((_, entry), value)| (entry.as_str(), value.as_slice()))
+    }
+
+    fn set_annotation(&mut self, key: (MailboxId, String), value: Option<Vec<u8>>) {
+        if let Some(before) = self.annotations.remove(&key) {
+            self.usage.remove(Usage::of_annotation(&key.1, &before));
+        }
+        if let Some(value) = value {
+            self.usage.add(Usage::of_annotation(&key.1, &value));
+            self.annotations.insert(key, value);
         }
     }
 
     fn delete(&mut self, id: MailboxId) {
         if let Some(mailbox) = self.mailboxes.remove(&id) {
-            self.annotations.retain(|(annotated, _), _| *annotated != id);
+            self.usage.remove(Usage::of_mailbox(&mailbox.name));
+            let usage = &mut self.usage;
+            self.annotations.retain(|(annotated, entry), value| {
+                let stays = *annotated != id;
+                if !stays {
+                    usage.remove(Usage::of_annotation(entry, value));
+                }
+                stays
+            });
             for message in &mailbox.messages {
                 self.forget(id, message);
             }
@@ -230,8 +261,7 @@ impl Index {
     fn forget(&mut self, mailbox: MailboxId, message: &Message) {
         self.stirred = true;
         self.notes.remove(&(mailbox, message.uid));
-        self.usage.messages -= 1;
-        self.usage.octets -= u64::from(message.size);
+        self.usage.remove(Usage::of_message(message.size));
         self.loosen(message.body, message.size);
     }
 
@@ -248,6 +278,9 @@ impl Index {
                 let MailboxPart { id, messages, .. } = part;
                 let room = u64::from(messages).min(octets / checkpoint::LEAST);
                 *current = Some(id);
+                // Only what is salvaged can hold it twice.
+                self.delete(id);
+                self.usage.add(Usage::of_mailbox(&part.name));
                 let messages = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
                 self.mailboxes.insert(
                     id,
@@ -266,14 +299,14 @@ impl Index {
             Part::Messages(messages) => {
                 let Some(mailbox) = current.and_then(|id| self.mailboxes.get_mut(&id)) else { return };
                 for message in messages {
-                    self.usage.add(&message);
+                    self.usage.add(Usage::of_message(message.size));
                     append(&mut mailbox.messages, message);
                 }
             }
-            Part::Subscriptions(names) => self.subscriptions.extend(names),
+            Part::Subscriptions(names) => names.iter().for_each(|name| self.subscribe(name, true)),
             Part::Note(mailbox, uid, note) => drop(self.notes.insert((mailbox, uid), note.into_vec())),
             Part::Annotation(mailbox, entry, value) => {
-                self.annotations.insert((mailbox, entry), value.into_vec());
+                self.set_annotation((mailbox, entry), Some(value.into_vec()));
             }
             Part::Ledger(entries) => self.ledger.extend(
                 entries.into_iter().map(|(source, identity, date)| ((SourceKey(source), identity), date)),
@@ -327,8 +360,10 @@ mod tests {
     use super::*;
     use crate::flash::sim::Choices;
     use crate::store::format::record::{
-        BodyRecord, CommitRecord, MailboxCreatedRecord, MailboxDeletedRecord, MovedRecord,
+        BodyRecord, CommitRecord, MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord,
+        MovedRecord, SubscribedRecord,
     };
+    use crate::store::model::tests::recount;
 
     const BOX: MailboxId = MailboxId(1);
 
@@ -346,7 +381,7 @@ mod tests {
             let uids = vec![(first, first + choices.below((uid.max(first) - first) as usize + 1) as Uid)];
             let mailbox = if choices.chance(80) { BOX } else { MailboxId(last_mailbox) };
             let flags = 1 << choices.below(4);
-            match if uid == 0 { 0 } else { choices.below(11) } {
+            match if uid == 0 { 0 } else { choices.below(13) } {
                 0 | 1 => {
                     uid += 1;
                     records.push(Record::Body(BodyRecord {
@@ -400,6 +435,14 @@ mod tests {
                     let value = choices.chance(70).then(|| vec![modseq as u8]);
                     records.push(Record::Annotation(AnnotationRecord { mailbox, entry, value }));
                 }
+                10 => {
+                    let (name, subscribed) = (format!("s{}", choices.below(3)), choices.chance(60));
+                    records.push(Record::Subscribed(SubscribedRecord { name, subscribed }));
+                }
+                11 => {
+                    let name = "r".repeat(choices.below(9) + 1);
+                    records.push(Record::MailboxRenamed(MailboxRenamedRecord { mailbox, name }));
+                }
                 _ if choices.chance(50) => {
                     last_mailbox += 1;
                     let (mailbox, name) = (MailboxId(last_mailbox), format!("m{modseq}"));
@@ -449,7 +492,10 @@ mod tests {
                 }
             };
             let mut last = Index::default();
-            replay(&mut last, 0, records.len());
+            for at in 0..records.len() {
+                replay(&mut last, at, at + 1);
+                assert_eq!(last.usage, recount(&last), "seed {seed}: counted another way than it is");
+            }
             // The checkpoint begins after one commit and looks at the index after another one.
             let ends: Vec<usize> =
                 (1..=records.len()).filter(|end| matches!(records[end - 1], Record::Commit(_))).collect();

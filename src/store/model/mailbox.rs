@@ -50,20 +50,3 @@ impl Mailbox {
         near.get(near.binary_search_by_key(&uid, |m| m.uid).ok()?)
     }
 }
-
-/// What an account holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Messages in all mailboxes, copies counted.
-    pub messages: u64,
-    /// Octets of them.
-    pub octets: u64,
-}
-
-impl Usage {
-    /// Counts a message.
-    pub fn add(&mut self, message: &Message) {
-        self.messages += 1;
-        self.octets += u64::from(message.size);
-    }
-}

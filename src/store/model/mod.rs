@@ -9,10 +9,15 @@ pub mod mailbox_name;
 mod numbers;
 mod overlay;
 mod plan;
+mod structure;
+#[cfg(test)]
+pub mod tests;
+mod usage;
 
 pub use annotation::{ANNOTATION_MAX, ANNOTATIONS_MAX, ENTRY_MAX};
 pub use change::{Arrival, Change, Committed, MailboxNumbers, MessageNumbers, identity_hash};
 pub use index::Index;
-pub use mailbox::{Mailbox, Usage};
+pub use mailbox::Mailbox;
 pub use overlay::Overlay;
 pub use plan::{Plan, Source, Step, plan};
+pub use usage::{SHARE, Usage};

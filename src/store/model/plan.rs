@@ -1,15 +1,16 @@
 //! From changes that were asked for to the records that make them: numbers are given out here.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use super::{Arrival, Change, Committed, Index, Mailbox, Overlay, mailbox_name};
+use super::overlay::Growth;
+use super::{Arrival, Change, Committed, Index, Mailbox, Overlay, Usage, mailbox_name};
 use crate::store::Error;
 use crate::store::format::record::{
-    BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, KeywordRecord,
-    MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, MessageRecord, MovedRecord, NoteRecord,
-    RecentRecord, Record, SubscribedRecord,
+    BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, KeywordRecord, MessageRecord,
+    MovedRecord, NoteRecord, RecentRecord, Record, SubscribedRecord,
 };
-use crate::store::format::{Flags, INBOX, MailboxId, Message, Place, Uid, ranges};
+use crate::store::format::{Flags, MailboxId, Message, Place, Uid, ranges};
 
 /// Octets of a keyword: an atom that clients choose.
 const KEYWORD_LEN_MAX: usize = 128;
@@ -22,8 +23,6 @@ pub struct Plan {
     pub overlay: Overlay,
     /// What it will have done.
     pub committed: Committed,
-    /// Octets that the account holds more afterwards; 0 where it also removes some, as a move does.
-    pub grows_by: u64,
     /// Octets of the messages that it brings.
     pub brings: u64,
 }
@@ -52,7 +51,8 @@ impl Plan {
     }
 }
 
-/// Checks `changes`, which bring `arrivals`, against what is applied and staged, and plans their records.
+/// Checks `changes`, which bring `arrivals`, against what is applied and staged and against the `quota`, and plans
+/// their records.
 ///
 /// # Errors
 /// Those of [`crate::store::Transaction::commit`] that are found before anything is written.
@@ -61,6 +61,7 @@ pub fn plan(
     overlay: &Overlay,
     changes: &[Change],
     arrivals: &[Arrival],
+    quota: Option<u64>,
 ) -> Result<Plan, Error> {
     let mut planner = Planner::new(index, overlay.clone());
     let mut arrivals = arrivals.iter().enumerate();
@@ -72,24 +73,18 @@ pub fn plan(
         // Nobody sees compaction: it takes no MODSEQ.
         planner.overlay.last.modseq = overlay.last.modseq;
     }
-    let (grows_by, brings) = (planner.grows_by(), planner.brings);
-    Ok(Plan {
-        steps: planner.steps,
-        overlay: planner.overlay,
-        committed: planner.committed,
-        grows_by,
-        brings,
-    })
+    planner.finish(quota)
 }
 
 pub(super) struct Planner<'a> {
     pub(super) index: &'a Index,
     pub(super) overlay: Overlay,
     /// Names of mailboxes, those of this commit included. Filled when a change needs them.
-    names: BTreeMap<String, MailboxId>,
+    pub(super) names: BTreeMap<String, MailboxId>,
     steps: Vec<Step>,
     pub(super) committed: Committed,
     brings: u64,
+    pub(super) growth: Growth,
 }
 
 impl<'a> Planner<'a> {
@@ -97,7 +92,25 @@ impl<'a> Planner<'a> {
         // MODSEQ 1 is what an empty mailbox has.
         overlay.last.modseq = overlay.last.modseq.max(index.last.modseq).max(1) + 1;
         let committed = Committed { placed: Vec::new(), modseq: overlay.last.modseq };
-        Planner { index, overlay, names: BTreeMap::new(), steps: Vec::new(), committed, brings: 0 }
+        Planner {
+            index,
+            overlay,
+            names: BTreeMap::new(),
+            steps: Vec::new(),
+            committed,
+            brings: 0,
+            growth: Growth::default(),
+        }
+    }
+
+    /// The plan, unless it makes the account larger than it may be.
+    fn finish(mut self, quota: Option<u64>) -> Result<Plan, Error> {
+        let before = self.overlay.expected(self.index);
+        let after = before.plus(self.growth.more).less(self.growth.less);
+        before.may_become(&after, quota)?;
+        self.overlay.growing.push_back(Rc::new(self.growth));
+        let Planner { steps, overlay, committed, brings, .. } = self;
+        Ok(Plan { steps, overlay, committed, brings })
     }
 
     pub(super) fn record(&mut self, record: Record) {
@@ -141,8 +154,7 @@ impl<'a> Planner<'a> {
                 }
             }
             Change::Expunge { mailbox, uids } => {
-                self.mailbox(*mailbox)?;
-                self.expunge(*mailbox, uids);
+                self.expunge(self.mailbox(*mailbox)?, uids);
             }
             Change::CreateMailbox(name) => drop(self.create(&mailbox_name::canonical(name)?)?),
             Change::RenameMailbox { from, to } => {
@@ -150,8 +162,7 @@ impl<'a> Planner<'a> {
             }
             Change::DeleteMailbox(name) => self.delete(&mailbox_name::canonical(name)?)?,
             Change::Subscribe { name, subscribed } => {
-                let name = mailbox_name::canonical(name)?;
-                self.record(Record::Subscribed(SubscribedRecord { name, subscribed: *subscribed }));
+                self.subscribe(mailbox_name::canonical(name)?, *subscribed);
             }
             Change::Annotate { mailbox, entry, value } => self.annotate(mailbox, entry, value.as_deref())?,
             Change::Note { mailbox, uid, note } => {
@@ -185,11 +196,35 @@ impl<'a> Planner<'a> {
         Ok((body, size))
     }
 
-    fn expunge(&mut self, mailbox: MailboxId, uids: &[Uid]) {
-        if !uids.is_empty() {
-            let modseq = self.committed.modseq;
-            self.record(Record::Expunge(ExpungeRecord { mailbox, uids: ranges(uids), modseq }));
+    /// Messages go; those that are gone already change nothing.
+    pub(super) fn expunge(&mut self, mailbox: &Mailbox, uids: &[Uid]) {
+        if uids.is_empty() {
+            return;
         }
+        let (id, modseq) = (mailbox.id, self.committed.modseq);
+        let uids = ranges(uids);
+        for &(first, last) in &uids {
+            let from = mailbox.messages.partition_point(|message| message.uid < first);
+            let of_range = mailbox.messages[from..].iter().take_while(|message| message.uid <= last);
+            let going = of_range.filter(|message| !self.is_expunged(id, message.uid));
+            self.growth.less.add(Usage::of_messages(going));
+        }
+        self.growth.expunged.push((id, uids.clone()));
+        self.record(Record::Expunge(ExpungeRecord { mailbox: id, uids, modseq }));
+    }
+
+    /// Whether a message that the index has will be gone by then.
+    fn is_expunged(&self, mailbox: MailboxId, uid: Uid) -> bool {
+        self.overlay.expunges(mailbox, uid) || self.growth.expunges(mailbox, uid)
+    }
+
+    fn subscribe(&mut self, name: String, subscribed: bool) {
+        match (subscribed, self.index.subscriptions.contains(&name)) {
+            (true, false) => self.growth.more.add(Usage::of_subscription(&name)),
+            (false, true) => self.growth.less.add(Usage::of_subscription(&name)),
+            _ => {}
+        }
+        self.record(Record::Subscribed(SubscribedRecord { name, subscribed }));
     }
 
     fn relocate(&mut self, bodies: &[BodyRecord]) {
@@ -198,18 +233,6 @@ impl<'a> Planner<'a> {
         }
         let bodies = bodies.iter().map(|record| record.body).collect();
         self.record(Record::Moved(MovedRecord { bodies }));
-    }
-
-    fn grows_by(&self) -> u64 {
-        let mut octets = 0;
-        for step in &self.steps {
-            match step {
-                Step::Record(Record::Expunge(_)) => return 0,
-                Step::Record(Record::Message(message)) => octets += u64::from(message.size),
-                _ => {}
-            }
-        }
-        octets
     }
 
     fn claimed_recent(&mut self) {
@@ -231,13 +254,16 @@ impl<'a> Planner<'a> {
     /// A message is placed.
     fn place(&mut self, message: MessageRecord) {
         self.committed.placed.push((message.mailbox, message.uid));
+        self.growth.more.add(Usage::of_message(message.size));
         self.record(Record::Message(message));
     }
 
     fn copy(&mut self, from: MailboxId, uid: Uid, to: MailboxId) -> Result<(), Error> {
         self.mailbox(to)?;
         let source = self.mailbox(from)?;
-        let Some(message) = source.message(uid) else { return Ok(()) };
+        let Some(message) = source.message(uid).filter(|_| !self.is_expunged(from, uid)) else {
+            return Ok(());
+        };
         let names: Vec<String> =
             message.flags.keywords().filter_map(|bit| source.keywords.get(bit).cloned()).collect();
         let flags = self.flags(to, message.flags.system(), &names)?;
@@ -245,7 +271,7 @@ impl<'a> Planner<'a> {
         self.place_copy(to, message, place, flags)
     }
 
-    fn place_copy(
+    pub(super) fn place_copy(
         &mut self,
         mailbox: MailboxId,
         message: &Message,
@@ -281,99 +307,5 @@ impl<'a> Planner<'a> {
             flags = flags.with(Flags::keyword(bit));
         }
         Ok(flags)
-    }
-
-    /// Structural changes come when nothing is staged: the index has all names.
-    pub(super) fn names(&mut self) -> &mut BTreeMap<String, MailboxId> {
-        if self.names.is_empty() {
-            self.names = self.index.mailboxes.values().map(|m| (m.name.clone(), m.id)).collect();
-        }
-        &mut self.names
-    }
-
-    fn create(&mut self, name: &str) -> Result<MailboxId, Error> {
-        if self.names().contains_key(name) {
-            return Err(Error::MailboxExists);
-        }
-        for superior in mailbox_name::superiors(name) {
-            if !self.names().contains_key(superior) {
-                self.create_one(superior);
-            }
-        }
-        Ok(self.create_one(name))
-    }
-
-    fn create_one(&mut self, name: &str) -> MailboxId {
-        let last = &mut self.overlay.last;
-        last.mailbox = last.mailbox.max(self.index.last.mailbox) + 1;
-        let id = if name == "INBOX" { INBOX } else { MailboxId(last.mailbox) };
-        let uid_validity = self.new_uid_validity();
-        let created = MailboxCreatedRecord { mailbox: id, name: name.to_owned(), uid_validity };
-        self.record(Record::MailboxCreated(created));
-        self.names().insert(name.to_owned(), id);
-        id
-    }
-
-    fn rename(&mut self, from: &str, to: &str) -> Result<(), Error> {
-        if mailbox_name::is_inferior(to, from) && from != "INBOX" {
-            return Err(Error::BadName("a mailbox cannot move below itself"));
-        }
-        if self.names().contains_key(to) {
-            return Err(Error::MailboxExists);
-        }
-        if from == "INBOX" {
-            let new = self.create(to)?;
-            let uids: Vec<Uid> = self.mailbox(INBOX)?.messages.iter().map(|message| message.uid).collect();
-            self.move_to_new(&uids, new)?;
-            return Ok(());
-        }
-        let moving: Vec<(String, MailboxId)> = self
-            .names()
-            .iter()
-            .filter(|(name, _)| *name == from || mailbox_name::is_inferior(name, from))
-            .map(|(name, id)| (name.clone(), *id))
-            .collect();
-        if moving.is_empty() {
-            return Err(Error::NoSuchMailbox);
-        }
-        for superior in mailbox_name::superiors(to) {
-            if !self.names().contains_key(superior) {
-                self.create_one(superior);
-            }
-        }
-        for (name, mailbox) in moving {
-            let renamed = mailbox_name::canonical(&format!("{to}{}", &name[from.len()..]))?;
-            if self.names().contains_key(&renamed) {
-                return Err(Error::MailboxExists);
-            }
-            self.names().remove(&name);
-            self.names().insert(renamed.clone(), mailbox);
-            self.record(Record::MailboxRenamed(MailboxRenamedRecord { mailbox, name: renamed }));
-        }
-        Ok(())
-    }
-
-    /// Moves messages of the INBOX into a mailbox that this commit creates.
-    fn move_to_new(&mut self, uids: &[Uid], to: MailboxId) -> Result<(), Error> {
-        let inbox = self.mailbox(INBOX)?;
-        for name in &inbox.keywords {
-            self.record(Record::Keyword(KeywordRecord { mailbox: to, name: name.clone() }));
-        }
-        for message in &inbox.messages {
-            let place = self.overlay.place(message);
-            self.place_copy(to, message, place, message.flags)?;
-        }
-        self.expunge(INBOX, uids);
-        Ok(())
-    }
-
-    fn delete(&mut self, name: &str) -> Result<(), Error> {
-        let mailbox = self.names().remove(name).ok_or(Error::NoSuchMailbox)?;
-        if mailbox == INBOX {
-            return Err(Error::BadName("the INBOX stays"));
-        }
-        self.overlay.doomed.insert(mailbox);
-        self.record(Record::MailboxDeleted(MailboxDeletedRecord { mailbox }));
-        Ok(())
     }
 }

@@ -1,0 +1,73 @@
+//! What a client is refused when the account is full, and what it never is.
+
+use super::*;
+use crate::store::SHARE;
+
+#[test]
+fn an_account_that_is_full_may_only_become_smaller() {
+    // Catches: a command that makes something and costs nothing, and a clean-up that the quota refuses.
+    story(|world| async move {
+        world.deliver(&["1"]).await;
+        let mut client = world.inbox().await;
+        client.play("C: a CREATE x\nS: a OK *\nC: b SUBSCRIBE x\nS: b OK *").await;
+        client.play("C: c SETMETADATA x (/shared/comment \"a\")\nS: c OK *").await;
+        let charged = world.fred().await.usage().charged();
+        world.reconfigure(|config| config.accounts[0].quota = charged + SHARE - 10);
+        client
+            .play(
+                "C: 1 CREATE y
+                S: 1 NO [OVERQUOTA] *
+                C: 2 SUBSCRIBE y
+                S: 2 NO [OVERQUOTA] *
+                C: 3 SETMETADATA INBOX (/shared/comment \"a\")
+                S: 3 NO [OVERQUOTA] *
+                C: 4 COPY 1 x
+                S: 4 NO [OVERQUOTA] *
+                C: 5 RENAME INBOX y
+                S: 5 NO [OVERQUOTA] *
+                C: 6 APPEND INBOX {1}
+                S: 6 NO [OVERQUOTA] *
+                C: 7 STORE 1 +FLAGS.SILENT (\\Seen)
+                S: 7 OK *
+                C: 8 SUBSCRIBE x
+                S: 8 OK *",
+            )
+            .await;
+        world.reconfigure(|config| config.accounts[0].quota = 1);
+        client
+            .play(
+                "C: 1 MOVE 1 x
+                S: * OK [COPYUID *
+                S: * 1 EXPUNGE
+                S: 1 OK *
+                C: 2 SETMETADATA x (/shared/comment NIL)
+                S: 2 OK *
+                C: 3 UNSUBSCRIBE x
+                S: 3 OK *
+                C: 4 DELETE x
+                S: 4 OK *
+                C: 5 SUBSCRIBE INBOX
+                S: 5 OK *",
+            )
+            .await;
+        assert_eq!(world.fred().await.usage().charged(), 0);
+    });
+}
+
+#[test]
+fn copies_of_an_octet_double_until_the_quota_is_used_up() {
+    // Catches: copies that are charged for their octets only.
+    story(|world| async move {
+        world.reconfigure(|config| config.accounts[0].quota = 64 * 1024);
+        world.deliver(&["1"]).await;
+        let mut client = world.inbox().await;
+        let mut refused = false;
+        for n in 0..20 {
+            client.send(&format!("{n} COPY 1:* INBOX\r\n")).await;
+            let last = client.until(&format!("{n} ")).await.pop().unwrap();
+            refused |= last.contains("NO [OVERQUOTA]");
+        }
+        assert!(refused);
+        assert_eq!(world.fred().await.usage().messages, 128);
+    });
+}
