@@ -321,6 +321,9 @@ impl<'a> Import<'a> {
             Error::OverQuota => Failure::Input(format!(
                 "{account}: the quota is used up: set account.{account}.quota higher or delete mail, {again}"
             )),
+            Error::Limit(_) | Error::TooManyAnnotations => {
+                Failure::Input(format!("{account}: {mailbox}: {error}: delete some, {again}"))
+            }
             Error::Full => Failure::System(format!("{account}: the flash is full: make room, {again}")),
             error => Failure::System(format!("{account}: {mailbox}: {error}")),
         }

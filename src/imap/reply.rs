@@ -66,6 +66,7 @@ pub fn refusal(error: &Error) -> String {
         Error::AnnotationTooLong => {
             format!("NO [METADATA MAXSIZE {}] That annotation is too long", crate::store::ANNOTATION_MAX)
         }
+        Error::Limit(what) => format!("NO [LIMIT] The account has as many {what} as it can have"),
         Error::Full => "NO [OVERQUOTA] No room is left; delete some messages and try again".into(),
         Error::OverQuota => "NO [OVERQUOTA] The account holds as much as it may; delete some messages".into(),
         Error::NoSuchMessage | Error::Damaged(_) | Error::Failed(_) | Error::Io { .. } => {

@@ -121,6 +121,9 @@ impl Error {
             Error::Store(store::Error::OverQuota) => {
                 "The mail stays with the provider. Delete mail here, or have the quota raised."
             }
+            Error::Store(store::Error::Limit(_)) => {
+                "The mail stays with the provider. Delete mail here or there."
+            }
             Error::Store(_) => {
                 "The mail stays with the provider. Make room by deleting mail, or have the appliance looked at."
             }

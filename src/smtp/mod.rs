@@ -79,7 +79,9 @@ pub fn store_trouble(error: &store::Error) -> Reply {
     log::warn!("a message was not stored: {error}");
     match error {
         store::Error::Full => Reply::new(452, (3, 1), "No room for it now, try again later"),
-        store::Error::OverQuota => Reply::new(452, (2, 2), "The mailbox is full, try again later"),
+        store::Error::OverQuota | store::Error::Limit(_) => {
+            Reply::new(452, (2, 2), "The mailbox is full, try again later")
+        }
         _ => Reply::new(451, (3, 0), "Something is wrong here, try again later"),
     }
 }

@@ -18,10 +18,14 @@ pub enum Error {
     /// 56 a mailbox are kept.
     #[error("the mailbox has too many keywords")]
     TooManyKeywords,
-    #[error("the mailbox has too many annotations")]
+    /// Of the mailbox, or of the account in all.
+    #[error("there are too many annotations")]
     TooManyAnnotations,
     #[error("the annotation is too long")]
     AnnotationTooLong,
+    /// More of these than an account may have, whatever its quota.
+    #[error("the account has too many {0}")]
+    Limit(&'static str),
     #[error("the flash is full")]
     Full,
     #[error("the account's quota is used up")]

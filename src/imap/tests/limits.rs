@@ -1,7 +1,7 @@
 //! What a client is refused when the account is full, and what it never is.
 
 use super::*;
-use crate::store::SHARE;
+use crate::store::{MAILBOXES_MAX, SHARE, SUBSCRIPTIONS_MAX};
 
 #[test]
 fn an_account_that_is_full_may_only_become_smaller() {
@@ -69,5 +69,50 @@ fn copies_of_an_octet_double_until_the_quota_is_used_up() {
         }
         assert!(refused);
         assert_eq!(world.fred().await.usage().messages, 128);
+    });
+}
+
+#[test]
+fn more_than_an_account_may_have_is_refused_without_a_quota() {
+    // Catches: a refusal without the code of RFC 5530 or RFC 5464, and pipelined commands that slip past a limit.
+    story(|world| async move {
+        let fred = world.fred().await;
+        let mut transaction = fred.begin();
+        (6..MAILBOXES_MAX).for_each(|n| transaction.create_mailbox(&format!("m{n}")));
+        (6..SUBSCRIPTIONS_MAX).for_each(|n| transaction.subscribe(&format!("m{n}"), true));
+        transaction.commit().await.unwrap();
+        let mut client = world.login().await;
+        client.send("1 CREATE x\r\n2 CREATE y\r\n3 SUBSCRIBE x\r\n4 SUBSCRIBE y\r\n").await;
+        client
+            .play(
+                "S: 1 OK *
+                S: 2 NO [LIMIT] The account has as many mailboxes as it can have
+                S: 3 OK *
+                S: 4 NO [LIMIT] The account has as many subscriptions as it can have
+                C: 5 RENAME INBOX y
+                S: 5 NO [LIMIT] *
+                C: 6 SUBSCRIBE x
+                S: 6 OK *
+                C: 7 DELETE x
+                S: 7 OK *
+                C: 8 CREATE y
+                S: 8 OK *",
+            )
+            .await;
+        let mut transaction = fred.begin();
+        for n in 0..240 {
+            transaction.annotate(
+                &format!("m{}", 6 + n / 32),
+                &format!("/shared/{n:04}"),
+                Some(&[b'x'; 4096]),
+            );
+        }
+        transaction.commit().await.unwrap();
+        let value = "x".repeat(4096);
+        client
+            .play(&format!("C: 9 SETMETADATA y (/shared/comment \"{value}\")\nS: 9 NO [METADATA TOOMANY] *"))
+            .await;
+        client.play("C: 10 SETMETADATA m6 (/shared/0000 NIL)\nS: 10 OK *").await;
+        client.play(&format!("C: 11 SETMETADATA y (/shared/comment \"{value}\")\nS: 11 OK *")).await;
     });
 }

@@ -92,7 +92,7 @@ impl Account {
     /// Whether so many messages more, of so many octets together, may come into the account. What is staged counts.
     ///
     /// # Errors
-    /// [`Error::OverQuota`].
+    /// [`Error::OverQuota`], [`Error::Limit`].
     pub fn fits(&self, messages: u64, octets: u64) -> Result<(), Error> {
         let State { index, overlay, .. } = &*self.state.borrow();
         let before = overlay.expected(index);

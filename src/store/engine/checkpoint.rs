@@ -31,6 +31,8 @@ const NEW: &str = "checkpoint.new";
 const MESSAGES: usize = 256;
 /// Entries of the ledger in a part.
 const ENTRIES: usize = 512;
+/// Subscriptions in a part: the longest names fill half of a frame.
+const NAMES: usize = 1024;
 /// Octets that are gathered before they are written.
 const PIECE: usize = 64 * 1024;
 /// Parts that are read before others get a turn.
@@ -222,7 +224,9 @@ impl Account {
                 smol::future::yield_now().await;
             }
         }
-        writer.put(&Part::Subscriptions(self.subscriptions()))?;
+        for names in self.subscriptions().chunks(NAMES) {
+            writer.put(&Part::Subscriptions(names.to_vec()))?;
+        }
         let mut at = (MailboxId(0), 0);
         while let Some((key, note)) = self.index(|index| {
             let next = index.notes.range((Excluded(at), Unbounded)).next();

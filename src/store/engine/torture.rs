@@ -27,6 +27,7 @@ use crate::store::{
 mod damage;
 mod earlier;
 mod faults;
+mod limits;
 
 fn summarize(head: &[u8]) -> Vec<u8> {
     head[..(head.len() / 8).min(40)].to_vec()

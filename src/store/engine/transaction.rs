@@ -178,7 +178,7 @@ impl Transaction {
     /// # Errors
     /// Checked before anything is written: [`Error::NoSuchMailbox`], [`Error::MailboxExists`],
     /// [`Error::BadName`], [`Error::TooManyKeywords`], [`Error::TooManyAnnotations`],
-    /// [`Error::AnnotationTooLong`], [`Error::Full`]. After [`Error::Failed`] and
+    /// [`Error::AnnotationTooLong`], [`Error::Limit`], [`Error::OverQuota`], [`Error::Full`]. After [`Error::Failed`] and
     /// [`Error::Io`] it is unknown whether the changes survive.
     pub async fn commit(self) -> Result<Committed, Error> {
         let account = self.account.clone();

@@ -102,6 +102,7 @@ pub fn encode<T: Serialize>(record: &T, body: &[u8], out: &mut Vec<u8>) {
         Err(error) => unreachable!("postcard: {error}"),
     };
     let head_len = framed.len() - start - FRAME;
+    debug_assert!(head_len <= HEAD_MAX && body.len() <= INLINE_MAX, "what is too long cannot be read again");
     let fixed = &mut framed[start..start + FRAME];
     fixed[0..2].copy_from_slice(&MAGIC);
     fixed[4..8].copy_from_slice(&(head_len as u32).to_le_bytes());

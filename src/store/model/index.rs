@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Mailbox, Usage};
-use crate::store::format::checkpoint::{Counters, MailboxPart, Part};
+use crate::store::format::checkpoint::{Counters, Entry, MailboxPart, Part};
 use crate::store::format::record::{
     AnnotationRecord, ExpungeRecord, FlagsRecord, MessageRecord, NumbersRecord, Record,
 };
@@ -87,13 +87,15 @@ impl Index {
                     self.notes.insert((note.mailbox, note.uid), note.note.clone());
                 }
             }
-            Record::Collected(it) => drop(self.ledger.insert((SourceKey(it.source), it.identity), it.date)),
+            Record::Collected(it) => self.collect((it.source, it.identity, it.date)),
             Record::Numbers(numbers) => self.numbers(numbers),
             Record::Annotation(annotation) => self.annotate(annotation),
             Record::Moved(moved) => self.move_bodies(&moved.bodies),
             Record::Forgotten(forgotten) => {
                 for identity in &forgotten.identities {
-                    self.ledger.remove(&(SourceKey(forgotten.source), *identity));
+                    if self.ledger.remove(&(SourceKey(forgotten.source), *identity)).is_some() {
+                        self.usage.remove(Usage::of_ledger(1));
+                    }
                 }
             }
         }
@@ -130,6 +132,12 @@ impl Index {
                 append(&mut mailbox.messages, message);
                 self.usage.add(Usage::of_message(size));
             }
+        }
+    }
+
+    fn collect(&mut self, (source, identity, date): Entry) {
+        if self.ledger.insert((SourceKey(source), identity), date).is_none() {
+            self.usage.add(Usage::of_ledger(1));
         }
     }
 
@@ -308,9 +316,7 @@ impl Index {
             Part::Annotation(mailbox, entry, value) => {
                 self.set_annotation((mailbox, entry), Some(value.into_vec()));
             }
-            Part::Ledger(entries) => self.ledger.extend(
-                entries.into_iter().map(|(source, identity, date)| ((SourceKey(source), identity), date)),
-            ),
+            Part::Ledger(entries) => entries.into_iter().for_each(|entry| self.collect(entry)),
             Part::Begin { .. } | Part::End { .. } => {}
         }
     }
@@ -360,8 +366,8 @@ mod tests {
     use super::*;
     use crate::flash::sim::Choices;
     use crate::store::format::record::{
-        BodyRecord, CommitRecord, MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord,
-        MovedRecord, SubscribedRecord,
+        BodyRecord, CollectedRecord, CommitRecord, ForgottenRecord, MailboxCreatedRecord,
+        MailboxDeletedRecord, MailboxRenamedRecord, MovedRecord, SubscribedRecord,
     };
     use crate::store::model::tests::recount;
 
@@ -381,7 +387,7 @@ mod tests {
             let uids = vec![(first, first + choices.below((uid.max(first) - first) as usize + 1) as Uid)];
             let mailbox = if choices.chance(80) { BOX } else { MailboxId(last_mailbox) };
             let flags = 1 << choices.below(4);
-            match if uid == 0 { 0 } else { choices.below(13) } {
+            match if uid == 0 { 0 } else { choices.below(14) } {
                 0 | 1 => {
                     uid += 1;
                     records.push(Record::Body(BodyRecord {
@@ -442,6 +448,13 @@ mod tests {
                 11 => {
                     let name = "r".repeat(choices.below(9) + 1);
                     records.push(Record::MailboxRenamed(MailboxRenamedRecord { mailbox, name }));
+                }
+                12 => {
+                    let (source, identity) = (1, [choices.below(3) as u8; 16]);
+                    records.push(match choices.chance(60) {
+                        true => Record::Collected(CollectedRecord { source, identity, date: modseq as i64 }),
+                        false => Record::Forgotten(ForgottenRecord { source, identities: vec![identity] }),
+                    });
                 }
                 _ if choices.chance(50) => {
                     last_mailbox += 1;

@@ -19,5 +19,7 @@ pub use change::{Arrival, Change, Committed, MailboxNumbers, MessageNumbers, ide
 pub use index::Index;
 pub use mailbox::Mailbox;
 pub use overlay::Overlay;
-pub use plan::{Plan, Source, Step, plan};
-pub use usage::{SHARE, Usage};
+pub use plan::{NOTE_MAX, Plan, Source, Step, plan};
+pub use usage::{
+    ALL_ANNOTATIONS_MAX, LEDGER_MAX, MAILBOXES_MAX, MESSAGES_MAX, SHARE, SUBSCRIPTIONS_MAX, Usage,
+};

@@ -15,6 +15,12 @@ use crate::store::format::{Flags, MailboxId, Message, Place, Uid, ranges};
 /// Octets of a keyword: an atom that clients choose.
 const KEYWORD_LEN_MAX: usize = 128;
 
+/// Octets of the one note that a message can have. The queue's are the longest: with as many recipients as one message
+/// can have, each told why it failed, about 140 KiB.
+pub const NOTE_MAX: usize = 256 * 1024;
+/// Ranges of UIDs, or identities, in one record: as many fit a frame, whose head has no more than 1 MiB.
+const PIECE: usize = 32 * 1024;
+
 /// A commit that can be written.
 pub struct Plan {
     /// What is to be written, in this order.
@@ -141,15 +147,15 @@ impl<'a> Planner<'a> {
                 let (mailbox, date, flags) = (*mailbox, *date, flags.0);
                 self.place(MessageRecord { mailbox, uid, body, size, copy_of: None, date, flags, modseq });
                 if let Some(note) = note {
-                    self.record(Record::Note(NoteRecord { mailbox, uid, note: note.clone() }));
+                    self.note(mailbox, uid, note)?;
                 }
             }
             Change::Restore { mailbox, numbers } => self.restore(*mailbox, *numbers)?,
             Change::Copy { from, uid, to } => self.copy(*from, *uid, *to)?,
             Change::Flags { mailbox, uids, change, flags, keywords } => {
                 let flags = self.flags(*mailbox, *flags, keywords)?.0;
-                if !uids.is_empty() {
-                    let (mailbox, uids, change) = (*mailbox, ranges(uids), *change);
+                for uids in ranges(uids).chunks(PIECE) {
+                    let (mailbox, uids, change) = (*mailbox, uids.to_vec(), *change);
                     self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
                 }
             }
@@ -167,17 +173,22 @@ impl<'a> Planner<'a> {
             Change::Annotate { mailbox, entry, value } => self.annotate(mailbox, entry, value.as_deref())?,
             Change::Note { mailbox, uid, note } => {
                 self.mailbox(*mailbox)?;
-                let note = NoteRecord { mailbox: *mailbox, uid: *uid, note: note.clone() };
-                self.record(Record::Note(note));
+                self.note(*mailbox, *uid, note)?;
             }
             Change::Collected { source, identity, date } => {
+                if !self.index.ledger.contains_key(&(*source, *identity)) {
+                    self.growth.more.add(Usage::of_ledger(1));
+                }
                 let collected = CollectedRecord { source: source.0, identity: *identity, date: *date };
                 self.record(Record::Collected(collected));
             }
             Change::Relocate(bodies) => self.relocate(bodies),
             Change::Forget { source, identities } => {
-                if !identities.is_empty() {
-                    let forgotten = ForgottenRecord { source: source.0, identities: identities.clone() };
+                let known =
+                    identities.iter().filter(|it| self.index.ledger.contains_key(&(*source, **it))).count();
+                self.growth.less.add(Usage::of_ledger(known));
+                for identities in identities.chunks(PIECE) {
+                    let forgotten = ForgottenRecord { source: source.0, identities: identities.to_vec() };
                     self.record(Record::Forgotten(forgotten));
                 }
             }
@@ -209,13 +220,23 @@ impl<'a> Planner<'a> {
             let going = of_range.filter(|message| !self.is_expunged(id, message.uid));
             self.growth.less.add(Usage::of_messages(going));
         }
-        self.growth.expunged.push((id, uids.clone()));
-        self.record(Record::Expunge(ExpungeRecord { mailbox: id, uids, modseq }));
+        for uids in uids.chunks(PIECE) {
+            self.record(Record::Expunge(ExpungeRecord { mailbox: id, uids: uids.to_vec(), modseq }));
+        }
+        self.growth.expunged.push((id, uids));
     }
 
     /// Whether a message that the index has will be gone by then.
     fn is_expunged(&self, mailbox: MailboxId, uid: Uid) -> bool {
         self.overlay.expunges(mailbox, uid) || self.growth.expunges(mailbox, uid)
+    }
+
+    fn note(&mut self, mailbox: MailboxId, uid: Uid, note: &[u8]) -> Result<(), Error> {
+        if note.len() > NOTE_MAX {
+            return Err(Error::Limit("octets in a note"));
+        }
+        self.record(Record::Note(NoteRecord { mailbox, uid, note: note.to_vec() }));
+        Ok(())
     }
 
     fn subscribe(&mut self, name: String, subscribed: bool) {

@@ -134,6 +134,7 @@ pub fn recount(index: &Index) -> Usage {
     for ((_, entry), value) in &index.annotations {
         usage.add(Usage::of_annotation(entry, value));
     }
+    usage.add(Usage::of_ledger(index.ledger.len()));
     usage
 }
 

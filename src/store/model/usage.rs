@@ -10,6 +10,16 @@ use crate::store::format::Message;
 /// octet takes about 80 octets of the log, 25 in each of the two checkpoints and 48 of memory; what is left is for the
 /// records of its flags and of its removal.
 pub const SHARE: u64 = 256;
+/// Messages of an account: each takes 48 octets of memory while the account is open.
+pub const MESSAGES_MAX: u64 = 1_000_000;
+/// Mailboxes of an account.
+pub const MAILBOXES_MAX: u64 = 10_000;
+/// Subscriptions of an account.
+pub const SUBSCRIPTIONS_MAX: u64 = 10_000;
+/// Octets of all annotations of an account as the quota counts them: all are in memory while it is open.
+pub const ALL_ANNOTATIONS_MAX: u64 = 1024 * 1024;
+/// Entries of an account's ledger: a provider's mailbox that keeps what was collected has as many messages.
+pub const LEDGER_MAX: u64 = 1_000_000;
 /// The five mailboxes that every account is given and its subscriptions to them cost nothing: no name has more than six
 /// octets.
 const GIVEN: u64 = 10 * (SHARE + 6);
@@ -29,7 +39,17 @@ pub struct Usage {
     pub names: u64,
     /// Octets of annotations: of each its entry, its value and its share.
     pub annotations: u64,
+    /// Entries of the ledger, which no quota counts.
+    pub ledger: u64,
 }
+
+/// What is counted, how many there may be, and of what.
+const LIMITS: [(fn(&Usage) -> u64, u64, &str); 4] = [
+    (|usage| usage.messages, MESSAGES_MAX, "messages"),
+    (|usage| usage.mailboxes, MAILBOXES_MAX, "mailboxes"),
+    (|usage| usage.subscriptions, SUBSCRIPTIONS_MAX, "subscriptions"),
+    (|usage| usage.ledger, LEDGER_MAX, "entries in its ledger of what was collected"),
+];
 
 fn len(octets: &[u8]) -> u64 {
     octets.len() as u64
@@ -66,6 +86,11 @@ impl Usage {
         Usage { annotations: SHARE + len(entry.as_bytes()) + len(value), ..Usage::default() }
     }
 
+    /// So many entries of the ledger.
+    pub fn of_ledger(entries: usize) -> Usage {
+        Usage { ledger: entries as u64, ..Usage::default() }
+    }
+
     /// Both together.
     #[must_use]
     pub fn plus(self, other: Usage) -> Usage {
@@ -86,6 +111,7 @@ impl Usage {
             subscriptions: of(self.subscriptions, other.subscriptions),
             names: of(self.names, other.names),
             annotations: of(self.annotations, other.annotations),
+            ledger: of(self.ledger, other.ledger),
         }
     }
 
@@ -112,8 +138,17 @@ impl Usage {
     /// Whether an account may come from `self` to `after`. It may always hold less.
     ///
     /// # Errors
-    /// [`Error::OverQuota`].
+    /// [`Error::Limit`], [`Error::TooManyAnnotations`], [`Error::OverQuota`].
     pub fn may_become(&self, after: &Usage, quota: Option<u64>) -> Result<(), Error> {
+        let too_many = |of: fn(&Usage) -> u64, most: u64| of(after) > most && of(after) > of(self);
+        for (of, most, what) in LIMITS {
+            if too_many(of, most) {
+                return Err(Error::Limit(what));
+            }
+        }
+        if too_many(|usage| usage.annotations, ALL_ANNOTATIONS_MAX) {
+            return Err(Error::TooManyAnnotations);
+        }
         let charged = after.charged();
         if quota.is_some_and(|quota| charged > quota) && charged > self.charged() {
             return Err(Error::OverQuota);
