@@ -15,9 +15,6 @@ pub enum Error {
     BadName(&'static str),
     #[error("no such message")]
     NoSuchMessage,
-    /// 56 a mailbox are kept.
-    #[error("the mailbox has too many keywords")]
-    TooManyKeywords,
     /// Of the mailbox, or of the account in all.
     #[error("there are too many annotations")]
     TooManyAnnotations,

@@ -116,3 +116,76 @@ fn more_than_an_account_may_have_is_refused_without_a_quota() {
         client.play(&format!("C: 11 SETMETADATA y (/shared/comment \"{value}\")\nS: 11 OK *")).await;
     });
 }
+
+#[test]
+fn the_57th_keyword_is_left_out_and_nothing_else() {
+    // Catches: STORE, APPEND or COPY that fail for want of a place, and a promise of new keywords that cannot be kept.
+    story(|world| async move {
+        world.deliver(&["1", "2"]).await;
+        let mut client = world.inbox().await;
+        let all: Vec<String> = (0..56).map(|n| format!("k{n}")).collect();
+        let all = all.join(" ");
+        let system = r"\Answered \Flagged \Deleted \Seen \Draft";
+        let long = "x".repeat(129);
+        client
+            .play(&format!(
+                r"C: 0 STORE 1:2 -FLAGS.SILENT (unknown)
+                S: 0 OK *
+                C: 1 STORE 1 +FLAGS ({all})
+                S: * FLAGS ({system} {all})
+                S: * OK [PERMANENTFLAGS ({system} {all})] Flags are kept
+                S: * 1 FETCH (FLAGS (\Recent {all}))
+                S: 1 OK *
+                C: 2 STORE 2 +FLAGS (\Flagged more K3)
+                S: * 2 FETCH (FLAGS (\Recent \Flagged k3))
+                S: 2 OK *
+                C: 3 STORE 2 FLAGS.SILENT (\Seen more)
+                S: * 2 FETCH (FLAGS (\Recent \Seen))
+                S: 3 OK *
+                C: 4 APPEND INBOX (more k1 {long}) {{1+}}
+                C: 3
+                S: * 3 EXISTS
+                S: * 3 RECENT
+                S: 4 OK [APPENDUID *
+                C: 5 FETCH 3 FLAGS
+                S: * 3 FETCH (FLAGS (\Recent k1))
+                S: 5 OK *
+                C: 6 APPEND Sent (other k2) {{1+}}
+                C: 4
+                S: 6 OK *"
+            ))
+            .await;
+        let mut other = world.login().await;
+        other
+            .play(
+                r"C: 1 SELECT Sent
+                S: * FLAGS (\Answered \Flagged \Deleted \Seen \Draft other k2)
+                S: * OK [PERMANENTFLAGS (\Answered \Flagged \Deleted \Seen \Draft other k2 \*)] *",
+            )
+            .await;
+        other.until("1 OK").await;
+        other.play("C: 2 COPY 1 INBOX\nS: 2 OK [COPYUID *").await;
+        let renamed = all.replace("k4 ", "new ");
+        client
+            .play(&format!(
+                r"C: 7 NOOP
+                S: * 4 EXISTS
+                S: * 4 RECENT
+                S: 7 OK *
+                C: 8 FETCH 4 FLAGS
+                S: * 4 FETCH (FLAGS (\Recent k2))
+                S: 8 OK *
+                C: 9 STORE 1 -FLAGS.SILENT (k4)
+                S: 9 OK *
+                C: 10 STORE 2 +FLAGS (new)
+                S: * FLAGS ({system} {renamed})
+                S: * OK [PERMANENTFLAGS ({system} {renamed})] *
+                S: * 2 FETCH (FLAGS (\Recent \Seen new))
+                S: 10 OK *
+                C: 11 SEARCH KEYWORD new
+                S: * SEARCH 2
+                S: 11 OK *"
+            ))
+            .await;
+    });
+}

@@ -13,7 +13,7 @@ use crate::flash::{Flash, Mode};
 use crate::store::Error;
 use crate::store::format::record::{BodyRecord, Record};
 use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid, in_file};
-use crate::store::model::{Index, Mailbox, Usage, identity_hash, mailbox_name};
+use crate::store::model::{Index, Mailbox, Usage, identity_hash, mailbox_name, takes_keywords};
 
 /// One account's mail, open.
 pub struct Account {
@@ -98,6 +98,12 @@ impl Account {
         let before = overlay.expected(index);
         let after = before.plus(Usage { messages, octets, ..Usage::default() });
         before.may_become(&after, self.quota.get())
+    }
+
+    /// Whether a keyword that the mailbox does not know can be given to a message.
+    pub fn takes_keywords(&self, mailbox: MailboxId) -> bool {
+        let State { index, overlay, .. } = &*self.state.borrow();
+        takes_keywords(index, overlay, mailbox, self.quota.get())
     }
 
     /// Claims the `\Recent` messages of a mailbox for the calling session: the UID they begin at.

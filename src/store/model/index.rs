@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::keywords::set_name;
 use super::{Mailbox, Usage};
 use crate::store::format::checkpoint::{Counters, Entry, MailboxPart, Part};
 use crate::store::format::record::{
@@ -70,12 +71,14 @@ impl Index {
             }
             Record::MailboxDeleted(deleted) => self.delete(deleted.mailbox),
             Record::Keyword(keyword) => {
-                if let Some(mailbox) = self.mailboxes.get_mut(&keyword.mailbox)
+                // In a log that has these no place is ever named anew, so that the name tells whether it is known already.
+                if let Some(mailbox) = self.mailboxes.get(&keyword.mailbox)
                     && !mailbox.keywords.contains(&keyword.name)
                 {
-                    mailbox.keywords.push(keyword.name.clone());
+                    self.name_keyword(keyword.mailbox, mailbox.keywords.len(), &keyword.name);
                 }
             }
+            Record::KeywordNamed(it) => self.name_keyword(it.mailbox, it.place.into(), &it.name),
             Record::Subscribed(it) => self.subscribe(&it.name, it.subscribed),
             Record::Recent(recent) => {
                 if let Some(mailbox) = self.mailboxes.get_mut(&recent.mailbox) {
@@ -132,6 +135,15 @@ impl Index {
                 append(&mut mailbox.messages, message);
                 self.usage.add(Usage::of_message(size));
             }
+        }
+    }
+
+    fn name_keyword(&mut self, mailbox: MailboxId, place: usize, name: &str) {
+        if let Some(mailbox) = self.mailboxes.get_mut(&mailbox).filter(|_| place < Flags::KEYWORDS) {
+            let named = |name: Option<&str>| usize::from(name.is_some_and(|name| !name.is_empty()));
+            self.usage.remove(Usage::of_keywords(named(mailbox.keywords.get(place).map(String::as_str))));
+            set_name(&mut mailbox.keywords, place, name);
+            self.usage.add(Usage::of_keywords(named(Some(name))));
         }
     }
 
@@ -221,6 +233,7 @@ impl Index {
         if len < capacity / 2 {
             mailbox.messages.shrink_to(len + len / GROWTH);
         }
+        self.usage.remove(Usage::of_messages(&gone));
         for message in gone {
             self.forget(*id, &message);
         }
@@ -251,7 +264,7 @@ impl Index {
 
     fn delete(&mut self, id: MailboxId) {
         if let Some(mailbox) = self.mailboxes.remove(&id) {
-            self.usage.remove(Usage::of_mailbox(&mailbox.name));
+            self.usage.remove(Usage::of_mailbox(&mailbox.name).plus(mailbox.contents()));
             let usage = &mut self.usage;
             self.annotations.retain(|(annotated, entry), value| {
                 let stays = *annotated != id;
@@ -269,7 +282,6 @@ impl Index {
     fn forget(&mut self, mailbox: MailboxId, message: &Message) {
         self.stirred = true;
         self.notes.remove(&(mailbox, message.uid));
-        self.usage.remove(Usage::of_message(message.size));
         self.loosen(message.body, message.size);
     }
 
@@ -288,21 +300,18 @@ impl Index {
                 *current = Some(id);
                 // Only what is salvaged can hold it twice.
                 self.delete(id);
-                self.usage.add(Usage::of_mailbox(&part.name));
-                let messages = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
-                self.mailboxes.insert(
+                let mailbox = Mailbox {
                     id,
-                    Mailbox {
-                        id,
-                        name: part.name,
-                        uid_validity: part.uid_validity,
-                        uid_next: part.uid_next,
-                        highest_modseq: part.highest_modseq,
-                        recent_from: part.recent_from,
-                        keywords: part.keywords,
-                        messages,
-                    },
-                );
+                    name: part.name,
+                    uid_validity: part.uid_validity,
+                    uid_next: part.uid_next,
+                    highest_modseq: part.highest_modseq,
+                    recent_from: part.recent_from,
+                    keywords: part.keywords,
+                    messages: Vec::with_capacity(usize::try_from(room).unwrap_or(0)),
+                };
+                self.usage.add(Usage::of_mailbox(&mailbox.name).plus(mailbox.contents()));
+                self.mailboxes.insert(id, mailbox);
             }
             Part::Messages(messages) => {
                 let Some(mailbox) = current.and_then(|id| self.mailboxes.get_mut(&id)) else { return };
@@ -366,8 +375,8 @@ mod tests {
     use super::*;
     use crate::flash::sim::Choices;
     use crate::store::format::record::{
-        BodyRecord, CollectedRecord, CommitRecord, ForgottenRecord, MailboxCreatedRecord,
-        MailboxDeletedRecord, MailboxRenamedRecord, MovedRecord, SubscribedRecord,
+        BodyRecord, CollectedRecord, CommitRecord, ForgottenRecord, KeywordNamedRecord, KeywordRecord,
+        MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, MovedRecord, SubscribedRecord,
     };
     use crate::store::model::tests::recount;
 
@@ -381,13 +390,15 @@ mod tests {
             uid_validity: 9,
         })];
         let (mut uid, mut last_mailbox) = (0, 1);
+        // Earlier versions named the next place, and never one anew.
+        let names_places = choices.chance(70);
         for modseq in 2..60 {
             // UIDs that have been given out: what a client asks for is there, or was.
             let first = choices.below(uid as usize) as Uid + 1;
             let uids = vec![(first, first + choices.below((uid.max(first) - first) as usize + 1) as Uid)];
             let mailbox = if choices.chance(80) { BOX } else { MailboxId(last_mailbox) };
             let flags = 1 << choices.below(4);
-            match if uid == 0 { 0 } else { choices.below(14) } {
+            match if uid == 0 { 0 } else { choices.below(16) } {
                 0 | 1 => {
                     uid += 1;
                     records.push(Record::Body(BodyRecord {
@@ -455,6 +466,15 @@ mod tests {
                         true => Record::Collected(CollectedRecord { source, identity, date: modseq as i64 }),
                         false => Record::Forgotten(ForgottenRecord { source, identities: vec![identity] }),
                     });
+                }
+                13 | 14 if names_places => {
+                    let (place, name) =
+                        (choices.below(4) as u8, ["", "a", "b", "c"][choices.below(4)].to_owned());
+                    records.push(Record::KeywordNamed(KeywordNamedRecord { mailbox, place, name }));
+                }
+                13 | 14 => {
+                    let name = format!("k{}", choices.below(60));
+                    records.push(Record::Keyword(KeywordRecord { mailbox, name }));
                 }
                 _ if choices.chance(50) => {
                     last_mailbox += 1;

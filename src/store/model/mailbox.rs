@@ -1,5 +1,6 @@
 //! A mailbox as it is now.
 
+use super::Usage;
 use crate::store::format::{MailboxId, Message, Uid};
 
 /// A mailbox as it is now; messages in ascending order of UID.
@@ -17,7 +18,8 @@ pub struct Mailbox {
     pub highest_modseq: u64,
     /// Messages with a UID from here on are `\Recent` to the next session that selects the mailbox.
     pub recent_from: Uid,
-    /// Keywords that messages here have or had; a keyword's place is its bit in [`crate::store::Flags`].
+    /// Keywords that messages here have or had; a keyword's place is its bit in [`crate::store::Flags`]. A place whose name
+    /// is empty is free.
     pub keywords: Vec<String>,
     /// The messages.
     pub messages: Vec<Message>,
@@ -36,6 +38,12 @@ impl Mailbox {
             keywords: Vec::new(),
             messages: Vec::new(),
         }
+    }
+
+    /// Its messages and keywords.
+    pub fn contents(&self) -> Usage {
+        let keywords = self.keywords.iter().filter(|name| !name.is_empty()).count();
+        Usage::of_keywords(keywords).plus(Usage::of_messages(&self.messages))
     }
 
     /// The message with this UID.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::{Index, Usage};
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, Record};
-use crate::store::format::{MailboxId, Message, Place, Uid, UidRanges, is_within};
+use crate::store::format::{Flags, MailboxId, Message, Place, Uid, UidRanges, is_within};
 
 /// What one commit makes of the account's size.
 #[derive(Debug, Default)]
@@ -33,7 +33,10 @@ pub struct Overlay {
     pub(super) growing: VecDeque<Rc<Growth>>,
     pub(super) uid_next: BTreeMap<MailboxId, Uid>,
     pub(super) uid_validity: BTreeMap<MailboxId, u32>,
+    /// The names of all places of mailboxes for which staged commits have named or freed some.
     pub(super) keywords: BTreeMap<MailboxId, Vec<String>>,
+    /// Keywords that staged commits give to messages.
+    pub(super) used_keywords: BTreeMap<MailboxId, Flags>,
     pub(super) doomed: BTreeSet<MailboxId>,
     pub(super) last: Counters,
     /// Where compaction has moved bodies.
@@ -54,6 +57,7 @@ impl Overlay {
         self.uid_next.clear();
         self.uid_validity.clear();
         self.keywords.clear();
+        self.used_keywords.clear();
         self.doomed.clear();
         self.moved.clear();
     }

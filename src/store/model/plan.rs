@@ -7,13 +7,10 @@ use super::overlay::Growth;
 use super::{Arrival, Change, Committed, Index, Mailbox, Overlay, Usage, mailbox_name};
 use crate::store::Error;
 use crate::store::format::record::{
-    BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, KeywordRecord, MessageRecord,
-    MovedRecord, NoteRecord, RecentRecord, Record, SubscribedRecord,
+    BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, MessageRecord, MovedRecord,
+    NoteRecord, RecentRecord, Record, SubscribedRecord,
 };
-use crate::store::format::{Flags, MailboxId, Message, Place, Uid, ranges};
-
-/// Octets of a keyword: an atom that clients choose.
-const KEYWORD_LEN_MAX: usize = 128;
+use crate::store::format::{FlagChange, Flags, MailboxId, Message, Uid, ranges};
 
 /// Octets of the one note that a message can have. The queue's are the longest: with as many recipients as one message
 /// can have, each told why it failed, about 140 KiB.
@@ -69,7 +66,7 @@ pub fn plan(
     arrivals: &[Arrival],
     quota: Option<u64>,
 ) -> Result<Plan, Error> {
-    let mut planner = Planner::new(index, overlay.clone());
+    let mut planner = Planner::new(index, overlay.clone(), quota);
     let mut arrivals = arrivals.iter().enumerate();
     for change in changes {
         planner.change(change, &mut arrivals)?;
@@ -79,7 +76,7 @@ pub fn plan(
         // Nobody sees compaction: it takes no MODSEQ.
         planner.overlay.last.modseq = overlay.last.modseq;
     }
-    planner.finish(quota)
+    planner.finish()
 }
 
 pub(super) struct Planner<'a> {
@@ -91,10 +88,11 @@ pub(super) struct Planner<'a> {
     pub(super) committed: Committed,
     brings: u64,
     pub(super) growth: Growth,
+    pub(super) quota: Option<u64>,
 }
 
 impl<'a> Planner<'a> {
-    fn new(index: &'a Index, mut overlay: Overlay) -> Planner<'a> {
+    fn new(index: &'a Index, mut overlay: Overlay, quota: Option<u64>) -> Planner<'a> {
         // MODSEQ 1 is what an empty mailbox has.
         overlay.last.modseq = overlay.last.modseq.max(index.last.modseq).max(1) + 1;
         let committed = Committed { placed: Vec::new(), modseq: overlay.last.modseq };
@@ -106,14 +104,17 @@ impl<'a> Planner<'a> {
             committed,
             brings: 0,
             growth: Growth::default(),
+            quota,
         }
     }
 
     /// The plan, unless it makes the account larger than it may be.
-    fn finish(mut self, quota: Option<u64>) -> Result<Plan, Error> {
+    fn finish(mut self) -> Result<Plan, Error> {
         let before = self.overlay.expected(self.index);
-        let after = before.plus(self.growth.more).less(self.growth.less);
-        before.may_become(&after, quota)?;
+        let mut after = before.plus(self.growth.more).less(self.growth.less);
+        // What is named had room when it was named, and stands in the way of nothing else.
+        after.keywords = after.keywords.min(before.keywords);
+        before.may_become(&after, self.quota)?;
         self.overlay.growing.push_back(Rc::new(self.growth));
         let Planner { steps, overlay, committed, brings, .. } = self;
         Ok(Plan { steps, overlay, committed, brings })
@@ -141,8 +142,9 @@ impl<'a> Planner<'a> {
             Change::Deliver { mailbox, flags, keywords, date, note, numbers } => {
                 // Each brings one.
                 let Some((at, arrival)) = arrivals.next() else { return Err(Error::NoSuchMessage) };
-                let flags = self.flags(*mailbox, *flags, keywords)?;
+                self.mailbox(*mailbox)?;
                 let (body, size) = self.arrive(at, arrival)?;
+                let flags = self.flags(*mailbox, *flags, keywords, true);
                 let (uid, modseq) = self.numbers(*mailbox, *numbers)?;
                 let (mailbox, date, flags) = (*mailbox, *date, flags.0);
                 self.place(MessageRecord { mailbox, uid, body, size, copy_of: None, date, flags, modseq });
@@ -153,11 +155,20 @@ impl<'a> Planner<'a> {
             Change::Restore { mailbox, numbers } => self.restore(*mailbox, *numbers)?,
             Change::Copy { from, uid, to } => self.copy(*from, *uid, *to)?,
             Change::Flags { mailbox, uids, change, flags, keywords } => {
-                let flags = self.flags(*mailbox, *flags, keywords)?.0;
-                for uids in ranges(uids).chunks(PIECE) {
+                let known = self.mailbox(*mailbox)?;
+                let lives = |uid| known.message(uid).is_some() && !self.is_expunged(*mailbox, uid);
+                let gives = *change != FlagChange::Remove && uids.iter().any(|&uid| lives(uid));
+                let flags = self.flags(*mailbox, *flags, keywords, gives).0;
+                // Nothing is left of it: the client named keywords that nobody has, or for which there is no place.
+                let idle = flags == 0 && *change != FlagChange::Replace;
+                for uids in ranges(uids).chunks(PIECE).filter(|_| !idle) {
                     let (mailbox, uids, change) = (*mailbox, uids.to_vec(), *change);
                     self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
                 }
+            }
+            Change::NameKeywords { mailbox, keywords } => {
+                self.mailbox(*mailbox)?;
+                self.flags(*mailbox, Flags::NONE, keywords, true);
             }
             Change::Expunge { mailbox, uids } => {
                 self.expunge(self.mailbox(*mailbox)?, uids);
@@ -200,6 +211,7 @@ impl<'a> Planner<'a> {
     fn arrive(&mut self, at: usize, arrival: &Arrival) -> Result<(u32, u32), Error> {
         let size = u32::try_from(arrival.size).map_err(|_| Error::Full)?;
         self.brings += arrival.size;
+        self.growth.more.add(Usage::of_message(size));
         let body = arrival.file.map_or_else(|| self.overlay.next_body(self.index), |(number, _)| number);
         let crc = arrival.file.map(|(_, crc)| crc);
         let record = BodyRecord { body, size, crc, summary: arrival.summary.clone() };
@@ -275,7 +287,6 @@ impl<'a> Planner<'a> {
     /// A message is placed.
     fn place(&mut self, message: MessageRecord) {
         self.committed.placed.push((message.mailbox, message.uid));
-        self.growth.more.add(Usage::of_message(message.size));
         self.record(Record::Message(message));
     }
 
@@ -285,48 +296,24 @@ impl<'a> Planner<'a> {
         let Some(message) = source.message(uid).filter(|_| !self.is_expunged(from, uid)) else {
             return Ok(());
         };
-        let names: Vec<String> =
-            message.flags.keywords().filter_map(|bit| source.keywords.get(bit).cloned()).collect();
-        let flags = self.flags(to, message.flags.system(), &names)?;
-        let place = self.overlay.place(message);
-        self.place_copy(to, message, place, flags)
+        self.copy_message(from, message, to)
     }
 
-    pub(super) fn place_copy(
+    /// A copy of a message of `from` comes into `mailbox`.
+    pub(super) fn copy_message(
         &mut self,
-        mailbox: MailboxId,
+        from: MailboxId,
         message: &Message,
-        place: Place,
-        flags: Flags,
+        mailbox: MailboxId,
     ) -> Result<(), Error> {
+        // The message first: what room is left is for its keywords.
+        self.growth.more.add(Usage::of_message(message.size));
+        let flags = self.translated(from, message, mailbox);
+        let place = self.overlay.place(message);
         let (uid, modseq) = self.numbers(mailbox, None)?;
         let Message { body, size, date, .. } = *message;
         let (copy_of, flags) = (Some(place), flags.0);
         self.place(MessageRecord { mailbox, uid, body, size, copy_of, date, flags, modseq });
         Ok(())
-    }
-
-    /// The bits of `system` and `keywords` in a mailbox, naming new ones.
-    fn flags(&mut self, id: MailboxId, system: Flags, keywords: &[String]) -> Result<Flags, Error> {
-        let mailbox = self.mailbox(id)?;
-        let mut flags = system.system();
-        for keyword in keywords {
-            let staged = self.overlay.keywords.entry(id).or_default();
-            let mut known = mailbox.keywords.iter().chain(staged.iter());
-            let bit = match known.position(|name| name.eq_ignore_ascii_case(keyword)) {
-                Some(bit) => bit,
-                None => {
-                    let bit = mailbox.keywords.len() + staged.len();
-                    if bit >= Flags::KEYWORDS || keyword.len() > KEYWORD_LEN_MAX {
-                        return Err(Error::TooManyKeywords);
-                    }
-                    staged.push(keyword.clone());
-                    self.record(Record::Keyword(KeywordRecord { mailbox: id, name: keyword.clone() }));
-                    bit
-                }
-            };
-            flags = flags.with(Flags::keyword(bit));
-        }
-        Ok(flags)
     }
 }

@@ -7,7 +7,7 @@ use super::plan::Planner;
 use super::{Usage, mailbox_name};
 use crate::store::Error;
 use crate::store::format::record::{
-    KeywordRecord, MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, Record,
+    MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, Record,
 };
 use crate::store::format::{INBOX, MailboxId, Uid};
 
@@ -88,12 +88,8 @@ impl Planner<'_> {
     /// Moves messages of the INBOX into a mailbox that this commit creates.
     fn move_to_new(&mut self, uids: &[Uid], to: MailboxId) -> Result<(), Error> {
         let inbox = self.mailbox(INBOX)?;
-        for name in &inbox.keywords {
-            self.record(Record::Keyword(KeywordRecord { mailbox: to, name: name.clone() }));
-        }
         for message in &inbox.messages {
-            let place = self.overlay.place(message);
-            self.place_copy(to, message, place, message.flags)?;
+            self.copy_message(INBOX, message, to)?;
         }
         self.expunge(inbox, uids);
         Ok(())
@@ -106,7 +102,7 @@ impl Planner<'_> {
         }
         self.growth.less.add(Usage::of_mailbox(name));
         if let Some(known) = self.index.mailboxes.get(&mailbox) {
-            self.growth.less.add(Usage::of_messages(&known.messages));
+            self.growth.less.add(known.contents());
         }
         for (entry, value) in self.index.annotations_of(mailbox) {
             self.growth.less.add(Usage::of_annotation(entry, value));

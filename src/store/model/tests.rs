@@ -128,7 +128,7 @@ pub fn recount(index: &Index) -> Usage {
     let mut usage = Usage::default();
     for mailbox in index.mailboxes.values() {
         usage.add(Usage::of_mailbox(&mailbox.name));
-        usage.add(Usage::of_messages(&mailbox.messages));
+        usage.add(mailbox.contents());
     }
     index.subscriptions.iter().for_each(|name| usage.add(Usage::of_subscription(name)));
     for ((_, entry), value) in &index.annotations {

@@ -6,7 +6,7 @@
 use crate::store::Error;
 use crate::store::format::Message;
 
-/// Octets that the quota is charged for each message, mailbox, subscription and annotation besides its own. A message of one
+/// Octets that the quota is charged for each message, mailbox, keyword, subscription and annotation besides its own. A message of one
 /// octet takes about 80 octets of the log, 25 in each of the two checkpoints and 48 of memory; what is left is for the
 /// records of its flags and of its removal.
 pub const SHARE: u64 = 256;
@@ -18,6 +18,8 @@ pub const MAILBOXES_MAX: u64 = 10_000;
 pub const SUBSCRIPTIONS_MAX: u64 = 10_000;
 /// Octets of all annotations of an account as the quota counts them: all are in memory while it is open.
 pub const ALL_ANNOTATIONS_MAX: u64 = 1024 * 1024;
+/// Keywords of all mailboxes of an account.
+pub const KEYWORDS_MAX: u64 = 10_000;
 /// Entries of an account's ledger: a provider's mailbox that keeps what was collected has as many messages.
 pub const LEDGER_MAX: u64 = 1_000_000;
 /// The five mailboxes that every account is given and its subscriptions to them cost nothing: no name has more than six
@@ -39,15 +41,20 @@ pub struct Usage {
     pub names: u64,
     /// Octets of annotations: of each its entry, its value and its share.
     pub annotations: u64,
+    /// Keywords that mailboxes have named.
+    pub keywords: u64,
     /// Entries of the ledger, which no quota counts.
     pub ledger: u64,
 }
 
+type Counted = fn(&Usage) -> u64;
+
 /// What is counted, how many there may be, and of what.
-const LIMITS: [(fn(&Usage) -> u64, u64, &str); 4] = [
+const LIMITS: [(Counted, u64, &str); 5] = [
     (|usage| usage.messages, MESSAGES_MAX, "messages"),
     (|usage| usage.mailboxes, MAILBOXES_MAX, "mailboxes"),
     (|usage| usage.subscriptions, SUBSCRIPTIONS_MAX, "subscriptions"),
+    (|usage| usage.keywords, KEYWORDS_MAX, "keywords"),
     (|usage| usage.ledger, LEDGER_MAX, "entries in its ledger of what was collected"),
 ];
 
@@ -86,6 +93,11 @@ impl Usage {
         Usage { annotations: SHARE + len(entry.as_bytes()) + len(value), ..Usage::default() }
     }
 
+    /// So many names of keywords.
+    pub fn of_keywords(names: usize) -> Usage {
+        Usage { keywords: names as u64, ..Usage::default() }
+    }
+
     /// So many entries of the ledger.
     pub fn of_ledger(entries: usize) -> Usage {
         Usage { ledger: entries as u64, ..Usage::default() }
@@ -111,6 +123,7 @@ impl Usage {
             subscriptions: of(self.subscriptions, other.subscriptions),
             names: of(self.names, other.names),
             annotations: of(self.annotations, other.annotations),
+            keywords: of(self.keywords, other.keywords),
             ledger: of(self.ledger, other.ledger),
         }
     }
@@ -130,9 +143,14 @@ impl Usage {
     pub fn charged(&self) -> u64 {
         let shares = |records: u64| records.saturating_mul(SHARE);
         let named = shares(self.mailboxes.saturating_add(self.subscriptions)).saturating_add(self.names);
-        [self.octets, shares(self.messages), self.annotations, named.saturating_sub(GIVEN)]
-            .into_iter()
-            .fold(0, u64::saturating_add)
+        [
+            self.octets,
+            shares(self.messages.saturating_add(self.keywords)),
+            self.annotations,
+            named.saturating_sub(GIVEN),
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
     }
 
     /// Whether an account may come from `self` to `after`. It may always hold less.
@@ -140,7 +158,7 @@ impl Usage {
     /// # Errors
     /// [`Error::Limit`], [`Error::TooManyAnnotations`], [`Error::OverQuota`].
     pub fn may_become(&self, after: &Usage, quota: Option<u64>) -> Result<(), Error> {
-        let too_many = |of: fn(&Usage) -> u64, most: u64| of(after) > most && of(after) > of(self);
+        let too_many = |of: Counted, most: u64| of(after) > most && of(after) > of(self);
         for (of, most, what) in LIMITS {
             if too_many(of, most) {
                 return Err(Error::Limit(what));

@@ -3,8 +3,8 @@
 use super::*;
 use crate::store::format::frame::HEAD_MAX;
 use crate::store::{
-    ALL_ANNOTATIONS_MAX, ANNOTATION_MAX, ANNOTATIONS_MAX, MAILBOXES_MAX, MESSAGES_MAX, NOTE_MAX, SHARE,
-    SUBSCRIPTIONS_MAX,
+    ALL_ANNOTATIONS_MAX, ANNOTATION_MAX, ANNOTATIONS_MAX, KEYWORD_MAX, MAILBOXES_MAX, MESSAGES_MAX, NOTE_MAX,
+    SHARE, SUBSCRIPTIONS_MAX,
 };
 
 /// A store as it is outside of tests, and one account of it.
@@ -100,7 +100,7 @@ fn a_mebibyte_of_annotations() {
 #[test]
 fn the_longest_note() {
     // Catches: a note that makes its record too long to be read again.
-    assert!(NOTE_MAX < HEAD_MAX);
+    const { assert!(NOTE_MAX < HEAD_MAX) };
     smol::block_on(async {
         let flash = SimFlash::default();
         let (_store, account) = open(&flash).await;
@@ -114,6 +114,39 @@ fn the_longest_note() {
         note(NOTE_MAX).await.unwrap();
         assert!(matches!(note(NOTE_MAX + 1).await, Err(Error::Limit(_))));
         reopens(&flash, |account| account.note(mailbox, uid).map(|note| note.len())).await;
+    });
+}
+
+#[test]
+fn all_keywords_of_a_mailbox_at_their_longest() {
+    // Catches: a name of an empty place, or of one that was named anew, that does not come back.
+    smol::block_on(async {
+        let flash = SimFlash::default();
+        let (_store, account) = open(&flash).await;
+        let keywords: Vec<String> = (0..Flags::KEYWORDS).map(|n| format!("{n:0>KEYWORD_MAX$}")).collect();
+        let all: Vec<&str> = keywords.iter().map(String::as_str).collect();
+        let deliver = async |keywords: &[&str]| {
+            let mut message = account.incoming();
+            message.write(b"1").unwrap();
+            let mut transaction = account.begin();
+            transaction.deliver(INBOX, message, Flags::NONE, keywords, 1);
+            transaction.commit().await.unwrap()
+        };
+        deliver(&all).await;
+        deliver(&["one more"]).await;
+        let show = |account: &Account| {
+            account.view(INBOX, |inbox| (inbox.keywords.clone(), inbox.messages.clone())).unwrap()
+        };
+        assert_eq!(show(&account).0, keywords);
+        reopens(&flash, show).await;
+        let mut transaction = account.begin();
+        transaction.flags(INBOX, &[1], FlagChange::Remove, Flags::NONE, &all[3..5]);
+        transaction.commit().await.unwrap();
+        deliver(&["new"]).await;
+        let (names, messages) = show(&account);
+        assert_eq!((names[3].as_str(), names[4].as_str(), names.len()), ("new", "", Flags::KEYWORDS));
+        assert_eq!({ messages[2].flags }, Flags::keyword(3));
+        reopens(&flash, show).await;
     });
 }
 
@@ -166,6 +199,6 @@ fn a_million_messages() {
         assert!(account.fits(1, 0).is_err());
         account.write_checkpoint().await.unwrap();
         let messages = |account: &Account| account.view(INBOX, |inbox| inbox.messages.clone());
-        assert_eq!(messages(&*open(&flash.restart(1)).await.1), messages(&account));
+        assert_eq!(messages(&open(&flash.restart(1)).await.1), messages(&account));
     });
 }
