@@ -52,6 +52,12 @@ fn recipients_that_are_refused() {
 }
 
 #[test]
+fn an_account_at_a_limit_is_full_as_one_over_its_quota_is() {
+    let reply = crate::smtp::store_trouble(&crate::store::Error::Limit("messages")).to_string();
+    assert!(reply.starts_with("452 4.2.2"), "{reply}");
+}
+
+#[test]
 fn an_account_that_is_full_gets_its_copy_later() {
     story(async |world| {
         let _running = world.run();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::*;
 use crate::store::Error;
 use crate::store::format::record::{CommitRecord, Record};
-use crate::store::format::{Flags, INBOX, MailboxId, Place, Uid};
+use crate::store::format::{Flags, INBOX, MailboxId, Place, SourceKey, Uid};
 
 /// An account as the planner sees it.
 #[derive(Default)]
@@ -212,6 +212,20 @@ fn whatever_can_be_made_costs_its_share_and_may_always_go() {
         world.commit(&allowed).unwrap_or_else(|error| panic!("{allowed:?}: {error}"));
     }
     assert_eq!(world.index.usage.charged(), 0);
+}
+
+#[test]
+fn a_ledger_at_its_limit_knows_what_it_knows_and_forgets() {
+    // Catches: a provider that lists without an end, and a full ledger that cannot note anew when a message was collected.
+    let collected = |n| Change::Collected { source: SourceKey(1), identity: [n; 16], date: 7 };
+    let mut world = World::new();
+    world.commit(&[collected(1)]).unwrap();
+    world.index.usage.ledger = LEDGER_MAX;
+    assert!(matches!(world.commit(&[collected(2)]), Err(Error::Limit(_))));
+    world.commit(&[collected(1)]).unwrap();
+    world.commit(&[Change::Forget { source: SourceKey(1), identities: vec![[1; 16], [3; 16]] }]).unwrap();
+    assert_eq!(world.index.usage.ledger, LEDGER_MAX - 1);
+    world.commit(&[collected(2)]).unwrap();
 }
 
 #[test]

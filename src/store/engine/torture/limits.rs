@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::format::frame::HEAD_MAX;
+use crate::store::mailbox_name::{LEVELS_MAX, NAME_MAX};
 use crate::store::{
     ALL_ANNOTATIONS_MAX, ANNOTATION_MAX, ANNOTATIONS_MAX, KEYWORD_MAX, MAILBOXES_MAX, MESSAGES_MAX, NOTE_MAX,
     SHARE, SUBSCRIPTIONS_MAX,
@@ -32,6 +33,37 @@ async fn reopens<T: PartialEq + std::fmt::Debug>(flash: &SimFlash, show: impl Fn
 /// A name of 512 octets.
 fn name(n: u64) -> String {
     format!("{n:0>511}x")
+}
+
+#[test]
+fn the_longest_and_the_deepest_name() {
+    // Catches: a limit that is off by one, and one that a rename of what stands above gets around.
+    smol::block_on(async {
+        let flash = SimFlash::default();
+        let (_store, account) = open(&flash).await;
+        let change = async |of: &dyn Fn(&mut Transaction)| {
+            let mut transaction = account.begin();
+            of(&mut transaction);
+            transaction.commit().await
+        };
+        let deep = |levels: usize| vec!["l"; levels].join("/");
+        let long = |octets: usize| format!("long/{}", "x".repeat(octets - 5));
+        for fits in [deep(LEVELS_MAX), long(NAME_MAX)] {
+            change(&|it| it.create_mailbox(&fits)).await.unwrap();
+            change(&|it| it.subscribe(&fits, true)).await.unwrap();
+        }
+        for beyond in [deep(LEVELS_MAX + 1), long(NAME_MAX + 1)] {
+            let created = change(&|it| it.create_mailbox(&beyond)).await;
+            let subscribed = change(&|it| it.subscribe(&beyond, true)).await;
+            assert!(matches!((created, subscribed), (Err(Error::BadName(_)), Err(Error::BadName(_)))));
+        }
+        for (from, to) in [("l", "l2/l"), ("long", "longer")] {
+            let renamed = change(&|it| it.rename_mailbox(from, to)).await;
+            assert!(matches!(renamed, Err(Error::BadName(_))), "{renamed:?}");
+        }
+        assert_eq!(account.mailboxes().len(), 5 + LEVELS_MAX + 2);
+        reopens(&flash, |account| (account.mailboxes(), account.subscriptions())).await;
+    });
 }
 
 #[test]
