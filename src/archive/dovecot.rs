@@ -50,7 +50,8 @@ pub fn parse_uidlist(text: &str) -> Option<Uidlist> {
 
 /// A `dovecot-keywords` for the keywords that have a letter.
 pub fn keywords(keywords: &[String]) -> String {
-    keywords.iter().take(LETTERS).enumerate().map(|(n, keyword)| format!("{n} {keyword}\n")).collect()
+    let named = keywords.iter().take(LETTERS).enumerate().filter(|(_, keyword)| !keyword.is_empty());
+    named.map(|(n, keyword)| format!("{n} {keyword}\n")).collect()
 }
 
 /// The keywords by their letters, as far as a `dovecot-keywords` names them.

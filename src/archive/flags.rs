@@ -1,6 +1,6 @@
 //! Flags as letters: of a Maildir file's name, and of an mbox message's Status and X-Status.
 
-use crate::store::Flags;
+use crate::store::{Flags, KEYWORD_MAX};
 
 /// Keywords that have a letter in a Maildir.
 pub const LETTERS: usize = 26;
@@ -60,7 +60,7 @@ pub fn from_mbox(letters: &str) -> Flags {
 /// Whether this can be a keyword: an IMAP atom (RFC 3501 section 9) that is no flag of the system.
 pub fn is_keyword(word: &str) -> bool {
     let atom = |c: u8| c.is_ascii_graphic() && !b"(){%*\"\\]".contains(&c);
-    !word.is_empty() && word.len() <= 128 && word.bytes().all(atom)
+    !word.is_empty() && word.len() <= KEYWORD_MAX && word.bytes().all(atom)
 }
 
 #[cfg(test)]

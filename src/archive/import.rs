@@ -15,14 +15,12 @@ use super::{Summary, Tally, Watch, flags};
 use crate::failure::Failure;
 use crate::flash::ReadAt;
 use crate::store::{
-    self, Account, Body, Error, FlagChange, Flags, Incoming, MailboxId, MailboxNumbers, MessageNumbers,
-    Transaction, Uid, mailbox_name,
+    self, Account, Body, Error, Incoming, MailboxId, MailboxNumbers, MessageNumbers, Transaction, Uid,
+    mailbox_name,
 };
 
 /// Messages, and octets of them, that are committed together.
 const BATCH: (usize, u64) = (64, 512 * 1024);
-/// Keywords that a mailbox can have.
-const KEYWORDS_MAX: usize = 56;
 
 /// Puts the mail at `src` into `account`.
 ///
@@ -190,21 +188,19 @@ impl<'a> Import<'a> {
                 transaction.annotate(name, entry, Some(value));
             }
         }
-        let mut known = self.account.view(id, |mailbox| mailbox.keywords.clone()).unwrap_or_default();
+        let named: Vec<&str> =
+            contents.keywords.iter().map(String::as_str).filter(|name| flags::is_keyword(name)).collect();
+        transaction.name_keywords(id, &named);
+        transaction.commit().await.map_err(|error| self.refused(name, error))?;
+        let known = self.account.view(id, |mailbox| mailbox.keywords.clone()).unwrap_or_default();
         let mut keywords = Vec::new();
         for keyword in &contents.keywords {
-            let is_known = known.iter().any(|known| known.eq_ignore_ascii_case(keyword));
-            let fits = is_known || flags::is_keyword(keyword) && known.len() < KEYWORDS_MAX;
-            if fits && !is_known {
-                known.push(keyword.clone());
-            } else if !fits && !keyword.is_empty() {
+            let fits = !keyword.is_empty() && known.iter().any(|known| known.eq_ignore_ascii_case(keyword));
+            if !fits && !keyword.is_empty() {
                 self.tally.problem(format!("{name}: the keyword {keyword} is left out: there are too many"));
             }
             keywords.push(fits.then(|| keyword.clone()));
         }
-        let named: Vec<&str> = keywords.iter().flatten().map(String::as_str).collect();
-        transaction.flags(id, &[], FlagChange::Add, Flags::NONE, &named);
-        transaction.commit().await.map_err(|error| self.refused(name, error))?;
         let filling = self.account.view(id, |mailbox| {
             let numbers = contents.numbers.filter(|numbers| {
                 mailbox.uid_validity == numbers.uid_validity && mailbox.uid_next <= numbers.uid_next
@@ -321,6 +317,9 @@ impl<'a> Import<'a> {
             Error::OverQuota => Failure::Input(format!(
                 "{account}: the quota is used up: set account.{account}.quota higher or delete mail, {again}"
             )),
+            Error::Limit(_) | Error::TooManyAnnotations => {
+                Failure::Input(format!("{account}: {mailbox}: {error}: delete some, {again}"))
+            }
             Error::Full => Failure::System(format!("{account}: the flash is full: make room, {again}")),
             Error::ReadOnly => Failure::System(format!(
                 "{account}: the flash takes no changes: import on a data folder that can be written"

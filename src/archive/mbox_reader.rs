@@ -211,7 +211,7 @@ impl Growing {
 
     fn keyword(&mut self, word: &str, keywords: &mut Vec<String>) {
         let bit = keywords.iter().position(|known| known == word).unwrap_or(keywords.len());
-        if bit >= 56 || !flags::is_keyword(word) {
+        if bit >= Flags::KEYWORDS || !flags::is_keyword(word) {
             return;
         }
         if bit == keywords.len() {

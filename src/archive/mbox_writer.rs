@@ -120,8 +120,12 @@ fn fields(message: &Message, keywords: &[String]) -> String {
     if !x_status.is_empty() {
         fields += &format!("X-Status: {x_status}\n");
     }
-    let set: Vec<&str> =
-        message.flags.keywords().filter_map(|bit| keywords.get(bit).map(String::as_str)).collect();
+    let set: Vec<&str> = message
+        .flags
+        .keywords()
+        .filter_map(|bit| keywords.get(bit).map(String::as_str))
+        .filter(|k| !k.is_empty())
+        .collect();
     if !set.is_empty() {
         fields += &format!("X-Keywords: {}\n", set.join(" "));
     }

@@ -7,7 +7,7 @@ use super::effect::{Effect, Reply};
 use super::reply;
 use crate::clock;
 use crate::config::Config;
-use crate::store::{Account, Error, Incoming, MailboxId};
+use crate::store::{Account, Incoming, MailboxId};
 
 /// Where a message is to go.
 pub struct Target {
@@ -34,10 +34,7 @@ pub fn target(
         return Err(refuse("NO [TRYCREATE] There is no such mailbox".into()));
     };
     // The commit would find it too, after all the octets have come.
-    let quota = config.account(account.name()).map_or(0, |account| account.quota);
-    if quota > 0 && account.usage().octets.saturating_add(length) > quota {
-        return Err(refuse(reply::refusal(&Error::OverQuota)));
-    }
+    account.fits(1, length).map_err(|error| refuse(reply::refusal(&error)))?;
     Ok(Target { account: account.clone(), mailbox })
 }
 

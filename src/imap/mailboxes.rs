@@ -9,7 +9,7 @@ use super::effect::{Effect, Reply};
 use super::list as listing;
 use super::reply;
 use super::selected::Selected;
-use super::updates;
+use super::updates::{self, Manner};
 use super::view::View;
 use crate::store::{Account, Error, Flags, Mailbox, MailboxId, Transaction, Uid};
 
@@ -114,8 +114,8 @@ pub fn recent_from(account: &Account, mailbox: MailboxId, read_only: bool) -> Op
 }
 
 /// The untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1).
-pub fn describe(mailbox: &Mailbox, view: &View, read_only: bool, out: &mut String) {
-    updates::keywords(mailbox, read_only, out);
+pub fn describe(mailbox: &Mailbox, view: &View, manner: Manner, out: &mut String) {
+    updates::keywords(mailbox, manner, out);
     out.push_str(&format!("* {} EXISTS\r\n* {} RECENT\r\n", view.exists(), view.recent()));
     if let Some(first) = mailbox.messages.iter().position(|m| !m.flags.contains(Flags::SEEN)) {
         out.push_str(&format!("* OK [UNSEEN {}] The first message that was not read\r\n", first + 1));

@@ -32,15 +32,20 @@ pub fn mailbox(name: &str, out: &mut String) {
 /// Appends flags in parentheses; `keywords` are the mailbox's.
 pub fn flags(flags: Flags, keywords: &[String], recent: bool, out: &mut String) {
     let system = SYSTEM_FLAGS.iter().filter(|(flag, _)| flags.contains(*flag)).map(|&(_, name)| name);
-    let keywords = flags.keywords().filter_map(|place| keywords.get(place)).map(String::as_str);
+    let keywords = named(flags.keywords().filter_map(|place| keywords.get(place)));
     list(recent.then_some("\\Recent").into_iter().chain(system).chain(keywords), out);
 }
 
 /// Appends all flags that messages in the mailbox can have; `\*` where `new` keywords can be made.
 pub fn all_flags(mailbox: &Mailbox, new: bool, out: &mut String) {
     let system = SYSTEM_FLAGS.iter().map(|&(_, name)| name);
-    let keywords = mailbox.keywords.iter().map(String::as_str);
+    let keywords = named(mailbox.keywords.iter());
     list(system.chain(keywords).chain(new.then_some("\\*")), out);
+}
+
+/// Free places of a mailbox have no name.
+fn named<'a>(names: impl Iterator<Item = &'a String>) -> impl Iterator<Item = &'a str> {
+    names.map(String::as_str).filter(|name| !name.is_empty())
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>, out: &mut String) {
@@ -61,11 +66,11 @@ pub fn refusal(error: &Error) -> String {
         Error::NoSuchMailbox => "NO [NONEXISTENT] There is no such mailbox".into(),
         Error::MailboxExists => "NO [ALREADYEXISTS] There is a mailbox of that name".into(),
         Error::BadName(why) => format!("NO [CANNOT] That name cannot be used: {why}"),
-        Error::TooManyKeywords => "NO [LIMIT] The mailbox has as many keywords as it can have".into(),
         Error::TooManyAnnotations => "NO [METADATA TOOMANY] No more annotations fit".into(),
         Error::AnnotationTooLong => {
             format!("NO [METADATA MAXSIZE {}] That annotation is too long", crate::store::ANNOTATION_MAX)
         }
+        Error::Limit(what) => format!("NO [LIMIT] The account has as many {what} as it can have"),
         Error::Full => "NO [OVERQUOTA] No room is left; delete some messages and try again".into(),
         Error::OverQuota => "NO [OVERQUOTA] The account holds as much as it may; delete some messages".into(),
         // The operator hears of it in one place, not at each refusal.

@@ -55,9 +55,11 @@ impl Selected {
     ) -> Option<Selected> {
         let id = account.find(&name.0)?;
         let recent_from = mailboxes::recent_from(account, id, read_only.is_some())?;
+        let manner =
+            Manner { uid: false, read_only: read_only.is_some(), new_keywords: account.takes_keywords(id) };
         let view = account.view(id, |mailbox| {
             let view = View::new(mailbox, recent_from);
-            mailboxes::describe(mailbox, &view, read_only.is_some(), out);
+            mailboxes::describe(mailbox, &view, manner, out);
             view
         })?;
         Some(Selected { account: account.clone(), view, read_only })
@@ -109,7 +111,8 @@ impl Selected {
 
     /// Puts the next piece of the updates into words.
     pub fn write_updates(&self, updates: &mut Updates, uid: bool, out: &mut String) {
-        let manner = Manner { uid, read_only: self.read_only.is_some() };
+        let new_keywords = updates.keywords && self.account.takes_keywords(self.view.mailbox());
+        let manner = Manner { uid, read_only: self.read_only.is_some(), new_keywords };
         let written = self.account.view(self.view.mailbox(), |mailbox| {
             updates.write_piece(&self.view, Some(mailbox), manner, out);
         });
@@ -228,7 +231,9 @@ impl Selected {
         let mut reply = Reply { news, ..Reply::new(tag.clone(), "OK STORE completed") };
         Effect::commit(transaction, tag, move |session, _, _| {
             reply.news.own = match session.selected() {
-                Some(selected) if args.silent => Own::Silent(selected.expected(before, &args)),
+                Some(selected) if args.silent && selected.knows_keywords(&args) => {
+                    Own::Silent(selected.expected(before, &args))
+                }
                 _ => Own::Report(numbers),
             };
             reply
@@ -239,6 +244,16 @@ impl Selected {
     fn known_flags(&self, messages: &[RangeInclusive<u32>]) -> Vec<(Uid, Flags)> {
         let known = |message: &Message| self.view.knows(message).then_some((message.uid, message.flags));
         self.present(messages, known)
+    }
+
+    /// Whether the mailbox took all keywords of a STORE. What it left out, the client is told even where it asked for
+    /// silence: its flags are not what it takes them for (RFC 3501 section 7.1).
+    fn knows_keywords(&self, args: &StoreArgs) -> bool {
+        let known = |mailbox: &Mailbox| {
+            let knows = |keyword: &String| mailbox.keywords.iter().any(|k| k.eq_ignore_ascii_case(keyword));
+            args.flags.keywords.iter().all(knows)
+        };
+        args.change == FlagChange::Remove || self.account.view(self.view.mailbox(), known).unwrap_or(true)
     }
 
     /// What the flags are now for a client that knows of its own change only.

@@ -11,7 +11,7 @@ const PIECE: usize = 8 * 1024;
 /// What a [`View::sync`] found.
 #[derive(Debug, Default)]
 pub struct Updates {
-    /// The mailbox has keywords that the client has not heard of.
+    /// The mailbox names other keywords than the client has heard of.
     pub keywords: bool,
     /// Sequence numbers, ascending, as they were before any of them was removed.
     pub expunged: Vec<u32>,
@@ -30,6 +30,8 @@ pub struct Manner {
     pub uid: bool,
     /// The mailbox is selected read-only.
     pub read_only: bool,
+    /// Keywords that the mailbox does not know can be given to messages.
+    pub new_keywords: bool,
 }
 
 impl Updates {
@@ -55,7 +57,7 @@ impl Updates {
             return;
         };
         if std::mem::take(&mut self.keywords) {
-            keywords(mailbox, manner.read_only, out);
+            keywords(mailbox, manner, out);
         }
         if let Some((exists, recent)) = self.exists.take_if(|_| self.expunged.is_empty()) {
             out.push_str(&format!("* {exists} EXISTS\r\n* {recent} RECENT\r\n"));
@@ -74,16 +76,14 @@ impl Updates {
 }
 
 /// RFC 3501 sections 7.2.6 and 7.1: FLAGS and PERMANENTFLAGS.
-pub fn keywords(mailbox: &Mailbox, read_only: bool, out: &mut String) {
-    /// As many as the store keeps.
-    const MAX_KEYWORDS: usize = 56;
+pub fn keywords(mailbox: &Mailbox, manner: Manner, out: &mut String) {
     out.push_str("* FLAGS ");
     reply::all_flags(mailbox, false, out);
     out.push_str("\r\n* OK [PERMANENTFLAGS ");
-    if read_only {
+    if manner.read_only {
         out.push_str("()] Read-only\r\n");
     } else {
-        reply::all_flags(mailbox, mailbox.keywords.len() < MAX_KEYWORDS, out);
+        reply::all_flags(mailbox, manner.new_keywords, out);
         out.push_str("] Flags are kept\r\n");
     }
 }
@@ -126,7 +126,7 @@ mod tests {
         let mut now = mailbox(&[(2, Flags::SEEN.with(keyword), 2), (5, Flags::NONE, 3)]);
         now.keywords.push("$Junk".into());
         let updates = view.sync(Some(&now), 9, true, &Own::Nothing);
-        let manner = Manner { uid: true, read_only: false };
+        let manner = Manner { uid: true, read_only: false, new_keywords: true };
         let (words, _) = told(updates, &view, Some(&now), manner);
         assert_eq!(
             words.lines().collect::<Vec<_>>(),
@@ -227,7 +227,7 @@ mod tests {
                     Event::Told { expunge } => {
                         let updates = view.sync(Some(&now), now.recent_from, expunge, &Own::Nothing);
                         now.recent_from = now.uid_next;
-                        let manner = Manner { uid: true, read_only: false };
+                        let manner = Manner { uid: true, read_only: false, new_keywords: true };
                         client.hear(&told(updates, &view, Some(&now), manner).0, &view, &now);
                         continue;
                     }

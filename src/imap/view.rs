@@ -4,6 +4,7 @@
 //! other sessions do meanwhile; so a view is a list of UIDs of its own, four bytes a message.
 //! [`View::sync`] compares it with the mailbox and tells what the client must hear.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
 use super::command::Messages;
@@ -21,8 +22,8 @@ pub struct View {
     modseq: u64,
     /// First and last UID of runs of messages that are `\Recent` to this session.
     recent: Vec<(Uid, Uid)>,
-    /// How many of the mailbox's keywords the client was told of.
-    keywords: usize,
+    /// A hash of the mailbox's keywords as the client was told of them.
+    keywords: u64,
 }
 
 /// What the client knows already, or wants to know, of the change that its own command made.
@@ -48,7 +49,7 @@ impl View {
             seen_up_to: 0,
             modseq: 0,
             recent: Vec::new(),
-            keywords: 0,
+            keywords: hash(&[]),
         };
         view.sync(Some(mailbox), recent_from, true, &Own::Nothing);
         view
@@ -120,9 +121,9 @@ impl View {
     /// new are `\Recent` from `recent_from` on.
     pub fn sync(&mut self, mailbox: Option<&Mailbox>, recent_from: Uid, expunge: bool, own: &Own) -> Updates {
         let messages = mailbox.map_or(&[][..], |mailbox| &mailbox.messages);
-        let keywords = mailbox.map_or(self.keywords, |mailbox| mailbox.keywords.len());
+        let keywords = mailbox.map_or(self.keywords, |mailbox| hash(&mailbox.keywords));
         let mut updates = Updates::default();
-        updates.keywords = keywords > self.keywords;
+        updates.keywords = keywords != self.keywords;
         let mut present = messages.iter().peekable();
         let mut place = 0;
         self.uids.retain(|&uid| {
@@ -160,6 +161,13 @@ impl View {
             _ => {}
         }
     }
+}
+
+/// Names are not kept for every session; a place that is named anew must be told as well as one more.
+fn hash(keywords: &[String]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    keywords.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Own {

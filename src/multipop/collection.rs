@@ -42,7 +42,6 @@ pub struct Collection {
     account: Rc<Account>,
     key: SourceKey,
     ledger: Ledger,
-    quota: u64,
     letterhead: notice::Letterhead,
     transaction: Transaction,
     /// Handles of the messages in the transaction.
@@ -51,8 +50,8 @@ pub struct Collection {
     batch_began: Instant,
     /// Messages that stay since they are too large: the user is told in the commit that notes it.
     told: Vec<(Identity, u64)>,
-    /// Octets of the messages that are to be read.
-    planned: u64,
+    /// How many messages are to be read, and their octets.
+    planned: (u64, u64),
     /// Whether the transaction holds anything.
     pending: bool,
     complete: bool,
@@ -78,7 +77,6 @@ impl Collection {
         let key = source_key(source);
         Collection {
             ledger: Ledger::new(source, account.all_collected(key), unix_now()),
-            quota: config.account(account.name()).map_or(0, |account| account.quota),
             letterhead: notice::Letterhead::new(config, account.name(), source),
             transaction: account.begin(),
             account,
@@ -87,7 +85,7 @@ impl Collection {
             batch_octets: 0,
             batch_began: Instant::now(),
             told: Vec::new(),
-            planned: 0,
+            planned: (0, 0),
             pending: false,
             complete: false,
             deletable: VecDeque::new(),
@@ -106,12 +104,13 @@ impl Collection {
                 return None;
             }
         };
-        if self.exceeds_quota(self.planned + size) {
-            self.problem(store::Error::OverQuota.into());
+        let planned = (self.planned.0 + 1, self.planned.1.saturating_add(size));
+        if let Err(full) = self.account.fits(planned.0, planned.1) {
+            self.problem(full.into());
             self.complete = false;
             return None;
         }
-        self.planned += size;
+        self.planned = planned;
         Some(identity)
     }
 
@@ -159,8 +158,8 @@ impl Collection {
         let Some(incoming) = &mut arrival.incoming else { return Ok(()) };
         let trouble = if self.ledger.is_too_large(arrival.size) {
             None
-        } else if self.exceeds_quota(self.batch_octets + arrival.size) {
-            Some(store::Error::OverQuota)
+        } else if let Err(full) = self.fits(arrival.size) {
+            Some(full)
         } else {
             match incoming.write(octets) {
                 Ok(()) => return Ok(()),
@@ -271,7 +270,7 @@ impl Collection {
         let (told, sizes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.told).into_iter().unzip();
         let now = unix_now();
         let letter = self.letterhead.too_large(&sizes, now);
-        if told.is_empty() || self.exceeds_quota(self.batch_octets + letter.len() as u64) {
+        if told.is_empty() || self.fits(letter.len() as u64).is_err() {
             return Ok(());
         }
         let mut message = self.account.incoming();
@@ -281,8 +280,9 @@ impl Collection {
         Ok(())
     }
 
-    fn exceeds_quota(&self, more: u64) -> bool {
-        self.quota > 0 && self.account.usage().octets.saturating_add(more) > self.quota
+    /// Whether a message of `octets` may come besides those that wait for their commit.
+    fn fits(&self, octets: u64) -> Result<(), store::Error> {
+        self.account.fits(self.batch.len() as u64 + 1, self.batch_octets.saturating_add(octets))
     }
 
     fn settle(&mut self, verdict: Verdict, handle: Handle, size: u64) {

@@ -124,6 +124,9 @@ impl Error {
             Error::Store(store::Error::ReadOnly) => {
                 "The mail stays with the provider. Back up with `pillarbox mail export`, then replace the card."
             }
+            Error::Store(store::Error::Limit(_)) => {
+                "The mail stays with the provider. Delete mail here or there."
+            }
             Error::Store(_) => {
                 "The mail stays with the provider. Make room by deleting mail, or have the appliance looked at."
             }

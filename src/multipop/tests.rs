@@ -287,6 +287,23 @@ fn a_message_too_large_for_the_flash_waits_and_the_others_come() {
 }
 
 #[test]
+fn what_an_account_has_no_room_for_stays_with_the_provider() {
+    // Catches: short messages that are collected for the price of their octets.
+    let provider =
+        Provider::new(&[Mail::new("1", "a\r\n"), Mail::new("2", "b\r\n"), Mail::new("3", "c\r\n")]);
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        store.set_quotas([("ann".to_owned(), 2 * (store::SHARE + 3) + 100)].into());
+        let (result, outcome) = poll(&source(&provider), &store).await;
+        result.unwrap();
+        assert!(matches!(outcome.problem, Some(Error::Store(store::Error::OverQuota))), "{outcome:?}");
+        assert_eq!((outcome.collected, provider.maildrop.borrow().len()), (2, 1));
+        store.set_quotas(Default::default());
+        assert_eq!(poll(&source(&provider), &store).await.1.collected, 1);
+    });
+}
+
+#[test]
 fn what_is_whole_does_not_wait_for_what_is_slow() {
     let provider = Provider::new(&mails());
     provider.behaviour.borrow_mut().silent_at = Some("RETR 3");

@@ -8,6 +8,9 @@ use crate::smtp::{Envelope, Mailbox, Reply, ReversePath};
 /// Seconds until the sender is told again that a message failed, where that failed.
 const REPORT_AGAIN: i64 = 600;
 
+/// Octets that are kept of what a server said of a recipient: it may say 64 KiB, for each of a hundred.
+const DIAGNOSTIC_MAX: usize = 1000;
+
 /// The note as it stands on flash, in postcard. A new shape gets a new variant at the end.
 #[derive(Serialize, Deserialize)]
 enum Note {
@@ -169,7 +172,7 @@ impl Recipient {
 
     /// It will never be delivered.
     pub fn fail(&mut self, status: String, diagnostic: String, now: i64) {
-        self.progress = Progress::Failed { status, diagnostic, next_try: now };
+        self.progress = Progress::Failed { status, diagnostic: shortened(&diagnostic), next_try: now };
     }
 
     /// An attempt failed: later, or never when that goes on for too long.
@@ -190,8 +193,12 @@ impl Recipient {
         if now < expiry && tried >= smarthost.retry.len() {
             next_try = next_try.min(expiry);
         }
-        self.progress = Progress::Pending { attempts, next_try, trouble: trouble.to_owned() };
+        self.progress = Progress::Pending { attempts, next_try, trouble: shortened(trouble) };
     }
+}
+
+fn shortened(text: &str) -> String {
+    text[..text.floor_char_boundary(DIAGNOSTIC_MAX)].to_owned()
 }
 
 /// Whether what is planned for `at` is due. A time further away than any pause lasts was written when
@@ -328,5 +335,22 @@ mod tests {
             let progress = format!("{:?}", recipient.progress);
             assert!(progress.starts_with(expected), "{reply}: {progress}");
         }
+    }
+
+    #[test]
+    fn a_note_has_room_for_all_that_a_server_says() {
+        // Catches: a hundred recipients, each refused in 64 KiB, as one record that cannot be read again.
+        let domain = format!("{}.", "d".repeat(49)).repeat(4) + &"d".repeat(55);
+        let longest = format!("{}@{domain}", "l".repeat(64));
+        let mut entry = entry(0);
+        entry.sender = Some(Mailbox::parse(&longest).unwrap());
+        let mut recipient = entry.recipients[0].clone();
+        recipient.mailbox = Mailbox::parse(&longest).unwrap();
+        let lines = vec!["\u{fffd}".repeat(512).into(); 128];
+        recipient.take(&Reply { lines, ..Reply::new(550, (7, 1), "") }, 0, &Config::default().smarthost, 0);
+        entry.recipients = vec![recipient; crate::smtp::session::MAX_RECIPIENTS];
+        let note = entry.to_note();
+        assert!(note.len() < crate::store::NOTE_MAX * 2 / 3, "{}", note.len());
+        assert_eq!(Entry::of_note(&note), Some(entry));
     }
 }

@@ -116,12 +116,11 @@ impl Relay {
             };
         }
         let account = config.account_by_address(recipient.as_str()).ok_or_else(no_such_mailbox)?;
+        // Nobody is opened without need: where there is no quota, the end of data is early enough.
         if account.quota > 0 {
             let store = self.context.store.account(&account.name).await;
             let store = store.map_err(|error| store_trouble(&error))?;
-            if store.usage().octets.saturating_add(size) > account.quota {
-                return Err(Reply::new(452, (2, 2), "That mailbox is full"));
-            }
+            store.fits(1, size).map_err(|_| Reply::new(452, (2, 2), "That mailbox is full"))?;
         }
         Ok(())
     }

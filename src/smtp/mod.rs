@@ -81,7 +81,9 @@ pub fn store_trouble(error: &store::Error) -> Reply {
         // RFC 5321 section 4.2.1: the sender keeps it and comes again, as to the card that takes this one's place.
         store::Error::ReadOnly => Reply::new(451, (3, 0), "Nothing can be stored here now, try again later"),
         store::Error::Full => Reply::new(452, (3, 1), "No room for it now, try again later"),
-        store::Error::OverQuota => Reply::new(452, (2, 2), "The mailbox is full, try again later"),
+        store::Error::OverQuota | store::Error::Limit(_) => {
+            Reply::new(452, (2, 2), "The mailbox is full, try again later")
+        }
         _ => Reply::new(451, (3, 0), "Something is wrong here, try again later"),
     }
 }

@@ -15,13 +15,14 @@ pub enum Error {
     BadName(&'static str),
     #[error("no such message")]
     NoSuchMessage,
-    /// 56 a mailbox are kept.
-    #[error("the mailbox has too many keywords")]
-    TooManyKeywords,
-    #[error("the mailbox has too many annotations")]
+    /// Of the mailbox, or of the account in all.
+    #[error("there are too many annotations")]
     TooManyAnnotations,
     #[error("the annotation is too long")]
     AnnotationTooLong,
+    /// More of these than an account may have, whatever its quota.
+    #[error("the account has too many {0}")]
+    Limit(&'static str),
     #[error("the flash is full")]
     Full,
     /// Mounted read-only, or the medium takes nothing any more: see [`crate::store::Store::read_only`]. Reading goes on.

@@ -23,6 +23,7 @@ pub use engine::{Account, Body, Incoming, Report, Store, Summarize, Transaction}
 pub use error::Error;
 pub use format::{FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, SourceKey, Uid};
 pub use model::{
-    ANNOTATION_MAX, ANNOTATIONS_MAX, Committed, ENTRY_MAX, Mailbox, MailboxNumbers, MessageNumbers, Usage,
-    identity_hash, mailbox_name,
+    ALL_ANNOTATIONS_MAX, ANNOTATION_MAX, ANNOTATIONS_MAX, Committed, ENTRY_MAX, KEYWORD_MAX, KEYWORDS_MAX,
+    LEDGER_MAX, MAILBOXES_MAX, MESSAGES_MAX, Mailbox, MailboxNumbers, MessageNumbers, NOTE_MAX, SHARE,
+    SUBSCRIPTIONS_MAX, Usage, identity_hash, mailbox_name,
 };

@@ -13,8 +13,6 @@ use crate::store::Flags;
 const MAX_ELEMENTS: u16 = 2048;
 /// Octets of a mailbox name or a pattern on the wire.
 const MAX_NAME: usize = 1024;
-/// Octets of a keyword.
-const MAX_KEYWORD: usize = 128;
 
 pub(super) type Parsed<T> = Result<T, Problem>;
 
@@ -230,9 +228,6 @@ impl<'a> Cursor<'a> {
             return Ok(());
         }
         let keyword = self.atom("a flag")?;
-        if keyword.len() > MAX_KEYWORD {
-            return Err(Problem::TooLong);
-        }
         list.keywords.push(keyword.to_owned());
         Ok(())
     }

@@ -4,6 +4,7 @@ mod deadlines;
 mod fetch;
 mod idle;
 mod input;
+mod limits;
 mod login;
 mod mailboxes;
 mod messages;

@@ -44,8 +44,17 @@ fn recipients_that_are_refused() {
         assert!(refusal("friend@else.example").await.starts_with("550 5.4.4"));
         world.reconfigure(|config| config.accounts[1].quota = 20);
         assert!(refusal("anna@home.example").await.starts_with("452 4.2.2"));
+        // The octets alone would fit: a message costs its share besides.
+        world.reconfigure(|config| config.accounts[1].quota = crate::store::SHARE);
+        assert!(refusal("anna@home.example").await.starts_with("452 4.2.2 That mailbox is full"));
         world.post("demo@home.example").await.unwrap();
     });
+}
+
+#[test]
+fn an_account_at_a_limit_is_full_as_one_over_its_quota_is() {
+    let reply = crate::smtp::store_trouble(&crate::store::Error::Limit("messages")).to_string();
+    assert!(reply.starts_with("452 4.2.2"), "{reply}");
 }
 
 #[test]
@@ -55,8 +64,10 @@ fn an_account_that_is_full_gets_its_copy_later() {
         world.post("anna@home.example fred@home.example").await.unwrap();
         world.until_queue_is_empty().await;
 
-        let held = world.context.store.account("anna").await.unwrap().usage().octets;
-        world.reconfigure(|config| config.accounts[1].quota = held + MESSAGE.len() as u64);
+        let held = world.context.store.account("anna").await.unwrap().usage().charged();
+        world.reconfigure(|config| {
+            config.accounts[1].quota = held + crate::store::SHARE + MESSAGE.len() as u64
+        });
         world.post("anna@home.example fred@home.example").await.unwrap();
         world
             .until_queue_is("anna@home.example attempts 1 452 4.2.2 The mailbox is full, try again later")

@@ -15,7 +15,7 @@ use crate::flash::{Flash, Mode};
 use crate::store::Error;
 use crate::store::format::record::{BodyRecord, Record};
 use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid, in_file};
-use crate::store::model::{Index, Mailbox, Usage, identity_hash, mailbox_name};
+use crate::store::model::{Index, Mailbox, Usage, identity_hash, mailbox_name, takes_keywords};
 
 /// One account's mail, open.
 pub struct Account {
@@ -103,6 +103,23 @@ impl Account {
     /// Messages and octets in all mailboxes.
     pub fn usage(&self) -> Usage {
         self.state.borrow().index.usage
+    }
+
+    /// Whether so many messages more, of so many octets together, may come into the account. What is staged counts.
+    ///
+    /// # Errors
+    /// [`Error::OverQuota`], [`Error::Limit`].
+    pub fn fits(&self, messages: u64, octets: u64) -> Result<(), Error> {
+        let State { index, overlay, .. } = &*self.state.borrow();
+        let before = overlay.expected(index);
+        let after = before.plus(Usage { messages, octets, ..Usage::default() });
+        before.may_become(&after, self.quota.get())
+    }
+
+    /// Whether a keyword that the mailbox does not know can be given to a message.
+    pub fn takes_keywords(&self, mailbox: MailboxId) -> bool {
+        let State { index, overlay, .. } = &*self.state.borrow();
+        takes_keywords(index, overlay, mailbox, self.quota.get())
     }
 
     /// Claims the `\Recent` messages of a mailbox for the calling session: the UID they begin at.
@@ -216,9 +233,8 @@ impl Account {
     /// The annotations of a mailbox, or of the account under [`NO_MAILBOX`], in order of their entries.
     pub fn annotations(&self, mailbox: MailboxId) -> Vec<(String, Vec<u8>)> {
         self.index(|index| {
-            let own = index.annotations.range((mailbox, String::new())..);
-            let own = own.take_while(|((annotated, _), _)| *annotated == mailbox);
-            own.map(|((_, entry), value)| (entry.clone(), value.clone())).collect()
+            let own = index.annotations_of(mailbox);
+            own.map(|(entry, value)| (entry.to_owned(), value.to_owned())).collect()
         })
     }
 
@@ -254,11 +270,11 @@ impl Account {
 
     /// Whether what comes in now would be too much beside what is there.
     pub(super) fn incoming_exceeds_quota(&self) -> bool {
-        let held = self.usage().octets.saturating_add(self.incoming_octets.get());
+        let held = self.usage().charged().saturating_add(self.incoming_octets.get());
         self.quota.get().is_some_and(|quota| held > quota)
     }
 
-    /// Limits the octets of all messages.
+    /// Limits what [`Usage::charged`] may come to.
     pub(super) fn set_quota(&self, octets: Option<u64>) {
         self.quota.set(octets);
     }

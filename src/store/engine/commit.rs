@@ -49,6 +49,8 @@ pub struct State {
     failed: Option<String>,
     /// Why nothing can be written, where that is so.
     read_only: Option<String>,
+    /// Whether the log was made ready for writing when it was opened.
+    ready: bool,
     pub sizes: Sizes,
     pub checkpoints: Checkpoints,
     /// What is in the log since the newest checkpoint.
@@ -64,6 +66,7 @@ pub struct Checked {
     pub tail: Tail,
     pub unmarked: bool,
     pub damaged: bool,
+    pub ready: bool,
 }
 
 /// How much log there is to be replayed.
@@ -94,6 +97,7 @@ impl State {
             unmarked: checked.unmarked,
             failed: None,
             read_only: None,
+            ready: checked.ready,
             sizes,
             checkpoints: checked.checkpoints,
             tail: checked.tail,
@@ -149,15 +153,10 @@ impl Account {
         let durable = state.durable;
         let arrivals: Vec<_> =
             transaction.messages.iter().map(|message| message.arrival(self.summarize)).collect();
-        let plan = plan(&state.index, &state.overlay, &transaction.changes, &arrivals)?;
+        let plan = plan(&state.index, &state.overlay, &transaction.changes, &arrivals, self.quota.get())?;
         if plan.is_empty() {
             // It may be only a staged commit that leaves nothing to do.
             return Ok((state.last_staged, plan.committed));
-        }
-        if plan.grows_by > 0
-            && self.quota.get().is_some_and(|quota| state.index.usage.octets + plan.grows_by > quota)
-        {
-            return Err(Error::OverQuota);
         }
         let records = A_RECORD * plan.steps.len() as u64;
         if !self.room.allows(use_of(&plan), plan.brings + records) {
@@ -172,12 +171,13 @@ impl Account {
         let records = match written {
             Ok(records) => records,
             Err(error) => {
-                // What was written of it is behind the end of the log: the next commit writes over it, or, where
-                // it cannot be taken back, nothing is written any more.
-                if state.log.abort().is_err() || takes_no_changes(&error) {
+                let taken_back = state.log.abort();
+                if takes_no_changes(&error) {
+                    // What was written of it is behind the end of the log: a later commit writes over it.
                     note_read_only(&mut state.read_only, self.dir(), &reason(&error));
                     return Err(Error::ReadOnly);
                 }
+                state.failed = taken_back.err().map(|error| error.to_string());
                 return Err(Error::io(state.log.dir(), error));
             }
         };
@@ -218,6 +218,7 @@ impl Account {
             for (record, place) in &staged.records {
                 state.index.apply(record, *place);
             }
+            state.overlay.applied();
             state.last_applied += 1;
         }
         if state.staged.is_empty() {
@@ -251,11 +252,35 @@ impl Account {
             return;
         }
         state.unmarked = false;
-        let durable = state.durable;
-        if state.log.begin().and_then(|()| state.log.finish(durable)).is_err()
-            && let Err(error) = state.log.abort()
-        {
-            note_read_only(&mut state.read_only, self.dir(), &reason(&error));
+        if let Err(error) = self.write_mark(state) {
+            state.failed = Some(error.to_string());
+        }
+    }
+
+    /// Writes an empty commit.
+    fn write_mark(&self, state: &mut State) -> io::Result<()> {
+        match state.log.begin().and_then(|()| state.log.finish(state.durable)) {
+            Err(error) if takes_no_changes(&error) => {
+                drop(state.log.abort());
+                note_read_only(&mut state.read_only, self.dir(), &reason(&error));
+                Ok(())
+            }
+            Err(_) => state.log.abort(),
+            Ok(()) => {
+                state.read_only = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks whether the flash takes changes again, where it took none a while ago. One that was opened then has to be
+    /// opened anew for it.
+    pub(super) fn try_again(&self) {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        if state.read_only.is_some() && state.ready && state.staged.is_empty() && !state.syncing {
+            // Where it takes none, that is noted already.
+            drop(self.write_mark(state));
         }
     }
 

@@ -70,8 +70,8 @@ pub async fn open(
     let new = index.mailboxes.is_empty();
     // Without damage it is always there.
     let without_inbox = !new && !index.mailboxes.contains_key(&INBOX);
-    let (tail, unmarked) = (replayed.tail, replayed.unmarked);
-    let state = State::new(index, log, sizes, Checked { checkpoints, tail, unmarked, damaged });
+    let (tail, unmarked, ready) = (replayed.tail, replayed.unmarked, writable.is_ok());
+    let state = State::new(index, log, sizes, Checked { checkpoints, tail, unmarked, damaged, ready });
     let account = Rc::new(Account::new(flash.clone(), room.clone(), summarize, name, dir.clone(), state));
     let recovered = match writable {
         Ok(()) if without_inbox => account.furnish(&FURNITURE[..1]).await,

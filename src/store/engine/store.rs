@@ -18,8 +18,8 @@ pub type Summarize = fn(&[u8]) -> Vec<u8>;
 /// The name under which the queue is open: no account can have it.
 const QUEUE: &str = "/queue";
 
-/// So long the answer to whether the flash is read-only holds.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// So long the answer to whether the flash takes changes holds; tests do not wait for another one.
+const ASK_AGAIN: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 1 });
 /// Octets of a segment at the least, on however small a flash.
 const SEGMENT_LEAST: u64 = 64 * 1024;
 
@@ -55,8 +55,9 @@ pub struct Store {
     /// may never have reached the medium.
     failed: RefCell<BTreeMap<String, Place>>,
     quotas: RefCell<BTreeMap<String, u64>>,
-    /// When the system was asked last whether it has made the flash read-only, and what it said.
-    mounted_read_only: Cell<Option<(Instant, bool)>>,
+    /// Whether the flash is mounted read-only, and when it was asked last.
+    mounted_read_only: Cell<bool>,
+    asked: Cell<Option<Instant>>,
 }
 
 impl Store {
@@ -72,7 +73,8 @@ impl Store {
             opening: smol::lock::Mutex::new(()),
             failed: RefCell::default(),
             quotas: RefCell::default(),
-            mounted_read_only: Cell::new(None),
+            mounted_read_only: Cell::new(false),
+            asked: Cell::new(None),
         }
     }
 
@@ -131,20 +133,17 @@ impl Store {
 
     /// Why the flash takes no changes, as far as an open account knows; `None` when all is well.
     pub fn read_only(&self) -> Option<String> {
-        let noticed = self.open.borrow().values().find_map(|account| account.takes_no_changes());
-        noticed.or_else(|| self.is_mounted_read_only().then(|| READ_ONLY.to_owned()))
-    }
-
-    /// Sessions ask at each command: the system is asked once in a while.
-    fn is_mounted_read_only(&self) -> bool {
-        match self.mounted_read_only.get() {
-            Some((asked, so)) if asked.elapsed() < ASK_AGAIN => so,
-            _ => {
-                let so = self.flash.is_read_only();
-                self.mounted_read_only.set(Some((Instant::now(), so)));
-                so
+        // Sessions ask at each command: the flash is asked once in a while.
+        let lately = self.asked.get().is_some_and(|asked| asked.elapsed() < ASK_AGAIN);
+        if !lately {
+            self.asked.set(Some(Instant::now()));
+            self.mounted_read_only.set(self.flash.is_read_only());
+            if !self.mounted_read_only.get() {
+                self.open.borrow().values().for_each(|account| account.try_again());
             }
         }
+        let noticed = self.open.borrow().values().find_map(|account| account.takes_no_changes());
+        noticed.or_else(|| self.mounted_read_only.get().then(|| READ_ONLY.to_owned()))
     }
 
     /// Limits the octets that accounts may hold, by name; an account that is not named has no limit.

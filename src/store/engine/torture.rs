@@ -18,9 +18,10 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::flash::ReadAt;
 use crate::flash::sim::{Choices, SimFlash};
+use crate::store::model::tests::recount;
 use crate::store::{
     Committed, Error, FlagChange, Flags, INBOX, Mailbox, MailboxId, MailboxNumbers, Message, MessageNumbers,
-    SourceKey, Uid,
+    SourceKey, Uid, Usage,
 };
 
 mod damage;
@@ -29,6 +30,7 @@ mod expected;
 mod faults;
 mod given_up;
 mod largest;
+mod limits;
 mod lives;
 mod model;
 mod room;
@@ -69,10 +71,11 @@ fn dump(account: &Account) -> String {
             }
         });
     }
-    let (subscriptions, usage) = (account.subscriptions(), account.usage());
+    let (subscriptions, Usage { messages, octets, .. }) = (account.subscriptions(), account.usage());
+    account.index(|index| assert_eq!(index.usage, recount(index), "counted another way than it is"));
     let annotations = account.index(|index| index.annotations.clone());
     text + &format!(
-        "{subscriptions:?}\n{usage:?}\n{annotations:?}\n{:?}\n",
+        "{subscriptions:?}\nUsage {{ messages: {messages}, octets: {octets} }}\n{annotations:?}\n{:?}\n",
         account.all_collected(SourceKey(1))
     )
 }

@@ -28,7 +28,8 @@ impl Transaction {
         Transaction { account, changes: Vec::new(), messages: Vec::new(), relocated: Vec::new() }
     }
 
-    /// Puts a message into a mailbox. `keywords` are the flags that are not RFC 3501's five.
+    /// Puts a message into a mailbox. `keywords` are the flags that are not RFC 3501's five; those for which there is no
+    /// place are left out, here and wherever keywords are given to messages.
     /// `date` is its INTERNALDATE in seconds since 1970 UTC.
     pub fn deliver(
         &mut self,
@@ -106,6 +107,11 @@ impl Transaction {
     ) {
         let keywords = owned(keywords);
         self.changes.push(Change::Flags { mailbox, uids: uids.to_vec(), change, flags, keywords });
+    }
+
+    /// Names keywords of a mailbox in this order, as far as there is place, before any message has them.
+    pub fn name_keywords(&mut self, mailbox: MailboxId, keywords: &[&str]) {
+        self.changes.push(Change::NameKeywords { mailbox, keywords: owned(keywords) });
     }
 
     /// Removes messages for good.
@@ -192,8 +198,8 @@ impl Transaction {
     ///
     /// # Errors
     /// Checked before anything is written: [`Error::NoSuchMailbox`], [`Error::MailboxExists`],
-    /// [`Error::BadName`], [`Error::TooManyKeywords`], [`Error::TooManyAnnotations`],
-    /// [`Error::AnnotationTooLong`], [`Error::Full`]. After [`Error::Failed`] and
+    /// [`Error::BadName`], [`Error::TooManyAnnotations`],
+    /// [`Error::AnnotationTooLong`], [`Error::Limit`], [`Error::OverQuota`], [`Error::Full`]. After [`Error::Failed`] and
     /// [`Error::Io`] it is unknown whether the changes survive.
     pub async fn commit(self) -> Result<Committed, Error> {
         let account = self.account.clone();

@@ -82,6 +82,8 @@ fn records() -> Vec<Record> {
             entry: "/private/comment".to_owned(),
             value: None,
         }),
+        Record::KeywordNamed(KeywordNamedRecord { mailbox: BOX, place: 55, name: "$Junk".to_owned() }),
+        Record::KeywordNamed(KeywordNamedRecord { mailbox: BOX, place: 0, name: String::new() }),
     ]
 }
 
@@ -105,6 +107,7 @@ fn name(record: &Record) -> &'static str {
         Record::Moved(_) => "Moved",
         Record::Continued(_) => "Continued",
         Record::Annotation(_) => "Annotation",
+        Record::KeywordNamed(_) => "KeywordNamed",
     }
 }
 

@@ -33,6 +33,7 @@ pub enum Record {
     Moved(MovedRecord),
     Continued(ContinuedRecord),
     Annotation(AnnotationRecord),
+    KeywordNamed(KeywordNamedRecord),
 }
 
 /// Closes the records before it: together they happened. Everything before `durable` was synced
@@ -104,7 +105,7 @@ pub struct MailboxDeletedRecord {
     pub mailbox: MailboxId,
 }
 
-/// The next bit of the mailbox's flags gets a name.
+/// The next bit of the mailbox's flags gets a name. Only read: earlier versions wrote it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeywordRecord {
     pub mailbox: MailboxId,
@@ -179,4 +180,12 @@ pub struct AnnotationRecord {
     pub entry: String,
     #[serde(with = "serde_bytes")]
     pub value: Option<Vec<u8>>,
+}
+
+/// A place among the mailbox's keywords gets a name, or becomes free by an empty one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeywordNamedRecord {
+    pub mailbox: MailboxId,
+    pub place: u8,
+    pub name: String,
 }

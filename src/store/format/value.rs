@@ -141,6 +141,12 @@ pub fn ranges(uids: &[Uid]) -> UidRanges {
     ranges
 }
 
+/// Whether `uid` lies in ascending ranges.
+pub fn is_within(ranges: &UidRanges, uid: Uid) -> bool {
+    let after = ranges.partition_point(|&(first, _)| first <= uid);
+    after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|&(_, last)| uid <= last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +156,7 @@ mod tests {
         assert_eq!(ranges(&[5, 1, 2, 3, 9, 2]), [(1, 3), (5, 5), (9, 9)]);
         assert_eq!(ranges(&[]), []);
         assert_eq!(ranges(&[u32::MAX, u32::MAX - 1]), [(u32::MAX - 1, u32::MAX)]);
+        let within = |uid| is_within(&vec![(2, 3), (5, 5)], uid);
+        assert_eq!([1, 2, 3, 4, 5, 6].map(within), [false, true, true, false, true, false]);
     }
 }

@@ -1,7 +1,7 @@
 //! Annotations of mailboxes and of the account (RFC 5464): named octets that last, which go with their mailbox.
 
-use super::mailbox_name;
 use super::plan::Planner;
+use super::{Usage, mailbox_name};
 use crate::store::Error;
 use crate::store::format::record::{AnnotationRecord, Record};
 use crate::store::format::{MailboxId, NO_MAILBOX};
@@ -29,18 +29,33 @@ impl Planner<'_> {
         if value.is_some() && self.annotations_beside(mailbox, entry) >= ANNOTATIONS_MAX {
             return Err(Error::TooManyAnnotations);
         }
+        if let Some(before) = self.annotation(mailbox, entry) {
+            let before = Usage::of_annotation(entry, before);
+            self.growth.less.add(before);
+        }
+        if let Some(value) = value {
+            self.growth.more.add(Usage::of_annotation(entry, value));
+        }
         let (entry, value) = (entry.to_owned(), value.map(<[u8]>::to_vec));
         self.record(Record::Annotation(AnnotationRecord { mailbox, entry, value }));
         Ok(())
     }
 
-    /// How many other annotations the mailbox will have. Changes of annotations come when nothing is staged, so
-    /// the index and this commit know all.
+    /// The value that the annotation has by now. Changes of annotations come when nothing is staged, so the index and
+    /// this commit know all.
+    fn annotation(&self, mailbox: MailboxId, entry: &str) -> Option<&[u8]> {
+        let known = self.index.annotations.get(&(mailbox, entry.to_owned())).map(Vec::as_slice);
+        let own = self.records().filter_map(|record| match record {
+            Record::Annotation(own) if own.mailbox == mailbox && own.entry == entry => Some(own),
+            _ => None,
+        });
+        own.last().map_or(known, |own| own.value.as_deref())
+    }
+
+    /// How many other annotations the mailbox will have.
     fn annotations_beside(&self, mailbox: MailboxId, entry: &str) -> usize {
-        let known = self.index.annotations.range((mailbox, String::new())..);
-        let known = known.map(|((annotated, entry), _)| (*annotated, entry.as_str()));
-        let mut entries: std::collections::BTreeSet<&str> =
-            known.take_while(|(annotated, _)| *annotated == mailbox).map(|(_, entry)| entry).collect();
+        let known = self.index.annotations_of(mailbox).map(|(entry, _)| entry);
+        let mut entries: std::collections::BTreeSet<&str> = known.collect();
         for record in self.records() {
             match record {
                 Record::Annotation(other) if other.mailbox == mailbox => match other.value {

@@ -27,6 +27,11 @@ pub enum Change {
         flags: Flags,
         keywords: Vec<String>,
     },
+    /// Names keywords that no message has yet.
+    NameKeywords {
+        mailbox: MailboxId,
+        keywords: Vec<String>,
+    },
     Expunge {
         mailbox: MailboxId,
         uids: Vec<Uid>,

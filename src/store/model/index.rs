@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::keywords::set_name;
 use super::{Mailbox, Usage};
-use crate::store::format::checkpoint::{Counters, MailboxPart, Part};
+use crate::store::format::checkpoint::{Counters, Entry, MailboxPart, Part};
 use crate::store::format::frame::HEAD_MAX;
 use crate::store::format::record::{
     AnnotationRecord, ExpungeRecord, FlagsRecord, MessageRecord, NumbersRecord, Record,
@@ -61,23 +62,27 @@ impl Index {
                 // A checkpoint may know it already, and what came into it: that comes again.
                 self.delete(created.mailbox);
                 let mailbox = Mailbox::empty(created.mailbox, created.name.clone(), created.uid_validity);
+                self.usage.add(Usage::of_mailbox(&mailbox.name));
                 self.mailboxes.insert(created.mailbox, mailbox);
             }
             Record::MailboxRenamed(renamed) => {
                 if let Some(mailbox) = self.mailboxes.get_mut(&renamed.mailbox) {
+                    self.usage.remove(Usage::of_name(&mailbox.name));
                     mailbox.name.clone_from(&renamed.name);
+                    self.usage.add(Usage::of_name(&mailbox.name));
                 }
             }
             Record::MailboxDeleted(deleted) => self.delete(deleted.mailbox),
             Record::Keyword(keyword) => {
-                if let Some(mailbox) = self.mailboxes.get_mut(&keyword.mailbox)
+                // In a log that has these no place is ever named anew, so that the name tells whether it is known already.
+                if let Some(mailbox) = self.mailboxes.get(&keyword.mailbox)
                     && !mailbox.keywords.contains(&keyword.name)
                 {
-                    mailbox.keywords.push(keyword.name.clone());
+                    self.name_keyword(keyword.mailbox, mailbox.keywords.len(), &keyword.name);
                 }
             }
-            Record::Subscribed(it) if it.subscribed => drop(self.subscriptions.insert(it.name.clone())),
-            Record::Subscribed(it) => drop(self.subscriptions.remove(&it.name)),
+            Record::KeywordNamed(it) => self.name_keyword(it.mailbox, it.place.into(), &it.name),
+            Record::Subscribed(it) => self.subscribe(&it.name, it.subscribed),
             Record::Recent(recent) => {
                 if let Some(mailbox) = self.mailboxes.get_mut(&recent.mailbox) {
                     mailbox.recent_from = mailbox.recent_from.max(recent.from);
@@ -88,13 +93,15 @@ impl Index {
                     self.notes.insert((note.mailbox, note.uid), note.note.clone());
                 }
             }
-            Record::Collected(it) => drop(self.ledger.insert((SourceKey(it.source), it.identity), it.date)),
+            Record::Collected(it) => self.collect((it.source, it.identity, it.date)),
             Record::Numbers(numbers) => self.numbers(numbers),
             Record::Annotation(annotation) => self.annotate(annotation),
             Record::Moved(moved) => self.move_bodies(&moved.bodies),
             Record::Forgotten(forgotten) => {
                 for identity in &forgotten.identities {
-                    self.ledger.remove(&(SourceKey(forgotten.source), *identity));
+                    if self.ledger.remove(&(SourceKey(forgotten.source), *identity)).is_some() {
+                        self.usage.remove(Usage::of_ledger(1));
+                    }
                 }
             }
         }
@@ -129,8 +136,32 @@ impl Index {
             }
             _ => {
                 append(&mut mailbox.messages, message);
-                self.usage.add(&message);
+                self.usage.add(Usage::of_message(size));
             }
+        }
+    }
+
+    fn name_keyword(&mut self, mailbox: MailboxId, place: usize, name: &str) {
+        if let Some(mailbox) = self.mailboxes.get_mut(&mailbox).filter(|_| place < Flags::KEYWORDS) {
+            let named = |name: Option<&str>| usize::from(name.is_some_and(|name| !name.is_empty()));
+            self.usage.remove(Usage::of_keywords(named(mailbox.keywords.get(place).map(String::as_str))));
+            set_name(&mut mailbox.keywords, place, name);
+            self.usage.add(Usage::of_keywords(named(Some(name))));
+        }
+    }
+
+    fn collect(&mut self, (source, identity, date): Entry) {
+        if self.ledger.insert((SourceKey(source), identity), date).is_none() {
+            self.usage.add(Usage::of_ledger(1));
+        }
+    }
+
+    fn subscribe(&mut self, name: &str, subscribed: bool) {
+        if subscribed && self.subscriptions.insert(name.to_owned()) {
+            self.usage.add(Usage::of_subscription(name));
+        }
+        if !subscribed && self.subscriptions.remove(name) {
+            self.usage.remove(Usage::of_subscription(name));
         }
     }
 
@@ -220,6 +251,7 @@ impl Index {
         if len < capacity / 2 {
             mailbox.messages.shrink_to(len + len / GROWTH);
         }
+        self.usage.remove(Usage::of_messages(&gone));
         for message in gone {
             self.forget(*id, &message);
         }
@@ -227,18 +259,38 @@ impl Index {
 
     fn annotate(&mut self, record: &AnnotationRecord) {
         let AnnotationRecord { mailbox, entry, value } = record;
-        let key = (*mailbox, entry.clone());
-        match value {
-            Some(value) if *mailbox == NO_MAILBOX || self.mailboxes.contains_key(mailbox) => {
-                self.annotations.insert(key, value.clone());
-            }
-            _ => drop(self.annotations.remove(&key)),
+        let lives = *mailbox == NO_MAILBOX || self.mailboxes.contains_key(mailbox);
+        self.set_annotation((*mailbox, entry.clone()), value.clone().filter(|_| lives));
+    }
+
+    /// Entries and values of a mailbox's annotations, of the account's under [`NO_MAILBOX`], in order.
+    pub fn annotations_of(&self, mailbox: MailboxId) -> impl Iterator<Item = (&str, &[u8])> {
+        let from = self.annotations.range((mailbox, String::new())..);
+        let own = from.take_while(move |((annotated, _), _)| *annotated == mailbox);
+        own.map(|((_, entry), value)| (entry.as_str(), value.as_slice()))
+    }
+
+    fn set_annotation(&mut self, key: (MailboxId, String), value: Option<Vec<u8>>) {
+        if let Some(before) = self.annotations.remove(&key) {
+            self.usage.remove(Usage::of_annotation(&key.1, &before));
+        }
+        if let Some(value) = value {
+            self.usage.add(Usage::of_annotation(&key.1, &value));
+            self.annotations.insert(key, value);
         }
     }
 
     fn delete(&mut self, id: MailboxId) {
         if let Some(mailbox) = self.mailboxes.remove(&id) {
-            self.annotations.retain(|(annotated, _), _| *annotated != id);
+            self.usage.remove(Usage::of_mailbox(&mailbox.name).plus(mailbox.contents()));
+            let usage = &mut self.usage;
+            self.annotations.retain(|(annotated, entry), value| {
+                let stays = *annotated != id;
+                if !stays {
+                    usage.remove(Usage::of_annotation(entry, value));
+                }
+                stays
+            });
             for message in &mailbox.messages {
                 self.forget(id, message);
             }
@@ -248,8 +300,6 @@ impl Index {
     fn forget(&mut self, mailbox: MailboxId, message: &Message) {
         self.stirred = true;
         self.notes.remove(&(mailbox, message.uid));
-        self.usage.messages -= 1;
-        self.usage.octets -= u64::from(message.size);
         self.loosen(message.body, message.size);
     }
 
@@ -276,36 +326,34 @@ impl Index {
                 let MailboxPart { id, messages, .. } = part;
                 let room = u64::from(messages).min(octets / checkpoint::LEAST);
                 *current = Some(id);
-                let messages = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
-                self.mailboxes.insert(
+                // Only what is salvaged can hold it twice.
+                self.delete(id);
+                let mailbox = Mailbox {
                     id,
-                    Mailbox {
-                        id,
-                        name: part.name,
-                        uid_validity: part.uid_validity,
-                        uid_next: part.uid_next,
-                        highest_modseq: part.highest_modseq,
-                        recent_from: part.recent_from,
-                        keywords: part.keywords,
-                        messages,
-                    },
-                );
+                    name: part.name,
+                    uid_validity: part.uid_validity,
+                    uid_next: part.uid_next,
+                    highest_modseq: part.highest_modseq,
+                    recent_from: part.recent_from,
+                    keywords: part.keywords,
+                    messages: Vec::with_capacity(usize::try_from(room).unwrap_or(0)),
+                };
+                self.usage.add(Usage::of_mailbox(&mailbox.name).plus(mailbox.contents()));
+                self.mailboxes.insert(id, mailbox);
             }
             Part::Messages(messages) => {
                 let Some(mailbox) = current.and_then(|id| self.mailboxes.get_mut(&id)) else { return };
                 for message in messages {
-                    self.usage.add(&message);
+                    self.usage.add(Usage::of_message(message.size));
                     append(&mut mailbox.messages, message);
                 }
             }
-            Part::Subscriptions(names) => self.subscriptions.extend(names),
+            Part::Subscriptions(names) => names.iter().for_each(|name| self.subscribe(name, true)),
             Part::Note(mailbox, uid, note) => drop(self.notes.insert((mailbox, uid), note.into_vec())),
             Part::Annotation(mailbox, entry, value) => {
-                self.annotations.insert((mailbox, entry), value.into_vec());
+                self.set_annotation((mailbox, entry), Some(value.into_vec()));
             }
-            Part::Ledger(entries) => self.ledger.extend(
-                entries.into_iter().map(|(source, identity, date)| ((SourceKey(source), identity), date)),
-            ),
+            Part::Ledger(entries) => entries.into_iter().for_each(|entry| self.collect(entry)),
             Part::Begin { .. } | Part::End { .. } => {}
         }
     }
@@ -355,8 +403,10 @@ mod tests {
     use super::*;
     use crate::flash::sim::Choices;
     use crate::store::format::record::{
-        BodyRecord, CommitRecord, MailboxCreatedRecord, MailboxDeletedRecord, MovedRecord,
+        BodyRecord, CollectedRecord, CommitRecord, ForgottenRecord, KeywordNamedRecord, KeywordRecord,
+        MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, MovedRecord, SubscribedRecord,
     };
+    use crate::store::model::tests::recount;
 
     const BOX: MailboxId = MailboxId(1);
 
@@ -368,13 +418,15 @@ mod tests {
             uid_validity: 9,
         })];
         let (mut uid, mut last_mailbox) = (0, 1);
+        // Earlier versions named the next place, and never one anew.
+        let names_places = choices.chance(70);
         for modseq in 2..60 {
             // UIDs that have been given out: what a client asks for is there, or was.
             let first = choices.below(uid as usize) as Uid + 1;
             let uids = vec![(first, first + choices.below((uid.max(first) - first) as usize + 1) as Uid)];
             let mailbox = if choices.chance(80) { BOX } else { MailboxId(last_mailbox) };
             let flags = 1 << choices.below(4);
-            match if uid == 0 { 0 } else { choices.below(11) } {
+            match if uid == 0 { 0 } else { choices.below(16) } {
                 0 | 1 => {
                     uid += 1;
                     records.push(Record::Body(BodyRecord {
@@ -428,6 +480,30 @@ mod tests {
                     let value = choices.chance(70).then(|| vec![modseq as u8]);
                     records.push(Record::Annotation(AnnotationRecord { mailbox, entry, value }));
                 }
+                10 => {
+                    let (name, subscribed) = (format!("s{}", choices.below(3)), choices.chance(60));
+                    records.push(Record::Subscribed(SubscribedRecord { name, subscribed }));
+                }
+                11 => {
+                    let name = "r".repeat(choices.below(9) + 1);
+                    records.push(Record::MailboxRenamed(MailboxRenamedRecord { mailbox, name }));
+                }
+                12 => {
+                    let (source, identity) = (1, [choices.below(3) as u8; 16]);
+                    records.push(match choices.chance(60) {
+                        true => Record::Collected(CollectedRecord { source, identity, date: modseq as i64 }),
+                        false => Record::Forgotten(ForgottenRecord { source, identities: vec![identity] }),
+                    });
+                }
+                13 | 14 if names_places => {
+                    let (place, name) =
+                        (choices.below(4) as u8, ["", "a", "b", "c"][choices.below(4)].to_owned());
+                    records.push(Record::KeywordNamed(KeywordNamedRecord { mailbox, place, name }));
+                }
+                13 | 14 => {
+                    let name = format!("k{}", choices.below(60));
+                    records.push(Record::Keyword(KeywordRecord { mailbox, name }));
+                }
                 _ if choices.chance(50) => {
                     last_mailbox += 1;
                     let (mailbox, name) = (MailboxId(last_mailbox), format!("m{modseq}"));
@@ -477,7 +553,10 @@ mod tests {
                 }
             };
             let mut last = Index::default();
-            replay(&mut last, 0, records.len());
+            for at in 0..records.len() {
+                replay(&mut last, at, at + 1);
+                assert_eq!(last.usage, recount(&last), "seed {seed}: counted another way than it is");
+            }
             // The checkpoint begins after one commit and looks at the index after another one.
             let ends: Vec<usize> =
                 (1..=records.len()).filter(|end| matches!(records[end - 1], Record::Commit(_))).collect();

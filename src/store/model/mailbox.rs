@@ -1,5 +1,6 @@
 //! A mailbox as it is now.
 
+use super::Usage;
 use crate::store::format::{MailboxId, Message, Uid};
 
 /// A mailbox as it is now; messages in ascending order of UID.
@@ -17,7 +18,8 @@ pub struct Mailbox {
     pub highest_modseq: u64,
     /// Messages with a UID from here on are `\Recent` to the next session that selects the mailbox.
     pub recent_from: Uid,
-    /// Keywords that messages here have or had; a keyword's place is its bit in [`crate::store::Flags`].
+    /// Keywords that messages here have or had; a keyword's place is its bit in [`crate::store::Flags`]. A place whose name
+    /// is empty is free.
     pub keywords: Vec<String>,
     /// The messages.
     pub messages: Vec<Message>,
@@ -38,6 +40,12 @@ impl Mailbox {
         }
     }
 
+    /// Its messages and keywords.
+    pub fn contents(&self) -> Usage {
+        let keywords = self.keywords.iter().filter(|name| !name.is_empty()).count();
+        Usage::of_keywords(keywords).plus(Usage::of_messages(&self.messages))
+    }
+
     /// The message with this UID.
     pub fn message(&self, uid: Uid) -> Option<&Message> {
         // UIDs ascend, so that none lies further from the first one than its UID does; nearly always it lies just there.
@@ -48,22 +56,5 @@ impl Mailbox {
         }
         let near = &self.messages[..self.messages.len().min(furthest)];
         near.get(near.binary_search_by_key(&uid, |m| m.uid).ok()?)
-    }
-}
-
-/// What an account holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Messages in all mailboxes, copies counted.
-    pub messages: u64,
-    /// Octets of them.
-    pub octets: u64,
-}
-
-impl Usage {
-    /// Counts a message.
-    pub fn add(&mut self, message: &Message) {
-        self.messages += 1;
-        self.octets += u64::from(message.size);
     }
 }

@@ -3,9 +3,9 @@
 use crate::store::Error;
 
 /// Octets of a whole name.
-const NAME_MAX: usize = 512;
+pub const NAME_MAX: usize = 512;
 /// Levels of a name.
-const LEVELS_MAX: usize = 16;
+pub const LEVELS_MAX: usize = 16;
 
 /// The name as the store keeps it: without a trailing `/`, the INBOX in capitals.
 ///

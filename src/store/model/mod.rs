@@ -4,15 +4,25 @@
 mod annotation;
 mod change;
 mod index;
+mod keywords;
 mod mailbox;
 pub mod mailbox_name;
 mod numbers;
 mod overlay;
 mod plan;
+mod structure;
+#[cfg(test)]
+pub mod tests;
+mod usage;
 
 pub use annotation::{ANNOTATION_MAX, ANNOTATIONS_MAX, ENTRY_MAX};
 pub use change::{Arrival, Change, Committed, MailboxNumbers, MessageNumbers, identity_hash};
 pub use index::Index;
-pub use mailbox::{Mailbox, Usage};
+pub use keywords::{KEYWORD_MAX, takes_keywords};
+pub use mailbox::Mailbox;
 pub use overlay::Overlay;
-pub use plan::{Plan, Source, Step, plan};
+pub use plan::{NOTE_MAX, Plan, Source, Step, plan};
+pub use usage::{
+    ALL_ANNOTATIONS_MAX, KEYWORDS_MAX, LEDGER_MAX, MAILBOXES_MAX, MESSAGES_MAX, SHARE, SUBSCRIPTIONS_MAX,
+    Usage,
+};

@@ -1,18 +1,42 @@
 //! What is staged but not yet applied is not in the [`Index`]: as much of it as the next commit must know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
-use super::Index;
+use super::{Index, Usage};
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, Record};
-use crate::store::format::{MailboxId, Message, Place, Uid};
+use crate::store::format::{Flags, MailboxId, Message, Place, Uid, UidRanges, is_within};
+
+/// What one commit makes of the account's size.
+#[derive(Debug, Default)]
+pub(super) struct Growth {
+    /// What there is more of once it is applied.
+    pub(super) more: Usage,
+    /// What there is less of.
+    pub(super) less: Usage,
+    /// Messages that it removes.
+    pub(super) expunged: Vec<(MailboxId, UidRanges)>,
+}
+
+impl Growth {
+    /// Whether it removes this message.
+    pub(super) fn expunges(&self, mailbox: MailboxId, uid: Uid) -> bool {
+        self.expunged.iter().any(|(of, uids)| *of == mailbox && is_within(uids, uid))
+    }
+}
 
 /// What staged commits have given out.
 #[derive(Debug, Default, Clone)]
 pub struct Overlay {
+    /// Of each commit that is staged and not applied, in the order of the log.
+    pub(super) growing: VecDeque<Rc<Growth>>,
     pub(super) uid_next: BTreeMap<MailboxId, Uid>,
     pub(super) uid_validity: BTreeMap<MailboxId, u32>,
+    /// The names of all places of mailboxes for which staged commits have named or freed some.
     pub(super) keywords: BTreeMap<MailboxId, Vec<String>>,
+    /// Keywords that staged commits give to messages.
+    pub(super) used_keywords: BTreeMap<MailboxId, Flags>,
     pub(super) doomed: BTreeSet<MailboxId>,
     pub(super) last: Counters,
     /// Where compaction has moved bodies.
@@ -22,13 +46,30 @@ pub struct Overlay {
 }
 
 impl Overlay {
+    /// The first of the staged commits is applied.
+    pub fn applied(&mut self) {
+        self.growing.pop_front();
+    }
+
     /// Everything staged is applied: the index knows it now.
     pub fn settle(&mut self) {
+        self.growing.clear();
         self.uid_next.clear();
         self.uid_validity.clear();
         self.keywords.clear();
+        self.used_keywords.clear();
         self.doomed.clear();
         self.moved.clear();
+    }
+
+    /// What the account holds once everything staged is applied, as far as it grows.
+    pub fn expected(&self, index: &Index) -> Usage {
+        self.growing.iter().fold(index.usage, |sum, growth| sum.plus(growth.more.less(growth.less)))
+    }
+
+    /// Whether a staged commit removes this message.
+    pub(super) fn expunges(&self, mailbox: MailboxId, uid: Uid) -> bool {
+        self.growing.iter().any(|growth| growth.expunges(mailbox, uid))
     }
 
     /// Where the body of `message` lies once everything staged is applied.

@@ -1,18 +1,20 @@
 //! From changes that were asked for to the records that make them: numbers are given out here.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use super::{Arrival, Change, Committed, Index, Mailbox, Overlay, mailbox_name};
+use super::overlay::Growth;
+use super::{Arrival, Change, Committed, Index, Mailbox, Overlay, Usage, mailbox_name};
 use crate::store::Error;
 use crate::store::format::record::{
-    BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, KeywordRecord, LIST_MAX,
-    MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, MessageRecord, MovedRecord, NoteRecord,
-    RecentRecord, Record, SubscribedRecord,
+    BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, LIST_MAX, MessageRecord,
+    MovedRecord, NoteRecord, RecentRecord, Record, SubscribedRecord,
 };
-use crate::store::format::{Flags, INBOX, MailboxId, Message, Place, Uid, ranges};
+use crate::store::format::{FlagChange, Flags, MailboxId, Message, Uid, ranges};
 
-/// Octets of a keyword: an atom that clients choose.
-const KEYWORD_LEN_MAX: usize = 128;
+/// Octets of the one note that a message can have. The queue's are the longest: with as many recipients as one message
+/// can have, each told why it failed, about 140 KiB.
+pub const NOTE_MAX: usize = 256 * 1024;
 
 /// A commit that can be written.
 pub struct Plan {
@@ -22,8 +24,6 @@ pub struct Plan {
     pub overlay: Overlay,
     /// What it will have done.
     pub committed: Committed,
-    /// Octets that the account holds more afterwards; 0 where it also removes some, as a move does.
-    pub grows_by: u64,
     /// Whether it brings messages.
     pub arrives: bool,
     /// Octets of those that go into the log; the others are on flash already.
@@ -56,7 +56,8 @@ impl Plan {
     }
 }
 
-/// Checks `changes`, which bring `arrivals`, against what is applied and staged, and plans their records.
+/// Checks `changes`, which bring `arrivals`, against what is applied and staged and against the `quota`, and plans
+/// their records.
 ///
 /// # Errors
 /// Those of [`crate::store::Transaction::commit`] that are found before anything is written.
@@ -65,9 +66,9 @@ pub fn plan(
     overlay: &Overlay,
     changes: &[Change],
     arrivals: &[Arrival],
+    quota: Option<u64>,
 ) -> Result<Plan, Error> {
-    let mut planner = Planner::new(index, overlay.clone());
-    let arrived = !arrivals.is_empty();
+    let mut planner = Planner::new(index, overlay.clone(), quota);
     let mut arrivals = arrivals.iter().enumerate();
     for change in changes {
         planner.change(change, &mut arrivals)?;
@@ -77,33 +78,49 @@ pub fn plan(
         // Nobody sees compaction: it takes no MODSEQ.
         planner.overlay.last.modseq = overlay.last.modseq;
     }
-    let (grows_by, brings) = (planner.grows_by(), planner.brings);
-    Ok(Plan {
-        steps: planner.steps,
-        overlay: planner.overlay,
-        committed: planner.committed,
-        grows_by,
-        arrives: arrived,
-        brings,
-    })
+    planner.finish()
 }
 
 pub(super) struct Planner<'a> {
     pub(super) index: &'a Index,
     pub(super) overlay: Overlay,
     /// Names of mailboxes, those of this commit included. Filled when a change needs them.
-    names: BTreeMap<String, MailboxId>,
+    pub(super) names: BTreeMap<String, MailboxId>,
     steps: Vec<Step>,
     pub(super) committed: Committed,
     brings: u64,
+    pub(super) growth: Growth,
+    pub(super) quota: Option<u64>,
 }
 
 impl<'a> Planner<'a> {
-    fn new(index: &'a Index, mut overlay: Overlay) -> Planner<'a> {
+    fn new(index: &'a Index, mut overlay: Overlay, quota: Option<u64>) -> Planner<'a> {
         // MODSEQ 1 is what an empty mailbox has.
         overlay.last.modseq = overlay.last.modseq.max(index.last.modseq).max(1) + 1;
         let committed = Committed { placed: Vec::new(), modseq: overlay.last.modseq };
-        Planner { index, overlay, names: BTreeMap::new(), steps: Vec::new(), committed, brings: 0 }
+        Planner {
+            index,
+            overlay,
+            names: BTreeMap::new(),
+            steps: Vec::new(),
+            committed,
+            brings: 0,
+            growth: Growth::default(),
+            quota,
+        }
+    }
+
+    /// The plan, unless it makes the account larger than it may be.
+    fn finish(mut self) -> Result<Plan, Error> {
+        let before = self.overlay.expected(self.index);
+        let mut after = before.plus(self.growth.more).less(self.growth.less);
+        // What is named had room when it was named, and stands in the way of nothing else.
+        after.keywords = after.keywords.min(before.keywords);
+        before.may_become(&after, self.quota)?;
+        self.overlay.growing.push_back(Rc::new(self.growth));
+        let Planner { steps, overlay, committed, brings, .. } = self;
+        let arrives = steps.iter().any(|step| matches!(step, Step::Body(_, Source::Arrival(_))));
+        Ok(Plan { steps, overlay, committed, arrives, brings })
     }
 
     pub(super) fn record(&mut self, record: Record) {
@@ -128,13 +145,14 @@ impl<'a> Planner<'a> {
             Change::Deliver { mailbox, flags, keywords, date, note, numbers } => {
                 // Each brings one.
                 let Some((at, arrival)) = arrivals.next() else { return Err(Error::NoSuchMessage) };
-                let flags = self.flags(*mailbox, *flags, keywords)?;
+                self.mailbox(*mailbox)?;
                 let (body, size) = self.arrive(at, arrival)?;
+                let flags = self.flags(*mailbox, *flags, keywords, true);
                 let (uid, modseq) = self.numbers(*mailbox, *numbers)?;
                 let (mailbox, date, flags) = (*mailbox, *date, flags.0);
                 self.place(MessageRecord { mailbox, uid, body, size, copy_of: None, date, flags, modseq });
                 if let Some(note) = note {
-                    self.record(Record::Note(NoteRecord { mailbox, uid, note: note.clone() }));
+                    self.note(mailbox, uid, note)?;
                 }
             }
             Change::Restore { mailbox, numbers } => self.restore(*mailbox, *numbers)?,
@@ -142,16 +160,23 @@ impl<'a> Planner<'a> {
             Change::RenewUidValidities => self.renew_uid_validities(),
             Change::Copy { from, uid, to } => self.copy(*from, *uid, *to)?,
             Change::Flags { mailbox, uids, change, flags, keywords } => {
-                let flags = self.flags(*mailbox, *flags, keywords)?.0;
-                let (mailbox, change) = (*mailbox, *change);
-                for uids in ranges(uids).chunks(LIST_MAX) {
-                    let uids = uids.to_vec();
+                let known = self.mailbox(*mailbox)?;
+                let lives = |uid| known.message(uid).is_some() && !self.is_expunged(*mailbox, uid);
+                let gives = *change != FlagChange::Remove && uids.iter().any(|&uid| lives(uid));
+                let flags = self.flags(*mailbox, *flags, keywords, gives).0;
+                // Nothing is left of it: the client named keywords that nobody has, or for which there is no place.
+                let idle = flags == 0 && *change != FlagChange::Replace;
+                for uids in ranges(uids).chunks(LIST_MAX).filter(|_| !idle) {
+                    let (mailbox, uids, change) = (*mailbox, uids.to_vec(), *change);
                     self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
                 }
             }
-            Change::Expunge { mailbox, uids } => {
+            Change::NameKeywords { mailbox, keywords } => {
                 self.mailbox(*mailbox)?;
-                self.expunge(*mailbox, uids);
+                self.flags(*mailbox, Flags::NONE, keywords, true);
+            }
+            Change::Expunge { mailbox, uids } => {
+                self.expunge(self.mailbox(*mailbox)?, uids);
             }
             Change::CreateMailbox(name) => drop(self.create(&mailbox_name::canonical(name)?)?),
             Change::RenameMailbox { from, to } => {
@@ -159,16 +184,17 @@ impl<'a> Planner<'a> {
             }
             Change::DeleteMailbox(name) => self.delete(&mailbox_name::canonical(name)?)?,
             Change::Subscribe { name, subscribed } => {
-                let name = mailbox_name::canonical(name)?;
-                self.record(Record::Subscribed(SubscribedRecord { name, subscribed: *subscribed }));
+                self.subscribe(mailbox_name::canonical(name)?, *subscribed);
             }
             Change::Annotate { mailbox, entry, value } => self.annotate(mailbox, entry, value.as_deref())?,
             Change::Note { mailbox, uid, note } => {
                 self.mailbox(*mailbox)?;
-                let note = NoteRecord { mailbox: *mailbox, uid: *uid, note: note.clone() };
-                self.record(Record::Note(note));
+                self.note(*mailbox, *uid, note)?;
             }
             Change::Collected { source, identity, date } => {
+                if !self.index.ledger.contains_key(&(*source, *identity)) {
+                    self.growth.more.add(Usage::of_ledger(1));
+                }
                 let collected = CollectedRecord { source: source.0, identity: *identity, date: *date };
                 self.record(Record::Collected(collected));
             }
@@ -178,6 +204,9 @@ impl<'a> Planner<'a> {
                 self.relocate(bodies);
             }
             Change::Forget { source, identities } => {
+                let known =
+                    identities.iter().filter(|it| self.index.ledger.contains_key(&(*source, **it))).count();
+                self.growth.less.add(Usage::of_ledger(known));
                 for identities in identities.chunks(LIST_MAX) {
                     let forgotten = ForgottenRecord { source: source.0, identities: identities.to_vec() };
                     self.record(Record::Forgotten(forgotten));
@@ -193,6 +222,7 @@ impl<'a> Planner<'a> {
         if arrival.file.is_none() {
             self.brings += arrival.size;
         }
+        self.growth.more.add(Usage::of_message(size));
         let body = arrival.file.map_or_else(|| self.overlay.next_body(self.index), |(number, _)| number);
         let crc = arrival.file.map(|(_, crc)| crc);
         let record = BodyRecord { body, size, crc, summary: arrival.summary.clone() };
@@ -200,11 +230,45 @@ impl<'a> Planner<'a> {
         Ok((body, size))
     }
 
-    fn expunge(&mut self, mailbox: MailboxId, uids: &[Uid]) {
-        let modseq = self.committed.modseq;
-        for uids in ranges(uids).chunks(LIST_MAX) {
-            self.record(Record::Expunge(ExpungeRecord { mailbox, uids: uids.to_vec(), modseq }));
+    /// Messages go; those that are gone already change nothing.
+    pub(super) fn expunge(&mut self, mailbox: &Mailbox, uids: &[Uid]) {
+        if uids.is_empty() {
+            return;
         }
+        let (id, modseq) = (mailbox.id, self.committed.modseq);
+        let uids = ranges(uids);
+        for &(first, last) in &uids {
+            let from = mailbox.messages.partition_point(|message| message.uid < first);
+            let of_range = mailbox.messages[from..].iter().take_while(|message| message.uid <= last);
+            let going = of_range.filter(|message| !self.is_expunged(id, message.uid));
+            self.growth.less.add(Usage::of_messages(going));
+        }
+        for uids in uids.chunks(LIST_MAX) {
+            self.record(Record::Expunge(ExpungeRecord { mailbox: id, uids: uids.to_vec(), modseq }));
+        }
+        self.growth.expunged.push((id, uids));
+    }
+
+    /// Whether a message that the index has will be gone by then.
+    fn is_expunged(&self, mailbox: MailboxId, uid: Uid) -> bool {
+        self.overlay.expunges(mailbox, uid) || self.growth.expunges(mailbox, uid)
+    }
+
+    fn note(&mut self, mailbox: MailboxId, uid: Uid, note: &[u8]) -> Result<(), Error> {
+        if note.len() > NOTE_MAX {
+            return Err(Error::Limit("octets in a note"));
+        }
+        self.record(Record::Note(NoteRecord { mailbox, uid, note: note.to_vec() }));
+        Ok(())
+    }
+
+    fn subscribe(&mut self, name: String, subscribed: bool) {
+        match (subscribed, self.index.subscriptions.contains(&name)) {
+            (true, false) => self.growth.more.add(Usage::of_subscription(&name)),
+            (false, true) => self.growth.less.add(Usage::of_subscription(&name)),
+            _ => {}
+        }
+        self.record(Record::Subscribed(SubscribedRecord { name, subscribed }));
     }
 
     fn relocate(&mut self, bodies: &[BodyRecord]) {
@@ -220,18 +284,6 @@ impl<'a> Planner<'a> {
         for bodies in bodies.chunks(LIST_MAX) {
             self.record(Record::Moved(MovedRecord { bodies: bodies.to_vec() }));
         }
-    }
-
-    fn grows_by(&self) -> u64 {
-        let mut octets = 0;
-        for step in &self.steps {
-            match step {
-                Step::Record(Record::Expunge(_)) => return 0,
-                Step::Record(Record::Message(message)) => octets += u64::from(message.size),
-                _ => {}
-            }
-        }
-        octets
     }
 
     fn claimed_recent(&mut self) {
@@ -259,145 +311,27 @@ impl<'a> Planner<'a> {
     fn copy(&mut self, from: MailboxId, uid: Uid, to: MailboxId) -> Result<(), Error> {
         self.mailbox(to)?;
         let source = self.mailbox(from)?;
-        let Some(message) = source.message(uid) else { return Ok(()) };
-        let names: Vec<String> =
-            message.flags.keywords().filter_map(|bit| source.keywords.get(bit).cloned()).collect();
-        let flags = self.flags(to, message.flags.system(), &names)?;
-        let place = self.overlay.place(message);
-        self.place_copy(to, message, place, flags)
+        let Some(message) = source.message(uid).filter(|_| !self.is_expunged(from, uid)) else {
+            return Ok(());
+        };
+        self.copy_message(from, message, to)
     }
 
-    fn place_copy(
+    /// A copy of a message of `from` comes into `mailbox`.
+    pub(super) fn copy_message(
         &mut self,
-        mailbox: MailboxId,
+        from: MailboxId,
         message: &Message,
-        place: Place,
-        flags: Flags,
+        mailbox: MailboxId,
     ) -> Result<(), Error> {
+        // The message first: what room is left is for its keywords.
+        self.growth.more.add(Usage::of_message(message.size));
+        let flags = self.translated(from, message, mailbox);
+        let place = self.overlay.place(message);
         let (uid, modseq) = self.numbers(mailbox, None)?;
         let Message { body, size, date, .. } = *message;
         let (copy_of, flags) = (Some(place), flags.0);
         self.place(MessageRecord { mailbox, uid, body, size, copy_of, date, flags, modseq });
-        Ok(())
-    }
-
-    /// The bits of `system` and `keywords` in a mailbox, naming new ones.
-    fn flags(&mut self, id: MailboxId, system: Flags, keywords: &[String]) -> Result<Flags, Error> {
-        let mailbox = self.mailbox(id)?;
-        let mut flags = system.system();
-        for keyword in keywords {
-            let staged = self.overlay.keywords.entry(id).or_default();
-            // Those of commits that were applied meanwhile are the mailbox's own: they do not count twice.
-            staged.retain(|name| !mailbox.keywords.contains(name));
-            let mut known = mailbox.keywords.iter().chain(staged.iter());
-            let bit = match known.position(|name| name.eq_ignore_ascii_case(keyword)) {
-                Some(bit) => bit,
-                None => {
-                    let bit = mailbox.keywords.len() + staged.len();
-                    if bit >= Flags::KEYWORDS || keyword.len() > KEYWORD_LEN_MAX {
-                        return Err(Error::TooManyKeywords);
-                    }
-                    staged.push(keyword.clone());
-                    self.record(Record::Keyword(KeywordRecord { mailbox: id, name: keyword.clone() }));
-                    bit
-                }
-            };
-            flags = flags.with(Flags::keyword(bit));
-        }
-        Ok(flags)
-    }
-
-    /// Structural changes come when nothing is staged: the index has all names.
-    pub(super) fn names(&mut self) -> &mut BTreeMap<String, MailboxId> {
-        if self.names.is_empty() {
-            self.names = self.index.mailboxes.values().map(|m| (m.name.clone(), m.id)).collect();
-        }
-        &mut self.names
-    }
-
-    fn create(&mut self, name: &str) -> Result<MailboxId, Error> {
-        if self.names().contains_key(name) {
-            return Err(Error::MailboxExists);
-        }
-        for superior in mailbox_name::superiors(name) {
-            if !self.names().contains_key(superior) {
-                self.create_one(superior);
-            }
-        }
-        Ok(self.create_one(name))
-    }
-
-    fn create_one(&mut self, name: &str) -> MailboxId {
-        let last = &mut self.overlay.last;
-        last.mailbox = last.mailbox.max(self.index.last.mailbox) + 1;
-        let id = if name == "INBOX" { INBOX } else { MailboxId(last.mailbox) };
-        let uid_validity = self.new_uid_validity();
-        let created = MailboxCreatedRecord { mailbox: id, name: name.to_owned(), uid_validity };
-        self.record(Record::MailboxCreated(created));
-        self.names().insert(name.to_owned(), id);
-        id
-    }
-
-    fn rename(&mut self, from: &str, to: &str) -> Result<(), Error> {
-        if mailbox_name::is_inferior(to, from) && from != "INBOX" {
-            return Err(Error::BadName("a mailbox cannot move below itself"));
-        }
-        if self.names().contains_key(to) {
-            return Err(Error::MailboxExists);
-        }
-        if from == "INBOX" {
-            let new = self.create(to)?;
-            let uids: Vec<Uid> = self.mailbox(INBOX)?.messages.iter().map(|message| message.uid).collect();
-            self.move_to_new(&uids, new)?;
-            return Ok(());
-        }
-        let moving: Vec<(String, MailboxId)> = self
-            .names()
-            .iter()
-            .filter(|(name, _)| *name == from || mailbox_name::is_inferior(name, from))
-            .map(|(name, id)| (name.clone(), *id))
-            .collect();
-        if moving.is_empty() {
-            return Err(Error::NoSuchMailbox);
-        }
-        for superior in mailbox_name::superiors(to) {
-            if !self.names().contains_key(superior) {
-                self.create_one(superior);
-            }
-        }
-        for (name, mailbox) in moving {
-            let renamed = mailbox_name::canonical(&format!("{to}{}", &name[from.len()..]))?;
-            if self.names().contains_key(&renamed) {
-                return Err(Error::MailboxExists);
-            }
-            self.names().remove(&name);
-            self.names().insert(renamed.clone(), mailbox);
-            self.record(Record::MailboxRenamed(MailboxRenamedRecord { mailbox, name: renamed }));
-        }
-        Ok(())
-    }
-
-    /// Moves messages of the INBOX into a mailbox that this commit creates.
-    fn move_to_new(&mut self, uids: &[Uid], to: MailboxId) -> Result<(), Error> {
-        let inbox = self.mailbox(INBOX)?;
-        for name in &inbox.keywords {
-            self.record(Record::Keyword(KeywordRecord { mailbox: to, name: name.clone() }));
-        }
-        for message in &inbox.messages {
-            let place = self.overlay.place(message);
-            self.place_copy(to, message, place, message.flags)?;
-        }
-        self.expunge(INBOX, uids);
-        Ok(())
-    }
-
-    fn delete(&mut self, name: &str) -> Result<(), Error> {
-        let mailbox = self.names().remove(name).ok_or(Error::NoSuchMailbox)?;
-        if mailbox == INBOX {
-            return Err(Error::BadName("the INBOX stays"));
-        }
-        self.overlay.doomed.insert(mailbox);
-        self.record(Record::MailboxDeleted(MailboxDeletedRecord { mailbox }));
         Ok(())
     }
 }

@@ -168,7 +168,8 @@ pub fn observe(account: &Account) -> Model {
         names.insert(id, name.clone());
         model.mailboxes.insert(name, shown);
     }
-    assert_eq!(account.usage(), Usage { messages, octets: all_octets });
+    let Usage { messages: counted, octets, .. } = account.usage();
+    assert_eq!((counted, octets), (messages, all_octets));
     model.subscribed = account.subscriptions().into_iter().collect();
     for (_, date) in account.all_collected(SourceKey(1)) {
         assert_eq!(account.collected(SourceKey(1), &date.to_le_bytes()), Some(date));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::flash::Flash;
-use crate::store::ANNOTATIONS_MAX;
+use crate::store::{ANNOTATIONS_MAX, SHARE};
 
 /// What a workload does to the accounts; the configuration has promises of its own.
 fn mail(dump: &str) -> &str {
@@ -276,7 +276,7 @@ fn new_mail_leaves_a_reserve_in_which_deleting_goes_on() {
 fn a_quota_refuses_new_mail_and_nothing_else() {
     smol::block_on(async {
         let store = store(&SimFlash::default());
-        store.set_quotas([("a".to_owned(), 10_000)].into());
+        store.set_quotas([("a".to_owned(), 10_000 + 2 * SHARE)].into());
         let account = store.account("a").await.unwrap();
         let deliver = async |len: usize| {
             let mut message = account.incoming();
@@ -287,6 +287,8 @@ fn a_quota_refuses_new_mail_and_nothing_else() {
         };
         deliver(9_000).await.unwrap();
         assert!(matches!(deliver(1_001).await, Err(Error::OverQuota)));
+        assert!(account.fits(1, 1_001).is_err() && account.fits(5, 0).is_err());
+        account.fits(1, 1_000).unwrap();
         deliver(1_000).await.unwrap();
         store.set_quotas(BTreeMap::new());
         deliver(1_001).await.unwrap();

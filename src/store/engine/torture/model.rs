@@ -136,6 +136,17 @@ fn above(name: &str) -> impl Iterator<Item = String> {
     name.match_indices('/').map(|(at, _)| name[..at].to_owned())
 }
 
+/// Whether something is written for it whatever the account holds.
+fn writes(op: &Op) -> bool {
+    match op {
+        // Of keywords that nobody has nothing is left.
+        Op::Flags { change, uids, .. } => *change == FlagChange::Replace && !uids.is_empty(),
+        Op::Expunge { uids, .. } => !uids.is_empty(),
+        Op::Copy { .. } => false,
+        _ => true,
+    }
+}
+
 impl Model {
     /// A new account with these mailboxes.
     pub fn furnished(names: &[&str]) -> Model {
@@ -155,8 +166,10 @@ impl Model {
         for op in ops {
             next.change(op, modseq, &mut placed)?;
         }
-        // What sessions have claimed goes along.
-        next.mailboxes.values_mut().for_each(|shown| shown.recent_from.0 = shown.recent_from.1);
+        // What sessions have claimed goes along, where anything is written.
+        if ops.iter().any(writes) || !placed.is_empty() {
+            next.mailboxes.values_mut().for_each(|shown| shown.recent_from.0 = shown.recent_from.1);
+        }
         *self = next;
         Some(placed)
     }
@@ -179,7 +192,11 @@ impl Model {
                 placed.push((mailbox.clone(), shown.put(letter)));
                 self.collected.extend(collected.then_some(*date));
             }
-            Op::Copy { to, letter, .. } => {
+            Op::Copy { from, uid, to, letter } => {
+                // What a commit before it takes away is not copied.
+                if !self.mailboxes.get(from)?.letters.contains_key(uid) {
+                    return self.mailboxes.get(to).map(drop);
+                }
                 let letter = Letter { modseq, note: None, ..letter.clone() };
                 placed.push((to.clone(), self.mailboxes.get_mut(to)?.put(letter)));
             }
