@@ -19,6 +19,8 @@ need fetchmail /usr/bin/fetchmail
 need getmail6 /usr/bin/getmail
 need python3 /usr/bin/python3
 need openssl /usr/bin/openssl
+# With it others than root mount the medium that records what reaches it.
+need fuse3 /usr/bin/fusermount3
 [ -n "$missing" ] || exit 0
 
 become_root "a run of all tests"
