@@ -304,9 +304,8 @@ async fn look_after(appliance: Rc<Appliance>) {
             refused = refuses;
         }
         async_io::Timer::after(LOOK_AFTER).await;
-        if refused.is_none() {
-            appliance.context.store.maintain().await;
-        }
+        // It leaves alone what cannot be written, and looks whether it can be again.
+        appliance.context.store.maintain().await;
         // An address may have come: the network of a board is slower than the daemon.
         let is_missing = !appliance.refused.borrow().is_empty();
         if is_missing && let Err(why) = appliance.listen(&appliance.context.config().listen, true).await {

@@ -20,6 +20,8 @@ need getmail6 /usr/bin/getmail
 need python3 /usr/bin/python3
 need openssl /usr/bin/openssl
 need e2fsprogs /usr/sbin/mkfs.ext4
+# With it others than root mount the medium that records what reaches it.
+need fuse3 /usr/bin/fusermount3
 [ -n "$missing" ] || exit 0
 
 become_root "a run of all tests"

@@ -119,6 +119,12 @@ pub async fn configuration(flash: &dyn Flash, options: &RunOptions) -> Result<Co
         log::error!("{notice}");
     }
     let stored = stored.map(|stored| stored.config);
+    // A process that was killed may have left its name in the system's memory only: what is in force must last.
+    if stored.is_some()
+        && let Err(error) = flash.sync_dir("").await
+    {
+        log::warn!("the data folder: {}", flash::words(&error));
+    }
     let config = match (file, stored.as_ref()) {
         (Some(file), stored) => {
             let defaults = if on_a_board { Config::on_a_board() } else { Config::default() };

@@ -67,6 +67,7 @@ pub struct Appliance {
     pub ports: Ports,
     pub scratch: Scratch,
     pub log: Log,
+    data: PathBuf,
     child: Option<Child>,
     extra: Vec<String>,
     environment: Vec<(&'static str, PathBuf)>,
@@ -88,9 +89,21 @@ impl Appliance {
         let mut appliance = Appliance::prepare();
         appliance.extra = extra.iter().map(ToString::to_string).collect();
         appliance.environment = environment.to_vec();
-        let file = appliance.scratch.write("config.toml", appliance.text(config));
-        appliance.launch(&["--config".as_ref(), file.as_path()]);
+        appliance.begin(config);
         appliance
+    }
+
+    /// As [`Appliance::start`], with a data folder elsewhere.
+    pub fn start_on(data: &Path, config: &str) -> Appliance {
+        let mut appliance = Appliance::prepare();
+        appliance.data = data.to_owned();
+        appliance.begin(config);
+        appliance
+    }
+
+    fn begin(&mut self, config: &str) {
+        let file = self.scratch.write("config.toml", self.text(config));
+        self.launch(&["--config".as_ref(), file.as_path()]);
     }
 
     /// Ports and folders, but nothing started yet.
@@ -98,6 +111,7 @@ impl Appliance {
         let scratch = Scratch::new("appliance");
         Appliance {
             ports: Ports::reserve(),
+            data: scratch.join("data"),
             scratch,
             log: Log::default(),
             child: None,
@@ -151,6 +165,12 @@ impl Appliance {
         self.restart();
     }
 
+    /// Starts again with the configuration that is stored in another data folder.
+    pub fn restart_on(&mut self, data: &Path) {
+        self.data = data.to_owned();
+        self.restart();
+    }
+
     /// SIGKILL, as a power cut would end it, and waits for the end.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("not running");
@@ -175,7 +195,7 @@ impl Appliance {
     }
     /// The data folder.
     pub fn data(&self) -> PathBuf {
-        self.scratch.join("data")
+        self.data.clone()
     }
     /// The certificate that clients are to trust.
     pub fn ca(&self) -> PathBuf {

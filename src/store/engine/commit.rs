@@ -49,8 +49,9 @@ pub struct State {
     failed: Option<String>,
     /// Why nothing can be written, where that is so.
     read_only: Option<String>,
-    /// Whether the log was made ready for writing when it was opened.
+    /// Whether the log was made ready for writing when it was opened, and when that was tried last.
     ready: bool,
+    opened: Instant,
     pub sizes: Sizes,
     pub checkpoints: Checkpoints,
     /// What is in the log since the newest checkpoint.
@@ -98,6 +99,7 @@ impl State {
             failed: None,
             read_only: None,
             ready: checked.ready,
+            opened: Instant::now(),
             sizes,
             checkpoints: checked.checkpoints,
             tail: checked.tail,
@@ -297,6 +299,30 @@ impl Account {
     /// From now on it is open for reading only.
     pub(super) fn take_no_changes(&self, why: &str) {
         note_read_only(&mut self.state.borrow_mut().read_only, self.dir(), why);
+    }
+
+    /// Whether it has not been ready for writing for so long.
+    pub(super) fn is_unready_since(&self, age: Duration) -> bool {
+        let state = self.state.borrow();
+        !state.ready && state.failed.is_none() && state.opened.elapsed() >= age
+    }
+
+    /// What had to be written when it was opened could not be: it is open for reading only, and may be opened anew.
+    pub(super) fn stay_unready(&self, why: &str) {
+        self.take_no_changes(why);
+        let mut state = self.state.borrow_mut();
+        (state.ready, state.failed) = (false, None);
+    }
+
+    /// It was tried once more to make it ready, in vain.
+    pub(super) fn note_opening(&self) {
+        self.state.borrow_mut().opened = Instant::now();
+    }
+
+    /// Another one, which can be written, takes its place: its sessions end.
+    pub(super) fn give_way(&self) {
+        self.state.borrow_mut().failed = Some("it was opened anew".to_owned());
+        self.changed.notify(usize::MAX);
     }
 
     /// Why nothing can be written, where that is so.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use super::window::{Frame, Window};
@@ -96,13 +97,13 @@ impl Log {
         Ok(())
     }
 
-    /// The files of the segments from `segment` on: what was read of them may still be only in the system's memory, after
+    /// The files of these segments: what was read of them may still be only in the system's memory, after
     /// a kill that was no power cut.
     ///
     /// # Errors
     /// What the flash says.
-    pub fn files_from(&self, segment: u32) -> io::Result<Vec<Rc<dyn File>>> {
-        let numbers = self.segments()?.into_iter().filter(|number| *number >= segment);
+    pub fn files(&self, segments: RangeInclusive<u32>) -> io::Result<Vec<Rc<dyn File>>> {
+        let numbers = self.segments()?.into_iter().filter(|number| segments.contains(number));
         numbers.map(|number| self.flash.open(&self.path(number), Mode::Read)).collect()
     }
 

@@ -86,7 +86,7 @@ pub async fn open(
         Ok(()) => {}
         // Nothing can be done about a card that takes no changes, but to serve what it holds.
         Err(error) if new || matches!(error, Error::Full) => return Err(error),
-        Err(error) => account.take_no_changes(&error.to_string()),
+        Err(error) => account.stay_unready(&error.to_string()),
     }
     Ok(account)
 }
@@ -142,7 +142,7 @@ async fn ready_for_writing(
     for made in [log.dir(), &format!("{dir}/body")] {
         flash.create_dir(made)?;
     }
-    for file in log.files_from(replayed.known_durable.segment)? {
+    for file in log.files(replayed.known_durable.segment..=replayed.end.segment)? {
         file.sync().await?;
     }
     if replayed.end == Place::default() {

@@ -96,18 +96,30 @@ impl Store {
     }
 
     async fn open_at(&self, name: &str, dir: String, salvage: bool) -> Result<Rc<Account>, Error> {
-        if let Some(account) = self.in_memory(name) {
+        if let Some(account) = self.in_memory(name).filter(|account| !self.may_be_written_again(account)) {
             return Ok(account);
         }
         let _opening = self.opening.lock().await;
-        if let Some(account) = self.in_memory(name) {
+        let before = self.in_memory(name);
+        if let Some(account) = before.clone().filter(|account| !self.may_be_written_again(account)) {
             return Ok(account);
         }
         let limit = self.failed.borrow().get(name).copied();
         let wanted = Wanted { name, dir, limit, salvage };
         let account =
             recovery::open(self.flash.clone(), &self.room, self.summarize, self.sizes, wanted).await?;
-        self.failed.borrow_mut().remove(name);
+        match before {
+            // Sessions go on reading what they have.
+            Some(before) if account.takes_no_changes().is_some() => {
+                before.note_opening();
+                return Ok(before);
+            }
+            Some(before) => before.give_way(),
+            None => {}
+        }
+        if account.takes_no_changes().is_none() {
+            self.failed.borrow_mut().remove(name);
+        }
         account.set_quota(self.quotas.borrow().get(name).copied());
         self.open.borrow_mut().insert(name.to_owned(), account.clone());
         Ok(account)
@@ -117,6 +129,11 @@ impl Store {
     pub(super) async fn open_for_repair(&self, dir: &str) -> Result<Rc<Account>, Error> {
         let name = dir.strip_prefix("accounts/").unwrap_or(QUEUE);
         self.open_at(name, dir.to_owned(), true).await
+    }
+
+    /// Whether it could not be made ready for writing when it was opened, and that may be otherwise now.
+    fn may_be_written_again(&self, account: &Account) -> bool {
+        account.is_unready_since(ASK_AGAIN) && !self.flash.is_read_only()
     }
 
     fn in_memory(&self, name: &str) -> Option<Rc<Account>> {
@@ -159,6 +176,11 @@ impl Store {
     pub async fn maintain(&self) {
         let accounts: Vec<_> = self.open.borrow().values().cloned().collect();
         for account in accounts {
+            if self.may_be_written_again(&account) {
+                let again = self.open_at(account.name(), account.dir().to_owned(), false).await;
+                drop(again); // what it said is in the log, and the one before is still there
+                continue;
+            }
             if let Err(error) = account.maintain().await {
                 ::log::warn!("{}: not looked after: {error}", account.name());
             }
