@@ -9,6 +9,7 @@ pub mod mailbox_name;
 mod numbers;
 mod overlay;
 mod plan;
+mod serial;
 
 pub use annotation::{ANNOTATION_MAX, ANNOTATIONS_MAX, ENTRY_MAX};
 pub use change::{Arrival, Change, Committed, MailboxNumbers, MessageNumbers, identity_hash};
