@@ -67,8 +67,11 @@ impl Planner<'_> {
         }
     }
 
-    pub(super) fn renew_uid_validities(&mut self) {
+    /// The new values begin `jump` behind the next one: whatever went on from the same numbers, and is lost, has given
+    /// others (`docs/store.md`, "UIDVALIDITY").
+    pub(super) fn renew_uid_validities(&mut self, jump: u32) {
         let highest_modseq = self.committed.modseq;
+        self.overlay.last.uid_validity = behind(self.new_uid_validity(), jump);
         for (id, mailbox) in &self.index.mailboxes {
             let (uid_validity, uid_next) = (self.new_uid_validity(), mailbox.uid_next);
             self.take_numbers(*id, MailboxNumbers { uid_validity, uid_next, highest_modseq });
@@ -234,5 +237,26 @@ mod tests {
         let mut model = Model::new();
         model.import(NOW.into(), "a", 0);
         assert_eq!(model.index.mailboxes[&model.id("a")].uid_validity, NOW);
+    }
+
+    /// Catches values that begin at the next one: on a board without the time the lost state has given them.
+    #[test]
+    fn new_values_for_all_lie_behind_those_of_a_lost_state() {
+        for (at, last) in [(0, NOW), (NOW.into(), NOW), (0, MAX - 3)] {
+            let mut model = Model::new();
+            model.import(at, "a", last);
+            model.create(at, "b");
+            let mut lost = Model { index: model.index.clone(), overlay: Overlay::default() };
+            let given: Vec<u32> = (0..100).map(|n| lost.create(at, &format!("new{n}"))).collect();
+            let before: Vec<u32> = model.index.mailboxes.values().map(|m| m.uid_validity).collect();
+            model.commit(at, Change::RenewUidValidities(1000));
+            for mailbox in model.index.mailboxes.values() {
+                let new = mailbox.uid_validity;
+                assert!(new != 0 && !given.contains(&new) && !before.contains(&new), "{new}");
+                assert!(before.iter().all(|old| later(*old, new) == new), "{new} is later than {before:?}");
+            }
+            let new = model.create(at, "c");
+            assert!(model.index.mailboxes.values().filter(|m| m.uid_validity == new).count() == 1);
+        }
     }
 }
