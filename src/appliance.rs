@@ -4,6 +4,7 @@
 //! lifetime of its own: the listeners, the tasks of relay, poller and consoles, the lock on the data folder.
 
 mod listeners;
+mod origin;
 mod start;
 
 use std::cell::{OnceCell, RefCell};
@@ -141,6 +142,8 @@ pub struct Appliance {
     options: RunOptions,
     /// Listeners that could not be bound, where that does not end the appliance.
     refused: RefCell<Vec<String>>,
+    /// The data folder is a copy, and nobody has said yet what it is.
+    is_copy: bool,
     _lock: start::Lock,
 }
 
@@ -158,6 +161,10 @@ impl Appliance {
         start::raise_file_limit();
         let data = options.data.display().to_string();
         let lock = start::Lock::take(&options.data)?;
+        let is_copy = lock.is_of_a_copy();
+        if is_copy {
+            log::warn!("{}", origin::COPY);
+        }
         if let Some(board) = &options.board {
             // What happened before the daemon was there: a partition repaired, a first configuration.
             let notice = board.text("notice").unwrap_or_default();
@@ -187,6 +194,7 @@ impl Appliance {
             started: Instant::now(),
             options: options.clone(),
             refused: RefCell::default(),
+            is_copy,
             _lock: lock,
         });
         let operator: Rc<dyn Operator> = appliance.clone();
@@ -412,6 +420,9 @@ impl Operator for Appliance {
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         remarks.extend(self.refused.borrow().iter().cloned());
+        if self.is_copy {
+            remarks.push(origin::COPY.to_owned());
+        }
         if self.options.failsafe {
             remarks.push(FAILSAFE.to_owned());
         }

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 
-use super::RunOptions;
+use super::{RunOptions, origin};
 use crate::auth::{Verifier, random, random_password};
 use crate::board::{self, device::Device};
 use crate::config::problem::Problem;
@@ -73,7 +73,7 @@ pub fn device(options: &RunOptions, flash: &Rc<dyn Flash>) -> Result<Option<Devi
 }
 
 /// The right to be the only appliance on a data folder; it ends with the process.
-pub struct Lock(#[allow(dead_code, reason = "the lock lives as long as the file is open")] File);
+pub struct Lock(File);
 
 impl Lock {
     /// Takes the lock.
@@ -83,11 +83,15 @@ impl Lock {
     pub fn take(data: &Path) -> Result<Lock, Failure> {
         let path = data.join(disk::LOCK);
         let name = path.display().to_string();
-        let file = match File::options().create(true).truncate(false).write(true).mode(0o600).open(&path) {
-            // Where nothing can be made, what is there does as well: the file of an earlier start, else the folder.
-            Err(error) if flash::takes_no_changes(&error) => File::open(&path).or_else(|_| File::open(data)),
-            other => other,
-        };
+        let file =
+            match File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path)
+            {
+                // Where nothing can be made, what is there does as well: the file of an earlier start, else the folder.
+                Err(error) if flash::takes_no_changes(&error) => {
+                    File::open(&path).or_else(|_| File::open(data))
+                }
+                other => other,
+            };
         let file = file.map_err(Failure::system(&name))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Lock(file)),
@@ -97,6 +101,19 @@ impl Lock {
             ))),
             Err(error) => Err(Failure::system(&name)(error.into())),
         }
+    }
+
+    /// Whether the data folder is a copy of which the operator has not said what it is.
+    pub fn is_of_a_copy(&self) -> bool {
+        origin::is_copy(&self.0)
+    }
+
+    /// The operator has said it: the folder is the one to go on with.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn settle(&self) -> Result<(), Failure> {
+        origin::settle(&self.0).map_err(Failure::system(disk::LOCK))
     }
 }
 

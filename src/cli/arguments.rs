@@ -10,7 +10,7 @@ use pillarbox::console::mail::Job;
 
 use pillarbox::failure::Failure;
 
-use super::{board, slots};
+use super::{board, restored, slots};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub enum Request {
     Status { data: PathBuf, json: bool },
     Mail { data: PathBuf, job: Job },
     Fsck { data: PathBuf, repair: bool },
+    Restored { data: PathBuf, word: restored::Word },
     BenchAuth { data: PathBuf },
     Board(board::Request),
     Slots(slots::Request),
@@ -149,6 +150,27 @@ pub const VERBS: &[Verb] = &[
         options: &[DATA, Choice { name: "--repair", value: None }],
         help: "read every record and every message and tell what is damaged (--repair: save all that can be saved)",
         request: |given| Request::Fsck { data: given.data(), repair: given.has("--repair") },
+    },
+    Verb {
+        name: "restored",
+        operands: &[],
+        options: &[
+            DATA,
+            Choice { name: "--keep-queue", value: None },
+            Choice { name: "--discard-queue", value: None },
+            Choice { name: "--nothing-newer", value: None },
+        ],
+        help: "make a data folder that was put back from a copy safe for mail programs that knew a newer state\n      \
+               (--keep-queue, --discard-queue: whether what waits for the smarthost goes out, which the newer\n      \
+               state may have sent already; --nothing-newer: there was none, the copy is only noted as such)",
+        request: |given| Request::Restored {
+            data: given.data(),
+            word: restored::Word {
+                keep_queue: given.has("--keep-queue"),
+                discard_queue: given.has("--discard-queue"),
+                nothing_newer: given.has("--nothing-newer"),
+            },
+        },
     },
     Verb {
         name: "bench-auth",
@@ -358,6 +380,13 @@ mod tests {
             ("console", Request::Console { data: data(), command: None }),
             ("console -c help", Request::Console { data: data(), command: Some("help".to_owned()) }),
             ("status --json", Request::Status { data: data(), json: true }),
+            (
+                "restored --data d --discard-queue",
+                Request::Restored {
+                    data: "d".into(),
+                    word: restored::Word { discard_queue: true, ..restored::Word::default() },
+                },
+            ),
             (
                 "mail export office out --format mbox",
                 Request::Mail {

@@ -9,6 +9,7 @@ mod help;
 mod mail;
 mod operator;
 mod progress;
+mod restored;
 mod slots;
 
 use std::ffi::OsString;
@@ -45,6 +46,7 @@ fn carry_out(request: Request) -> Result<ExitCode, Failure> {
         Request::Status { data, json } => operator::status(&data, json),
         Request::Mail { data, job } => mail::run(&data, job),
         Request::Fsck { data, repair } => fsck::run(&data, repair),
+        Request::Restored { data, word } => restored::run(&data, word),
         Request::BenchAuth { data } => print(&bench_auth::report(&data)?),
         Request::Board(request) => board::carry_out(request),
         Request::Slots(request) => slots::carry_out(request),

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::syncer::Syncer;
 use super::{File, Flash, Mode, ReadAt, Space, Sync};
 
-/// The file whose lock makes an appliance the only one on a data folder. Nobody writes to it.
+/// The file whose lock makes an appliance the only one on a data folder. It says which file it is: see `appliance::origin`.
 pub const LOCK: &str = "lock";
 
 /// A [`Flash`] that is a folder of the Linux file system.

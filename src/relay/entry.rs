@@ -158,6 +158,11 @@ impl Recipient {
         }
     }
 
+    /// Whether the message is still to go to it through the smarthost.
+    pub fn waits_outside(&self, config: &Config) -> bool {
+        self.when(Work::Smarthost, config).is_some()
+    }
+
     /// What a reply means for this recipient.
     pub fn take(&mut self, reply: &Reply, created: i64, smarthost: &Smarthost, now: i64) {
         if reply.is_positive() {

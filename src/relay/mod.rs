@@ -11,6 +11,7 @@ mod entry;
 mod outgoing;
 mod queue;
 mod report;
+mod restored;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use crate::store::{self, Uid};
 use entry::{Entry, Progress};
 use outgoing::Login;
 use queue::Queue;
+pub use restored::{count_as_sent, waiting_outside};
 
 /// A queued message, as `show queue` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]

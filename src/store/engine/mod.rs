@@ -9,6 +9,7 @@ mod fsck;
 mod log;
 mod recovery;
 mod replay;
+mod restored;
 mod room;
 mod store;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod window;
 pub use account::Account;
 pub use body::{Body, Incoming};
 pub use fsck::Report;
+pub use restored::Renewed;
 pub use store::{Store, Summarize};
 pub use transaction::Transaction;
 

@@ -95,6 +95,11 @@ impl Store {
         self.open_at(QUEUE, "queue".to_owned(), false).await
     }
 
+    /// The account or the queue that lies in this folder.
+    pub(super) async fn open_folder(&self, dir: &str) -> Result<Rc<Account>, Error> {
+        self.open_at(name_of(dir), dir.to_owned(), false).await
+    }
+
     async fn open_at(&self, name: &str, dir: String, salvage: bool) -> Result<Rc<Account>, Error> {
         if let Some(account) = self.in_memory(name).filter(|account| !self.may_be_written_again(account)) {
             return Ok(account);
@@ -127,8 +132,7 @@ impl Store {
 
     /// The account in `dir`, also where its beginning is lost.
     pub(super) async fn open_for_repair(&self, dir: &str) -> Result<Rc<Account>, Error> {
-        let name = dir.strip_prefix("accounts/").unwrap_or(QUEUE);
-        self.open_at(name, dir.to_owned(), true).await
+        self.open_at(name_of(dir), dir.to_owned(), true).await
     }
 
     /// Whether it could not be made ready for writing when it was opened, and that may be otherwise now.
@@ -207,4 +211,9 @@ impl Store {
     pub fn open_accounts(&self) -> Vec<String> {
         self.open.borrow().keys().filter(|name| !name.starts_with('/')).cloned().collect()
     }
+}
+
+/// The name under which the account or the queue in `dir` is open.
+fn name_of(dir: &str) -> &str {
+    dir.strip_prefix("accounts/").unwrap_or(QUEUE)
 }

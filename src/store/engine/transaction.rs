@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Account, Incoming};
+use super::{Account, Incoming, restored};
 use crate::store::Error;
 use crate::store::format::record::BodyRecord;
 use crate::store::format::{FlagChange, Flags, IdentityHash, MailboxId, SourceKey, Uid};
@@ -86,8 +86,8 @@ impl Transaction {
     }
 
     /// Gives every mailbox a new UIDVALIDITY: what clients know of its messages counts no longer.
-    pub fn renew_uid_validities(&mut self) {
-        self.changes.push(Change::RenewUidValidities);
+    pub(super) fn renew_uid_validities(&mut self) {
+        self.changes.push(Change::RenewUidValidities(restored::jump()));
     }
 
     /// Copies a message, flags and INTERNALDATE and all, without writing its body again. Copying a

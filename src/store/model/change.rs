@@ -42,8 +42,8 @@ pub enum Change {
     },
     /// Every mailbox skips so many UIDs and MODSEQs.
     SkipNumbers(u32),
-    /// Every mailbox gets a new UIDVALIDITY.
-    RenewUidValidities,
+    /// Every mailbox gets a new UIDVALIDITY, so many behind the next one.
+    RenewUidValidities(u32),
     CreateMailbox(String),
     RenameMailbox {
         from: String,
@@ -92,7 +92,7 @@ impl Change {
                 | Change::DeleteMailbox(_)
                 | Change::Annotate { .. }
                 | Change::SkipNumbers(_)
-                | Change::RenewUidValidities
+                | Change::RenewUidValidities(_)
         )
     }
 }

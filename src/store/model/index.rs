@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::keywords::set_name;
+use super::serial::later;
 use super::{Mailbox, Usage};
 use crate::store::format::checkpoint::{Counters, Entry, MailboxPart, Part};
 use crate::store::format::frame::HEAD_MAX;
@@ -58,7 +59,7 @@ impl Index {
             Record::Expunge(expunge) => self.expunge(expunge),
             Record::MailboxCreated(created) => {
                 self.last.mailbox = self.last.mailbox.max(created.mailbox.0);
-                self.last.uid_validity = self.last.uid_validity.max(created.uid_validity);
+                self.last.uid_validity = later(self.last.uid_validity, created.uid_validity);
                 // A checkpoint may know it already, and what came into it: that comes again.
                 self.delete(created.mailbox);
                 let mailbox = Mailbox::empty(created.mailbox, created.name.clone(), created.uid_validity);
@@ -203,7 +204,7 @@ impl Index {
     fn numbers(&mut self, record: &NumbersRecord) {
         let NumbersRecord { mailbox, uid_validity, uid_next, highest_modseq } = *record;
         self.last.modseq = self.last.modseq.max(highest_modseq);
-        self.last.uid_validity = self.last.uid_validity.max(uid_validity);
+        self.last.uid_validity = later(self.last.uid_validity, uid_validity);
         if let Some(mailbox) = self.mailboxes.get_mut(&mailbox) {
             mailbox.uid_validity = uid_validity;
             mailbox.uid_next = mailbox.uid_next.max(uid_next);

@@ -10,6 +10,7 @@ pub mod mailbox_name;
 mod numbers;
 mod overlay;
 mod plan;
+mod serial;
 mod structure;
 #[cfg(test)]
 pub mod tests;

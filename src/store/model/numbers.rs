@@ -1,6 +1,7 @@
 //! UIDs, UIDVALIDITY and MODSEQ: given out, or kept by what comes from another account.
 
 use super::plan::Planner;
+use super::serial::{behind, later, of_clock};
 use super::{MailboxNumbers, MessageNumbers};
 use crate::clock;
 use crate::store::Error;
@@ -45,7 +46,10 @@ impl Planner<'_> {
 
     pub(super) fn restore(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) -> Result<(), Error> {
         self.mailbox(mailbox)?;
-        if self.uid_validity(mailbox) == Some(numbers.uid_validity) || self.uid_next(mailbox) == 1 {
+        // 0 is no UIDVALIDITY, whoever wrote it.
+        let is_one = numbers.uid_validity != 0;
+        if is_one && (self.uid_validity(mailbox) == Some(numbers.uid_validity) || self.uid_next(mailbox) == 1)
+        {
             self.take_numbers(mailbox, numbers);
         }
         Ok(())
@@ -63,8 +67,11 @@ impl Planner<'_> {
         }
     }
 
-    pub(super) fn renew_uid_validities(&mut self) {
+    /// The new values begin `jump` behind the next one: whatever went on from the same numbers, and is lost, has given
+    /// others (`docs/store.md`, "UIDVALIDITY").
+    pub(super) fn renew_uid_validities(&mut self, jump: u32) {
         let highest_modseq = self.committed.modseq;
+        self.overlay.last.uid_validity = behind(self.new_uid_validity(), jump);
         for (id, mailbox) in &self.index.mailboxes {
             let (uid_validity, uid_next) = (self.new_uid_validity(), mailbox.uid_next);
             self.take_numbers(*id, MailboxNumbers { uid_validity, uid_next, highest_modseq });
@@ -77,16 +84,179 @@ impl Planner<'_> {
         self.overlay.uid_next.insert(mailbox, next);
         self.overlay.uid_validity.insert(mailbox, uid_validity);
         self.overlay.last.modseq = self.overlay.last.modseq.max(highest_modseq);
-        self.overlay.last.uid_validity = self.overlay.last.uid_validity.max(uid_validity);
+        self.overlay.last.uid_validity = later(self.last_uid_validity(), uid_validity);
         self.record(Record::Numbers(NumbersRecord { mailbox, uid_validity, uid_next, highest_modseq }));
     }
 
-    /// A name that is used again must get a greater value (RFC 3501 section 2.3.1.1): the time, and one more where the
+    /// A name that is used again must get a later value (RFC 3501 section 2.3.1.1): the time, and one more where the
     /// clock has not moved or stands wrong.
     pub(super) fn new_uid_validity(&mut self) -> u32 {
-        let last = &mut self.overlay.last;
-        let now = u32::try_from(clock::unix_now()).unwrap_or(u32::MAX);
-        last.uid_validity = now.max(last.uid_validity.max(self.index.last.uid_validity).saturating_add(1));
-        last.uid_validity
+        let now = of_clock(clock::unix_now());
+        let new = match self.last_uid_validity() {
+            0 => now.max(1),
+            last => later(behind(last, 1), now),
+        };
+        self.overlay.last.uid_validity = new;
+        new
+    }
+
+    /// The latest one so far. What is staged is compared in the same order as the index will do it: where imports bring
+    /// values from all around the circle, another order would have another outcome.
+    fn last_uid_validity(&self) -> u32 {
+        match self.overlay.last.uid_validity {
+            0 => self.index.last.uid_validity,
+            staged => staged,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::format::{INBOX, Place};
+    use crate::store::model::{Change, Index, Overlay, Step, plan};
+
+    const MAX: u32 = u32::MAX;
+    /// 2026.
+    const NOW: u32 = 1_790_000_000;
+
+    /// An account without a flash.
+    struct Model {
+        index: Index,
+        overlay: Overlay,
+    }
+
+    impl Model {
+        fn new() -> Model {
+            let mut index = Index::default();
+            index.last.mailbox = INBOX.0;
+            Model { index, overlay: Overlay::default() }
+        }
+
+        /// Commits it at the time `at`.
+        fn commit(&mut self, at: i64, change: Change) {
+            clock::FIXED.set(Some(at));
+            let plan = plan(&self.index, &self.overlay, &[change], &[], None).unwrap();
+            self.overlay = plan.overlay;
+            for step in plan.steps {
+                let Step::Record(record) = step else { panic!("no message comes") };
+                self.index.apply(&record, Place::default());
+            }
+            self.overlay.settle();
+            let staged = self.overlay.last.uid_validity;
+            assert!(staged == 0 || staged == self.index.last.uid_validity, "both compare alike");
+        }
+
+        fn id(&self, name: &str) -> MailboxId {
+            self.index.mailboxes.values().find(|mailbox| mailbox.name == name).unwrap().id
+        }
+
+        /// A new mailbox of this name in the place of the one that there was: its UIDVALIDITY.
+        fn create(&mut self, at: i64, name: &str) -> u32 {
+            if self.index.mailboxes.values().any(|mailbox| mailbox.name == name) {
+                self.commit(at, Change::DeleteMailbox(name.to_owned()));
+            }
+            self.commit(at, Change::CreateMailbox(name.to_owned()));
+            self.index.mailboxes[&self.id(name)].uid_validity
+        }
+
+        fn import(&mut self, at: i64, name: &str, uid_validity: u32) {
+            self.create(at, name);
+            self.restore(at, name, uid_validity);
+        }
+
+        fn restore(&mut self, at: i64, name: &str, uid_validity: u32) {
+            let numbers = MailboxNumbers { uid_validity, uid_next: 1, highest_modseq: 1 };
+            self.commit(at, Change::Restore { mailbox: self.id(name), numbers });
+        }
+
+        /// As after a restart.
+        fn reopened(self) -> Model {
+            Model { index: self.index, overlay: Overlay::default() }
+        }
+    }
+
+    /// Catches a clock that stops at 4294967295: every mailbox of a name would have the same value from then on.
+    #[test]
+    fn the_clock_goes_past_2106() {
+        let mut model = Model::new();
+        let last = i64::from(MAX);
+        assert_eq!(model.create(last - 1, "a"), MAX - 1);
+        assert_eq!(model.create(last, "a"), MAX);
+        assert_eq!(model.create(last, "a"), 1);
+        // 0 by the clock.
+        assert_eq!(model.create(last + 1, "a"), 2);
+        assert_eq!(model.create(last + 1_000_000, "a"), 999_999);
+        let mut model = model.reopened();
+        assert_eq!(model.create(last + 1_000_000, "a"), 1_000_000);
+        // A board whose battery is empty.
+        assert_eq!(model.create(0, "a"), 1_000_001);
+    }
+
+    /// Catches an imported 4294967295 that counts as the greatest value for ever: saturating, it would be given again and
+    /// again; and one that nothing is compared with.
+    #[test]
+    fn an_import_of_the_greatest_value_is_not_the_end() {
+        let mut model = Model::new();
+        model.create(NOW.into(), "own");
+        model.import(NOW.into(), "a", MAX);
+        assert_eq!(model.index.mailboxes[&model.id("a")].uid_validity, MAX);
+        let mut model = model.reopened();
+        let mut before = MAX;
+        for _ in 0..3 {
+            let new = model.create(NOW.into(), "a");
+            assert!(new != before && later(before, new) == new, "{before} {new}");
+            before = new;
+        }
+        assert_eq!(model.create(i64::from(NOW) + 100, "a"), NOW + 100);
+        // At a time from which it lies behind, and at one from which it lies ahead.
+        let mut model = Model::new();
+        model.import(0, "a", MAX);
+        assert_eq!([model.create(0, "a"), model.create(0, "a")], [2, 3]);
+        let ahead = i64::from(MAX) - 1_000_000;
+        let mut model = Model::new();
+        model.import(ahead, "a", MAX);
+        assert_eq!([model.create(ahead, "a"), model.create(ahead, "a")], [1, 2]);
+    }
+
+    /// Catches a comparison that leaves the index out until something is staged: MAX, which lies behind the clock, would
+    /// keep 3900000000 from counting, and the second of the clock would be given twice.
+    #[test]
+    fn imports_from_all_around_the_circle_leave_one_latest_value() {
+        let mut model = Model::new();
+        let own = ["own", "a", "b"].map(|name| model.create(NOW.into(), name));
+        assert_eq!(own, [NOW, NOW + 1, NOW + 2]);
+        let mut model = model.reopened();
+        model.restore(NOW.into(), "a", MAX);
+        model.restore(NOW.into(), "b", 3_900_000_000);
+        assert_eq!(model.create(NOW.into(), "own"), 3_900_000_001);
+    }
+
+    #[test]
+    fn an_import_of_0_is_not_taken() {
+        let mut model = Model::new();
+        model.import(NOW.into(), "a", 0);
+        assert_eq!(model.index.mailboxes[&model.id("a")].uid_validity, NOW);
+    }
+
+    /// Catches values that begin at the next one: on a board without the time the lost state has given them.
+    #[test]
+    fn new_values_for_all_lie_behind_those_of_a_lost_state() {
+        for (at, last) in [(0, NOW), (NOW.into(), NOW), (0, MAX - 3)] {
+            let mut model = Model::new();
+            model.import(at, "a", last);
+            model.create(at, "b");
+            let mut lost = Model { index: model.index.clone(), overlay: Overlay::default() };
+            let given: Vec<u32> = (0..100).map(|n| lost.create(at, &format!("new{n}"))).collect();
+            let before: Vec<u32> = model.index.mailboxes.values().map(|m| m.uid_validity).collect();
+            model.commit(at, Change::RenewUidValidities(1000));
+            for mailbox in model.index.mailboxes.values() {
+                let new = mailbox.uid_validity;
+                assert!(new != 0 && !given.contains(&new) && !before.contains(&new), "{new}");
+                assert!(before.iter().all(|old| later(*old, new) == new), "{new} is later than {before:?}");
+            }
+            let new = model.create(at, "c");
+            assert!(model.index.mailboxes.values().filter(|m| m.uid_validity == new).count() == 1);
+        }
     }
 }

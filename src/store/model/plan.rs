@@ -157,7 +157,7 @@ impl<'a> Planner<'a> {
             }
             Change::Restore { mailbox, numbers } => self.restore(*mailbox, *numbers)?,
             Change::SkipNumbers(count) => self.skip_numbers(*count),
-            Change::RenewUidValidities => self.renew_uid_validities(),
+            Change::RenewUidValidities(jump) => self.renew_uid_validities(*jump),
             Change::Copy { from, uid, to } => self.copy(*from, *uid, *to)?,
             Change::Flags { mailbox, uids, change, flags, keywords } => {
                 let known = self.mailbox(*mailbox)?;

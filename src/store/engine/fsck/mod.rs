@@ -87,8 +87,11 @@ impl Store {
         Ok(report)
     }
 
-    /// The folders of the accounts and of the queue.
-    fn folders(&self) -> Result<Vec<String>, Error> {
+    /// The folders of all accounts, of those that nobody claims, too, and of the queue where there is one.
+    ///
+    /// # Errors
+    /// What the flash says.
+    pub fn folders(&self) -> Result<Vec<String>, Error> {
         let list =
             |dir: &str| -> io::Result<BTreeSet<String>> { Ok(self.flash.list(dir)?.into_iter().collect()) };
         let accounts = list("accounts").map_err(|error| Error::io("accounts", error))?;

@@ -1,0 +1,98 @@
+//! The queue of a store that was put back from a copy: what the newer state, which is lost, may have sent already.
+//!
+//! Only the way through the smarthost matters: what waits for accounts of this appliance is missing in them as well.
+
+use std::rc::Rc;
+
+use super::entry::{Entry, Progress};
+use super::{QueueEntry, listed};
+use crate::config::Config;
+use crate::store::{Account, Error, INBOX, Uid};
+
+/// What waits for the smarthost in the queue that `queue` holds, the oldest first. No relay may work on it.
+pub fn waiting_outside(queue: &Account, config: &Config) -> Vec<QueueEntry> {
+    entries(queue)
+        .into_iter()
+        .filter_map(|(uid, size, mut entry)| {
+            entry.recipients.retain(|recipient| recipient.waits_outside(config));
+            (!entry.recipients.is_empty()).then(|| listed(uid, size, Some(entry)))
+        })
+        .collect()
+}
+
+/// Counts all that waits for the smarthost as sent, in one commit. Deliveries into accounts of this appliance are still made.
+///
+/// # Errors
+/// What the store says.
+pub async fn count_as_sent(queue: &Rc<Account>, config: &Config) -> Result<(), Error> {
+    let mut transaction = queue.begin();
+    for (uid, _, mut entry) in entries(queue) {
+        let mut waits = false;
+        for recipient in entry.recipients.iter_mut().filter(|recipient| recipient.waits_outside(config)) {
+            (recipient.progress, waits) = (Progress::Done, true);
+        }
+        match waits {
+            true if entry.is_settled() => transaction.expunge(INBOX, &[uid]),
+            true => transaction.note(INBOX, uid, entry.to_note()),
+            false => {}
+        }
+    }
+    transaction.commit().await.map(drop)
+}
+
+/// Those whose notes make sense: nothing is ever sent of the others.
+fn entries(queue: &Account) -> Vec<(Uid, u64, Entry)> {
+    let messages: Vec<(Uid, u32)> = queue
+        .view(INBOX, |inbox| inbox.messages.iter().map(|message| (message.uid, message.size)).collect())
+        .unwrap_or_default();
+    let entry = |uid| queue.note(INBOX, uid).and_then(|note| Entry::of_note(&note));
+    messages.into_iter().filter_map(|(uid, size)| Some((uid, size.into(), entry(uid)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flash::sim::SimFlash;
+    use crate::smtp::{Envelope, Mailbox};
+    use crate::store::{Flags, Store};
+
+    /// Catches a queue that sends again what the operator says was sent, one that forgets deliveries on the spot, and a
+    /// list that names what does not leave.
+    #[test]
+    fn what_was_sent_is_not_sent_again_and_deliveries_here_are_still_made() {
+        let mut config = Config::default();
+        config.server.domains.push("home.example".try_into().unwrap());
+        let mailbox = |address| Mailbox::parse(address).unwrap();
+        smol::block_on(async {
+            let store = Store::new(Rc::new(SimFlash::default()), |_| Vec::new());
+            let queue = store.queue().await.unwrap();
+            let (a, b, outside) = ("a@home.example", "b@home.example", "friend@else.example");
+            for to in [&[outside][..], &[a, outside], &[a, b]] {
+                let envelope = Envelope {
+                    sender: Some(mailbox(a)),
+                    account: Some("a".to_owned()),
+                    recipients: to.iter().map(|address| mailbox(address)).collect(),
+                    eight_bit: false,
+                };
+                let mut message = queue.incoming();
+                message.write(b"hello\r\n").unwrap();
+                let mut transaction = queue.begin();
+                transaction.deliver(INBOX, message, Flags::NONE, &[], 7);
+                transaction.note_delivered(Entry::new(envelope, 7).to_note());
+                transaction.commit().await.unwrap();
+            }
+            let waiting = waiting_outside(&queue, &config);
+            let told: Vec<_> = waiting.iter().map(|entry| (entry.id, entry.to.join(" "))).collect();
+            assert_eq!(told, [(1, outside.to_owned()), (2, outside.to_owned())]);
+
+            count_as_sent(&queue, &config).await.unwrap();
+            assert!(waiting_outside(&queue, &config).is_empty());
+            let left: Vec<_> = entries(&queue)
+                .into_iter()
+                .map(|(uid, size, entry)| (uid, listed(uid, size, Some(entry)).to.join(" ")))
+                .collect();
+            assert_eq!(left, [(2, a.to_owned()), (3, format!("{a} {b}"))]);
+            count_as_sent(&queue, &config).await.unwrap();
+        });
+    }
+}
