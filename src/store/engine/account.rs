@@ -23,7 +23,7 @@ pub struct Account {
     dir: String,
     flash: Rc<dyn Flash>,
     pub(super) room: Rc<Room>,
-    /// What its next checkpoint takes.
+    /// What its next checkpoints take.
     checkpoint_share: Share,
     pub(super) summarize: Summarize,
     pub(super) state: RefCell<State>,
@@ -52,7 +52,7 @@ impl Account {
         state: State,
     ) -> Account {
         let checkpoint_share = Share::of_checkpoints(&room);
-        checkpoint_share.set(state.index.checkpoint_octets());
+        checkpoint_share.set(state.checkpoints.to_come(state.index.checkpoint_octets()));
         Account {
             room,
             checkpoint_share,
@@ -288,14 +288,14 @@ impl Account {
         self.used.set(true);
     }
 
-    /// Keeps room for the next checkpoint of what the index holds now.
-    pub(super) fn keep_room_for_checkpoint(&self, index: &Index) {
-        self.checkpoint_share.set(index.checkpoint_octets());
+    /// Keeps room for the next checkpoints of what the index holds now.
+    pub(super) fn keep_room_for_checkpoints(&self, state: &State) {
+        self.checkpoint_share.set(state.checkpoints.to_come(state.index.checkpoint_octets()));
     }
 
     /// Octets of the next checkpoint, at the most.
     pub(super) fn checkpoint_octets(&self) -> u64 {
-        self.checkpoint_share.octets()
+        self.index(|index| index.checkpoint_octets())
     }
 
     pub(super) fn flash(&self) -> &dyn Flash {

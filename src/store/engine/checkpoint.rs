@@ -55,9 +55,17 @@ pub struct Checkpoints {
     pub previous: Option<Place>,
     /// Octets of the newest.
     pub octets: u64,
+    /// Octets of the previous one.
+    pub previous_octets: u64,
 }
 
 impl Checkpoints {
+    /// Octets that are still to come, where the next ones have `octets` each: the two that stay, and a third while it is
+    /// written.
+    pub fn to_come(&self, octets: u64) -> u64 {
+        3 * octets - self.octets.min(octets) - self.previous_octets.min(octets)
+    }
+
     /// Whether both lie behind the segment.
     pub fn cover(&self, segment: u32) -> bool {
         [self.newest, self.previous].iter().all(|from| from.is_some_and(|from| segment < from.segment))
@@ -137,14 +145,17 @@ pub async fn load(
     }
 }
 
-/// From where the checkpoint at `path` replays the log, as far as its beginning tells.
-pub fn from(flash: &dyn Flash, path: &str) -> io::Result<Option<Place>> {
+/// From where the checkpoint at `path` replays the log, as far as its beginning tells, and how long it is.
+pub fn beginning(flash: &dyn Flash, path: &str) -> io::Result<Option<(Place, u64)>> {
     let file = match flash.open(path, Mode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
+    let octets = file.len()?;
     Ok(match Window::new(file, 0).frame(false)? {
-        Ok(Frame { head: Head::Known(Part::Begin { version: VERSION, from, .. }), .. }) => Some(from),
+        Ok(Frame { head: Head::Known(Part::Begin { version: VERSION, from, .. }), .. }) => {
+            Some((from, octets))
+        }
         _ => None,
     })
 }
@@ -208,9 +219,15 @@ impl Account {
             self.flash().sync_dir(self.dir()).await
         };
         renamed.await.map_err(|error| Error::io(&path, error))?;
+        let previous_octets = known.newest.map_or(known.previous_octets, |_| known.octets);
         let mut state = self.state.borrow_mut();
-        state.checkpoints =
-            Checkpoints { newest: Some(from), previous: known.newest.or(known.previous), octets };
+        state.checkpoints = Checkpoints {
+            newest: Some(from),
+            previous: known.newest.or(known.previous),
+            octets,
+            previous_octets,
+        };
+        self.keep_room_for_checkpoints(&state);
         state.tail.records -= before.records;
         state.tail.octets -= before.octets;
         Ok(())

@@ -123,6 +123,9 @@ impl Account {
         } else {
             None
         };
+        if !transaction.compacts() && self.room_runs_out() {
+            Box::pin(self.make_room()).await;
+        }
         let staged = match self.stage(&mut transaction) {
             // Where something is deleted that has not been given back yet, there may be room in a moment.
             Err(Error::Full) if !transaction.compacts() && Box::pin(self.make_room()).await => {
@@ -230,7 +233,7 @@ impl Account {
                 let _ = self.flash().remove(&self.body_path(body));
             }
         }
-        self.keep_room_for_checkpoint(&state.index);
+        self.keep_room_for_checkpoints(state);
         self.changed.notify(usize::MAX);
     }
 

@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Account;
+use super::commit::State;
 use super::room::Use;
 use crate::flash::Space;
 use crate::store::Error;
@@ -68,6 +69,15 @@ fn worthwhile(space: Space) -> u64 {
     (free * free / 1024).clamp(1024 / LEAST_SHARE, 1024 / 2)
 }
 
+impl State {
+    fn has_grown_since_room_was_sought(&self) -> bool {
+        let end = self.log.end();
+        self.survey.sought.is_none_or(|(_, at)| {
+            at.segment != end.segment || end.offset.saturating_sub(at.offset) as usize >= PIECE
+        })
+    }
+}
+
 fn dead(waste: &[Waste]) -> u64 {
     waste.iter().map(|waste| waste.dead).sum()
 }
@@ -95,20 +105,22 @@ impl Account {
         Ok(())
     }
 
+    /// Whether what is deleted by many small commits had better come back before there are more of them: compaction soon
+    /// has no room for a segment any more.
+    pub(super) fn room_runs_out(&self) -> bool {
+        self.state.borrow().has_grown_since_room_was_sought()
+            && self.room.left_for(Use::Compaction) < self.room.space().unit()
+    }
+
     /// Looks for room that deleting has made: whether there is more now.
     pub(super) async fn make_room(self: &Rc<Self>) -> bool {
         {
             let mut state = self.state.borrow_mut();
-            let end = state.log.end();
-            let in_vain = state.survey.sought.is_some_and(|(sought, at)| {
-                sought.elapsed() < SEEK_AGAIN
-                    && at.segment == end.segment
-                    && end.offset - at.offset < PIECE as u32
-            });
-            if in_vain && !state.index.stirred {
+            let lately = state.survey.sought.is_some_and(|(sought, _)| sought.elapsed() < SEEK_AGAIN);
+            if lately && !state.index.stirred && !state.has_grown_since_room_was_sought() {
                 return false;
             }
-            state.survey.sought = Some((Instant::now(), end));
+            state.survey.sought = Some((Instant::now(), state.log.end()));
         }
         let before = self.room.space().free;
         if let Err(error) = self.maintain().await {
@@ -124,7 +136,10 @@ impl Account {
         let cost = if low { 1 } else { least.max(2 * self.checkpoint_octets()) };
         let log: u64 = waste.iter().map(|waste| waste.len).sum();
         let resigned = self.state.borrow().survey.resigned;
-        if dead(&waste) < resigned + (log / (2 * LEAST_SHARE)).max(cost) {
+        let part = log / (2 * LEAST_SHARE);
+        // Where room is short, a part of what changes may still write is enough.
+        let part = if low { part.min(self.room.space().unit() / 8) } else { part };
+        if dead(&waste) < resigned + part.max(cost) {
             return Ok(());
         }
         // What it writes itself is not looked at again.

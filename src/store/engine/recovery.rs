@@ -174,9 +174,12 @@ pub async fn start(flash: &dyn Flash, dir: &str, salvage: bool) -> std::io::Resu
     let previous = format!("{dir}/{}", checkpoint::PREVIOUS);
     match checkpoint::load(flash, &newest, false).await? {
         Some(Ok(loaded)) => {
-            let previous = checkpoint::from(flash, &previous)?;
+            let previous = checkpoint::beginning(flash, &previous)?;
             let octets = loaded.octets;
-            let checkpoints = Checkpoints { newest: Some(loaded.from), previous, octets };
+            let newest = Some(loaded.from);
+            let previous_octets = previous.map_or(0, |(_, octets)| octets);
+            let previous = previous.map(|(from, _)| from);
+            let checkpoints = Checkpoints { newest, previous, octets, previous_octets };
             return Ok((loaded, checkpoints));
         }
         Some(Err(damage)) => log::error!("{newest}: {damage}; the one before it is used"),
@@ -184,7 +187,8 @@ pub async fn start(flash: &dyn Flash, dir: &str, salvage: bool) -> std::io::Resu
     }
     match checkpoint::load(flash, &previous, false).await? {
         Some(Ok(loaded)) => {
-            let checkpoints = Checkpoints { newest: None, previous: Some(loaded.from), octets: 0 };
+            let (previous, previous_octets) = (Some(loaded.from), loaded.octets);
+            let checkpoints = Checkpoints { newest: None, previous, octets: 0, previous_octets };
             return Ok((loaded, checkpoints));
         }
         Some(Err(damage)) => log::error!("{previous}: {damage}; the log is read from its beginning"),

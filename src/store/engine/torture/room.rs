@@ -163,6 +163,33 @@ fn a_card_that_is_full_to_refusal_recovers_by_deleting_alone() {
     }
 }
 
+/// Catches: a maintenance that comes too late: so many small deletions between two of its rounds would eat the last reserve.
+#[test]
+fn deleting_one_by_one_needs_nobody_to_look_after_it() {
+    let mut card = Card::new(16 * MIB, 6);
+    smol::block_on(async {
+        let store = card.store();
+        let account = store.account("a").await.unwrap();
+        card.fill(&account, 3_000, 0).await;
+        let full = card.space().free;
+        let uids = account.view(INBOX, |mailbox| mailbox.messages.iter().map(|m| m.uid).collect::<Vec<_>>());
+        for uid in uids.unwrap() {
+            for change in [FlagChange::Add, FlagChange::Remove, FlagChange::Add] {
+                let mut transaction = account.begin();
+                transaction.flags(INBOX, &[uid], change, Flags::DELETED, &[]);
+                transaction.commit().await.unwrap();
+            }
+            let mut transaction = account.begin();
+            transaction.expunge(INBOX, &[uid]);
+            transaction.commit().await.unwrap();
+        }
+        store.maintain().await;
+        let space = card.space();
+        assert!(space.free > full + 12 * MIB, "{space:?}");
+        assert!(card.least.get() >= space.last_reserve(), "{} of {space:?}", card.least.get());
+    });
+}
+
 /// Catches: changes of flags that eat the reserve (27,807 of them on 24 MiB did).
 #[test]
 fn changes_of_flags_alone_never_fill_a_full_card() {
