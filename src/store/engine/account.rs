@@ -52,7 +52,7 @@ impl Account {
         state: State,
     ) -> Account {
         let checkpoint_share = Share::of_checkpoints(&room);
-        checkpoint_share.set(state.checkpoints.to_come(state.index.checkpoint_octets()));
+        checkpoint_share.set(state.checkpoints.still_to_come(state.index.checkpoint_octets()));
         Account {
             room,
             checkpoint_share,
@@ -290,7 +290,7 @@ impl Account {
 
     /// Keeps room for the next checkpoints of what the index holds now.
     pub(super) fn keep_room_for_checkpoints(&self, state: &State) {
-        self.checkpoint_share.set(state.checkpoints.to_come(state.index.checkpoint_octets()));
+        self.checkpoint_share.set(state.checkpoints.still_to_come(state.index.checkpoint_octets()));
     }
 
     /// Octets of the next checkpoint, at the most.

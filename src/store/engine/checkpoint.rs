@@ -62,7 +62,7 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// Octets that are still to come, where the next ones have `octets` each: the two that stay, and a third while it is
     /// written.
-    pub fn to_come(&self, octets: u64) -> u64 {
+    pub fn still_to_come(&self, octets: u64) -> u64 {
         3 * octets - self.octets.min(octets) - self.previous_octets.min(octets)
     }
 
