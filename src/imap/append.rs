@@ -13,6 +13,8 @@ use crate::store::{Account, Incoming, MailboxId};
 pub struct Target {
     account: Rc<Account>,
     mailbox: MailboxId,
+    /// What comes of the message.
+    pub message: Incoming,
 }
 
 /// Whether the account may have a message of `length` octets there.
@@ -34,27 +36,24 @@ pub fn target(
         return Err(refuse("NO [TRYCREATE] There is no such mailbox".into()));
     };
     // The commit would find it too, after all the octets have come.
-    account.fits(1, length).map_err(|error| refuse(reply::refusal(&error)))?;
-    Ok(Target { account: account.clone(), mailbox })
+    let mut message = account.incoming();
+    let wanted = account.fits(1, length).and_then(|()| message.expect(length));
+    wanted.map_err(|error| refuse(reply::refusal(&error)))?;
+    Ok(Target { account: account.clone(), mailbox, message })
 }
 
 impl Target {
-    /// Takes the octets of the message.
-    pub fn incoming(&self) -> Incoming {
-        self.account.incoming()
-    }
-
     /// The message is there: keeps it.
-    pub fn keep(self, command: Append, message: Incoming) -> Effect {
+    pub fn keep(self, command: Append) -> Effect {
         let Append { tag, flags, date, .. } = command;
-        if message.is_empty() {
+        if self.message.is_empty() {
             return Effect::reply(tag, "NO A message cannot be empty");
         }
         let keywords: Vec<&str> = flags.keywords.iter().map(String::as_str).collect();
         let mut transaction = self.account.begin();
         transaction.deliver(
             self.mailbox,
-            message,
+            self.message,
             flags.flags,
             &keywords,
             date.unwrap_or_else(clock::unix_now),

@@ -93,7 +93,7 @@ impl Connection {
 
     /// Takes the message of an APPEND, or throws it away where it comes although it is refused.
     async fn message(&mut self, append: Append, length: u64, synchronizing: bool) -> io::Result<Effect> {
-        let target = match self.session.append(&self.context.config(), &append, length) {
+        let mut target = match self.session.append(&self.context.config(), &append, length) {
             Ok(target) => target,
             Err(refusal) => {
                 if !synchronizing {
@@ -104,12 +104,11 @@ impl Connection {
             }
         };
         self.go_ahead(synchronizing).await?;
-        let mut message = target.incoming();
         let mut result = Ok(());
-        self.pieces(length, |piece| take(&mut message, &mut result, piece)).await?;
+        self.pieces(length, |piece| take(&mut target.message, &mut result, piece)).await?;
         let nothing_follows = self.rest().await?;
         Ok(match result {
-            Ok(()) if nothing_follows => target.keep(append, message),
+            Ok(()) if nothing_follows => target.keep(append),
             Ok(()) => Effect::reply(append.tag, "BAD Expected the end of the command after the message"),
             Err(error) => Effect::reply(append.tag, super::reply::refusal(&error)),
         })

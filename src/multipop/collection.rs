@@ -163,7 +163,7 @@ impl Collection {
         } else {
             match incoming.write(octets) {
                 Ok(()) => return Ok(()),
-                Err(store::Error::Full) => Some(store::Error::Full),
+                Err(full @ (store::Error::Full | store::Error::OverQuota)) => Some(full),
                 Err(error) => return Err(error.into()),
             }
         };

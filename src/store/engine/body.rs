@@ -119,13 +119,16 @@ impl Incoming {
         Incoming { account, head: Vec::new(), spilled: None, announced, counted: 0, failed: None }
     }
 
-    /// Announces how long the message will be at the most, as far as anyone knows: room and quota are kept for it, or
-    /// it is refused before its octets come.
+    /// Announces how long the message will be: room and quota are kept for it, or it is refused before its octets
+    /// come. One that goes into the log asks for room when it is there: that may have to be made.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::OverQuota`].
     pub fn expect(&mut self, octets: u64) -> Result<(), Error> {
         self.count(octets)?;
+        if octets <= INLINE_MAX as u64 {
+            return Ok(());
+        }
         if !self.account.room.allows(Use::Mail, octets) {
             self.failed = Some(Failure::NoRoom);
             return Err(Error::Full);

@@ -19,7 +19,7 @@ use crate::flash::{File, reason, takes_no_changes};
 use crate::store::Error;
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, CommitRecord, Record};
-use crate::store::format::{FlagChange, Flags, Place};
+use crate::store::format::{FlagChange, Flags, INBOX, Place};
 use crate::store::model::{Change, Committed, Index, Overlay, Plan, Step, plan};
 
 /// Octets of a record, about; summaries and the like are not counted.
@@ -379,6 +379,8 @@ fn deletes(record: &Record) -> bool {
     match record {
         Record::Expunge(_) | Record::MailboxDeleted(_) | Record::Forgotten(_) | Record::Note(_) => true,
         Record::Numbers(_) => true,
+        // What an account is given when it is opened for the first time: who has it can log in on a full card, too.
+        Record::MailboxCreated(it) => it.mailbox == INBOX,
         Record::Flags(it) => it.change == FlagChange::Add && Flags(it.flags).contains(Flags::DELETED),
         Record::Subscribed(it) => !it.subscribed,
         Record::Annotation(it) => it.value.is_none(),

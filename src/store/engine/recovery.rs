@@ -74,7 +74,10 @@ pub async fn open(
     let state = State::new(index, log, sizes, Checked { checkpoints, tail, unmarked, damaged, ready });
     let account = Rc::new(Account::new(flash.clone(), room.clone(), summarize, name, dir.clone(), state));
     let recovered = match writable {
-        Ok(()) if without_inbox => account.furnish(&FURNITURE[..1]).await,
+        Ok(()) if without_inbox => match account.furnish(&FURNITURE[..1]).await {
+            Ok(()) => account.renumber_after(loss).await,
+            refused => refused,
+        },
         Ok(()) if new => account.furnish(if dir == "queue" { &FURNITURE[..1] } else { &FURNITURE }).await,
         Ok(()) => account.renumber_after(loss).await,
         Err(error) => Err(account.refused(&dir, error)),
