@@ -2,7 +2,8 @@
 //! and judges nothing but with a mark: absolute figures belong to the machine, the ratio of the two columns is what to
 //! look at. The client's own work is kept out of what is timed, so that it need not be an optimized build.
 //!
-//! `MESSAGES=2000 make bench` takes a smaller mailbox, where the disk is slow.
+//! `MESSAGES=2000 make bench` takes a smaller mailbox, where the disk is slow. `cargo bench --profile dev --bench
+//! side_by_side -- wear` prints what is written for what, alone.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on fails")]
 
@@ -16,6 +17,7 @@ mod read;
 mod server;
 mod stall;
 mod table;
+mod wear;
 
 use server::Server;
 use support::appliance;
@@ -61,6 +63,9 @@ const ROWS: &[Row] = &[
 ];
 
 fn main() {
+    if std::env::args().any(|argument| argument == "wear") {
+        return wear::table();
+    }
     let (ours, theirs) = (Server::appliance(), Server::dovecot());
     println!("{} messages of 16 KB on average\n", server::messages());
     table::head();
@@ -69,4 +74,5 @@ fn main() {
     for row in ROWS {
         row.measure(&ours, &theirs);
     }
+    wear::table();
 }

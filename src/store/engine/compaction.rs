@@ -29,6 +29,8 @@ const SEGMENTS: u32 = 64;
 const SAMPLES: usize = 24;
 /// Where little was written and nothing deleted meanwhile, who is refused does not look for room again so soon.
 const SEEK_AGAIN: Duration = Duration::from_secs(5);
+/// What mail may still take is so many times what may be dead.
+const PART_OF_FREE: u64 = 8;
 /// No segment is worth copying for less than this part of it.
 const LEAST_SHARE: u64 = 32;
 
@@ -56,17 +58,16 @@ impl Waste {
     fn live(&self) -> u64 {
         self.len - self.dead
     }
-    /// Whether that many of 1024 parts are dead.
-    fn is_worth(&self, share: u64) -> bool {
-        self.dead * 1024 >= self.len * share
+    /// Whether copying what lives in it gives room enough.
+    fn is_worth_copying(&self) -> bool {
+        self.dead * LEAST_SHARE >= self.len
     }
 }
 
-/// From how many of 1024 parts on waste is worth the wear of copying the rest: half of it on an empty flash, the
-/// less the fuller it is, for room is worth more then.
-fn worthwhile(space: Space) -> u64 {
-    let free = space.free.saturating_mul(1024) / space.total.max(1);
-    (free * free / 1024).clamp(1024 / LEAST_SHARE, 1024 / 2)
+/// So many dead octets of a log may stay for now, where messages have `held` octets: waiting is what makes compaction
+/// cheap, for the most wasteful segments are hardly more than waste by then. Where room is short it is worth more than wear.
+fn allowed(space: Space, held: u64) -> u64 {
+    held.min(space.free.saturating_sub(space.reserve()) / PART_OF_FREE)
 }
 
 impl State {
@@ -139,18 +140,20 @@ impl Account {
         let part = log / (2 * LEAST_SHARE);
         // Where room is short, a part of what changes may still write is enough.
         let part = if low { part.min(self.room.space().unit() / 8) } else { part };
-        if dead(&waste) < resigned + part.max(cost) {
+        let too_much = self.allowed().max(resigned + part.max(cost));
+        if dead(&waste) < too_much {
             return Ok(());
         }
         // What it writes itself is not looked at again.
         let last = self.state.borrow().log.end().segment;
         loop {
-            let worth = worthwhile(self.room.space());
-            waste.retain(|waste| waste.segment <= last && waste.is_worth(worth));
-            if dead(&waste) < cost {
+            // A quarter of what may stay goes besides, so that the next time is not soon.
+            let excess = dead(&waste).saturating_sub(self.allowed() / 4 * 3);
+            waste.retain(|waste| waste.segment <= last && waste.is_worth_copying());
+            if excess.min(dead(&waste)) < cost {
                 break;
             }
-            let batch = self.batch(waste);
+            let batch = self.batch(waste, excess);
             if batch.is_empty() {
                 return Ok(());
             }
@@ -170,14 +173,23 @@ impl Account {
         Ok(())
     }
 
-    /// The segments to be drained next, the most wasteful first, of which what lives fits into the room that there is.
-    fn batch(&self, mut waste: Vec<Waste>) -> Vec<u32> {
+    /// Dead octets that may stay for now.
+    fn allowed(&self) -> u64 {
+        allowed(self.room.space(), self.usage().octets)
+    }
+
+    /// The segments to be drained next, the most wasteful first, until `excess` dead octets are in them. What lives there
+    /// fits into the room that there is.
+    fn batch(&self, mut waste: Vec<Waste>, mut excess: u64) -> Vec<u32> {
         waste.sort_by_key(|waste| std::cmp::Reverse(waste.dead * 1024 / waste.len.max(1)));
         let mut room = self.room.left_for(Use::Compaction);
         let fitting = waste.into_iter().filter(|waste| {
             let live = waste.live() + waste.live() / 64;
-            let fits = live <= room;
-            room -= if fits { live } else { 0 };
+            let fits = live <= room && excess > 0;
+            if fits {
+                room -= live;
+                excess = excess.saturating_sub(waste.dead);
+            }
             fits
         });
         fitting.map(|waste| waste.segment).collect()
@@ -209,6 +221,8 @@ impl Account {
 
     /// Removes what was drained, once both checkpoints know the new places.
     async fn remove_drained(self: &Rc<Self>) -> Result<(), Error> {
+        // What has lived for so long goes on living, unlike the mail that comes next: it stays apart from it.
+        self.state.borrow_mut().log.begin_segment();
         self.write_checkpoint().await?;
         self.write_checkpoint().await?;
         self.remove_empty().await.map(drop)
