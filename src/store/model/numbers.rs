@@ -17,30 +17,30 @@ impl Planner<'_> {
         let next = self.uid_next(mailbox);
         let kept = kept.filter(|kept| self.uid_validity(mailbox) == Some(kept.uid_validity));
         let (uid, modseq) = match kept {
-            Some(kept) if kept.uid >= next => (kept.uid, kept.modseq.unwrap_or(self.committed.modseq)),
+            Some(kept) if kept.uid >= next => (kept.uid, kept.modseq.unwrap_or(self.draft.committed.modseq)),
             Some(_) => {
                 let uid_validity = self.new_uid_validity();
                 self.take_numbers(
                     mailbox,
                     MailboxNumbers { uid_validity, uid_next: next, highest_modseq: 1 },
                 );
-                (next, self.committed.modseq)
+                (next, self.draft.committed.modseq)
             }
-            None => (next, self.committed.modseq),
+            None => (next, self.draft.committed.modseq),
         };
-        self.overlay.uid_next.insert(mailbox, uid.checked_add(1).ok_or(Error::Full)?);
-        self.overlay.last.modseq = self.overlay.last.modseq.max(modseq);
+        self.draft.overlay.uid_next.insert(mailbox, uid.checked_add(1).ok_or(Error::Full)?);
+        self.draft.overlay.last.modseq = self.draft.overlay.last.modseq.max(modseq);
         Ok((uid, modseq))
     }
 
     fn uid_next(&self, mailbox: MailboxId) -> Uid {
         let known = self.index.mailboxes.get(&mailbox).map_or(1, |mailbox| mailbox.uid_next);
-        self.overlay.uid_next.get(&mailbox).map_or(known, |staged| known.max(*staged))
+        self.draft.overlay.uid_next.get(&mailbox).map_or(known, |staged| known.max(*staged))
     }
 
     fn uid_validity(&self, mailbox: MailboxId) -> Option<u32> {
         let known = self.index.mailboxes.get(&mailbox).map(|mailbox| mailbox.uid_validity);
-        self.overlay.uid_validity.get(&mailbox).copied().or(known)
+        self.draft.overlay.uid_validity.get(&mailbox).copied().or(known)
     }
 
     pub(super) fn restore(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) -> Result<(), Error> {
@@ -54,7 +54,7 @@ impl Planner<'_> {
     /// Numbers that were lost with records are not given again. Where a mailbox has no UIDs left to skip, it gets a new
     /// UIDVALIDITY.
     pub(super) fn skip_numbers(&mut self, count: u32) {
-        let highest_modseq = self.committed.modseq.saturating_add(count.into());
+        let highest_modseq = self.draft.committed.modseq.saturating_add(count.into());
         for (id, mailbox) in &self.index.mailboxes {
             let skipped = self.uid_next(*id).checked_add(count);
             let uid_validity = if skipped.is_some() { mailbox.uid_validity } else { self.new_uid_validity() };
@@ -64,7 +64,7 @@ impl Planner<'_> {
     }
 
     pub(super) fn renew_uid_validities(&mut self) {
-        let highest_modseq = self.committed.modseq;
+        let highest_modseq = self.draft.committed.modseq;
         for (id, mailbox) in &self.index.mailboxes {
             let (uid_validity, uid_next) = (self.new_uid_validity(), mailbox.uid_next);
             self.take_numbers(*id, MailboxNumbers { uid_validity, uid_next, highest_modseq });
@@ -74,17 +74,17 @@ impl Planner<'_> {
     fn take_numbers(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) {
         let MailboxNumbers { uid_validity, uid_next, highest_modseq } = numbers;
         let next = self.uid_next(mailbox).max(uid_next);
-        self.overlay.uid_next.insert(mailbox, next);
-        self.overlay.uid_validity.insert(mailbox, uid_validity);
-        self.overlay.last.modseq = self.overlay.last.modseq.max(highest_modseq);
-        self.overlay.last.uid_validity = self.overlay.last.uid_validity.max(uid_validity);
+        self.draft.overlay.uid_next.insert(mailbox, next);
+        self.draft.overlay.uid_validity.insert(mailbox, uid_validity);
+        self.draft.overlay.last.modseq = self.draft.overlay.last.modseq.max(highest_modseq);
+        self.draft.overlay.last.uid_validity = self.draft.overlay.last.uid_validity.max(uid_validity);
         self.record(Record::Numbers(NumbersRecord { mailbox, uid_validity, uid_next, highest_modseq }));
     }
 
     /// A name that is used again must get a greater value (RFC 3501 section 2.3.1.1): the time, and one more where the
     /// clock has not moved or stands wrong.
     pub(super) fn new_uid_validity(&mut self) -> u32 {
-        let last = &mut self.overlay.last;
+        let last = &mut self.draft.overlay.last;
         let now = u32::try_from(clock::unix_now()).unwrap_or(u32::MAX);
         last.uid_validity = now.max(last.uid_validity.max(self.index.last.uid_validity).saturating_add(1));
         last.uid_validity
