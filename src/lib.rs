@@ -10,7 +10,7 @@
 //! context  access  auth  message         what they share
 //! store                                  mail on flash
 //! config                                 settings on flash
-//! net  flash  clock  board               the machine
+//! net  flash  clock  pace  board         the machine
 //! sandbox  watchdog                      what holds the process to its work
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -33,6 +33,7 @@ pub mod imap;
 pub mod message;
 pub mod multipop;
 pub mod net;
+pub mod pace;
 pub mod pop3;
 pub mod relay;
 pub mod sandbox;

@@ -186,7 +186,7 @@ impl People {
         mail.chunks(8192).for_each(|piece| message.write(piece).unwrap());
         let mut transaction = self.account.begin();
         transaction.deliver(INBOX, message, Flags::NONE, &[], 1_000_000);
-        let (mailbox, uid) = transaction.commit().await.unwrap().placed[0];
+        let (mailbox, uid) = transaction.commit().await.unwrap().placed.first().unwrap();
         self.held.push((mailbox, uid, mail.len() as u64));
         self.delivered += mail.len() as u64;
     }
@@ -204,7 +204,7 @@ impl People {
         let mut transaction = self.account.begin();
         transaction.copy(mailbox, uid, self.archive);
         transaction.expunge(mailbox, &[uid]);
-        let (mailbox, uid) = transaction.commit().await.unwrap().placed[0];
+        let (mailbox, uid) = transaction.commit().await.unwrap().placed.first().unwrap();
         self.held[at] = (mailbox, uid, size);
     }
 

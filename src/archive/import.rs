@@ -9,11 +9,11 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::pace::Pace;
 use super::source::{Contents, Entry, Found, Source, find};
 use super::{Summary, Tally, Watch, flags};
 use crate::failure::Failure;
 use crate::flash::ReadAt;
+use crate::pace::Pace;
 use crate::store::{
     self, Account, Body, Error, Incoming, MailboxId, MailboxNumbers, MessageNumbers, Transaction, Uid,
     mailbox_name,

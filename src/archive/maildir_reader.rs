@@ -13,8 +13,8 @@ use super::flags;
 use super::maildir_writer::numbers_in;
 use super::manifest::{self, Line, MANIFEST};
 use super::octets::Form;
-use super::pace::Pace;
 use super::source::{Contents, Entry, modified};
+use crate::pace::Pace;
 use crate::store::{Flags, MailboxNumbers, Uid};
 
 /// The name that a manifest gives it.

@@ -12,9 +12,9 @@ use std::rc::Rc;
 use super::flags;
 use super::manifest::{self, EXTENSION, Header, Line};
 use super::octets::Form;
-use super::pace::Pace;
 use super::source::{Contents, Entry, modified};
 use crate::message::date::parse_rfc5322;
+use crate::pace::Pace;
 use crate::store::Flags;
 
 /// Octets of a line that are looked at.

@@ -19,7 +19,6 @@ mod mbox_reader;
 mod mbox_writer;
 mod names;
 mod octets;
-mod pace;
 mod source;
 mod target;
 #[cfg(test)]
@@ -95,12 +94,17 @@ struct Tally<'a> {
     watch: &'a dyn Watch,
     progress: Progress,
     summary: Summary,
-    pace: pace::Pace,
+    pace: crate::pace::Pace,
 }
 
 impl<'a> Tally<'a> {
     fn new(watch: &'a dyn Watch) -> Tally<'a> {
-        Tally { watch, progress: Progress::default(), summary: Summary::default(), pace: pace::Pace::new() }
+        Tally {
+            watch,
+            progress: Progress::default(),
+            summary: Summary::default(),
+            pace: crate::pace::Pace::new(),
+        }
     }
     fn octets(&mut self, octets: u64) {
         self.progress.octets += octets;

@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use super::manifest::{EXPORT, Export};
 use super::octets::{Form, Octets};
-use super::pace::Pace;
 use super::{Format, dovecot, maildir_reader, mbox_reader, names};
 use crate::failure::Failure;
+use crate::pace::Pace;
 use crate::store::{Flags, MailboxNumbers, Uid};
 
 /// Mailboxes in files.

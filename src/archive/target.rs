@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use super::pace::Pace;
 use crate::failure::Failure;
 use crate::flash::disk::Disk;
 use crate::flash::{File, Flash, Mode, Sync};
+use crate::pace::Pace;
 
 /// Octets gathered before they are written.
 const PIECE: usize = 64 * 1024;

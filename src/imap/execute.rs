@@ -13,6 +13,7 @@ use crate::auth::sasl::{Claim, Exchange, MAX_RESPONSE, Step};
 use crate::auth::{Client, Verdict};
 use crate::net::deadline;
 use crate::net::line::LineEnd;
+use crate::pace::Pace;
 use crate::store::{Error, Flags};
 
 impl Connection {
@@ -80,10 +81,13 @@ impl Connection {
     /// Tells the news of the mailbox, then the tagged response.
     pub async fn reply(&mut self, reply: Reply) -> io::Result<()> {
         let mut updates = self.session.news(&reply.news);
+        // A client that reads as fast as this writes never lets it wait.
+        let pace = Pace::new();
         while !updates.is_empty() {
             let mut out = String::new();
             self.session.write_updates(&mut updates, reply.news.uid, &mut out);
             self.write(&out).await?;
+            pace.keep().await;
         }
         self.write(&format!("{} {}\r\n", reply.tag, reply.text)).await?;
         self.say(reply.goodbye.unwrap_or_default()).await

@@ -8,11 +8,11 @@ use super::command::{Command, FetchItem, MailboxName, Messages, StoreArgs};
 use super::effect::{Effect, Fetch, FetchOutcome, News, Reply};
 use super::mailboxes;
 use super::reply;
-use super::sequence::{SequenceSet, uid_set};
+use super::sequence::{SequenceSet, write_uid_set};
 use super::updates::{Manner, Updates};
 use super::view::{Own, View};
 use crate::store::{
-    Account, Committed, Error, FlagChange, Flags, Mailbox, MailboxId, Message, Transaction, Uid,
+    Account, Committed, Error, FlagChange, Flags, Mailbox, MailboxId, Message, Transaction, Uid, Uids,
 };
 
 const NO_SUCH_NUMBER: &str = "BAD There is no message of that number";
@@ -123,7 +123,7 @@ impl Selected {
 
     /// What CLOSE removes, if anything.
     pub fn removal(&self) -> Option<Transaction> {
-        let uids = if self.read_only.is_some() { Vec::new() } else { self.deleted(None) };
+        let uids = if self.read_only.is_some() { Uids::default() } else { self.deleted(None) };
         if uids.is_empty() {
             return None;
         }
@@ -149,21 +149,41 @@ impl Selected {
     }
 
     /// UIDs of messages that the client knows and that are `\Deleted`, within `set` where there is one.
-    fn deleted(&self, set: Option<&SequenceSet>) -> Vec<Uid> {
+    fn deleted(&self, set: Option<&SequenceSet>) -> Uids {
         let messages = match set {
             Some(set) => self.view.select(&Messages { uid: true, set: set.clone() }).unwrap_or_default(),
             None => vec![1..=self.view.exists()],
         };
-        self.present(&messages, |message| message.flags.contains(Flags::DELETED).then_some(message.uid))
+        self.uids(&messages, |message| message.flags.contains(Flags::DELETED))
     }
 
-    /// What `look` makes of the messages of these numbers that still exist.
-    fn present<T>(&self, messages: &[RangeInclusive<u32>], look: impl Fn(&Message) -> Option<T>) -> Vec<T> {
+    /// The messages of these numbers that still exist, those that are `wanted`.
+    fn uids(&self, messages: &[RangeInclusive<u32>], wanted: impl Fn(&Message) -> bool) -> Uids {
         let look_at = |mailbox: &Mailbox| {
-            let uids = messages.iter().cloned().flatten().filter_map(|seq| self.view.uid(seq));
-            uids.filter_map(|uid| mailbox.message(uid)).filter_map(&look).collect()
+            let present = self.present(messages, mailbox).filter(|message| wanted(message));
+            Uids::ascending(present.map(|message| message.uid))
         };
         self.account.view(self.view.mailbox(), look_at).unwrap_or_default()
+    }
+
+    /// The messages of these numbers that still exist.
+    fn present<'a>(
+        &'a self,
+        messages: &'a [RangeInclusive<u32>],
+        mailbox: &'a Mailbox,
+    ) -> impl Iterator<Item = &'a Message> {
+        let uids = messages.iter().cloned().flatten().filter_map(|seq| self.view.uid(seq));
+        let mut next = 0;
+        uids.filter_map(move |uid| {
+            // Nearly always it is the one behind the last.
+            let there = mailbox.messages.get(next).filter(|message| message.uid == uid);
+            let at = match there {
+                Some(_) => next,
+                None => mailbox.messages.binary_search_by_key(&uid, |message| message.uid).ok()?,
+            };
+            next = at + 1;
+            mailbox.messages.get(at)
+        })
     }
 
     /// RFC 3501 section 6.4.5.
@@ -220,7 +240,7 @@ impl Selected {
         if let Some(read_only) = self.read_only {
             return answer(read_only.refusal());
         }
-        let uids = self.present(&numbers, |message| Some(message.uid));
+        let uids = self.uids(&numbers, |_| true);
         if uids.is_empty() {
             return answer(if numbers.is_empty() { "OK STORE completed" } else { GONE }.into());
         }
@@ -242,8 +262,11 @@ impl Selected {
 
     /// The flags that the client knows of these messages: not of those that another session changed.
     fn known_flags(&self, messages: &[RangeInclusive<u32>]) -> Vec<(Uid, Flags)> {
-        let known = |message: &Message| self.view.knows(message).then_some((message.uid, message.flags));
-        self.present(messages, known)
+        let look_at = |mailbox: &Mailbox| {
+            let known = self.present(messages, mailbox).filter(|message| self.view.knows(message));
+            known.map(|message| (message.uid, message.flags)).collect()
+        };
+        self.account.view(self.view.mailbox(), look_at).unwrap_or_default()
     }
 
     /// Whether the mailbox took all keywords of a STORE. What it left out, the client is told even where it asked for
@@ -283,9 +306,7 @@ impl Selected {
         };
         let from = self.view.mailbox();
         let mut transaction = self.account.begin();
-        for &uid in &uids {
-            transaction.copy(from, uid, to);
-        }
+        transaction.copy_all(from, &uids, to);
         let account = self.account.clone();
         let news = News { uid: messages.uid, ..News::default() };
         Effect::commit(transaction, tag.clone(), move |_, committed, _| {
@@ -305,9 +326,7 @@ impl Selected {
         };
         let from = self.view.mailbox();
         let mut transaction = self.account.begin();
-        for &uid in &uids {
-            transaction.copy(from, uid, to);
-        }
+        transaction.copy_all(from, &uids, to);
         transaction.expunge(from, &uids);
         let account = self.account.clone();
         let news = News { uid: messages.uid, ..News::default() };
@@ -320,10 +339,10 @@ impl Selected {
     }
 
     /// Which messages COPY and MOVE are about, and where they go, or the refusal.
-    fn to_copy(&self, messages: &Messages, to: &MailboxName) -> Result<(Vec<Uid>, MailboxId), &'static str> {
+    fn to_copy(&self, messages: &Messages, to: &MailboxName) -> Result<(Uids, MailboxId), &'static str> {
         let numbers = self.view.select(messages).ok_or(NO_SUCH_NUMBER)?;
         let to = self.account.find(&to.0).ok_or("NO [TRYCREATE] There is no such mailbox")?;
-        let uids = self.present(&numbers, |message| Some(message.uid));
+        let uids = self.uids(&numbers, |_| true);
         match (uids.is_empty(), numbers.is_empty()) {
             (true, true) => Err("OK No messages"),
             (true, false) => Err(GONE),
@@ -334,11 +353,15 @@ impl Selected {
 
 /// `[COPYUID …] ` of RFC 4315 section 3. `None` when some messages were removed at the last moment, so
 /// that which went where cannot be told.
-fn copy_uid(account: &Account, to: MailboxId, uids: &[Uid], committed: &Committed) -> Option<String> {
+fn copy_uid(account: &Account, to: MailboxId, uids: &Uids, committed: &Committed) -> Option<String> {
     if committed.placed.len() != uids.len() {
         return None;
     }
     let validity = account.view(to, |mailbox| mailbox.uid_validity)?;
-    let placed = uid_set(committed.placed.iter().map(|&(_, uid)| uid));
-    Some(format!("[COPYUID {validity} {} {placed}] ", uid_set(uids.iter().copied())))
+    let mut code = format!("[COPYUID {validity} ");
+    write_uid_set(uids.ranges().iter().copied(), &mut code);
+    code.push(' ');
+    write_uid_set(committed.placed.ranges(), &mut code);
+    code.push_str("] ");
+    Some(code)
 }

@@ -61,25 +61,23 @@ impl SequenceSet {
     }
 }
 
-/// `uid-set` of RFC 4315: ascending UIDs, in ranges where they follow each other.
-pub fn uid_set(uids: impl IntoIterator<Item = Uid>) -> String {
-    let mut runs: Vec<RangeInclusive<Uid>> = Vec::new();
-    for uid in uids {
-        match runs.last_mut() {
-            Some(run) if run.end().checked_add(1) == Some(uid) => *run = *run.start()..=uid,
-            _ => runs.push(uid..=uid),
+/// Appends a `uid-set` of RFC 4315: ranges of UIDs in ascending order.
+pub fn write_uid_set(ranges: impl IntoIterator<Item = (Uid, Uid)>, out: &mut String) {
+    for (n, (first, last)) in ranges.into_iter().enumerate() {
+        if n > 0 {
+            out.push(',');
+        }
+        out.push_str(&first.to_string());
+        if last > first {
+            out.push_str(&format!(":{last}"));
         }
     }
-    let written = runs.iter().map(|run| match (run.start(), run.end()) {
-        (first, last) if first == last => first.to_string(),
-        (first, last) => format!("{first}:{last}"),
-    });
-    written.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Uids;
 
     fn set(ranges: &[(u32, u32)]) -> SequenceSet {
         let mut set = SequenceSet::default();
@@ -104,7 +102,9 @@ mod tests {
     #[test]
     fn uids_in_ranges() {
         for (uids, set) in [(&[][..], ""), (&[4], "4"), (&[1, 2, 3, 7, 9, 10], "1:3,7,9:10")] {
-            assert_eq!(uid_set(uids.iter().copied()), set);
+            let mut out = String::new();
+            write_uid_set(Uids::from(uids).ranges().iter().copied(), &mut out);
+            assert_eq!(out, set);
         }
     }
 

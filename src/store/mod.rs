@@ -21,9 +21,11 @@ mod model;
 
 pub use engine::{Account, Body, Incoming, Renewed, Report, Store, Summarize, Transaction};
 pub use error::Error;
-pub use format::{FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, SourceKey, Uid};
+pub use format::{
+    FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, SourceKey, Uid, Uids,
+};
 pub use model::{
     ALL_ANNOTATIONS_MAX, ANNOTATION_MAX, ANNOTATIONS_MAX, Committed, ENTRY_MAX, KEYWORD_MAX, KEYWORDS_MAX,
-    LEDGER_MAX, MAILBOXES_MAX, MESSAGES_MAX, Mailbox, MailboxNumbers, MessageNumbers, NOTE_MAX, SHARE,
-    SUBSCRIPTIONS_MAX, Usage, identity_hash, mailbox_name,
+    LEDGER_MAX, MAILBOXES_MAX, MESSAGES_MAX, Mailbox, MailboxNumbers, MessageNumbers, NOTE_MAX, Placed,
+    SHARE, SUBSCRIPTIONS_MAX, Usage, identity_hash, mailbox_name,
 };

@@ -34,6 +34,8 @@ pub struct Account {
     /// Held by a commit that changes which mailboxes there are: it is checked against names that nobody
     /// else is changing.
     pub(super) structure: smol::lock::Mutex<()>,
+    /// Held by who stages a commit.
+    pub(super) staging: smol::lock::Mutex<()>,
     /// Held by who looks after the account.
     pub(super) maintenance: smol::lock::Mutex<()>,
     used: Cell<bool>,
@@ -64,6 +66,7 @@ impl Account {
             progress: Event::new(),
             changed: Event::new(),
             structure: smol::lock::Mutex::new(()),
+            staging: smol::lock::Mutex::new(()),
             maintenance: smol::lock::Mutex::new(()),
             used: Cell::new(true),
             quota: Cell::new(None),

@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use super::checkpoint::Checkpoints;
 use super::compaction::Survey;
 use super::log::Log;
+use super::long::apply_piece;
 use super::room::Use;
 use super::{Account, Sizes, Transaction};
 use crate::flash::{File, reason, takes_no_changes};
+use crate::pace::Pace;
 use crate::store::Error;
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, CommitRecord, Record};
@@ -35,20 +37,24 @@ pub struct State {
     pub log: Log,
     pub overlay: Overlay,
     /// Commits that are staged and not applied, in the order of the log.
-    staged: VecDeque<Staged>,
+    pub(super) staged: VecDeque<Staged>,
     /// Counts commits: the last one staged, the last one applied.
-    last_staged: u64,
-    last_applied: u64,
+    pub(super) last_staged: u64,
+    pub(super) last_applied: u64,
+    /// A long commit has begun in the log.
+    pub(super) writing: bool,
     syncing: bool,
     /// How long the last sync took.
     last_sync: Duration,
     /// Everything before it is durable.
-    durable: Place,
+    pub(super) durable: Place,
+    /// Everything before it is in the index.
+    applied: Place,
     /// Whether there are commits that no later one calls durable.
-    unmarked: bool,
-    failed: Option<String>,
+    pub(super) unmarked: bool,
+    pub(super) failed: Option<String>,
     /// Why nothing can be written, where that is so.
-    read_only: Option<String>,
+    pub(super) read_only: Option<String>,
     /// Whether the log was made ready for writing when it was opened, and when that was tried last.
     ready: bool,
     opened: Instant,
@@ -77,9 +83,18 @@ pub struct Tail {
     pub octets: u64,
 }
 
-struct Staged {
-    records: Vec<(Record, Place)>,
-    end: Place,
+/// A commit that is in the log.
+pub(super) struct Staged {
+    pub(super) records: Records,
+    pub(super) end: Place,
+}
+
+/// What is to be applied of it.
+pub(super) enum Records {
+    /// All of it.
+    Held(Vec<(Record, Place)>),
+    /// It is so long that it is read again, from here on.
+    From(Place),
 }
 
 impl State {
@@ -88,6 +103,8 @@ impl State {
         State {
             overlay: Overlay::default(),
             durable: log.end(),
+            applied: log.end(),
+            writing: false,
             index,
             log,
             staged: VecDeque::new(),
@@ -109,6 +126,36 @@ impl State {
     }
 }
 
+impl State {
+    /// Applies the commits up to number `last`, only a piece of one that is long: whether that is all.
+    fn apply_some(&mut self, last: u64) -> io::Result<bool> {
+        while self.last_applied < last
+            && let Some(staged) = self.staged.front_mut()
+        {
+            match &mut staged.records {
+                Records::Held(records) => {
+                    for (record, place) in records {
+                        self.index.apply(record, *place);
+                    }
+                    self.overlay.applied();
+                }
+                Records::From(place) => {
+                    // From now on the index counts what there is more of.
+                    self.overlay.applied();
+                    *place = apply_piece(&self.log, &mut self.index, *place, self.sizes.piece)?;
+                    if *place < staged.end {
+                        return Ok(false);
+                    }
+                }
+            }
+            self.applied = staged.end;
+            self.staged.pop_front();
+            self.last_applied += 1;
+        }
+        Ok(true)
+    }
+}
+
 impl Account {
     pub(super) async fn commit(self: &Rc<Self>, mut transaction: Transaction) -> Result<Committed, Error> {
         for message in &mut transaction.messages {
@@ -126,10 +173,10 @@ impl Account {
         if !transaction.compacts() && self.room_runs_out() {
             Box::pin(self.make_room()).await;
         }
-        let staged = match self.stage(&mut transaction) {
+        let staged = match self.stage_in_turn(&mut transaction).await {
             // Where something is deleted that has not been given back yet, there may be room in a moment.
             Err(Error::Full) if !transaction.compacts() && Box::pin(self.make_room()).await => {
-                self.stage(&mut transaction)
+                self.stage_in_turn(&mut transaction).await
             }
             staged => staged,
         };
@@ -148,7 +195,7 @@ impl Account {
     }
 
     /// Checks the changes and writes their records: the number of the commit, and what it will have done.
-    fn stage(&self, transaction: &mut Transaction) -> Result<(u64, Committed), Error> {
+    pub(super) fn stage(&self, transaction: &mut Transaction) -> Result<(u64, Committed), Error> {
         self.still_in_charge()?;
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
@@ -159,7 +206,7 @@ impl Account {
         let arrivals: Vec<_> =
             transaction.messages.iter().map(|message| message.arrival(self.summarize)).collect();
         let plan = plan(&state.index, &state.overlay, &transaction.changes, &arrivals, self.quota.get())?;
-        if plan.is_empty() {
+        if plan.is_empty {
             // It may be only a staged commit that leaves nothing to do.
             return Ok((state.last_staged, plan.committed));
         }
@@ -175,16 +222,7 @@ impl Account {
         });
         let records = match written {
             Ok(records) => records,
-            Err(error) => {
-                let taken_back = state.log.abort();
-                if takes_no_changes(&error) {
-                    // What was written of it is behind the end of the log: a later commit writes over it.
-                    note_read_only(&mut state.read_only, self.dir(), &reason(&error));
-                    return Err(Error::ReadOnly);
-                }
-                state.failed = taken_back.err().map(|error| error.to_string());
-                return Err(Error::io(state.log.dir(), error));
-            }
+            Err(error) => return Err(self.take_back(state, error)),
         };
         transaction.messages.iter_mut().for_each(|message| message.keep());
         state.overlay = overlay;
@@ -192,9 +230,21 @@ impl Account {
         state.unmarked = true;
         state.tail.records += records.len() as u64;
         state.tail.octets += u64::from(state.log.commit_len());
-        state.staged.push_back(Staged { records, end: state.log.end() });
+        state.staged.push_back(Staged { records: Records::Held(records), end: state.log.end() });
         state.last_staged += 1;
         Ok((state.last_staged, committed))
+    }
+
+    /// Takes back a commit that could not be written.
+    pub(super) fn take_back(&self, state: &mut State, error: io::Error) -> Error {
+        let taken_back = state.log.abort();
+        if takes_no_changes(&error) {
+            // What was written of it is behind the end of the log: a later commit writes over it.
+            note_read_only(&mut state.read_only, self.dir(), &reason(&error));
+            return Error::ReadOnly;
+        }
+        state.failed = taken_back.err().map(|error| error.to_string());
+        Error::io(state.log.dir(), error)
     }
 
     /// Waits until the commit `ticket` is durable and applied, leading a sync when nobody else does.
@@ -212,20 +262,19 @@ impl Account {
         }
     }
 
-    /// Applies the commits up to number `last`, whose records are durable up to `durable`.
-    fn apply(&self, last: u64, durable: Place) {
+    /// Applies the commits up to number `last`, whose records are durable up to `durable`. Dropped in the middle of a long
+    /// one, it leaves the rest of that to the next who leads a sync.
+    async fn apply(&self, last: u64, durable: Place) -> io::Result<()> {
+        {
+            let mut state = self.state.borrow_mut();
+            state.durable = state.durable.max(durable);
+        }
+        let pace = Pace::new();
+        while !self.state.borrow_mut().apply_some(last)? {
+            pace.keep().await;
+        }
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        state.durable = state.durable.max(durable);
-        while state.last_applied < last
-            && let Some(staged) = state.staged.pop_front()
-        {
-            for (record, place) in &staged.records {
-                state.index.apply(record, *place);
-            }
-            state.overlay.applied();
-            state.last_applied += 1;
-        }
         if state.staged.is_empty() {
             state.overlay.settle();
             for body in state.index.take_orphans() {
@@ -235,12 +284,13 @@ impl Account {
         }
         self.keep_room_for_checkpoints(state);
         self.changed.notify(usize::MAX);
+        Ok(())
     }
 
-    /// What is durable now: up to where, and the numbers given out by then.
+    /// What is durable and applied now: up to where, and the numbers given out by then.
     pub(super) fn durable_state(&self) -> (Place, Counters) {
         let state = self.state.borrow();
-        (state.durable, state.index.last)
+        (state.applied, state.index.last)
     }
 
     /// Calls the last commits durable in the log, where no later one will do it soon: what is found
@@ -252,6 +302,7 @@ impl Account {
             || state.failed.is_some()
             || state.read_only.is_some()
             || state.syncing
+            || state.writing
             || !state.staged.is_empty()
         {
             return;
@@ -283,7 +334,12 @@ impl Account {
     pub(super) fn try_again(&self) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        if state.read_only.is_some() && state.ready && state.staged.is_empty() && !state.syncing {
+        if state.read_only.is_some()
+            && state.ready
+            && state.staged.is_empty()
+            && !state.syncing
+            && !state.writing
+        {
             // Where it takes none, that is noted already.
             drop(self.write_mark(state));
         }
@@ -297,6 +353,12 @@ impl Account {
             return Error::ReadOnly;
         }
         Error::io(path, error)
+    }
+
+    /// Nothing changes here any more.
+    pub(super) fn fail(&self, error: &io::Error) {
+        self.state.borrow_mut().failed = Some(error.to_string());
+        self.changed.notify(usize::MAX);
     }
 
     /// From now on it is open for reading only.
@@ -466,12 +528,11 @@ impl<'a> Lead<'a> {
             Ok(()) => {
                 self.files.clear();
                 self.new_segment = false;
-                account.apply(last, end);
+                if let Err(error) = account.apply(last, end).await {
+                    account.fail(&error);
+                }
             }
-            Err(error) => {
-                account.state.borrow_mut().failed = Some(error.to_string());
-                account.changed.notify(usize::MAX);
-            }
+            Err(error) => account.fail(&error),
         }
     }
 

@@ -207,7 +207,9 @@ impl Account {
     /// Copies what is of use in `segments`: whether there was room for all of it.
     async fn drain_all(self: &Rc<Self>, segments: impl Iterator<Item = u32>) -> Result<bool, Error> {
         // What is compacted must lie in closed segments before the checkpoint.
+        let alone = self.staging.lock().await;
         self.state.borrow_mut().log.begin_segment();
+        drop(alone);
         self.relocate(Vec::new(), Vec::new()).await?;
         for segment in segments {
             match self.drain(segment).await {

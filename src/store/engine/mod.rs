@@ -7,6 +7,7 @@ mod commit;
 mod compaction;
 mod fsck;
 mod log;
+mod long;
 mod recovery;
 mod replay;
 mod restored;

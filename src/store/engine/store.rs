@@ -32,13 +32,16 @@ pub(super) struct Sizes {
     pub(super) dead: u64,
     /// So many records behind a checkpoint are worth another one.
     pub(super) records: u64,
+    /// Messages that are copied, or records that are applied, before others get a turn. A commit of more than two such
+    /// pieces is long.
+    pub piece: usize,
 }
 
 impl Sizes {
     /// The sizes for a flash with this room: what compaction copies at once, a segment, has to fit into its reserve.
     pub(super) fn of(space: Space) -> Sizes {
         let segment = u32::try_from(space.unit().max(SEGMENT_LEAST)).unwrap_or(u32::MAX);
-        Sizes { segment, dead: 256 * 1024, records: 2000 }
+        Sizes { segment, dead: 256 * 1024, records: 2000, piece: 512 }
     }
 }
 

@@ -32,6 +32,7 @@ mod given_up;
 mod largest;
 mod limits;
 mod lives;
+mod long;
 mod model;
 mod room;
 mod side_by_side;
@@ -44,7 +45,7 @@ fn summarize(head: &[u8]) -> Vec<u8> {
 /// A store whose segments are so small that a few commits fill one.
 fn store(flash: &SimFlash) -> Store {
     let mut store = Store::new(Rc::new(flash.clone()), summarize);
-    store.sizes = Sizes { segment: 3000, dead: 1000, records: 20 };
+    store.sizes = Sizes { segment: 3000, dead: 1000, records: 20, piece: 1 };
     store
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Account, Incoming, restored};
 use crate::store::Error;
 use crate::store::format::record::BodyRecord;
-use crate::store::format::{FlagChange, Flags, IdentityHash, MailboxId, SourceKey, Uid};
+use crate::store::format::{FlagChange, Flags, IdentityHash, MailboxId, SourceKey, Uid, Uids};
 use crate::store::model::{Change, Committed, MailboxNumbers, MessageNumbers, Source, identity_hash};
 
 /// Changes that become durable together, or not at all. They are applied in the order of the calls;
@@ -93,20 +93,31 @@ impl Transaction {
     /// Copies a message, flags and INTERNALDATE and all, without writing its body again. Copying a
     /// message that is gone places nothing, and leaves no entry in [`Committed::placed`].
     pub fn copy(&mut self, from: MailboxId, uid: Uid, to: MailboxId) {
-        self.changes.push(Change::Copy { from, uid, to });
+        if let Some(Change::Copy { from: same, uids, to: target }) = self.changes.last_mut()
+            && (*same, *target) == (from, to)
+            && uids.push(uid)
+        {
+            return;
+        }
+        self.copy_all(from, &[uid], to);
+    }
+
+    /// As [`Transaction::copy`], for many of them.
+    pub fn copy_all(&mut self, from: MailboxId, uids: impl Into<Uids>, to: MailboxId) {
+        self.changes.push(Change::Copy { from, uids: uids.into(), to });
     }
 
     /// Changes flags of messages; a Replace keeps nothing but what is named.
     pub fn flags(
         &mut self,
         mailbox: MailboxId,
-        uids: &[Uid],
+        uids: impl Into<Uids>,
         change: FlagChange,
         flags: Flags,
         keywords: &[&str],
     ) {
         let keywords = owned(keywords);
-        self.changes.push(Change::Flags { mailbox, uids: uids.to_vec(), change, flags, keywords });
+        self.changes.push(Change::Flags { mailbox, uids: uids.into(), change, flags, keywords });
     }
 
     /// Names keywords of a mailbox in this order, as far as there is place, before any message has them.
@@ -115,8 +126,8 @@ impl Transaction {
     }
 
     /// Removes messages for good.
-    pub fn expunge(&mut self, mailbox: MailboxId, uids: &[Uid]) {
-        self.changes.push(Change::Expunge { mailbox, uids: uids.to_vec() });
+    pub fn expunge(&mut self, mailbox: MailboxId, uids: impl Into<Uids>) {
+        self.changes.push(Change::Expunge { mailbox, uids: uids.into() });
     }
 
     /// Creates a mailbox, and those above it that are missing. A trailing `/` is ignored.

@@ -13,5 +13,5 @@ mod value;
 
 pub use value::{
     FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, Place, SourceKey, Uid, UidRanges,
-    in_file, is_within, ranges,
+    Uids, in_file, is_within,
 };

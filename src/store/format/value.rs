@@ -1,5 +1,7 @@
 //! What fields of records and of checkpoints hold.
 
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 
 use super::frame::INLINE_MAX;
@@ -128,7 +130,7 @@ pub fn in_file(size: u32) -> bool {
 }
 
 /// UIDs in any order as ascending ranges.
-pub fn ranges(uids: &[Uid]) -> UidRanges {
+fn ranges(uids: &[Uid]) -> UidRanges {
     let mut sorted = uids.to_vec();
     sorted.sort_unstable();
     let mut ranges: UidRanges = Vec::new();
@@ -142,9 +144,81 @@ pub fn ranges(uids: &[Uid]) -> UidRanges {
 }
 
 /// Whether `uid` lies in ascending ranges.
-pub fn is_within(ranges: &UidRanges, uid: Uid) -> bool {
+pub fn is_within(ranges: &[(Uid, Uid)], uid: Uid) -> bool {
     let after = ranges.partition_point(|&(first, _)| first <= uid);
     after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|&(_, last)| uid <= last)
+}
+
+/// Which messages of a mailbox a change is about. Those whose UIDs follow each other take no more room than one, and a
+/// clone takes none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Uids(Rc<UidRanges>);
+
+impl Uids {
+    /// Ascending, and apart from each other.
+    pub fn ranges(&self) -> &[(Uid, Uid)] {
+        &self.0
+    }
+
+    /// Those of `uids`, which ascend.
+    pub fn ascending(uids: impl IntoIterator<Item = Uid>) -> Uids {
+        let mut all = UidRanges::new();
+        for uid in uids {
+            match all.last_mut() {
+                Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
+                _ => all.push((uid, uid)),
+            }
+        }
+        Uids(Rc::new(all))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|&(first, last)| (last - first) as usize + 1).sum()
+    }
+
+    /// Adds one behind the last: whether it comes there.
+    pub fn push(&mut self, uid: Uid) -> bool {
+        match self.0.last() {
+            Some(&(_, last)) if uid <= last => return false,
+            Some(&(_, last)) if last + 1 == uid => {
+                if let Some((_, last)) = Rc::make_mut(&mut self.0).last_mut() {
+                    *last = uid;
+                }
+            }
+            _ => Rc::make_mut(&mut self.0).push((uid, uid)),
+        }
+        true
+    }
+}
+
+impl From<&[Uid]> for Uids {
+    fn from(uids: &[Uid]) -> Uids {
+        Uids(Rc::new(ranges(uids)))
+    }
+}
+
+impl From<&Vec<Uid>> for Uids {
+    fn from(uids: &Vec<Uid>) -> Uids {
+        uids.as_slice().into()
+    }
+}
+
+impl<const N: usize> From<&[Uid; N]> for Uids {
+    fn from(uids: &[Uid; N]) -> Uids {
+        uids.as_slice().into()
+    }
+}
+
+impl From<&Uids> for Uids {
+    fn from(uids: &Uids) -> Uids {
+        uids.clone()
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +230,19 @@ mod tests {
         assert_eq!(ranges(&[5, 1, 2, 3, 9, 2]), [(1, 3), (5, 5), (9, 9)]);
         assert_eq!(ranges(&[]), []);
         assert_eq!(ranges(&[u32::MAX, u32::MAX - 1]), [(u32::MAX - 1, u32::MAX)]);
-        let within = |uid| is_within(&vec![(2, 3), (5, 5)], uid);
+        let within = |uid| is_within(&[(2, 3), (5, 5)], uid);
         assert_eq!([1, 2, 3, 4, 5, 6].map(within), [false, true, true, false, true, false]);
+    }
+
+    #[test]
+    fn uids_that_follow_each_other_take_no_room() {
+        // Catches: a range for each, and one that is taken twice.
+        let mut uids = Uids::default();
+        assert_eq!(
+            [3, 4, 4, 2, 9, u32::MAX].map(|uid| uids.push(uid)),
+            [true, true, false, false, true, true]
+        );
+        assert_eq!(uids.ranges(), [(3, 4), (9, 9), (u32::MAX, u32::MAX)]);
+        assert_eq!((uids.len(), uids.is_empty(), uids.push(1)), (4, false, false));
     }
 }

@@ -31,10 +31,10 @@ impl Planner<'_> {
         }
         if let Some(before) = self.annotation(mailbox, entry) {
             let before = Usage::of_annotation(entry, before);
-            self.growth.less.add(before);
+            self.draft.growth.less.add(before);
         }
         if let Some(value) = value {
-            self.growth.more.add(Usage::of_annotation(entry, value));
+            self.draft.growth.more.add(Usage::of_annotation(entry, value));
         }
         let (entry, value) = (entry.to_owned(), value.map(<[u8]>::to_vec));
         self.record(Record::Annotation(AnnotationRecord { mailbox, entry, value }));

@@ -1,7 +1,7 @@
 //! Changes as they are asked for, before numbers are given out.
 
 use crate::store::format::record::BodyRecord;
-use crate::store::format::{FlagChange, Flags, IdentityHash, MailboxId, SourceKey, Uid};
+use crate::store::format::{FlagChange, Flags, IdentityHash, MailboxId, SourceKey, Uid, Uids};
 
 /// One change, as it was asked for.
 #[derive(Debug, Clone)]
@@ -17,12 +17,12 @@ pub enum Change {
     },
     Copy {
         from: MailboxId,
-        uid: Uid,
+        uids: Uids,
         to: MailboxId,
     },
     Flags {
         mailbox: MailboxId,
-        uids: Vec<Uid>,
+        uids: Uids,
         change: FlagChange,
         flags: Flags,
         keywords: Vec<String>,
@@ -34,7 +34,7 @@ pub enum Change {
     },
     Expunge {
         mailbox: MailboxId,
-        uids: Vec<Uid>,
+        uids: Uids,
     },
     Restore {
         mailbox: MailboxId,
@@ -133,10 +133,49 @@ pub struct MessageNumbers {
 /// What a commit did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// For each [`crate::store::Transaction::deliver`] and [`crate::store::Transaction::copy`], in order: where it went.
-    pub placed: Vec<(MailboxId, Uid)>,
+    /// For each message that was delivered or copied, in order: where it went.
+    pub placed: Placed,
     /// The MODSEQ of all its changes.
     pub modseq: u64,
+}
+
+/// Where messages went. Those that came into a mailbox one after the other take no more room than one.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Placed(Vec<(MailboxId, Uid, Uid)>);
+
+impl Placed {
+    /// One more.
+    pub fn push(&mut self, mailbox: MailboxId, uid: Uid) {
+        match self.0.last_mut() {
+            Some((into, _, last)) if *into == mailbox && last.checked_add(1) == Some(uid) => *last = uid,
+            _ => self.0.push((mailbox, uid, uid)),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|(_, first, last)| (last - first) as usize + 1).sum()
+    }
+
+    /// The first one.
+    pub fn first(&self) -> Option<(MailboxId, Uid)> {
+        self.iter().next()
+    }
+
+    /// All of them, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = (MailboxId, Uid)> {
+        self.0.iter().flat_map(|&(mailbox, first, last)| (first..=last).map(move |uid| (mailbox, uid)))
+    }
+
+    /// Their UIDs as inclusive ranges, in order.
+    pub fn ranges(&self) -> impl Iterator<Item = (Uid, Uid)> {
+        self.0.iter().map(|&(_, first, last)| (first, last))
+    }
 }
 
 /// The hash under which the ledger knows `identity`.

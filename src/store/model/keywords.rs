@@ -50,7 +50,7 @@ impl Planner<'_> {
     ) -> Flags {
         let mut flags = system.system();
         for keyword in keywords {
-            let known = names(self.index, &self.overlay, mailbox);
+            let known = names(self.index, &self.draft.overlay, mailbox);
             let place = known.iter().position(|name| name.eq_ignore_ascii_case(keyword));
             let place = match place.filter(|_| !keyword.is_empty()) {
                 None if naming => self.name_keyword(mailbox, keyword),
@@ -72,13 +72,13 @@ impl Planner<'_> {
         if flags == flags.system() {
             return flags;
         }
-        let known = names(self.index, &self.overlay, from);
+        let known = names(self.index, &self.draft.overlay, from);
         let keywords: Vec<String> = flags.keywords().filter_map(|place| known.get(place).cloned()).collect();
         self.flags(to, flags, &keywords, true)
     }
 
     fn use_keywords(&mut self, mailbox: MailboxId, keywords: Flags) {
-        let used = self.overlay.used_keywords.entry(mailbox).or_default();
+        let used = self.draft.overlay.used_keywords.entry(mailbox).or_default();
         *used = used.with(keywords);
     }
 
@@ -87,34 +87,35 @@ impl Planner<'_> {
         if keyword.is_empty() || keyword.len() > KEYWORD_MAX {
             return None;
         }
-        let place = match free_place(names(self.index, &self.overlay, mailbox)) {
+        let place = match free_place(names(self.index, &self.draft.overlay, mailbox)) {
             Some(place) => place,
             None => {
                 self.give_back(mailbox);
-                free_place(names(self.index, &self.overlay, mailbox))?
+                free_place(names(self.index, &self.draft.overlay, mailbox))?
             }
         };
-        let before = self.overlay.expected(self.index).plus(self.growth.more).less(self.growth.less);
-        before.may_become(&before.plus(Usage::of_keywords(1)), self.quota).ok()?;
+        let before =
+            self.draft.overlay.expected(self.index).plus(self.draft.growth.more).less(self.draft.growth.less);
+        before.may_become(&before.plus(Usage::of_keywords(1)), self.draft.quota).ok()?;
         self.set_name(mailbox, place, keyword);
-        self.growth.more.add(Usage::of_keywords(1));
+        self.draft.growth.more.add(Usage::of_keywords(1));
         Some(place)
     }
 
     /// Frees the places whose keywords no message has.
     fn give_back(&mut self, mailbox: MailboxId) {
-        let used = used(self.index, &self.overlay, mailbox);
-        let named = names(self.index, &self.overlay, mailbox).len();
+        let used = used(self.index, &self.draft.overlay, mailbox);
+        let named = names(self.index, &self.draft.overlay, mailbox).len();
         let unused: Vec<usize> = (0..named).filter(|&place| !used.contains(Flags::keyword(place))).collect();
         for place in unused {
             self.set_name(mailbox, place, "");
-            self.growth.less.add(Usage::of_keywords(1));
+            self.draft.growth.less.add(Usage::of_keywords(1));
         }
     }
 
     fn set_name(&mut self, mailbox: MailboxId, place: usize, name: &str) {
-        let known = names(self.index, &self.overlay, mailbox).to_vec();
-        let names = self.overlay.keywords.entry(mailbox).or_insert(known);
+        let known = names(self.index, &self.draft.overlay, mailbox).to_vec();
+        let names = self.draft.overlay.keywords.entry(mailbox).or_insert(known);
         set_name(names, place, name);
         // A mailbox has no more places than fit in an octet.
         let place = place as u8;
@@ -144,7 +145,7 @@ mod tests {
 
     fn store(mailbox: MailboxId, uids: &[Uid], change: FlagChange, keywords: &[&str]) -> Change {
         let keywords = keywords.iter().map(|&keyword| keyword.to_owned()).collect();
-        Change::Flags { mailbox, uids: uids.to_vec(), change, flags: Flags::NONE, keywords }
+        Change::Flags { mailbox, uids: uids.into(), change, flags: Flags::NONE, keywords }
     }
 
     fn names() -> Vec<String> {
@@ -204,7 +205,7 @@ mod tests {
         world.settle();
         assert_eq!(of(&world, INBOX, 2), set(&["k5", "new"]));
         assert_eq!(world.index.mailboxes[&INBOX].keywords[9], "new");
-        world.commit(&[Change::Expunge { mailbox: INBOX, uids: vec![1] }]).unwrap();
+        world.commit(&[Change::Expunge { mailbox: INBOX, uids: (&[1]).into() }]).unwrap();
         world.commit(&[deliver(INBOX, &["a", "b"])]).unwrap();
         assert_eq!(of(&world, INBOX, 2), set(&["k5", "new"]));
         assert_eq!(of(&world, INBOX, 3), set(&["a", "b"]));
@@ -221,7 +222,7 @@ mod tests {
         world.commit(&[store(INBOX, &[], FlagChange::Add, &["a"])]).unwrap();
         world.commit(&[store(INBOX, &[7], FlagChange::Replace, &["a"])]).unwrap();
         world.commit(&[deliver(INBOX, &[])]).unwrap();
-        world.stage(&[Change::Expunge { mailbox: INBOX, uids: vec![2] }]).unwrap();
+        world.stage(&[Change::Expunge { mailbox: INBOX, uids: (&[2]).into() }]).unwrap();
         world.stage(&[store(INBOX, &[2], FlagChange::Add, &["a"])]).unwrap();
         world.settle();
         world.commit(&[store(INBOX, &[1], FlagChange::Add, &[&long, ""])]).unwrap();
@@ -268,7 +269,7 @@ mod tests {
     #[test]
     fn a_renamed_inbox_takes_along_what_its_messages_have() {
         let mut world = full();
-        world.commit(&[Change::Expunge { mailbox: INBOX, uids: vec![1] }]).unwrap();
+        world.commit(&[Change::Expunge { mailbox: INBOX, uids: (&[1]).into() }]).unwrap();
         world.commit(&[store(INBOX, &[2], FlagChange::Add, &["k50", "k2"])]).unwrap();
         world.commit(&[rename("INBOX", "Old")]).unwrap();
         let old = world.id("Old");
@@ -306,7 +307,7 @@ mod tests {
                     }
                     5 => r#move(mailbox, &some, other),
                     6 => copy(mailbox, &some, other),
-                    _ => vec![Change::Expunge { mailbox, uids: some.clone() }],
+                    _ => vec![Change::Expunge { mailbox, uids: (&some).into() }],
                 };
                 world.commit(&changes).unwrap();
                 ends.push(world.log.len());

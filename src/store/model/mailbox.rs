@@ -46,6 +46,13 @@ impl Mailbox {
         Usage::of_keywords(keywords).plus(Usage::of_messages(&self.messages))
     }
 
+    /// The messages from one UID to another.
+    pub fn within(&self, (first, last): (Uid, Uid)) -> &[Message] {
+        let from = self.messages.partition_point(|message| message.uid < first);
+        let to = self.messages.partition_point(|message| message.uid <= last);
+        self.messages.get(from..to).unwrap_or_default()
+    }
+
     /// The message with this UID.
     pub fn message(&self, uid: Uid) -> Option<&Message> {
         // UIDs ascend, so that none lies further from the first one than its UID does; nearly always it lies just there.

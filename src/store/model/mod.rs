@@ -3,6 +3,7 @@
 
 mod annotation;
 mod change;
+mod draft;
 mod index;
 mod keywords;
 mod mailbox;
@@ -17,7 +18,8 @@ pub mod tests;
 mod usage;
 
 pub use annotation::{ANNOTATION_MAX, ANNOTATIONS_MAX, ENTRY_MAX};
-pub use change::{Arrival, Change, Committed, MailboxNumbers, MessageNumbers, identity_hash};
+pub use change::{Arrival, Change, Committed, MailboxNumbers, MessageNumbers, Placed, identity_hash};
+pub use draft::{Draft, Weight};
 pub use index::Index;
 pub use keywords::{KEYWORD_MAX, takes_keywords};
 pub use mailbox::Mailbox;

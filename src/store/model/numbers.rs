@@ -18,30 +18,30 @@ impl Planner<'_> {
         let next = self.uid_next(mailbox);
         let kept = kept.filter(|kept| self.uid_validity(mailbox) == Some(kept.uid_validity));
         let (uid, modseq) = match kept {
-            Some(kept) if kept.uid >= next => (kept.uid, kept.modseq.unwrap_or(self.committed.modseq)),
+            Some(kept) if kept.uid >= next => (kept.uid, kept.modseq.unwrap_or(self.draft.committed.modseq)),
             Some(_) => {
                 let uid_validity = self.new_uid_validity();
                 self.take_numbers(
                     mailbox,
                     MailboxNumbers { uid_validity, uid_next: next, highest_modseq: 1 },
                 );
-                (next, self.committed.modseq)
+                (next, self.draft.committed.modseq)
             }
-            None => (next, self.committed.modseq),
+            None => (next, self.draft.committed.modseq),
         };
-        self.overlay.uid_next.insert(mailbox, uid.checked_add(1).ok_or(Error::Full)?);
-        self.overlay.last.modseq = self.overlay.last.modseq.max(modseq);
+        self.draft.overlay.uid_next.insert(mailbox, uid.checked_add(1).ok_or(Error::Full)?);
+        self.draft.overlay.last.modseq = self.draft.overlay.last.modseq.max(modseq);
         Ok((uid, modseq))
     }
 
     fn uid_next(&self, mailbox: MailboxId) -> Uid {
         let known = self.index.mailboxes.get(&mailbox).map_or(1, |mailbox| mailbox.uid_next);
-        self.overlay.uid_next.get(&mailbox).map_or(known, |staged| known.max(*staged))
+        self.draft.overlay.uid_next.get(&mailbox).map_or(known, |staged| known.max(*staged))
     }
 
     fn uid_validity(&self, mailbox: MailboxId) -> Option<u32> {
         let known = self.index.mailboxes.get(&mailbox).map(|mailbox| mailbox.uid_validity);
-        self.overlay.uid_validity.get(&mailbox).copied().or(known)
+        self.draft.overlay.uid_validity.get(&mailbox).copied().or(known)
     }
 
     pub(super) fn restore(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) -> Result<(), Error> {
@@ -58,7 +58,7 @@ impl Planner<'_> {
     /// Numbers that were lost with records are not given again. Where a mailbox has no UIDs left to skip, it gets a new
     /// UIDVALIDITY.
     pub(super) fn skip_numbers(&mut self, count: u32) {
-        let highest_modseq = self.committed.modseq.saturating_add(count.into());
+        let highest_modseq = self.draft.committed.modseq.saturating_add(count.into());
         for (id, mailbox) in &self.index.mailboxes {
             let skipped = self.uid_next(*id).checked_add(count);
             let uid_validity = if skipped.is_some() { mailbox.uid_validity } else { self.new_uid_validity() };
@@ -70,8 +70,8 @@ impl Planner<'_> {
     /// The new values begin `jump` behind the next one: whatever went on from the same numbers, and is lost, has given
     /// others (`docs/store.md`, "UIDVALIDITY").
     pub(super) fn renew_uid_validities(&mut self, jump: u32) {
-        let highest_modseq = self.committed.modseq;
-        self.overlay.last.uid_validity = behind(self.new_uid_validity(), jump);
+        let highest_modseq = self.draft.committed.modseq;
+        self.draft.overlay.last.uid_validity = behind(self.new_uid_validity(), jump);
         for (id, mailbox) in &self.index.mailboxes {
             let (uid_validity, uid_next) = (self.new_uid_validity(), mailbox.uid_next);
             self.take_numbers(*id, MailboxNumbers { uid_validity, uid_next, highest_modseq });
@@ -81,10 +81,10 @@ impl Planner<'_> {
     fn take_numbers(&mut self, mailbox: MailboxId, numbers: MailboxNumbers) {
         let MailboxNumbers { uid_validity, uid_next, highest_modseq } = numbers;
         let next = self.uid_next(mailbox).max(uid_next);
-        self.overlay.uid_next.insert(mailbox, next);
-        self.overlay.uid_validity.insert(mailbox, uid_validity);
-        self.overlay.last.modseq = self.overlay.last.modseq.max(highest_modseq);
-        self.overlay.last.uid_validity = later(self.last_uid_validity(), uid_validity);
+        self.draft.overlay.uid_next.insert(mailbox, next);
+        self.draft.overlay.uid_validity.insert(mailbox, uid_validity);
+        self.draft.overlay.last.modseq = self.draft.overlay.last.modseq.max(highest_modseq);
+        self.draft.overlay.last.uid_validity = later(self.last_uid_validity(), uid_validity);
         self.record(Record::Numbers(NumbersRecord { mailbox, uid_validity, uid_next, highest_modseq }));
     }
 
@@ -96,14 +96,14 @@ impl Planner<'_> {
             0 => now.max(1),
             last => later(behind(last, 1), now),
         };
-        self.overlay.last.uid_validity = new;
+        self.draft.overlay.last.uid_validity = new;
         new
     }
 
     /// The latest one so far. What is staged is compared in the same order as the index will do it: where imports bring
     /// values from all around the circle, another order would have another outcome.
     fn last_uid_validity(&self) -> u32 {
-        match self.overlay.last.uid_validity {
+        match self.draft.overlay.last.uid_validity {
             0 => self.index.last.uid_validity,
             staged => staged,
         }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::{Index, Usage};
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, Record};
-use crate::store::format::{Flags, MailboxId, Message, Place, Uid, UidRanges, is_within};
+use crate::store::format::{Flags, MailboxId, Message, Place, Uid, Uids, is_within};
 
 /// What one commit makes of the account's size.
 #[derive(Debug, Default)]
@@ -16,13 +16,13 @@ pub(super) struct Growth {
     /// What there is less of.
     pub(super) less: Usage,
     /// Messages that it removes.
-    pub(super) expunged: Vec<(MailboxId, UidRanges)>,
+    pub(super) expunged: Vec<(MailboxId, Uids)>,
 }
 
 impl Growth {
     /// Whether it removes this message.
     pub(super) fn expunges(&self, mailbox: MailboxId, uid: Uid) -> bool {
-        self.expunged.iter().any(|(of, uids)| *of == mailbox && is_within(uids, uid))
+        self.expunged.iter().any(|(of, uids)| *of == mailbox && is_within(uids.ranges(), uid))
     }
 }
 
@@ -91,6 +91,12 @@ impl Overlay {
                 self.moved.insert(*body, *place);
             }
         }
+    }
+
+    /// Takes over what was given out without a commit while this one was planned.
+    pub(super) fn join(&mut self, now: &Overlay) {
+        self.last.body = self.last.body.max(now.last.body);
+        self.claimed_recent.clone_from(&now.claimed_recent);
     }
 
     /// Gives out the number of a body.

@@ -1,16 +1,13 @@
 //! From changes that were asked for to the records that make them: numbers are given out here.
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
-use super::overlay::Growth;
+use super::draft::{Draft, Rest};
 use super::{Arrival, Change, Committed, Index, Mailbox, Overlay, Usage, mailbox_name};
 use crate::store::Error;
 use crate::store::format::record::{
     BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, LIST_MAX, MessageRecord,
-    MovedRecord, NoteRecord, RecentRecord, Record, SubscribedRecord,
+    MovedRecord, NoteRecord, Record, SubscribedRecord,
 };
-use crate::store::format::{FlagChange, Flags, MailboxId, Message, Uid, ranges};
+use crate::store::format::{FlagChange, Flags, MailboxId, Message, Uid, Uids};
 
 /// Octets of the one note that a message can have. The queue's are the longest: with as many recipients as one message
 /// can have, each told why it failed, about 140 KiB.
@@ -28,6 +25,8 @@ pub struct Plan {
     pub arrives: bool,
     /// Octets of those that go into the log; the others are on flash already.
     pub brings: u64,
+    /// Whether there is nothing to write, and nothing was written.
+    pub is_empty: bool,
 }
 
 /// A record of a plan.
@@ -49,13 +48,6 @@ pub enum Source {
     Relocated(usize),
 }
 
-impl Plan {
-    /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-}
-
 /// Checks `changes`, which bring `arrivals`, against what is applied and staged and against the `quota`, and plans
 /// their records.
 ///
@@ -68,83 +60,42 @@ pub fn plan(
     arrivals: &[Arrival],
     quota: Option<u64>,
 ) -> Result<Plan, Error> {
-    let mut planner = Planner::new(index, overlay.clone(), quota);
-    let mut arrivals = arrivals.iter().enumerate();
-    for change in changes {
-        planner.change(change, &mut arrivals)?;
-    }
-    planner.claimed_recent();
+    let (draft, _) = Draft::new(index, overlay, quota).go_on(index, changes, arrivals, usize::MAX)?;
+    let mut plan = draft.finish(index, overlay)?;
     if changes.iter().all(|change| matches!(change, Change::Relocate { .. })) {
         // Nobody sees compaction: it takes no MODSEQ.
-        planner.overlay.last.modseq = overlay.last.modseq;
+        plan.overlay.last.modseq = overlay.last.modseq;
     }
-    planner.finish()
+    Ok(plan)
 }
 
+/// Plans the changes of a draft, as much of them as is asked for.
 pub(super) struct Planner<'a> {
     pub(super) index: &'a Index,
-    pub(super) overlay: Overlay,
-    /// Names of mailboxes, those of this commit included. Filled when a change needs them.
-    pub(super) names: BTreeMap<String, MailboxId>,
-    steps: Vec<Step>,
-    pub(super) committed: Committed,
-    brings: u64,
-    pub(super) growth: Growth,
-    pub(super) quota: Option<u64>,
+    pub(super) draft: Draft,
 }
 
 impl<'a> Planner<'a> {
-    fn new(index: &'a Index, mut overlay: Overlay, quota: Option<u64>) -> Planner<'a> {
-        // MODSEQ 1 is what an empty mailbox has.
-        overlay.last.modseq = overlay.last.modseq.max(index.last.modseq).max(1) + 1;
-        let committed = Committed { placed: Vec::new(), modseq: overlay.last.modseq };
-        Planner {
-            index,
-            overlay,
-            names: BTreeMap::new(),
-            steps: Vec::new(),
-            committed,
-            brings: 0,
-            growth: Growth::default(),
-            quota,
-        }
-    }
-
-    /// The plan, unless it makes the account larger than it may be.
-    fn finish(mut self) -> Result<Plan, Error> {
-        let before = self.overlay.expected(self.index);
-        let mut after = before.plus(self.growth.more).less(self.growth.less);
-        // What is named had room when it was named, and stands in the way of nothing else.
-        after.keywords = after.keywords.min(before.keywords);
-        before.may_become(&after, self.quota)?;
-        self.overlay.growing.push_back(Rc::new(self.growth));
-        let Planner { steps, overlay, committed, brings, .. } = self;
-        let arrives = steps.iter().any(|step| matches!(step, Step::Body(_, Source::Arrival(_))));
-        Ok(Plan { steps, overlay, committed, arrives, brings })
-    }
-
     pub(super) fn record(&mut self, record: Record) {
-        self.steps.push(Step::Record(record));
+        self.draft.steps.push(Step::Record(record));
     }
 
     /// The records so far, those with a body left out.
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
-        self.steps.iter().filter_map(|step| match step {
+        self.draft.steps.iter().filter_map(|step| match step {
             Step::Record(record) => Some(record),
             Step::Body(..) | Step::Unknown(..) => None,
         })
     }
 
-    fn change<'b>(
-        &mut self,
-        change: &Change,
-        arrivals: &mut impl Iterator<Item = (usize, &'b Arrival)>,
-    ) -> Result<(), Error> {
-        let modseq = self.committed.modseq;
+    pub(super) fn change(&mut self, change: &Change, arrivals: &[Arrival]) -> Result<(), Error> {
+        let modseq = self.draft.committed.modseq;
         match change {
             Change::Deliver { mailbox, flags, keywords, date, note, numbers } => {
                 // Each brings one.
-                let Some((at, arrival)) = arrivals.next() else { return Err(Error::NoSuchMessage) };
+                let at = self.draft.arrived;
+                let Some(arrival) = arrivals.get(at) else { return Err(Error::NoSuchMessage) };
+                self.draft.arrived += 1;
                 self.mailbox(*mailbox)?;
                 let (body, size) = self.arrive(at, arrival)?;
                 let flags = self.flags(*mailbox, *flags, keywords, true);
@@ -158,15 +109,20 @@ impl<'a> Planner<'a> {
             Change::Restore { mailbox, numbers } => self.restore(*mailbox, *numbers)?,
             Change::SkipNumbers(count) => self.skip_numbers(*count),
             Change::RenewUidValidities(jump) => self.renew_uid_validities(*jump),
-            Change::Copy { from, uid, to } => self.copy(*from, *uid, *to)?,
+            Change::Copy { from, uids, to } => {
+                self.mailbox(*to)?;
+                self.mailbox(*from)?;
+                self.draft.rest.push_back(Rest::copy(*from, uids.clone(), *to));
+            }
             Change::Flags { mailbox, uids, change, flags, keywords } => {
                 let known = self.mailbox(*mailbox)?;
-                let lives = |uid| known.message(uid).is_some() && !self.is_expunged(*mailbox, uid);
-                let gives = *change != FlagChange::Remove && uids.iter().any(|&uid| lives(uid));
+                let mut found = uids.ranges().iter().flat_map(|&range| known.within(range));
+                let gives = *change != FlagChange::Remove
+                    && found.any(|message| !self.is_expunged(*mailbox, message.uid));
                 let flags = self.flags(*mailbox, *flags, keywords, gives).0;
                 // Nothing is left of it: the client named keywords that nobody has, or for which there is no place.
                 let idle = flags == 0 && *change != FlagChange::Replace;
-                for uids in ranges(uids).chunks(LIST_MAX).filter(|_| !idle) {
+                for uids in uids.ranges().chunks(LIST_MAX).filter(|_| !idle) {
                     let (mailbox, uids, change) = (*mailbox, uids.to_vec(), *change);
                     self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
                 }
@@ -193,20 +149,20 @@ impl<'a> Planner<'a> {
             }
             Change::Collected { source, identity, date } => {
                 if !self.index.ledger.contains_key(&(*source, *identity)) {
-                    self.growth.more.add(Usage::of_ledger(1));
+                    self.draft.growth.more.add(Usage::of_ledger(1));
                 }
                 let collected = CollectedRecord { source: source.0, identity: *identity, date: *date };
                 self.record(Record::Collected(collected));
             }
             Change::Relocate { bodies, unknown } => {
                 let unknown = unknown.iter().map(|(head, body)| Step::Unknown(head.clone(), body.clone()));
-                self.steps.extend(unknown);
+                self.draft.steps.extend(unknown);
                 self.relocate(bodies);
             }
             Change::Forget { source, identities } => {
                 let known =
                     identities.iter().filter(|it| self.index.ledger.contains_key(&(*source, **it))).count();
-                self.growth.less.add(Usage::of_ledger(known));
+                self.draft.growth.less.add(Usage::of_ledger(known));
                 for identities in identities.chunks(LIST_MAX) {
                     let forgotten = ForgottenRecord { source: source.0, identities: identities.to_vec() };
                     self.record(Record::Forgotten(forgotten));
@@ -220,38 +176,36 @@ impl<'a> Planner<'a> {
     fn arrive(&mut self, at: usize, arrival: &Arrival) -> Result<(u32, u32), Error> {
         let size = u32::try_from(arrival.size).map_err(|_| Error::Full)?;
         if arrival.file.is_none() {
-            self.brings += arrival.size;
+            self.draft.brings += arrival.size;
         }
-        self.growth.more.add(Usage::of_message(size));
-        let body = arrival.file.map_or_else(|| self.overlay.next_body(self.index), |(number, _)| number);
+        self.draft.growth.more.add(Usage::of_message(size));
+        let body =
+            arrival.file.map_or_else(|| self.draft.overlay.next_body(self.index), |(number, _)| number);
         let crc = arrival.file.map(|(_, crc)| crc);
         let record = BodyRecord { body, size, crc, summary: arrival.summary.clone() };
-        self.steps.push(Step::Body(record, Source::Arrival(at)));
+        self.draft.steps.push(Step::Body(record, Source::Arrival(at)));
         Ok((body, size))
     }
 
     /// Messages go; those that are gone already change nothing.
-    pub(super) fn expunge(&mut self, mailbox: &Mailbox, uids: &[Uid]) {
-        if uids.is_empty() {
-            return;
+    pub(super) fn expunge(&mut self, mailbox: &Mailbox, uids: &Uids) {
+        let (id, modseq) = (mailbox.id, self.draft.committed.modseq);
+        for &range in uids.ranges() {
+            let going = mailbox.within(range).iter().filter(|message| !self.is_expunged(id, message.uid));
+            let going = Usage::of_messages(going);
+            self.draft.growth.less.add(going);
         }
-        let (id, modseq) = (mailbox.id, self.committed.modseq);
-        let uids = ranges(uids);
-        for &(first, last) in &uids {
-            let from = mailbox.messages.partition_point(|message| message.uid < first);
-            let of_range = mailbox.messages[from..].iter().take_while(|message| message.uid <= last);
-            let going = of_range.filter(|message| !self.is_expunged(id, message.uid));
-            self.growth.less.add(Usage::of_messages(going));
-        }
-        for uids in uids.chunks(LIST_MAX) {
+        for uids in uids.ranges().chunks(LIST_MAX) {
             self.record(Record::Expunge(ExpungeRecord { mailbox: id, uids: uids.to_vec(), modseq }));
         }
-        self.growth.expunged.push((id, uids));
+        if !uids.is_empty() {
+            self.draft.growth.expunged.push((id, uids.clone()));
+        }
     }
 
     /// Whether a message that the index has will be gone by then.
-    fn is_expunged(&self, mailbox: MailboxId, uid: Uid) -> bool {
-        self.overlay.expunges(mailbox, uid) || self.growth.expunges(mailbox, uid)
+    pub(super) fn is_expunged(&self, mailbox: MailboxId, uid: Uid) -> bool {
+        self.draft.overlay.expunges(mailbox, uid) || self.draft.growth.expunges(mailbox, uid)
     }
 
     fn note(&mut self, mailbox: MailboxId, uid: Uid, note: &[u8]) -> Result<(), Error> {
@@ -264,8 +218,8 @@ impl<'a> Planner<'a> {
 
     fn subscribe(&mut self, name: String, subscribed: bool) {
         match (subscribed, self.index.subscriptions.contains(&name)) {
-            (true, false) => self.growth.more.add(Usage::of_subscription(&name)),
-            (false, true) => self.growth.less.add(Usage::of_subscription(&name)),
+            (true, false) => self.draft.growth.more.add(Usage::of_subscription(&name)),
+            (false, true) => self.draft.growth.less.add(Usage::of_subscription(&name)),
             _ => {}
         }
         self.record(Record::Subscribed(SubscribedRecord { name, subscribed }));
@@ -273,7 +227,7 @@ impl<'a> Planner<'a> {
 
     fn relocate(&mut self, bodies: &[BodyRecord]) {
         for (n, record) in bodies.iter().enumerate() {
-            self.steps.push(Step::Body(record.clone(), Source::Relocated(n)));
+            self.draft.steps.push(Step::Body(record.clone(), Source::Relocated(n)));
         }
         let bodies: Vec<u32> = bodies.iter().map(|record| record.body).collect();
         if bodies.is_empty() {
@@ -286,35 +240,15 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn claimed_recent(&mut self) {
-        if self.steps.is_empty() {
-            return;
-        }
-        for mailbox in std::mem::take(&mut self.overlay.claimed_recent) {
-            if let Ok(from) = self.mailbox(mailbox).map(|mailbox| mailbox.recent_from) {
-                self.record(Record::Recent(RecentRecord { mailbox, from }));
-            }
-        }
-    }
-
     pub(super) fn mailbox(&self, id: MailboxId) -> Result<&'a Mailbox, Error> {
         let mailbox = self.index.mailboxes.get(&id).ok_or(Error::NoSuchMailbox)?;
-        if self.overlay.doomed.contains(&id) { Err(Error::NoSuchMailbox) } else { Ok(mailbox) }
+        if self.draft.overlay.doomed.contains(&id) { Err(Error::NoSuchMailbox) } else { Ok(mailbox) }
     }
 
     /// A message is placed.
     fn place(&mut self, message: MessageRecord) {
-        self.committed.placed.push((message.mailbox, message.uid));
+        self.draft.committed.placed.push(message.mailbox, message.uid);
         self.record(Record::Message(message));
-    }
-
-    fn copy(&mut self, from: MailboxId, uid: Uid, to: MailboxId) -> Result<(), Error> {
-        self.mailbox(to)?;
-        let source = self.mailbox(from)?;
-        let Some(message) = source.message(uid).filter(|_| !self.is_expunged(from, uid)) else {
-            return Ok(());
-        };
-        self.copy_message(from, message, to)
     }
 
     /// A copy of a message of `from` comes into `mailbox`.
@@ -325,9 +259,9 @@ impl<'a> Planner<'a> {
         mailbox: MailboxId,
     ) -> Result<(), Error> {
         // The message first: what room is left is for its keywords.
-        self.growth.more.add(Usage::of_message(message.size));
+        self.draft.growth.more.add(Usage::of_message(message.size));
         let flags = self.translated(from, message, mailbox);
-        let place = self.overlay.place(message);
+        let place = self.draft.overlay.place(message);
         let (uid, modseq) = self.numbers(mailbox, None)?;
         let Message { body, size, date, .. } = *message;
         let (copy_of, flags) = (Some(place), flags.0);

@@ -3,21 +3,22 @@
 
 use std::collections::BTreeMap;
 
+use super::draft::Rest;
 use super::plan::Planner;
 use super::{Usage, mailbox_name};
 use crate::store::Error;
 use crate::store::format::record::{
     MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, Record,
 };
-use crate::store::format::{INBOX, MailboxId, Uid};
+use crate::store::format::{INBOX, MailboxId, Uids};
 
 impl Planner<'_> {
     /// Structural changes come when nothing is staged: the index has all names.
     pub(super) fn names(&mut self) -> &mut BTreeMap<String, MailboxId> {
-        if self.names.is_empty() {
-            self.names = self.index.mailboxes.values().map(|m| (m.name.clone(), m.id)).collect();
+        if self.draft.names.is_empty() {
+            self.draft.names = self.index.mailboxes.values().map(|m| (m.name.clone(), m.id)).collect();
         }
-        &mut self.names
+        &mut self.draft.names
     }
 
     pub(super) fn create(&mut self, name: &str) -> Result<MailboxId, Error> {
@@ -33,13 +34,13 @@ impl Planner<'_> {
     }
 
     fn create_one(&mut self, name: &str) -> MailboxId {
-        let last = &mut self.overlay.last;
+        let last = &mut self.draft.overlay.last;
         last.mailbox = last.mailbox.max(self.index.last.mailbox) + 1;
         let id = if name == "INBOX" { INBOX } else { MailboxId(last.mailbox) };
         let uid_validity = self.new_uid_validity();
         let created = MailboxCreatedRecord { mailbox: id, name: name.to_owned(), uid_validity };
         self.record(Record::MailboxCreated(created));
-        self.growth.more.add(Usage::of_mailbox(name));
+        self.draft.growth.more.add(Usage::of_mailbox(name));
         self.names().insert(name.to_owned(), id);
         id
     }
@@ -53,8 +54,9 @@ impl Planner<'_> {
         }
         if from == "INBOX" {
             let new = self.create(to)?;
-            let uids: Vec<Uid> = self.mailbox(INBOX)?.messages.iter().map(|message| message.uid).collect();
-            self.move_to_new(&uids, new)?;
+            let uids = Uids::ascending(self.mailbox(INBOX)?.messages.iter().map(|message| message.uid));
+            self.draft.rest.push_back(Rest::copy(INBOX, uids.clone(), new));
+            self.draft.rest.push_back(Rest::Expunge(INBOX, uids));
             return Ok(());
         }
         let moving: Vec<(String, MailboxId)> = self
@@ -78,20 +80,10 @@ impl Planner<'_> {
             }
             self.names().remove(&name);
             self.names().insert(renamed.clone(), mailbox);
-            self.growth.less.add(Usage::of_name(&name));
-            self.growth.more.add(Usage::of_name(&renamed));
+            self.draft.growth.less.add(Usage::of_name(&name));
+            self.draft.growth.more.add(Usage::of_name(&renamed));
             self.record(Record::MailboxRenamed(MailboxRenamedRecord { mailbox, name: renamed }));
         }
-        Ok(())
-    }
-
-    /// Moves messages of the INBOX into a mailbox that this commit creates.
-    fn move_to_new(&mut self, uids: &[Uid], to: MailboxId) -> Result<(), Error> {
-        let inbox = self.mailbox(INBOX)?;
-        for message in &inbox.messages {
-            self.copy_message(INBOX, message, to)?;
-        }
-        self.expunge(inbox, uids);
         Ok(())
     }
 
@@ -100,14 +92,14 @@ impl Planner<'_> {
         if mailbox == INBOX {
             return Err(Error::BadName("the INBOX stays"));
         }
-        self.growth.less.add(Usage::of_mailbox(name));
+        self.draft.growth.less.add(Usage::of_mailbox(name));
         if let Some(known) = self.index.mailboxes.get(&mailbox) {
-            self.growth.less.add(known.contents());
+            self.draft.growth.less.add(known.contents());
         }
         for (entry, value) in self.index.annotations_of(mailbox) {
-            self.growth.less.add(Usage::of_annotation(entry, value));
+            self.draft.growth.less.add(Usage::of_annotation(entry, value));
         }
-        self.overlay.doomed.insert(mailbox);
+        self.draft.overlay.doomed.insert(mailbox);
         self.record(Record::MailboxDeleted(MailboxDeletedRecord { mailbox }));
         Ok(())
     }

@@ -114,13 +114,13 @@ pub fn annotate(mailbox: &str, entry: &str, value: Option<&[u8]>) -> Change {
 }
 
 pub fn copy(from: MailboxId, uids: &[Uid], to: MailboxId) -> Vec<Change> {
-    uids.iter().map(|&uid| Change::Copy { from, uid, to }).collect()
+    vec![Change::Copy { from, uids: uids.into(), to }]
 }
 
 /// RFC 6851.
 pub fn r#move(from: MailboxId, uids: &[Uid], to: MailboxId) -> Vec<Change> {
     let mut changes = copy(from, uids, to);
-    changes.push(Change::Expunge { mailbox: from, uids: uids.to_vec() });
+    changes.push(Change::Expunge { mailbox: from, uids: uids.into() });
     changes
 }
 
@@ -207,7 +207,7 @@ fn whatever_can_be_made_costs_its_share_and_may_always_go() {
         vec![subscribe("x", true)],
         vec![subscribe("x", false)],
         vec![delete("x")],
-        vec![Change::Expunge { mailbox: y, uids: vec![1] }],
+        vec![Change::Expunge { mailbox: y, uids: (&[1]).into() }],
         vec![delete("y")],
     ] {
         world.commit(&allowed).unwrap_or_else(|error| panic!("{allowed:?}: {error}"));
@@ -255,12 +255,12 @@ fn messages_are_moved_once_however_many_ask_at_the_same_time() {
     let (sent, trash) = (world.id("Sent"), world.id("Trash"));
     world.quota = Some(world.index.usage.charged());
     assert_eq!(world.stage(&r#move(INBOX, &[1, 2], sent)).unwrap().placed.len(), 2);
-    assert_eq!(world.stage(&r#move(INBOX, &[2], trash)).unwrap().placed, []);
+    assert_eq!(world.stage(&r#move(INBOX, &[2], trash)).unwrap().placed.len(), 0);
     world.settle();
     assert_eq!((world.uids(INBOX), world.uids(sent), world.uids(trash)), (vec![], vec![1, 2], vec![]));
     // One transaction that removes twice has not made room twice.
     let mut twice = r#move(sent, &[1], trash);
     twice.extend(copy(sent, &[2], trash));
-    twice.push(Change::Expunge { mailbox: sent, uids: vec![1] });
+    twice.push(Change::Expunge { mailbox: sent, uids: (&[1]).into() });
     assert!(matches!(world.commit(&twice), Err(Error::OverQuota)));
 }

@@ -137,7 +137,7 @@ fn the_longest_note() {
         let flash = SimFlash::default();
         let (_store, account) = open(&flash).await;
         let committed = deliver(&account, INBOX, 1, &mut Choices::new(1)).unwrap().commit().await.unwrap();
-        let (mailbox, uid) = committed.placed[0];
+        let (mailbox, uid) = committed.placed.first().unwrap();
         let note = async |octets: usize| {
             let mut transaction = account.begin();
             transaction.note(mailbox, uid, vec![7; octets]);

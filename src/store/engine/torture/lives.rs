@@ -158,7 +158,7 @@ impl Life {
         let answer = match committed {
             Ok(committed) => {
                 let name = |id| account.view(id, |mailbox| mailbox.name.clone()).unwrap();
-                let placed = committed.placed.iter().map(|(id, uid)| (name(*id), *uid));
+                let placed = committed.placed.iter().map(|(id, uid)| (name(id), uid));
                 Answer::Done(committed.modseq, placed.collect())
             }
             Err(Error::NoSuchMailbox | Error::MailboxExists | Error::BadName(_)) => Answer::Refused,

@@ -84,7 +84,7 @@ pub enum Op {
         /// The numbers that it had elsewhere.
         kept: Option<MessageNumbers>,
     },
-    /// The letter is as it was when that was asked for.
+    /// The letter is as it was when that was asked for, but for a long commit: that comes when all before it is done.
     Copy {
         from: String,
         uid: Uid,
@@ -147,6 +147,12 @@ fn writes(op: &Op) -> bool {
     }
 }
 
+/// Whether the commit of these changes, of which some are copies, is of more than two pieces of one: see `store::engine::long`.
+fn is_long(ops: &[Op]) -> bool {
+    let copies = ops.iter().all(|op| matches!(op, Op::Copy { .. } | Op::Expunge { .. }));
+    copies && ops.len() > 1
+}
+
 impl Model {
     /// A new account with these mailboxes.
     pub fn furnished(names: &[&str]) -> Model {
@@ -164,7 +170,15 @@ impl Model {
         let mut next = self.clone();
         let mut placed = Placed::new();
         for op in ops {
-            next.change(op, modseq, &mut placed)?;
+            match op {
+                Op::Copy { from, uid, to, letter } if is_long(ops) => {
+                    let now = next.mailboxes.get(from).and_then(|shown| shown.letters.get(uid));
+                    let (from, uid, to) = (from.clone(), *uid, to.clone());
+                    let letter = now.unwrap_or(letter).clone();
+                    next.change(&Op::Copy { from, uid, to, letter }, modseq, &mut placed)?;
+                }
+                op => next.change(op, modseq, &mut placed)?,
+            }
         }
         // What sessions have claimed goes along, where anything is written.
         if ops.iter().any(writes) || !placed.is_empty() {

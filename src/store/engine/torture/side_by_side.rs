@@ -135,7 +135,7 @@ fn a_commit_that_is_given_up_while_it_leads_a_sync_leaves_the_others_theirs() {
 }
 
 fn done(committed: Committed) -> Answer {
-    let placed = committed.placed.iter().map(|(_, uid)| ("INBOX".to_owned(), *uid)).collect();
+    let placed = committed.placed.iter().map(|(_, uid)| ("INBOX".to_owned(), uid)).collect();
     Answer::Done(committed.modseq, placed)
 }
 
@@ -163,7 +163,7 @@ fn copied_and_expunged(copy_first: bool, delay: usize) {
         });
         let answer = |n: usize, committed: Committed| {
             let asked = &mut expected.borrow_mut().asked[n];
-            let copied = committed.placed.iter().map(|(_, uid)| ("Drafts".to_owned(), *uid)).collect();
+            let copied = committed.placed.iter().map(|(_, uid)| ("Drafts".to_owned(), uid)).collect();
             asked.answer = Answer::Done(committed.modseq, copied);
             // What was gone already when that was asked for is not copied.
             if committed.placed.is_empty() && matches!(asked.ops[..], [Op::Copy { .. }]) {

@@ -13,6 +13,12 @@ const PAUSE: Duration = Duration::from_micros(100);
 /// When the last pause ended.
 pub struct Pace(Cell<Instant>);
 
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace::new()
+    }
+}
+
 impl Pace {
     /// The work begins.
     pub fn new() -> Pace {

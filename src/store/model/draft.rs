@@ -1,0 +1,221 @@
+//! A plan in the making: a commit of many messages is planned in pieces, between which others get a turn.
+//!
+//! The index may not change between two pieces: nothing else is staged while a draft is under way.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use super::overlay::Growth;
+use super::plan::Planner;
+use super::{Arrival, Change, Committed, Index, Overlay, Plan, Source, Step, Usage, mailbox_name};
+use crate::store::Error;
+use crate::store::format::record::{RecentRecord, Record};
+use crate::store::format::{INBOX, MailboxId, Message, Uid, Uids};
+
+/// What is planned so far, and what is left to plan.
+#[derive(Default)]
+pub struct Draft {
+    pub(super) overlay: Overlay,
+    /// Names of mailboxes, those of this commit included. Filled when a change needs them.
+    pub(super) names: BTreeMap<String, MailboxId>,
+    pub(super) steps: Vec<Step>,
+    /// How many steps have been taken away.
+    taken: u64,
+    pub(super) committed: Committed,
+    pub(super) brings: u64,
+    pub(super) growth: Growth,
+    pub(super) quota: Option<u64>,
+    /// How many changes are planned, but for their rest.
+    changes: usize,
+    /// How many messages have arrived.
+    pub(super) arrived: usize,
+    /// What the last change leaves to be done.
+    pub(super) rest: VecDeque<Rest>,
+}
+
+/// What is left of a change.
+pub(super) enum Rest {
+    Copy(Copying),
+    Expunge(MailboxId, Uids),
+}
+
+/// Messages that are being copied.
+pub(super) struct Copying {
+    from: MailboxId,
+    to: MailboxId,
+    uids: Uids,
+    /// The range that is next, and the least UID of it.
+    range: usize,
+    next: Uid,
+}
+
+impl Rest {
+    pub(super) fn copy(from: MailboxId, uids: Uids, to: MailboxId) -> Rest {
+        Rest::Copy(Copying { from, to, uids, range: 0, next: 0 })
+    }
+}
+
+impl Draft {
+    /// Nothing so far, to be staged behind what `overlay` holds.
+    pub fn new(index: &Index, overlay: &Overlay, quota: Option<u64>) -> Draft {
+        let mut overlay = overlay.clone();
+        // MODSEQ 1 is what an empty mailbox has.
+        overlay.last.modseq = overlay.last.modseq.max(index.last.modseq).max(1) + 1;
+        let committed = Committed { modseq: overlay.last.modseq, ..Committed::default() };
+        Draft { overlay, committed, quota, ..Draft::default() }
+    }
+
+    /// Plans on until about `most` messages more are copied: whether that is all.
+    ///
+    /// # Errors
+    /// As [`super::plan`].
+    pub fn go_on(
+        self,
+        index: &Index,
+        changes: &[Change],
+        arrivals: &[Arrival],
+        mut most: usize,
+    ) -> Result<(Draft, bool), Error> {
+        let mut planner = Planner { index, draft: self };
+        loop {
+            if !planner.rest(&mut most)? {
+                return Ok((planner.draft, false));
+            }
+            let Some(change) = changes.get(planner.draft.changes) else { return Ok((planner.draft, true)) };
+            planner.draft.changes += 1;
+            planner.change(change, arrivals)?;
+        }
+    }
+
+    /// Takes the steps that are planned since the last time.
+    pub fn take_steps(&mut self) -> Vec<Step> {
+        self.taken += self.steps.len() as u64;
+        std::mem::take(&mut self.steps)
+    }
+
+    /// The plan with the steps that were not taken yet, unless it makes the account larger than it may be. `now` is the
+    /// overlay as it is by now: messages may have been announced and claimed meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::OverQuota`], [`Error::Limit`].
+    pub fn finish(mut self, index: &Index, now: &Overlay) -> Result<Plan, Error> {
+        self.overlay.join(now);
+        let is_empty = self.steps.is_empty() && self.taken == 0;
+        let mut planner = Planner { index, draft: self };
+        if !is_empty {
+            planner.claimed_recent();
+        }
+        self = planner.draft;
+        let before = self.overlay.expected(index);
+        let mut after = before.plus(self.growth.more).less(self.growth.less);
+        // What is named had room when it was named, and stands in the way of nothing else.
+        after.keywords = after.keywords.min(before.keywords);
+        before.may_become(&after, self.quota)?;
+        self.overlay.growing.push_back(Rc::new(self.growth));
+        let Draft { steps, overlay, committed, brings, .. } = self;
+        let arrives = steps.iter().any(|step| matches!(step, Step::Body(_, Source::Arrival(_))));
+        Ok(Plan { steps, overlay, committed, arrives, brings, is_empty })
+    }
+}
+
+impl Planner<'_> {
+    /// Plans what is left of the last change, about `most` messages of it: whether that is all.
+    fn rest(&mut self, most: &mut usize) -> Result<bool, Error> {
+        while let Some(rest) = self.draft.rest.pop_front() {
+            match rest {
+                Rest::Expunge(mailbox, uids) => self.expunge(self.mailbox(mailbox)?, &uids),
+                Rest::Copy(mut copying) => {
+                    if !self.copy(&mut copying, most)? {
+                        self.draft.rest.push_front(Rest::Copy(copying));
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn copy(&mut self, copying: &mut Copying, most: &mut usize) -> Result<bool, Error> {
+        let Copying { from, to, uids, range, next } = copying;
+        let Some(source) = self.index.mailboxes.get(from) else { return Ok(true) };
+        while let Some(&(first, last)) = uids.ranges().get(*range) {
+            for message in source.within((first.max(*next), last)) {
+                if *most == 0 {
+                    return Ok(false);
+                }
+                *most -= 1;
+                *next = message.uid.saturating_add(1);
+                if !self.is_expunged(*from, message.uid) {
+                    self.copy_message(*from, message, *to)?;
+                }
+            }
+            *range += 1;
+        }
+        Ok(true)
+    }
+
+    fn claimed_recent(&mut self) {
+        for mailbox in std::mem::take(&mut self.draft.overlay.claimed_recent) {
+            if let Ok(from) = self.mailbox(mailbox).map(|mailbox| mailbox.recent_from) {
+                self.record(Record::Recent(RecentRecord { mailbox, from }));
+            }
+        }
+    }
+}
+
+/// How much work changes are, and what they make of the account's size as far as messages go.
+#[derive(Debug, Default)]
+pub struct Weight {
+    /// Messages that are copied.
+    pub copied: usize,
+    /// Ranges of messages that are changed.
+    pub ranges: usize,
+    /// What comes.
+    pub more: Usage,
+    /// What goes.
+    pub less: Usage,
+}
+
+impl Weight {
+    /// The weight of `changes`. Those that bring messages, or move their bodies, are no such work.
+    pub fn of(changes: &[Change], index: &Index) -> Weight {
+        let mut weight = Weight::default();
+        for change in changes {
+            match change {
+                Change::Deliver { .. } | Change::Relocate { .. } => return Weight::default(),
+                Change::Flags { uids, .. } => weight.ranges += uids.ranges().len(),
+                Change::Copy { from, uids, .. } => {
+                    weight.ranges += uids.ranges().len();
+                    weight.copied += uids.len();
+                    for messages in within(index, *from, uids) {
+                        weight.more.add(Usage::of_messages(messages));
+                    }
+                }
+                Change::Expunge { mailbox, uids } => {
+                    weight.ranges += uids.ranges().len();
+                    let going = within(index, *mailbox, uids).map(Usage::of_messages);
+                    weight.less = going.fold(weight.less, Usage::plus);
+                }
+                Change::RenameMailbox { from, .. } if mailbox_name::canonical(from).is_ok_and(is_inbox) => {
+                    weight.copied += index.mailboxes.get(&INBOX).map_or(0, |inbox| inbox.messages.len());
+                }
+                _ => {}
+            }
+        }
+        weight
+    }
+
+    /// In messages or records.
+    pub fn total(&self) -> usize {
+        self.copied + self.ranges
+    }
+}
+
+fn is_inbox(name: String) -> bool {
+    name == "INBOX"
+}
+
+fn within<'a>(index: &'a Index, mailbox: MailboxId, uids: &'a Uids) -> impl Iterator<Item = &'a [Message]> {
+    let mailbox = index.mailboxes.get(&mailbox).into_iter();
+    mailbox.flat_map(|mailbox| uids.ranges().iter().map(|&range| mailbox.within(range)))
+}
