@@ -7,7 +7,7 @@ pub mod compose;
 pub mod date;
 mod encoded_word;
 pub mod envelope;
-mod fold;
+pub mod fold;
 pub mod header;
 pub mod mailbox_name;
 pub mod mime;
