@@ -120,6 +120,43 @@ impl Log {
         Ok(octets)
     }
 
+    /// Whether what lies behind `end` is as a kill leaves it: whole records of a commit without its marker, the last one cut
+    /// off where the file ends. Damage to a commit that was finished looks otherwise: it leaves octets that make no sense
+    /// before others that do, a marker, or little more than one.
+    ///
+    /// # Errors
+    /// What the flash says.
+    pub fn breaks_off_behind(&self, end: Place) -> io::Result<bool> {
+        /// A marker is no longer.
+        const MARKER: u64 = 40;
+        let mut scan = self.scan(end)?;
+        let mut broken_off = false;
+        while let Some(found) = scan.next()? {
+            if broken_off {
+                return Ok(false);
+            }
+            match found {
+                Scanned::Frame(frame) if matches!(frame.record, Some(Record::Commit(_))) => return Ok(false),
+                Scanned::Frame(frame) if self.body_is_whole(&frame)? => {}
+                Scanned::Frame(_) => return Ok(false),
+                Scanned::Bad(gap) => {
+                    let file = self.reader(gap.from.segment)?;
+                    let rest = file.len()?.saturating_sub(gap.from.offset.into());
+                    let mut header = [0; FRAME];
+                    let longer = rest > FRAME as u64
+                        && file.read_exact_at(gap.from.offset.into(), &mut header).is_ok()
+                        && FrameHeader::parse(&header).is_ok_and(|header| header.frame_len() as u64 > rest);
+                    let is_last = u64::from(gap.to.offset) >= file.len()?;
+                    if rest <= MARKER || !longer || !is_last {
+                        return Ok(false);
+                    }
+                    broken_off = true;
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// Removes what lies between `end` and the current segment: a torn tail.
     ///
     /// # Errors

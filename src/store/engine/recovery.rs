@@ -120,7 +120,8 @@ pub enum Loss {
 
 impl Loss {
     fn of(replayed: &Replayed, torn: u64, log: &Log, sizes: Sizes) -> std::io::Result<Loss> {
-        let mut octets = torn;
+        // What was being written when the process was killed was told to nobody.
+        let mut octets = if torn > 0 && log.breaks_off_behind(replayed.end)? { 0 } else { torn };
         for gap in replayed.damaged.iter().filter(|gap| gap.from >= replayed.recovered) {
             if !log.segments()?.contains(&gap.from.segment) {
                 return Ok(Loss::Unknown);

@@ -170,8 +170,9 @@ impl Scan {
 /// Which of the bad places are damage, and what else was lost with them.
 fn judge(log: &Log, scan: &Scan, replayed: &Replayed, findings: &mut Findings) -> io::Result<()> {
     let index = &replayed.index;
+    let breaks_off = log.breaks_off_behind(replayed.end)?;
     for &(place, what) in &scan.bad {
-        let torn = place >= scan.known_durable && is_torn(log, place)?;
+        let torn = place >= scan.known_durable && (breaks_off || is_torn(log, place)?);
         if !torn {
             let Place { segment, offset } = place;
             findings.damage.push(format!("log/{segment:08} at {offset}: {what}"));

@@ -221,3 +221,17 @@ fn what_a_later_version_wrote_is_kept() {
         });
     }
 }
+
+/// Catches: numbers that are skipped for what nobody was told of: an import that is killed and goes on could not keep its UIDs.
+#[test]
+fn a_commit_that_a_kill_broke_off_costs_no_number() {
+    let whole = six(0, End::Killed);
+    let last = *commits(&whole).iter().rfind(|commit| commit.date.is_some()).unwrap();
+    for cut in [100, 700, 1400].map(|octets| last.start.offset + octets) {
+        let flash = whole.copy();
+        let file = flash.open(&path_of(last.start.segment), crate::flash::Mode::Write).unwrap();
+        file.truncate(cut.into()).unwrap();
+        assert!(smol::block_on(store(&flash).check()).unwrap().damage.is_empty());
+        assert_eq!(served(&flash), ((1..=5).collect(), 6), "broken off at {cut}");
+    }
+}
