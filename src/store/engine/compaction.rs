@@ -207,9 +207,7 @@ impl Account {
     /// Copies what is of use in `segments`: whether there was room for all of it.
     async fn drain_all(self: &Rc<Self>, segments: impl Iterator<Item = u32>) -> Result<bool, Error> {
         // What is compacted must lie in closed segments before the checkpoint.
-        let alone = self.staging.lock().await;
-        self.state.borrow_mut().log.begin_segment();
-        drop(alone);
+        self.begin_segment().await;
         self.relocate(Vec::new(), Vec::new()).await?;
         for segment in segments {
             match self.drain(segment).await {
@@ -221,10 +219,16 @@ impl Account {
         Ok(true)
     }
 
+    /// Lets the next commit begin a segment: not while a long one is being written, which would lose its own.
+    async fn begin_segment(&self) {
+        let _alone = self.staging.lock().await;
+        self.state.borrow_mut().log.begin_segment();
+    }
+
     /// Removes what was drained, once both checkpoints know the new places.
     async fn remove_drained(self: &Rc<Self>) -> Result<(), Error> {
         // What has lived for so long goes on living, unlike the mail that comes next: it stays apart from it.
-        self.state.borrow_mut().log.begin_segment();
+        self.begin_segment().await;
         self.write_checkpoint().await?;
         self.write_checkpoint().await?;
         self.remove_empty().await.map(drop)

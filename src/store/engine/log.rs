@@ -274,11 +274,9 @@ impl Log {
     /// Takes back the commit that was begun.
     pub fn abort(&mut self) -> io::Result<()> {
         self.piece = Vec::new();
+        self.end.offset = self.commit_start;
         match &self.current {
-            Some(file) => {
-                self.end.offset = self.commit_start;
-                file.truncate(self.commit_start.into())
-            }
+            Some(file) => file.truncate(self.commit_start.into()),
             // Not even a segment could be begun.
             None => Ok(()),
         }
