@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{OFlags, StatVfsMountFlags};
+use rustix::fs::{Advice, OFlags, StatVfsMountFlags, fadvise};
 use rustix::io::Errno;
 
 use super::syncer::Syncer;
@@ -141,6 +141,10 @@ impl File for DiskFile {
     }
     fn sync(&self) -> Sync {
         self.syncer.sync(self.file.clone())
+    }
+    fn drop_cache(&self) {
+        // Where the file system keeps no pages, there are none to drop.
+        let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
     }
 }
 

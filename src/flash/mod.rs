@@ -185,6 +185,9 @@ pub trait File: ReadAt {
     fn truncate(&self, len: u64) -> io::Result<()>;
     /// Makes the file's content and length durable.
     fn sync(&self) -> Sync;
+    /// Lets what is read from now on come from the medium, but for what still waits to be written to it. What a sync that
+    /// failed was to make durable can else be read for as long as the system runs, and is nowhere else.
+    fn drop_cache(&self) {}
 }
 
 /// Bytes that can be read from any place: a file, a stored message, a slice.

@@ -109,4 +109,7 @@ impl File for RefusingFile {
             Err(error) => Box::pin(async { Err(error) }),
         }
     }
+    fn drop_cache(&self) {
+        self.file.drop_cache();
+    }
 }

@@ -396,4 +396,13 @@ impl File for SimFile {
             failed
         })
     }
+    fn drop_cache(&self) {
+        let mut medium = self.flash.0.borrow_mut();
+        let node = &mut medium.nodes[self.node];
+        if std::mem::take(&mut node.lost) {
+            let mut content = node.durable.to_vec();
+            node.unsynced.iter().for_each(|(_, change)| change.apply(&mut content));
+            node.live = Rc::new(content);
+        }
+    }
 }

@@ -41,6 +41,7 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_dup,
     libc::SYS_dup3,
     libc::SYS_faccessat,
+    FADVISE,
     libc::SYS_fallocate,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
@@ -185,6 +186,11 @@ const MORE: &[libc::c_long] = &[
     417, // recvmmsg_time64
     422, // futex_time64
 ];
+
+#[cfg(not(target_arch = "arm"))]
+const FADVISE: libc::c_long = libc::SYS_fadvise64;
+#[cfg(target_arch = "arm")]
+const FADVISE: libc::c_long = 270; // arm_fadvise64_64; libc has no name for it with musl
 
 /// Which calls the numbers mean (linux/audit.h): a process may make the calls of another architecture, too.
 const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {

@@ -107,6 +107,17 @@ impl Log {
         numbers.map(|number| self.flash.open(&self.path(number), Mode::Read)).collect()
     }
 
+    /// Lets the segments from `first` on be read from the medium: see [`File::drop_cache`].
+    ///
+    /// # Errors
+    /// What the flash says.
+    pub fn drop_cache(&self, first: u32) -> io::Result<()> {
+        for segment in self.segments()?.into_iter().filter(|segment| *segment >= first) {
+            self.flash.open(&self.path(segment), Mode::Read)?.drop_cache();
+        }
+        Ok(())
+    }
+
     /// Octets behind `end`: of a tail that is not part of the log.
     ///
     /// # Errors

@@ -55,6 +55,8 @@ pub async fn open(
             "{dir}: no checkpoint can be read; run `pillarbox fsck --repair`"
         )));
     }
+    // A process before this one may have seen a sync fail.
+    log.drop_cache(start.from.segment).map_err(io)?;
     let replayed = replay(&log, start.index, start.from, limit).await.map_err(io)?;
     let torn = log.octets_behind(replayed.end).map_err(io)?;
     tell(&dir, &replayed, torn);

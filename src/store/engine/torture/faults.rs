@@ -81,6 +81,38 @@ fn after_a_failed_sync_an_account_shows_what_was_acknowledged_before() {
     }
 }
 
+/// Catches: an opening that believes what only the system's memory holds, since a sync of the process before failed; what
+/// is acknowledged behind it would be lost with it at the next cut.
+#[test]
+fn what_a_failed_sync_left_in_memory_is_not_believed_by_the_next_process() {
+    for seed in 1..=20 {
+        let flash = SimFlash::default();
+        let mut choices = Choices::new(seed);
+        let before = smol::block_on(async {
+            let account = store(&flash).account("a").await.unwrap();
+            for step in 1..=5 {
+                deliver(&account, INBOX, step, &mut choices).unwrap().commit().await.unwrap();
+            }
+            flash.fail_sync_at(flash.steps());
+            deliver(&account, INBOX, 6, &mut choices).unwrap().commit().await.unwrap_err();
+            dump(&account)
+        });
+        let flash = flash.killed();
+        let after = smol::block_on(async {
+            let account = store(&flash).account("a").await.unwrap();
+            assert!(is_one_of(std::slice::from_ref(&before), &dump(&account)), "seed {seed}");
+            for step in 7..=8 {
+                deliver(&account, INBOX, step, &mut choices).unwrap().commit().await.unwrap();
+            }
+            dump(&account)
+        });
+        for cut in 0..4 {
+            let found = smol::block_on(store(&flash.restart(cut)).account("a")).unwrap();
+            assert!(is_one_of(std::slice::from_ref(&after), &dump(&found)), "seed {seed}, cut {cut}");
+        }
+    }
+}
+
 #[test]
 fn a_read_that_fails_is_told_and_loses_nothing() {
     for seed in 1..=5 {

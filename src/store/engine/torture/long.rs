@@ -116,26 +116,110 @@ fn what_comes_meanwhile_comes_after_a_long_commit() {
                 |date| deliver_octets(&account, drafts, date, 70_000, &mut Choices::new(1)).unwrap();
             let (one, two) = (delivery(100), delivery(101));
             account.claim_recent(INBOX);
-            let mut others = Box::pin(smol::future::zip(one.commit(), two.commit()));
-            let mut rounds = 0;
-            let (one, two) = loop {
-                if let Some(done) = poll_once(&mut others).await {
-                    break done;
-                }
-                // Nobody may have to go on with the long one but who waits for it.
-                go_on().await;
-                rounds += 1;
-                assert!(rounds < 10_000, "commits wait for ever");
-                if rounds > 200 {
-                    smol::Timer::after(Duration::from_millis(1)).await;
-                }
-            };
+            let (one, two) =
+                beside(async || go_on().await, smol::future::zip(one.commit(), two.commit())).await;
             let uids = [one, two].map(|done| done.unwrap().placed.first().unwrap().1);
             if steps > 0 {
                 assert_eq!(uids, [MESSAGES + 1, MESSAGES + 2], "{steps}");
             }
             assert_eq!(count(&account, "Drafts"), MESSAGES as usize + 2);
             assert_eq!(dump(&reopened(&flash.restart(steps))), dump(&account));
+        }
+    });
+}
+
+/// Polls `others` to its end, and what `go_on` polls in between: nobody may have to go on with a long commit but who waits
+/// for it.
+async fn beside<T>(mut go_on: impl AsyncFnMut(), others: impl Future<Output = T>) -> T {
+    let mut others = Box::pin(others);
+    for round in 0..10_000 {
+        if let Some(done) = poll_once(&mut others).await {
+            return done;
+        }
+        go_on().await;
+        if round > 200 {
+            smol::Timer::after(Duration::from_millis(1)).await;
+        }
+    }
+    panic!("commits wait for ever");
+}
+
+/// Catches: a commit that is checked against an index in which a long one is half applied: here it would copy what the long
+/// one has removed.
+#[test]
+fn what_comes_behind_a_long_commit_sees_all_of_it() {
+    smol::block_on(async {
+        for steps in 1..120 {
+            let flash = SimFlash::default();
+            let account = filled(&flash).await;
+            let mut commit = Box::pin(copy_all(&account, true).commit());
+            let mut is_done = false;
+            let mut go_on = async || is_done = is_done || poll_once(&mut commit).await.is_some();
+            for _ in 0..steps {
+                go_on().await;
+            }
+            let mut late = account.begin();
+            late.copy(INBOX, MESSAGES, account.find("Sent").unwrap());
+            drop(beside(async || go_on().await, late.commit()).await);
+            beside(async || go_on().await, account.settled()).await.unwrap();
+            assert_eq!((count(&account, "INBOX"), count(&account, "Sent")), (0, 0), "{steps}");
+            assert_eq!(dump(&reopened(&flash.restart(steps))), dump(&account));
+        }
+    });
+}
+
+/// Catches: a long commit that forgets which files' numbers were given out, and whose `\Recent` was claimed, while it was
+/// planned.
+#[test]
+fn what_is_given_out_during_a_long_commit_is_not_given_again() {
+    smol::block_on(async {
+        for steps in 1..MESSAGES {
+            let flash = SimFlash::default();
+            let account = filled(&flash).await;
+            let mut commit = Box::pin(copy_all(&account, false).commit());
+            for _ in 0..steps {
+                assert!(poll_once(&mut commit).await.is_none());
+            }
+            let delivery =
+                |date| deliver_octets(&account, INBOX, date, 70_000, &mut Choices::new(1)).unwrap();
+            let before = delivery(100);
+            account.claim_recent(INBOX);
+            commit.await.unwrap();
+            let after = delivery(101);
+            before.commit().await.unwrap();
+            after.commit().await.unwrap();
+            // The content is told by the date.
+            let found = reopened(&flash.restart(steps.into()));
+            assert_eq!(dump(&found), dump(&account));
+            assert_eq!(found.claim_recent(INBOX), MESSAGES + 1, "{steps}: the first that was not claimed");
+        }
+    });
+}
+
+/// Catches: compaction that begins a segment while a long commit is being written.
+#[test]
+fn compaction_waits_for_a_long_commit() {
+    smol::block_on(async {
+        for steps in 1..MESSAGES {
+            let flash = SimFlash::default();
+            let account = filled(&flash).await;
+            let segments = account.log(|log| log.segments()).unwrap();
+            let mut commit = Box::pin(copy_all(&account, true).commit());
+            let mut done = None;
+            let mut go_on = async || {
+                if done.is_none() {
+                    done = poll_once(&mut commit).await;
+                }
+            };
+            for _ in 0..steps {
+                go_on().await;
+            }
+            let rewritten = account.rewrite(segments.into_iter().collect());
+            beside(async || go_on().await, rewritten).await.unwrap();
+            beside(async || go_on().await, account.settled()).await.unwrap();
+            assert!(done.is_some_and(|done| done.is_ok()), "{steps}");
+            assert_eq!((count(&account, "INBOX"), count(&account, "Drafts")), (0, MESSAGES as usize));
+            assert_eq!(dump(&reopened(&flash.copy())), dump(&account));
         }
     });
 }
