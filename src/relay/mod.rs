@@ -128,7 +128,7 @@ impl Relay {
     }
 
     /// DATA: straight into an account, or into the queue.
-    async fn place(&self, envelope: &Envelope) -> Result<Content, Reply> {
+    async fn place(&self, envelope: &Envelope, size: u64) -> Result<Content, Reply> {
         let config = self.context.config();
         let trouble = |error| store_trouble(&error);
         // The commit would find it too, after all the octets have come.
@@ -138,6 +138,7 @@ impl Relay {
         if let Some(name) = only_account(&config, &envelope.recipients) {
             let store = self.context.store.account(name).await.map_err(trouble)?;
             let mut message = store.incoming();
+            message.expect(size).map_err(trouble)?;
             message.write(deposit::return_path(&envelope.sender).as_bytes()).map_err(trouble)?;
             return Ok(Content { message, store, direct: true });
         }
@@ -145,7 +146,9 @@ impl Relay {
             return Err(Reply::new(452, (3, 1), "Too many messages are waiting, try again later"));
         }
         let store = self.queue.account().await.map_err(trouble)?;
-        Ok(Content { message: store.incoming(), store, direct: false })
+        let mut message = store.incoming();
+        message.expect(size).map_err(trouble)?;
+        Ok(Content { message, store, direct: false })
     }
 
     /// End of data: durable before it is acknowledged.
@@ -164,8 +167,8 @@ impl Post for Relay {
     fn recipient<'a>(&'a self, recipient: &'a Mailbox, size: u64) -> Later<'a, Result<(), Reply>> {
         Box::pin(self.verify(recipient, size))
     }
-    fn incoming<'a>(&'a self, envelope: &'a Envelope) -> Later<'a, Result<Content, Reply>> {
-        Box::pin(self.place(envelope))
+    fn incoming<'a>(&'a self, envelope: &'a Envelope, size: u64) -> Later<'a, Result<Content, Reply>> {
+        Box::pin(self.place(envelope, size))
     }
     fn accept(&self, envelope: Envelope, content: Content) -> Later<'_, Result<(), Reply>> {
         Box::pin(self.take(envelope, content))

@@ -67,8 +67,9 @@ pub trait Post {
     /// RCPT: can a message of `size` octets (0: not known) go to `recipient`?
     fn recipient<'a>(&'a self, recipient: &'a Mailbox, size: u64) -> Later<'a, Result<(), Reply>>;
 
-    /// DATA: where the content of a message with this envelope goes, piece by piece.
-    fn incoming<'a>(&'a self, envelope: &'a Envelope) -> Later<'a, Result<Content, Reply>>;
+    /// DATA: where the content of a message with this envelope goes, piece by piece; for `size` octets of it (0: not known)
+    /// room is kept from now on.
+    fn incoming<'a>(&'a self, envelope: &'a Envelope, size: u64) -> Later<'a, Result<Content, Reply>>;
 
     /// End of data: takes responsibility for the message. `Ok` only once it is durable.
     fn accept(&self, envelope: Envelope, content: Content) -> Later<'_, Result<(), Reply>>;

@@ -160,7 +160,7 @@ impl Connection {
                 let outcome = self.post.recipient(&to, size).await;
                 self.session.recipient(to, outcome)
             }
-            Effect::Content(envelope) => match self.content(envelope).await? {
+            Effect::Content { envelope, size } => match self.content(envelope, size).await? {
                 Some(reply) => reply,
                 None => return Ok(Goes::Away),
             },
@@ -177,8 +177,8 @@ impl Connection {
 
     /// RFC 5321 section 4.1.1.4, from DATA to the verdict; `None`: the connection is given up, the last
     /// words are said.
-    async fn content(&mut self, mut envelope: Envelope) -> io::Result<Option<Reply>> {
-        let incoming = self.post.incoming(&envelope).await;
+    async fn content(&mut self, mut envelope: Envelope, size: u64) -> io::Result<Option<Reply>> {
+        let incoming = self.post.incoming(&envelope, size).await;
         let mut content = match incoming {
             Ok(content) => Some(content),
             Err(refusal) => return Ok(Some(refusal)),

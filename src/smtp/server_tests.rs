@@ -28,7 +28,7 @@ impl Post for Inbox {
         let known = recipient.as_str() == "demo@home.example";
         Box::pin(async move { known.then_some(()).ok_or_else(|| Reply::new(550, (1, 1), "No such mailbox")) })
     }
-    fn incoming<'a>(&'a self, _envelope: &'a Envelope) -> Later<'a, Result<Content, Reply>> {
+    fn incoming<'a>(&'a self, _envelope: &'a Envelope, _size: u64) -> Later<'a, Result<Content, Reply>> {
         Box::pin(async {
             let store = self.0.store.account("demo").await.map_err(|error| store_trouble(&error))?;
             Ok(Content { message: store.incoming(), store, direct: true })

@@ -42,7 +42,12 @@ pub enum Effect {
         size: u64,
     },
     /// Receive the content of this message. The transaction is over, whatever becomes of it.
-    Content(Envelope),
+    Content {
+        /// Who sends it to whom.
+        envelope: Envelope,
+        /// As MAIL said.
+        size: u64,
+    },
 }
 
 /// A dialog.
@@ -384,7 +389,7 @@ impl Session {
                 self.transaction = Some(transaction);
                 Effect::Reply(Reply::new(554, (5, 1), "No valid recipients"))
             }
-            Some(transaction) => Effect::Content(transaction.envelope),
+            Some(Transaction { envelope, size }) => Effect::Content { envelope, size },
         }
     }
 }

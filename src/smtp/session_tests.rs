@@ -57,7 +57,7 @@ fn perform(session: &mut Session, effect: Effect) -> Vec<String> {
             let outcome = if exists { Ok(()) } else { Err(Reply::new(550, (7, 1), "No relay")) };
             replies(&[session.recipient(to, outcome)])
         }
-        Effect::Content(envelope) => {
+        Effect::Content { envelope, .. } => {
             let to: Vec<_> = envelope.recipients.iter().map(Mailbox::as_str).collect();
             let from = envelope.sender.as_ref().map_or("", Mailbox::as_str);
             vec![format!("! content from <{from}> to {} with {}", to.join(" "), session.protocol())]

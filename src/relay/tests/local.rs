@@ -97,6 +97,33 @@ fn an_account_that_is_gone_means_a_report_to_the_sender() {
     });
 }
 
+/// Catches: a message that is taken whole and then refused, since another one was promised the same room.
+#[test]
+fn what_mail_announces_is_kept_free_for_it() {
+    story(async |world| {
+        world.post("demo@home.example").await.unwrap();
+        let used: usize = world.flash.files().iter().map(|(_, len)| len).sum();
+        const TOTAL: u64 = 32 << 20;
+        world.flash.limit(Some(used as u64 + TOTAL));
+        // A sixteenth is the reserve.
+        let size = TOTAL / 8 * 5;
+        for to in ["demo@home.example", "friend@else.example"] {
+            let to = envelope("demo@home.example", to);
+            let mut first = world.relay.incoming(&to, size).await.unwrap();
+            let refusal = world.relay.incoming(&to, size).await.err().unwrap().to_string();
+            assert!(refusal.starts_with("452 4.3.1"), "{refusal}");
+            first.message.write(MESSAGE.as_bytes()).unwrap();
+            world.relay.accept(to.clone(), first).await.unwrap();
+            drop(world.relay.incoming(&to, size).await.unwrap());
+        }
+        world.reconfigure(|config| config.accounts[0].quota = 100_000);
+        let to = envelope("demo@home.example", "demo@home.example");
+        let _first = world.relay.incoming(&to, 60_000).await.unwrap();
+        let refusal = world.relay.incoming(&to, 60_000).await.err().unwrap().to_string();
+        assert!(refusal.starts_with("452 4.2.2"), "{refusal}");
+    });
+}
+
 #[test]
 fn a_full_flash_is_a_temporary_matter() {
     story(async |world| {

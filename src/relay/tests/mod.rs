@@ -80,6 +80,15 @@ fn mailbox(address: &str) -> Mailbox {
     Mailbox::parse(address).unwrap()
 }
 
+fn envelope(from: &str, to: &str) -> Envelope {
+    Envelope {
+        sender: Mailbox::parse(from).ok(),
+        account: None,
+        recipients: to.split(' ').map(mailbox).collect(),
+        eight_bit: false,
+    }
+}
+
 impl World {
     /// The delivery loop; it ends with the task.
     fn run(&self) -> Task<()> {
@@ -101,13 +110,8 @@ impl World {
         for recipient in &recipients {
             self.relay.recipient(recipient, MESSAGE.len() as u64).await?;
         }
-        let envelope = Envelope {
-            sender: Mailbox::parse(from).ok(),
-            account: account.map(str::to_owned),
-            recipients,
-            eight_bit: false,
-        };
-        let mut content = self.relay.incoming(&envelope).await?;
+        let envelope = Envelope { account: account.map(str::to_owned), ..envelope(from, to) };
+        let mut content = self.relay.incoming(&envelope, MESSAGE.len() as u64).await?;
         content.message.write(MESSAGE.as_bytes()).unwrap();
         self.relay.accept(envelope, content).await
     }
