@@ -14,22 +14,17 @@ use super::checkpoint::Checkpoints;
 use super::compaction::Survey;
 use super::log::Log;
 use super::long::apply_piece;
-use super::room::Use;
+use super::room::{A_RECORD, Use};
+use super::sync::Lead;
+use super::trouble::note_read_only;
 use super::{Account, Sizes, Transaction};
-use crate::flash::{File, reason, takes_no_changes};
+use crate::flash::{reason, takes_no_changes};
 use crate::pace::Pace;
 use crate::store::Error;
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, CommitRecord, Record};
 use crate::store::format::{FlagChange, Flags, INBOX, Place};
 use crate::store::model::{Change, Committed, Index, Overlay, Plan, Step, plan};
-
-/// Octets of a record, about; summaries and the like are not counted.
-const A_RECORD: u64 = 64;
-/// The leader of a sync waits for this part of what the last one took, so that more commits share it,
-const GATHERING: u32 = 32;
-/// where that is worth a timer.
-const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// What changes in an open account.
 pub struct State {
@@ -43,9 +38,9 @@ pub struct State {
     pub(super) last_applied: u64,
     /// A long commit has begun in the log.
     pub(super) writing: bool,
-    syncing: bool,
+    pub(super) syncing: bool,
     /// How long the last sync took.
-    last_sync: Duration,
+    pub(super) last_sync: Duration,
     /// Everything before it is durable.
     pub(super) durable: Place,
     /// Everything before it is in the index.
@@ -56,8 +51,8 @@ pub struct State {
     /// Why nothing can be written, where that is so.
     pub(super) read_only: Option<String>,
     /// Whether the log was made ready for writing when it was opened, and when that was tried last.
-    ready: bool,
-    opened: Instant,
+    pub(super) ready: bool,
+    pub(super) opened: Instant,
     pub sizes: Sizes,
     pub checkpoints: Checkpoints,
     /// What is in the log since the newest checkpoint.
@@ -235,18 +230,6 @@ impl Account {
         Ok((state.last_staged, committed))
     }
 
-    /// Takes back a commit that could not be written.
-    pub(super) fn take_back(&self, state: &mut State, error: io::Error) -> Error {
-        let taken_back = state.log.abort();
-        if takes_no_changes(&error) {
-            // What was written of it is behind the end of the log: a later commit writes over it.
-            note_read_only(&mut state.read_only, self.dir(), &reason(&error));
-            return Error::ReadOnly;
-        }
-        state.failed = taken_back.err().map(|error| error.to_string());
-        Error::io(state.log.dir(), error)
-    }
-
     /// Waits until the commit `ticket` is durable and applied, leading a sync when nobody else does.
     async fn durable(&self, ticket: u64) -> Result<(), Error> {
         loop {
@@ -264,7 +247,7 @@ impl Account {
 
     /// Applies the commits up to number `last`, whose records are durable up to `durable`. Dropped in the middle of a long
     /// one, it leaves the rest of that to the next who leads a sync.
-    async fn apply(&self, last: u64, durable: Place) -> io::Result<()> {
+    pub(super) async fn apply(&self, last: u64, durable: Place) -> io::Result<()> {
         {
             let mut state = self.state.borrow_mut();
             state.durable = state.durable.max(durable);
@@ -314,7 +297,7 @@ impl Account {
     }
 
     /// Writes an empty commit.
-    fn write_mark(&self, state: &mut State) -> io::Result<()> {
+    pub(super) fn write_mark(&self, state: &mut State) -> io::Result<()> {
         match state.log.begin().and_then(|()| state.log.finish(state.durable)) {
             Err(error) if takes_no_changes(&error) => {
                 drop(state.log.abort());
@@ -327,92 +310,6 @@ impl Account {
                 Ok(())
             }
         }
-    }
-
-    /// Looks whether the flash takes changes again, where it took none a while ago. One that was opened then has to be
-    /// opened anew for it.
-    pub(super) fn try_again(&self) {
-        let mut state = self.state.borrow_mut();
-        let state = &mut *state;
-        if state.read_only.is_some()
-            && state.ready
-            && state.staged.is_empty()
-            && !state.syncing
-            && !state.writing
-        {
-            // Where it takes none, that is noted already.
-            drop(self.write_mark(state));
-        }
-    }
-
-    /// What the flash says to something that is to be written at `path`; where it takes nothing any more, the account is
-    /// open for reading only from now on.
-    pub(super) fn refused(&self, path: &str, error: io::Error) -> Error {
-        if takes_no_changes(&error) {
-            self.take_no_changes(&reason(&error));
-            return Error::ReadOnly;
-        }
-        Error::io(path, error)
-    }
-
-    /// Nothing changes here any more.
-    pub(super) fn fail(&self, error: &io::Error) {
-        self.state.borrow_mut().failed = Some(error.to_string());
-        self.changed.notify(usize::MAX);
-    }
-
-    /// From now on it is open for reading only.
-    pub(super) fn take_no_changes(&self, why: &str) {
-        note_read_only(&mut self.state.borrow_mut().read_only, self.dir(), why);
-    }
-
-    /// Whether it has not been ready for writing for so long.
-    pub(super) fn is_unready_since(&self, age: Duration) -> bool {
-        let state = self.state.borrow();
-        !state.ready && state.failed.is_none() && state.opened.elapsed() >= age
-    }
-
-    /// What had to be written when it was opened could not be: it is open for reading only, and may be opened anew.
-    pub(super) fn stay_unready(&self, why: &str) {
-        self.take_no_changes(why);
-        let mut state = self.state.borrow_mut();
-        (state.ready, state.failed) = (false, None);
-    }
-
-    /// It was tried once more to make it ready, in vain.
-    pub(super) fn note_opening(&self) {
-        self.state.borrow_mut().opened = Instant::now();
-    }
-
-    /// Another one, which can be written, takes its place: its sessions end.
-    pub(super) fn give_way(&self) {
-        self.state.borrow_mut().failed = Some("it was opened anew".to_owned());
-        self.changed.notify(usize::MAX);
-    }
-
-    /// Why nothing can be written, where that is so.
-    pub(super) fn takes_no_changes(&self) -> Option<String> {
-        self.state.borrow().read_only.clone()
-    }
-
-    /// Whether a sync has failed: nothing changes here any more, and whoever asks the store for the
-    /// account anew gets another one. Those who listen for changes are woken when that happens.
-    pub fn has_failed(&self) -> bool {
-        self.state.borrow().failed.is_some()
-    }
-
-    /// Whether the files are this account's to change.
-    ///
-    /// # Errors
-    /// [`Error::Failed`].
-    pub(super) fn still_in_charge(&self) -> Result<(), Error> {
-        self.state.borrow().failed.clone().map_or(Ok(()), |failure| Err(Error::Failed(failure)))
-    }
-
-    /// Where the durable log ends, once a sync has failed.
-    pub(super) fn failed_at(&self) -> Option<Place> {
-        let state = self.state.borrow();
-        state.failed.as_ref().map(|_| state.durable)
     }
 
     pub(super) fn next_body(&self) -> u32 {
@@ -474,84 +371,10 @@ fn write(plan: Plan, log: &mut Log, transaction: &Transaction) -> io::Result<Vec
     Ok(written)
 }
 
-fn note_read_only(read_only: &mut Option<String>, dir: &str, why: &str) {
-    if read_only.is_none() {
-        log::error!("{dir}: the flash takes no changes: {why}");
-        *read_only = Some(why.to_owned());
-    }
-}
-
 /// The index has no use for the summary of a body: it is not kept until the sync is done.
 fn without_summary(record: Record) -> Record {
     match record {
         Record::Body(body) => Record::Body(BodyRecord { summary: Vec::new(), ..body }),
         other => other,
-    }
-}
-
-/// The commit that leads a sync. Dropped in the middle, it gives its files back and lets another lead.
-struct Lead<'a> {
-    account: &'a Account,
-    files: Vec<Rc<dyn File>>,
-    new_segment: bool,
-}
-
-impl<'a> Lead<'a> {
-    fn take(account: &'a Account) -> Option<Lead<'a>> {
-        let mut state = account.state.borrow_mut();
-        if state.syncing {
-            return None;
-        }
-        state.syncing = true;
-        Some(Lead { account, files: Vec::new(), new_segment: false })
-    }
-
-    async fn sync(mut self) {
-        // Commits that other sessions are about to stage share this sync. Where syncs are slow it is worth
-        // waiting for those whose clients have just been answered.
-        let account = self.account;
-        let pause = account.state.borrow().last_sync / GATHERING;
-        if pause >= LEAST_PAUSE {
-            smol::Timer::after(pause).await;
-        } else {
-            smol::future::yield_now().await;
-        }
-        let begin = Instant::now();
-        let (last, end) = {
-            let mut state = account.state.borrow_mut();
-            (self.files, self.new_segment) = state.log.take_unsynced();
-            (state.last_staged, state.staged.back().map_or(state.durable, |staged| staged.end))
-        };
-        let outcome = self.sync_files().await;
-        account.state.borrow_mut().last_sync = begin.elapsed();
-        match outcome {
-            Ok(()) => {
-                self.files.clear();
-                self.new_segment = false;
-                if let Err(error) = account.apply(last, end).await {
-                    account.fail(&error);
-                }
-            }
-            Err(error) => account.fail(&error),
-        }
-    }
-
-    async fn sync_files(&self) -> io::Result<()> {
-        for file in &self.files {
-            file.sync().await?;
-        }
-        if self.new_segment {
-            self.account.flash().sync_dir(&self.account.path("log")).await?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Lead<'_> {
-    fn drop(&mut self) {
-        let mut state = self.account.state.borrow_mut();
-        state.log.give_back(&mut self.files, self.new_segment);
-        state.syncing = false;
-        self.account.progress.notify(usize::MAX);
     }
 }

@@ -146,12 +146,13 @@ impl Account {
         }
         // What it writes itself is not looked at again.
         let last = self.state.borrow().log.end().segment;
-        loop {
+        let left = loop {
+            let left = dead(&waste);
             // A quarter of what may stay goes besides, so that the next time is not soon.
-            let excess = dead(&waste).saturating_sub(self.allowed() / 4 * 3);
+            let excess = left.saturating_sub(self.allowed() / 4 * 3);
             waste.retain(|waste| waste.segment <= last && waste.is_worth_copying());
             if excess.min(dead(&waste)) < cost {
-                break;
+                break left;
             }
             let batch = self.batch(waste, excess);
             if batch.is_empty() {
@@ -161,14 +162,12 @@ impl Account {
             if self.is_damaged() {
                 return Ok(());
             }
-            self.remove_drained().await?;
+            waste = self.remove_drained().await?;
             if !drained {
                 return Ok(());
             }
             smol::future::yield_now().await;
-            waste = self.remove_empty().await?;
-        }
-        let left = dead(&self.remove_empty().await?);
+        };
         self.state.borrow_mut().survey.resigned = left;
         Ok(())
     }
@@ -225,13 +224,13 @@ impl Account {
         self.state.borrow_mut().log.begin_segment();
     }
 
-    /// Removes what was drained, once both checkpoints know the new places.
-    async fn remove_drained(self: &Rc<Self>) -> Result<(), Error> {
+    /// Removes what was drained, once both checkpoints know the new places: how it is with the other segments.
+    async fn remove_drained(self: &Rc<Self>) -> Result<Vec<Waste>, Error> {
         // What has lived for so long goes on living, unlike the mail that comes next: it stays apart from it.
         self.begin_segment().await;
         self.write_checkpoint().await?;
         self.write_checkpoint().await?;
-        self.remove_empty().await.map(drop)
+        self.remove_empty().await
     }
 
     /// Removes the segments that nothing needs any more: how it is with the others.

@@ -9,16 +9,13 @@ use std::io;
 
 use super::commit::{Records, Staged, State};
 use super::log::Log;
-use super::room::Use;
+use super::room::{A_RECORD, Use};
 use super::{Account, Transaction};
 use crate::pace::Pace;
 use crate::store::Error;
 use crate::store::format::record::Record;
 use crate::store::format::{FlagChange, Flags, Place};
 use crate::store::model::{Change, Committed, Draft, Index, Plan, Step, Weight};
-
-/// Octets of a record, about.
-const A_RECORD: u64 = 64;
 
 impl Account {
     /// As [`Account::stage`], when nobody else is at it.

@@ -12,10 +12,13 @@ mod recovery;
 mod replay;
 mod restored;
 mod room;
+mod scan;
 mod store;
+mod sync;
 #[cfg(test)]
 mod torture;
 mod transaction;
+mod trouble;
 mod window;
 
 pub use account::Account;

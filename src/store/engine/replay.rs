@@ -13,7 +13,8 @@
 use std::collections::VecDeque;
 
 use super::commit::Tail;
-use super::log::{Gap, Log, Scanned, ScannedFrame};
+use super::log::Log;
+use super::scan::{Gap, Scanned, ScannedFrame};
 use crate::store::format::record::{CommitRecord, Record};
 use crate::store::format::{Place, segment};
 use crate::store::model::Index;

@@ -5,6 +5,9 @@ use std::rc::Rc;
 
 use crate::flash::{Flash, Space};
 
+/// Octets of a record, about; summaries and the like are not counted.
+pub(super) const A_RECORD: u64 = 64;
+
 /// What room is wanted for: the more it matters, the less it has to leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {

@@ -5,8 +5,9 @@ use std::io;
 use std::rc::Rc;
 
 use crate::flash::{Flash, Mode};
-use crate::store::engine::log::{Log, Scanned, ScannedFrame};
+use crate::store::engine::log::Log;
 use crate::store::engine::replay::{Replayed, replay};
+use crate::store::engine::scan::{Scanned, ScannedFrame};
 use crate::store::engine::{checkpoint, recovery};
 use crate::store::format::record::{BodyRecord, CommitRecord, ContinuedRecord, MessageRecord, Record};
 use crate::store::format::{MailboxId, Message, Place, Uid, segment};

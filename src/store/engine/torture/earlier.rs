@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::flash::disk::Disk;
-use crate::store::engine::log::{Log, Scanned};
+use crate::store::engine::log::Log;
+use crate::store::engine::scan::Scanned;
 use crate::store::format::Place;
 
 /// Kinds of records that version 1 began with.

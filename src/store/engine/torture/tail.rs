@@ -1,6 +1,7 @@
 //! Damage at the end of the log: what was hit is lost and told, all else is there, and no UID is given twice.
 
-use super::super::log::{Log, Scanned};
+use super::super::log::Log;
+use super::super::scan::Scanned;
 use super::*;
 use crate::flash::Flash;
 use crate::store::format::Place;
