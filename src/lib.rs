@@ -10,6 +10,7 @@
 //! context  access  auth  message         what they share
 //! store                                  mail on flash
 //! config                                 settings on flash
+//! credential                             passwords as they are kept
 //! net  flash  clock  pace  board         the machine
 //! sandbox  watchdog                      what holds the process to its work
 //! ```
@@ -26,6 +27,7 @@ pub mod clock;
 pub mod config;
 pub mod console;
 pub mod context;
+pub mod credential;
 pub mod failure;
 pub mod flash;
 pub mod http;

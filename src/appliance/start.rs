@@ -12,10 +12,10 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 
 use super::{RunOptions, origin};
-use crate::auth::{Verifier, random, random_password};
 use crate::board::{self, device::Device};
 use crate::config::problem::Problem;
 use crate::config::{self, Config, text};
+use crate::credential::{Verifier, random, random_password};
 use crate::failure::Failure;
 use crate::flash::{self, Flash, Mode, disk};
 use crate::net::tls::{self, TlsError};

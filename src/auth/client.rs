@@ -13,6 +13,7 @@ use ring::hmac;
 use zeroize::Zeroizing;
 
 use crate::config::Secret;
+use crate::credential::random;
 
 /// PBKDF2 rounds below this are a downgrade (RFC 7677 section 4) ...
 const MIN_ITERATIONS: u32 = 4096;
@@ -290,7 +291,7 @@ async fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> Zeroi
 
 /// 18 random octets, as 24 characters without a comma.
 fn nonce() -> String {
-    BASE64.encode(&super::random::<18>())
+    BASE64.encode(&random::<18>())
 }
 
 /// RFC 2104 over MD5, which ring leaves out for good reasons; CRAM-MD5 has no other.

@@ -7,10 +7,8 @@
 
 pub mod client;
 mod operator;
-mod prepare;
 mod remembered;
 pub mod sasl;
-mod scram;
 mod scram_server;
 mod throttle;
 
@@ -22,16 +20,16 @@ use std::time::Instant;
 
 use ring::hmac;
 
-pub use prepare::{UnusablePassword, check_password};
 pub use sasl::Password;
-pub use scram::{DEFAULT_ITERATIONS, ParseVerifierError, Verifier};
 
 use crate::access::{self, Refusal, Service};
 use crate::config::{Account, AppService, Config};
+use crate::credential::verifier::{self, DEFAULT_ITERATIONS};
+use crate::credential::{Salt, Verifier};
 use crate::net::ChannelBindings;
 use remembered::Remembered;
 use sasl::{Answer, Claim, Proven};
-use scram_server::{Proof, Salt};
+use scram_server::Proof;
 use throttle::{Origin, Throttle};
 
 /// Refusals that the operator can look at.
@@ -244,7 +242,7 @@ impl Logins {
             account.and_then(|account| ways(account, client.service).find(|way| way.verifier.accepts(&key)));
         let iterations = config.accounts.iter().map(|account| account.verifier.iterations);
         let most = iterations.fold(DEFAULT_ITERATIONS, u32::max);
-        scram::spend(most.saturating_sub(verifier.iterations));
+        verifier::spend(most.saturating_sub(verifier.iterations));
         let way = admitted(account, found, permitted)?;
         let mark = self.state.borrow().remembered.mark(way.verifier, password);
         self.state.borrow_mut().remembered.remember(mark, Instant::now());
@@ -289,7 +287,7 @@ impl Logins {
             let mut context = hmac::Context::with_key(&self.key);
             context.update(&[what]);
             context.update(name.as_bytes());
-            scram::octets(context.sign().as_ref())
+            verifier::octets(context.sign().as_ref())
         };
         let [salt, stored_key, server_key] = [0, 1, 2].map(made_up);
         let (salt, choice) = salt.split_at(16);
@@ -360,22 +358,6 @@ fn name(service: Service) -> &'static str {
 fn printable(login: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
     login.chars().take(SHOWN).map(|c| if plain(c) { c.to_ascii_lowercase() } else { '?' }).collect()
-}
-
-/// Random octets from the system.
-#[allow(clippy::expect_used, reason = "getrandom(2) does not fail for so few octets")]
-pub(crate) fn random<const N: usize>() -> [u8; N] {
-    ring::rand::generate(&ring::rand::SystemRandom::new()).expect("getrandom works").expose()
-}
-
-/// Sixteen letters and digits, none of which is mistaken for another: 80 bits.
-pub fn random_password() -> String {
-    const SIGNS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    random::<16>()
-        .iter()
-        .filter_map(|octet| SIGNS.get(usize::from(octet % 32)).copied())
-        .map(char::from)
-        .collect()
 }
 
 #[cfg(test)]
@@ -582,9 +564,9 @@ mod tests {
         for (password, rounds) in
             [("right", 4096), ("desk's", 4096), ("desk's", 0), ("wrong", 4096), ("phone's", 4096)]
         {
-            let before = scram::ROUNDS.get();
+            let before = verifier::ROUNDS.get();
             log_in(&logins, &config, "192.168.7.5", "office", password);
-            assert_eq!(scram::ROUNDS.get() - before, rounds, "{password}");
+            assert_eq!(verifier::ROUNDS.get() - before, rounds, "{password}");
         }
     }
 
@@ -595,9 +577,9 @@ mod tests {
         config.accounts[1].verifier = Verifier::with("right", 8192, [1; 16]);
         let outside = "198.51.100.7";
         let cost = |logins: &Logins, login: &str, password: &str| {
-            let before = scram::ROUNDS.get();
+            let before = verifier::ROUNDS.get();
             let verdict = log_in(logins, &config, outside, login, password);
-            (scram::ROUNDS.get() - before, verdict)
+            (verifier::ROUNDS.get() - before, verdict)
         };
         for (login, password) in [
             ("office", "wrong"),

@@ -10,7 +10,8 @@ use std::fmt;
 use data_encoding::BASE64;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::scram_server::{ClientFirst, Proof, Salt, ServerFirst};
+use super::scram_server::{ClientFirst, Proof, ServerFirst};
+use crate::credential::{Salt, random};
 
 /// Octets of a response line that are looked at: more than any name and password need.
 pub const MAX_RESPONSE: usize = 2048;
@@ -195,7 +196,7 @@ impl Exchange {
     pub fn answer(&mut self, answer: Answer) -> Step {
         match (std::mem::replace(&mut self.state, State::Over), answer) {
             (State::ScramSalt(first), Answer::Salt(salt)) => {
-                let server_first = first.answer(salt, &BASE64.encode(&super::random::<18>()), self.bindable);
+                let server_first = first.answer(salt, &BASE64.encode(&random::<18>()), self.bindable);
                 let challenge = BASE64.encode(server_first.message().as_bytes());
                 self.state = State::ScramFinal(Box::new(server_first));
                 Step::Challenge(challenge.into())

@@ -7,7 +7,7 @@
 
 use data_encoding::BASE64;
 
-use super::Verifier;
+use crate::credential::{Salt, Verifier};
 use crate::net::ChannelBindings;
 
 /// What the client says of channel binding (RFC 5802 section 6).
@@ -92,15 +92,6 @@ fn name(encoded: &str) -> Option<String> {
         name.push_str(rest);
     }
     (!name.is_empty() && !name.contains('\0')).then_some(name)
-}
-
-/// How the password of a login was made into its verifier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Salt {
-    /// Random, or made up for a login that there is not.
-    pub salt: [u8; 16],
-    /// PBKDF2 rounds.
-    pub iterations: u32,
 }
 
 /// The server has named the salt.

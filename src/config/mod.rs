@@ -30,7 +30,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::auth::Verifier;
+use crate::credential::Verifier;
 
 pub use network::Network;
 

@@ -131,7 +131,7 @@ impl Poller {
             (Err(Error::Withdrawn), _) | (Ok(()), None) => {}
             (Err(error), _) | (Ok(()), Some(error)) => log::warn!("{name}: {error}"),
         }
-        let [jitter] = crate::auth::random();
+        let [jitter] = crate::credential::random();
         let letter = watch.end(result, outcome, &self.context.config(), jitter);
         if let Some(letter) = letter
             && let Err(error) = self.deliver(&watch.account, &letter).await

@@ -7,9 +7,9 @@ use async_io::Async;
 use smol::LocalExecutor;
 
 use super::*;
-use crate::auth::Verifier;
 use crate::config::{Account, Config};
 use crate::context::Deadlines;
+use crate::credential::Verifier;
 use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
 use crate::net::tls;

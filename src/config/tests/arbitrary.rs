@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::auth::Verifier;
 use crate::config::*;
+use crate::credential::Verifier;
 
 /// `text` as a bounded one; the strategies keep to the bounds.
 fn fit<const N: usize>(text: String) -> Text<N> {

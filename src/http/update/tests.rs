@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use super::*;
-use crate::auth::Verifier;
 use crate::board::Board;
 use crate::board::device::{Device, Ending};
 use crate::board::pbu::{Pbu, identity};
 use crate::board::update::HEAD;
 use crate::config::Config;
+use crate::credential::Verifier;
 use crate::flash::Flash;
 use crate::flash::sim::SimFlash;
 use crate::http::tests::Told;

@@ -21,9 +21,9 @@ use async_io::Async;
 use smol::LocalExecutor;
 
 use super::server::serve;
-use crate::auth::Verifier;
 use crate::config::{Account, Config, Text};
 use crate::context::{Context, Deadlines};
+use crate::credential::Verifier;
 use crate::flash::refusing::Refusing;
 use crate::flash::sim::SimFlash;
 use crate::flash::{Flash, Mode};

@@ -9,9 +9,9 @@ use std::net::TcpListener;
 use async_io::Async;
 use smol::LocalExecutor;
 
-use crate::auth::Verifier;
 use crate::config::{self, Config};
 use crate::context::Deadlines;
+use crate::credential::Verifier;
 use crate::flash::sim::SimFlash;
 use crate::net::tls;
 use crate::store::{Flags, Store};
