@@ -9,6 +9,7 @@
 //! archive                                an account's mail as Maildir and mbox files
 //! context  access  auth  message         what they share
 //! store                                  mail on flash
+//! sasl                                   how clients log in, here and elsewhere
 //! config                                 settings on flash
 //! credential                             passwords as they are kept
 //! net  flash  clock  pace  board         the machine
@@ -39,6 +40,7 @@ pub mod pace;
 pub mod pop3;
 pub mod relay;
 pub mod sandbox;
+pub mod sasl;
 pub mod say;
 pub mod smtp;
 pub mod status;

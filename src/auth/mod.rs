@@ -5,11 +5,8 @@
 //! without a pause, so it comes after a turn for everyone else, and not at all for a login that went
 //! well lately.
 
-pub mod client;
 mod operator;
 mod remembered;
-pub mod sasl;
-mod scram_server;
 mod throttle;
 
 use std::cell::RefCell;
@@ -20,16 +17,14 @@ use std::time::Instant;
 
 use ring::hmac;
 
-pub use sasl::Password;
-
 use crate::access::{self, Refusal, Service};
 use crate::config::{Account, AppService, Config};
 use crate::credential::verifier::{self, DEFAULT_ITERATIONS};
 use crate::credential::{Salt, Verifier};
 use crate::net::ChannelBindings;
+use crate::sasl::Proof;
+use crate::sasl::server::{Answer, Claim, Proven};
 use remembered::Remembered;
-use sasl::{Answer, Claim, Proven};
-use scram_server::Proof;
 use throttle::{Origin, Throttle};
 
 /// Refusals that the operator can look at.
@@ -59,7 +54,7 @@ pub struct Client<'a> {
 /// What becomes of a claim.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is true so far: [`sasl::Exchange::answer`] goes on with this.
+    /// It is true so far: [`crate::sasl::server::Exchange::answer`] goes on with this.
     Answer(Answer),
     /// It is the account of this name.
     Welcome(String),
@@ -364,9 +359,10 @@ fn printable(login: &str) -> String {
 mod tests {
     use data_encoding::BASE64;
 
-    use super::sasl::{Exchange, Mechanism, Step};
     use super::*;
     use crate::config::Address;
+    use crate::sasl::client;
+    use crate::sasl::server::{Exchange, Mechanism, Password, Step};
 
     /// Account `office` with the password `right`, and `off`, which may do nothing.
     fn config() -> Config {

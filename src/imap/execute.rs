@@ -9,11 +9,11 @@ use super::input::Input;
 use super::search;
 use super::server::Connection;
 use crate::access::Service;
-use crate::auth::sasl::{Claim, Exchange, MAX_RESPONSE, Step};
 use crate::auth::{Client, Verdict};
 use crate::net::deadline;
 use crate::net::line::LineEnd;
 use crate::pace::Pace;
+use crate::sasl::server::{Claim, Exchange, MAX_RESPONSE, Step};
 use crate::store::{Error, Flags};
 
 impl Connection {

@@ -148,12 +148,12 @@ pub struct Proof {
 
 impl Proof {
     /// The account's name or address.
-    pub(super) fn login(&self) -> &str {
+    pub(crate) fn login(&self) -> &str {
         &self.login
     }
 
     /// Whether client and server see one connection.
-    pub(super) fn is_bound(&self, bindings: Option<&ChannelBindings>) -> bool {
+    pub(crate) fn is_bound(&self, bindings: Option<&ChannelBindings>) -> bool {
         let data = match &self.binding {
             None => Some(&[][..]),
             Some(name) => bindings.and_then(|bindings| bindings.named(name)),
@@ -163,7 +163,7 @@ impl Proof {
     }
 
     /// The server's own proof, if the client's is right.
-    pub(super) fn verify(&self, verifier: &Verifier) -> Option<[u8; 32]> {
+    pub(crate) fn verify(&self, verifier: &Verifier) -> Option<[u8; 32]> {
         verifier.verify_proof(self.auth_message.as_bytes(), &self.proof)
     }
 }
