@@ -9,8 +9,7 @@ use std::time::Duration;
 use async_io::{Async, Timer};
 use smol::{LocalExecutor, Task};
 
-use crate::access::Service;
-use crate::config::Listen;
+use crate::config::{Listen, Service};
 use crate::console::Console;
 use crate::context::{Context, NoRoom};
 use crate::flash::Flash;

@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use ring::hmac;
 
-use crate::access::{self, Refusal, Service};
-use crate::config::{Account, AppService, Config};
+use crate::access::{self, Refusal};
+use crate::config::{Account, Config, Service};
 use crate::credential::verifier::{self, DEFAULT_ITERATIONS};
 use crate::credential::{Salt, Verifier};
 use crate::net::ChannelBindings;
@@ -150,7 +150,7 @@ impl Logins {
         let account = config.account_by_login(login);
         let name = account.map_or_else(|| printable(login), |account| account.name.to_string());
         let origin = Origin { address, on_lan: access::on_lan(config, address), account: &name };
-        let found = self.in_turn(self::name(client.service), origin, check(account)).await?;
+        let found = self.in_turn(client.service.name(), origin, check(account)).await?;
         Ok((name, found))
     }
 
@@ -310,15 +310,10 @@ struct Way<'a> {
 
 /// The passwords of an account, its own first.
 fn ways(account: &Account, service: Service) -> impl Iterator<Item = Way<'_>> {
-    let wanted = match service {
-        Service::Pop3 => AppService::Pop3,
-        Service::Imap => AppService::Imap,
-        Service::Submission => AppService::Submission,
-    };
     let apps = account.app_passwords.iter().map(move |app| Way {
         verifier: &app.verifier,
         app: Some(app.name.to_string()),
-        opens: app.services.is_empty() || app.services.contains(&wanted),
+        opens: app.services.is_empty() || app.services.contains(&service),
     });
     std::iter::once(Way { verifier: &account.verifier, app: None, opens: true }).chain(apps)
 }
@@ -339,14 +334,6 @@ fn admitted<'a>(
 fn permitted(config: &Config, account: Option<&Account>, client: Client<'_>) -> Result<(), Refusal> {
     let account = account.ok_or(Refusal::UnknownAccount)?;
     access::permit(config, account, client.service, client.address)
-}
-
-fn name(service: Service) -> &'static str {
-    match service {
-        Service::Pop3 => "pop3",
-        Service::Imap => "imap",
-        Service::Submission => "submission",
-    }
 }
 
 /// What a client gave as its login, in lower case, short, and unable to forge a log line.
@@ -517,7 +504,7 @@ mod tests {
         let mut config = config();
         let office = &mut config.accounts[0];
         for (name, password, services) in
-            [("phone", "phone's", vec![AppService::Submission]), ("desk", "desk's", Vec::new())]
+            [("phone", "phone's", vec![Service::Submission]), ("desk", "desk's", Vec::new())]
         {
             let verifier = office.verifier.renewed(password);
             let name = name.try_into().unwrap();

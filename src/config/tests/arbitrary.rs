@@ -208,7 +208,7 @@ prop_compose! {
     ) -> Account {
         let [enabled, pop, pop_lan_only, imap, imap_lan_only, connector, multipop] = switches;
         let app_passwords = apps.into_iter().enumerate().map(|(n, (stored_key, server_key, bits))| {
-            let all = [AppService::Pop3, AppService::Imap, AppService::Submission];
+            let all = [Service::Pop3, Service::Imap, Service::Submission];
             let services = all.into_iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
             AppPassword {
                 name: fit(format!("device{n}")),
