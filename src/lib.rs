@@ -24,6 +24,7 @@ pub mod appliance;
 pub mod archive;
 pub mod auth;
 pub mod board;
+pub mod certificate;
 pub mod clock;
 pub mod config;
 pub mod console;
