@@ -8,6 +8,7 @@
 mod operator;
 mod remembered;
 mod throttle;
+mod unknown;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -15,17 +16,16 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use ring::hmac;
-
 use crate::access::{self, Refusal};
 use crate::config::{Account, Config, Service};
+use crate::credential::Verifier;
 use crate::credential::verifier::{self, DEFAULT_ITERATIONS};
-use crate::credential::{Salt, Verifier};
 use crate::net::ChannelBindings;
 use crate::sasl::Proof;
 use crate::sasl::server::{Answer, Claim, Proven};
 use remembered::Remembered;
 use throttle::{Origin, Throttle};
+use unknown::Unknown;
 
 /// Refusals that the operator can look at.
 const REFUSALS: usize = 32;
@@ -36,7 +36,7 @@ const SHOWN: usize = 64;
 /// Checks logins, remembers those that went well, and keeps the latest refusals for the operator.
 pub struct Logins {
     /// Makes up the salts of logins that there are not.
-    key: hmac::Key,
+    unknown: Unknown,
     state: RefCell<State>,
 }
 
@@ -98,7 +98,7 @@ impl Logins {
     /// are the same ones after a restart, as those of accounts are.
     pub fn new(key: &[u8; 32]) -> Logins {
         Logins {
-            key: hmac::Key::new(hmac::HMAC_SHA256, key),
+            unknown: Unknown::new(key),
             state: RefCell::new(State {
                 throttle: Throttle::new(),
                 remembered: Remembered::new(),
@@ -113,7 +113,7 @@ impl Logins {
     /// refusals the answer takes up to half a minute.
     pub async fn judge(&self, config: &Config, client: Client<'_>, claim: Claim) -> Verdict {
         let verdict = match claim {
-            Claim::Login(login) => Ok(Verdict::Answer(Answer::Salt(self.salt(config, &login)))),
+            Claim::Login(login) => Ok(Verdict::Answer(Answer::Salt(self.unknown.salt(config, &login)))),
             Claim::Password { login, password } => self
                 .attempt(config, client, &login, async |account| {
                     self.verify(config, account, &login, client, &password).await
@@ -218,7 +218,7 @@ impl Logins {
         password: &[u8],
     ) -> Result<App, Refusal> {
         let permitted = permitted(config, account, client);
-        let nobody = self.nobody(config, login);
+        let nobody = self.unknown.verifier(config, login);
         let verifier = account.map_or(&nobody, |account| &account.verifier);
         // Only a login that succeeds may be quick: a quick refusal would say that the password is right.
         if let Some(account) = account.filter(|_| permitted.is_ok()) {
@@ -253,7 +253,7 @@ impl Logins {
         proof: &Proof,
     ) -> Result<(App, [u8; 32]), Refusal> {
         let permitted = permitted(config, account, client);
-        let nobody = self.nobody(config, proof.login());
+        let nobody = self.unknown.verifier(config, proof.login());
         let found = match account {
             Some(account) => ways(account, client.service).find(|way| proof.verify(way.verifier).is_some()),
             None => proof.verify(&nobody).and(None),
@@ -261,39 +261,6 @@ impl Logins {
         let way = admitted(account, found, permitted)?;
         let signature = proof.verify(way.verifier).ok_or(Refusal::WrongPassword)?;
         if proof.is_bound(client.bindings) { Ok((way.app, signature)) } else { Err(Refusal::NotBound) }
-    }
-
-    /// How a login's password was hashed. A login that there is not always has the same salt, too.
-    fn salt(&self, config: &Config, login: &str) -> Salt {
-        let nobody = self.nobody(config, login);
-        config.account_by_login(login).map_or(&nobody, |account| &account.verifier).salt()
-    }
-
-    /// What the password of a login that there is not is checked against: nothing fits it. A name and
-    /// its address at home have one salt, as those of most accounts, and the rounds are those of some
-    /// account.
-    fn nobody(&self, config: &Config, login: &str) -> Verifier {
-        let login = login.to_ascii_lowercase();
-        let name = match login.split_once('@') {
-            Some((local, domain)) if config.is_local_domain(domain) => local,
-            _ => &login,
-        };
-        let made_up = |what: u8| {
-            let mut context = hmac::Context::with_key(&self.key);
-            context.update(&[what]);
-            context.update(name.as_bytes());
-            verifier::octets(context.sign().as_ref())
-        };
-        let [salt, stored_key, server_key] = [0, 1, 2].map(made_up);
-        let (salt, choice) = salt.split_at(16);
-        let choice = choice.iter().fold(0, |sum: usize, octet| sum * 31 % 65_521 + usize::from(*octet));
-        let like = config.accounts.get(choice % config.accounts.len().max(1));
-        Verifier {
-            iterations: like.map_or(DEFAULT_ITERATIONS, |account| account.verifier.iterations),
-            salt: salt.try_into().unwrap_or_default(),
-            stored_key,
-            server_key,
-        }
     }
 }
 
