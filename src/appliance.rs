@@ -117,7 +117,7 @@ fn confined(options: &RunOptions) -> Result<Disk, Failure> {
 pub fn attempt(options: &RunOptions) -> Result<(), Failure> {
     start::logging();
     let _flash = confined(options)?;
-    sandbox::attempts::print(&options.data);
+    sandbox::attempts::all(&options.data).for_each(|line| say::out(format_args!("{line}")));
     Ok(())
 }
 

@@ -8,16 +8,12 @@ use std::path::Path;
 use std::process::Command;
 use std::ptr::null;
 
-use crate::say;
-
 /// One line for each deed: its name, and `done` or what the system says.
-pub fn print(data: &Path) {
-    for (name, deed) in deeds() {
-        match deed(data) {
-            Ok(()) => say::out(format_args!("{name}: done")),
-            Err(error) => say::out(format_args!("{name}: {error}")),
-        }
-    }
+pub fn all(data: &Path) -> impl Iterator<Item = String> {
+    deeds().into_iter().map(move |(name, deed)| match deed(data) {
+        Ok(()) => format!("{name}: done"),
+        Err(error) => format!("{name}: {error}"),
+    })
 }
 
 type Deed = fn(&Path) -> io::Result<()>;
