@@ -36,8 +36,7 @@ pub fn become_owner(data: &Path) -> io::Result<()> {
         );
         return Ok(());
     }
-    let folder = openat(CWD, data, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    give(&folder, owner)?;
+    give_to_owner(data)?;
     set_keep_capabilities(true)?;
     set_thread_groups(&[])?;
     set_thread_res_gid(group, group, group)?;
@@ -47,6 +46,19 @@ pub fn become_owner(data: &Path) -> io::Result<()> {
     set_capabilities(None, sets)?;
     log::info!("started as root, goes on as user {} of {}", user.as_raw(), data.display());
     Ok(())
+}
+
+/// Gives what root has made in a folder to whom the folder belongs to. Who is not root gives nothing.
+///
+/// # Errors
+/// What the system says.
+pub fn give_to_owner(folder: &Path) -> io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = openat(CWD, folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let found = fstat(&folder)?;
+    give(&folder, (Uid::from_raw(found.st_uid), Gid::from_raw(found.st_gid)))
 }
 
 /// Gives the owner what is root's in a folder and below it. Nothing that a name leads to elsewhere: no link is followed,
