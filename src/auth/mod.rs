@@ -220,28 +220,27 @@ impl Logins {
         let permitted = permitted(config, account, client);
         let nobody = self.unknown.verifier(config, login);
         let verifier = account.map_or(&nobody, |account| &account.verifier);
+        let ways = || ways(config, account, &nobody, client.service);
+        let known = first(ways(), |way| {
+            let remembered = &self.state.borrow().remembered;
+            let is_known = remembered.knows(&remembered.mark(way.verifier, password), Instant::now());
+            (is_known && way.opens).then_some(())
+        });
         // Only a login that succeeds may be quick: a quick refusal would say that the password is right.
-        if let Some(account) = account.filter(|_| permitted.is_ok()) {
-            let known = |way: &Way<'_>| {
-                let remembered = &self.state.borrow().remembered;
-                way.opens && remembered.knows(&remembered.mark(way.verifier, password), Instant::now())
-            };
-            if let Some(way) = ways(account, client.service).find(known) {
-                return Ok(way.app);
-            }
+        if let Some((way, ())) = known.filter(|_| permitted.is_ok()) {
+            return Ok(way.app());
         }
         smol::future::yield_now().await;
         // One hash for all passwords of the account: they have one salt.
         let key = verifier.hash(password);
-        let found =
-            account.and_then(|account| ways(account, client.service).find(|way| way.verifier.accepts(&key)));
+        let found = first(ways(), |way| way.verifier.accepts(&key).then_some(()));
         let iterations = config.accounts.iter().map(|account| account.verifier.iterations);
         let most = iterations.fold(DEFAULT_ITERATIONS, u32::max);
         verifier::spend(most.saturating_sub(verifier.iterations));
-        let way = admitted(account, found, permitted)?;
+        let (way, ()) = admitted(account, found, permitted)?;
         let mark = self.state.borrow().remembered.mark(way.verifier, password);
         self.state.borrow_mut().remembered.remember(mark, Instant::now());
-        Ok(way.app)
+        Ok(way.app())
     }
 
     /// A proof, whose client did the hashing. The server's signature.
@@ -254,13 +253,10 @@ impl Logins {
     ) -> Result<(App, [u8; 32]), Refusal> {
         let permitted = permitted(config, account, client);
         let nobody = self.unknown.verifier(config, proof.login());
-        let found = match account {
-            Some(account) => ways(account, client.service).find(|way| proof.verify(way.verifier).is_some()),
-            None => proof.verify(&nobody).and(None),
-        };
-        let way = admitted(account, found, permitted)?;
-        let signature = proof.verify(way.verifier).ok_or(Refusal::WrongPassword)?;
-        if proof.is_bound(client.bindings) { Ok((way.app, signature)) } else { Err(Refusal::NotBound) }
+        let is_bound = proof.is_bound(client.bindings);
+        let found = first(ways(config, account, &nobody, client.service), |way| proof.verify(way.verifier));
+        let (way, signature) = admitted(account, found, permitted)?;
+        if is_bound { Ok((way.app(), signature)) } else { Err(Refusal::NotBound) }
     }
 }
 
@@ -268,33 +264,63 @@ impl Logins {
 type App = Option<String>;
 
 /// A password of an account.
+#[derive(Clone, Copy)]
 struct Way<'a> {
     verifier: &'a Verifier,
-    app: App,
+    app: Option<&'a str>,
     /// Whether it is for the service that is wanted.
     opens: bool,
 }
 
-/// The passwords of an account, its own first.
-fn ways(account: &Account, service: Service) -> impl Iterator<Item = Way<'_>> {
-    let apps = account.app_passwords.iter().map(move |app| Way {
-        verifier: &app.verifier,
-        app: Some(app.name.to_string()),
-        opens: app.services.is_empty() || app.services.contains(&service),
-    });
-    std::iter::once(Way { verifier: &account.verifier, app: None, opens: true }).chain(apps)
+impl Way<'_> {
+    fn app(self) -> App {
+        self.app.map(str::to_owned)
+    }
 }
 
-/// The password that was right, unless something forbids the login.
-fn admitted<'a>(
+/// The passwords of an account, its own first. Those that it lacks to have as many as the account that has the most, and
+/// all of a login that there is not, are `nobody`'s, which nothing fits: how many are looked at tells nothing.
+fn ways<'a>(
+    config: &Config,
+    account: Option<&'a Account>,
+    nobody: &'a Verifier,
+    service: Service,
+) -> impl Iterator<Item = Way<'a>> + use<'a> {
+    let own = account.map(|account| Way { verifier: &account.verifier, app: None, opens: true });
+    let apps = account.map(|account| account.app_passwords.as_slice()).unwrap_or_default().iter();
+    let apps = apps.map(move |app| Way {
+        verifier: &app.verifier,
+        app: Some(&app.name),
+        opens: app.services.is_empty() || app.services.contains(&service),
+    });
+    let nobody = std::iter::repeat(Way { verifier: nobody, app: None, opens: false });
+    let most = config.accounts.iter().map(|account| 1 + account.app_passwords.len()).max();
+    own.into_iter().chain(apps).chain(nobody).take(most.unwrap_or(1))
+}
+
+/// The first of which something is found. All are looked at: how long it takes does not tell which it was.
+fn first<'a, T>(
+    ways: impl Iterator<Item = Way<'a>>,
+    look: impl Fn(&Way<'a>) -> Option<T>,
+) -> Option<(Way<'a>, T)> {
+    let mut first = None;
+    for way in ways {
+        let found = look(&way);
+        first = first.or(found.map(|found| (way, found)));
+    }
+    first
+}
+
+/// The password that was right, and what was found with it, unless something forbids the login.
+fn admitted<'a, T>(
     account: Option<&Account>,
-    found: Option<Way<'a>>,
+    found: Option<(Way<'a>, T)>,
     permitted: Result<(), Refusal>,
-) -> Result<Way<'a>, Refusal> {
+) -> Result<(Way<'a>, T), Refusal> {
     let wrong = if account.is_some() { Refusal::WrongPassword } else { Refusal::UnknownAccount };
-    let way = found.ok_or(wrong)?;
+    let (way, found) = found.ok_or(wrong)?;
     permitted?;
-    if way.opens { Ok(way) } else { Err(Refusal::AppPasswordService) }
+    if way.opens { Ok((way, found)) } else { Err(Refusal::AppPasswordService) }
 }
 
 /// What the settings say, the password apart.
