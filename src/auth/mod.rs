@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::access::{self, Refusal};
 use crate::config::{Account, Config, Service};
@@ -29,6 +29,9 @@ use unknown::Unknown;
 
 /// Refusals that the operator can look at.
 const REFUSALS: usize = 32;
+
+/// How often the log tells at the most that logins are turned away.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// Characters of a login that reach the log.
 const SHOWN: usize = 64;
@@ -60,12 +63,16 @@ pub enum Verdict {
     Welcome(String),
     /// It is not, for this reason, which is for the log only.
     Refused(Refusal),
+    /// It was not looked at: too many logins from its address wait already. The session ends with a word that says so.
+    TurnedAway,
 }
 
 struct State {
     throttle: Throttle,
     remembered: Remembered,
     refusals: VecDeque<RefusedLogin>,
+    /// When the log was last told that a login was turned away.
+    told: Option<Instant>,
     /// By account and name of the app password.
     used: BTreeMap<(String, String), i64>,
 }
@@ -103,6 +110,7 @@ impl Logins {
                 throttle: Throttle::new(),
                 remembered: Remembered::new(),
                 refusals: VecDeque::new(),
+                told: None,
                 used: BTreeMap::new(),
             }),
         }
@@ -110,7 +118,7 @@ impl Logins {
 
     /// Whether what a client claims is so, and [`crate::access::permit`] allows it. Every refusal costs
     /// the same work, is logged with its true reason, and must look the same to the client. After several
-    /// refusals the answer takes up to half a minute.
+    /// refusals the answer takes up to half a minute, and where too many wait for one, [`Verdict::TurnedAway`] comes at once.
     pub async fn judge(&self, config: &Config, client: Client<'_>, claim: Claim) -> Verdict {
         let verdict = match claim {
             Claim::Login(login) => Ok(Verdict::Answer(Answer::Salt(self.unknown.salt(config, &login)))),
@@ -134,7 +142,10 @@ impl Logins {
                 }),
             Claim::Proven(Proven { account }) => Ok(Verdict::Welcome(account)),
         };
-        verdict.unwrap_or_else(Verdict::Refused)
+        verdict.unwrap_or_else(|reason| match reason {
+            Refusal::TooManyWait => Verdict::TurnedAway,
+            reason => Verdict::Refused(reason),
+        })
     }
 
     /// Lets a login wait for its turn, see whether it is true, and notes the outcome. The account's name,
@@ -162,7 +173,11 @@ impl Logins {
         check: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         let Origin { address, account, .. } = origin;
-        let wait = self.state.borrow_mut().throttle.attempt(origin, Instant::now());
+        let now = Instant::now();
+        let Some(wait) = self.state.borrow_mut().throttle.attempt(origin, now) else {
+            self.turned_away(service, origin, now);
+            return Err(Refusal::TooManyWait);
+        };
         if !wait.is_zero() {
             async_io::Timer::after(wait).await;
         }
@@ -186,6 +201,18 @@ impl Logins {
         verdict
     }
 
+    /// Tells the log, once a minute: whoever comes again at once must not drown the refusals that were looked at.
+    fn turned_away(&self, service: &'static str, Origin { address, account, .. }: Origin<'_>, now: Instant) {
+        let told = &mut self.state.borrow_mut().told;
+        if told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_AGAIN) {
+            *told = Some(now);
+            let reason = Refusal::TooManyWait;
+            log::warn!(
+                "login turned away: service={service} account={account} address={address} reason=\"{reason}\""
+            );
+        }
+    }
+
     /// Notes that an app password was used, and forgets those that there are no more.
     fn used(&self, config: &Config, account: &str, app: App) {
         let Some(app) = app else { return };
@@ -195,6 +222,13 @@ impl Logins {
             account.is_some_and(|account| account.app_passwords.iter().any(|known| *known.name == **app))
         });
         used.insert((account.to_owned(), app), crate::clock::unix_now());
+    }
+
+    /// Lets as many logins wait for an answer to this address as may.
+    #[cfg(test)]
+    pub(crate) fn crowd(&self, address: IpAddr) {
+        let origin = Origin { address, on_lan: true, account: "crowd" };
+        while self.state.borrow_mut().throttle.attempt(origin, Instant::now()).is_some() {}
     }
 
     /// When an app password was used last, in seconds since 1970. Kept in memory only: to write it at

@@ -300,3 +300,19 @@ fn the_operator_sees_the_latest_refusals_and_no_forged_line() {
     );
     assert_eq!(refusals[31].account, "x?login??service?imap?account?office");
 }
+
+/// Catches: a login that waits without bound, whichever way it is made, and refusals that drown those that were looked at.
+#[test]
+fn above_the_bound_a_login_is_turned_away_at_once() {
+    let (logins, config) = (Logins::new(&[0; 32]), config());
+    let address = "198.51.100.7";
+    logins.crowd(address.parse().unwrap());
+    let client = Client { service: Service::Imap, address: address.parse().unwrap(), bindings: None };
+    assert_eq!(log_in(&logins, &config, address, "office", "right"), Verdict::TurnedAway);
+    assert_eq!(prove(&logins, &config, client, "office", "right"), Verdict::TurnedAway);
+    let operator = logins.operator(&config, address.parse().unwrap(), "operator", b"");
+    assert_eq!(async_io::block_on(operator), Err(Refusal::TooManyWait));
+    assert_eq!(logins.refusals(), []);
+    let elsewhere = log_in(&logins, &config, "198.51.100.8", "office", "right");
+    assert_eq!(elsewhere, Verdict::Welcome("office".into()));
+}
