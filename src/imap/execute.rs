@@ -53,6 +53,7 @@ impl Connection {
                     match self.judge(Claim::Password { login: username, password }).await {
                         Verdict::Welcome(name) => self.welcome(tag, &name, &mut out).await,
                         Verdict::Answer(_) | Verdict::Refused(_) => self.session.login_refused(tag),
+                        Verdict::TurnedAway => self.session.login_turned_away(tag),
                     }
                 }
                 Effect::Authenticate { tag, exchange, step } => {
@@ -126,6 +127,7 @@ impl Connection {
                 Step::Claim(claim) => match self.judge(claim).await {
                     Verdict::Welcome(name) => return Ok(self.welcome(tag, &name, out).await),
                     Verdict::Refused(_) => return Ok(self.session.login_refused(tag)),
+                    Verdict::TurnedAway => return Ok(self.session.login_turned_away(tag)),
                     Verdict::Answer(answer) => {
                         step = exchange.answer(answer);
                         continue;

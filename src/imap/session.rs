@@ -220,6 +220,14 @@ impl Session {
         Effect::Reply(reply)
     }
 
+    /// Too many logins from this address wait already (RFC 5530 section 3: a temporary failure): it was not looked at.
+    pub fn login_turned_away(&mut self, tag: String) -> Effect {
+        self.state = State::Logout;
+        let mut reply = Reply::new(tag, "NO [UNAVAILABLE] Too many logins from your address wait");
+        reply.goodbye = Some("* BYE Too many logins from your address wait, try again later\r\n");
+        Effect::Reply(reply)
+    }
+
     /// RFC 3501 section 6.3 and the extensions to it.
     fn authenticated(
         &mut self,

@@ -168,6 +168,7 @@ impl Connection {
             Verdict::Welcome(name) => name,
             Verdict::Answer(answer) => return self.session.answered(exchange, answer),
             Verdict::Refused(_) => return self.session.refused(),
+            Verdict::TurnedAway => return self.session.turned_away(),
         };
         let mail = match self.context.store.account(&name).await {
             Ok(mail) => mail,

@@ -280,3 +280,15 @@ fn who_is_silent_is_let_go_before_the_login_and_after() {
         client.play(&format!("{LOGIN}S: 421 4.4.2 *\nS: closed")).await;
     });
 }
+
+/// Catches: a login that is looked at though too many from its address wait, and a session that goes on after that.
+#[test]
+fn who_is_turned_away_hears_why_and_the_session_ends() {
+    story(async |world| {
+        world.context.logins.crowd([127, 0, 0, 1].into());
+        let mut client = world.submission().await;
+        client
+            .play("S: 220 *\nC: EHLO client\n...\nC: AUTH PLAIN AGRlbW8Ac2VjcmV0\nS: 421 4.7.0 *\nS: closed")
+            .await;
+    });
+}
