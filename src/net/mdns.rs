@@ -5,7 +5,6 @@
 //! without where the kernel or the network refuse. When somebody else has the name already, it takes the next
 //! one (`pillarbox-2.local`) and says so.
 
-mod addresses;
 mod message;
 
 use std::future::pending;
@@ -18,7 +17,7 @@ use async_io::{Async, Timer};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use smol::future::or;
 
-use addresses::Addresses;
+use super::addresses::Addresses;
 pub use message::local_name;
 use message::{PORT, announcement, is_conflict, is_near, probe, reply};
 

@@ -1,5 +1,6 @@
 //! The network: streams that can turn to TLS in place, bounded lines, listeners, names to addresses.
 
+pub mod addresses;
 mod binding;
 mod dns;
 pub mod line;

@@ -1,4 +1,6 @@
 //! Which addresses this machine has, without asking the kernel for a list of interfaces.
+//!
+//! A netlink socket would need more of the sandbox; what is read here is text below `/proc/net`.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
