@@ -228,7 +228,9 @@ impl Appliance {
             let (named, near) = (appliance.clone(), appliance.context.clone());
             let hostname = move || named.name_in_the_network();
             let is_on_lan = move |peer| access::on_lan(&near.config(), peer);
-            executor.spawn(mdns::announce(hostname, is_on_lan)).detach();
+            let found = appliance.context.clone();
+            let found_as = move |name| found.set_announced(name);
+            executor.spawn(mdns::announce(hostname, is_on_lan, found_as)).detach();
         }
         executor.spawn(wait_for_time(appliance.clone())).detach();
         executor.spawn(renew(appliance.clone())).detach();

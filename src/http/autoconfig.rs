@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use super::page::escaped;
 use crate::config::Config;
 
+/// Where mail programs look for it.
+pub const PATHS: [&str; 2] = ["/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml"];
+
 /// The document: each service that listens, implicit TLS first (RFC 8314).
 pub fn client_config(config: &Config) -> String {
     let listen = &config.listen;

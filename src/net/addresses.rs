@@ -2,13 +2,22 @@
 //!
 //! A netlink socket would need more of the sandbox; what is read here is text below `/proc/net`.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// IPv6 addresses and interfaces that are used, at most.
+/// IPv6 addresses and interfaces that are announced, at most.
 const MOST: usize = 4;
+/// Addresses of a family that are looked at, at most.
+const LISTED: usize = 64;
+/// Octets of a table of the kernel that are read, at most.
+const TABLE: u64 = 256 << 10;
 
-/// The addresses of this machine in its network.
+/// Addresses that end of themselves or are not settled: temporary, tentative, duplicate, deprecated
+/// (`linux/if_addr.h`).
+const PASSING: u32 = 0x01 | 0x40 | 0x08 | 0x20;
+
+/// The addresses of this machine in its network that are announced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// The one that it would reach its neighbours or the router with.
@@ -22,7 +31,7 @@ pub struct Addresses {
 impl Addresses {
     /// As they are now.
     pub fn now() -> Addresses {
-        let (v6, interfaces) = listed(&fs::read_to_string("/proc/net/if_inet6").unwrap_or_default());
+        let (v6, interfaces) = announced(&table("/proc/net/if_inet6"));
         Addresses { v4: own_v4(), v6, interfaces }
     }
 
@@ -30,6 +39,54 @@ impl Addresses {
     pub fn all(&self) -> Vec<IpAddr> {
         self.v4.map(IpAddr::V4).into_iter().chain(self.v6.iter().copied().map(IpAddr::V6)).collect()
     }
+}
+
+/// Every address that this machine has now, but for loopback, in order.
+pub fn present() -> Vec<IpAddr> {
+    listed(u32::MAX)
+}
+
+/// Those of [`present`] that are there to stay: without the ones that IPv6 changes every day for privacy.
+pub fn lasting() -> Vec<IpAddr> {
+    listed(!PASSING)
+}
+
+fn listed(fit: u32) -> Vec<IpAddr> {
+    let mut v4 = local_v4(&table("/proc/net/fib_trie"));
+    if v4.is_empty() {
+        v4.extend(own_v4());
+    }
+    let table = table("/proc/net/if_inet6");
+    let v6 = inet6(&table).filter(|(.., flags)| flags & !fit == 0).map(|(address, ..)| address);
+    let mut all: Vec<IpAddr> =
+        v4.into_iter().map(IpAddr::V4).chain(v6.take(LISTED).map(IpAddr::V6)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn table(path: &str) -> String {
+    let mut octets = Vec::new();
+    // What was read before an error counts.
+    let _ = File::open(path).and_then(|file| file.take(TABLE).read_to_end(&mut octets));
+    String::from_utf8_lossy(&octets).into_owned()
+}
+
+/// `/proc/net/fib_trie`: behind `|-- ADDRESS` stand its routes, and `/32 host LOCAL` is the one to this machine itself.
+fn local_v4(trie: &str) -> Vec<Ipv4Addr> {
+    let (mut found, mut leaf) = (Vec::new(), None);
+    for line in trie.lines().map(str::trim) {
+        if let Some(address) = line.strip_prefix("|-- ") {
+            leaf = address.parse().ok();
+        } else if line == "/32 host LOCAL"
+            && let Some(address) = leaf.filter(|address: &Ipv4Addr| !address.is_loopback())
+            && found.len() < LISTED
+            && !found.contains(&address)
+        {
+            found.push(address);
+        }
+    }
+    found
 }
 
 /// The address from which packets would leave towards these: nothing is sent.
@@ -46,20 +103,20 @@ fn own_v4() -> Option<Ipv4Addr> {
     })
 }
 
-/// `/proc/net/if_inet6`: address, interface, prefix, scope, flags and name, all but the last in hexadecimal.
-fn listed(table: &str) -> (Vec<Ipv6Addr>, Vec<u32>) {
-    /// Temporary, tentative, duplicate, deprecated (`linux/if_addr.h`).
-    const UNFIT: u32 = 0x01 | 0x40 | 0x08 | 0x20;
-    let (mut addresses, mut interfaces) = (Vec::new(), Vec::new());
-    for line in table.lines() {
+/// `/proc/net/if_inet6`: address, interface, prefix, scope, flags and name, all but the last in hexadecimal. Gives
+/// address, interface and flags, loopback left out.
+fn inet6(table: &str) -> impl Iterator<Item = (Ipv6Addr, u32, u32)> {
+    table.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let number = |at: usize| fields.get(at).and_then(|field| u32::from_str_radix(field, 16).ok());
-        let address = fields.first().and_then(|field| u128::from_str_radix(field, 16).ok());
-        let (Some(address), Some(interface), Some(flags)) = (address, number(1), number(4)) else { continue };
-        let address = Ipv6Addr::from_bits(address);
-        if address.is_loopback() || flags & UNFIT != 0 {
-            continue;
-        }
+        let number = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok();
+        let address = Ipv6Addr::from_bits(u128::from_str_radix(fields.first()?, 16).ok()?);
+        Some((address, number(1)?, number(4)?)).filter(|(address, ..)| !address.is_loopback())
+    })
+}
+
+fn announced(table: &str) -> (Vec<Ipv6Addr>, Vec<u32>) {
+    let (mut addresses, mut interfaces) = (Vec::new(), Vec::new());
+    for (address, interface, _) in inet6(table).filter(|(.., flags)| flags & PASSING == 0) {
         if addresses.len() < MOST {
             addresses.push(address);
         }
@@ -83,8 +140,24 @@ mod tests {
                      fe80000000000000021122fffe334456 03 40 20 c0    wlan0\n\
                      garbage\n";
         let expected = ["fe80::211:22ff:fe33:4455", "2001:db8::5"].map(|text| text.parse().unwrap());
-        assert_eq!(listed(table), (expected.to_vec(), vec![2]));
-        assert_eq!(listed(""), (vec![], vec![]));
+        assert_eq!(announced(table), (expected.to_vec(), vec![2]));
+        assert_eq!(announced(""), (vec![], vec![]));
         let _ = Addresses::now().all();
+    }
+
+    /// Catches: addresses of networks, of broadcasts and of other machines that are taken for our own, and one of two
+    /// that is forgotten.
+    #[test]
+    fn every_ipv4_address_of_our_own_is_found() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     \
+            +-- 127.0.0.0/8 2 0 2\n        |-- 127.0.0.1\n           /32 host LOCAL\n     \
+            |-- 192.168.1.0\n        /24 link UNICAST\n        |-- 192.168.1.5\n           /32 host LOCAL\n        \
+            |-- 192.168.1.255\n           /32 link BROADCAST\n     |-- 10.8.0.2\n        /32 link UNICAST\n        \
+            /32 host LOCAL\nLocal:\n        |-- 192.168.1.5\n           /32 host LOCAL\n        |-- garbage\n        /32 host LOCAL\n";
+        assert_eq!(local_v4(trie), [Ipv4Addr::new(192, 168, 1, 5), Ipv4Addr::new(10, 8, 0, 2)]);
+        assert!(local_v4("").is_empty());
+        if let Some(own) = own_v4() {
+            assert!(present().contains(&own.into()) && lasting().contains(&own.into()));
+        }
     }
 }

@@ -37,12 +37,18 @@ const LAST: u32 = 20;
 const BURST: u32 = 10;
 
 /// Announces the host name that `hostname` gives, as long as it gives one, and answers for it to neighbours and to whom `is_on_lan` names, for ever.
-pub async fn announce(hostname: impl Fn() -> Option<String>, is_on_lan: impl Fn(IpAddr) -> bool + 'static) {
+/// Tells `found_as` which name it became, and when there is none.
+pub async fn announce(
+    hostname: impl Fn() -> Option<String>,
+    is_on_lan: impl Fn(IpAddr) -> bool + 'static,
+    found_as: impl Fn(Option<String>),
+) {
     let is_on_lan: Rc<dyn Fn(IpAddr) -> bool> = Rc::new(is_on_lan);
     let mut number = 1;
     let mut told = String::new();
     loop {
         let Some(host) = hostname() else {
+            found_as(None);
             Timer::after(LOOK).await;
             continue;
         };
@@ -70,6 +76,7 @@ pub async fn announce(hostname: impl Fn() -> Option<String>, is_on_lan: impl Fn(
             log::info!("this device is found as {}", responder.name);
             told.clone_from(&responder.name);
         }
+        found_as(Some(responder.name.clone()));
         let is_wanted = || hostname().as_deref() == Some(&host);
         responder.answer(is_wanted).await;
         if !is_wanted() {
