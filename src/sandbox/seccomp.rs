@@ -55,6 +55,7 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_lseek,
     libc::SYS_mkdirat,
     libc::SYS_openat,
+    libc::SYS_openat2,
     libc::SYS_pread64,
     libc::SYS_pwrite64,
     libc::SYS_read,
