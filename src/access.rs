@@ -2,18 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::{Account, Config};
-
-/// A service that a login opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Service {
-    /// POP3 (RFC 1939).
-    Pop3,
-    /// IMAP (RFC 3501).
-    Imap,
-    /// Message submission (RFC 6409).
-    Submission,
-}
+use crate::config::{Account, Config, Service};
 
 /// The true reason of a refused login: for the log and the operator, never for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

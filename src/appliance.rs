@@ -30,10 +30,10 @@ use crate::failure::Failure;
 use crate::flash::disk::Disk;
 use crate::flash::{self, Flash, Space, wear};
 use crate::multipop::Poller;
-use crate::net::{mdns, tls};
+use crate::net::mdns;
 use crate::relay::Relay;
 use crate::store::Store;
-use crate::{access, console, message, sandbox, say};
+use crate::{access, certificate, console, message, sandbox, say};
 
 use listeners::{Listeners, Parts};
 pub use start::{Lock, panic_in_one_line, read_configuration};
@@ -277,7 +277,7 @@ impl Appliance {
     /// a clock that ran ahead makes one that nobody accepts yet, and that is found here, too.
     async fn renew_certificate(&self) {
         let config = self.context.config();
-        match tls::server_config(&config, &*self.flash).await {
+        match certificate::server_config(&config, &*self.flash).await {
             Ok(tls) => self.context.renew_tls(tls),
             Err(error) => log::error!("tls: {error}"),
         }
@@ -285,7 +285,8 @@ impl Appliance {
 
     async fn put_in_force(&self, config: Config, save: bool) -> Result<(), String> {
         let before = self.context.config();
-        let tls = tls::server_config(&config, &*self.flash).await.map_err(|error| error.to_string())?;
+        let tls =
+            certificate::server_config(&config, &*self.flash).await.map_err(|error| error.to_string())?;
         // What cannot be bound must not be stored: the next start would fail.
         if let Err(error) = self.listen(&config.listen, self.options.failsafe).await {
             self.listen(&before.listen, self.options.goes_on()).await?;

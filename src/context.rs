@@ -10,11 +10,11 @@ use std::time::Duration;
 use event_listener::{Event, EventListener};
 use rustls::ServerConfig;
 
-use crate::access::Service;
-use crate::auth::{Logins, random};
+use crate::auth::Logins;
 use crate::board::device::Device;
 use crate::clock::Knowledge;
-use crate::config::Config;
+use crate::config::{Config, Service};
+use crate::credential::random;
 use crate::store::Store;
 
 /// Built once by the appliance, handed to every service as `Rc<Context>`.

@@ -5,14 +5,19 @@
 //! ```text
 //! appliance                              puts the parts together, starts and stops them
 //! console  http                          what the operator sees
-//! pop3  imap  smtp  multipop  relay      what the network sees
-//! archive                                an account's mail as Maildir and mbox files
-//! context  access  auth  message         what they share
-//! store                                  mail on flash
-//! config                                 settings on flash
-//! net  flash  clock  pace  board         the machine
+//! status                                 one look, for both
+//! relay                                  where accepted mail goes
+//! pop3  imap  smtp  multipop             what the network sees
+//! context                                what the services share
+//! archive  auth  board                   mail as files; who is it; the device
+//! access  certificate  sasl              may this account; the server's name; how logins are made
+//! store  message  config                 mail on flash; the octets of messages; settings on flash
+//! net  credential                        sockets, TLS and names; passwords as they are kept
+//! flash  clock  pace  failure  say       the machine
 //! sandbox  watchdog                      what holds the process to its work
 //! ```
+//!
+//! `tests/layers` holds the code to it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 // Their panic would end the daemon where nobody takes what it says: see `say`.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
@@ -22,10 +27,12 @@ pub mod appliance;
 pub mod archive;
 pub mod auth;
 pub mod board;
+pub mod certificate;
 pub mod clock;
 pub mod config;
 pub mod console;
 pub mod context;
+pub mod credential;
 pub mod failure;
 pub mod flash;
 pub mod http;
@@ -37,6 +44,7 @@ pub mod pace;
 pub mod pop3;
 pub mod relay;
 pub mod sandbox;
+pub mod sasl;
 pub mod say;
 pub mod smtp;
 pub mod status;

@@ -9,15 +9,14 @@ use std::time::Duration;
 use async_io::{Async, Timer};
 use smol::{LocalExecutor, Task};
 
-use crate::access::Service;
-use crate::config::Listen;
+use crate::config::{Listen, Service};
 use crate::console::Console;
 use crate::context::{Context, NoRoom};
 use crate::flash::Flash;
-use crate::net::{listener, stream::Stream, tls};
+use crate::net::{listener, stream::Stream};
 use crate::relay::Relay;
 use crate::status::Status;
-use crate::{http, imap, pop3, smtp};
+use crate::{certificate, http, imap, pop3, smtp};
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const BREATHER: Duration = Duration::from_millis(200);
@@ -185,7 +184,7 @@ impl http::Facts for &Parts {
         self.console.status()
     }
     fn ca(&self) -> Option<String> {
-        tls::local_ca(&self.context.config(), &*self.flash)
+        certificate::local_ca(&self.context.config(), &*self.flash)
     }
 }
 

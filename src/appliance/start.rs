@@ -12,13 +12,14 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 
 use super::{RunOptions, origin};
-use crate::auth::{Verifier, random, random_password};
 use crate::board::{self, device::Device};
+use crate::certificate;
 use crate::config::problem::Problem;
 use crate::config::{self, Config, text};
+use crate::credential::{Verifier, random, random_password};
 use crate::failure::Failure;
 use crate::flash::{self, Flash, Mode, disk};
-use crate::net::tls::{self, TlsError};
+use crate::net::tls::TlsError;
 use crate::say;
 use crate::watchdog::Watchdog;
 
@@ -258,11 +259,11 @@ pub async fn certificate(
     goes_on: bool,
 ) -> Result<Arc<ServerConfig>, Failure> {
     let refused = |error: TlsError| Failure::Input(error.to_string());
-    match tls::server_config(config, flash).await {
+    match certificate::server_config(config, flash).await {
         Err(error) if goes_on => {
             log::error!("{error}");
             let own = Config { tls: config::Tls::default(), ..config.clone() };
-            tls::server_config(&own, flash).await.map_err(refused)
+            certificate::server_config(&own, flash).await.map_err(refused)
         }
         other => other.map_err(refused),
     }

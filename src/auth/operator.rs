@@ -43,7 +43,7 @@ impl Logins {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Verifier;
+    use crate::credential::Verifier;
 
     #[test]
     fn only_the_operator_with_his_password_is_let_in() {

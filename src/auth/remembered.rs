@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ring::hmac;
 
-use super::Verifier;
+use crate::credential::{Verifier, random};
 
 /// How long a login is remembered.
 const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
@@ -27,7 +27,7 @@ pub(super) struct Remembered {
 
 impl Remembered {
     pub(super) fn new() -> Remembered {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &super::random::<32>());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &random::<32>());
         Remembered { key, marks: VecDeque::new() }
     }
 

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pillarbox::auth::{DEFAULT_ITERATIONS, Verifier};
 use pillarbox::config::file;
+use pillarbox::credential::{DEFAULT_ITERATIONS, Verifier};
 use pillarbox::failure::Failure;
 use pillarbox::flash::disk::Disk;
 

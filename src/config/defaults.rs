@@ -7,7 +7,7 @@ use super::{
     Account, AppPassword, Config, Host, Listen, Multipop, Network, Protocol, Secret, Security, Server,
     Smarthost, Source, SourceAuth, Text, Tls,
 };
-use crate::auth::Verifier;
+use crate::credential::Verifier;
 
 /// A literal of this module, which the tests prove to fit.
 fn text<const N: usize>(literal: &str) -> Text<N> {

@@ -285,7 +285,7 @@ async fn store(flash: &dyn Flash, octets: &[u8], aside: Option<&str>) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Verifier;
+    use crate::credential::Verifier;
     use crate::flash::sim::SimFlash;
 
     /// A configuration that is told apart by its number.

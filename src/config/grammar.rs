@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::kind::{Literal, Named};
-use super::{AppService, PlaintextLogin, Protocol, Security, SourceAuth};
+use super::{PlaintextLogin, Protocol, Security, Service, SourceAuth};
 
 /// Which texts fit.
 pub trait Grammar {
@@ -177,9 +177,9 @@ impl Named for PlaintextLogin {
         &[("never", PlaintextLogin::Never), ("lan", PlaintextLogin::Lan), ("always", PlaintextLogin::Always)];
 }
 
-impl Named for AppService {
+impl Named for Service {
     const NAMES: &'static [(&'static str, Self)] =
-        &[("pop3", AppService::Pop3), ("imap", AppService::Imap), ("submission", AppService::Submission)];
+        &[("pop3", Service::Pop3), ("imap", Service::Imap), ("submission", Service::Submission)];
 }
 
 impl Named for Security {

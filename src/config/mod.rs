@@ -30,7 +30,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::auth::Verifier;
+use crate::credential::Verifier;
 
 pub use network::Network;
 
@@ -236,15 +236,17 @@ pub struct AppPassword {
     /// shows which password it knows, and one hash is checked against all of them.
     pub verifier: Verifier,
     /// Empty: all of them.
-    pub services: Vec<AppService>,
+    pub services: Vec<Service>,
 }
 
-/// A service that an app password can be limited to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum AppService {
+/// A service that a login opens, and that an app password can be limited to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Service {
+    /// POP3 (RFC 1939).
     Pop3,
+    /// IMAP (RFC 3501).
     Imap,
+    /// Message submission (RFC 6409).
     Submission,
 }
 
@@ -351,6 +353,17 @@ impl Server {
     pub fn is_on_lan(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.lan.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl Service {
+    /// As the settings and the log call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Pop3 => "pop3",
+            Service::Imap => "imap",
+            Service::Submission => "submission",
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use super::kind::{Kind, Wrong, quoted, too_long};
 use super::{Account, Secret, Server};
-use crate::auth::{Verifier, check_password};
+use crate::credential::{Verifier, check_password};
 
 /// A password for another server.
 pub struct Password<const N: usize = 512>;

@@ -279,7 +279,7 @@ fn no_such_account(config: &Config, name: &str) -> PathError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Verifier;
+    use crate::credential::Verifier;
 
     /// Accounts `office` with one source, and two whose names hold dots.
     fn config() -> Config {

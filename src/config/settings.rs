@@ -12,8 +12,8 @@ use super::password::{NewPassword, OptionalPassword, OptionalVerifier, Password,
 use super::problem::{Place, Section};
 use super::units::{Duration, InheritedDuration, Size};
 use super::{
-    Account, AppPassword, AppService, Config, Listen, Multipop, Network, OAuth2, PlaintextLogin, Protocol,
-    Security, Server, Smarthost, Source, SourceAuth, Tls,
+    Account, AppPassword, Config, Listen, Multipop, Network, OAuth2, PlaintextLogin, Protocol, Security,
+    Server, Service, Smarthost, Source, SourceAuth, Tls,
 };
 
 /// One setting: how it is called, read and printed.
@@ -250,7 +250,7 @@ settings!(APP_PASSWORD: AppPassword {
     needed name: Words<AccountName, 64> = "the device or program that it is for";
     write_only password => verifier: NewPassword = "kept as a verifier only, never as such";
     verifier: StoredVerifier = "what an export holds in place of the password";
-    services: List<Choice<AppService>, 0, 3> = "what it opens; empty: all that the account may use";
+    services: List<Choice<Service>, 0, 3> = "what it opens; empty: all that the account may use";
 });
 
 settings!(SOURCE: Source {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::version_2::{self, Listen, Server};
 use super::{Address, Multipop, Secret, Smarthost, Source, Text, Tls};
-use crate::auth::Verifier;
+use crate::credential::Verifier;
 
 #[derive(Deserialize)]
 pub(super) struct Config {

@@ -13,10 +13,9 @@ use std::time::Duration;
 
 use smol::lock::Mutex;
 
-use crate::access::Service;
 use crate::board::device::{Device, Ending, Standing};
 use crate::clock::unix_now;
-use crate::config::Config;
+use crate::config::{Config, Service};
 use crate::context::Context;
 use crate::flash::{Space, wear};
 use crate::multipop::Poller;

@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 use super::command;
 use super::line::Input;
 use super::show;
-use crate::auth::random_password;
 use crate::board::device::{Ending, Standing};
 use crate::config::check::check;
 use crate::config::problem::Problem;
 use crate::config::{Config, export, path, text};
+use crate::credential::random_password;
 use crate::status::Status;
 
 /// Octets of a pasted configuration: hundreds of accounts fit.

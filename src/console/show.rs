@@ -1,6 +1,6 @@
 //! What the `show` commands print: tables that fit a serial terminal.
 
-use crate::config::{Account, AppPassword, AppService, Config};
+use crate::config::{Account, AppPassword, Config};
 use crate::multipop::{PollResult, SourceStatus};
 use crate::relay::QueueEntry;
 use crate::status::{Status, ago, size, span};
@@ -22,16 +22,9 @@ pub fn accounts(config: &Config) -> String {
 
 /// The app passwords; `last_use` is asked for account and name.
 pub fn app_passwords(config: &Config, now: i64, last_use: impl Fn(&str, &str) -> Option<i64>) -> String {
-    let services = |app: &AppPassword| {
-        let named = |service: &AppService| match service {
-            AppService::Pop3 => "pop3",
-            AppService::Imap => "imap",
-            AppService::Submission => "submission",
-        };
-        match app.services.is_empty() {
-            true => "all".to_owned(),
-            false => app.services.iter().map(named).collect::<Vec<_>>().join(", "),
-        }
+    let services = |app: &AppPassword| match app.services.is_empty() {
+        true => "all".to_owned(),
+        false => app.services.iter().map(|service| service.name()).collect::<Vec<_>>().join(", "),
     };
     let all = config.accounts.iter().flat_map(|a| a.app_passwords.iter().map(move |app| (a, app)));
     let rows: Vec<_> = all

@@ -46,7 +46,7 @@ pub fn client_config(config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Verifier;
+    use crate::credential::Verifier;
 
     #[test]
     fn every_service_that_listens_is_named_and_no_other() {

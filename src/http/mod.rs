@@ -157,6 +157,7 @@ fn respond(path: &str, context: &Context, facts: &impl Facts) -> Response {
 #[cfg(test)]
 pub(in crate::http) mod tests {
     use super::*;
+    use crate::certificate;
     use crate::config::Config;
     use crate::config::Protocol;
     use crate::flash::sim::SimFlash;
@@ -208,12 +209,12 @@ pub(in crate::http) mod tests {
     fn whoever_is_on_the_lan_gets_the_certificate_to_trust() {
         async_io::block_on(async {
             let flash = Rc::new(SimFlash::default());
-            let server = tls::server_config(&Config::default(), &*flash).await.unwrap();
-            let pem = tls::local_ca(&Config::default(), &*flash).unwrap();
+            let server = certificate::server_config(&Config::default(), &*flash).await.unwrap();
+            let pem = certificate::local_ca(&Config::default(), &*flash).unwrap();
             assert!(pem.starts_with("-----BEGIN CERTIFICATE-----") && !pem.contains("KEY"));
             let mut elsewhere = Config::default();
             elsewhere.tls.certificate = "from-elsewhere.pem".try_into().unwrap();
-            assert_eq!(tls::local_ca(&elsewhere, &*flash), None);
+            assert_eq!(certificate::local_ca(&elsewhere, &*flash), None);
             let context =
                 Context::new(Config::default(), server, Store::new(flash, crate::message::summarize));
             let response = respond("/ca.pem", &context, &Told);
@@ -223,7 +224,7 @@ pub(in crate::http) mod tests {
 
     async fn context() -> Rc<Context> {
         let flash = Rc::new(SimFlash::default());
-        let server = tls::server_config(&Config::default(), &*flash).await.unwrap();
+        let server = certificate::server_config(&Config::default(), &*flash).await.unwrap();
         Rc::new(Context::new(Config::default(), server, Store::new(flash, crate::message::summarize)))
     }
 
@@ -313,8 +314,8 @@ pub(in crate::http) mod tests {
     fn under_a_mail_domain_only_the_settings_of_mail_programs_are_shown() {
         async_io::block_on(async {
             let flash = Rc::new(SimFlash::default());
-            let config = Config::demonstration(crate::auth::Verifier::new("x"));
-            let server = tls::server_config(&config, &*flash).await.unwrap();
+            let config = Config::demonstration(crate::credential::Verifier::new("x"));
+            let server = certificate::server_config(&config, &*flash).await.unwrap();
             let context = Rc::new(Context::new(config, server, Store::new(flash, crate::message::summarize)));
             for host in ["home.example", "autoconfig.home.example"] {
                 for (path, status) in
@@ -353,10 +354,10 @@ pub(in crate::http) mod tests {
     fn the_same_pages_come_over_tls() {
         async_io::block_on(async {
             let flash = Rc::new(SimFlash::default());
-            let server = tls::server_config(&Config::default(), &*flash).await.unwrap();
+            let server = certificate::server_config(&Config::default(), &*flash).await.unwrap();
             let store = Store::new(flash.clone(), crate::message::summarize);
             let context = Rc::new(Context::new(Config::default(), server, store));
-            let ca = tls::local_ca(&Config::default(), &*flash).unwrap();
+            let ca = certificate::local_ca(&Config::default(), &*flash).unwrap();
             let path = std::env::temp_dir().join(format!("pillarbox-https-{}.pem", std::process::id()));
             std::fs::write(&path, ca).unwrap();
             let trust = tls::client_config(path.to_str().unwrap());
@@ -381,7 +382,7 @@ pub(in crate::http) mod tests {
     fn an_update_does_not_make_every_connection_larger() {
         async_io::block_on(async {
             let flash = Rc::new(SimFlash::default());
-            let tls = tls::server_config(&Config::default(), &*flash).await.unwrap();
+            let tls = certificate::server_config(&Config::default(), &*flash).await.unwrap();
             let store = Store::new(flash, crate::message::summarize);
             let context = Rc::new(Context::new(Config::default(), tls, store));
             let (_client, served) = stream::tests::pair().await;

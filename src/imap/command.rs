@@ -2,7 +2,7 @@
 //! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
 
 use super::sequence::SequenceSet;
-use crate::auth::Password;
+use crate::sasl::server::Password;
 use crate::store::{FlagChange, Flags};
 
 /// A command with the tag that its reply bears.

@@ -6,8 +6,7 @@ use std::ops::RangeInclusive;
 use super::command::{FetchItem, SearchKey};
 use super::session::Session;
 use super::view::Own;
-use crate::auth::Password;
-use crate::auth::sasl::{Exchange, Step};
+use crate::sasl::server::{Exchange, Password, Step};
 use crate::store::{Committed, Transaction, Uid};
 
 /// What comes after a command was looked at. Untagged responses that the session wrote go out first.

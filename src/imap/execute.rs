@@ -8,12 +8,12 @@ use super::fetch::{self, Fetched};
 use super::input::Input;
 use super::search;
 use super::server::Connection;
-use crate::access::Service;
-use crate::auth::sasl::{Claim, Exchange, MAX_RESPONSE, Step};
 use crate::auth::{Client, Verdict};
+use crate::config::Service;
 use crate::net::deadline;
 use crate::net::line::LineEnd;
 use crate::pace::Pace;
+use crate::sasl::server::{Claim, Exchange, MAX_RESPONSE, Step};
 use crate::store::{Error, Flags};
 
 impl Connection {

@@ -12,7 +12,7 @@ use event_listener::EventListener;
 
 use super::fetch::LastStructure;
 use super::session::Session;
-use crate::access::Service;
+use crate::config::Service;
 use crate::context::Context;
 use crate::net::deadline;
 use crate::net::stream::Stream;

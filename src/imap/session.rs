@@ -15,8 +15,8 @@ use super::selected::{ReadOnly, Selected};
 use super::updates::Updates;
 use super::{mailboxes, metadata};
 use crate::access::{self, on_lan};
-use crate::auth::sasl::{Exchange, Mechanism};
 use crate::config::Config;
+use crate::sasl::server::{Exchange, Mechanism};
 use crate::store::{self, Account};
 
 /// Refused logins after which the connection ends.

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::auth::client;
 use crate::net::tls::TlsError;
+use crate::sasl::client;
 use crate::store;
 
 /// Why a poll, or a part of it, failed.

@@ -131,7 +131,7 @@ impl Poller {
             (Err(Error::Withdrawn), _) | (Ok(()), None) => {}
             (Err(error), _) | (Ok(()), Some(error)) => log::warn!("{name}: {error}"),
         }
-        let [jitter] = crate::auth::random();
+        let [jitter] = crate::credential::random();
         let letter = watch.end(result, outcome, &self.context.config(), jitter);
         if let Some(letter) = letter
             && let Err(error) = self.deliver(&watch.account, &letter).await
@@ -189,10 +189,10 @@ mod tests {
     use super::super::fake::{Behaviour, Mail, Provider};
     use super::super::status::PollResult;
     use super::*;
+    use crate::certificate;
     use crate::config::{Account, Secret};
     use crate::flash::refusing::Refusing;
     use crate::flash::sim::SimFlash;
-    use crate::net::tls;
     use crate::store::Store;
 
     /// An account of this name that collects from `provider`.
@@ -229,7 +229,7 @@ mod tests {
     ) -> T {
         block_on(async {
             let flash = SimFlash::default();
-            let tls = tls::server_config(&config, &flash).await.unwrap();
+            let tls = certificate::server_config(&config, &flash).await.unwrap();
             let store = Store::new(Rc::new(flash), |_| Vec::new());
             let context = Rc::new(world(Context::new(config, tls, store)));
             let poller = Poller::new(context.clone());

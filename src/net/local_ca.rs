@@ -19,7 +19,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, RootCertStore};
 
 use super::tls::{self, TlsError};
-use crate::config::Config;
 use crate::flash::{self, Flash, Mode};
 
 /// The server's certificate.
@@ -42,26 +41,25 @@ const RENEWAL: u64 = 30 * DAY;
 
 type ServerIdentity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// The certificate in `tls/` and its key, made where they are missing, do not belong together, lack a
-/// name of `config`'s or end soon after `now` (seconds since 1970). Where the flash takes no changes, what is made lasts
+/// The certificate in `tls/` and its key, made where they are missing, do not belong together, lack one
+/// of `names` or end soon after `now` (seconds since 1970). Where the flash takes no changes, what is made lasts
 /// as long as the process: mail can be read meanwhile.
 pub(super) async fn identity(
-    config: &Config,
+    names: &BTreeSet<String>,
     flash: &dyn Flash,
     now: i64,
 ) -> Result<ServerIdentity, TlsError> {
     let now = u64::try_from(now).ok().filter(|now| (EPOCH..EPOCH + 100 * 365 * DAY).contains(now));
-    let names = names(config);
     let shelf = Shelf { flash, refuses: Cell::new(false) };
     let ca = Authority::open(&shelf, now).await?;
     if let (Some(certificate), Some(key)) = (read(flash, CERTIFICATE)?, read(flash, KEY)?)
         && let (Ok(chain), Ok(key)) = (tls::chain(&certificate), tls::private_key(&key))
-        && ca.would_vouch(&chain, &key, &names, now)
+        && ca.would_vouch(&chain, &key, names, now)
     {
         return Ok((chain, key));
     }
     log::info!("tls: a new certificate for {}", names.iter().cloned().collect::<Vec<_>>().join(", "));
-    let (certificate, key) = ca.issue(&names, now).map_err(|error| TlsError::file(CERTIFICATE, error))?;
+    let (certificate, key) = ca.issue(names, now).map_err(|error| TlsError::file(CERTIFICATE, error))?;
     // A cut between the two leaves a pair that does not fit, which the next start replaces.
     shelf.put(KEY, &key).await?;
     shelf.put(CERTIFICATE, &certificate).await?;
@@ -73,17 +71,6 @@ pub(super) async fn identity(
 /// The CA's certificate, in PEM, if there is one.
 pub(super) fn certificate(flash: &dyn Flash) -> Result<Option<Vec<u8>>, TlsError> {
     read(flash, CA)
-}
-
-/// What clients may call the server: its host name, the one by which a board is announced, `localhost`, and the addresses it listens on.
-fn names(config: &Config) -> BTreeSet<String> {
-    let addresses = config.listen.services().into_iter().flat_map(|(_, addresses)| addresses);
-    let addresses = addresses.map(|address| address.ip());
-    let mut names: BTreeSet<String> =
-        addresses.filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string()).collect();
-    names.extend(["localhost", "127.0.0.1", "::1", &config.server.hostname].map(str::to_lowercase));
-    names.insert(super::mdns::local_name(&config.server.hostname));
-    names
 }
 
 /// The CA, with its certificate and its key.
@@ -284,11 +271,9 @@ mod tests {
         }
     }
 
-    fn named(hostname: &str) -> Config {
-        let mut config = Config::default();
-        config.server.hostname = hostname.try_into().unwrap();
-        config.listen.imaps = vec!["192.168.7.5:993".parse().unwrap(), "0.0.0.0:1993".parse().unwrap()];
-        config
+    fn named(hostname: &str) -> BTreeSet<String> {
+        let names = [hostname, "localhost", "127.0.0.1", "::1", "192.168.7.5"];
+        names.map(str::to_lowercase).into()
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! TLS for the services: the server's certificate, from the files in `[tls]` or of its own making.
+//! TLS for the services: the server's certificate, from files or of its own making.
 //!
 //! TLS 1.2 and 1.3 only. Sessions resume by stateless tickets, so that a phone that comes back costs
 //! no public-key operation and no memory.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -14,7 +15,6 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::binding::Bindings;
 use super::{local_ca, trust};
-use crate::config::Config;
 use crate::flash::Flash;
 
 /// Octets of a PEM file that are read: the bundle of all public CAs has a quarter of it.
@@ -39,26 +39,16 @@ impl TlsError {
     }
 }
 
-/// The certificate of the local CA, in PEM: what the devices at home import once. `None` where `[tls]` names a certificate
-/// from elsewhere, or nothing was made yet.
-pub fn local_ca(config: &Config, flash: &dyn Flash) -> Option<String> {
-    let own = config.tls.certificate.is_empty();
-    let pem = own.then(|| local_ca::certificate(flash)).and_then(Result::ok).flatten()?;
-    String::from_utf8(pem).ok()
+/// The certificate of the local CA, in PEM: what the devices at home import once. `None` where none was made yet.
+pub fn local_ca(flash: &dyn Flash) -> Option<String> {
+    String::from_utf8(local_ca::certificate(flash).ok().flatten()?).ok()
 }
 
-/// The server's configuration from `[tls]`; with nothing configured, from `tls/` in the data folder,
-/// where a local CA (`ca.pem`) and a certificate signed by it are made at the first start, and a new
-/// certificate whenever the one there does not fit any more or ends within a month.
+/// A server with the certificate (a chain) and the key of these PEM files.
 ///
 /// # Errors
 /// A file that cannot be read or does not fit.
-pub async fn server_config(config: &Config, flash: &dyn Flash) -> Result<Arc<ServerConfig>, TlsError> {
-    let (certificate, key) = (config.tls.certificate.as_str(), config.tls.key.as_str());
-    if certificate.is_empty() && key.is_empty() {
-        let (chain, key) = local_ca::identity(config, flash, crate::clock::unix_now()).await?;
-        return serve(chain, key).map_err(|error| TlsError::file(local_ca::CERTIFICATE, error));
-    }
+pub fn from_files(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, TlsError> {
     let (certificate_pem, key_pem) = (read_pem(certificate)?, read_pem(key)?);
     let chain = chain(&certificate_pem).map_err(|problem| TlsError::file(certificate, problem))?;
     let private_key = private_key(&key_pem).map_err(|problem| TlsError::file(key, problem))?;
@@ -68,6 +58,20 @@ pub async fn server_config(config: &Config, flash: &dyn Flash) -> Result<Arc<Ser
         }
         other => TlsError::file(certificate, other),
     })
+}
+
+/// A server with a certificate of our own for `names` (host names and addresses), from `tls/` in the data folder, where a
+/// local CA (`ca.pem`) and a certificate signed by it are made at the first start, and a new certificate whenever the one
+/// there does not fit any more or ends within a month.
+///
+/// # Errors
+/// A file that cannot be read or does not fit.
+pub async fn from_local_ca(
+    names: &BTreeSet<String>,
+    flash: &dyn Flash,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let (chain, key) = local_ca::identity(names, flash, crate::clock::unix_now()).await?;
+    serve(chain, key).map_err(|error| TlsError::file(local_ca::CERTIFICATE, error))
 }
 
 /// Trust in the built-in roots and in the PEM file `ca` (empty: none). A certificate in the file that
@@ -135,7 +139,6 @@ pub(super) fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flash::disk::Disk;
     use rcgen::KeyPair;
 
     #[test]
@@ -153,11 +156,7 @@ mod tests {
             std::fs::write(path(name), content).unwrap();
         }
         let outcome = |certificate: &str, key: &str| {
-            let mut config = Config::default();
-            config.tls.certificate = path(certificate).as_str().try_into().unwrap();
-            config.tls.key = path(key).as_str().try_into().unwrap();
-            let flash = Disk::new(&folder).unwrap();
-            let outcome = async_io::block_on(server_config(&config, &flash));
+            let outcome = from_files(&path(certificate), &path(key));
             outcome.map(drop).map_err(|error| error.to_string().replace(folder.to_str().unwrap(), ""))
         };
         assert_eq!(outcome("certificate.pem", "key.pem"), Ok(()));

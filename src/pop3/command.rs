@@ -1,6 +1,6 @@
 //! Command lines (RFC 1939 section 3, RFC 2449 section 4, RFC 5034 section 4) as data.
 
-use crate::auth::Password;
+use crate::sasl::server::Password;
 
 /// Octets of a command line, its CRLF not counted (RFC 2449 section 4 asks for 255, with it).
 pub const MAX_LINE: usize = 510;

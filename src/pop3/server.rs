@@ -12,14 +12,14 @@ use super::maildrop::Maildrop;
 use super::reply::Reply;
 use super::session::{Effect, Listing, Session, Update};
 use super::stuffing::Stuffing;
-use crate::access::Service;
-use crate::auth::sasl::{Claim, Exchange};
 use crate::auth::{Client, Verdict};
+use crate::config::Service;
 use crate::context::Context;
 use crate::flash::ReadAt;
 use crate::net::deadline;
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
+use crate::sasl::server::{Claim, Exchange};
 use crate::store::{self, Account, INBOX, Uid};
 
 /// Octets of a message that are in memory at once.

@@ -8,9 +8,8 @@ use super::command::{Command, MAX_LINE, MessageNumber};
 use super::maildrop::Maildrop;
 use super::reply::{CAPABILITIES, Reply, language};
 use crate::access::on_lan;
-use crate::auth::Password;
-use crate::auth::sasl::{Answer, Claim, Exchange, MAX_RESPONSE, Mechanism, Step};
 use crate::config::Config;
+use crate::sasl::server::{Answer, Claim, Exchange, MAX_RESPONSE, Mechanism, Password, Step};
 use crate::store::Uid;
 
 /// Refused logins that a connection may see.

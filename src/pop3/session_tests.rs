@@ -29,7 +29,7 @@ impl Client {
             let Claim::Password { login, password } = claim else {
                 let Claim::Login(login) = claim else { panic!("{claim:?}") };
                 assert_eq!(login, "demo");
-                let answer = Answer::Salt(crate::auth::Verifier::with("right", 1, [7; 16]).salt());
+                let answer = Answer::Salt(crate::credential::Verifier::with("right", 1, [7; 16]).salt());
                 let Effect::Reply(reply) = self.session.answered(exchange, answer) else { panic!() };
                 return text(&reply);
             };

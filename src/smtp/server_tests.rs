@@ -7,12 +7,12 @@ use async_io::Async;
 use smol::LocalExecutor;
 
 use super::*;
-use crate::auth::Verifier;
+use crate::certificate;
 use crate::config::{Account, Config};
 use crate::context::Deadlines;
+use crate::credential::Verifier;
 use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
-use crate::net::tls;
 use crate::smtp::{Content, Later};
 use crate::store::{Flags, INBOX, Store};
 
@@ -67,7 +67,7 @@ fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc
             verifier: Verifier::with("secret", 1, [7; 16]),
             ..Account::default()
         });
-        let server = tls::server_config(&config, &flash).await.unwrap();
+        let server = certificate::server_config(&config, &flash).await.unwrap();
         let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
         let mut context = Context::new(config, server, store);
         context.deadlines = deadlines;

@@ -7,8 +7,8 @@ use super::command::{Command, Error};
 use super::{Envelope, Mailbox, Reply, ReversePath, Role};
 use crate::access::on_lan;
 use crate::auth::Verdict;
-use crate::auth::sasl::{Claim, Exchange, Mechanism, Step};
 use crate::config::Config;
+use crate::sasl::server::{Claim, Exchange, Mechanism, Step};
 
 /// RFC 5321 section 4.5.3.1.8 asks for at least this many.
 pub const MAX_RECIPIENTS: usize = 100;

@@ -5,9 +5,9 @@
 
 use super::*;
 use crate::access::Refusal;
-use crate::auth::Verifier;
-use crate::auth::sasl::Answer;
 use crate::config::{Account, PlaintextLogin};
+use crate::credential::Verifier;
+use crate::sasl::server::Answer;
 
 const SUBMISSION: Role = Role::Submission { implicit_tls: false };
 

@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::auth::Verifier;
 use crate::config::*;
+use crate::credential::Verifier;
 
 /// `text` as a bounded one; the strategies keep to the bounds.
 fn fit<const N: usize>(text: String) -> Text<N> {
@@ -208,7 +208,7 @@ prop_compose! {
     ) -> Account {
         let [enabled, pop, pop_lan_only, imap, imap_lan_only, connector, multipop] = switches;
         let app_passwords = apps.into_iter().enumerate().map(|(n, (stored_key, server_key, bits))| {
-            let all = [AppService::Pop3, AppService::Imap, AppService::Submission];
+            let all = [Service::Pop3, Service::Imap, Service::Submission];
             let services = all.into_iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
             AppPassword {
                 name: fit(format!("device{n}")),

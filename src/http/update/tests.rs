@@ -3,16 +3,17 @@
 use std::rc::Rc;
 
 use super::*;
-use crate::auth::Verifier;
 use crate::board::Board;
 use crate::board::device::{Device, Ending};
 use crate::board::pbu::{Pbu, identity};
 use crate::board::update::HEAD;
+use crate::certificate;
 use crate::config::Config;
+use crate::credential::Verifier;
 use crate::flash::Flash;
 use crate::flash::sim::SimFlash;
 use crate::http::tests::Told;
-use crate::net::{stream, tls};
+use crate::net::stream;
 use crate::store::Store;
 
 /// A device whose operator has the password `right`.
@@ -20,7 +21,7 @@ async fn context(flash: &SimFlash) -> Context {
     let flash: Rc<dyn Flash> = Rc::new(flash.clone());
     let mut config = Config::default();
     config.server.operator_verifier = Verifier::with("right", 1, [0; 16]);
-    let server = tls::server_config(&config, &*flash).await.unwrap();
+    let server = certificate::server_config(&config, &*flash).await.unwrap();
     let store = Store::new(flash.clone(), crate::message::summarize);
     let device = Device::of(identity(), Board::new("/nowhere"), flash);
     Context::new(config, server, store).with_device(Some(device))

@@ -15,8 +15,8 @@ pub use cursor::is_astring_char;
 use cursor::{Cursor, Parsed};
 
 use super::command::{Append, Command, ListArgs, Messages, StatusItem, StoreArgs, Tagged};
-use crate::auth::Password;
 use crate::message::date;
+use crate::sasl::server::Password;
 use crate::store::FlagChange;
 
 /// Octets of a tag.

@@ -21,9 +21,10 @@ use async_io::Async;
 use smol::LocalExecutor;
 
 use super::server::serve;
-use crate::auth::Verifier;
+use crate::certificate;
 use crate::config::{Account, Config, Text};
 use crate::context::{Context, Deadlines};
+use crate::credential::Verifier;
 use crate::flash::refusing::Refusing;
 use crate::flash::sim::SimFlash;
 use crate::flash::{Flash, Mode};
@@ -55,7 +56,7 @@ fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc
     async_io::block_on(executor.clone().run(async {
         let flash = SimFlash::default();
         let config = config();
-        let server = tls::server_config(&config, &flash).await.unwrap();
+        let server = certificate::server_config(&config, &flash).await.unwrap();
         let card = Rc::new(Refusing::new(flash.clone(), None));
         let store = Store::new(card.clone(), crate::message::summarize);
         let mut context = Context::new(config, server, store);

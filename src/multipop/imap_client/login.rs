@@ -10,10 +10,10 @@ use std::mem;
 use zeroize::Zeroizing;
 
 use super::response::{Response, TAG, parse};
-use crate::auth::client::{Client, Mechanism, decode, encode};
 use crate::config::{Secret, Security, Source, SourceAuth};
 use crate::multipop::Error;
 use crate::multipop::refusal::{Refusal, printable};
+use crate::sasl::client::{Client, Mechanism, decode, encode};
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]

@@ -11,10 +11,11 @@ use std::mem;
 use zeroize::Zeroizing;
 
 use super::reply::{Capabilities, Status};
-use crate::auth::client::{Client, Mechanism, apop_digest, apop_timestamp, decode, encode};
 use crate::config::{Secret, Security, Source, SourceAuth};
 use crate::multipop::Error;
 use crate::multipop::refusal::printable;
+use crate::sasl::client::{Client, Mechanism, decode, encode};
+use crate::sasl::md5::{apop_digest, apop_timestamp};
 
 /// Lines that a list of capabilities may have.
 const CAPABILITIES_LIMIT: u32 = 200;

@@ -213,7 +213,7 @@ fn scram_without_a_verifier_at_the_server_gives_way_but_an_impostor_does_not() {
     let fallback = block_on(begin().line(b"-ERR [AUTH] Authentication failed.")).unwrap();
     assert_eq!(fallback, Step::Send("USER tim".to_owned().into()));
     let early = block_on(begin().line(b"+OK welcome")).unwrap_err();
-    assert!(matches!(early, Error::Sasl(crate::auth::client::Error::Unproven)), "{early}");
+    assert!(matches!(early, Error::Sasl(crate::sasl::client::Error::Unproven)), "{early}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Status lines and capabilities of a POP3 server (RFC 1939 section 3, RFC 2449, RFC 5034).
 
-use crate::auth::client::Mechanism;
 use crate::multipop::refusal::Refusal;
+use crate::sasl::client::Mechanism;
 
 /// Octets of a line that are kept; what a server says beyond is of no use to anyone.
 pub const LINE_LIMIT: usize = 8192;

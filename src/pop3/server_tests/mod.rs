@@ -9,11 +9,11 @@ use std::net::TcpListener;
 use async_io::Async;
 use smol::LocalExecutor;
 
-use crate::auth::Verifier;
+use crate::certificate;
 use crate::config::{self, Config};
 use crate::context::Deadlines;
+use crate::credential::Verifier;
 use crate::flash::sim::SimFlash;
-use crate::net::tls;
 use crate::store::{Flags, Store};
 
 /// Nothing in these tests takes this long.
@@ -42,7 +42,7 @@ fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc
             ..config::Account::default()
         };
         let config = Config { accounts: vec![account], ..Config::default() };
-        let server = tls::server_config(&config, &flash).await.unwrap();
+        let server = certificate::server_config(&config, &flash).await.unwrap();
         let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
         let mut context = Context::new(config, server, store);
         context.deadlines = deadlines;

@@ -13,12 +13,12 @@ use async_io::Timer;
 use smol::{LocalExecutor, Task};
 
 use super::Relay;
+use crate::certificate;
 use crate::config::{Account, Config, Secret, Security, Text};
 use crate::context::Context;
 use crate::flash::ReadAt;
 use crate::flash::refusing::Refusing;
 use crate::flash::sim::SimFlash;
-use crate::net::tls;
 use crate::smtp::{Envelope, Mailbox, Post, Reply};
 use crate::store::{INBOX, Store};
 use smarthost::Smarthost;
@@ -48,7 +48,7 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
         let mut config = config();
         config.smarthost.host = text("127.0.0.1");
         config.smarthost.port = smarthost.port;
-        let server = tls::server_config(&config, &flash).await.unwrap();
+        let server = certificate::server_config(&config, &flash).await.unwrap();
         let card = Rc::new(Refusing::new(flash.clone(), None));
         let store = Store::new(card.clone(), crate::message::summarize);
         let context = Rc::new(Context::new(config, server, store));

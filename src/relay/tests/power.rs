@@ -17,7 +17,7 @@ async fn live(
     config.smarthost.retry = vec![0];
     let card = Rc::new(Refusing::new(flash.clone(), None));
     let store = Store::new(card.clone(), crate::message::summarize);
-    let server = tls::server_config(&config, &SimFlash::default()).await.unwrap();
+    let server = certificate::server_config(&config, &SimFlash::default()).await.unwrap();
     let context = Rc::new(Context::new(config, server, store));
     let Ok(queue) = context.store.queue().await else { return false };
     let relay = Relay::new(context.clone(), queue);

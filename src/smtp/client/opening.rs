@@ -5,8 +5,8 @@ use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
 use super::{Capabilities, Failure};
-use crate::auth::client::{Client as Sasl, Mechanism, SecretOctets, encode};
 use crate::config::Secret;
+use crate::sasl::client::{Client as Sasl, Mechanism, SecretOctets, encode};
 use crate::smtp::Reply;
 
 /// Octets of name and password up to which they travel with the AUTH command itself: in base64 they

@@ -12,8 +12,8 @@ use ring::{digest, hmac, pbkdf2};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::prepare::prepared;
-use super::scram_server::Salt;
+use super::random;
+use super::saslprep::prepared;
 
 /// PBKDF2 rounds of a new verifier: RFC 7677 section 4's least, 8 to 36 ms on a Cortex-A7 (see
 /// `bench-auth`), during which no other session runs.
@@ -37,10 +37,19 @@ pub struct Verifier {
     pub server_key: [u8; 32],
 }
 
+/// How a password was made into its verifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Salt {
+    /// Random, or made up for a login that there is not.
+    pub salt: [u8; 16],
+    /// PBKDF2 rounds.
+    pub iterations: u32,
+}
+
 impl Verifier {
     /// The verifier of `password`, with a fresh salt and [`DEFAULT_ITERATIONS`].
     pub fn new(password: &str) -> Verifier {
-        Verifier::with(password, DEFAULT_ITERATIONS, super::random())
+        Verifier::with(password, DEFAULT_ITERATIONS, random())
     }
 
     /// The verifier of `password` with this salt and so many rounds, one at the least.
@@ -85,12 +94,12 @@ impl Verifier {
     }
 
     /// A password salted and hashed, as all passwords of the account are.
-    pub(super) fn hash(&self, password: &[u8]) -> hmac::Key {
+    pub(crate) fn hash(&self, password: &[u8]) -> hmac::Key {
         salted_password(&prepared(password), self.iterations, &self.salt)
     }
 
     /// Whether it is the verifier of what was hashed.
-    pub(super) fn accepts(&self, key: &hmac::Key) -> bool {
+    pub(crate) fn accepts(&self, key: &hmac::Key) -> bool {
         // The server key proves the password as well as the stored key does, and `hmac::verify`
         // compares in constant time.
         hmac::verify(key, b"Server Key", &self.server_key).is_ok()
@@ -98,7 +107,7 @@ impl Verifier {
 
     /// What a client that knows the password sends as its proof of `auth_message`.
     #[cfg(test)]
-    pub(super) fn proof(&self, password: &str, auth_message: &[u8]) -> [u8; 32] {
+    pub(crate) fn proof(&self, password: &str, auth_message: &[u8]) -> [u8; 32] {
         let salted = salted_password(password.as_bytes(), self.iterations, &self.salt);
         let mut proof = octets(hmac::sign(&salted, b"Client Key").as_ref());
         let stored = hmac::Key::new(hmac::HMAC_SHA256, &self.stored_key);
@@ -108,7 +117,7 @@ impl Verifier {
     }
 
     /// RFC 5802 section 3: the server's signature of `auth_message`, if the client's proof is right.
-    pub(super) fn verify_proof(&self, auth_message: &[u8], proof: &[u8; 32]) -> Option<[u8; 32]> {
+    pub(crate) fn verify_proof(&self, auth_message: &[u8], proof: &[u8; 32]) -> Option<[u8; 32]> {
         let stored = hmac::Key::new(hmac::HMAC_SHA256, &self.stored_key);
         let mut client_key = Zeroizing::new(octets(hmac::sign(&stored, auth_message).as_ref()));
         client_key.iter_mut().zip(proof).for_each(|(octet, proof)| *octet ^= proof);
@@ -121,7 +130,7 @@ impl Verifier {
 }
 
 /// As much work as `iterations` rounds of a verifier, for nothing.
-pub(super) fn spend(iterations: u32) {
+pub(crate) fn spend(iterations: u32) {
     if iterations > 0 {
         salted_password(b"", iterations, &[0; 16]);
     }
@@ -140,11 +149,11 @@ fn salted_password(password: &[u8], iterations: u32, salt: &[u8]) -> hmac::Key {
 #[cfg(test)]
 thread_local! {
     /// Rounds that were computed: what a login costs, on a slow day as on a fast one.
-    pub(super) static ROUNDS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    pub(crate) static ROUNDS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// The 32 octets of a SHA-256 output.
-pub(super) fn octets(hash: &[u8]) -> [u8; 32] {
+pub(crate) fn octets(hash: &[u8]) -> [u8; 32] {
     let mut octets = [0; 32];
     octets.copy_from_slice(hash);
     octets

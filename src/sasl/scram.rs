@@ -7,7 +7,7 @@
 
 use data_encoding::BASE64;
 
-use super::Verifier;
+use crate::credential::{Salt, Verifier};
 use crate::net::ChannelBindings;
 
 /// What the client says of channel binding (RFC 5802 section 6).
@@ -94,15 +94,6 @@ fn name(encoded: &str) -> Option<String> {
     (!name.is_empty() && !name.contains('\0')).then_some(name)
 }
 
-/// How the password of a login was made into its verifier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Salt {
-    /// Random, or made up for a login that there is not.
-    pub salt: [u8; 16],
-    /// PBKDF2 rounds.
-    pub iterations: u32,
-}
-
 /// The server has named the salt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ServerFirst {
@@ -157,12 +148,12 @@ pub struct Proof {
 
 impl Proof {
     /// The account's name or address.
-    pub(super) fn login(&self) -> &str {
+    pub(crate) fn login(&self) -> &str {
         &self.login
     }
 
     /// Whether client and server see one connection.
-    pub(super) fn is_bound(&self, bindings: Option<&ChannelBindings>) -> bool {
+    pub(crate) fn is_bound(&self, bindings: Option<&ChannelBindings>) -> bool {
         let data = match &self.binding {
             None => Some(&[][..]),
             Some(name) => bindings.and_then(|bindings| bindings.named(name)),
@@ -172,7 +163,7 @@ impl Proof {
     }
 
     /// The server's own proof, if the client's is right.
-    pub(super) fn verify(&self, verifier: &Verifier) -> Option<[u8; 32]> {
+    pub(crate) fn verify(&self, verifier: &Verifier) -> Option<[u8; 32]> {
         verifier.verify_proof(self.auth_message.as_bytes(), &self.proof)
     }
 }

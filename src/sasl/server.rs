@@ -2,7 +2,7 @@
 //!
 //! An exchange speaks base64 lines as POP3 (RFC 5034), IMAP (RFC 3501) and SMTP (RFC 4954) carry them;
 //! the session adds its protocol's prefix, and handles `*`, which cancels, itself. Whether a claim is
-//! true [`super::Logins::judge`] finds out, not the mechanism.
+//! true [`crate::auth::Logins::judge`] finds out, not the mechanism.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,8 @@ use std::fmt;
 use data_encoding::BASE64;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::scram_server::{ClientFirst, Proof, Salt, ServerFirst};
+use super::scram::{ClientFirst, Proof, ServerFirst};
+use crate::credential::{Salt, random};
 
 /// Octets of a response line that are looked at: more than any name and password need.
 pub const MAX_RESPONSE: usize = 2048;
@@ -74,7 +75,7 @@ impl Mechanism {
     }
 }
 
-/// What a client claims, for [`super::Logins::judge`].
+/// What a client claims, for [`crate::auth::Logins::judge`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Claim {
     /// To have this password.
@@ -92,10 +93,11 @@ pub enum Claim {
     Proven(Proven),
 }
 
-/// A client that has proved its password. Only [`super::Logins::judge`] makes one.
+/// A client that has proved its password. Only [`crate::auth::Logins::judge`] makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Proven {
-    pub(super) account: String,
+    /// The account that was proved.
+    pub(crate) account: String,
 }
 
 /// What the exchange goes on with after a claim, for [`Exchange::answer`].
@@ -191,11 +193,11 @@ impl Exchange {
         }
     }
 
-    /// Goes on with what [`super::Logins::judge`] answered.
+    /// Goes on with what [`crate::auth::Logins::judge`] answered.
     pub fn answer(&mut self, answer: Answer) -> Step {
         match (std::mem::replace(&mut self.state, State::Over), answer) {
             (State::ScramSalt(first), Answer::Salt(salt)) => {
-                let server_first = first.answer(salt, &BASE64.encode(&super::random::<18>()), self.bindable);
+                let server_first = first.answer(salt, &BASE64.encode(&random::<18>()), self.bindable);
                 let challenge = BASE64.encode(server_first.message().as_bytes());
                 self.state = State::ScramFinal(Box::new(server_first));
                 Step::Challenge(challenge.into())

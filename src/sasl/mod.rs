@@ -1,0 +1,11 @@
+//! SASL mechanisms (RFC 4422) on both sides, as state machines without I/O.
+//!
+//! They know what the messages say, not who has an account: whether a claim is true
+//! [`crate::auth::Logins::judge`] finds out.
+
+pub mod client;
+pub mod md5;
+mod scram;
+pub mod server;
+
+pub use scram::Proof;
