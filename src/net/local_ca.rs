@@ -1,7 +1,9 @@
 //! A certificate authority of one's own, for an appliance that nobody gave a certificate.
 //!
-//! `tls/ca.pem` is what the devices at home import once. It and its key stay for good; the certificate
-//! that it signed is replaced whenever it does not fit any more, which no device notices.
+//! `tls/ca.pem` is what the devices at home import once. Its key stays for good. The certificate that it signed is replaced
+//! whenever it does not fit any more, which no device notices. The CA's own is made again from the key when it may sign more
+//! than what is at home, or not the host name, or does not last: devices that trust the earlier one accept what the key signs,
+//! as far as that one says, and those to come get the new one.
 
 mod authority;
 
@@ -38,7 +40,10 @@ pub(super) async fn identity(
 ) -> Result<ServerIdentity, TlsError> {
     let now = u64::try_from(now).ok().filter(|now| (EPOCH..EPOCH + 100 * 365 * DAY).contains(now));
     let shelf = Shelf { flash, refuses: Cell::new(false) };
-    let ca = Authority::open(&shelf, now).await?;
+    // Of other addresses it would not be believed, nor the names beside them.
+    let may_be_signed = |name: &&String| name.parse().map_or(true, authority::is_at_home);
+    let names = &names.iter().filter(may_be_signed).cloned().collect();
+    let ca = Authority::open(&shelf, names, now).await?;
     if let (Some(certificate), Some(key)) = (read(flash, CERTIFICATE)?, read(flash, KEY)?)
         && let (Ok(chain), Ok(key)) = (tls::chain(&certificate), tls::private_key(&key))
         && ca.would_vouch(&chain, &key, names, now)

@@ -1,12 +1,16 @@
-//! The CA itself.
+//! The CA itself: a key, and a certificate of it that can be made again.
+//!
+//! The certificate says for which names the key may sign (RFC 5280 section 4.2.1.10): who gets hold of it cannot pretend to
+//! be a bank to the devices that trust it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SerialNumber, date_time_ymd,
 };
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -15,6 +19,21 @@ use rustls::{CertificateError, RootCertStore};
 
 use super::{CA, CA_KEY, DAY, EPOCH, Shelf, read};
 use crate::net::tls::{self, TlsError};
+use crate::net::trust;
+
+/// Domains that are nobody's outside: RFC 6762, RFC 8375, RFC 6761.
+const HOME_DOMAINS: [&str; 3] = ["local", "home.arpa", "localhost"];
+/// Networks that are nobody's outside, and the lengths of their prefixes: loopback, private and link-local ones.
+const HOME_NETWORKS: [(&str, u8); 8] = [
+    ("127.0.0.0", 8),
+    ("10.0.0.0", 8),
+    ("172.16.0.0", 12),
+    ("192.168.0.0", 16),
+    ("169.254.0.0", 16),
+    ("::1", 128),
+    ("fc00::", 7),
+    ("fe80::", 10),
+];
 
 /// Apple's devices refuse a server certificate that is valid for longer.
 const VALIDITY: u64 = 825 * DAY;
@@ -25,14 +44,18 @@ const RENEWAL: u64 = 30 * DAY;
 
 /// The CA, with its certificate and its key.
 pub(super) struct Authority {
-    certificate: CertificateDer<'static>,
-    key: KeyPair,
+    pub(super) certificate: CertificateDer<'static>,
+    pub(super) key: KeyPair,
 }
 
 impl Authority {
-    /// The CA in `tls/`, made at the first start. Its key is what counts: the certificate can be made
-    /// again from it, and what was signed before still fits.
-    pub(super) async fn open(shelf: &Shelf<'_>, now: Option<u64>) -> Result<Authority, TlsError> {
+    /// The CA in `tls/`, made at the first start, that may sign for `names`. Its key is what counts: the certificate is
+    /// made again from it where it does not fit, and what was signed before still does.
+    pub(super) async fn open(
+        shelf: &Shelf<'_>,
+        names: &BTreeSet<String>,
+        now: Option<u64>,
+    ) -> Result<Authority, TlsError> {
         let flash = shelf.flash;
         // Once devices trust the CA no cut may take it away, with its folder: neither now, nor when a process that
         // was killed has left names that are only in the system's memory.
@@ -59,12 +82,25 @@ impl Authority {
                 key
             }
         };
-        if let Some(certificate) = known.and_then(|pem| tls::chain(&pem).ok()?.pop()) {
-            return Ok(Authority { certificate, key });
-        }
+        let known = known.and_then(|pem| tls::chain(&pem).ok()?.pop());
         let mut parameters = parameters(&key);
+        parameters.name_constraints = Some(at_home(names));
+        // Lists of certificates take none of the same issuer and number that is another one (NSS).
+        parameters.serial_number = Some(SerialNumber::from_slice(&serial()?));
         validity(&mut parameters, now, CA_VALIDITY);
         let certificate = parameters.self_signed(&key).map_err(|error| TlsError::file(CA, error))?;
+        if let Some(known) = known {
+            let why = if constraints(&known) != constraints(certificate.der()) {
+                "for the present host name and what is at home only"
+            } else if !covers(&known, now) {
+                "since it is not valid yet, or does not last"
+            } else {
+                return Ok(Authority { certificate: known, key });
+            };
+            log::warn!(
+                "tls: the CA's certificate is made anew, {why}; what trusts its key goes on, and takes the new one from {CA} if it has to"
+            );
+        }
         shelf.put(CA, &certificate.pem()).await?;
         Ok(Authority { certificate: certificate.der().clone(), key })
     }
@@ -128,15 +164,74 @@ impl Authority {
     }
 }
 
-/// The CA's certificate but for its period. Its name holds a part of its key's hash, so that several
+/// Whether the CA may sign for this address.
+pub(super) fn is_at_home(address: IpAddr) -> bool {
+    let home = |(network, prefix): &(&str, u8)| {
+        let network = network.parse().ok().and_then(|it| ipnet::IpNet::new(it, *prefix).ok());
+        network.is_some_and(|network| network.contains(&address))
+    };
+    HOME_NETWORKS.iter().any(home)
+}
+
+/// What the CA may sign for: `names` that lie in no domain of the home's, these domains, and the home's networks.
+fn at_home(names: &BTreeSet<String>) -> NameConstraints {
+    let is_inside = |name: &str, domain: &str| {
+        name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let own = names.iter().map(String::as_str).filter(|name| {
+        name.parse::<IpAddr>().is_err() && !HOME_DOMAINS.iter().any(|domain| is_inside(name, domain))
+    });
+    let domains = HOME_DOMAINS.into_iter().chain(own).map(|name| GeneralSubtree::DnsName(name.to_owned()));
+    let networks = HOME_NETWORKS.iter().filter_map(|(network, prefix)| {
+        let subnet = CidrSubnet::from_addr_prefix(network.parse().ok()?, *prefix);
+        Some(GeneralSubtree::IpAddress(subnet))
+    });
+    NameConstraints { permitted_subtrees: domains.chain(networks).collect(), excluded_subtrees: Vec::new() }
+}
+
+/// The name constraints of a certificate, as they stand there: identifier, whether critical, an octet string.
+fn constraints<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
+    const ID: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x1e];
+    let start = certificate.windows(ID.len()).position(|octets| octets == ID)?;
+    let extension = certificate.get(start..)?;
+    let value = extension.get(ID.len()..)?;
+    let value = value.strip_prefix(&[0x01, 0x01, 0xff]).unwrap_or(value).strip_prefix(&[0x04])?;
+    // X.690 section 8.1.3: up to 127 the length itself, else how many octets of it follow.
+    let (len, rest) = match value {
+        [len @ ..0x80, rest @ ..] => (usize::from(*len), rest),
+        [0x81, len, rest @ ..] => (usize::from(*len), rest),
+        [0x82, high, low, rest @ ..] => (usize::from(*high) << 8 | usize::from(*low), rest),
+        _ => return None,
+    };
+    extension.get(..extension.len() - rest.len() + len)
+}
+
+/// Whether the CA's certificate is valid now, and as long as one that it signs now. Before the clock is set, nobody knows.
+fn covers(certificate: &CertificateDer<'_>, now: Option<u64>) -> bool {
+    let Some(now) = now else { return true };
+    trust::period(certificate).is_some_and(|(from, until)| from <= now && now + VALIDITY <= until)
+}
+
+/// A number for a certificate (RFC 5280 section 4.1.2.2): positive, and nobody has had it.
+fn serial() -> Result<[u8; 16], TlsError> {
+    let mut octets = [0; 16];
+    let random = ring::rand::SystemRandom::new();
+    ring::rand::SecureRandom::fill(&random, &mut octets).map_err(|error| TlsError::file(CA, error))?;
+    octets[0] = octets[0] & 0x7f | 0x40;
+    Ok(octets)
+}
+
+/// The CA's certificate but for its period, its number and what it may sign for. Its name holds a part of its key's hash, so that several
 /// appliances' CAs can stand in one device's list.
-fn parameters(key: &KeyPair) -> CertificateParams {
+pub(super) fn parameters(key: &KeyPair) -> CertificateParams {
     let hash = ring::digest::digest(&ring::digest::SHA256, key.public_key_raw());
     let mark = data_encoding::HEXLOWER.encode(hash.as_ref().get(..4).unwrap_or_default());
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name.push(DnType::CommonName, format!("Pillarbox local CA {mark}"));
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    // Not for mail or programs, whose names the constraints do not tell.
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     parameters
 }
 

@@ -55,11 +55,168 @@ fn the_certificate_stays_until_it_does_not_fit_and_the_ca_for_good() {
 
         let renewed = certificate("pillarbox.local", NOW + 800 * DAYS).await;
         assert_ne!(renewed, first);
-        let renamed = certificate("mail.home.example", NOW).await;
+        let renamed = certificate("mail.local", NOW).await;
         assert_ne!(renamed, first);
         std::fs::write(folder.0.join(KEY), "torn").unwrap();
-        assert_ne!(certificate("mail.home.example", NOW).await, renamed);
+        assert_ne!(certificate("mail.local", NOW).await, renamed);
+        assert_eq!((folder.content(CA), folder.content(CA_KEY)), (ca.clone(), ca_key.clone()));
+
+        let elsewhere = certificate("mail.home.example", NOW).await;
+        assert_ne!(folder.content(CA), ca, "it may sign for this name only now");
+        let ca = folder.content(CA);
+        assert_eq!(certificate("mail.home.example", NOW).await, elsewhere);
         assert_eq!((folder.content(CA), folder.content(CA_KEY)), (ca, ca_key));
+    });
+}
+
+/// The authority as somebody sees it who has imported this certificate of it.
+async fn imported(flash: &dyn Flash, ca: &str) -> Authority {
+    let shelf = Shelf { flash, refuses: Cell::default() };
+    let own = Authority::open(&shelf, &named("pillarbox.local"), None).await.unwrap();
+    Authority { certificate: tls::chain(ca.as_bytes()).unwrap().pop().unwrap(), key: own.key }
+}
+
+/// Whether who has imported `ca` accepts a certificate for `names` that has just been signed.
+fn accepts(ca: &Authority, names: &[&str]) -> bool {
+    let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let (chain, key) = ca.issue(&names, Some(NOW.unsigned_abs())).unwrap();
+    let (chain, key) = (tls::chain(chain.as_bytes()).unwrap(), tls::private_key(key.as_bytes()).unwrap());
+    ca.would_vouch(&chain, &key, &names, Some(NOW.unsigned_abs()))
+}
+
+/// Catches: a stolen key of the CA with which the whole world's servers can be played to the devices at home.
+#[test]
+fn the_ca_may_sign_only_for_what_is_at_home() {
+    async_io::block_on(async {
+        let flash = SimFlash::default();
+        for hostname in ["mail.home.example", "pillarbox.local"] {
+            identity(&named(hostname), &flash, NOW).await.unwrap();
+            let pem = String::from_utf8(certificate(&flash).unwrap().unwrap()).unwrap();
+            let shelf = Shelf { flash: &flash, refuses: Cell::default() };
+            let ca = Authority::open(&shelf, &named(hostname), None).await.unwrap();
+            assert_eq!(tls::chain(pem.as_bytes()).unwrap()[0], ca.certificate);
+            for name in [
+                hostname,
+                "nas.local",
+                "nas.home.arpa",
+                "localhost",
+                "10.255.0.1",
+                "172.16.0.1",
+                "172.31.255.255",
+                "192.168.250.1",
+                "169.254.7.7",
+                "127.8.8.8",
+                "::1",
+                "fd12:3456::1",
+                "fe80::1",
+            ] {
+                assert!(accepts(&ca, &[name]), "{hostname}: {name}");
+            }
+            for name in [
+                "bank.example",
+                "home.example",
+                "local.example",
+                "notlocal",
+                "arpa",
+                "198.51.100.1",
+                "172.32.0.1",
+                "11.0.0.1",
+                "192.169.0.1",
+                "::2",
+                "2001:db8::1",
+                "fec0::1",
+            ] {
+                assert!(!accepts(&ca, &[name]), "{hostname}: {name}");
+                assert!(!accepts(&ca, &[hostname, name]), "{hostname}: {name}");
+            }
+        }
+        let renamed = certificate(&flash).unwrap().unwrap();
+        let ca = imported(&flash, std::str::from_utf8(&renamed).unwrap()).await;
+        assert!(!accepts(&ca, &["mail.home.example"]), "a host name that was ours once");
+    });
+}
+
+/// Catches: an address outside by which the whole certificate becomes one that nobody accepts.
+#[test]
+fn addresses_that_may_not_be_signed_are_left_out() {
+    async_io::block_on(async {
+        let flash = SimFlash::default();
+        let mut names = named("pillarbox.local");
+        names.extend(["203.0.113.5", "2001:db8::5"].map(str::to_owned));
+        let (chain, key) = identity(&names, &flash, NOW).await.unwrap();
+        let shelf = Shelf { flash: &flash, refuses: Cell::default() };
+        let ca = Authority::open(&shelf, &names, None).await.unwrap();
+        assert!(ca.would_vouch(&chain, &key, &named("pillarbox.local"), Some(NOW.unsigned_abs())));
+        assert_eq!(identity(&names, &flash, NOW).await.unwrap().0, chain, "and it stays");
+    });
+}
+
+/// Catches: a first start with the clock ahead, or a clock that was ahead for an hour, that spoils the CA for ever.
+#[test]
+fn a_ca_that_is_not_valid_is_made_again_from_its_key() {
+    async_io::block_on(async {
+        for (start, then) in [(NOW + 20 * 365 * DAYS, NOW), (NOW, NOW + 29 * 365 * DAYS)] {
+            let flash = SimFlash::default();
+            let pem = async |now| {
+                let (chain, key) = identity(&named("pillarbox.local"), &flash, now).await.unwrap();
+                let pem = String::from_utf8(certificate(&flash).unwrap().unwrap()).unwrap();
+                let ca = imported(&flash, &pem).await;
+                (pem, ca, chain, key)
+            };
+            let (first, before, ..) = pem(start).await;
+            assert_eq!(pem(0).await.0, first, "whether it is valid nobody knows without a clock");
+            let (second, after, chain, key) = pem(then).await;
+            assert_ne!(first, second);
+            assert_eq!(pem(then + DAYS).await.0, second);
+            for trusted in [&before, &after] {
+                // Who trusts the earlier one goes on: only the key counts.
+                assert!(trusted.would_vouch(
+                    &chain,
+                    &key,
+                    &named("pillarbox.local"),
+                    Some(then.unsigned_abs())
+                ));
+            }
+            let period = crate::net::trust::period(&after.certificate).unwrap();
+            assert!(period.0 < then.unsigned_abs() && period.1 > (then + 29 * 365 * DAYS).unsigned_abs());
+            let number =
+                |ca: &Authority| ca.certificate.windows(16).any(|it| before.certificate[15..31] == *it);
+            assert!(number(&before) && !number(&after), "two certificates of one issuer with one number");
+        }
+    });
+}
+
+/// The CA of an earlier version.
+fn unlimited(key: &rcgen::KeyPair) -> String {
+    let mut parameters = authority::parameters(key);
+    parameters.extended_key_usages.clear();
+    parameters.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(2056, 1, 1);
+    parameters.self_signed(key).unwrap().pem()
+}
+
+/// Catches: a CA of an earlier version that stays unlimited, and devices that trust it and are locked out.
+#[test]
+fn an_unlimited_ca_is_limited_and_devices_that_trust_it_go_on() {
+    async_io::block_on(async {
+        let flash = SimFlash::default();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let earlier = unlimited(&key);
+        flash.create_dir("tls").unwrap();
+        for (path, content) in [(CA, &earlier), (CA_KEY, &key.serialize_pem())] {
+            flash::replace(&flash, path, content.as_bytes()).await.unwrap();
+        }
+        let trusted = imported(&SimFlash::default(), &earlier).await;
+        let trusted = Authority { key, ..trusted };
+        assert!(accepts(&trusted, &["bank.example"]));
+        let (chain, key) = identity(&named("pillarbox.local"), &flash, NOW).await.unwrap();
+        assert!(trusted.would_vouch(&chain, &key, &named("pillarbox.local"), Some(NOW.unsigned_abs())));
+        let pem = certificate(&flash).unwrap().unwrap();
+        assert_ne!(pem, earlier.as_bytes());
+        let limited = imported(&flash, std::str::from_utf8(&pem).unwrap()).await;
+        assert!(accepts(&limited, &["pillarbox.local"]) && !accepts(&limited, &["bank.example"]));
+        identity(&named("pillarbox.local"), &flash, NOW).await.unwrap();
+        assert_eq!(certificate(&flash).unwrap().unwrap(), pem);
     });
 }
 
@@ -85,7 +242,7 @@ fn clients_that_trust_the_ca_accept_every_name() {
         let disk = Disk::new(&folder.0).unwrap();
         let (chain, key) = identity(&named("pillarbox.local"), &disk, NOW).await.unwrap();
         let shelf = Shelf { flash: &disk, refuses: Cell::default() };
-        let ca = Authority::open(&shelf, None).await.unwrap();
+        let ca = Authority::open(&shelf, &named("pillarbox.local"), None).await.unwrap();
         let vouches = |name: &str| {
             ca.would_vouch(&chain, &key, &BTreeSet::from([name.to_owned()]), Some(NOW.unsigned_abs()))
         };
@@ -117,12 +274,12 @@ fn what_cannot_be_kept_is_made_for_as_long_as_the_process_lives() {
             let before = flash.files();
             let refusing = Refusing::new(flash.clone(), Some(errno));
             assert_eq!(certificate(&refusing, "pillarbox.local").await, first);
-            let renamed = certificate(&refusing, "mail.home.example").await;
+            let renamed = certificate(&refusing, "mail.local").await;
             assert_ne!(renamed, first);
-            let roots = BTreeSet::from(["mail.home.example".to_owned()]);
+            let roots = BTreeSet::from(["mail.local".to_owned()]);
             let shelf = Shelf { flash: &refusing, refuses: Cell::default() };
-            let ca = Authority::open(&shelf, None).await.unwrap();
-            let (chain, key) = identity(&named("mail.home.example"), &refusing, NOW).await.unwrap();
+            let ca = Authority::open(&shelf, &roots, None).await.unwrap();
+            let (chain, key) = identity(&named("mail.local"), &refusing, NOW).await.unwrap();
             assert!(
                 ca.would_vouch(&chain, &key, &roots, Some(NOW.unsigned_abs())),
                 "by the CA that devices know"
@@ -131,7 +288,7 @@ fn what_cannot_be_kept_is_made_for_as_long_as_the_process_lives() {
 
             // The key of the CA is lost, its certificate is not.
             flash.remove(CA_KEY).unwrap();
-            let ca = Authority::open(&shelf, None).await.unwrap();
+            let ca = Authority::open(&shelf, &roots, None).await.unwrap();
             let (chain, key) = ca.issue(&roots, None).unwrap();
             let pair = (tls::chain(chain.as_bytes()).unwrap(), tls::private_key(key.as_bytes()).unwrap());
             assert!(ca.would_vouch(&pair.0, &pair.1, &roots, None));
