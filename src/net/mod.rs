@@ -7,6 +7,7 @@ pub mod line;
 pub mod listener;
 mod local_ca;
 pub mod mdns;
+pub mod presented;
 pub mod resolve;
 mod secure;
 pub mod stream;

@@ -12,9 +12,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SerialNumber, date_time_ymd,
 };
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, RootCertStore};
 
 use super::{CA, CA_KEY, DAY, EPOCH, Shelf, read};
@@ -129,7 +130,7 @@ impl Authority {
         let verify = |name: &ServerName<'_>, at| {
             verifier.verify_server_cert(end_entity, intermediates, name, &[], at).map(drop)
         };
-        let accepted = |name: &ServerName<'_>| {
+        let is_of_time = |name: &ServerName<'_>| {
             let mut at = Duration::from_secs(now.unwrap_or(EPOCH));
             if now.is_none()
                 && let Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext {
@@ -143,7 +144,11 @@ impl Authority {
                 .into_iter()
                 .all(|at| verify(name, UnixTime::since_unix_epoch(at)).is_ok())
         };
-        names.iter().all(|name| ServerName::try_from(name.as_str()).is_ok_and(|name| accepted(&name)))
+        // Signatures are verified for the first name: they are the work, and the same for all.
+        let mut names = names.iter().map(|name| ServerName::try_from(name.as_str()));
+        let Ok(certificate) = ParsedCertificate::try_from(end_entity) else { return false };
+        names.next().is_none_or(|name| name.is_ok_and(|name| is_of_time(&name)))
+            && names.all(|name| name.is_ok_and(|name| verify_server_name(&certificate, &name).is_ok()))
     }
 
     /// A certificate for `names`, and its key, both as PEM.
@@ -198,7 +203,7 @@ fn constraints<'a>(certificate: &'a CertificateDer<'_>) -> Option<&'a [u8]> {
     let value = value.strip_prefix(&[0x01, 0x01, 0xff]).unwrap_or(value).strip_prefix(&[0x04])?;
     // X.690 section 8.1.3: up to 127 the length itself, else how many octets of it follow.
     let (len, rest) = match value {
-        [len @ ..0x80, rest @ ..] => (usize::from(*len), rest),
+        [len @ ..=0x7f, rest @ ..] => (usize::from(*len), rest),
         [0x81, len, rest @ ..] => (usize::from(*len), rest),
         [0x82, high, low, rest @ ..] => (usize::from(*high) << 8 | usize::from(*low), rest),
         _ => return None,
