@@ -147,9 +147,10 @@ fn respond(path: &str, context: &Context, facts: &impl Facts) -> Response {
             Some(pem) => Response::page("application/x-pem-file", pem),
             None => Response::error("404 Not Found"),
         },
-        path if autoconfig::PATHS.contains(&path) => {
-            Response::page("text/xml", autoconfig::client_config(&context.config()))
-        }
+        path if autoconfig::PATHS.contains(&path) => Response::page(
+            "text/xml",
+            autoconfig::client_config(&context.config(), context.announced().as_deref()),
+        ),
         _ => Response::error("404 Not Found"),
     }
 }
