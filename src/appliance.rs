@@ -3,6 +3,7 @@
 //! Everything runs on one [`LocalExecutor`] in the calling thread. The [`Appliance`] owns what has a
 //! lifetime of its own: the listeners, the tasks of relay, poller and consoles, the lock on the data folder.
 
+mod identity;
 mod listeners;
 mod origin;
 mod start;
@@ -23,6 +24,7 @@ use crate::auth::Logins;
 use crate::board::device::Ending;
 use crate::board::health;
 use crate::board::{Board, LOG, etc};
+use crate::certificate::Present;
 use crate::config::{self, Config};
 use crate::console::{Console, Operator};
 use crate::context::Context;
@@ -42,8 +44,6 @@ pub use start::{Lock, panic_in_one_line, read_configuration};
 const LOOK_AFTER: Duration = Duration::from_secs(10);
 /// How often accounts that nobody uses are looked for.
 const TIDY: Duration = Duration::from_secs(60);
-/// How often the certificate is looked at: one of our own is made anew before it ends.
-const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the operator has to know all the time that it is so.
 const FAILSAFE: &str = "failsafe: only loopback is served, nothing is collected and nothing sent; a restart without it ends this";
@@ -163,6 +163,7 @@ pub struct Appliance {
     options: RunOptions,
     /// Listeners that could not be bound, where that does not end the appliance.
     refused: RefCell<Vec<String>>,
+    identity: identity::Identity,
     /// The data folder is a copy, and nobody has said yet what it is.
     is_copy: bool,
     _lock: start::Lock,
@@ -192,7 +193,7 @@ impl Appliance {
             notice.lines().for_each(|line| log::warn!("{line}"));
         }
         let config = start::configuration(&*flash, options).await?;
-        let tls = start::certificate(&config, &*flash, options.goes_on()).await?;
+        let tls = start::certificate(&config, &Present::now(None), &*flash, options.goes_on()).await?;
         let store = Store::new(flash.clone(), message::summarize);
         let device = start::device(options, &flash)?;
         let listen = config.listen.clone();
@@ -215,6 +216,7 @@ impl Appliance {
             started: Instant::now(),
             options: options.clone(),
             refused: RefCell::default(),
+            identity: identity::Identity::default(),
             is_copy,
             _lock: lock,
         });
@@ -228,6 +230,7 @@ impl Appliance {
         };
         appliance.parts.get_or_init(|| Rc::new(parts));
         appliance.listen(&listen, options.goes_on()).await.map_err(Failure::System)?;
+        appliance.follow_certificate().await;
         let socket = console::socket::bind(&options.data)
             .map_err(Failure::system(&format!("{data}/{}", console::SOCKET)))?;
         executor.spawn(console::socket::serve(socket, console.clone())).detach();
@@ -249,10 +252,12 @@ impl Appliance {
             let (named, near) = (appliance.clone(), appliance.context.clone());
             let hostname = move || named.name_in_the_network();
             let is_on_lan = move |peer| access::on_lan(&near.config(), peer);
-            executor.spawn(mdns::announce(hostname, is_on_lan)).detach();
+            let found = appliance.context.clone();
+            let found_as = move |name| found.set_announced(name);
+            executor.spawn(mdns::announce(hostname, is_on_lan, found_as)).detach();
         }
         executor.spawn(wait_for_time(appliance.clone())).detach();
-        executor.spawn(renew(appliance.clone())).detach();
+        executor.spawn(follow(appliance.clone())).detach();
         Ok(appliance)
     }
 
@@ -289,23 +294,24 @@ impl Appliance {
         is_served.then(|| self.context.config().server.hostname.to_string())
     }
 
-    /// A certificate of our own is made anew where it ends soon.
-    ///
-    /// One that was made before the clock was set is good all the same: such a clock shows the last time that
-    /// the device has lived in, so the certificate begins too early, and ends too early, which is found here. Only
-    /// a clock that ran ahead makes one that nobody accepts yet, and that is found here, too.
-    async fn renew_certificate(&self) {
-        let config = self.context.config();
-        match certificate::server_config(&config, &*self.flash).await {
-            Ok(tls) => self.context.renew_tls(tls),
-            Err(error) => log::error!("tls: {error}"),
-        }
+    /// Tells that the device is announced under another name than it has.
+    fn other_name(&self) -> Option<String> {
+        let (announced, own) =
+            (self.context.announced()?, mdns::local_name(&self.context.config().server.hostname));
+        (announced != own).then(|| {
+            format!("another device of this network is called {own}: this one is found as {announced}")
+        })
+    }
+
+    async fn follow_certificate(&self) {
+        self.identity.follow(&self.context, &*self.flash).await;
     }
 
     async fn put_in_force(&self, config: Config, save: bool) -> Result<(), String> {
         let before = self.context.config();
-        let tls =
-            certificate::server_config(&config, &*self.flash).await.map_err(|error| error.to_string())?;
+        let present = Present::now(self.context.announced());
+        let tls = certificate::for_network(&config, &present, &*self.flash);
+        let tls = tls.await.map_err(|error| error.to_string())?;
         // What cannot be bound must not be stored: the next start would fail.
         if let Err(error) = self.listen(&config.listen, self.options.failsafe).await {
             self.listen(&before.listen, self.options.goes_on()).await?;
@@ -316,6 +322,7 @@ impl Appliance {
             return Err(error.to_string());
         }
         self.context.reconfigure(config, tls);
+        self.follow_certificate().await;
         Ok(())
     }
 }
@@ -381,10 +388,11 @@ async fn tidy(context: Rc<Context>) {
     }
 }
 
-async fn renew(appliance: Rc<Appliance>) {
+/// The certificate follows the network and the operator's files.
+async fn follow(appliance: Rc<Appliance>) {
     loop {
-        async_io::Timer::after(RENEWAL).await;
-        appliance.renew_certificate().await;
+        async_io::Timer::after(identity::LOOK).await;
+        appliance.follow_certificate().await;
     }
 }
 
@@ -397,7 +405,7 @@ async fn wait_for_time(appliance: Rc<Appliance>) {
         if board.has(CLOCK) {
             log::info!("the clock was set");
             clock.set_known();
-            appliance.renew_certificate().await;
+            appliance.follow_certificate().await;
         }
     }
 }
@@ -442,6 +450,8 @@ impl Operator for Appliance {
     fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         remarks.extend(self.refused.borrow().iter().cloned());
+        remarks.extend(self.identity.concerns());
+        remarks.extend(self.other_name());
         if self.is_copy {
             remarks.push(origin::COPY.to_owned());
         }

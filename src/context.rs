@@ -22,6 +22,7 @@ pub struct Context {
     config: RefCell<Rc<Config>>,
     changed: Event,
     tls: RefCell<Arc<ServerConfig>>,
+    announced: RefCell<Option<String>>,
     /// The mail of all accounts.
     pub store: Store,
     /// Verifies logins.
@@ -44,6 +45,7 @@ impl Context {
             config: RefCell::new(Rc::new(config)),
             changed: Event::new(),
             tls: RefCell::new(tls),
+            announced: RefCell::default(),
             store,
             logins: Logins::new(&random()),
             sessions: Sessions::default(),
@@ -89,6 +91,16 @@ impl Context {
     /// Puts a new certificate in force for the connections to come.
     pub fn renew_tls(&self, tls: Arc<ServerConfig>) {
         *self.tls.borrow_mut() = tls;
+    }
+
+    /// The name under which the network finds the device, where it is announced there.
+    pub fn announced(&self) -> Option<String> {
+        self.announced.borrow().clone()
+    }
+
+    /// The network finds the device under this name from now on.
+    pub fn set_announced(&self, name: Option<String>) {
+        *self.announced.borrow_mut() = name;
     }
 
     /// Wakes at the next change of the settings. Listen first, then look.

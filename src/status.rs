@@ -16,7 +16,7 @@ pub struct Status {
     pub now: i64,
     /// The name it greets with.
     pub hostname: String,
-    /// What is out of the ordinary, a line each.
+    /// What is out of the ordinary, a line each. Whoever is on the LAN reads them: they name no person.
     pub remarks: Vec<String>,
     /// What it runs on, where that is a device that boots from a card image.
     pub board: Option<Standing>,
@@ -99,6 +99,63 @@ impl Status {
     fn all_remarks(&self) -> impl Iterator<Item = String> {
         let flash = self.no_changes.as_deref().map(flash::advice);
         flash.into_iter().chain(self.remarks.iter().cloned())
+    }
+
+    /// The same without what concerns persons, for whoever has not logged in: counts, times and health stay; accounts,
+    /// providers and their logins, senders and recipients go, and words in which these may stand.
+    #[must_use]
+    pub fn impersonal(self) -> Status {
+        // Field by field, so that a new one has to be thought about.
+        let queued = |it: QueueEntry| QueueEntry {
+            id: it.id,
+            from: String::new(),
+            to: Vec::new(),
+            size: it.size,
+            created: it.created,
+            attempts: it.attempts,
+            next_try: it.next_try,
+            last_error: None,
+        };
+        let result = |result| match result {
+            PollResult::Failed { error: _, collected } => {
+                PollResult::Failed { error: "see `show sources` on the console".to_owned(), collected }
+            }
+            collected @ PollResult::Collected(_) => collected,
+        };
+        let source = |it: SourceStatus| SourceStatus {
+            account: String::new(),
+            host: String::new(),
+            port: 0,
+            protocol: it.protocol,
+            username: String::new(),
+            folder: String::new(),
+            enabled: it.enabled,
+            polling: it.polling,
+            waiting_for_time: it.waiting_for_time,
+            last_poll: it.last_poll,
+            last_result: it.last_result.map(result),
+            next_poll: it.next_poll,
+            failures: it.failures,
+            collected: it.collected,
+        };
+        let trouble = |_| "a login at the smarthost fails: see `show status` on the console".to_owned();
+        Status {
+            now: self.now,
+            hostname: self.hostname,
+            remarks: self.remarks,
+            board: self.board,
+            uptime: self.uptime,
+            memory: self.memory,
+            sessions: self.sessions,
+            listeners: self.listeners,
+            queue: self.queue.into_iter().map(queued).collect(),
+            troubles: self.troubles.into_iter().map(trouble).collect(),
+            sources: self.sources.into_iter().map(source).collect(),
+            space: self.space,
+            no_changes: self.no_changes,
+            written: self.written,
+            device_written: self.device_written,
+        }
     }
 
     fn queue_in_words(&self) -> String {

@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 
 use super::{RunOptions, origin};
 use crate::board::{self, device::Device};
-use crate::certificate;
+use crate::certificate::{self, Present};
 use crate::config::problem::Problem;
 use crate::config::{self, Config, text};
 use crate::credential::{Verifier, random, random_password};
@@ -255,15 +255,16 @@ pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
 /// The certificate and key to start with. Where the appliance `goes_on`, those that cannot be read give way to our own.
 pub async fn certificate(
     config: &Config,
+    present: &Present,
     flash: &dyn Flash,
     goes_on: bool,
 ) -> Result<Arc<ServerConfig>, Failure> {
     let refused = |error: TlsError| Failure::Input(error.to_string());
-    match certificate::server_config(config, flash).await {
+    match certificate::for_network(config, present, flash).await {
         Err(error) if goes_on => {
             log::error!("{error}");
             let own = Config { tls: config::Tls::default(), ..config.clone() };
-            certificate::server_config(&own, flash).await.map_err(refused)
+            certificate::for_network(&own, present, flash).await.map_err(refused)
         }
         other => other.map_err(refused),
     }
@@ -339,7 +340,7 @@ mod tests {
                 let refused = configuration(&refusing, &with(Some(&other))).await.unwrap_err().words();
                 assert!(refused.ends_with("start without --config to serve what is stored"), "{refused}");
                 assert_ne!(login_key(&refusing).await.unwrap(), login_key(&refusing).await.unwrap());
-                certificate(&stored, &refusing, false).await.unwrap();
+                certificate(&stored, &Present::default(), &refusing, false).await.unwrap();
                 assert_eq!(flash.files(), before);
 
                 let empty = Refusing::new(SimFlash::default(), Some(errno));

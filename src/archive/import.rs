@@ -137,7 +137,7 @@ impl<'a> Import<'a> {
         let contents = match found.read(&self.tally.pace).await {
             Ok(contents) => contents,
             Err(error) => {
-                self.tally.problem(format!("{name}: left out: {}: {error}", found.path.display()));
+                self.tally.problem(format!("{name}: left out: {}: {error}", found.shown().display()));
                 return Ok(());
             }
         };
@@ -305,7 +305,8 @@ impl<'a> Import<'a> {
 
     fn unreadable(&mut self, filling: &Filling, entry: &Entry, error: &io::Error) {
         let at = entry.ranges.first().map_or(0, |(offset, _)| *offset);
-        let file = entry.file.display();
+        let file = entry.root.shown(&entry.file);
+        let file = file.display();
         self.tally
             .problem(format!("{}: {file}, octet {at}: left out, it cannot be read: {error}", filling.name));
     }

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, BufReader};
 use std::path::Path;
+use std::rc::Rc;
 
+use super::beneath::{Beneath, link};
 use super::dovecot::{self, Uidlist};
 use super::flags;
 use super::maildir_writer::numbers_in;
@@ -18,8 +20,8 @@ use crate::pace::Pace;
 use crate::store::{Flags, MailboxNumbers, Uid};
 
 /// The name that a manifest gives it.
-pub fn name(path: &Path) -> Option<String> {
-    let text = fs::File::open(path.join(MANIFEST)).ok()?;
+pub fn name(root: &Beneath, path: &Path) -> Option<String> {
+    let text = root.read(path.join(MANIFEST)).ok()?;
     manifest::read(BufReader::new(text), |_| ()).ok().map(|header| header.name)
 }
 
@@ -33,25 +35,30 @@ struct Known {
     uids: HashMap<String, Uid>,
 }
 
-/// Reads a Maildir.
+/// Reads the Maildir `path` in `root`.
 ///
 /// # Errors
 /// What the system says of its folders.
-pub async fn read(path: &Path, pace: &Pace) -> io::Result<Contents> {
+pub async fn read(root: &Rc<Beneath>, path: &Path, pace: &Pace) -> io::Result<Contents> {
     let mut contents = Contents::default();
-    let known = known(path, &mut contents.problems);
+    let known = known(root, path, &mut contents.problems);
     for part in ["cur", "new"] {
-        for entry in fs::read_dir(path.join(part))? {
-            let file = entry?.path();
+        let part = path.join(part);
+        for entry in root.list(&part)? {
+            let (name, _) = entry?;
             pace.keep().await;
-            let hidden = file.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-            match fs::metadata(&file) {
+            let hidden = name.as_encoded_bytes().starts_with(b".");
+            let file = part.join(name);
+            let problem = match root.look(&file) {
+                Ok(data) if data.is_symlink() => link(),
                 Ok(data) if data.is_file() && !hidden => {
-                    contents.messages.push(message(&file, &data, &known))
+                    contents.messages.push(message(root, &file, &data, &known));
+                    continue;
                 }
-                Ok(_) => {}
-                Err(error) => contents.problems.push(format!("{}: left out: {error}", file.display())),
-            }
+                Ok(_) => continue,
+                Err(error) => error,
+            };
+            contents.problems.push(format!("{}: left out: {problem}", root.shown(file).display()));
         }
     }
     // Without UIDs the names tell the order: they begin with the time of arrival.
@@ -64,23 +71,37 @@ pub async fn read(path: &Path, pace: &Pace) -> io::Result<Contents> {
     Ok(contents)
 }
 
-fn known(path: &Path, problems: &mut Vec<String>) -> Known {
+fn known(root: &Beneath, path: &Path, problems: &mut Vec<String>) -> Known {
     let mut known = Known::default();
-    if let Ok(text) = fs::File::open(path.join(MANIFEST)) {
+    let not_used = |name: &str, error: io::Error| {
+        format!("{}: not used: {error}", root.shown(path.join(name)).display())
+    };
+    let manifest = path.join(MANIFEST);
+    if root.look(&manifest).is_ok() {
         let mut lines = HashMap::new();
-        match manifest::read(BufReader::new(text), |line| {
-            lines.insert(line.uid, line);
-        }) {
+        let read = |text| {
+            manifest::read(BufReader::new(text), |line| {
+                lines.insert(line.uid, line);
+            })
+        };
+        match root.read(&manifest).and_then(read) {
             Ok(header) => {
                 known.numbers = Some(header.numbers);
                 known.keywords = header.keywords;
                 known.annotations = header.annotations;
                 known.lines = lines;
             }
-            Err(error) => problems.push(format!("{}: not used: {error}", path.join(MANIFEST).display())),
+            Err(error) => problems.push(not_used(MANIFEST, error)),
         }
     }
-    let uidlist = fs::read_to_string(path.join(dovecot::UIDLIST)).ok();
+    let mut text = |name: &str| {
+        let text = root.text(path.join(name));
+        text.unwrap_or_else(|error| {
+            problems.push(not_used(name, error));
+            None
+        })
+    };
+    let uidlist = text(dovecot::UIDLIST);
     if let Some(Uidlist { uid_validity, uid_next, files }) =
         uidlist.as_deref().and_then(dovecot::parse_uidlist)
     {
@@ -91,7 +112,7 @@ fn known(path: &Path, problems: &mut Vec<String>) -> Known {
             known.uids = files.into_iter().map(|(uid, name)| (name, uid)).collect();
         }
     }
-    if let Ok(text) = fs::read_to_string(path.join(dovecot::KEYWORDS)) {
+    if let Some(text) = text(dovecot::KEYWORDS) {
         for (n, keyword) in dovecot::parse_keywords(&text) {
             if known.keywords.len() <= n {
                 known.keywords.resize(n + 1, String::new());
@@ -102,7 +123,7 @@ fn known(path: &Path, problems: &mut Vec<String>) -> Known {
     known
 }
 
-fn message(path: &Path, data: &fs::Metadata, known: &Known) -> Entry {
+fn message(root: &Rc<Beneath>, path: &Path, data: &fs::Metadata, known: &Known) -> Entry {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (base, letters) = name.split_once(":2,").unwrap_or((&name, ""));
     let own = numbers_in(base)
@@ -110,6 +131,7 @@ fn message(path: &Path, data: &fs::Metadata, known: &Known) -> Entry {
     let line =
         own.and_then(|(_, uid)| known.lines.get(&uid)).filter(|line| u64::from(line.size) == data.len());
     let mut entry = Entry {
+        root: root.clone(),
         file: path.into(),
         ranges: vec![(0, data.len())],
         form: Form { quoted: false, unix_lines: line.is_none() },

@@ -21,7 +21,7 @@
 //! subscribed INBOX
 //! ```
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 
 use data_encoding::BASE64;
 
@@ -34,6 +34,8 @@ pub const MANIFEST: &str = "pillarbox-mailbox";
 pub const EXTENSION: &str = "pillarbox";
 /// The name of the export's own file.
 pub const EXPORT: &str = "pillarbox-export";
+/// Octets of a line: a name, or an annotation in base64, fits many times.
+const LINE_MAX: u64 = 64 << 10;
 /// MODSEQs beyond this are no one's (RFC 7162: 63 bits); there is room above it to count on.
 const MODSEQ_MAX: u64 = 1 << 62;
 
@@ -145,12 +147,22 @@ fn invalid(line: usize) -> io::Error {
 ///
 /// # Errors
 /// `InvalidData`, naming the line.
-pub fn read(text: impl BufRead, mut each: impl FnMut(Line)) -> io::Result<Header> {
+pub fn read(mut text: impl BufRead, mut each: impl FnMut(Line)) -> io::Result<Header> {
     let numbers = MailboxNumbers { uid_validity: 0, uid_next: 1, highest_modseq: 1 };
     let mut header =
         Header { name: String::new(), numbers, keywords: Vec::new(), annotations: Vec::new(), file: None };
-    for (n, line) in (1..).zip(text.lines()) {
-        let line = line?;
+    let mut line = String::new();
+    for n in 1.. {
+        line.clear();
+        let octets = (&mut text).take(LINE_MAX).read_line(&mut line)?;
+        if octets == 0 {
+            break;
+        }
+        let line = match line.strip_suffix('\n') {
+            None if octets as u64 == LINE_MAX => return Err(invalid(n)),
+            None => &line,
+            Some(line) => line.strip_suffix('\r').unwrap_or(line),
+        };
         let (key, value) = line.split_once(' ').ok_or_else(|| invalid(n))?;
         let number = || value.parse::<u64>().map_err(|_| invalid(n));
         match key {

@@ -9,6 +9,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::beneath::Beneath;
 use super::flags;
 use super::manifest::{self, EXTENSION, Header, Line};
 use super::octets::Form;
@@ -24,29 +25,29 @@ const KEPT_APART: [&str; 7] =
     ["status", "x-status", "x-keywords", "x-uid", "x-imap", "x-imapbase", "content-length"];
 
 /// The name that a manifest gives it.
-pub fn name(path: &Path) -> Option<String> {
-    described(path, |_| ()).map(|header| header.name)
+pub fn name(root: &Beneath, path: &Path) -> Option<String> {
+    described(root, path, |_| ()).map(|header| header.name)
 }
 
 /// The manifest, if it describes the file as it is.
-fn described(path: &Path, each: impl FnMut(Line)) -> Option<Header> {
-    let text = fs::File::open(beside(path)).ok()?;
+fn described(root: &Beneath, path: &Path, each: impl FnMut(Line)) -> Option<Header> {
+    let text = root.read(beside(path)).ok()?;
     let header = manifest::read(BufReader::new(text), each).ok()?;
-    (header.file == Some(fs::metadata(path).ok()?.len())).then_some(header)
+    (header.file == Some(root.look(path).ok()?.len())).then_some(header)
 }
 
 fn beside(path: &Path) -> PathBuf {
     path.with_extension(EXTENSION)
 }
 
-/// Reads an mbox file.
+/// Reads the mbox file `path` in `root`.
 ///
 /// # Errors
 /// What the system says of it.
-pub async fn read(path: &Path, pace: &Pace) -> io::Result<Contents> {
+pub async fn read(root: &Rc<Beneath>, path: &Path, pace: &Pace) -> io::Result<Contents> {
     let file: Rc<Path> = path.into();
     let mut contents = Contents::default();
-    let header = described(path, |line| contents.messages.extend(as_exported(&file, &line)));
+    let header = described(root, path, |line| contents.messages.extend(as_exported(root, &file, &line)));
     if let Some(header) = header {
         contents.numbers = Some(header.numbers);
         contents.keywords = header.keywords;
@@ -54,16 +55,17 @@ pub async fn read(path: &Path, pace: &Pace) -> io::Result<Contents> {
         return Ok(contents);
     }
     contents.messages.clear();
-    if beside(path).exists() {
+    if root.look(beside(path)).is_ok() {
         contents.problems.push(format!(
-            "{}: not used, it describes another file than {}",
-            beside(path).display(),
-            path.display()
+            "{}: not used, it describes another file than {}, or is a link",
+            root.shown(beside(path)).display(),
+            root.shown(path).display()
         ));
     }
-    let data = fs::metadata(path)?;
-    let mut scan = Scan { file, changed: modified(&data), contents, message: None };
-    let mut lines = Lines { reader: BufReader::with_capacity(64 * 1024, fs::File::open(path)?), at: 0 };
+    let open = root.read(path)?;
+    let changed = modified(&open.metadata()?);
+    let mut scan = Scan { root: root.clone(), file, changed, contents, message: None };
+    let mut lines = Lines { reader: BufReader::with_capacity(64 * 1024, open), at: 0 };
     let mut line = Vec::new();
     while let Some((at, octets)) = lines.next(&mut line)? {
         scan.line(at, octets, &line);
@@ -73,9 +75,10 @@ pub async fn read(path: &Path, pace: &Pace) -> io::Result<Contents> {
     Ok(scan.contents)
 }
 
-fn as_exported(file: &Rc<Path>, line: &Line) -> Option<Entry> {
+fn as_exported(root: &Rc<Beneath>, file: &Rc<Path>, line: &Line) -> Option<Entry> {
     let place = line.place?;
     Some(Entry {
+        root: root.clone(),
         file: file.clone(),
         ranges: vec![(place.offset + place.added, place.quoted)],
         form: Form { quoted: true, unix_lines: false },
@@ -114,6 +117,7 @@ impl Lines {
 
 /// A file that is being read, line by line.
 struct Scan {
+    root: Rc<Beneath>,
     file: Rc<Path>,
     /// When the file was changed: the date of messages that tell none.
     changed: i64,
@@ -142,7 +146,8 @@ impl Scan {
         let may_begin = self.message.as_ref().is_none_or(|message| message.after_empty);
         if may_begin && let Some(date) = from_line(line) {
             self.end(at);
-            self.message = Some(Growing::new(&self.file, date.unwrap_or(self.changed), at + octets));
+            self.message =
+                Some(Growing::new(&self.root, &self.file, date.unwrap_or(self.changed), at + octets));
             return;
         }
         let Some(message) = &mut self.message else { return };
@@ -169,8 +174,9 @@ impl Scan {
 }
 
 impl Growing {
-    fn new(file: &Rc<Path>, date: i64, from: u64) -> Growing {
+    fn new(root: &Rc<Beneath>, file: &Rc<Path>, date: i64, from: u64) -> Growing {
         let entry = Entry {
+            root: root.clone(),
             file: file.clone(),
             ranges: Vec::new(),
             form: Form { quoted: true, unix_lines: true },

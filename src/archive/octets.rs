@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
 
 use super::from_lines::FromLines;
 
@@ -32,13 +31,10 @@ pub struct Octets<'a> {
 }
 
 impl<'a> Octets<'a> {
-    /// Reads `ranges` (offset and octets) of the file `path`, one after the other.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn open(path: &Path, ranges: &'a [(u64, u64)], form: Form) -> io::Result<Octets<'a>> {
-        Ok(Octets {
-            file: File::open(path)?,
+    /// Reads `ranges` (offset and octets) of `file`, one after the other.
+    pub fn new(file: File, ranges: &'a [(u64, u64)], form: Form) -> Octets<'a> {
+        Octets {
+            file,
             ranges: ranges.iter(),
             left: 0,
             quotes: form.quoted.then(FromLines::unquote),
@@ -46,7 +42,7 @@ impl<'a> Octets<'a> {
             raw: Vec::new(),
             out: Vec::new(),
             ended: false,
-        })
+        }
     }
 
     /// The next octets; `None` at the end.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::beneath::{Beneath, link};
 use super::manifest::{EXPORT, Export};
 use super::octets::{Form, Octets};
 use super::{Format, dovecot, maildir_reader, mbox_reader, names};
@@ -28,8 +29,9 @@ pub struct Source {
 pub struct Found {
     /// Its name in the account.
     pub name: String,
-    /// Where it is.
-    pub path: PathBuf,
+    root: Rc<Beneath>,
+    /// Where it is there.
+    path: PathBuf,
     format: Format,
 }
 
@@ -49,9 +51,10 @@ pub struct Contents {
 }
 
 /// A message in a file.
-#[derive(Debug)]
 pub struct Entry {
-    /// The file.
+    /// The folder of all of them.
+    pub root: Rc<Beneath>,
+    /// The file there.
     pub file: Rc<Path>,
     /// Offset and octets of its parts there.
     pub ranges: Vec<(u64, u64)>,
@@ -78,7 +81,7 @@ impl Entry {
     /// # Errors
     /// What the system says.
     pub fn open(&self) -> io::Result<Octets<'_>> {
-        Octets::open(&self.file, &self.ranges, self.form)
+        Ok(Octets::new(self.root.read(&self.file)?, &self.ranges, self.form))
     }
 }
 
@@ -89,17 +92,28 @@ impl Found {
     /// What the system says.
     pub async fn read(&self, pace: &Pace) -> io::Result<Contents> {
         match self.format {
-            Format::Maildir => maildir_reader::read(&self.path, pace).await,
-            Format::Mbox => mbox_reader::read(&self.path, pace).await,
+            Format::Maildir => maildir_reader::read(&self.root, &self.path, pace).await,
+            Format::Mbox => mbox_reader::read(&self.root, &self.path, pace).await,
         }
     }
 
-    fn new(path: PathBuf, format: Format, name_there: impl FnOnce(&Path) -> String) -> Found {
+    /// Where it is, for people.
+    pub fn shown(&self) -> PathBuf {
+        self.root.shown(&self.path)
+    }
+
+    fn new(
+        root: &Rc<Beneath>,
+        path: PathBuf,
+        format: Format,
+        name_there: impl FnOnce(&Path) -> String,
+    ) -> Found {
         let described = match format {
-            Format::Maildir => maildir_reader::name(&path),
-            Format::Mbox => mbox_reader::name(&path),
+            Format::Maildir => maildir_reader::name(root, &path),
+            Format::Mbox => mbox_reader::name(root, &path),
         };
-        Found { name: described.unwrap_or_else(|| name_there(&path)), path, format }
+        let name = described.unwrap_or_else(|| name_there(&path));
+        Found { name, root: root.clone(), path, format }
     }
 }
 
@@ -108,55 +122,85 @@ impl Found {
 /// # Errors
 /// Neither a Maildir nor mbox files, or what the system says.
 pub fn find(path: &Path) -> Result<Source, Failure> {
-    let export = match fs::read_to_string(path.join(EXPORT)) {
-        Ok(text) => Some(Export::parse(&text).map_err(Failure::at(&path.join(EXPORT)))?),
-        Err(_) => None,
+    // Without a slash at its end, behind which a link would be followed.
+    let path: PathBuf = path.components().collect();
+    let kind = fs::symlink_metadata(&path).map_err(Failure::at(&path))?;
+    if kind.is_symlink() {
+        return Err(Failure::Input(format!("{}: {}", path.display(), link())));
+    }
+    let is_folder = kind.is_dir();
+    let folder = match path.parent().filter(|_| !is_folder) {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => &path,
     };
+    let root = Rc::new(Beneath::open(folder).map_err(Failure::at(folder))?);
     let mut problems = Vec::new();
-    let mut mailboxes = match fs::metadata(path).map_err(Failure::at(path))?.is_dir() {
-        true => in_folder(path, &mut problems)?,
-        false if is_mbox(path).map_err(Failure::at(path))? => {
-            vec![Found::new(path.to_owned(), Format::Mbox, mbox_name)]
+    let mut text = |name: &str| match root.text(name).map(|text| text.filter(|_| is_folder)) {
+        Ok(text) => text,
+        Err(error) => {
+            problems.push(format!("{}: not used: {error}", root.shown(name).display()));
+            None
         }
-        false => Vec::new(),
+    };
+    let export = match text(EXPORT) {
+        Some(text) => Some(Export::parse(&text).map_err(Failure::at(&root.shown(EXPORT)))?),
+        None => None,
+    };
+    let subscriptions = match &export {
+        Some(export) => export.subscriptions.clone(),
+        None => {
+            text(dovecot::SUBSCRIPTIONS).map(|text| dovecot::parse_subscriptions(&text)).unwrap_or_default()
+        }
+    };
+    let mut mailboxes = match path.file_name().map(Path::new).filter(|_| !is_folder) {
+        None => in_folder(&root, &mut problems).map_err(Failure::at(&path))?,
+        Some(name) if is_mbox(&root, name).map_err(Failure::at(&path))? => {
+            vec![Found::new(&root, name.to_owned(), Format::Mbox, mbox_name)]
+        }
+        Some(_) => Vec::new(),
     };
     if mailboxes.is_empty() {
+        let why = problems.first().map(|problem| format!("; {problem}")).unwrap_or_default();
         return Err(Failure::Input(format!(
-            "{}: neither a Maildir (it would hold cur and new) nor an mbox file (it would begin with \"From \"), nor a folder of these",
+            "{}: neither a Maildir (it would hold cur and new) nor an mbox file (it would begin with \"From \"), nor a folder of these{why}",
             path.display()
         )));
     }
     mailboxes.sort_by(|a, b| (a.name != "INBOX", &a.name).cmp(&(b.name != "INBOX", &b.name)));
-    let subscriptions = match &export {
-        Some(export) => export.subscriptions.clone(),
-        None => fs::read_to_string(path.join(dovecot::SUBSCRIPTIONS))
-            .map(|text| dovecot::parse_subscriptions(&text))
-            .unwrap_or_default(),
-    };
     Ok(Source { mailboxes, subscriptions, export, problems })
 }
 
-fn in_folder(path: &Path, problems: &mut Vec<String>) -> Result<Vec<Found>, Failure> {
-    let mut found = Vec::new();
-    if is_maildir(path) {
-        found.push(Found::new(path.to_owned(), Format::Maildir, |_| "INBOX".to_owned()));
+/// The mailboxes in the folder `root`. What may be one and is not followed is told.
+fn in_folder(root: &Rc<Beneath>, problems: &mut Vec<String>) -> io::Result<Vec<Found>> {
+    let left_out =
+        |path: &Path, error: &io::Error| format!("{}: left out: {error}", root.shown(path).display());
+    let (mut found, mut files) = (Vec::new(), Vec::new());
+    if is_maildir(root, Path::new(""), problems) {
+        found.push(Found::new(root, PathBuf::new(), Format::Maildir, |_| "INBOX".to_owned()));
     }
-    for entry in fs::read_dir(path).map_err(Failure::at(path))? {
-        let entry = entry.map_err(Failure::at(path))?.path();
-        if is_maildir(&entry) {
-            found.push(Found::new(entry, Format::Maildir, |path| names::from_maildir(&file_name(path))));
-        } else if entry.is_file() {
-            match is_mbox(&entry) {
-                Ok(true) => found.push(Found::new(entry, Format::Mbox, mbox_name)),
-                Ok(false) => {}
-                Err(error) => problems.push(format!("{}: left out: {error}", entry.display())),
-            }
+    for entry in root.list(Path::new(""))? {
+        let (name, kind) = entry?;
+        let path = PathBuf::from(name);
+        if kind.is_symlink() {
+            problems.push(left_out(&path, &link()));
+        } else if kind.is_dir() && is_maildir(root, &path, problems) {
+            let named = |path: &Path| names::from_maildir(&file_name(path));
+            found.push(Found::new(root, path, Format::Maildir, named));
+        } else if kind.is_file() {
+            files.push(path);
         }
     }
     // Files beside Maildirs are not mail.
-    if found.iter().any(|found| found.format == Format::Maildir) {
-        found.retain(|found| found.format == Format::Maildir);
-        problems.clear();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    for path in files {
+        match is_mbox(root, &path) {
+            Ok(true) => found.push(Found::new(root, path, Format::Mbox, mbox_name)),
+            Ok(false) => {}
+            Err(error) => problems.push(left_out(&path, &error)),
+        }
     }
     Ok(found)
 }
@@ -165,14 +209,22 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn is_maildir(path: &Path) -> bool {
-    path.join("cur").is_dir() && path.join("new").is_dir()
+/// It holds `cur` and `new`; where these are links, it would be one.
+fn is_maildir(root: &Beneath, path: &Path, problems: &mut Vec<String>) -> bool {
+    ["cur", "new"].into_iter().all(|part| {
+        let part = path.join(part);
+        let kind = root.look(&part);
+        if kind.as_ref().is_ok_and(fs::Metadata::is_symlink) {
+            problems.push(format!("{}: left out: {}", root.shown(part).display(), link()));
+        }
+        kind.is_ok_and(|kind| kind.is_dir())
+    })
 }
 
 /// An mbox file begins with `From `; an empty one tells by its name.
-fn is_mbox(path: &Path) -> io::Result<bool> {
+fn is_mbox(root: &Beneath, path: &Path) -> io::Result<bool> {
     let mut begin = Vec::new();
-    fs::File::open(path)?.take(5).read_to_end(&mut begin)?;
+    root.read(path)?.take(5).read_to_end(&mut begin)?;
     Ok(begin == b"From " || begin.is_empty() && path.extension().is_some_and(|it| it == "mbox"))
 }
 

@@ -8,9 +8,10 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
+use super::beneath::Beneath;
 use crate::failure::Failure;
 use crate::flash::disk::Disk;
-use crate::flash::{File, Flash, Mode, Sync};
+use crate::flash::{File, Sync};
 use crate::pace::Pace;
 
 /// Octets gathered before they are written.
@@ -26,6 +27,8 @@ const SIDE_BY_SIDE: usize = 4;
 /// The folder.
 pub struct Target {
     root: PathBuf,
+    folder: Beneath,
+    /// Syncs its files.
     disk: Disk,
 }
 
@@ -36,7 +39,8 @@ impl Target {
     /// What the system says.
     pub fn new(root: &Path) -> Result<Target, Failure> {
         let disk = Disk::new(root).map_err(Failure::at(root))?;
-        Ok(Target { root: root.to_owned(), disk })
+        let folder = Beneath::open(root).map_err(Failure::at(root))?;
+        Ok(Target { root: root.to_owned(), folder, disk })
     }
 
     /// What the system said about `path`.
@@ -50,7 +54,14 @@ impl Target {
     /// # Errors
     /// What the system says.
     pub fn list(&self, dir: &str) -> Result<Vec<String>, Failure> {
-        self.disk.list(dir).map_err(self.at(dir))
+        let list = || -> io::Result<Vec<String>> {
+            let entries = match self.folder.list(Path::new(dir)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                other => other?,
+            };
+            entries.map(|entry| Ok(entry?.0.to_string_lossy().into_owned())).collect()
+        };
+        list().map_err(self.at(dir))
     }
 
     /// Makes a folder.
@@ -58,7 +69,7 @@ impl Target {
     /// # Errors
     /// What the system says.
     pub fn create_dir(&self, dir: &str) -> Result<(), Failure> {
-        self.disk.create_dir(dir).map_err(self.at(dir))
+        self.folder.create_dir(dir).map_err(self.at(dir))
     }
 
     /// Removes a file, if it is there.
@@ -66,13 +77,13 @@ impl Target {
     /// # Errors
     /// What the system says.
     pub fn remove(&self, path: &str) -> Result<(), Failure> {
-        self.disk.remove(path).map_err(self.at(path))
+        self.folder.remove(path).map_err(self.at(path))
     }
 
     /// Removes a folder, if it is there and empty; whether it is gone.
     pub fn remove_empty_dir(&self, dir: &str) -> bool {
-        let removed = fs::remove_dir(self.root.join(dir));
-        removed.is_ok() || !self.root.join(dir).exists()
+        let removed = self.folder.remove_dir(dir);
+        removed.is_ok() || self.folder.look(dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Gives a file another name.
@@ -80,7 +91,7 @@ impl Target {
     /// # Errors
     /// What the system says.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
-        self.disk.rename(from, to).map_err(|error| match error.kind() {
+        self.folder.rename(from, to).map_err(|error| match error.kind() {
             // FAT, as on most sticks.
             io::ErrorKind::InvalidInput if to.contains(':') => Failure::System(format!(
                 "{}: the file system there takes no colons in names, which a Maildir needs: use --format mbox",
@@ -92,12 +103,12 @@ impl Target {
 
     /// Octets of a file; `None` when there is no such file.
     pub fn len(&self, path: &str) -> Option<u64> {
-        fs::metadata(self.root.join(path)).ok().map(|file| file.len())
+        self.folder.look(path).ok().filter(fs::Metadata::is_file).map(|file| file.len())
     }
 
     /// A file for reading; `None` when there is no such file.
     pub fn open(&self, path: &str) -> Option<fs::File> {
-        fs::File::open(self.root.join(path)).ok()
+        self.folder.read(path).ok()
     }
 
     /// Makes the names in a folder durable.
@@ -105,7 +116,8 @@ impl Target {
     /// # Errors
     /// What the system says.
     pub async fn sync_dir(&self, dir: &str) -> Result<(), Failure> {
-        self.disk.sync_dir(dir).await.map_err(self.at(dir))
+        let folder = self.folder.folder(dir).map_err(self.at(dir))?;
+        self.disk.adopt(folder).sync().await.map_err(self.at(dir))
     }
 
     /// Begins a file under the name `path`, which it may lose to another.
@@ -113,7 +125,8 @@ impl Target {
     /// # Errors
     /// What the system says.
     pub fn create(&self, path: String) -> Result<Draft<'_>, Failure> {
-        let file = self.disk.open(&path, Mode::Create).map_err(self.at(&path))?;
+        let file = self.folder.create(&path).map_err(self.at(&path))?;
+        let file = self.disk.adopt(file);
         Ok(Draft { target: self, path, file, written: 0, synced: 0, waiting: Vec::new() })
     }
 
@@ -135,7 +148,7 @@ impl Target {
         };
         // A date that the system does not know stands in the manifest.
         let Some(moment) = moment else { return Ok(()) };
-        match fs::File::open(self.root.join(path))?.set_modified(moment) {
+        match self.folder.read(path)?.set_modified(moment) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             other => other,
         }

@@ -31,6 +31,11 @@ impl Disk {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
         Ok(Disk { root, syncer: Rc::new(Syncer::new()) })
     }
+
+    /// A file or folder that was opened elsewhere, to be written and synced as those here.
+    pub fn adopt(&self, file: fs::File) -> Rc<dyn File> {
+        Rc::new(DiskFile { file: Rc::new(file), syncer: self.syncer.clone() })
+    }
 }
 
 impl Flash for Disk {
@@ -50,7 +55,7 @@ impl Flash for Disk {
             }
             other => other?,
         };
-        Ok(Rc::new(DiskFile { file: Rc::new(file), syncer: self.syncer.clone() }))
+        Ok(self.adopt(file))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {

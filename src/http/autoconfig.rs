@@ -4,10 +4,16 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use super::page::escaped;
+use crate::certificate;
 use crate::config::Config;
 
-/// The document: each service that listens, implicit TLS first (RFC 8314).
-pub fn client_config(config: &Config) -> String {
+/// Where mail programs look for it.
+pub const PATHS: [&str; 2] = ["/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml"];
+
+/// The document: each service that listens, implicit TLS first (RFC 8314), under the name that clients are to use when the
+/// network knows the device as `announced`.
+pub fn client_config(config: &Config, announced: Option<&str>) -> String {
+    let host = certificate::name_for_clients(config, announced);
     let listen = &config.listen;
     let mut servers = String::new();
     for (kind, protocol, security, addresses) in [
@@ -24,7 +30,7 @@ pub fn client_config(config: &Config) -> String {
                 "    <{kind}Server type=\"{protocol}\">\n      <hostname>{}</hostname>\n      <port>{port}</port>\n      \
                  <socketType>{security}</socketType>\n      <username>%EMAILADDRESS%</username>\n      \
                  <authentication>password-cleartext</authentication>\n    </{kind}Server>\n",
-                escaped(&config.server.hostname),
+                escaped(&host),
             );
         }
     }
@@ -49,7 +55,7 @@ mod tests {
     fn every_service_that_listens_is_named_and_no_other() {
         let mut config = Config::demonstration(Verifier::new("x"));
         config.listen.pop3.clear();
-        let xml = client_config(&config);
+        let xml = client_config(&config, None);
         for part in [
             "<domain>home.example</domain>",
             "<port>1993</port>",
@@ -60,5 +66,8 @@ mod tests {
         }
         assert!(!xml.contains("<port>1110</port>"));
         assert!(xml.find("1993") < xml.find("1143"), "implicit TLS comes first");
+        // Catches: a second appliance of the network that sends its users' logins to the first.
+        let xml = client_config(&config, Some("pillarbox-2.local"));
+        assert!(xml.contains("<hostname>pillarbox-2.local<") && !xml.contains("<hostname>pillarbox.local<"));
     }
 }

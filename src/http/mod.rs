@@ -1,14 +1,17 @@
 //! HTTP for the LAN, plain or over TLS: client autoconfiguration, a read-only status page, and updates.
 //!
 //! One request a connection. Everything is read-only, and there is nothing to log in to, but for
-//! `PUT /update`. Whoever is outside `server.lan` gets 403.
+//! `PUT /update`: so the pages tell nothing of persons, neither accounts nor logins nor who writes to whom. Whoever is
+//! outside `server.lan` gets 403, and who asks for somebody else than this device 421.
 
+mod authority;
 mod autoconfig;
 mod page;
 mod request;
 mod update;
 
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ use crate::context::Context;
 use crate::net::deadline;
 use crate::net::stream::Stream;
 use crate::status::Status;
+use authority::{Own, Sight};
 use request::{Method, Request};
 
 /// A request that takes longer is given up.
@@ -47,10 +51,16 @@ impl Response {
         Response { status, content_type: "text/plain", more: "", content: format!("{words}\n") }
     }
 
+    /// RFC 9110 section 15.5.6; `allow` is the field that says what is allowed.
+    fn not_allowed(allow: &'static str) -> Response {
+        Response { more: allow, ..Response::error("405 Method Not Allowed") }
+    }
+
     fn head(&self) -> String {
         format!(
             "HTTP/1.1 {}\r\nContent-Type: {}; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-             X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\
+             X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
              {}Connection: close\r\n\r\n",
             self.status,
             self.content_type,
@@ -79,20 +89,18 @@ pub async fn serve(mut stream: Stream, implicit_tls: bool, context: Rc<Context>,
         });
         let (response, with_content) = match asked.await? {
             None => return Ok(false),
-            Some(Err(status)) => (Response::error(status), true),
-            Some(Ok(_)) if !access::on_lan(&context.config(), stream.peer().ip()) => {
-                (Response::error("403 Forbidden"), true)
-            }
-            Some(Ok(mut request)) if request.method == Method::Put => {
-                // Apart: every connection, of any service, has room for the largest future.
-                let put = Box::pin(update::put(&mut stream, &context, &mut request));
-                let (taken, response) = put.await?;
-                let heard = answer(&mut stream, &response, true).await;
-                return if taken { Ok(true) } else { heard.map(|()| false) };
-            }
-            Some(Ok(Request { path, method, .. })) => {
-                (respond(&path, &context, &facts), method == Method::Get)
-            }
+            Some(Err(response)) => (response, true),
+            Some(Ok(mut request)) => match refusal(&request, &context, stream.peer().ip()) {
+                Some(response) => (response, request.method != Method::Head),
+                None if request.method == Method::Put => {
+                    // Apart: every connection, of any service, has room for the largest future.
+                    let put = Box::pin(update::put(&mut stream, &context, &mut request));
+                    let (taken, response) = put.await?;
+                    let heard = answer(&mut stream, &response, true).await;
+                    return if taken { Ok(true) } else { heard.map(|()| false) };
+                }
+                None => (respond(&request.path, &context, &facts), request.method != Method::Head),
+            },
         };
         answer(&mut stream, &response, with_content).await.map(|()| false)
     };
@@ -117,17 +125,32 @@ async fn answer(stream: &mut Stream, response: &Response, with_content: bool) ->
     .await
 }
 
+/// What who may not ask this gets.
+fn refusal(request: &Request, context: &Context, peer: IpAddr) -> Option<Response> {
+    let config = context.config();
+    if !access::on_lan(&config, peer) {
+        return Some(Response::error("403 Forbidden"));
+    }
+    let sight = Own::now(&config, context).sight(&request.authority);
+    let allowed = sight == Sight::Everything
+        || sight == Sight::Autoconfiguration && autoconfig::PATHS.contains(&request.path.as_str());
+    // RFC 9110 section 15.5.20. Its words are read by the page that asked, and so name nothing.
+    let words = "this is no name of the appliance: ask for it by its host name or its address";
+    (!allowed).then(|| Response::words("421 Misdirected Request", words))
+}
+
 fn respond(path: &str, context: &Context, facts: &impl Facts) -> Response {
     match path {
-        "/" => Response::page("text/html", page::html(&facts.status())),
-        "/status.json" => Response::page("application/json", facts.status().to_json()),
+        "/" => Response::page("text/html", page::html(&facts.status().impersonal())),
+        "/status.json" => Response::page("application/json", facts.status().impersonal().to_json()),
         "/ca.pem" => match facts.ca() {
             Some(pem) => Response::page("application/x-pem-file", pem),
             None => Response::error("404 Not Found"),
         },
-        "/mail/config-v1.1.xml" | "/.well-known/autoconfig/mail/config-v1.1.xml" => {
-            Response::page("text/xml", autoconfig::client_config(&context.config()))
-        }
+        path if autoconfig::PATHS.contains(&path) => Response::page(
+            "text/xml",
+            autoconfig::client_config(&context.config(), context.announced().as_deref()),
+        ),
         _ => Response::error("404 Not Found"),
     }
 }
@@ -137,15 +160,46 @@ pub(in crate::http) mod tests {
     use super::*;
     use crate::certificate;
     use crate::config::Config;
+    use crate::config::Protocol;
     use crate::flash::sim::SimFlash;
+    use crate::multipop::{PollResult, SourceStatus};
     use crate::net::{stream, tls};
+    use crate::relay::QueueEntry;
     use crate::store::Store;
 
-    /// Facts for tests.
+    /// Facts for tests. What is about persons has `SECRET` in it.
     pub(in crate::http) struct Told;
     impl Facts for Told {
         fn status(&self) -> Status {
-            Status::default()
+            let secret = || "SECRET".to_owned();
+            let queued = QueueEntry {
+                id: 7,
+                from: secret(),
+                to: vec![secret(), secret()],
+                size: 4711,
+                created: 60,
+                attempts: 2,
+                next_try: 90,
+                last_error: Some(secret()),
+            };
+            let source = SourceStatus {
+                account: secret(),
+                host: secret(),
+                port: 995,
+                protocol: Protocol::Pop3,
+                username: secret(),
+                folder: secret(),
+                enabled: true,
+                polling: false,
+                waiting_for_time: false,
+                last_poll: Some(50),
+                last_result: Some(PollResult::Failed { error: secret(), collected: 1 }),
+                next_poll: Some(100),
+                failures: 3,
+                collected: 12,
+            };
+            let (queue, troubles) = (vec![queued.clone(), queued], vec![secret()]);
+            Status { now: 120, queue, troubles, sources: vec![source], ..Status::default() }
         }
         fn ca(&self) -> Option<String> {
             Some("-----BEGIN CERTIFICATE-----\n".to_owned())
@@ -166,6 +220,134 @@ pub(in crate::http) mod tests {
                 Context::new(Config::default(), server, Store::new(flash, crate::message::summarize));
             let response = respond("/ca.pem", &context, &Told);
             assert_eq!((response.status, response.content_type), ("200 OK", "application/x-pem-file"));
+        });
+    }
+
+    async fn context() -> Rc<Context> {
+        let flash = Rc::new(SimFlash::default());
+        let server = certificate::server_config(&Config::default(), &*flash).await.unwrap();
+        Rc::new(Context::new(Config::default(), server, Store::new(flash, crate::message::summarize)))
+    }
+
+    /// The whole answer to a request's head.
+    async fn heard(context: &Rc<Context>, head: &str) -> String {
+        let (mut client, served) = stream::tests::pair().await;
+        let mut reply = Vec::new();
+        smol::future::zip(serve(served, false, context.clone(), Told), async {
+            client.write(format!("{head}\r\n").as_bytes()).await.unwrap();
+            client.flush().await.unwrap();
+            reply = stream::tests::rest(&mut client).await;
+            client.close().await;
+        })
+        .await;
+        String::from_utf8(reply).unwrap()
+    }
+
+    /// Catches: a page that tells the LAN who has which account, where their mail comes from, or who writes to whom.
+    #[test]
+    fn the_pages_tell_counts_and_health_but_nothing_of_persons() {
+        async_io::block_on(async {
+            let context = context().await;
+            for path in ["/", "/status.json"] {
+                let shown = respond(path, &context, &Told).content;
+                assert!(!shown.contains("SECRET") && !shown.contains("995"), "{shown}");
+            }
+            let page = respond("/", &context, &Told).content;
+            for part in ["2 waiting, the oldest from 1m ago", "1, 1 failing", "<td>12<td>3 failures in a row"]
+            {
+                assert!(page.contains(part), "{part} is missing in {page}");
+            }
+            let json = respond("/status.json", &context, &Told).content;
+            for part in [
+                "{\"id\":7,\"from\":\"\",\"to\":[],\"size\":4711,\"created\":60,\"attempts\":2,\"next_try\":90,\"last_error\":null}",
+                "\"failures\":3,\"collected\":12,",
+                "\"troubles\":[\"a login at the smarthost fails",
+            ] {
+                assert!(json.contains(part), "{part} is missing in {json}");
+            }
+            // The operator's own view stays.
+            assert!(Told.status().to_json().matches("SECRET").count() > 5);
+        });
+    }
+
+    /// Catches: DNS rebinding, by which a page from elsewhere reads ours under its own name.
+    #[test]
+    fn who_asks_for_somebody_else_gets_nothing() {
+        async_io::block_on(async {
+            let context = context().await;
+            context.set_announced(Some("pillarbox-2.local".to_owned()));
+            let status = async |head: &str| {
+                let reply = heard(&context, head).await;
+                let status = reply.get(9..12).unwrap().to_owned();
+                assert!(
+                    status == "200" || !reply.contains("uptime") && !reply.contains("pillarbox."),
+                    "{reply}"
+                );
+                status
+            };
+            for host in
+                ["pillarbox.local", "PILLARBOX-2.local:80", "pillarbox", "localhost", "127.0.0.1:80", "[::1]"]
+            {
+                assert_eq!(
+                    status(&format!("GET /status.json HTTP/1.1\r\nHost: {host}\r\n")).await,
+                    "200",
+                    "{host}"
+                );
+            }
+            for host in ["evil.example", "pillarbox.local.evil.example", "home.example", "192.0.2.77"] {
+                for path in ["/", "/status.json", "/ca.pem", "/update"] {
+                    let method = if path == "/update" { "PUT" } else { "GET" };
+                    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n");
+                    assert_eq!(status(&head).await, "421", "{host} {path}");
+                }
+            }
+            let absolute =
+                |own: &str, host: &str| format!("GET http://{own}/status.json HTTP/1.1\r\nHost: {host}\r\n");
+            assert_eq!(status(&absolute("localhost", "evil.example")).await, "200");
+            assert_eq!(status(&absolute("evil.example", "localhost")).await, "421");
+            assert_eq!(status("GET /status.json HTTP/1.1\r\n").await, "400");
+            assert_eq!(status("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n").await, "400");
+        });
+    }
+
+    /// Catches: a mail domain under which more than the mail programs' settings is shown, or not even these.
+    #[test]
+    fn under_a_mail_domain_only_the_settings_of_mail_programs_are_shown() {
+        async_io::block_on(async {
+            let flash = Rc::new(SimFlash::default());
+            let config = Config::demonstration(crate::credential::Verifier::new("x"));
+            let server = certificate::server_config(&config, &*flash).await.unwrap();
+            let context = Rc::new(Context::new(config, server, Store::new(flash, crate::message::summarize)));
+            for host in ["home.example", "autoconfig.home.example"] {
+                for (path, status) in
+                    autoconfig::PATHS.map(|path| (path, "200")).into_iter().chain([("/", "421")])
+                {
+                    let reply = heard(&context, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n")).await;
+                    assert_eq!(&reply[9..12], status, "{host} {path}");
+                }
+            }
+        });
+    }
+
+    /// Catches: a page that another site may frame, and a HEAD that is answered with content.
+    #[test]
+    fn answers_say_what_browsers_may_do_with_them() {
+        async_io::block_on(async {
+            let context = context().await;
+            let reply = heard(&context, "GET / HTTP/1.1\r\nHost: localhost\r\n").await;
+            let policy = reply.lines().find(|line| line.starts_with("Content-Security-Policy: ")).unwrap();
+            for part in ["default-src 'none';", "frame-ancestors 'none'"] {
+                assert!(policy.contains(part), "{policy}");
+            }
+            for host in ["localhost", "evil.example"] {
+                let reply = heard(&context, &format!("HEAD / HTTP/1.1\r\nHost: {host}\r\n")).await;
+                assert!(reply.ends_with("\r\n\r\n"), "{reply}");
+            }
+            let reply = heard(&context, "POST / HTTP/1.1\r\nHost: localhost\r\n").await;
+            assert!(
+                reply.starts_with("HTTP/1.1 405 ") && reply.contains("\r\nAllow: GET, HEAD\r\n"),
+                "{reply}"
+            );
         });
     }
 

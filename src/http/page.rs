@@ -18,11 +18,11 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
-/// The page.
+/// The page, of a status that is [impersonal](Status::impersonal).
 pub fn html(status: &Status) -> String {
     let name = escaped(&status.hostname);
     let mut sources = String::new();
-    for source in &status.sources {
+    for (n, source) in status.sources.iter().enumerate() {
         let state = if source.waiting_for_time {
             "waiting for the time".into()
         } else if source.failures > 0 {
@@ -30,18 +30,13 @@ pub fn html(status: &Status) -> String {
         } else {
             "fine".into()
         };
-        sources += &format!(
-            "<tr><td>{}<td>{}<td>{}<td>{state}</tr>\n",
-            escaped(&source.account),
-            escaped(&source.host),
-            source.collected
-        );
+        sources += &format!("<tr><td>{}<td>{}<td>{state}</tr>\n", n + 1, source.collected);
     }
     format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>{name}</title>\n<style>body{{font:1em/1.5 sans-serif;max-width:45em;margin:2em auto;padding:0 1em}}\
          pre{{overflow:auto}}td{{padding-right:2em}}</style>\n<h1>{name}</h1>\n<pre>{}</pre>\n\
-         <h2>Sources</h2>\n<table>\n<tr><th>account<th>source<th>collected<th>state</tr>\n{sources}</table>\n\
+         <h2>Sources</h2>\n<table>\n<tr><th>source<th>collected<th>state</tr>\n{sources}</table>\n\
          <p><a href=\"/ca.pem\">The certificate of this appliance</a>, for devices that do not trust it yet</p>\n",
         escaped(&status.to_string())
     )

@@ -4,6 +4,8 @@ use std::io;
 
 use zeroize::Zeroizing;
 
+use super::authority::Authority;
+use super::{Response, update};
 use crate::net::stream::Stream;
 
 /// Octets of a request's head.
@@ -27,6 +29,8 @@ pub enum Method {
 pub struct Request {
     /// What is to be done.
     pub method: Method,
+    /// Whom it is for.
+    pub authority: Authority,
     /// Without what stands behind a question mark.
     pub path: String,
     /// The field `Authorization`.
@@ -39,8 +43,8 @@ pub struct Request {
     pub begun: Vec<u8>,
 }
 
-/// Reads the head of a request; `None` when there is none, `Err` with the status that answers a bad one.
-pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Request, &'static str>>> {
+/// Reads the head of a request; `None` when there is none, `Err` with what answers a bad one.
+pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Request, Response>>> {
     let mut head = Zeroizing::new(Vec::new());
     loop {
         let more = stream.fill().await?;
@@ -56,84 +60,164 @@ pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Request, &'st
     }
 }
 
+const BAD: &str = "400 Bad Request";
+const TOO_LARGE: &str = "431 Request Header Fields Too Large";
+
 /// `None` while the head is not whole.
-fn parse(octets: &[u8]) -> Option<Result<Request, &'static str>> {
+fn parse(octets: &[u8]) -> Option<Result<Request, Response>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
     let end = match request.parse(octets) {
         Ok(httparse::Status::Complete(end)) => end,
         Ok(httparse::Status::Partial) if octets.len() <= HEAD_MAX => return None,
         Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-            return Some(Err("431 Request Header Fields Too Large"));
+            return Some(Err(Response::error(TOO_LARGE)));
         }
-        Err(_) => return Some(Err("400 Bad Request")),
+        Err(_) => return Some(Err(Response::error(BAD))),
     };
-    let path = request.path.unwrap_or_default();
-    let path = path.split_once('?').map_or(path, |(path, _)| path).to_owned();
-    let method = match (request.method, path.as_str()) {
+    let target = target(request.path.unwrap_or_default());
+    let path = target.as_ref().map_or("", |(_, path)| *path);
+    let method = match (request.method, path) {
+        (Some("PUT"), update::PATH) => Method::Put,
+        (_, update::PATH) => return Some(Err(Response::not_allowed("Allow: PUT\r\n"))),
         (Some("GET"), _) => Method::Get,
         (Some("HEAD"), _) => Method::Head,
-        (Some("PUT"), super::update::PATH) => Method::Put,
-        _ => return Some(Err("405 Method Not Allowed")),
+        _ => return Some(Err(Response::not_allowed("Allow: GET, HEAD\r\n"))),
     };
+    Some(
+        whole(method, target, request.headers, octets.get(end..).unwrap_or_default())
+            .map_err(Response::error),
+    )
+}
+
+/// Authority and path of a request's target, in its origin form or in its absolute form (RFC 9112 section 3.2).
+fn target(target: &str) -> Option<(Option<&str>, &str)> {
+    let (authority, path) = if target.starts_with('/') {
+        (None, target)
+    } else {
+        let (scheme, rest) = target.split_once("://")?;
+        let known = ["http", "https"].iter().any(|it| scheme.eq_ignore_ascii_case(it));
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        (Some(authority).filter(|_| known).map(Some)?, path)
+    };
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    Some((authority, if path.is_empty() { "/" } else { path }))
+}
+
+fn whole(
+    method: Method,
+    target: Option<(Option<&str>, &str)>,
+    fields: &[httparse::Header<'_>],
+    begun: &[u8],
+) -> Result<Request, &'static str> {
+    let (authority, path) = target.ok_or(BAD)?;
     let field = |name: &str| {
-        let mut values = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        let mut values = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
         let value = values.next().map(|field| String::from_utf8_lossy(field.value).trim().to_owned());
         // Two of them would be read differently by different programs (RFC 9110 section 5.5).
-        if values.next().is_some() { Err("400 Bad Request") } else { Ok(value) }
+        if values.next().is_some() { Err(BAD) } else { Ok(value) }
     };
-    let request = || {
-        let chunked = field("Transfer-Encoding")?.is_some();
-        let length = field("Content-Length")?.filter(|_| !chunked);
-        let digits =
-            |text: &str| text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse().ok())?;
-        Ok(Request {
-            method,
-            authorization: field("Authorization")?.map(Zeroizing::new),
-            length: length.map(|text| digits(&text).ok_or("400 Bad Request")).transpose()?,
-            expects_continue: field("Expect")?.is_some_and(|text| text.eq_ignore_ascii_case("100-continue")),
-            begun: octets.get(end..).unwrap_or_default().to_vec(),
-            path,
-        })
+    // Section 3.2: it has to be there, even where the target says more, and then does not count.
+    let host = field("Host")?.and_then(|host| Authority::parse(&host)).ok_or(BAD)?;
+    let authority = match authority {
+        Some(authority) => Authority::parse(authority).ok_or(BAD)?,
+        None => host,
     };
-    Some(request())
+    let chunked = field("Transfer-Encoding")?.is_some();
+    let length = field("Content-Length")?.filter(|_| !chunked);
+    let digits = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse().ok())?;
+    Ok(Request {
+        method,
+        authority,
+        path: path.to_owned(),
+        authorization: field("Authorization")?.map(Zeroizing::new),
+        length: length.map(|text| digits(&text).ok_or(BAD)).transpose()?,
+        expects_continue: field("Expect")?.is_some_and(|text| text.eq_ignore_ascii_case("100-continue")),
+        begun: begun.to_vec(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The status of what is answered to a bad one, with the methods that it names.
+    fn parsed(head: &str) -> Option<Result<Request, String>> {
+        let shown = |answer: Response| format!("{} {}", answer.status, answer.more).trim().to_owned();
+        parse(head.as_bytes()).map(|request| request.map_err(shown))
+    }
+
     #[test]
     fn only_whole_and_harmless_requests_are_answered() {
-        let parsed = |head: &str| parse(head.as_bytes()).map(|request| request.map(|r| (r.path, r.method)));
+        let seen = |head: &str| parsed(head).map(|request| request.map(|it| (it.path, it.method)));
         let page = |path: &str, method| Some(Ok((path.to_owned(), method)));
-        assert_eq!(parsed("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), page("/", Method::Get));
-        assert_eq!(parsed("HEAD /x?y=z HTTP/1.0\r\n\r\n"), page("/x", Method::Head));
-        assert_eq!(parsed("PUT /update HTTP/1.1\r\n\r\n"), page("/update", Method::Put));
-        assert_eq!(parsed("GET / HTTP/1.1\r\nHost"), None);
-        for method in ["POST /", "PUT /", "DELETE /update", "POST /update"] {
-            assert_eq!(parsed(&format!("{method} HTTP/1.1\r\n\r\n")), Some(Err("405 Method Not Allowed")));
-        }
-        assert_eq!(parsed("\u{1}\u{2}"), Some(Err("400 Bad Request")));
+        let bad = |status: &str| Some(Err(status.to_owned()));
+        assert_eq!(seen("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), page("/", Method::Get));
+        assert_eq!(seen("HEAD /x?y=z HTTP/1.0\r\nhost: a\r\n\r\n"), page("/x", Method::Head));
+        assert_eq!(seen("PUT /update HTTP/1.1\r\nHost: a\r\n\r\n"), page("/update", Method::Put));
+        assert_eq!(seen("GET / HTTP/1.1\r\nHost: a"), None);
+        assert_eq!(seen("\u{1}\u{2}"), bad(BAD));
         let long = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(HEAD_MAX));
-        assert_eq!(parsed(&long), Some(Err("431 Request Header Fields Too Large")));
+        assert_eq!(seen(&long), bad(TOO_LARGE));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(FIELDS_MAX + 1));
-        assert_eq!(parsed(&many), Some(Err("431 Request Header Fields Too Large")));
+        assert_eq!(seen(&many), bad(TOO_LARGE));
+    }
+
+    /// Catches: a 405 that does not say what is allowed (RFC 9110 section 15.5.6).
+    #[test]
+    fn what_is_not_allowed_is_told_with_what_is() {
+        for (line, allowed) in [
+            ("POST /", "GET, HEAD"),
+            ("PUT /", "GET, HEAD"),
+            ("OPTIONS *", "GET, HEAD"),
+            ("CONNECT a:80", "GET, HEAD"),
+            ("POST http://a/x", "GET, HEAD"),
+            ("DELETE /update", "PUT"),
+            ("GET /update", "PUT"),
+            ("GET http://a/update", "PUT"),
+        ] {
+            let heard = parsed(&format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n")).unwrap().unwrap_err();
+            assert_eq!(heard, format!("405 Method Not Allowed Allow: {allowed}"), "{line}");
+        }
+    }
+
+    /// Catches: a request that is answered though it names nobody or two, and a name in the target that does not count.
+    #[test]
+    fn a_request_names_whom_it_is_for_and_nobody_else() {
+        let asked = |target: &str, fields: &str| {
+            let request = parsed(&format!("GET {target} HTTP/1.1\r\n{fields}\r\n")).unwrap();
+            request.map(|request| (request.authority, request.path))
+        };
+        let name = |name: &str, path: &str| Ok((Authority::Name(name.to_owned()), path.to_owned()));
+        assert_eq!(asked("/x", "HOST: a.example:80\r\n"), name("a.example", "/x"));
+        for (target, path) in [("http://b/x?y", "/x"), ("HTTPS://b:443", "/"), ("http://b?x", "/")] {
+            assert_eq!(asked(target, "Host: a\r\n"), name("b", path), "{target}");
+        }
+        for fields in ["", "Host:\r\n", "Host: a\r\nHost: a\r\n", "Host: a, b\r\n", "Host: a/x\r\n"] {
+            assert_eq!(asked("/x", fields), Err(BAD.to_owned()), "{fields}");
+            assert_eq!(asked("http://b/x", fields), Err(BAD.to_owned()), "{fields}");
+        }
+        for target in ["x", "*", "ftp://b/x", "http:///x", "http://u@b/x", "://b/x"] {
+            assert_eq!(asked(target, "Host: a\r\n"), Err(BAD.to_owned()), "{target}");
+        }
+        assert_eq!(parsed("GET / HTTP/1.0\r\n\r\n"), Some(Err(BAD.to_owned())));
     }
 
     #[test]
     fn what_an_upload_says_about_itself_is_taken_once_or_not_at_all() {
-        let parsed = |fields: &str| parse(format!("PUT /update HTTP/1.1\r\n{fields}\r\nrest").as_bytes());
+        let parsed =
+            |fields: &str| parse(format!("PUT /update HTTP/1.1\r\nHost: a\r\n{fields}\r\nrest").as_bytes());
         let request = parsed("content-length: 4\r\nAuthorization: Basic eA==\r\nexpect: 100-Continue\r\n");
         let request = request.unwrap().unwrap();
         assert_eq!((request.length, request.expects_continue), (Some(4), true));
         assert_eq!(request.authorization.unwrap().as_str(), "Basic eA==");
         assert_eq!(request.begun, b"rest");
-        let length = |fields: &str| parsed(fields).unwrap().map(|request| request.length);
+        let length =
+            |fields: &str| parsed(fields).unwrap().map(|request| request.length).map_err(|it| it.status);
         assert_eq!(length("Transfer-Encoding: chunked\r\n"), Ok(None));
         assert_eq!(length("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n"), Ok(None));
         for wrong in ["4\r\nContent-Length: 4", "4, 4", "+4", "-4", "4x", "99999999999999999999"] {
-            assert_eq!(length(&format!("Content-Length: {wrong}\r\n")), Err("400 Bad Request"), "{wrong}");
+            assert_eq!(length(&format!("Content-Length: {wrong}\r\n")), Err(BAD), "{wrong}");
         }
     }
 }

@@ -5,7 +5,6 @@
 //! without where the kernel or the network refuse. When somebody else has the name already, it takes the next
 //! one (`pillarbox-2.local`) and says so.
 
-mod addresses;
 mod message;
 
 use std::future::pending;
@@ -18,7 +17,7 @@ use async_io::{Async, Timer};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use smol::future::or;
 
-use addresses::Addresses;
+use super::addresses::Addresses;
 pub use message::local_name;
 use message::{PORT, announcement, is_conflict, is_near, probe, reply};
 
@@ -38,12 +37,18 @@ const LAST: u32 = 20;
 const BURST: u32 = 10;
 
 /// Announces the host name that `hostname` gives, as long as it gives one, and answers for it to neighbours and to whom `is_on_lan` names, for ever.
-pub async fn announce(hostname: impl Fn() -> Option<String>, is_on_lan: impl Fn(IpAddr) -> bool + 'static) {
+/// Tells `found_as` which name it became, and when there is none.
+pub async fn announce(
+    hostname: impl Fn() -> Option<String>,
+    is_on_lan: impl Fn(IpAddr) -> bool + 'static,
+    found_as: impl Fn(Option<String>),
+) {
     let is_on_lan: Rc<dyn Fn(IpAddr) -> bool> = Rc::new(is_on_lan);
     let mut number = 1;
     let mut told = String::new();
     loop {
         let Some(host) = hostname() else {
+            found_as(None);
             Timer::after(LOOK).await;
             continue;
         };
@@ -71,6 +76,7 @@ pub async fn announce(hostname: impl Fn() -> Option<String>, is_on_lan: impl Fn(
             log::info!("this device is found as {}", responder.name);
             told.clone_from(&responder.name);
         }
+        found_as(Some(responder.name.clone()));
         let is_wanted = || hostname().as_deref() == Some(&host);
         responder.answer(is_wanted).await;
         if !is_wanted() {

@@ -1,11 +1,13 @@
 //! The network: streams that can turn to TLS in place, bounded lines, listeners, names to addresses.
 
+pub mod addresses;
 mod binding;
 mod dns;
 pub mod line;
 pub mod listener;
 mod local_ca;
 pub mod mdns;
+pub mod presented;
 pub mod resolve;
 mod secure;
 pub mod stream;

@@ -5,8 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -89,10 +93,17 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 
 pub(super) fn read_pem(path: &str) -> Result<Vec<u8>, TlsError> {
     let read = || {
-        if std::fs::metadata(path)?.len() > MAX_PEM {
-            return Err(std::io::Error::other("larger than 1 MiB, which no PEM file of certificates is"));
+        // Whatever it is, to open it must not make everyone wait.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = File::options().read(true).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("this is no file"));
         }
-        std::fs::read(path)
+        let mut pem = Vec::new();
+        if file.take(MAX_PEM + 1).read_to_end(&mut pem)? as u64 > MAX_PEM {
+            return Err(io::Error::other("larger than 1 MiB, which no PEM file of certificates is"));
+        }
+        Ok(pem)
     };
     read().map_err(|error| TlsError::file(path, error))
 }

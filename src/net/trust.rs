@@ -5,12 +5,13 @@
 //! of itself: the operator has vouched for it, and the handshake proves that the server has its key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::tls::{self, TlsError, provider};
 
@@ -45,6 +46,29 @@ pub(super) fn config(named: Vec<CertificateDer<'static>>) -> Result<Arc<ClientCo
     // A poll every ten minutes can afford a whole handshake, and none of them skips verification.
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// From when until when a certificate is valid by its own account, in seconds since 1970; `None` where it cannot be read.
+///
+/// Asked of the verifier, which looks at the time before it looks at anything else: so no other parser reads certificates.
+pub(super) fn period(certificate: &CertificateDer<'_>) -> Option<(u64, u64)> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().ok()?;
+    let name = ServerName::try_from("localhost").ok()?;
+    let refused_at = |seconds| {
+        let moment = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        match verifier.verify_server_cert(certificate, &[], &name, &[], moment) {
+            Err(Error::InvalidCertificate(why)) => Some(why),
+            _ => None,
+        }
+    };
+    // No certificate lasts as long: the year in it has four digits.
+    let Some(CertificateError::ExpiredContext { not_after, .. }) = refused_at(1 << 48) else { return None };
+    let from = match refused_at(0) {
+        Some(CertificateError::NotValidYetContext { not_before, .. }) => not_before.as_secs(),
+        _ => 0,
+    };
+    Some((from, not_after.as_secs()))
 }
 
 #[derive(Debug)]
@@ -221,6 +245,25 @@ mod tests {
             let error = connect(&copied, &[&pinned]).await.unwrap_err();
             assert_eq!(error, "invalid peer certificate: BadSignature");
         });
+    }
+
+    /// Catches: a period that is not the one that stands in the certificate, whoever signed it and whatever for.
+    #[test]
+    fn a_certificate_tells_its_period() {
+        let ca = self_signed(&ca_parameters("the CA"));
+        let (from, until) = (date_time_ymd(2031, 2, 3), date_time_ymd(2033, 4, 5));
+        for mut parameters in [parameters("localhost"), ca_parameters("localhost")] {
+            (parameters.not_before, parameters.not_after) = (from, until);
+            for identity in [self_signed(&parameters), signed(&parameters, &ca)] {
+                let told = [from, until].map(|it| it.unix_timestamp().unsigned_abs());
+                assert_eq!(period(&identity.certificate), Some(told.into()));
+            }
+        }
+        let mut oldest = parameters("localhost");
+        oldest.not_before = date_time_ymd(1970, 1, 1);
+        oldest.not_after = date_time_ymd(9999, 12, 31);
+        assert_eq!(period(&self_signed(&oldest).certificate).map(|(from, _)| from), Some(0));
+        assert_eq!(period(&CertificateDer::from(vec![0x30, 0x00])), None);
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(super) const CALLS: &[libc::c_long] = &[
     libc::SYS_lseek,
     libc::SYS_mkdirat,
     libc::SYS_openat,
+    libc::SYS_openat2,
     libc::SYS_pread64,
     libc::SYS_pwrite64,
     libc::SYS_read,

@@ -46,7 +46,8 @@ async fn ask(context: &Rc<Context>, octets: &[u8], cut: bool) -> String {
 
 fn put(login: &str, fields: &str, content: &[u8]) -> Vec<u8> {
     let login = BASE64.encode(login.as_bytes());
-    let head = format!("PUT /update HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {login}\r\n{fields}\r\n");
+    let head =
+        format!("PUT /update HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {login}\r\n{fields}\r\n");
     [head.as_bytes(), content].concat()
 }
 
@@ -90,7 +91,11 @@ fn what_is_not_taken_is_refused_with_words_and_leaves_nothing() {
             ),
             (whole("demo:right", &right), "401 Unauthorized", "WWW-Authenticate"),
             (whole("nonsense", &right), "401 Unauthorized", "WWW-Authenticate"),
-            (b"PUT /update HTTP/1.1\r\n\r\n".to_vec(), "401 Unauthorized", "WWW-Authenticate"),
+            (
+                b"PUT /update HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+                "401 Unauthorized",
+                "WWW-Authenticate",
+            ),
             (put("operator:right", "", b""), "411 Length Required", "Content-Length"),
             (put("operator:right", "Transfer-Encoding: chunked\r\n", b"0\r\n\r\n"), "411", "not in chunks"),
             (put("operator:right", &long, b""), "413 Content Too Large", "25167872 octets at the most"),
@@ -98,9 +103,9 @@ fn what_is_not_taken_is_refused_with_words_and_leaves_nothing() {
             (whole("operator:right", &other), "422", "for the board bananapi, this is orangepi-pc"),
             (whole("operator:right", &right[..HEAD]), "422", "says that it has 12048"),
             (put("operator:right", much, &[b'x'; 100]), "422", "no update of Pillarbox"),
-            (b"PUT /status.json HTTP/1.1\r\n\r\n".to_vec(), "405 Method Not Allowed", ""),
-            (b"POST /update HTTP/1.1\r\n\r\n".to_vec(), "405 Method Not Allowed", ""),
-            (b"GET /update HTTP/1.1\r\n\r\n".to_vec(), "404 Not Found", ""),
+            (b"PUT /status.json HTTP/1.1\r\n\r\n".to_vec(), "405 Method Not Allowed", "Allow: GET, HEAD"),
+            (b"POST /update HTTP/1.1\r\n\r\n".to_vec(), "405 Method Not Allowed", "Allow: PUT"),
+            (b"GET /update HTTP/1.1\r\n\r\n".to_vec(), "405 Method Not Allowed", "Allow: PUT"),
         ] {
             let reply = ask(&context, &request, false).await;
             assert!(reply.starts_with(&format!("HTTP/1.1 {status}")) && reply.contains(words), "{reply}");
