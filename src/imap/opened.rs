@@ -3,18 +3,13 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-use smol::future::yield_now;
 
 use crate::flash::ReadAt;
 use crate::message::Summary;
 use crate::message::envelope::Envelope;
 use crate::message::mime::{Scanner, Structure};
+use crate::pace::Pace;
 use crate::store::{Account, Body, Error, Message};
-
-/// For how long a session may keep the only thread to itself.
-const TURN: Duration = Duration::from_millis(2);
 
 /// Parts of a structure that is remembered: an idle connection must not keep a hostile one.
 const MAX_REMEMBERED: usize = 50;
@@ -23,25 +18,6 @@ const MAX_REMEMBERED: usize = 50;
 /// large message in many small pieces, each of which would be a scan of the whole.
 #[derive(Default)]
 pub struct LastStructure(Option<(u32, Rc<Structure>)>);
-
-/// Long work that lets other sessions have their turn. Time is what counts: the same step takes microseconds from
-/// memory and milliseconds from a slow card.
-pub struct Turn(Instant);
-
-impl Turn {
-    /// A turn begins.
-    pub fn begin() -> Turn {
-        Turn(Instant::now())
-    }
-
-    /// Between two steps of the work: others go on here, when this turn was long enough.
-    pub async fn pass(&mut self) {
-        if self.0.elapsed() >= TURN {
-            yield_now().await;
-            self.0 = Instant::now();
-        }
-    }
-}
 
 /// A message and what was read of it.
 pub struct Opened<'a> {
@@ -143,9 +119,9 @@ impl<'a> Opened<'a> {
 
 async fn scan(message: &dyn ReadAt) -> io::Result<Structure> {
     let mut scanner = Scanner::new(message);
-    let mut turn = Turn::begin();
+    let pace = Pace::new();
     while scanner.step()? {
-        turn.pass().await;
+        pace.keep().await;
     }
     Ok(scanner.finish())
 }

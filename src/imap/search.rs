@@ -4,10 +4,11 @@
 use std::ops::RangeInclusive;
 
 use super::command::{Date, SearchKey};
-use super::opened::{Opened, Turn};
+use super::opened::Opened;
 use super::view::View;
 use crate::message::search::{Needle, Scope, Search, in_field};
 use crate::message::{date, header};
+use crate::pace::Pace;
 use crate::store::{Account, Error, Flags, Message};
 
 /// Messages between two looks at the clock, when only the index is asked.
@@ -26,7 +27,7 @@ pub async fn run(account: &Account, view: &View, key: &SearchKey) -> Result<Vec<
     let mut found = Vec::new();
     for (seq, &uid) in (1..).zip(view.uids()) {
         if seq % MESSAGES == 0 {
-            query.turn.pass().await;
+            query.pace.keep().await;
         }
         let message = account.view(mailbox, |mailbox| mailbox.message(uid).copied());
         let Some(message) = message.ok_or(Error::NoSuchMailbox)? else { continue };
@@ -53,7 +54,7 @@ struct Query {
     tests: Vec<Test>,
     /// What the tests say of the message at hand, as far as they were made.
     answers: Vec<Option<bool>>,
-    turn: Turn,
+    pace: Pace,
 }
 
 enum Formula {
@@ -93,7 +94,7 @@ impl Query {
     fn new(key: &SearchKey, view: &View, keywords: &[String]) -> Query {
         let mut tests = Vec::new();
         let formula = Formula::new(key, view, keywords, &mut tests);
-        Query { formula, answers: vec![None; tests.len()], tests, turn: Turn::begin() }
+        Query { formula, answers: vec![None; tests.len()], tests, pace: Pace::new() }
     }
 
     /// Whether a message matches, asking as little as possible.
@@ -110,9 +111,9 @@ impl Query {
                 Ok(verdict) => return Ok(verdict),
                 Err(open) => open,
             };
-            self.turn.pass().await;
+            self.pace.keep().await;
             if let (Some(test), Some(answer)) = (self.tests.get(open), self.answers.get_mut(open)) {
-                *answer = Some(test.ask(&mut opened, &mut self.turn).await?);
+                *answer = Some(test.ask(&mut opened, &self.pace).await?);
             }
         }
     }
@@ -189,7 +190,7 @@ impl Test {
         }
     }
 
-    async fn ask(&self, opened: &mut Opened<'_>, turn: &mut Turn) -> Result<bool, Error> {
+    async fn ask(&self, opened: &mut Opened<'_>, pace: &Pace) -> Result<bool, Error> {
         match self {
             Test::Index(_) => Ok(false), // answered before anything is opened
             Test::Sent(days) => {
@@ -204,7 +205,7 @@ impl Test {
                 let mut search = Search::new(opened.body()?, needle, *scope);
                 let found = loop {
                     match search.step() {
-                        Ok(None) => turn.pass().await,
+                        Ok(None) => pace.keep().await,
                         Ok(Some(found)) => break Ok(found),
                         Err(error) => break Err(error),
                     }
