@@ -234,7 +234,8 @@ impl Connection {
             .clone()
             .or_else(|| account.and_then(|account| Mailbox::parse(&account.address).ok()));
         let domain = config.server.hostname.to_string();
-        Intake::new(Defaults { from, date: unix_now(), domain }, config.server.max_message_size)
+        let limit = config.server.max_message_size;
+        Intake::new(Defaults { from, date: unix_now(), domain }, limit, envelope.account.is_some())
     }
 
     /// An account speaks for itself only; what a device puts into From is its own business.
