@@ -13,7 +13,7 @@ use crate::auth::sasl::{Claim, Exchange, MAX_RESPONSE, Step};
 use crate::auth::{Client, Verdict};
 use crate::net::deadline;
 use crate::net::line::LineEnd;
-use crate::pace::Pace;
+use crate::pace::{ITEM, Pace};
 use crate::store::{Error, Flags};
 
 impl Connection {
@@ -148,7 +148,9 @@ impl Connection {
     async fn fetch(&mut self, fetch: Fetch) -> io::Result<Effect> {
         let mut outcome = FetchOutcome::default();
         let mut flags = String::new();
+        let pace = Pace::new();
         for seq in fetch.messages.iter().cloned().flatten() {
+            pace.did(ITEM).await;
             let Some(selected) = self.session.selected() else { break };
             let Some(message) = selected.message(seq, &mut flags) else {
                 outcome.gone = true;
@@ -159,7 +161,7 @@ impl Connection {
             let fetched = Fetched { seq, message, flags: &flags };
             let account = selected.account();
             let last = &mut self.last_structure;
-            let write = fetch::write(&mut self.stream, account, fetched, &fetch.items, last);
+            let write = fetch::write(&mut self.stream, account, fetched, &fetch.items, last, &pace);
             let whole = deadline(limit, write).await?;
             outcome.damaged |= !whole;
             if whole && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
@@ -177,7 +179,9 @@ impl Connection {
             Err(error) => return Ok(Err(error)),
         };
         self.write("* SEARCH").await?;
+        let pace = Pace::new();
         for seq in found {
+            pace.did(ITEM).await;
             let number = match self.session.selected() {
                 Some(selected) if uid => selected.view().uid(seq).unwrap_or(seq),
                 _ => seq,

@@ -11,6 +11,7 @@ mod connector;
 mod effect;
 mod execute;
 pub mod fetch;
+pub mod field_names;
 pub mod gather;
 mod idle;
 mod input;
