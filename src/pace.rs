@@ -12,7 +12,7 @@ pub const TURN: u64 = 64 * 1024;
 /// What an item of a list (a name, a number, a test that the index answers) counts for, at the least.
 pub const ITEM: u64 = 64;
 /// Turns of others between two pauses.
-const TURNS: u64 = 16;
+const TURNS: u64 = 32;
 /// How long sessions may wait for it.
 const AT_A_STRETCH: Duration = Duration::from_millis(2);
 /// Long enough that the executor runs out of work and looks at what has come in; merely to yield does not make it look.
@@ -62,5 +62,27 @@ impl Pace {
     /// As [`Pace::did`], for `n` items of a list.
     pub async fn did_items(&self, n: usize) {
         self.did(n as u64 * ITEM).await;
+    }
+}
+
+/// Carries a command out; then others have their turn.
+pub async fn in_turn<T>(command: impl Future<Output = T>) -> T {
+    let pace = Pace::new();
+    let outcome = command.await;
+    pace.did(TURN).await;
+    outcome
+}
+
+thread_local! {
+    /// How often [`between_commands`] was called. Of all sessions together: the thread is one.
+    static TOGETHER: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Between commands that came together, of which each alone would be followed by a wait: now and then a pause in its place.
+pub async fn between_commands() {
+    let together = TOGETHER.get().wrapping_add(1);
+    TOGETHER.set(together);
+    if together.is_multiple_of(TURNS) {
+        Timer::after(PAUSE).await;
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::effect::{Effect, Fetch, FetchOutcome, Reply};
 use super::fetch::{self, Fetched};
 use super::input::Input;
+use super::list::Listing;
 use super::search;
 use super::server::Connection;
 use crate::access::Service;
@@ -13,13 +14,21 @@ use crate::auth::sasl::{Claim, Exchange, MAX_RESPONSE, Step};
 use crate::auth::{Client, Verdict};
 use crate::net::deadline;
 use crate::net::line::LineEnd;
-use crate::pace::{ITEM, Pace};
+use crate::pace::{ITEM, Pace, TURN, between_commands, in_turn};
 use crate::store::{Error, Flags};
 
 impl Connection {
     /// Reads a command and carries it out. The tag of an IDLE is handed back: whoever waits for long
     /// must not hold all of this.
     pub async fn command(&mut self) -> io::Result<Option<String>> {
+        let outcome = in_turn(self.one_command()).await;
+        if !self.stream.buffered().is_empty() {
+            between_commands().await;
+        }
+        outcome
+    }
+
+    async fn one_command(&mut self) -> io::Result<Option<String>> {
         let mut out = String::new();
         self.session.takes_no_changes(self.context.store.read_only().is_some());
         let mut effect = match self.input().await? {
@@ -67,6 +76,10 @@ impl Connection {
                         Ok(_) | Err(Error::ReadOnly) => {}
                         Err(error) => log::warn!("imap: {what} could not be written: {error}"),
                     }
+                    Effect::Reply(reply)
+                }
+                Effect::List { mut listing, reply } => {
+                    self.list(&mut listing).await?;
                     Effect::Reply(reply)
                 }
                 Effect::Fetch(fetch) => self.fetch(fetch).await?,
@@ -142,6 +155,20 @@ impl Connection {
                 LineEnd::TooLong => Step::Failed,
                 LineEnd::Closed => return Ok(Effect::End),
             };
+        }
+    }
+
+    async fn list(&mut self, listing: &mut Listing) -> io::Result<()> {
+        let (pace, mut out) = (Pace::new(), String::new());
+        loop {
+            let more = self.session.list(listing, &mut out);
+            self.write(&out).await?;
+            if !more {
+                return Ok(());
+            }
+            out.clear();
+            // To find the next names, all are looked at.
+            pace.did(TURN).await;
         }
     }
 

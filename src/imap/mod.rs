@@ -20,6 +20,7 @@ mod mailboxes;
 mod metadata;
 mod opened;
 pub mod parse;
+mod pattern;
 mod reply;
 pub mod search;
 mod section;
