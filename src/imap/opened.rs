@@ -12,6 +12,9 @@ use crate::message::mime::{Scanner, Structure};
 use crate::pace::{ITEM, Pace};
 use crate::store::{Account, Body, Error, Message};
 
+/// Octets that are read to find a record on flash.
+const RECORD: u64 = 1024;
+
 /// Parts of a structure that is remembered: an idle connection must not keep a hostile one.
 const MAX_REMEMBERED: usize = 50;
 
@@ -43,7 +46,11 @@ impl<'a> Opened<'a> {
     pub fn body(&mut self) -> Result<&Body, Error> {
         let body = match self.body.take() {
             Some(body) => body,
-            None => self.account.body(&self.message)?,
+            None => {
+                let body = self.account.body(&self.message)?;
+                self.passed += RECORD + body.in_memory().map_or(0, |whole| whole.len() as u64);
+                body
+            }
         };
         Ok(self.body.insert(body))
     }
@@ -68,7 +75,10 @@ impl<'a> Opened<'a> {
     pub fn fields(&mut self) -> Result<Option<&[u8]>, Error> {
         let summary = match self.summary.take() {
             Some(summary) => summary,
-            None => self.account.summary(&self.message)?,
+            None => {
+                self.passed += RECORD;
+                self.account.summary(&self.message)?
+            }
         };
         self.passed += summary.len() as u64;
         Ok(Summary::decode(self.summary.insert(summary)).fields)
