@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::effect::{Effect, Fetch, FetchOutcome, Reply};
 use super::fetch::{self, Fetched};
 use super::input::Input;
+use super::list::Listing;
 use super::search;
 use super::server::Connection;
 use crate::auth::{Client, Verdict};
 use crate::config::Service;
 use crate::net::deadline;
 use crate::net::line::LineEnd;
-use crate::pace::Pace;
+use crate::pace::{ITEM, Pace, TURN, between_commands, in_turn};
 use crate::sasl::server::{Claim, Exchange, MAX_RESPONSE, Step};
 use crate::store::{Error, Flags};
 
@@ -20,6 +21,14 @@ impl Connection {
     /// Reads a command and carries it out. The tag of an IDLE is handed back: whoever waits for long
     /// must not hold all of this.
     pub async fn command(&mut self) -> io::Result<Option<String>> {
+        let outcome = in_turn(self.one_command()).await;
+        if !self.stream.buffered().is_empty() {
+            between_commands().await;
+        }
+        outcome
+    }
+
+    async fn one_command(&mut self) -> io::Result<Option<String>> {
         let mut out = String::new();
         self.session.takes_no_changes(self.context.store.read_only().is_some());
         let mut effect = match self.input().await? {
@@ -68,6 +77,10 @@ impl Connection {
                         Ok(_) | Err(Error::ReadOnly) => {}
                         Err(error) => log::warn!("imap: {what} could not be written: {error}"),
                     }
+                    Effect::Reply(reply)
+                }
+                Effect::List { mut listing, reply } => {
+                    self.list(&mut listing).await?;
                     Effect::Reply(reply)
                 }
                 Effect::Fetch(fetch) => self.fetch(fetch).await?,
@@ -147,10 +160,26 @@ impl Connection {
         }
     }
 
+    async fn list(&mut self, listing: &mut Listing) -> io::Result<()> {
+        let (pace, mut out) = (Pace::new(), String::new());
+        loop {
+            let more = self.session.list(listing, &mut out);
+            self.write(&out).await?;
+            if !more {
+                return Ok(());
+            }
+            out.clear();
+            // To find the next names, all are looked at.
+            pace.did(TURN).await;
+        }
+    }
+
     async fn fetch(&mut self, fetch: Fetch) -> io::Result<Effect> {
         let mut outcome = FetchOutcome::default();
         let mut flags = String::new();
+        let pace = Pace::new();
         for seq in fetch.messages.iter().cloned().flatten() {
+            pace.did(ITEM).await;
             let Some(selected) = self.session.selected() else { break };
             let Some(message) = selected.message(seq, &mut flags) else {
                 outcome.gone = true;
@@ -161,7 +190,7 @@ impl Connection {
             let fetched = Fetched { seq, message, flags: &flags };
             let account = selected.account();
             let last = &mut self.last_structure;
-            let write = fetch::write(&mut self.stream, account, fetched, &fetch.items, last);
+            let write = fetch::write(&mut self.stream, account, fetched, &fetch.items, last, &pace);
             let whole = deadline(limit, write).await?;
             outcome.damaged |= !whole;
             if whole && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
@@ -179,7 +208,9 @@ impl Connection {
             Err(error) => return Ok(Err(error)),
         };
         self.write("* SEARCH").await?;
+        let pace = Pace::new();
         for seq in found {
+            pace.did(ITEM).await;
             let number = match self.session.selected() {
                 Some(selected) if uid => selected.view().uid(seq).unwrap_or(seq),
                 _ => seq,
