@@ -222,7 +222,7 @@ fn a_header_that_is_too_much_is_refused() {
         client.send(&b"Sender: a@home.example\r\n".repeat(1001)).await;
         client.play(&format!("C: .\nS: 554 5.6.0 *\n{MAIL}C: DATA\nS: 354 *")).await;
         client.send(&b"Sender: a@home.example\r\n".repeat(1000)).await;
-        client.play(&format!("C: .\nS: 250 *")).await;
+        client.play("C: .\nS: 250 *").await;
         let taken = world.inbox().await;
         let length = crate::message::header::length(&taken[0].as_bytes()).unwrap();
         assert_eq!(
