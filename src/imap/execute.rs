@@ -101,7 +101,7 @@ impl Connection {
             let mut out = String::new();
             self.session.write_updates(&mut updates, reply.news.uid, &mut out);
             self.write(&out).await?;
-            pace.keep().await;
+            pace.did(out.len() as u64).await;
         }
         self.write(&format!("{} {}\r\n", reply.tag, reply.text)).await?;
         self.say(reply.goodbye.unwrap_or_default()).await

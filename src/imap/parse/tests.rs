@@ -328,6 +328,9 @@ fn annotations() {
     }
     let long = format!("GETMETADATA x /shared/{}", "a".repeat(ENTRY_MAX));
     assert_eq!(problem(&long), Problem::TooLong);
+    let entries = |count: usize| format!("GETMETADATA x ({})", vec!["/shared/a"; count].join(" "));
+    command(&entries(256));
+    assert_eq!(problem(&entries(257)), Problem::TooMany, "each is compared with all that there are");
     assert_eq!(problem("GETMETADATA (SIZE 1) x /shared/a"), Problem::UnknownItem("option"));
     for line in [
         "GETMETADATA (DEPTH 2) x /shared/a",
