@@ -6,6 +6,7 @@
 //! appliance                              puts the parts together, starts and stops them
 //! console  http                          what the operator sees
 //! pop3  imap  smtp  multipop  relay      what the network sees
+//! serving                                what the servers have in common
 //! archive                                an account's mail as Maildir and mbox files
 //! context  access  auth  message         what they share
 //! store                                  mail on flash
@@ -38,6 +39,7 @@ pub mod pop3;
 pub mod relay;
 pub mod sandbox;
 pub mod say;
+pub mod serving;
 pub mod smtp;
 pub mod status;
 pub mod store;
