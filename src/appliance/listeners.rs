@@ -12,7 +12,7 @@ use smol::{LocalExecutor, Task};
 use crate::access::Service;
 use crate::config::Listen;
 use crate::console::Console;
-use crate::context::{Context, NoRoom};
+use crate::context::{Context, NoRoom, Place};
 use crate::flash::Flash;
 use crate::net::{listener, stream::Stream, tls};
 use crate::relay::Relay;
@@ -200,16 +200,10 @@ pub async fn accept(
         match listener.accept().await {
             Ok((tcp, peer)) => {
                 log::debug!("{} connection from {peer}", kind.name());
-                let limit = parts.context.config().server.max_connections;
-                match parts.context.sessions.open(kind.service(), peer.ip(), limit) {
-                    Ok(session) => {
+                match parts.context.places.open(kind.service(), peer.ip(), &parts.context.config()) {
+                    Ok(place) => {
                         let parts = parts.clone();
-                        executor
-                            .spawn(async move {
-                                serve(kind, tcp, &parts).await;
-                                drop(session);
-                            })
-                            .detach();
+                        executor.spawn(async move { serve(kind, tcp, place, &parts).await }).detach();
                     }
                     Err(why) => refuse(kind, &tcp, peer, why),
                 }
@@ -228,19 +222,22 @@ fn refuse(kind: Kind, tcp: &Async<TcpStream>, peer: SocketAddr, why: NoRoom) {
     let _ = io::Write::write(&mut tcp.get_ref(), kind.busy());
 }
 
-async fn serve(kind: Kind, tcp: Async<TcpStream>, parts: &Parts) {
+async fn serve(kind: Kind, tcp: Async<TcpStream>, place: Place, parts: &Parts) {
     let Ok(stream) = Stream::new(tcp) else { return };
     let context = parts.context.clone();
     match kind {
-        Kind::Pop3 | Kind::Pop3s => pop3::server::serve(stream, kind == Kind::Pop3s, context).await,
-        Kind::Imap | Kind::Imaps => imap::server::serve(stream, kind == Kind::Imaps, context).await,
+        Kind::Pop3 | Kind::Pop3s => pop3::server::serve(stream, kind == Kind::Pop3s, place, context).await,
+        Kind::Imap | Kind::Imaps => imap::server::serve(stream, kind == Kind::Imaps, place, context).await,
         Kind::Submission | Kind::Submissions => {
             let role = smtp::Role::Submission { implicit_tls: kind == Kind::Submissions };
-            smtp::server::serve(stream, role, context, parts.relay.clone()).await;
+            smtp::server::serve(stream, role, place, context, parts.relay.clone()).await;
         }
-        Kind::LanSmtp => smtp::server::serve(stream, smtp::Role::LanSmtp, context, parts.relay.clone()).await,
+        Kind::LanSmtp => {
+            smtp::server::serve(stream, smtp::Role::LanSmtp, place, context, parts.relay.clone()).await;
+        }
         Kind::Http | Kind::Https => {
             http::serve(stream, kind == Kind::Https, context, parts).await;
+            drop(place);
         }
     }
 }

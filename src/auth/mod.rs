@@ -63,8 +63,8 @@ pub struct Client<'a> {
 pub enum Verdict {
     /// It is true so far: [`sasl::Exchange::answer`] goes on with this.
     Answer(Answer),
-    /// It is the account of this name.
-    Welcome(String),
+    /// It is the account of this name; the verifier says which of its passwords it has.
+    Welcome(String, Box<Verifier>),
     /// It is not, for this reason, which is for the log only.
     Refused(Refusal),
 }
@@ -126,20 +126,20 @@ impl Logins {
                     self.verify(config, account, &login, client, &password).await
                 })
                 .await
-                .map(|(account, app)| {
+                .map(|(account, (app, verifier))| {
                     self.used(config, &account, app);
-                    Verdict::Welcome(account)
+                    Verdict::Welcome(account, verifier)
                 }),
             Claim::Proof(proof) => self
                 .attempt(config, client, proof.login(), async |account| {
                     self.verify_proof(config, account, client, &proof)
                 })
                 .await
-                .map(|(account, (app, signature))| {
+                .map(|(account, (app, verifier, signature))| {
                     self.used(config, &account, app);
-                    Verdict::Answer(Answer::Signature(Proven { account }, signature))
+                    Verdict::Answer(Answer::Signature(Proven { account, verifier }, signature))
                 }),
-            Claim::Proven(Proven { account }) => Ok(Verdict::Welcome(account)),
+            Claim::Proven(Proven { account, verifier }) => Ok(Verdict::Welcome(account, verifier)),
         };
         verdict.unwrap_or_else(Verdict::Refused)
     }
@@ -223,7 +223,7 @@ impl Logins {
         login: &str,
         client: Client<'_>,
         password: &[u8],
-    ) -> Result<App, Refusal> {
+    ) -> Result<(App, Box<Verifier>), Refusal> {
         let permitted = permitted(config, account, client);
         let nobody = self.nobody(config, login);
         let verifier = account.map_or(&nobody, |account| &account.verifier);
@@ -234,7 +234,7 @@ impl Logins {
                 way.opens && remembered.knows(&remembered.mark(way.verifier, password), Instant::now())
             };
             if let Some(way) = ways(account, client.service).find(known) {
-                return Ok(way.app);
+                return Ok((way.app, Box::new(way.verifier.clone())));
             }
         }
         smol::future::yield_now().await;
@@ -248,7 +248,7 @@ impl Logins {
         let way = admitted(account, found, permitted)?;
         let mark = self.state.borrow().remembered.mark(way.verifier, password);
         self.state.borrow_mut().remembered.remember(mark, Instant::now());
-        Ok(way.app)
+        Ok((way.app, Box::new(way.verifier.clone())))
     }
 
     /// A proof, whose client did the hashing. The server's signature.
@@ -258,7 +258,7 @@ impl Logins {
         account: Option<&Account>,
         client: Client<'_>,
         proof: &Proof,
-    ) -> Result<(App, [u8; 32]), Refusal> {
+    ) -> Result<(App, Box<Verifier>, [u8; 32]), Refusal> {
         let permitted = permitted(config, account, client);
         let nobody = self.nobody(config, proof.login());
         let found = match account {
@@ -267,7 +267,8 @@ impl Logins {
         };
         let way = admitted(account, found, permitted)?;
         let signature = proof.verify(way.verifier).ok_or(Refusal::WrongPassword)?;
-        if proof.is_bound(client.bindings) { Ok((way.app, signature)) } else { Err(Refusal::NotBound) }
+        let granted = (way.app, Box::new(way.verifier.clone()), signature);
+        if proof.is_bound(client.bindings) { Ok(granted) } else { Err(Refusal::NotBound) }
     }
 
     /// How a login's password was hashed. A login that there is not always has the same salt, too.
@@ -407,6 +408,15 @@ mod tests {
         async_io::block_on(logins.judge(config, client, claim))
     }
 
+    /// Who it is, or why not.
+    fn told(verdict: Verdict) -> Result<String, Refusal> {
+        match verdict {
+            Verdict::Welcome(account, _) => Ok(account),
+            Verdict::Refused(refusal) => Err(refusal),
+            Verdict::Answer(_) => panic!("the login is still under way"),
+        }
+    }
+
     /// A login by SCRAM, played by the client side of this house; what the server's last word was.
     fn prove(logins: &Logins, config: &Config, client: Client<'_>, login: &str, password: &str) -> Verdict {
         async_io::block_on(async {
@@ -424,7 +434,7 @@ mod tests {
                     Step::Claim(claim) => match logins.judge(config, client, claim).await {
                         Verdict::Answer(answer) => exchange.answer(answer),
                         verdict => {
-                            let welcome = matches!(verdict, Verdict::Welcome(_));
+                            let welcome = matches!(verdict, Verdict::Welcome(..));
                             assert_eq!(peer.finish().is_ok(), welcome, "both sides agree");
                             return verdict;
                         }
@@ -450,9 +460,9 @@ mod tests {
         ] {
             let logins = Logins::new(&[0; 32]);
             let client = Client { service: Service::Imap, address: outside.parse().unwrap(), bindings: None };
-            let expected = expected.map_or_else(Verdict::Refused, |name| Verdict::Welcome(name.into()));
-            assert_eq!(prove(&logins, &config(), client, login, password), expected, "{login}");
-            let refused = usize::from(matches!(expected, Verdict::Refused(_)));
+            let expected = expected.map(str::to_owned);
+            assert_eq!(told(prove(&logins, &config(), client, login, password)), expected, "{login}");
+            let refused = usize::from(expected.is_err());
             assert_eq!(logins.refusals().len(), refused, "{login}");
         }
     }
@@ -527,9 +537,10 @@ mod tests {
             ("lan", "right", "::ffff:192.168.7.5", Ok("lan")),
         ] {
             let (logins, config) = (Logins::new(&[0; 32]), config());
-            let expected = expected.map_or_else(Verdict::Refused, |name| Verdict::Welcome(name.into()));
+            let expected = expected.map(str::to_owned);
             for again in [false, true] {
-                assert_eq!(log_in(&logins, &config, address, login, password), expected, "{login} {again}");
+                let verdict = log_in(&logins, &config, address, login, password);
+                assert_eq!(told(verdict), expected, "{login} {again}");
             }
         }
     }
@@ -552,17 +563,24 @@ mod tests {
     fn app_passwords_open_what_they_are_for_and_show_their_last_use() {
         let (logins, mut config) = (Logins::new(&[0; 32]), with_app_passwords());
         let address = "192.168.7.5".parse().unwrap();
-        let welcome = || Verdict::Welcome("office".into());
+        let verifiers = [&config.accounts[0].verifier]
+            .into_iter()
+            .chain(config.accounts[0].app_passwords.iter().map(|app| &app.verifier));
+        let [own, phone, desk] = verifiers
+            .map(|verifier| Verdict::Welcome("office".into(), Box::new(verifier.clone())))
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap();
         let by = |service| Client { service, address, bindings: None };
         for again in [false, true] {
-            for password in ["right", "desk's"] {
-                assert_eq!(log_in(&logins, &config, "192.168.7.5", "office", password), welcome(), "{again}");
-                assert_eq!(prove(&logins, &config, by(Service::Imap), "office", password), welcome());
+            for (password, welcome) in [("right", &own), ("desk's", &desk)] {
+                assert_eq!(log_in(&logins, &config, "192.168.7.5", "office", password), *welcome, "{again}");
+                assert_eq!(prove(&logins, &config, by(Service::Imap), "office", password), *welcome);
             }
             let refused = Verdict::Refused(Refusal::AppPasswordService);
             assert_eq!(log_in(&logins, &config, "192.168.7.5", "office", "phone's"), refused);
             assert_eq!(prove(&logins, &config, by(Service::Imap), "office", "phone's"), refused);
-            assert_eq!(prove(&logins, &config, by(Service::Submission), "office", "phone's"), welcome());
+            assert_eq!(prove(&logins, &config, by(Service::Submission), "office", "phone's"), phone);
         }
         let lan = log_in(&logins, &config, "192.168.7.5", "lan", "desk's");
         assert_eq!(lan, Verdict::Refused(Refusal::WrongPassword), "another account's");
@@ -627,7 +645,7 @@ mod tests {
     fn a_login_that_lost_its_right_is_not_helped_by_having_been_good() {
         let (logins, mut config) = (Logins::new(&[0; 32]), config());
         let login = |config: &Config| log_in(&logins, config, "198.51.100.7", "office", "right");
-        assert_eq!(login(&config), Verdict::Welcome("office".into()));
+        assert_eq!(told(login(&config)), Ok("office".to_owned()));
         config.accounts[0].imap = false;
         assert_eq!(login(&config), Verdict::Refused(Refusal::ServiceOff));
         config.accounts[0].imap = true;

@@ -10,6 +10,7 @@ use std::fmt;
 use data_encoding::BASE64;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::Verifier;
 use super::scram_server::{ClientFirst, Proof, Salt, ServerFirst};
 
 /// Octets of a response line that are looked at: more than any name and password need.
@@ -96,6 +97,7 @@ pub enum Claim {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Proven {
     pub(super) account: String,
+    pub(super) verifier: Box<Verifier>,
 }
 
 /// What the exchange goes on with after a claim, for [`Exchange::answer`].

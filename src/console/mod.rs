@@ -84,7 +84,7 @@ impl Console {
 
     /// How everything stands.
     pub fn status(&self) -> Status {
-        let sessions = &self.context.sessions;
+        let places = &self.context.places;
         Status {
             now: unix_now(),
             hostname: self.context.config().server.hostname.to_string(),
@@ -93,7 +93,7 @@ impl Console {
             uptime: self.operator.uptime(),
             memory: status::memory(),
             sessions: [Service::Pop3, Service::Imap, Service::Submission]
-                .map(|service| sessions.count(service)),
+                .map(|service| places.count(service)),
             listeners: self.operator.listeners(),
             queue: self.relay.entries(),
             troubles: self.relay.troubles(),

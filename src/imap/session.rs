@@ -26,7 +26,7 @@ const MAX_REFUSED: u8 = 3;
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
                             MOVE STATUS=SIZE METADATA";
 /// Said to a Connector client without the right.
-const NO_CONNECTOR: &str =
+pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
 /// The account is read anew for whoever connects next.
 const FLASH_FAILED: &str = "* BYE [UNAVAILABLE] The flash failed; try again later\r\n";
@@ -98,21 +98,19 @@ impl Session {
         }
     }
 
-    /// A goodbye, when the session cannot go on: the settings no longer allow what the client does, or
-    /// the account's flash failed and another session will have to open it anew.
-    pub fn cut_short(&mut self, config: &Config, permitted: bool) -> Option<&'static str> {
-        let account = self.account()?;
-        let goodbye = if account.has_failed() {
-            FLASH_FAILED
-        } else if !permitted {
-            "* BYE The settings no longer allow this session\r\n"
-        } else if self.connector && !may_use_connector(config, account.name()) {
-            NO_CONNECTOR
-        } else {
+    /// A goodbye, when the session cannot go on: the account's flash failed, and another session will have to open it
+    /// anew.
+    pub fn cut_short(&mut self) -> Option<&'static str> {
+        if !self.account()?.has_failed() {
             return None;
-        };
+        }
         self.state = State::Logout;
-        Some(goodbye)
+        Some(FLASH_FAILED)
+    }
+
+    /// Whether the client named itself as a Connector client.
+    pub fn is_connector(&self) -> bool {
+        self.connector
     }
 
     /// Carries out a command. Untagged responses are appended to `out`.

@@ -281,7 +281,7 @@ impl Session {
     /// The outcome of [`Effect::Login`]. Every refusal looks the same.
     pub fn judged(&mut self, mut exchange: Exchange, verdict: Verdict) -> Effect {
         match verdict {
-            Verdict::Welcome(account) => {
+            Verdict::Welcome(account, _) => {
                 self.account = Some(account);
                 return Effect::Reply(Reply::new(235, (7, 0), "Welcome"));
             }

@@ -11,9 +11,9 @@ use smol::LocalExecutor;
 
 use crate::auth::Verifier;
 use crate::config::{self, Config};
-use crate::context::Deadlines;
 use crate::flash::sim::SimFlash;
-use crate::net::tls;
+use crate::net::line::read_line;
+use crate::net::{deadline, tls};
 use crate::store::{Flags, Store};
 
 /// Nothing in these tests takes this long.
@@ -26,13 +26,8 @@ struct World {
     executor: Rc<LocalExecutor<'static>>,
 }
 
-/// Runs a story in a world.
+/// Runs a story in a world, whose deadlines run out only when the story lets time pass.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
-    story_with(Deadlines::default(), tell);
-}
-
-/// Runs a story in a world whose clients are waited for so long.
-fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
         let flash = SimFlash::default();
@@ -44,9 +39,7 @@ fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc
         let config = Config { accounts: vec![account], ..Config::default() };
         let server = tls::server_config(&config, &flash).await.unwrap();
         let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
-        let mut context = Context::new(config, server, store);
-        context.deadlines = deadlines;
-        let context = Rc::new(context);
+        let context = Rc::new(Context::new(config, server, store));
         tell(Rc::new(World { context, flash, executor })).await;
     }));
 }
@@ -76,12 +69,18 @@ impl World {
         transaction.commit().await.unwrap();
     }
 
+    fn place(&self) -> Place {
+        let peer = [127, 0, 0, 1].into();
+        self.context.places.open(Some(Service::Pop3), peer, &self.context.config()).unwrap()
+    }
+
     async fn connect(&self) -> Client {
         let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
         let address = listener.get_ref().local_addr().unwrap();
         let (client, server) = smol::future::zip(Stream::connect(address), listener.accept()).await;
         let server = Stream::new(server.unwrap().0).unwrap();
-        self.executor.spawn(serve(server, false, self.context.clone())).detach();
+        let place = self.place();
+        self.executor.spawn(serve(server, false, place, self.context.clone())).detach();
         let mut client = Client(client.unwrap());
         client.hears("+OK ").await;
         client
@@ -253,7 +252,7 @@ fn trouble_with_the_store_is_no_refusal() {
 fn an_idle_connection_is_small() {
     story(async |world| {
         let client = world.connect().await;
-        let size = size_of_val(&serve(client.0, false, world.context.clone()));
+        let size = size_of_val(&serve(client.0, false, world.place(), world.context.clone()));
         assert!(size <= 1024, "{size} octets");
     });
 }
