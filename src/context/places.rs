@@ -133,6 +133,11 @@ impl Place {
         !matches!(*self.this.client.borrow(), Client::Unknown)
     }
 
+    /// Whether an account has logged in.
+    pub fn is_of_an_account(&self) -> bool {
+        matches!(*self.this.client.borrow(), Client::Account(..))
+    }
+
     /// Why the connection has to end now.
     pub fn end(&self) -> Option<End> {
         self.this.end.get()

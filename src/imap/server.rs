@@ -57,6 +57,7 @@ impl Protocol for Imap {
     fn goodbye(why: Goodbye) -> Cow<'static, [u8]> {
         let words = match why {
             Goodbye::Late => "* BYE That took too long\r\n",
+            Goodbye::Http => "* BYE This is no web server\r\n",
             Goodbye::End(End::Right) => "* BYE The settings no longer allow this session\r\n",
             Goodbye::End(End::Connector) => super::session::NO_CONNECTOR,
         };

@@ -56,6 +56,10 @@ impl Protocol for Pop3 {
         session.line_limit()
     }
 
+    fn expects_command(session: &Session) -> bool {
+        session.expects_command()
+    }
+
     fn secured(session: &mut Session, bindable: bool) {
         session.secured(bindable);
     }
@@ -64,9 +68,12 @@ impl Protocol for Pop3 {
         let text = match why {
             // RFC 1939 section 3: a session that timed out ends without a word.
             Goodbye::Late => return Cow::default(),
-            Goodbye::End(End::Right | End::Connector) => "The settings no longer allow this session, goodbye",
+            Goodbye::Http => "This is no web server, goodbye",
+            Goodbye::End(End::Right | End::Connector) => {
+                "[SYS/PERM] The settings no longer allow this session, goodbye"
+            }
         };
-        Reply::Err(format!("[SYS/PERM] {text}").into()).to_octets().into()
+        Reply::Err(text.into()).to_octets().into()
     }
 
     async fn greet(connection: &mut Connection) -> io::Result<Goes> {

@@ -107,6 +107,11 @@ impl Session {
         }
     }
 
+    /// Whether the next line is a command, and not a response to a challenge.
+    pub fn expects_command(&self) -> bool {
+        !matches!(&self.state, State::Authorization { exchange: Some(_), .. })
+    }
+
     /// How long the next line may be, its line end not counted.
     pub fn line_limit(&self) -> usize {
         match &self.state {

@@ -21,6 +21,9 @@ use crate::context::{Context, Deadlines, End, Place};
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 
+/// What requests of HTTP begin with (RFC 9110 section 9.3), as far as they have content or browsers send them unasked.
+const HTTP_METHODS: [&[u8]; 6] = [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT"];
+
 /// Whether the dialog goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goes {
@@ -37,6 +40,8 @@ pub enum Goodbye {
     Late,
     /// The place is taken away.
     End(End),
+    /// A web browser was made to come here.
+    Http,
 }
 
 /// What a protocol is besides the frame.
@@ -52,6 +57,10 @@ pub trait Protocol: Sized {
     fn patience(deadlines: &Deadlines) -> Duration;
     /// Octets of the next line, its end not counted.
     fn line_limit(session: &Self::Session) -> usize;
+    /// Whether the next line is a command, and not a client's answer within one.
+    fn expects_command(_session: &Self::Session) -> bool {
+        true
+    }
     /// TLS is in force; `bindable` where logins can be bound to it.
     fn secured(session: &mut Self::Session, bindable: bool);
     /// The last words; empty where there are none.
@@ -138,6 +147,10 @@ impl<P: Protocol> Connection<P> {
                 break;
             }
             let line = std::mem::take(&mut self.line);
+            if !self.place.is_of_an_account() && P::expects_command(&self.session) && is_http(&line) {
+                log::info!("{} {}: speaks HTTP", P::NAME, self.stream.peer());
+                return Box::pin(self.write(&P::goodbye(Goodbye::Http))).await;
+            }
             goes = Box::pin(P::take(self, line, end)).await?;
         }
         Ok(())
@@ -236,6 +249,13 @@ impl<P: Protocol> Connection<P> {
         let verdict = async { Ok(self.context.logins.judge(&config, client, claim).await) };
         or(ended(&self.place), verdict).await
     }
+}
+
+/// Whether a line begins as a request of HTTP does. A page on the web can make a browser at home send its request to
+/// any port here, and what stands in the content would be taken for commands.
+fn is_http(line: &[u8]) -> bool {
+    let word = line.split(|octet| octet.is_ascii_whitespace()).next().unwrap_or_default();
+    HTTP_METHODS.iter().any(|method| method.eq_ignore_ascii_case(word))
 }
 
 /// A time that is not over yet. Who sends without a pause never makes a deadline run out.

@@ -59,6 +59,10 @@ impl Protocol for Smtp {
         MAX_AUTH_LINE
     }
 
+    fn expects_command(session: &Session) -> bool {
+        session.expects_command()
+    }
+
     fn secured(session: &mut Session, bindable: bool) {
         session.secured(bindable);
     }
@@ -66,6 +70,7 @@ impl Protocol for Smtp {
     fn goodbye(why: Goodbye) -> Cow<'static, [u8]> {
         let (status, text) = match why {
             Goodbye::Late => ((4, 2), "I have waited long enough"),
+            Goodbye::Http => ((7, 0), "This is no web server"),
             Goodbye::End(End::Right | End::Connector) => {
                 ((7, 0), "The settings have changed: you may no longer use this")
             }

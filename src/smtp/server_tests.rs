@@ -87,6 +87,10 @@ impl World {
         Client(client.unwrap())
     }
 
+    async fn device(&self) -> Client {
+        self.connect(Role::LanSmtp).await
+    }
+
     async fn submission(&self) -> Client {
         self.connect(Role::Submission { implicit_tls: false }).await
     }
@@ -298,5 +302,28 @@ fn who_stops_in_the_middle_of_a_message_is_let_go() {
         world.context.time.advance(CONTENT);
         client.play("S: 421 4.4.2 *\nS: closed").await;
         assert!(world.inbox().await.is_empty());
+    });
+}
+
+/// Catches: a web page that makes a browser at home send mail by `lan_smtp`, or log in.
+#[test]
+fn a_browser_is_sent_away() {
+    story(async |world| {
+        for role in [Role::LanSmtp, Role::Submission { implicit_tls: false }] {
+            for request in ["POST / HTTP/1.1", "get /", "PUT", "HEAD /", "OPTIONS *", "CONNECT x:1"] {
+                let mut client = world.connect(role).await;
+                client.send(format!("{request}\r\nHost: x\r\n\r\nEHLO x\r\nNOOP\r\n").as_bytes()).await;
+                client.play("S: 220 *\nS: 421 4.7.0 This is no web server\nS: closed").await;
+            }
+        }
+        let mut late = world.device().await;
+        late.play("S: 220 *\nC: HELO x\nS: 250 *\nC: POST / HTTP/1.1\nS: 421 *\nS: closed").await;
+        // Content is not commands, an answer is none, and who has logged in is no browser.
+        let mut device = world.device().await;
+        device.play(&format!("S: 220 *\nC: HELO x\nS: 250 *\n{MAIL}C: DATA\nS: 354 *")).await;
+        device.play("C: GET / HTTP/1.1\nC: .\nS: 250 *").await;
+        let mut client = world.submission().await;
+        client.play("S: 220 *\nC: EHLO x\n...\nC: AUTH PLAIN\nS: 334 *\nC: POST\nS: 501 *").await;
+        client.play("C: AUTH PLAIN AGRlbW8Ac2VjcmV0\nS: 235 *\nC: GET / HTTP/1.1\nS: 500 *").await;
     });
 }

@@ -120,6 +120,11 @@ impl Session {
         self.role == Role::LanSmtp || self.account.is_some()
     }
 
+    /// Whether the next line is a command, and not a response to a challenge.
+    pub fn expects_command(&self) -> bool {
+        self.exchange.is_none()
+    }
+
     /// What the client called itself.
     pub fn client_name(&self) -> &str {
         self.hello.as_ref().map_or("unknown", |hello| &hello.name)

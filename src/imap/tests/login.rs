@@ -192,3 +192,17 @@ fn connector_clients_need_the_right() {
             .await;
     });
 }
+
+/// Catches: a web page that makes a browser at home log in with the content of its request.
+#[test]
+fn a_browser_is_sent_away() {
+    story(|world| async move {
+        for request in ["POST / HTTP/1.1", "get /", "PUT", "HEAD /", "OPTIONS *", "CONNECT x:1"] {
+            let mut client = world.connect().await;
+            client.send(&format!("{request}\r\nHost: x\r\n\r\n1 LOGIN fred secret\r\n")).await;
+            client.play("S: * OK *\nS: * BYE This is no web server\nS:").await;
+        }
+        let mut client = world.login().await;
+        client.play("C: GET NOOP\nS: GET OK *").await;
+    });
+}

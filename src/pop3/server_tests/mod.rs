@@ -256,3 +256,26 @@ fn an_idle_connection_is_small() {
         assert!(size <= 1024, "{size} octets");
     });
 }
+
+/// Catches: a web page that makes a browser at home log in, or send mail, with the content of its request.
+#[test]
+fn a_browser_is_sent_away() {
+    story(async |world| {
+        for request in ["POST / HTTP/1.1", "get /", "PUT", "HEAD\t/", "OPTIONS *", "CONNECT x:1"] {
+            let mut client = world.connect().await;
+            client.says(&format!("{request}\r\nHost: home\r\n\r\nUSER demo\r\nPASS right")).await;
+            assert_eq!(client.rest().await, b"-ERR This is no web server, goodbye\r\n", "{request}");
+        }
+        // A path that is longer than a line, after a command, and what is none.
+        let mut client = world.connect().await;
+        client.play(&[("CAPA", "+OK")]).await;
+        client.says(&format!("GET /{}", "x".repeat(1000))).await;
+        assert!(client.rest().await.ends_with(b".\r\n-ERR This is no web server, goodbye\r\n"));
+        let mut client = world.connect().await;
+        client
+            .play(&[("GETX", "-ERR"), ("AUTH LOGIN", "-ERR"), ("AUTH PLAIN", "+ "), ("POST", "-ERR")])
+            .await;
+        client.play(&[("USER demo", "+OK"), ("PASS right", "+OK"), ("GET / HTTP/1.1", "-ERR")]).await;
+        client.play(&[("NOOP", "+OK")]).await;
+    });
+}
