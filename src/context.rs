@@ -15,7 +15,7 @@ use crate::board::device::Device;
 use crate::clock::{Knowledge, Time};
 use crate::config::Config;
 use crate::store::Store;
-pub use places::{End, NoRoom, Place, Places};
+pub use places::{Connected, End, NoRoom, Place, Places};
 
 /// Built once by the appliance, handed to every service as `Rc<Context>`.
 pub struct Context {

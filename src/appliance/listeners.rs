@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
+use smol::future::{or, yield_now};
 use smol::{LocalExecutor, Task};
 
 use crate::access::Service;
@@ -180,12 +181,21 @@ pub struct Parts {
     pub flash: Rc<dyn Flash>,
 }
 
-impl http::Facts for &Parts {
+/// A request of HTTP, and the place of its connection.
+struct Visit<'a> {
+    parts: &'a Parts,
+    place: &'a Place,
+}
+
+impl http::Facts for Visit<'_> {
     fn status(&self) -> Status {
-        self.console.status()
+        self.parts.console.status()
     }
     fn ca(&self) -> Option<String> {
-        tls::local_ca(&self.context.config(), &*self.flash)
+        tls::local_ca(&self.parts.context.config(), &*self.parts.flash)
+    }
+    fn is_busy(&self) {
+        self.place.keep();
     }
 }
 
@@ -200,13 +210,16 @@ pub async fn accept(
         match listener.accept().await {
             Ok((tcp, peer)) => {
                 log::debug!("{} connection from {peer}", kind.name());
-                match parts.context.places.open(kind.service(), peer.ip(), &parts.context.config()) {
+                let config = parts.context.config();
+                match parts.context.places.open(kind.name(), kind.service(), peer.ip(), &config) {
                     Ok(place) => {
                         let parts = parts.clone();
                         executor.spawn(async move { serve(kind, tcp, place, &parts).await }).detach();
                     }
                     Err(why) => refuse(kind, &tcp, peer, why),
                 }
+                // Who makes room has to go before the next one comes, however fast they come.
+                yield_now().await;
             }
             Err(error) => {
                 log::warn!("{}: a connection could not be accepted: {error}", kind.name());
@@ -236,8 +249,11 @@ async fn serve(kind: Kind, tcp: Async<TcpStream>, place: Place, parts: &Parts) {
             smtp::server::serve(stream, smtp::Role::LanSmtp, place, context, parts.relay.clone()).await;
         }
         Kind::Http | Kind::Https => {
-            http::serve(stream, kind == Kind::Https, context, parts).await;
-            drop(place);
+            let visit = Visit { parts, place: &place };
+            let ended = async {
+                place.ended().await;
+            };
+            or(ended, http::serve(stream, kind == Kind::Https, context, visit)).await;
         }
     }
 }

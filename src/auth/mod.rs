@@ -331,6 +331,17 @@ fn ways(account: &Account, service: Service) -> impl Iterator<Item = Way<'_>> {
     std::iter::once(Way { verifier: &account.verifier, app: None, opens: true }).chain(apps)
 }
 
+/// Whether the password of `verifier` is one of the account's, and for this service.
+pub fn opens(account: &Account, service: Service, verifier: &Verifier) -> bool {
+    ways(account, service).any(|way| way.opens && way.verifier == verifier)
+}
+
+/// The name of the app password that `verifier` is of; `None`: it is the account's own.
+pub fn device(account: &Account, verifier: &Verifier) -> Option<String> {
+    let app = account.app_passwords.iter().find(|app| app.verifier == *verifier)?;
+    (account.verifier != *verifier).then(|| app.name.to_string())
+}
+
 /// The password that was right, unless something forbids the login.
 fn admitted<'a>(
     account: Option<&Account>,

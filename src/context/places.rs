@@ -6,8 +6,10 @@ use std::future::poll_fn;
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use crate::access::{self, Service, on_lan};
+use crate::auth::{self, Verifier};
 use crate::config::Config;
 
 /// All places, taken and free.
@@ -21,10 +23,15 @@ pub struct Places {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoom {
     /// As many as are served at once.
-    #[error("server.max_connections are open")]
+    #[error("server.max_connections are open, and all of them have logged in")]
     Server,
+    /// The last quarter is for the LAN.
+    #[error(
+        "three quarters of server.max_connections are open from outside the LAN, and all of them have logged in"
+    )]
+    Outside,
     /// Nine tenths of those that are served at once come from this address.
-    #[error("nine tenths of server.max_connections are open from this address")]
+    #[error("nine tenths of what one address may have of server.max_connections are open from this one")]
     Address,
 }
 
@@ -35,6 +42,10 @@ pub enum End {
     Right,
     /// The settings no longer allow Connector clients.
     Connector,
+    /// Nobody has logged in, and another one needs the place.
+    Room,
+    /// The operator wants it.
+    Disconnected,
 }
 
 /// A connection's place. It is free again when this is dropped.
@@ -44,10 +55,32 @@ pub struct Place {
     taken: Rc<RefCell<BTreeMap<u64, Rc<Taken>>>>,
 }
 
+/// A place that is taken, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connected {
+    /// Names it for [`Places::disconnect`].
+    pub id: u64,
+    /// The name of the listener.
+    pub listener: &'static str,
+    /// The account that has logged in.
+    pub account: Option<String>,
+    /// The app password that it logged in with.
+    pub device: Option<String>,
+    /// Where the client is.
+    pub address: IpAddr,
+    /// For how long it has been there.
+    pub age: Duration,
+}
+
 struct Taken {
+    listener: &'static str,
     service: Option<Service>,
     peer: IpAddr,
+    on_lan: bool,
+    since: Instant,
     client: RefCell<Client>,
+    /// Nobody else gets the place.
+    is_kept: Cell<bool>,
     /// The client named itself as a Connector client.
     connector: Cell<bool>,
     end: Cell<Option<End>>,
@@ -60,33 +93,39 @@ enum Client {
     Unknown,
     /// A device of the LAN, which needs no login.
     Device,
-    /// The account of this name.
-    Account(String),
+    /// The account of this name, which came in with the password of this verifier.
+    Account(String, Box<Verifier>),
 }
 
 impl Places {
-    /// A place for a connection from `peer` to `service` (`None`: one without login), unless
-    /// `server.max_connections` are taken already, or nine tenths of them from this address alone: nobody can take
-    /// all places and leave the others outside.
+    /// A place for a connection from `peer` to `service` (`None`: one without login) by the listener of this name.
+    ///
+    /// Of `server.max_connections` a quarter is for the LAN, and one address takes at most nine tenths of what there is
+    /// for it: nobody can take all places and leave the others outside. Where there is no more room, the oldest
+    /// connection that has not logged in ends. Who comes from outside takes none of the LAN's.
     ///
     /// # Errors
     /// Why there is no room.
-    pub fn open(&self, service: Option<Service>, peer: IpAddr, config: &Config) -> Result<Place, NoRoom> {
+    pub fn open(
+        &self,
+        listener: &'static str,
+        service: Option<Service>,
+        peer: IpAddr,
+        config: &Config,
+    ) -> Result<Place, NoRoom> {
         let mut taken = self.taken.borrow_mut();
-        let limit = config.server.max_connections as usize;
-        if taken.len() >= limit {
-            return Err(NoRoom::Server);
-        }
-        let from_there = taken.values().filter(|other| origin(other.peer) == origin(peer)).count();
-        if from_there >= (limit - limit.div_ceil(10)).max(1) {
-            return Err(NoRoom::Address);
-        }
+        let on_lan = on_lan(config, peer);
+        make_room(&mut taken, config.server.max_connections as usize, peer, on_lan)?;
         let id = self.next.get() + 1;
         self.next.set(id);
         let this = Rc::new(Taken {
+            listener,
             service,
             peer,
+            on_lan,
+            since: Instant::now(),
             client: RefCell::new(Client::Unknown),
+            is_kept: Cell::new(false),
             connector: Cell::new(false),
             end: Cell::new(None),
             waiting: RefCell::new(None),
@@ -102,10 +141,53 @@ impl Places {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
+    /// All connections, the oldest first.
+    pub fn list(&self, config: &Config) -> Vec<Connected> {
+        self.taken.borrow().iter().map(|(id, taken)| taken.connected(*id, config)).collect()
+    }
+
+    /// Ends a connection; `false` when there is none.
+    pub fn disconnect(&self, id: u64) -> bool {
+        self.taken.borrow().get(&id).inspect(|taken| taken.end(End::Disconnected)).is_some()
+    }
+
     /// Ends the connections that `config`, which is in force from now on, no longer allows.
     pub fn review(&self, config: &Config) {
         for taken in self.taken.borrow().values() {
             taken.review(config);
+        }
+    }
+}
+
+/// Lets connections end until there is room for one more.
+fn make_room(
+    taken: &mut BTreeMap<u64, Rc<Taken>>,
+    limit: usize,
+    peer: IpAddr,
+    on_lan: bool,
+) -> Result<(), NoRoom> {
+    let outside = limit - limit / 4;
+    let most = if on_lan { limit } else { outside };
+    let from_one = (most - most.div_ceil(10)).max(1);
+    let is_there = |other: &Taken| origin(other.peer) == origin(peer);
+    loop {
+        let count = |which: &dyn Fn(&Taken) -> bool| taken.values().filter(|other| which(other)).count();
+        let oldest = |which: &dyn Fn(&Taken) -> bool| {
+            taken.iter().find(|(_, other)| !other.is_kept.get() && which(other)).map(|(id, _)| *id)
+        };
+        let given_up = if count(&is_there) >= from_one {
+            oldest(&is_there).ok_or(NoRoom::Address)?
+        } else if !on_lan && count(&|other| !other.on_lan) >= outside {
+            oldest(&|other| !other.on_lan).ok_or(NoRoom::Outside)?
+        } else if taken.len() >= limit {
+            let of_lan = || oldest(&|other| other.on_lan && on_lan);
+            oldest(&|other| !other.on_lan).or_else(of_lan).ok_or(NoRoom::Server)?
+        } else {
+            return Ok(());
+        };
+        if let Some(other) = taken.remove(&given_up) {
+            log::debug!("{} connection from {} ends: others need its place", other.listener, other.peer);
+            other.end(End::Room);
         }
     }
 }
@@ -116,16 +198,22 @@ impl Place {
         self.this.client.replace(Client::Device);
     }
 
-    /// The account `name` has logged in. Where `config`, which is in force now, forbids it meanwhile, the place is
-    /// taken away again.
-    pub fn is_of_account(&self, name: &str, config: &Config) {
-        self.this.client.replace(Client::Account(name.to_owned()));
+    /// The account `name` has logged in with the password of `verifier`. Where `config`, which is in force now, forbids
+    /// it meanwhile, the place is taken away again.
+    pub fn is_of_account(&self, name: &str, verifier: Box<Verifier>, config: &Config) {
+        self.this.client.replace(Client::Account(name.to_owned(), verifier));
+        self.keep();
         self.this.review(config);
     }
 
     /// The client is a Connector client.
     pub fn is_of_connector(&self) {
         self.this.connector.set(true);
+    }
+
+    /// Nobody else gets the place from now on: what is done here is worth as much as a login.
+    pub fn keep(&self) {
+        self.this.is_kept.set(true);
     }
 
     /// Whether a device or an account sits here.
@@ -176,23 +264,40 @@ impl Taken {
     }
 
     fn review(&self, config: &Config) {
-        let client = self.client.borrow();
-        let why = match &*client {
-            Client::Unknown => return,
-            Client::Device if on_lan(config, self.peer) => return,
-            Client::Account(name) => match config.account(name).filter(|account| {
-                self.service.is_none_or(|service| access::permit(config, account, service, self.peer).is_ok())
-            }) {
-                Some(account) if self.connector.get() && !access::may_use_connector(config, account) => {
-                    End::Connector
+        if let Err(why) = self.allowed(config) {
+            self.end(why);
+        }
+    }
+
+    /// Whether `config` allows the client what it was allowed when it came.
+    fn allowed(&self, config: &Config) -> Result<(), End> {
+        match &*self.client.borrow() {
+            Client::Unknown => Ok(()),
+            Client::Device => on_lan(config, self.peer).then_some(()).ok_or(End::Right),
+            Client::Account(name, verifier) => {
+                let account = config.account(name).ok_or(End::Right)?;
+                if let Some(service) = self.service {
+                    access::permit(config, account, service, self.peer).map_err(|_| End::Right)?;
+                    auth::opens(account, service, verifier).then_some(()).ok_or(End::Right)?;
                 }
-                Some(_) => return,
-                None => End::Right,
-            },
-            Client::Device => End::Right,
+                if self.connector.get() && !access::may_use_connector(config, account) {
+                    return Err(End::Connector);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn connected(&self, id: u64, config: &Config) -> Connected {
+        let (account, device) = match &*self.client.borrow() {
+            Client::Account(name, verifier) => {
+                let device = config.account(name).and_then(|account| auth::device(account, verifier));
+                (Some(name.clone()), device)
+            }
+            Client::Unknown | Client::Device => (None, None),
         };
-        drop(client);
-        self.end(why);
+        let (listener, address, age) = (self.listener, self.peer.to_canonical(), self.since.elapsed());
+        Connected { id, listener, account, device, address, age }
     }
 }
 
@@ -205,39 +310,4 @@ fn origin(peer: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(max_connections: u32) -> Config {
-        let mut config = Config::default();
-        config.server.max_connections = max_connections;
-        config
-    }
-
-    #[test]
-    fn one_address_takes_nine_tenths_of_the_places_at_the_most() {
-        let (places, config) = (Places::default(), config(20));
-        let open = |peer: &str| places.open(Some(Service::Pop3), peer.parse().unwrap(), &config);
-        let refused = |peer: &str| open(peer).err();
-        let mut flood: Vec<_> = (0..18).map(|_| open("203.0.113.9").unwrap()).collect();
-        assert_eq!(refused("203.0.113.9"), Some(NoRoom::Address));
-        assert_eq!(refused("::ffff:203.0.113.9"), Some(NoRoom::Address));
-        let other = open("203.0.113.10").unwrap();
-        let _third = open("192.168.7.1").unwrap();
-        assert_eq!(refused("192.168.7.2"), Some(NoRoom::Server));
-        assert_eq!(places.count(Service::Pop3), 20);
-        drop((flood.pop(), other));
-        open("203.0.113.9").unwrap();
-        drop(flood);
-        assert_eq!(places.count(Service::Pop3), 1);
-    }
-
-    #[test]
-    fn of_ipv6_the_network_counts() {
-        let (places, config) = (Places::default(), config(2));
-        let open = |peer: &str| places.open(None, peer.parse().unwrap(), &config);
-        let _one = open("2001:db8::1").unwrap();
-        assert_eq!(open("2001:db8::ffff:1").err(), Some(NoRoom::Address));
-        open("2001:db8:0:1::1").unwrap();
-    }
-}
+mod tests;

@@ -66,6 +66,8 @@ pub trait Facts {
     fn status(&self) -> Status;
     /// The certificate of the local CA, in PEM, for the devices at home to import.
     fn ca(&self) -> Option<String>;
+    /// The connection is no longer one that nobody would miss: an update comes in.
+    fn is_busy(&self) {}
 }
 
 /// Serves one request, over TLS from the first octet where `implicit_tls` says so.
@@ -84,6 +86,7 @@ pub async fn serve(mut stream: Stream, implicit_tls: bool, context: Rc<Context>,
                 (Response::error("403 Forbidden"), true)
             }
             Some(Ok(mut request)) if request.method == Method::Put => {
+                facts.is_busy();
                 // Apart: every connection, of any service, has room for the largest future.
                 let put = Box::pin(update::put(&mut stream, &context, &mut request));
                 let (taken, response) = put.await?;

@@ -10,8 +10,8 @@ use super::fetch::{self, Fetched};
 use super::input::Input;
 use super::search;
 use super::server::Connection;
-use crate::auth::Verdict;
 use crate::auth::sasl::{Claim, Exchange, MAX_RESPONSE, Step};
+use crate::auth::{Verdict, Verifier};
 use crate::net::line::LineEnd;
 use crate::pace::Pace;
 use crate::serving::uncut;
@@ -52,7 +52,9 @@ impl Connection {
                 }
                 Effect::Login { tag, username, password } => {
                     match self.judge(Claim::Password { login: username, password }).await? {
-                        Verdict::Welcome(name, _) => self.welcome(tag, &name, &mut out).await,
+                        Verdict::Welcome(name, verifier) => {
+                            self.welcome(tag, &name, verifier, &mut out).await
+                        }
                         Verdict::Answer(_) | Verdict::Refused(_) => self.session.login_refused(tag),
                     }
                 }
@@ -95,11 +97,17 @@ impl Connection {
     }
 
     /// Opens the account that has logged in.
-    async fn welcome(&mut self, tag: String, name: &str, out: &mut String) -> Effect {
+    async fn welcome(
+        &mut self,
+        tag: String,
+        name: &str,
+        verifier: Box<Verifier>,
+        out: &mut String,
+    ) -> Effect {
         match self.context.store.account(name).await {
             Ok(account) => {
                 let config = self.context.config();
-                self.place.is_of_account(name, &config);
+                self.place.is_of_account(name, verifier, &config);
                 self.session.logged_in(&config, account, tag, out)
             }
             Err(error) => {
@@ -122,7 +130,9 @@ impl Connection {
             let challenge = match step {
                 Step::Challenge(challenge) => challenge,
                 Step::Claim(claim) => match self.judge(claim).await? {
-                    Verdict::Welcome(name, _) => return Ok(self.welcome(tag, &name, out).await),
+                    Verdict::Welcome(name, verifier) => {
+                        return Ok(self.welcome(tag, &name, verifier, out).await);
+                    }
                     Verdict::Refused(_) => return Ok(self.session.login_refused(tag)),
                     Verdict::Answer(answer) => {
                         step = exchange.answer(answer);

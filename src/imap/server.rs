@@ -60,6 +60,8 @@ impl Protocol for Imap {
             Goodbye::Http => "* BYE This is no web server\r\n",
             Goodbye::End(End::Right) => "* BYE The settings no longer allow this session\r\n",
             Goodbye::End(End::Connector) => super::session::NO_CONNECTOR,
+            Goodbye::End(End::Room) => "* BYE Too many connections, try again later\r\n",
+            Goodbye::End(End::Disconnected) => "* BYE The operator has ended this session\r\n",
         };
         words.as_bytes().into()
     }

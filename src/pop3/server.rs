@@ -72,6 +72,8 @@ impl Protocol for Pop3 {
             Goodbye::End(End::Right | End::Connector) => {
                 "[SYS/PERM] The settings no longer allow this session, goodbye"
             }
+            Goodbye::End(End::Room) => "[SYS/TEMP] Too many connections, try again later",
+            Goodbye::End(End::Disconnected) => "[SYS/TEMP] The operator has ended this session, goodbye",
         };
         Reply::Err(text.into()).to_octets().into()
     }
@@ -121,8 +123,8 @@ impl Connection {
     }
 
     async fn log_in(&mut self, claim: Claim, exchange: Option<Exchange>) -> io::Result<Effect> {
-        let name = match self.judge(claim).await? {
-            Verdict::Welcome(name, _) => name,
+        let (name, verifier) = match self.judge(claim).await? {
+            Verdict::Welcome(name, verifier) => (name, verifier),
             Verdict::Answer(answer) => return Ok(self.session.answered(exchange, answer)),
             Verdict::Refused(_) => return Ok(self.session.refused()),
         };
@@ -135,7 +137,7 @@ impl Connection {
         };
         let maildrop = mail.view(INBOX, |inbox| Maildrop::from(inbox)).unwrap_or_default();
         self.own.mail = Some(mail);
-        self.place.is_of_account(&name, &self.context.config());
+        self.place.is_of_account(&name, verifier, &self.context.config());
         Ok(self.session.opened(name, maildrop))
     }
 

@@ -10,7 +10,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use smol::future::or;
+use smol::future::{or, poll_once};
 use zeroize::Zeroizing;
 
 use crate::access::Service;
@@ -129,6 +129,11 @@ impl<P: Protocol> Connection<P> {
                 return;
             }
             self.stream.queue(&why.map(P::goodbye).unwrap_or_default());
+            if why == Some(Goodbye::End(End::Room)) {
+                // Its place is taken already: it must not linger.
+                poll_once(self.stream.flush()).await;
+                return;
+            }
         }
         Box::pin(self.stream.close()).await;
     }

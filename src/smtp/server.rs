@@ -74,6 +74,8 @@ impl Protocol for Smtp {
             Goodbye::End(End::Right | End::Connector) => {
                 ((7, 0), "The settings have changed: you may no longer use this")
             }
+            Goodbye::End(End::Room) => ((3, 2), "Too many connections, try again later"),
+            Goodbye::End(End::Disconnected) => ((3, 2), "The operator has ended this session"),
         };
         Reply::new(421, status, text).to_octets().into()
     }
@@ -92,7 +94,12 @@ impl Protocol for Smtp {
             _ => connection.session.line(&line, &connection.context.config()),
         };
         drop(line);
-        connection.perform(effect).await
+        let goes = connection.perform(effect).await?;
+        // A device never logs in: it is somebody when it sends.
+        if connection.session.has_begun() {
+            connection.place.keep();
+        }
+        Ok(goes)
     }
 }
 
@@ -117,8 +124,8 @@ impl Connection {
             }
             Effect::Login { claim, exchange } => {
                 let verdict = self.judge(claim).await?;
-                if let Verdict::Welcome(name, _) = &verdict {
-                    self.place.is_of_account(name, &self.context.config());
+                if let Verdict::Welcome(name, verifier) = &verdict {
+                    self.place.is_of_account(name, verifier.clone(), &self.context.config());
                 }
                 let effect = self.session.judged(exchange, verdict);
                 return Box::pin(self.perform(effect)).await;

@@ -73,7 +73,10 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
 impl World {
     fn place(&self) -> Place {
         let peer = [127, 0, 0, 1].into();
-        self.context.places.open(Some(Service::Submission), peer, &self.context.config()).unwrap()
+        self.context
+            .places
+            .open("submission", Some(Service::Submission), peer, &self.context.config())
+            .unwrap()
     }
 
     async fn connect(&self, role: Role) -> Client {

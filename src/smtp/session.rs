@@ -120,6 +120,11 @@ impl Session {
         self.role == Role::LanSmtp || self.account.is_some()
     }
 
+    /// Whether a mail transaction is under way.
+    pub fn has_begun(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     /// Whether the next line is a command, and not a response to a challenge.
     pub fn expects_command(&self) -> bool {
         self.exchange.is_none()

@@ -95,7 +95,7 @@ impl World {
 
     fn place(&self) -> Place {
         let peer = [127, 0, 0, 1].into();
-        self.context.places.open(Some(Service::Imap), peer, &self.context.config()).unwrap()
+        self.context.places.open("imap", Some(Service::Imap), peer, &self.context.config()).unwrap()
     }
 
     /// A new connection, nothing read from it.

@@ -71,7 +71,7 @@ impl World {
 
     fn place(&self) -> Place {
         let peer = [127, 0, 0, 1].into();
-        self.context.places.open(Some(Service::Pop3), peer, &self.context.config()).unwrap()
+        self.context.places.open("pop3", Some(Service::Pop3), peer, &self.context.config()).unwrap()
     }
 
     async fn connect(&self) -> Client {
