@@ -34,7 +34,7 @@ impl Connection {
             }
         };
         loop {
-            self.write(std::mem::take(&mut out).as_bytes()).await?;
+            self.write(&std::mem::take(&mut out)).await?;
             effect = match effect {
                 Effect::Reply(reply) => {
                     self.reply(reply).await?;
@@ -89,10 +89,10 @@ impl Connection {
         while !updates.is_empty() {
             let mut out = String::new();
             self.session.write_updates(&mut updates, reply.news.uid, &mut out);
-            self.write(out.as_bytes()).await?;
+            self.write(&out).await?;
             pace.keep().await;
         }
-        self.write(format!("{} {}\r\n", reply.tag, reply.text).as_bytes()).await?;
+        self.write(&format!("{} {}\r\n", reply.tag, reply.text)).await?;
         self.say(reply.goodbye.unwrap_or_default()).await
     }
 
@@ -188,15 +188,15 @@ impl Connection {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        self.write(b"* SEARCH").await?;
+        self.write("* SEARCH").await?;
         for seq in found {
             let number = match self.session.selected() {
                 Some(selected) if uid => selected.view().uid(seq).unwrap_or(seq),
                 _ => seq,
             };
-            self.write(format!(" {number}").as_bytes()).await?;
+            self.write(&format!(" {number}")).await?;
         }
-        self.write(b"\r\n").await?;
+        self.write("\r\n").await?;
         Ok(Ok(()))
     }
 }

@@ -76,7 +76,7 @@ impl Connection {
         while !updates.is_empty() {
             let mut out = String::new();
             self.session.write_updates(&mut updates, false, &mut out);
-            self.write(out.as_bytes()).await?;
+            self.write(&out).await?;
         }
         self.flush().await
     }

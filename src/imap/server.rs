@@ -72,7 +72,7 @@ impl Protocol for Imap {
 
     async fn greet(connection: &mut Connection) -> io::Result<Goes> {
         let greeting = connection.session.greeting(&connection.context.config());
-        connection.write(greeting.as_bytes()).await.map(|()| Goes::On)
+        connection.write(&greeting).await.map(|()| Goes::On)
     }
 
     async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Goes> {
@@ -90,7 +90,7 @@ impl Protocol for Imap {
 impl Connection {
     /// Writes and sends.
     pub async fn say(&mut self, text: &str) -> io::Result<()> {
-        self.write(text.as_bytes()).await?;
+        self.write(text).await?;
         self.flush().await
     }
 }

@@ -243,7 +243,7 @@ impl Session {
     }
 
     /// RFC 4954 section 4.
-    fn auth(&mut self, mechanism: &str, initial: Option<&str>, config: &Config) -> Effect {
+    fn auth(&mut self, mechanism: &str, initial: Option<&[u8]>, config: &Config) -> Effect {
         if self.role == Role::LanSmtp {
             return Effect::Reply(Error::NotImplemented.into());
         }
@@ -263,7 +263,7 @@ impl Session {
                 "Use STARTTLS first: a password is not for everyone",
             ));
         }
-        let (exchange, step) = Exchange::start(mechanism, self.channel.bindable, initial.map(str::as_bytes));
+        let (exchange, step) = Exchange::start(mechanism, self.channel.bindable, initial);
         self.step(exchange, step)
     }
 
