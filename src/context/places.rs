@@ -141,14 +141,18 @@ impl Places {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// All connections, the oldest first.
+    /// All connections that do not end just now, the oldest first.
     pub fn list(&self, config: &Config) -> Vec<Connected> {
-        self.taken.borrow().iter().map(|(id, taken)| taken.connected(*id, config)).collect()
+        let taken = self.taken.borrow();
+        let open = taken.iter().filter(|(_, taken)| taken.end.get().is_none());
+        open.map(|(id, taken)| taken.connected(*id, config)).collect()
     }
 
     /// Ends a connection; `false` when there is none.
     pub fn disconnect(&self, id: u64) -> bool {
-        self.taken.borrow().get(&id).inspect(|taken| taken.end(End::Disconnected)).is_some()
+        let taken = self.taken.borrow();
+        let open = taken.get(&id).filter(|taken| taken.end.get().is_none());
+        open.inspect(|taken| taken.end(End::Disconnected)).is_some()
     }
 
     /// Ends the connections that `config`, which is in force from now on, no longer allows.
