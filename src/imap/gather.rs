@@ -168,6 +168,16 @@ mod tests {
         gather.finish().map(|t| t.command).map_err(|refused| (refused.tag, refused.problem))
     }
 
+    /// Catches: a command that is read from its beginning behind each of its literals.
+    #[test]
+    fn the_message_of_an_append_is_looked_for_behind_its_mailbox_only() {
+        for (before, is_message) in [(0, true), (1, true), (2, false), (5000, false)] {
+            let mut gather = Gather { literals: before, ..Gather::new(1000) };
+            let next = gather.line(b"a APPEND x {3}", true);
+            assert_eq!(matches!(next, Next::Message { .. }), is_message, "behind {before} literals");
+        }
+    }
+
     #[test]
     fn a_command_is_its_lines_and_literals() {
         let mut gather = Gather::new(100);
