@@ -44,7 +44,7 @@ domains = ["home.example"]
 [[account]]
 name = "demo"
 address = "demo@home.example"
-password = "long enough"
+password = "pass"
 "#;
 
 #[test]

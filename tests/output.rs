@@ -20,7 +20,7 @@ domains = ["home.example"]
 [[account]]
 name = "demo"
 address = "demo@home.example"
-password = "long enough"
+password = "pass"
 "#;
 
 fn full() -> Stdio {
@@ -59,7 +59,7 @@ fn the_daemon_serves_though_nobody_takes_what_it_says() {
         let address = appliance.ports.imap.address();
         wait_for("the listener", || TcpStream::connect(address).ok());
         wait_for("the console", || appliance.data().join("console.sock").exists().then_some(()));
-        let mut imap = Imap::login(Connection::open(address), "demo", "long enough");
+        let mut imap = Imap::login(Connection::open(address), "demo", "pass");
         imap.append("INBOX", b"Subject: hello\r\n\r\nhello\r\n");
         assert_eq!(imap.fetch_all("INBOX").len(), 1);
         assert!(appliance.console("show status").contains("sessions   1 IMAP"));

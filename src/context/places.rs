@@ -181,9 +181,10 @@ fn make_room(
         let oldest = |which: &dyn Fn(&Taken) -> bool| {
             taken.iter().find(|(_, other)| !other.is_kept.get() && which(other)).map(|(id, _)| *id)
         };
-        let given_up = if count(&is_there) >= from_one {
-            oldest(&is_there).ok_or(NoRoom::Address)?
-        } else if !on_lan && count(&|other| !other.on_lan) >= outside {
+        if count(&is_there) >= from_one {
+            return Err(NoRoom::Address);
+        }
+        let given_up = if !on_lan && count(&|other| !other.on_lan) >= outside {
             oldest(&|other| !other.on_lan).ok_or(NoRoom::Outside)?
         } else if taken.len() >= limit {
             let of_lan = || oldest(&|other| other.on_lan && on_lan);
