@@ -46,7 +46,7 @@ for pbx_letter in ${pbx_slot} ${pbx_other}; do
     setexpr pbx_count ${pbx_count} / 200
     if itest ${pbx_count} -le c000; then
       ${devtype} read ${pbx_fit} ${pbx_sector} ${pbx_count}
-      setenv bootargs "${pbx_kernel_args} quiet panic=10 oops=panic pillarbox.slot=${pbx_letter} pillarbox.trial=${pbx_trial}"
+      setenv bootargs "${pbx_kernel_args} quiet panic=10 oops=panic sysctl.kernel.sysrq=0 pillarbox.slot=${pbx_letter} pillarbox.trial=${pbx_trial}"
       if test -n "${pbx_apart}"; then
         # This U-Boot knows no FIT images. Such a one is a device tree, so its parts are found and verified all the same.
         for pbx_part in kernel initramfs fdt; do

@@ -19,6 +19,7 @@ import manifest
 import modules
 import update
 from packages import TOP, Debian, Failed
+from uboot import from_the_card_only
 
 OUT = TOP / "target" / "image"
 # Raised when an older version of the image could not live with what a newer one left on the card.
@@ -166,6 +167,8 @@ def build(name: str) -> None:
         copied.parent.mkdir(exist_ok=True)
         if ":" in place and "\n" not in place:
             copy(file_of(debian, place), copied)
+            if target == "u-boot.bin":
+                copied.write_bytes(from_the_card_only(copied.read_bytes()))
             used.append(place.partition(":")[0])
         else:
             copied.write_text(place)
@@ -187,9 +190,10 @@ def build(name: str) -> None:
     script = fit.boot_script(board, os.environ.get("CMDLINE", ""), work, time)
     card.fat(work / "boot.fat", card.BOOT, "BOOT", 0x50425802, [script], time)
 
-    if uboot and not board.uboot_offset:
-        copy(uboot, OUT / f"{name}.u-boot")
-    content = uboot.read_bytes() if uboot and board.uboot_offset else b""
+    content = from_the_card_only(uboot.read_bytes()) if uboot else b""
+    if content and not board.uboot_offset:
+        (OUT / f"{name}.u-boot").write_bytes(content)
+        content = b""
     target = OUT / f"{name}.img"
     card.assemble(target, content, board.uboot_offset if content else 0, work / "card.fat", work / "boot.fat", slot)
 

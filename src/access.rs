@@ -25,6 +25,9 @@ pub enum Refusal {
     /// The password is right, but is one that was made for other services.
     #[error("the app password is not for this service")]
     AppPasswordService,
+    /// It was not looked at: so many logins from its address wait already.
+    #[error("too many logins from this address wait already")]
+    TooManyWait,
     /// SCRAM: the password is right, but client and server do not see the same TLS connection.
     #[error("the client sees another TLS connection: somebody may sit in between")]
     NotBound,

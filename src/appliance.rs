@@ -88,6 +88,16 @@ impl RunOptions {
 /// Why it does not start.
 pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
     start::logging();
+    if options.board.is_none() {
+        sandbox::owner::become_owner(&options.data).map_err(Failure::at(&options.data))?;
+    }
+    let flash = confined(&options)?;
+    let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
+    async_io::block_on(executor.run(serve(executor, options, flash)))
+}
+
+/// Gives up all that is not needed from here on; the data folder.
+fn confined(options: &RunOptions) -> Result<Disk, Failure> {
     let flash = Disk::new(&options.data).map_err(Failure::at(&options.data))?;
     // Before async-io starts its thread, which inherits it.
     if let Some(board) = &options.board {
@@ -96,8 +106,19 @@ pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
         sandbox::files([etc(), board.file(LOG)], own.into_iter().chain(named));
     }
     sandbox::system_calls();
-    let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
-    async_io::block_on(executor.run(serve(executor, options, flash)))
+    Ok(flash)
+}
+
+/// For the tests of the sandbox: gives up what [`run`] gives up, and then tries to do what is forbidden.
+///
+/// # Errors
+/// As [`run`].
+#[cfg(debug_assertions)]
+pub fn attempt(options: &RunOptions) -> Result<(), Failure> {
+    start::logging();
+    let _flash = confined(options)?;
+    sandbox::attempts::all(&options.data).for_each(|line| say::out(format_args!("{line}")));
+    Ok(())
 }
 
 async fn serve(

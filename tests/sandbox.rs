@@ -7,9 +7,11 @@ mod support;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use pillarbox::sandbox;
+use support::appliance::binary;
 use support::mail::named;
 use support::{Appliance, Connection, Imap, Scratch, Smtp, wait_for};
 
@@ -44,6 +46,7 @@ fn files_elsewhere_are_out_of_reach() {
         sandbox::files([], [data.clone()]);
         fs::write(data.join("mail"), "mail").unwrap();
         fs::rename(data.join("mail"), data.join("letter")).unwrap();
+        let symbolic_link = std::os::unix::fs::symlink("/etc/shadow", data.join("link"));
         assert!(fs::read_to_string("/etc/passwd").is_ok());
         match fs::read_to_string(&other) {
             Err(error) => {
@@ -53,10 +56,94 @@ fn files_elsewhere_are_out_of_reach() {
                     ErrorKind::PermissionDenied
                 );
                 assert_eq!(fs::remove_file(&other).unwrap_err().kind(), ErrorKind::PermissionDenied);
+                // Who has taken over the daemon must not lead root elsewhere, who looks into the data folder at the next start.
+                assert_eq!(symbolic_link.unwrap_err().kind(), ErrorKind::PermissionDenied);
             }
             Ok(_) => println!("this kernel has no Landlock: nothing to see"),
         }
     });
+}
+
+/// Catches: each line of the filter of system calls that lets too much through, and each that the appliance needs and does
+/// not get. The binary gives up what `run` gives up, and then tries it all from inside.
+#[test]
+fn what_is_forbidden_cannot_be_done_from_inside() {
+    let scratch = Scratch::new("attempts");
+    let (data, run) = (scratch.join("data"), scratch.join("run"));
+    for folder in [&data, &run] {
+        fs::create_dir(folder).unwrap();
+    }
+    for board in [false, true] {
+        let mut command = Command::new(binary());
+        command.arg("attempt").arg("--data").arg(&data);
+        if board {
+            command.arg("--board").arg(&run);
+        }
+        let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        assert!(said.lines().count() > 30, "{said}");
+        for line in said.lines() {
+            let is_allowed = line.starts_with("allowed: ") || (line.starts_with("board: ") && !board);
+            assert_eq!(line.ends_with(": done"), is_allowed, "{line}");
+            // Refused by the sandbox, not for want of what was asked for.
+            assert!(is_allowed || line.contains("(os error 1)") || line.contains("(os error 13)"), "{line}");
+        }
+        assert!(!data.join("link").exists() && !data.join("device").exists());
+    }
+}
+
+/// Catches: a process whose memory, with all passwords that pass through it, ends in a core file or can be read by others of
+/// its user.
+#[test]
+fn its_memory_stays_with_it() {
+    let appliance = Appliance::start("[server]\ndomains = [\"home.example\"]\n");
+    let of = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", appliance.pid())).unwrap();
+    let limits = of("limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+    // What may not be dumped is root's, whoever runs it.
+    let owner = fs::metadata(format!("/proc/{}/mem", appliance.pid())).unwrap().uid();
+    assert_eq!(owner, 0);
+}
+
+/// Catches: a daemon that stays root without need, one that cannot read what an earlier start as root has left, and one that
+/// gives away what a link in the data folder leads to.
+#[test]
+fn started_as_root_it_becomes_the_owner_of_the_data_folder() {
+    if !rustix::process::geteuid().is_root() {
+        println!("only root can become somebody else: nothing to see");
+        return;
+    }
+    const NOBODY: u32 = 65534;
+    let mut appliance = Appliance::start(
+        "[server]\ndomains = [\"home.example\"]\n[[account]]\nname = \"demo\"\naddress = \"demo@home.example\"\npassword = \"pass\"\n",
+    );
+    let warned = appliance.log.find("started as root, and ");
+    assert!(warned.is_some(), "{:?}", appliance.log.lines());
+    appliance.stop();
+    let data = appliance.data();
+    let other = appliance.scratch.write("other", "root's");
+    std::os::unix::fs::symlink(&other, data.join("link")).unwrap();
+    fs::hard_link(&other, data.join("again")).unwrap();
+    // The folder above is open for its owner only.
+    std::os::unix::fs::chown(appliance.scratch.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    std::os::unix::fs::chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+    appliance.restart();
+
+    let status = fs::read_to_string(format!("/proc/{}/status", appliance.pid())).unwrap();
+    let line =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    for ids in ["Uid:", "Gid:"] {
+        assert_eq!(line(ids), [NOBODY; 4].map(|id| id.to_string()).join("\t"), "{status}");
+    }
+    assert_eq!(line("Groups:"), "");
+    // CAP_NET_BIND_SERVICE: mail has its ports below 1024.
+    for set in ["CapPrm:", "CapEff:"] {
+        assert_eq!(u64::from_str_radix(&line(set), 16).unwrap(), 1 << 10, "{status}");
+    }
+    let imaps = Connection::open_tls(appliance.ports.imaps.address(), &appliance.ca());
+    Imap::login(imaps, "demo", "pass");
+    assert_eq!(fs::metadata(&other).unwrap().uid(), 0);
+    appliance.stop();
 }
 
 #[test]

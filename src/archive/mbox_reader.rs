@@ -20,6 +20,8 @@ use crate::store::Flags;
 
 /// Octets of a line that are looked at.
 const LINE_MAX: usize = 1000;
+/// Lines of a header in which flags are looked for.
+const HEADER_LINES: usize = 4000;
 /// Fields in which mail programs keep what is not part of the message, in lower case.
 const KEPT_APART: [&str; 7] =
     ["status", "x-status", "x-keywords", "x-uid", "x-imap", "x-imapbase", "content-length"];
@@ -67,9 +69,8 @@ pub async fn read(root: &Rc<Beneath>, path: &Path, pace: &Pace) -> io::Result<Co
     let mut scan = Scan { root: root.clone(), file, changed, contents, message: None };
     let mut lines = Lines { reader: BufReader::with_capacity(64 * 1024, open), at: 0 };
     let mut line = Vec::new();
-    while let Some((at, octets)) = lines.next(&mut line)? {
+    while let Some((at, octets)) = lines.next(&mut line, pace).await? {
         scan.line(at, octets, &line);
-        pace.keep().await;
     }
     scan.end(lines.at);
     Ok(scan.contents)
@@ -97,7 +98,7 @@ struct Lines {
 
 impl Lines {
     /// Where the next line begins and its octets, the end of line included.
-    fn next(&mut self, line: &mut Vec<u8>) -> io::Result<Option<(u64, u64)>> {
+    async fn next(&mut self, line: &mut Vec<u8>, pace: &Pace) -> io::Result<Option<(u64, u64)>> {
         line.clear();
         let start = self.at;
         loop {
@@ -108,6 +109,8 @@ impl Lines {
             line.extend_from_slice(&held[..taken.min(room)]);
             self.reader.consume(taken);
             self.at += taken as u64;
+            // One line may be all of the file.
+            pace.did(taken as u64).await;
             if end.is_some() || taken == 0 {
                 return Ok((self.at > start).then_some((start, self.at - start)));
             }
@@ -129,6 +132,8 @@ struct Scan {
 struct Growing {
     entry: Entry,
     in_header: bool,
+    /// Lines of its header.
+    lines: usize,
     /// The last field goes on, and is one that is left out.
     apart: bool,
     /// Where the range begins that is being read.
@@ -185,7 +190,16 @@ impl Growing {
             uid: None,
             modseq: None,
         };
-        Growing { entry, in_header: true, apart: false, from, after_empty: false, blank: 0, internal: false }
+        Growing {
+            entry,
+            in_header: true,
+            lines: 0,
+            apart: false,
+            from,
+            after_empty: false,
+            blank: 0,
+            internal: false,
+        }
     }
 
     fn header_line(&mut self, at: u64, octets: u64, line: &[u8], keywords: &mut Vec<String>) {
@@ -194,6 +208,12 @@ impl Growing {
             return;
         }
         let text = String::from_utf8_lossy(line);
+        self.lines += 1;
+        if self.lines > HEADER_LINES {
+            // A file of nothing but flags must not become a list of places.
+            self.in_header = false;
+            return;
+        }
         if !line.starts_with(b" ") && !line.starts_with(b"\t") {
             let (name, value) = text.split_once(':').unwrap_or_default();
             let name = name.trim_end().to_ascii_lowercase();

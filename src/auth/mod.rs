@@ -8,27 +8,30 @@
 mod operator;
 mod remembered;
 mod throttle;
+mod unknown;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Instant;
-
-use ring::hmac;
+use std::time::{Duration, Instant};
 
 use crate::access::{self, Refusal};
 use crate::config::{Account, Config, Service};
+use crate::credential::Verifier;
 use crate::credential::verifier::{self, DEFAULT_ITERATIONS};
-use crate::credential::{Salt, Verifier};
 use crate::net::ChannelBindings;
 use crate::sasl::Proof;
 use crate::sasl::server::{Answer, Claim, Proven};
 use remembered::Remembered;
 use throttle::{Origin, Throttle};
+use unknown::Unknown;
 
 /// Refusals that the operator can look at.
 const REFUSALS: usize = 32;
+
+/// How often the log tells at the most that logins are turned away.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
 /// Characters of a login that reach the log.
 const SHOWN: usize = 64;
@@ -36,7 +39,7 @@ const SHOWN: usize = 64;
 /// Checks logins, remembers those that went well, and keeps the latest refusals for the operator.
 pub struct Logins {
     /// Makes up the salts of logins that there are not.
-    key: hmac::Key,
+    unknown: Unknown,
     state: RefCell<State>,
 }
 
@@ -60,12 +63,16 @@ pub enum Verdict {
     Welcome(String),
     /// It is not, for this reason, which is for the log only.
     Refused(Refusal),
+    /// It was not looked at: too many logins from its address wait already. The session ends with a word that says so.
+    TurnedAway,
 }
 
 struct State {
     throttle: Throttle,
     remembered: Remembered,
     refusals: VecDeque<RefusedLogin>,
+    /// When the log was last told that a login was turned away.
+    told: Option<Instant>,
     /// By account and name of the app password.
     used: BTreeMap<(String, String), i64>,
 }
@@ -98,11 +105,12 @@ impl Logins {
     /// are the same ones after a restart, as those of accounts are.
     pub fn new(key: &[u8; 32]) -> Logins {
         Logins {
-            key: hmac::Key::new(hmac::HMAC_SHA256, key),
+            unknown: Unknown::new(key),
             state: RefCell::new(State {
                 throttle: Throttle::new(),
                 remembered: Remembered::new(),
                 refusals: VecDeque::new(),
+                told: None,
                 used: BTreeMap::new(),
             }),
         }
@@ -110,10 +118,10 @@ impl Logins {
 
     /// Whether what a client claims is so, and [`crate::access::permit`] allows it. Every refusal costs
     /// the same work, is logged with its true reason, and must look the same to the client. After several
-    /// refusals the answer takes up to half a minute.
+    /// refusals the answer takes up to half a minute, and where too many wait for one, [`Verdict::TurnedAway`] comes at once.
     pub async fn judge(&self, config: &Config, client: Client<'_>, claim: Claim) -> Verdict {
         let verdict = match claim {
-            Claim::Login(login) => Ok(Verdict::Answer(Answer::Salt(self.salt(config, &login)))),
+            Claim::Login(login) => Ok(Verdict::Answer(Answer::Salt(self.unknown.salt(config, &login)))),
             Claim::Password { login, password } => self
                 .attempt(config, client, &login, async |account| {
                     self.verify(config, account, &login, client, &password).await
@@ -134,7 +142,10 @@ impl Logins {
                 }),
             Claim::Proven(Proven { account }) => Ok(Verdict::Welcome(account)),
         };
-        verdict.unwrap_or_else(Verdict::Refused)
+        verdict.unwrap_or_else(|reason| match reason {
+            Refusal::TooManyWait => Verdict::TurnedAway,
+            reason => Verdict::Refused(reason),
+        })
     }
 
     /// Lets a login wait for its turn, see whether it is true, and notes the outcome. The account's name,
@@ -162,7 +173,11 @@ impl Logins {
         check: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         let Origin { address, account, .. } = origin;
-        let wait = self.state.borrow_mut().throttle.attempt(origin, Instant::now());
+        let now = Instant::now();
+        let Some(wait) = self.state.borrow_mut().throttle.attempt(origin, now) else {
+            self.turned_away(service, origin, now);
+            return Err(Refusal::TooManyWait);
+        };
         if !wait.is_zero() {
             async_io::Timer::after(wait).await;
         }
@@ -186,6 +201,18 @@ impl Logins {
         verdict
     }
 
+    /// Tells the log, once a minute: whoever comes again at once must not drown the refusals that were looked at.
+    fn turned_away(&self, service: &'static str, Origin { address, account, .. }: Origin<'_>, now: Instant) {
+        let told = &mut self.state.borrow_mut().told;
+        if told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_AGAIN) {
+            *told = Some(now);
+            let reason = Refusal::TooManyWait;
+            log::warn!(
+                "login turned away: service={service} account={account} address={address} reason=\"{reason}\""
+            );
+        }
+    }
+
     /// Notes that an app password was used, and forgets those that there are no more.
     fn used(&self, config: &Config, account: &str, app: App) {
         let Some(app) = app else { return };
@@ -195,6 +222,14 @@ impl Logins {
             account.is_some_and(|account| account.app_passwords.iter().any(|known| *known.name == **app))
         });
         used.insert((account.to_owned(), app), crate::clock::unix_now());
+    }
+
+    /// Lets as many logins wait for an answer to this address as may.
+    #[cfg(test)]
+    pub(crate) fn crowd(&self, address: IpAddr) {
+        let origin = Origin { address, on_lan: true, account: "crowd" };
+        let waits = || self.state.borrow_mut().throttle.attempt(origin, Instant::now());
+        assert!((0..1000).any(|_| waits().is_none()), "there is no bound");
     }
 
     /// When an app password was used last, in seconds since 1970. Kept in memory only: to write it at
@@ -218,30 +253,29 @@ impl Logins {
         password: &[u8],
     ) -> Result<App, Refusal> {
         let permitted = permitted(config, account, client);
-        let nobody = self.nobody(config, login);
+        let nobody = self.unknown.verifier(config, login);
         let verifier = account.map_or(&nobody, |account| &account.verifier);
+        let ways = || ways(config, account, &nobody, client.service);
+        let known = first(ways(), |way| {
+            let remembered = &self.state.borrow().remembered;
+            let is_known = remembered.knows(&remembered.mark(way.verifier, password), Instant::now());
+            (is_known && way.opens).then_some(())
+        });
         // Only a login that succeeds may be quick: a quick refusal would say that the password is right.
-        if let Some(account) = account.filter(|_| permitted.is_ok()) {
-            let known = |way: &Way<'_>| {
-                let remembered = &self.state.borrow().remembered;
-                way.opens && remembered.knows(&remembered.mark(way.verifier, password), Instant::now())
-            };
-            if let Some(way) = ways(account, client.service).find(known) {
-                return Ok(way.app);
-            }
+        if let Some((way, ())) = known.filter(|_| permitted.is_ok()) {
+            return Ok(way.app());
         }
         smol::future::yield_now().await;
         // One hash for all passwords of the account: they have one salt.
         let key = verifier.hash(password);
-        let found =
-            account.and_then(|account| ways(account, client.service).find(|way| way.verifier.accepts(&key)));
+        let found = first(ways(), |way| way.verifier.accepts(&key).then_some(()));
         let iterations = config.accounts.iter().map(|account| account.verifier.iterations);
         let most = iterations.fold(DEFAULT_ITERATIONS, u32::max);
         verifier::spend(most.saturating_sub(verifier.iterations));
-        let way = admitted(account, found, permitted)?;
+        let (way, ()) = admitted(account, found, permitted)?;
         let mark = self.state.borrow().remembered.mark(way.verifier, password);
         self.state.borrow_mut().remembered.remember(mark, Instant::now());
-        Ok(way.app)
+        Ok(way.app())
     }
 
     /// A proof, whose client did the hashing. The server's signature.
@@ -253,47 +287,11 @@ impl Logins {
         proof: &Proof,
     ) -> Result<(App, [u8; 32]), Refusal> {
         let permitted = permitted(config, account, client);
-        let nobody = self.nobody(config, proof.login());
-        let found = match account {
-            Some(account) => ways(account, client.service).find(|way| proof.verify(way.verifier).is_some()),
-            None => proof.verify(&nobody).and(None),
-        };
-        let way = admitted(account, found, permitted)?;
-        let signature = proof.verify(way.verifier).ok_or(Refusal::WrongPassword)?;
-        if proof.is_bound(client.bindings) { Ok((way.app, signature)) } else { Err(Refusal::NotBound) }
-    }
-
-    /// How a login's password was hashed. A login that there is not always has the same salt, too.
-    fn salt(&self, config: &Config, login: &str) -> Salt {
-        let nobody = self.nobody(config, login);
-        config.account_by_login(login).map_or(&nobody, |account| &account.verifier).salt()
-    }
-
-    /// What the password of a login that there is not is checked against: nothing fits it. A name and
-    /// its address at home have one salt, as those of most accounts, and the rounds are those of some
-    /// account.
-    fn nobody(&self, config: &Config, login: &str) -> Verifier {
-        let login = login.to_ascii_lowercase();
-        let name = match login.split_once('@') {
-            Some((local, domain)) if config.is_local_domain(domain) => local,
-            _ => &login,
-        };
-        let made_up = |what: u8| {
-            let mut context = hmac::Context::with_key(&self.key);
-            context.update(&[what]);
-            context.update(name.as_bytes());
-            verifier::octets(context.sign().as_ref())
-        };
-        let [salt, stored_key, server_key] = [0, 1, 2].map(made_up);
-        let (salt, choice) = salt.split_at(16);
-        let choice = choice.iter().fold(0, |sum: usize, octet| sum * 31 % 65_521 + usize::from(*octet));
-        let like = config.accounts.get(choice % config.accounts.len().max(1));
-        Verifier {
-            iterations: like.map_or(DEFAULT_ITERATIONS, |account| account.verifier.iterations),
-            salt: salt.try_into().unwrap_or_default(),
-            stored_key,
-            server_key,
-        }
+        let nobody = self.unknown.verifier(config, proof.login());
+        let is_bound = proof.is_bound(client.bindings);
+        let found = first(ways(config, account, &nobody, client.service), |way| proof.verify(way.verifier));
+        let (way, signature) = admitted(account, found, permitted)?;
+        if is_bound { Ok((way.app(), signature)) } else { Err(Refusal::NotBound) }
     }
 }
 
@@ -301,33 +299,63 @@ impl Logins {
 type App = Option<String>;
 
 /// A password of an account.
+#[derive(Clone, Copy)]
 struct Way<'a> {
     verifier: &'a Verifier,
-    app: App,
+    app: Option<&'a str>,
     /// Whether it is for the service that is wanted.
     opens: bool,
 }
 
-/// The passwords of an account, its own first.
-fn ways(account: &Account, service: Service) -> impl Iterator<Item = Way<'_>> {
-    let apps = account.app_passwords.iter().map(move |app| Way {
-        verifier: &app.verifier,
-        app: Some(app.name.to_string()),
-        opens: app.services.is_empty() || app.services.contains(&service),
-    });
-    std::iter::once(Way { verifier: &account.verifier, app: None, opens: true }).chain(apps)
+impl Way<'_> {
+    fn app(self) -> App {
+        self.app.map(str::to_owned)
+    }
 }
 
-/// The password that was right, unless something forbids the login.
-fn admitted<'a>(
+/// The passwords of an account, its own first. Those that it lacks to have as many as the account that has the most, and
+/// all of a login that there is not, are `nobody`'s, which nothing fits: how many are looked at tells nothing.
+fn ways<'a>(
+    config: &Config,
+    account: Option<&'a Account>,
+    nobody: &'a Verifier,
+    service: Service,
+) -> impl Iterator<Item = Way<'a>> + use<'a> {
+    let own = account.map(|account| Way { verifier: &account.verifier, app: None, opens: true });
+    let apps = account.map(|account| account.app_passwords.as_slice()).unwrap_or_default().iter();
+    let apps = apps.map(move |app| Way {
+        verifier: &app.verifier,
+        app: Some(&app.name),
+        opens: app.services.is_empty() || app.services.contains(&service),
+    });
+    let nobody = std::iter::repeat(Way { verifier: nobody, app: None, opens: false });
+    let most = config.accounts.iter().map(|account| 1 + account.app_passwords.len()).max();
+    own.into_iter().chain(apps).chain(nobody).take(most.unwrap_or(1))
+}
+
+/// The first of which something is found. All are looked at: how long it takes does not tell which it was.
+fn first<'a, T>(
+    ways: impl Iterator<Item = Way<'a>>,
+    look: impl Fn(&Way<'a>) -> Option<T>,
+) -> Option<(Way<'a>, T)> {
+    let mut first = None;
+    for way in ways {
+        let found = look(&way);
+        first = first.or(found.map(|found| (way, found)));
+    }
+    first
+}
+
+/// The password that was right, and what was found with it, unless something forbids the login.
+fn admitted<'a, T>(
     account: Option<&Account>,
-    found: Option<Way<'a>>,
+    found: Option<(Way<'a>, T)>,
     permitted: Result<(), Refusal>,
-) -> Result<Way<'a>, Refusal> {
+) -> Result<(Way<'a>, T), Refusal> {
     let wrong = if account.is_some() { Refusal::WrongPassword } else { Refusal::UnknownAccount };
-    let way = found.ok_or(wrong)?;
+    let (way, found) = found.ok_or(wrong)?;
     permitted?;
-    if way.opens { Ok(way) } else { Err(Refusal::AppPasswordService) }
+    if way.opens { Ok((way, found)) } else { Err(Refusal::AppPasswordService) }
 }
 
 /// What the settings say, the password apart.

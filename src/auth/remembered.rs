@@ -33,6 +33,8 @@ impl Remembered {
 
     /// The mark that this login leaves when it is good.
     pub(super) fn mark(&self, verifier: &Verifier, password: &[u8]) -> Mark {
+        #[cfg(test)]
+        crate::credential::verifier::count_hash();
         // The salt makes an account's verifier its own; fields of fixed length come first.
         let mut context = hmac::Context::with_key(&self.key);
         for part in [&verifier.salt[..], &verifier.stored_key, &verifier.server_key, password] {

@@ -77,7 +77,7 @@ fn proofs() {
 
 #[test]
 fn a_proof_over_another_connection_is_refused() {
-    let claim = |sees: &[u8]| {
+    let claim = |sees: &[u8], password: &str| {
         let bindings = ChannelBindings { exporter: [7; 32], end_point: None };
         let address = "198.51.100.7".parse().unwrap();
         let client = Client { service: Service::Imap, address, bindings: Some(&bindings) };
@@ -93,36 +93,33 @@ fn a_proof_over_another_connection_is_refused() {
         let bound_to = BASE64.encode(&[b"p=tls-exporter,,", sees].concat());
         let without_proof = format!("c={bound_to},{nonce}");
         let auth_message = format!("n=office,r=nonce,{server_first},{without_proof}");
-        let proof = BASE64.encode(&verifier.proof("right", auth_message.as_bytes()));
+        let proof = BASE64.encode(&verifier.proof(password, auth_message.as_bytes()));
         let last = BASE64.encode(format!("{without_proof},p={proof}").as_bytes());
         let Step::Claim(claim) = exchange.respond(last.as_bytes()) else { panic!() };
-        async_io::block_on(logins.judge(&config, client, claim))
+        cost(|| async_io::block_on(logins.judge(&config, client, claim)))
     };
-    assert!(matches!(claim(&[7; 32]), Verdict::Answer(Answer::Signature(..))));
-    assert_eq!(claim(&[8; 32]), Verdict::Refused(Refusal::NotBound));
+    assert!(matches!(claim(&[7; 32], "right").1, Verdict::Answer(Answer::Signature(..))));
+    let (work, not_bound) = claim(&[8; 32], "right");
+    assert_eq!(not_bound, Verdict::Refused(Refusal::NotBound));
+    assert_eq!(claim(&[7; 32], "wrong"), (work, Verdict::Refused(Refusal::WrongPassword)));
 }
 
+/// Catches: a client that hears another salt than the one that is made up to look like an account's.
 #[test]
-fn a_login_that_there_is_not_has_a_salt_like_one_that_there_is() {
-    let mut config = config();
-    config.server.domains = vec!["home.example".try_into().unwrap()];
-    for (account, iterations) in config.accounts.iter_mut().zip([5000, 6000, 5000, 6000]) {
-        account.verifier.iterations = iterations;
-    }
-    let (logins, other) = (Logins::new(&[0; 32]), Logins::new(&[1; 32]));
-    for (login, again) in
-        [("office", "office@home.example"), ("nobody", "nobody@home.example"), ("nobody", "NoBody")]
-    {
-        assert_eq!(logins.salt(&config, login), logins.salt(&config, again), "{login}");
-    }
-    let after_a_restart = Logins::new(&[0; 32]);
-    assert_eq!(logins.salt(&config, "nobody"), after_a_restart.salt(&config, "nobody"));
-    assert_ne!(logins.salt(&config, "nobody").salt, other.salt(&config, "nobody").salt);
-    assert_ne!(logins.salt(&config, "nobody").salt, logins.salt(&config, "somebody").salt);
-    assert_eq!(logins.salt(&config, "office"), other.salt(&config, "office"));
-    let iterations: std::collections::BTreeSet<u32> =
-        (0..40).map(|n| logins.salt(&config, &format!("nobody{n}")).iterations).collect();
-    assert_eq!(iterations.into_iter().collect::<Vec<_>>(), [5000, 6000]);
+fn a_client_hears_the_same_salt_for_each_spelling_of_a_login_that_there_is_not() {
+    let config = config();
+    let client = Client { service: Service::Imap, address: [127, 0, 0, 1].into(), bindings: None };
+    let hears = |key: u8, login: &str| {
+        let logins = Logins::new(&[key; 32]);
+        async_io::block_on(logins.judge(&config, client, Claim::Login(login.into())))
+    };
+    let nobody = hears(0, "nobody");
+    assert_eq!(hears(0, "NoBody@home.example"), nobody, "also after a start");
+    assert_ne!(hears(0, "somebody"), nobody);
+    assert_ne!(hears(1, "nobody"), nobody);
+    let office = Verdict::Answer(Answer::Salt(config.accounts[0].verifier.salt()));
+    assert_eq!(hears(0, "office"), office);
+    assert_eq!(hears(1, "office@elsewhere.example"), office, "no login, but its name is one");
 }
 
 #[test]
@@ -205,39 +202,69 @@ fn app_passwords_make_no_login_dearer() {
     }
 }
 
-/// A clock would only tell how busy the machine is.
+/// Rounds and keyed hashes that `work` costs: a clock would only tell how busy the machine is.
+fn cost<T>(work: impl FnOnce() -> T) -> ((u64, u64), T) {
+    let before = (verifier::ROUNDS.get(), verifier::HASHES.get());
+    let done = work();
+    ((verifier::ROUNDS.get() - before.0, verifier::HASHES.get() - before.1), done)
+}
+
+/// Refused logins by IMAP from outside, of each kind, for [`with_app_passwords`].
+const REFUSED: [(&str, &str); 11] = [
+    ("office", "wrong"),
+    ("office", "phone's"),
+    ("nobody", "right"),
+    ("nobody@home.example", "right"),
+    ("office@elsewhere.example", "right"),
+    ("off", "right"),
+    ("off", "wrong"),
+    ("pop", "right"),
+    ("pop", "wrong"),
+    ("lan", "right"),
+    ("lan", "wrong"),
+];
+
+/// Catches: a refusal that costs less work, and so tells whether there is an account, how many passwords it has, or that the
+/// password was right.
 #[test]
-fn every_refusal_costs_the_same_rounds_and_a_login_known_already_none() {
-    let mut config = config();
+fn every_refusal_costs_the_same_work_and_a_login_known_already_no_rounds() {
+    let mut config = with_app_passwords();
     config.accounts[1].verifier = Verifier::with("right", 8192, [1; 16]);
-    let outside = "198.51.100.7";
-    let cost = |logins: &Logins, login: &str, password: &str| {
-        let before = verifier::ROUNDS.get();
-        let verdict = log_in(logins, &config, outside, login, password);
-        (verifier::ROUNDS.get() - before, verdict)
+    let log_in = |logins: &Logins, login: &str, password: &str| {
+        cost(|| log_in(logins, &config, "198.51.100.7", login, password))
     };
-    for (login, password) in [
-        ("office", "wrong"),
-        ("office", ""),
-        ("nobody", "right"),
-        ("nobody@home.example", "right"),
-        ("off", "right"),
-        ("off", "wrong"),
-        ("pop", "right"),
-        ("pop", "wrong"),
-        ("lan", "right"),
-    ] {
+    let (work, _) = log_in(&Logins::new(&[0; 32]), "office", "wrong");
+    assert_eq!(work.0, 8192);
+    for (login, password) in REFUSED.into_iter().chain([("office", "")]) {
         let logins = Logins::new(&[0; 32]);
         for again in [false, true] {
-            let (rounds, verdict) = cost(&logins, login, password);
-            assert!(matches!(verdict, Verdict::Refused(_)));
-            assert_eq!(rounds, 8192, "{login} {password} {again}");
+            let (found, verdict) = log_in(&logins, login, password);
+            assert!(matches!(verdict, Verdict::Refused(_)), "{login} {password}");
+            assert_eq!(found, work, "{login} {password} {again}");
         }
     }
     let logins = Logins::new(&[0; 32]);
-    assert_eq!(cost(&logins, "office", "right").0, 8192);
-    assert_eq!(cost(&logins, "office", "right").0, 0);
-    assert_eq!(cost(&logins, "office", "wrong").0, 8192);
+    assert_eq!(log_in(&logins, "office", "right").0.0, 8192);
+    assert_eq!(log_in(&logins, "office", "right").0.0, 0);
+    assert_eq!(log_in(&logins, "office", "wrong").0, work);
+}
+
+/// Catches: what the test above does, where the password does not travel.
+#[test]
+fn every_refusal_of_a_proof_costs_the_same_work() {
+    let config = with_app_passwords();
+    let client = Client { service: Service::Imap, address: "198.51.100.7".parse().unwrap(), bindings: None };
+    let works = REFUSED.map(|(login, password)| {
+        let logins = Logins::new(&[0; 32]);
+        // The client's own hashes are not counted.
+        let (work, verdict) = cost(|| prove(&logins, &config, client, login, password));
+        assert!(matches!(verdict, Verdict::Refused(_)), "{login} {password}");
+        work
+    });
+    assert!(works[0].1 >= 3 * 4, "three passwords are looked at: {works:?}");
+    for (work, (login, password)) in works.iter().zip(REFUSED) {
+        assert_eq!(*work, works[0], "{login} {password}");
+    }
 }
 
 #[test]
@@ -272,4 +299,20 @@ fn the_operator_sees_the_latest_refusals_and_no_forged_line() {
         "service=pop3 account=office address=127.0.0.39 reason=\"wrong password\""
     );
     assert_eq!(refusals[31].account, "x?login??service?imap?account?office");
+}
+
+/// Catches: a login that waits without bound, whichever way it is made, and refusals that drown those that were looked at.
+#[test]
+fn above_the_bound_a_login_is_turned_away_at_once() {
+    let (logins, config) = (Logins::new(&[0; 32]), config());
+    let address = "198.51.100.7";
+    logins.crowd(address.parse().unwrap());
+    let client = Client { service: Service::Imap, address: address.parse().unwrap(), bindings: None };
+    assert_eq!(log_in(&logins, &config, address, "office", "right"), Verdict::TurnedAway);
+    assert_eq!(prove(&logins, &config, client, "office", "right"), Verdict::TurnedAway);
+    let operator = logins.operator(&config, address.parse().unwrap(), "operator", b"");
+    assert_eq!(async_io::block_on(operator), Err(Refusal::TooManyWait));
+    assert_eq!(logins.refusals(), []);
+    let elsewhere = log_in(&logins, &config, "198.51.100.8", "office", "right");
+    assert_eq!(elsewhere, Verdict::Welcome("office".into()));
 }

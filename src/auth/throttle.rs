@@ -5,6 +5,9 @@
 //! for, those from the LAN apart from the others and with more patience. And all wrong tries from
 //! outside together get one fast answer a second: guesses from a thousand addresses wait for each other.
 //! Someone who logged in well from the same address lately does not wait for what others guess.
+//!
+//! The logins of one address that wait do so one after the other, and only so many that the last one is answered before its
+//! client gives up: tries side by side are no better than in a row.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -23,6 +26,10 @@ const FREE_ALL_IN_ALL: u32 = 10;
 
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// The longest time in which the logins of one address that wait are all answered: no client waits longer. Further ones are
+/// turned away.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tries are forgotten when none followed for so long.
 const FORGOTTEN: Duration = Duration::from_secs(60 * 60);
@@ -47,6 +54,8 @@ struct Entry {
     key: u64,
     count: u32,
     last: Instant,
+    /// When the last one that waits is answered.
+    answered: Instant,
 }
 
 /// Where a login comes from, and for whom it is.
@@ -70,23 +79,48 @@ impl Throttle {
         Throttle { hasher: RandomState::new(), tries: Vec::new(), welcome: Vec::new(), answered: None }
     }
 
-    /// How long a login waits before it is looked at. It counts as failed until [`Throttle::succeeded`],
-    /// so that many at once are no better than one after the other.
-    pub(super) fn attempt(&mut self, origin: Origin<'_>, now: Instant) -> Duration {
-        let network = network(origin.address);
-        let key = self.hasher.hash_one(Key::From(network));
-        let from = wait(
-            count(&mut self.tries, key, FORGOTTEN, now),
-            if origin.on_lan { FREE_ON_LAN } else { FREE_OUTSIDE },
-        );
-        let key = self.hasher.hash_one(Key::For(origin.account, origin.on_lan));
-        let tries = count(&mut self.tries, key, FORGOTTEN, now);
-        let free = if origin.on_lan { FREE_FOR_ACCOUNT_ON_LAN } else { FREE_FOR_ACCOUNT };
-        let key = self.hasher.hash_one(Key::Welcome(network, origin.account));
-        if self.welcome.iter().any(|entry| entry.key == key && entry.is_fresh(WELCOME, now)) {
-            return from;
+    /// How long a login waits before it is looked at; `None`: it is turned away, for too many from its address wait already. It counts
+    /// as failed until [`Throttle::succeeded`], so that many at once are no better than one after the other.
+    pub(super) fn attempt(&mut self, origin: Origin<'_>, now: Instant) -> Option<Duration> {
+        self.tries.retain(|entry| entry.is_fresh(FORGOTTEN, now));
+        self.welcome.retain(|entry| entry.is_fresh(WELCOME, now));
+        let keys = self.keys(origin);
+        let (free, free_for_account) = match origin.on_lan {
+            true => (FREE_ON_LAN, FREE_FOR_ACCOUNT_ON_LAN),
+            false => (FREE_OUTSIDE, FREE_FOR_ACCOUNT),
+        };
+        let count = |key| find(&self.tries, key).map_or(0, |entry| entry.count);
+        let from = wait(count(keys.from), free);
+        let welcome = find(&self.welcome, keys.welcome);
+        // Who was here before waits for the own tries only, not for what others at the same address guess.
+        let (before, own) = match welcome {
+            Some(welcome) => (Some(welcome), from),
+            None => (find(&self.tries, keys.from), from.max(wait(count(keys.account), free_for_account))),
+        };
+        let before = before.map_or(Duration::ZERO, |entry| entry.answered.saturating_duration_since(now));
+        let in_a_row = before + own;
+        if in_a_row > PATIENCE {
+            return None;
         }
-        from.max(wait(tries, free)).max(if origin.on_lan { Duration::ZERO } else { self.queue(now) })
+        let stranger = welcome.is_none();
+        let queue = if stranger && !origin.on_lan { self.queue(now) } else { Duration::ZERO };
+        let wait = in_a_row.max(queue);
+        count_one(&mut self.tries, keys.account, now);
+        let from = count_one(&mut self.tries, keys.from, now);
+        let entry = if stranger { Some(from) } else { find_mut(&mut self.welcome, keys.welcome) };
+        if let Some(entry) = entry {
+            entry.answered = now + wait;
+        }
+        Some(wait)
+    }
+
+    fn keys(&self, origin: Origin<'_>) -> Keys {
+        let network = network(origin.address);
+        Keys {
+            from: self.hasher.hash_one(Key::From(network)),
+            account: self.hasher.hash_one(Key::For(origin.account, origin.on_lan)),
+            welcome: self.hasher.hash_one(Key::Welcome(network, origin.account)),
+        }
     }
 
     /// How long one more from outside waits for those before it.
@@ -101,21 +135,29 @@ impl Throttle {
 
     /// The latest attempt of this origin went well.
     pub(super) fn succeeded(&mut self, origin: Origin<'_>, now: Instant) {
-        let network = network(origin.address);
-        let key = self.hasher.hash_one(Key::From(network));
-        self.tries.retain(|entry| entry.key != key);
+        self.welcome.retain(|entry| entry.is_fresh(WELCOME, now));
+        let keys = self.keys(origin);
+        // Its tries are free again; those that wait go on waiting for each other.
+        self.tries.retain(|entry| entry.key != keys.from || entry.answered > now);
+        if let Some(entry) = find_mut(&mut self.tries, keys.from) {
+            entry.count = 0;
+        }
         // Only its own try is taken back: the owner's phone must not make room for more guesses.
-        let key = self.hasher.hash_one(Key::For(origin.account, origin.on_lan));
-        if let Some(entry) = self.tries.iter_mut().find(|entry| entry.key == key) {
+        if let Some(entry) = find_mut(&mut self.tries, keys.account) {
             entry.count = entry.count.saturating_sub(1);
         }
-        let key = self.hasher.hash_one(Key::Welcome(network, origin.account));
-        let welcome = self.welcome.iter().any(|entry| entry.key == key && entry.is_fresh(WELCOME, now));
-        if !origin.on_lan && !welcome {
+        if !origin.on_lan && find(&self.welcome, keys.welcome).is_none() {
             self.answered = self.answered.and_then(|last| last.checked_sub(Duration::from_secs(1)));
         }
-        count(&mut self.welcome, key, WELCOME, now);
+        count_one(&mut self.welcome, keys.welcome, now);
     }
+}
+
+/// What one origin's tries are counted by.
+struct Keys {
+    from: u64,
+    account: u64,
+    welcome: u64,
 }
 
 impl Entry {
@@ -124,21 +166,29 @@ impl Entry {
     }
 }
 
-/// Counts one more under `key`; the number of those before it.
-fn count(table: &mut Vec<Entry>, key: u64, life: Duration, now: Instant) -> u32 {
-    table.retain(|entry| entry.is_fresh(life, now));
-    if let Some(entry) = table.iter_mut().find(|entry| entry.key == key) {
-        entry.last = now;
-        entry.count = entry.count.saturating_add(1);
-        return entry.count - 1;
-    }
-    if table.len() >= TABLE
-        && let Some(oldest) = (0..table.len()).min_by_key(|&at| table.get(at).map(|entry| entry.last))
-    {
-        table.swap_remove(oldest);
-    }
-    table.push(Entry { key, count: 1, last: now });
-    0
+fn find(table: &[Entry], key: u64) -> Option<&Entry> {
+    table.iter().find(|entry| entry.key == key)
+}
+
+fn find_mut(table: &mut [Entry], key: u64) -> Option<&mut Entry> {
+    table.iter_mut().find(|entry| entry.key == key)
+}
+
+/// Counts one more under `key`.
+fn count_one(table: &mut Vec<Entry>, key: u64, now: Instant) -> &mut Entry {
+    let at = table.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
+        if table.len() >= TABLE
+            && let Some(oldest) = (0..table.len()).min_by_key(|&at| table.get(at).map(|entry| entry.last))
+        {
+            table.swap_remove(oldest);
+        }
+        table.push(Entry { key, count: 0, last: now, answered: now });
+        table.len() - 1
+    });
+    let entry = &mut table[at];
+    entry.last = now;
+    entry.count = entry.count.saturating_add(1);
+    entry
 }
 
 /// 1, 2, 4, 8, 16, 30, 30 … seconds once the free tries are used up.
@@ -158,137 +208,4 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn origin<'a>(address: &str, account: &'a str) -> Origin<'a> {
-        let address: IpAddr = address.parse().unwrap();
-        Origin { address, on_lan: address.to_string().starts_with("192.168."), account }
-    }
-
-    /// The waits in seconds of `n` tries in the same moment.
-    fn waits(throttle: &mut Throttle, origin: Origin<'_>, n: usize, now: Instant) -> Vec<u64> {
-        (0..n).map(|_| throttle.attempt(origin, now).as_secs()).collect()
-    }
-
-    #[test]
-    fn waits_grow_after_the_free_tries_and_end_after_a_quiet_hour() {
-        let (mut throttle, now) = (Throttle::new(), Instant::now());
-        let guesser = origin("198.51.100.7", "demo");
-        assert_eq!(waits(&mut throttle, guesser, 12, now), [0, 0, 0, 0, 1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(waits(&mut throttle, guesser, 1, now + FORGOTTEN - Duration::from_secs(1)), [30]);
-        assert_eq!(waits(&mut throttle, guesser, 1, now + 2 * FORGOTTEN), [0]);
-    }
-
-    #[test]
-    fn the_lan_has_more_free_tries() {
-        let (mut throttle, now) = (Throttle::new(), Instant::now());
-        let waits = waits(&mut throttle, origin("192.168.7.5", "demo"), 22, now);
-        assert!(waits[..20].iter().all(|&wait| wait == 0));
-        assert_eq!(waits[20..], [1, 2]);
-    }
-
-    #[test]
-    fn an_ipv6_network_counts_as_one_and_a_mapped_address_as_ipv4() {
-        for (one, other, same) in [
-            ("2001:db8:1:1::1", "2001:db8:1:1:ffff::2", true),
-            ("2001:db8:1:1::1", "2001:db8:1:2::1", false),
-            ("::ffff:198.51.100.7", "198.51.100.7", true),
-            ("198.51.100.7", "198.51.100.8", false),
-        ] {
-            let (mut throttle, now) = (Throttle::new(), Instant::now());
-            waits(&mut throttle, origin(one, "demo"), 4, now);
-            assert_eq!(waits(&mut throttle, origin(other, "demo"), 1, now), [u64::from(same)], "{other}");
-        }
-    }
-
-    #[test]
-    fn guesses_from_everywhere_slow_down_strangers_but_not_the_owner() {
-        let (mut throttle, now) = (Throttle::new(), Instant::now());
-        let phone = origin("203.0.113.9", "demo");
-        throttle.attempt(phone, now);
-        throttle.succeeded(phone, now);
-        // One a second: the queue of all wrong tries is another story.
-        for host in 1..=11 {
-            let now = now + Duration::from_secs(host);
-            throttle.attempt(origin(&format!("198.51.100.{host}"), "demo"), now);
-        }
-        let now = now + Duration::from_secs(12);
-        assert_eq!(waits(&mut throttle, origin("198.51.100.99", "demo"), 1, now), [2]);
-        assert_eq!(waits(&mut throttle, origin("198.51.100.99", "other"), 1, now), [0]);
-        assert_eq!(waits(&mut throttle, origin("192.168.7.5", "demo"), 1, now), [0]);
-        assert_eq!(waits(&mut throttle, phone, 1, now), [0]);
-        assert_eq!(waits(&mut throttle, phone, 1, now + WELCOME + FORGOTTEN), [0], "all is forgotten");
-    }
-
-    #[test]
-    fn guesses_on_the_lan_count_for_the_lan_only() {
-        let (mut throttle, now) = (Throttle::new(), Instant::now());
-        for host in 1..=50 {
-            let guess = origin("192.168.7.5", "demo");
-            let guess = Origin { address: format!("192.168.7.{host}").parse().unwrap(), ..guess };
-            assert_eq!(waits(&mut throttle, guess, 1, now), [0], "{host}");
-        }
-        assert_eq!(waits(&mut throttle, origin("192.168.7.99", "demo"), 2, now), [1, 2]);
-        assert_eq!(waits(&mut throttle, origin("192.168.7.99", "other"), 1, now), [0]);
-        assert_eq!(waits(&mut throttle, origin("198.51.100.7", "demo"), 1, now), [0]);
-    }
-
-    /// Ten wrong tries a second for two minutes, each from another network and for another account.
-    #[test]
-    fn guesses_from_everywhere_for_everyone_get_one_fast_answer_a_second() {
-        let (mut throttle, start) = (Throttle::new(), Instant::now());
-        let phone = origin("203.0.113.9", "demo");
-        throttle.attempt(phone, start);
-        throttle.succeeded(phone, start);
-        let (mut fast, mut longest) = (0, Duration::ZERO);
-        for n in 0..1200_u32 {
-            let now = start + Duration::from_millis(100) * n;
-            let (address, account) = (format!("2001:db8:{n:x}::1"), format!("account{n}"));
-            let wait = throttle.attempt(origin(&address, &account), now);
-            fast += u32::from(wait < Duration::from_secs(1));
-            longest = longest.max(wait);
-        }
-        // Those at the beginning are free; once the queue is as long as it gets, none is fast.
-        assert!((10..=10 + 120).contains(&fast), "{fast}");
-        assert_eq!(longest, LONGEST);
-        let later = start + Duration::from_secs(120);
-        assert_eq!(throttle.attempt(phone, later), Duration::ZERO, "who was here before does not queue");
-        assert_eq!(throttle.attempt(origin("192.168.7.5", "demo"), later), Duration::ZERO);
-        let over = later + LONGEST + Duration::from_secs(11);
-        assert_eq!(throttle.attempt(origin("2001:db8:ffff::1", "new"), over), Duration::ZERO);
-    }
-
-    #[test]
-    fn a_login_that_went_well_leaves_no_trace_in_the_queue() {
-        let (mut throttle, now) = (Throttle::new(), Instant::now());
-        for n in 0..100_u32 {
-            let account = format!("account{n}");
-            let device = origin("2001:db8:1::1", &account);
-            let device = Origin { address: format!("2001:db8:{n:x}::1").parse().unwrap(), ..device };
-            assert_eq!(throttle.attempt(device, now), Duration::ZERO, "{n}");
-            throttle.succeeded(device, now);
-        }
-    }
-
-    #[test]
-    fn a_login_that_went_well_gives_its_address_new_free_tries() {
-        let (mut throttle, now) = (Throttle::new(), Instant::now());
-        let phone = origin("203.0.113.9", "demo");
-        assert_eq!(waits(&mut throttle, phone, 5, now), [0, 0, 0, 0, 1]);
-        throttle.succeeded(phone, now);
-        assert_eq!(waits(&mut throttle, phone, 5, now), [0, 0, 0, 0, 1]);
-    }
-
-    #[test]
-    fn the_table_stays_small() {
-        let (mut throttle, now) = (Throttle::new(), Instant::now());
-        for host in 0..10_000_u32 {
-            let address = IpAddr::from((0xc633_0000 + host).to_be_bytes());
-            let origin = Origin { address, on_lan: false, account: "demo" };
-            throttle.attempt(origin, now);
-            throttle.succeeded(origin, now);
-        }
-        assert!(throttle.tries.len() <= TABLE && throttle.welcome.len() <= TABLE);
-    }
-}
+mod tests;

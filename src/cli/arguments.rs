@@ -16,15 +16,44 @@ use super::{board, restored, slots};
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
     Run(RunOptions),
-    Check { file: PathBuf, data: Option<PathBuf> },
-    Import { file: PathBuf, data: PathBuf },
-    Export { data: PathBuf, with_secrets: bool },
-    Console { data: PathBuf, command: Option<String> },
-    Status { data: PathBuf, json: bool },
-    Mail { data: PathBuf, job: Job },
-    Fsck { data: PathBuf, repair: bool },
-    Restored { data: PathBuf, word: restored::Word },
-    BenchAuth { data: PathBuf },
+    /// Of the sandbox's tests.
+    #[cfg(debug_assertions)]
+    Attempt(RunOptions),
+    Check {
+        file: PathBuf,
+        data: Option<PathBuf>,
+    },
+    Import {
+        file: PathBuf,
+        data: PathBuf,
+    },
+    Export {
+        data: PathBuf,
+        with_secrets: bool,
+    },
+    Console {
+        data: PathBuf,
+        command: Option<String>,
+    },
+    Status {
+        data: PathBuf,
+        json: bool,
+    },
+    Mail {
+        data: PathBuf,
+        job: Job,
+    },
+    Fsck {
+        data: PathBuf,
+        repair: bool,
+    },
+    Restored {
+        data: PathBuf,
+        word: restored::Word,
+    },
+    BenchAuth {
+        data: PathBuf,
+    },
     Board(board::Request),
     Slots(slots::Request),
     Help(Option<String>),
@@ -245,6 +274,12 @@ pub fn parse(words: impl Iterator<Item = OsString>) -> Result<Request, Failure> 
         _ => return request(run(), words),
     };
     words.next();
+    #[cfg(debug_assertions)]
+    if name == "attempt"
+        && let Request::Run(options) = request(run(), &mut words)?
+    {
+        return Ok(Request::Attempt(options));
+    }
     if let Some(verb) = all_verbs().find(|verb| verb.name == name) {
         return request(verb, words);
     }

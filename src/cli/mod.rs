@@ -39,6 +39,8 @@ fn carry_out(request: Request) -> Result<ExitCode, Failure> {
             let ending = appliance::run(options)?;
             return Ok(ending.map_or(ExitCode::SUCCESS, |ending| ExitCode::from(ending.exit_code())));
         }
+        #[cfg(debug_assertions)]
+        Request::Attempt(options) => appliance::attempt(&options),
         Request::Check { file, data } => configuration::check(&file, data.as_deref()),
         Request::Import { file, data } => configuration::import(&file, &data),
         Request::Export { data, with_secrets } => configuration::export(&data, with_secrets),

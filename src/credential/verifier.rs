@@ -102,7 +102,7 @@ impl Verifier {
     pub(crate) fn accepts(&self, key: &hmac::Key) -> bool {
         // The server key proves the password as well as the stored key does, and `hmac::verify`
         // compares in constant time.
-        hmac::verify(key, b"Server Key", &self.server_key).is_ok()
+        is_signed(key, b"Server Key", &self.server_key)
     }
 
     /// What a client that knows the password sends as its proof of `auth_message`.
@@ -116,17 +116,33 @@ impl Verifier {
         proof
     }
 
-    /// RFC 5802 section 3: the server's signature of `auth_message`, if the client's proof is right.
+    /// RFC 5802 section 3: the server's signature of `auth_message`, if the client's proof is right. The work is the same if it is
+    /// not.
     pub(crate) fn verify_proof(&self, auth_message: &[u8], proof: &[u8; 32]) -> Option<[u8; 32]> {
         let stored = hmac::Key::new(hmac::HMAC_SHA256, &self.stored_key);
-        let mut client_key = Zeroizing::new(octets(hmac::sign(&stored, auth_message).as_ref()));
+        let mut client_key = Zeroizing::new(octets(sign(&stored, auth_message).as_ref()));
         client_key.iter_mut().zip(proof).for_each(|(octet, proof)| *octet ^= proof);
         let found = digest::digest(&digest::SHA256, &*client_key);
-        // A comparison in constant time, and ring has no other that it promises.
-        hmac::verify(&stored, found.as_ref(), hmac::sign(&stored, &self.stored_key).as_ref()).ok()?;
         let server = hmac::Key::new(hmac::HMAC_SHA256, &self.server_key);
-        Some(octets(hmac::sign(&server, auth_message).as_ref()))
+        let signature = octets(sign(&server, auth_message).as_ref());
+        // A comparison in constant time, and ring has no other that it promises.
+        let is_right = is_signed(&stored, found.as_ref(), sign(&stored, &self.stored_key).as_ref());
+        is_right.then_some(signature)
     }
+}
+
+/// HMAC-SHA-256 (RFC 2104).
+fn sign(key: &hmac::Key, message: &[u8]) -> hmac::Tag {
+    #[cfg(test)]
+    count_hash();
+    hmac::sign(key, message)
+}
+
+/// Whether `signature` is what [`sign`] makes of these; takes the same time for every wrong one.
+fn is_signed(key: &hmac::Key, message: &[u8], signature: &[u8]) -> bool {
+    #[cfg(test)]
+    count_hash();
+    hmac::verify(key, message, signature).is_ok()
 }
 
 /// As much work as `iterations` rounds of a verifier, for nothing.
@@ -150,6 +166,14 @@ fn salted_password(password: &[u8], iterations: u32, salt: &[u8]) -> hmac::Key {
 thread_local! {
     /// Rounds that were computed: what a login costs, on a slow day as on a fast one.
     pub(crate) static ROUNDS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    /// Keyed hashes that were computed besides.
+    pub(crate) static HASHES: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// One more keyed hash was computed.
+#[cfg(test)]
+pub(crate) fn count_hash() {
+    HASHES.set(HASHES.get() + 1);
 }
 
 /// The 32 octets of a SHA-256 output.

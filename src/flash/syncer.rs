@@ -4,7 +4,6 @@
 //! other sessions meanwhile, however long an SD card takes. Where the kernel refuses io_uring, every sync
 //! is made on the spot.
 
-use std::cell::OnceCell;
 use std::fs::File;
 use std::rc::Rc;
 
@@ -13,29 +12,25 @@ use super::uring::Ring;
 
 /// Makes files durable.
 pub struct Syncer {
-    /// Set up with the first sync; `None` once the kernel has refused.
-    ring: OnceCell<Option<Rc<Ring>>>,
+    /// `None` where the kernel has refused.
+    ring: Option<Rc<Ring>>,
 }
 
 impl Syncer {
-    /// Asks the kernel for nothing yet.
+    /// Sets the ring up: later the appliance may make none any more (`crate::sandbox`).
     pub fn new() -> Syncer {
-        Syncer { ring: OnceCell::new() }
+        let refused = |error: &_| log::info!("no io_uring, syncs will stall: {error}");
+        Syncer { ring: Ring::new().map(Rc::new).inspect_err(refused).ok() }
     }
 
     /// Makes content and length of `file` durable (for a folder: its names).
     pub fn sync(self: &Rc<Self>, file: Rc<File>) -> Sync {
         let syncer = self.clone();
         Box::pin(async move {
-            match syncer.ring() {
+            match &syncer.ring {
                 Some(ring) => ring.fdatasync(file).await,
                 None => file.sync_data(),
             }
         })
-    }
-
-    fn ring(&self) -> Option<Rc<Ring>> {
-        let refused = |error: &_| log::info!("no io_uring, syncs will stall: {error}");
-        self.ring.get_or_init(|| Ring::new().map(Rc::new).inspect_err(refused).ok()).clone()
     }
 }

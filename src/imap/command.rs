@@ -1,6 +1,7 @@
 //! What a client can say, as plain data. The parser makes it, nothing else does; every list in it is
 //! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
 
+use super::field_names::FieldNames;
 use super::sequence::SequenceSet;
 use crate::sasl::server::Password;
 use crate::store::{FlagChange, Flags};
@@ -287,7 +288,7 @@ pub enum SectionText {
         /// HEADER.FIELDS.NOT: all but these.
         not: bool,
         /// As the client wrote them: printable ASCII.
-        names: Vec<String>,
+        names: FieldNames,
     },
     /// A message without its header.
     Text,

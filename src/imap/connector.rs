@@ -3,10 +3,9 @@
 //! The marks are those of other groupware servers: the annotation [`FOLDER_TYPE`] (RFC 5464). Mail programs do
 //! not see such folders in LIST unless they have subscribed to them: they would show appointments as mail.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use crate::store::{Account, Transaction};
+use crate::store::{Account, MailboxId, Transaction};
 
 /// The annotation that says what a folder holds.
 const FOLDER_TYPE: &str = "/shared/vendor/kolab/folder-type";
@@ -50,23 +49,10 @@ pub fn missing_folders(account: &Rc<Account>) -> Option<Transaction> {
     any.then_some(transaction)
 }
 
-/// The names that LIST tells a mail program: all but groupware folders that are not subscribed. One above a name that is
-/// told is told.
-pub fn mail_only(account: &Account) -> Vec<String> {
-    let subscribed: BTreeSet<String> = account.subscriptions().into_iter().collect();
-    let (told, others): (Vec<_>, Vec<_>) = account.mailboxes().into_iter().partition(|(id, name)| {
-        subscribed.contains(name)
-            || !account.annotation(*id, FOLDER_TYPE).is_some_and(|kind| is_groupware(&kind))
-    });
-    let mut names: Vec<String> = told.into_iter().map(|(_, name)| name).collect();
-    let above = others.into_iter().map(|(_, name)| name);
-    let above: Vec<String> = above.filter(|name| names.iter().any(|told| is_below(told, name))).collect();
-    names.extend(above);
-    names
-}
-
-fn is_below(name: &str, superior: &str) -> bool {
-    crate::store::mailbox_name::is_inferior(name, superior)
+/// Whether LIST tells a mail program of this mailbox: of all but groupware folders that are not subscribed.
+pub fn is_for_mail(account: &Account, id: MailboxId, name: &str) -> bool {
+    account.is_subscribed(name)
+        || !account.annotation(id, FOLDER_TYPE).is_some_and(|kind| is_groupware(&kind))
 }
 
 fn is_groupware(kind: &[u8]) -> bool {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use super::command::{FetchItem, SearchKey};
+use super::list::Listing;
 use super::session::Session;
 use super::view::Own;
 use crate::sasl::server::{Exchange, Password, Step};
@@ -63,6 +64,13 @@ pub enum Effect {
         uid: bool,
         /// What to look for.
         key: SearchKey,
+    },
+    /// Tell names in pieces by [`Session::list`], then the tagged response.
+    List {
+        /// What is listed, and how far.
+        listing: Listing,
+        /// The command's.
+        reply: Reply,
     },
     /// RFC 2177: tell news as they come until the client says DONE.
     Idle {

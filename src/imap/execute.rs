@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::effect::{Effect, Fetch, FetchOutcome, Reply};
 use super::fetch::{self, Fetched};
 use super::input::Input;
+use super::list::Listing;
 use super::search;
 use super::server::Connection;
 use crate::auth::{Client, Verdict};
 use crate::config::Service;
 use crate::net::deadline;
 use crate::net::line::LineEnd;
-use crate::pace::Pace;
+use crate::pace::{ITEM, Pace, TURN, between_commands, in_turn};
 use crate::sasl::server::{Claim, Exchange, MAX_RESPONSE, Step};
 use crate::store::{Error, Flags};
 
@@ -20,6 +21,14 @@ impl Connection {
     /// Reads a command and carries it out. The tag of an IDLE is handed back: whoever waits for long
     /// must not hold all of this.
     pub async fn command(&mut self) -> io::Result<Option<String>> {
+        let outcome = in_turn(self.one_command()).await;
+        if !self.stream.buffered().is_empty() {
+            between_commands().await;
+        }
+        outcome
+    }
+
+    async fn one_command(&mut self) -> io::Result<Option<String>> {
         let mut out = String::new();
         self.session.takes_no_changes(self.context.store.read_only().is_some());
         let mut effect = match self.input().await? {
@@ -53,6 +62,7 @@ impl Connection {
                     match self.judge(Claim::Password { login: username, password }).await {
                         Verdict::Welcome(name) => self.welcome(tag, &name, &mut out).await,
                         Verdict::Answer(_) | Verdict::Refused(_) => self.session.login_refused(tag),
+                        Verdict::TurnedAway => self.session.login_turned_away(tag),
                     }
                 }
                 Effect::Authenticate { tag, exchange, step } => {
@@ -67,6 +77,10 @@ impl Connection {
                         Ok(_) | Err(Error::ReadOnly) => {}
                         Err(error) => log::warn!("imap: {what} could not be written: {error}"),
                     }
+                    Effect::Reply(reply)
+                }
+                Effect::List { mut listing, reply } => {
+                    self.list(&mut listing).await?;
                     Effect::Reply(reply)
                 }
                 Effect::Fetch(fetch) => self.fetch(fetch).await?,
@@ -87,7 +101,7 @@ impl Connection {
             let mut out = String::new();
             self.session.write_updates(&mut updates, reply.news.uid, &mut out);
             self.write(&out).await?;
-            pace.keep().await;
+            pace.did(out.len() as u64).await;
         }
         self.write(&format!("{} {}\r\n", reply.tag, reply.text)).await?;
         self.say(reply.goodbye.unwrap_or_default()).await
@@ -126,6 +140,7 @@ impl Connection {
                 Step::Claim(claim) => match self.judge(claim).await {
                     Verdict::Welcome(name) => return Ok(self.welcome(tag, &name, out).await),
                     Verdict::Refused(_) => return Ok(self.session.login_refused(tag)),
+                    Verdict::TurnedAway => return Ok(self.session.login_turned_away(tag)),
                     Verdict::Answer(answer) => {
                         step = exchange.answer(answer);
                         continue;
@@ -145,10 +160,26 @@ impl Connection {
         }
     }
 
+    async fn list(&mut self, listing: &mut Listing) -> io::Result<()> {
+        let (pace, mut out) = (Pace::new(), String::new());
+        loop {
+            let more = self.session.list(listing, &mut out);
+            self.write(&out).await?;
+            if !more {
+                return Ok(());
+            }
+            out.clear();
+            // To find the next names, all are looked at.
+            pace.did(TURN).await;
+        }
+    }
+
     async fn fetch(&mut self, fetch: Fetch) -> io::Result<Effect> {
         let mut outcome = FetchOutcome::default();
         let mut flags = String::new();
+        let pace = Pace::new();
         for seq in fetch.messages.iter().cloned().flatten() {
+            pace.did(ITEM).await;
             let Some(selected) = self.session.selected() else { break };
             let Some(message) = selected.message(seq, &mut flags) else {
                 outcome.gone = true;
@@ -159,7 +190,7 @@ impl Connection {
             let fetched = Fetched { seq, message, flags: &flags };
             let account = selected.account();
             let last = &mut self.last_structure;
-            let write = fetch::write(&mut self.stream, account, fetched, &fetch.items, last);
+            let write = fetch::write(&mut self.stream, account, fetched, &fetch.items, last, &pace);
             let whole = deadline(limit, write).await?;
             outcome.damaged |= !whole;
             if whole && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
@@ -177,7 +208,9 @@ impl Connection {
             Err(error) => return Ok(Err(error)),
         };
         self.write("* SEARCH").await?;
+        let pace = Pace::new();
         for seq in found {
+            pace.did(ITEM).await;
             let number = match self.session.selected() {
                 Some(selected) if uid => selected.view().uid(seq).unwrap_or(seq),
                 _ => seq,

@@ -4,16 +4,22 @@ use std::io::{self, Write as _};
 use std::ops::Range;
 
 use super::command::{FetchItem, SectionText};
+use super::field_names::FieldNames;
 pub use super::opened::LastStructure;
 use super::opened::Opened;
 use super::section;
 use crate::flash::ReadAt;
-use crate::message::{bodystructure, date, header};
+use crate::message::bodystructure::Description;
+use crate::message::{date, header};
 use crate::net::stream::Stream;
+use crate::pace::{ITEM, Pace};
 use crate::store::{Account, Error, Message};
 
 /// Octets read from flash at a time.
 const PIECE: u64 = 16 * 1024;
+
+/// Octets of a response that are kept before they are sent.
+const KEPT: usize = 8 * 1024;
 
 /// A message and what the session knows of it.
 pub struct Fetched<'a> {
@@ -37,15 +43,17 @@ pub async fn write(
     fetched: Fetched<'_>,
     items: &[FetchItem],
     last: &mut LastStructure,
+    pace: &Pace,
 ) -> io::Result<bool> {
     let opened = Opened::new(account, fetched.message);
-    let mut response = Response { fetched, opened, last, out: Vec::with_capacity(128), whole: true };
+    let mut response = Response { fetched, opened, last, pace, out: Vec::with_capacity(128), whole: true };
     write!(response.out, "* {} FETCH (", response.fetched.seq)?;
     for (place, item) in items.iter().enumerate() {
         if place > 0 {
             response.out.push(b' ');
         }
         response.item(stream, item).await?;
+        response.send_much(stream).await?;
     }
     response.out.extend(b")\r\n");
     stream.write(&response.out).await?;
@@ -56,6 +64,7 @@ struct Response<'a> {
     fetched: Fetched<'a>,
     opened: Opened<'a>,
     last: &'a mut LastStructure,
+    pace: &'a Pace,
     /// What was written and not sent yet.
     out: Vec<u8>,
     whole: bool,
@@ -69,6 +78,16 @@ enum Octets {
 }
 
 impl Response<'_> {
+    /// Sends what was written when it is much; gives others their turn when it is time to.
+    async fn send_much(&mut self, stream: &mut Stream) -> io::Result<()> {
+        self.pace.did(self.out.len() as u64 + self.opened.take_passed()).await;
+        if self.out.len() >= KEPT {
+            stream.write(&self.out).await?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
     async fn item(&mut self, stream: &mut Stream, item: &FetchItem) -> io::Result<()> {
         let message = &self.fetched.message;
         let (part, text, partial) = match item {
@@ -87,7 +106,7 @@ impl Response<'_> {
                 self.readable(envelope).unwrap_or_default().write(&mut self.out);
                 return Ok(());
             }
-            FetchItem::BodyStructure { extensible } => return self.structure(*extensible).await,
+            FetchItem::BodyStructure { extensible } => return self.structure(stream, *extensible).await,
             FetchItem::Body { section, partial, .. } => {
                 section::write_label(section, partial.map(|(origin, _)| origin), &mut self.out);
                 (section.part.as_slice(), &section.text, *partial)
@@ -122,24 +141,39 @@ impl Response<'_> {
         }
     }
 
-    async fn structure(&mut self, extensible: bool) -> io::Result<()> {
+    /// Sent part by part: it may be long, and what cannot be read of it is the default.
+    async fn structure(&mut self, stream: &mut Stream, extensible: bool) -> io::Result<()> {
         self.out.extend(if extensible { &b"BODYSTRUCTURE "[..] } else { b"BODY " });
-        let text = self.structure_text(extensible).await;
-        match self.readable(text) {
-            Some(text) => self.out.extend(text),
+        let structure = self.opened.structure(self.last, self.pace).await;
+        let body = structure.and_then(|structure| self.opened.body().map(|_| structure));
+        let Some(structure) = self.readable(body) else {
             // The grammar knows no NIL here.
-            None => self.out.extend(b"(\"text\" \"plain\" NIL NIL NIL \"7BIT\" 0 0)"),
+            self.out.extend(b"(\"text\" \"plain\" NIL NIL NIL \"7BIT\" 0 0)");
+            return Ok(());
+        };
+        let Ok(body) = self.opened.body() else { return Ok(()) };
+        let mut description = Description::new(body, &structure, extensible);
+        let (mut before, mut failed) = (0, None);
+        loop {
+            let more = description.step(&mut self.out).unwrap_or_else(|error| {
+                failed.get_or_insert(error);
+                true
+            });
+            if !more {
+                break;
+            }
+            self.pace.did(description.passed() - before + self.out.len() as u64 + ITEM).await;
+            before = description.passed();
+            if self.out.len() >= KEPT {
+                stream.write(&self.out).await?;
+                self.out.clear();
+            }
+        }
+        if let Some(error) = failed {
+            let unreadable = self.opened.unreadable(error);
+            self.readable::<()>(Err(unreadable));
         }
         Ok(())
-    }
-
-    async fn structure_text(&mut self, extensible: bool) -> Result<Vec<u8>, Error> {
-        let structure = self.opened.structure(self.last).await?;
-        self.opened.ask_body(|body| {
-            let mut text = Vec::new();
-            bodystructure::write(body, &structure, extensible, &mut text)?;
-            Ok(text)
-        })
     }
 
     /// The octets of a section; `None`: there is no such part.
@@ -151,18 +185,20 @@ impl Response<'_> {
         };
         if part.is_empty()
             && let Some((names, false)) = selected
-            && let Some(fields) = self.opened.fields(names.iter())?
+            && names.are_in_summaries()
+            && let Some(fields) = self.opened.fields()?
         {
             return Ok(header_fields(fields, names).ok().map(Octets::Held));
         }
         let range = if !part.is_empty() {
-            let structure = self.opened.structure(self.last).await?;
+            let structure = self.opened.structure(self.last, self.pace).await?;
             section::find(&structure, part, text)
         } else if *text == SectionText::Whole {
             self.opened.body()?;
             Some(0..size)
         } else {
             let header = self.opened.ask_body(header::length)?;
+            self.pace.did(self.opened.take_passed()).await;
             match text {
                 SectionText::Text => Some(header..size),
                 SectionText::Mime => None,
@@ -171,8 +207,7 @@ impl Response<'_> {
         };
         let Some(range) = range else { return Ok(None) };
         let Some((names, not)) = selected else { return Ok(Some(Octets::Places(vec![range]))) };
-        let select =
-            |body: &dyn ReadAt| header::select(body, range, |field| section::selects(names, not, field));
+        let select = |body: &dyn ReadAt| header::select(body, range, |field| names.contain(field) != not);
         Ok(Some(Octets::Places(self.opened.ask_body(select)?)))
     }
 
@@ -233,15 +268,16 @@ impl Response<'_> {
             }
             stream.write(&piece).await?;
             at += piece.len() as u64;
+            self.pace.did(PIECE).await;
         }
         Ok(())
     }
 }
 
 /// The fields of these names out of a summary.
-fn header_fields(fields: &[u8], names: &[String]) -> io::Result<Vec<u8>> {
+fn header_fields(fields: &[u8], names: &FieldNames) -> io::Result<Vec<u8>> {
     let all = 0..fields.len() as u64;
-    let places = header::select(&fields, all, |field| section::selects(names, false, field))?;
+    let places = header::select(&fields, all, |field| names.contain(field))?;
     let text = |place: Range<u64>| fields.get(place.start as usize..place.end as usize).unwrap_or_default();
     Ok(places.into_iter().flat_map(text).copied().collect())
 }

@@ -7,6 +7,10 @@
 use super::command::{Append, Tagged};
 use super::parse::{self, Problem, Refused};
 
+/// Literals that can stand before the message of an APPEND: its mailbox. To look for one behind each of ten thousand
+/// literals would be to read the command ten thousand times.
+const BEFORE_MESSAGE: usize = 1;
+
 /// Octets kept of a refused command: the tag is among them.
 const KEPT: usize = 256;
 
@@ -16,6 +20,8 @@ pub struct Gather {
     octets: Vec<u8>,
     limit: usize,
     problem: Option<Problem>,
+    /// Literals that were announced.
+    literals: usize,
 }
 
 /// What comes next.
@@ -46,7 +52,7 @@ pub enum Next {
 impl Gather {
     /// Nothing yet; a command may have `limit` octets, literals but for the APPEND's included.
     pub fn new(limit: usize) -> Gather {
-        Gather { octets: Vec::new(), limit, problem: None }
+        Gather { octets: Vec::new(), limit, problem: None, literals: 0 }
     }
 
     /// The octets that a line may still have.
@@ -65,7 +71,9 @@ impl Gather {
             self.keep(line);
             return Next::Finished;
         };
+        self.literals += 1;
         if self.problem.is_none()
+            && self.literals <= BEFORE_MESSAGE + 1
             && let Some(append) = self.append(line, literal.marker)
         {
             let Announced { length, synchronizing, .. } = literal;

@@ -1,12 +1,14 @@
 //! Commands about mailboxes as a whole (RFC 3501 section 6.3): what they ask of the store, and what is
 //! said about it.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::command::{ListArgs, MailboxName, StatusItem};
 use super::connector;
 use super::effect::{Effect, Reply};
-use super::list as listing;
+use super::list::{self as listing, Listed, Listing};
+use super::pattern::MAX_WILDCARDS;
 use super::reply;
 use super::selected::Selected;
 use super::updates::{self, Manner};
@@ -46,23 +48,42 @@ fn commit(transaction: Transaction, tag: String, done: &'static str) -> Effect {
     Effect::commit(transaction, tag, move |_, _, _| reply)
 }
 
-/// RFC 3501 section 6.3.8. Folders of groupware are for Connector clients.
-pub fn list(account: &Account, tag: String, args: &ListArgs, connector: bool, out: &mut String) -> Effect {
-    let mailboxes = match connector {
-        true => account.mailboxes().into_iter().map(|(_, name)| name).collect(),
-        false => connector::mail_only(account),
+/// RFC 3501 sections 6.3.8 and 6.3.9. The names follow in pieces: see [`list_piece`].
+pub fn list(tag: String, listed: Listed, args: &ListArgs, out: &mut String) -> Effect {
+    let done = match listed {
+        Listed::Mailboxes => "OK LIST completed",
+        Listed::Subscriptions => "OK LSUB completed",
     };
-    let names: Vec<&str> = mailboxes.iter().map(String::as_str).collect();
-    listing::list(args, &names, out);
-    Effect::reply(tag, "OK LIST completed")
+    if args.pattern.is_empty() {
+        out.push_str(listing::root(listed));
+        return Effect::reply(tag, done);
+    }
+    match Listing::new(listed, args) {
+        Some(listing) => Effect::List { listing, reply: Reply::new(tag, done) },
+        None => Effect::reply(tag, format!("NO [LIMIT] A pattern can have {MAX_WILDCARDS} wildcards")),
+    }
 }
 
-/// RFC 3501 section 6.3.9.
-pub fn lsub(account: &Account, tag: String, args: &ListArgs, out: &mut String) -> Effect {
-    let subscriptions = account.subscriptions();
-    let names: Vec<&str> = subscriptions.iter().map(String::as_str).collect();
-    listing::lsub(args, &names, out);
-    Effect::reply(tag, "OK LSUB completed")
+/// Writes what is to be said of the next names. `false`: those were the last. Folders of groupware are for Connector
+/// clients.
+pub fn list_piece(account: &Account, listing: &mut Listing, connector: bool, out: &mut String) -> bool {
+    let n = listing::NAMES;
+    // One more, since a name has children where the next one is one.
+    let mut names = match listing.listed() {
+        Listed::Mailboxes => account.mailboxes_after(listing.last(), n + 1, |id, name| {
+            connector || connector::is_for_mail(account, id, name)
+        }),
+        Listed::Subscriptions => account.subscriptions_after(listing.last(), n + 1),
+    };
+    let next = (names.len() > n).then(|| names.pop()).flatten();
+    // A folder of groupware above a name that is told is told.
+    let implied: BTreeSet<&str> = match listing.listed() {
+        Listed::Mailboxes if !connector => listing.implied(&names).collect(),
+        _ => BTreeSet::new(),
+    };
+    let existing = if implied.is_empty() { BTreeSet::new() } else { account.existing(&implied) };
+    listing.write(&names, next.as_deref(), |name| existing.contains(name), out);
+    next.is_some()
 }
 
 /// RFC 3501 section 6.3.10. Which messages are `\Recent` is the `selected` session's own matter, where

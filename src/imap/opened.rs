@@ -1,20 +1,19 @@
 //! A message of which only what is asked for is read: its summary where that is enough, else its body,
 //! and the structure of that.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-use smol::future::yield_now;
 
 use crate::flash::ReadAt;
 use crate::message::Summary;
 use crate::message::envelope::Envelope;
 use crate::message::mime::{Scanner, Structure};
+use crate::pace::{ITEM, Pace};
 use crate::store::{Account, Body, Error, Message};
 
-/// For how long a session may keep the only thread to itself.
-const TURN: Duration = Duration::from_millis(2);
+/// Octets that are read to find a record on flash.
+const RECORD: u64 = 1024;
 
 /// Parts of a structure that is remembered: an idle connection must not keep a hostile one.
 const MAX_REMEMBERED: usize = 50;
@@ -24,25 +23,6 @@ const MAX_REMEMBERED: usize = 50;
 #[derive(Default)]
 pub struct LastStructure(Option<(u32, Rc<Structure>)>);
 
-/// Long work that lets other sessions have their turn. Time is what counts: the same step takes microseconds from
-/// memory and milliseconds from a slow card.
-pub struct Turn(Instant);
-
-impl Turn {
-    /// A turn begins.
-    pub fn begin() -> Turn {
-        Turn(Instant::now())
-    }
-
-    /// Between two steps of the work: others go on here, when this turn was long enough.
-    pub async fn pass(&mut self) {
-        if self.0.elapsed() >= TURN {
-            yield_now().await;
-            self.0 = Instant::now();
-        }
-    }
-}
-
 /// A message and what was read of it.
 pub struct Opened<'a> {
     account: &'a Account,
@@ -50,12 +30,13 @@ pub struct Opened<'a> {
     summary: Option<Vec<u8>>,
     body: Option<Body>,
     structure: Option<Rc<Structure>>,
+    passed: u64,
 }
 
 impl<'a> Opened<'a> {
     /// Nothing is read yet.
     pub fn new(account: &'a Account, message: Message) -> Opened<'a> {
-        Opened { account, message, summary: None, body: None, structure: None }
+        Opened { account, message, summary: None, body: None, structure: None, passed: 0 }
     }
 
     /// The whole message.
@@ -65,7 +46,11 @@ impl<'a> Opened<'a> {
     pub fn body(&mut self) -> Result<&Body, Error> {
         let body = match self.body.take() {
             Some(body) => body,
-            None => self.account.body(&self.message)?,
+            None => {
+                let body = self.account.body(&self.message)?;
+                self.passed += RECORD + body.in_memory().map_or(0, |whole| whole.len() as u64);
+                body
+            }
         };
         Ok(self.body.insert(body))
     }
@@ -75,24 +60,27 @@ impl<'a> Opened<'a> {
     /// # Errors
     /// Those of [`Account::body`], and of `ask`.
     pub fn ask_body<T>(&mut self, ask: impl FnOnce(&dyn ReadAt) -> io::Result<T>) -> Result<T, Error> {
-        ask(self.body()?).map_err(|error| self.unreadable(error))
+        let body = self.body()?;
+        let counted = Counted { source: body, read: Cell::new(0) };
+        let answer = ask(&counted);
+        let passed = body.in_memory().map_or(counted.read.get(), |whole| whole.len() as u64);
+        self.passed += passed;
+        answer.map_err(|error| self.unreadable(error))
     }
 
-    /// The header fields in the summary, if it has those of all `names`.
+    /// The header fields in the summary, if it has any.
     ///
     /// # Errors
     /// Those of [`Account::summary`].
-    pub fn fields(
-        &mut self,
-        mut names: impl Iterator<Item = impl AsRef<[u8]>>,
-    ) -> Result<Option<&[u8]>, Error> {
-        if !names.all(|name| Summary::covers(name.as_ref())) {
-            return Ok(None);
-        }
+    pub fn fields(&mut self) -> Result<Option<&[u8]>, Error> {
         let summary = match self.summary.take() {
             Some(summary) => summary,
-            None => self.account.summary(&self.message)?,
+            None => {
+                self.passed += RECORD;
+                self.account.summary(&self.message)?
+            }
         };
+        self.passed += summary.len() as u64;
         Ok(Summary::decode(self.summary.insert(summary)).fields)
     }
 
@@ -105,10 +93,18 @@ impl<'a> Opened<'a> {
         name: &str,
         ask: impl FnOnce(&dyn ReadAt) -> io::Result<T>,
     ) -> Result<T, Error> {
-        match self.fields(std::iter::once(name))? {
+        if !Summary::covers(name.as_bytes()) {
+            return self.ask_body(ask);
+        }
+        match self.fields()? {
             Some(fields) => ask(&fields).map_err(|error| self.unreadable(error)),
             None => self.ask_body(ask),
         }
+    }
+
+    /// Octets that were looked at since the last call, for the pace.
+    pub fn take_passed(&mut self) -> u64 {
+        std::mem::take(&mut self.passed)
     }
 
     /// ENVELOPE, whose fields the summary has all or none of.
@@ -123,13 +119,13 @@ impl<'a> Opened<'a> {
     ///
     /// # Errors
     /// As [`Opened::ask_body`].
-    pub async fn structure(&mut self, last: &mut LastStructure) -> Result<Rc<Structure>, Error> {
+    pub async fn structure(&mut self, last: &mut LastStructure, pace: &Pace) -> Result<Rc<Structure>, Error> {
         let number = self.message.body;
         let known = last.0.as_ref().filter(|(of, _)| *of == number).map(|(_, structure)| structure);
         if let Some(structure) = self.structure.as_ref().or(known) {
             return Ok(structure.clone());
         }
-        let scanned = scan(self.body()?).await.map_err(|error| self.unreadable(error))?;
+        let scanned = scan(self.body()?, pace).await.map_err(|error| self.unreadable(error))?;
         let structure = Rc::new(scanned);
         last.0 = (structure.parts().len() <= MAX_REMEMBERED).then(|| (number, structure.clone()));
         Ok(self.structure.insert(structure).clone())
@@ -141,11 +137,33 @@ impl<'a> Opened<'a> {
     }
 }
 
-async fn scan(message: &dyn ReadAt) -> io::Result<Structure> {
+/// Counts what is read.
+struct Counted<'a> {
+    source: &'a dyn ReadAt,
+    read: Cell<u64>,
+}
+
+impl ReadAt for Counted<'_> {
+    fn len(&self) -> io::Result<u64> {
+        self.source.len()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read_at(offset, buf)?;
+        self.read.set(self.read.get() + n as u64);
+        Ok(n)
+    }
+    fn in_memory(&self) -> Option<&[u8]> {
+        self.source.in_memory()
+    }
+}
+
+async fn scan(message: &dyn ReadAt, pace: &Pace) -> io::Result<Structure> {
     let mut scanner = Scanner::new(message);
-    let mut turn = Turn::begin();
+    let mut before = 0;
     while scanner.step()? {
-        turn.pass().await;
+        // A step may find no more than an empty part.
+        pace.did(scanner.passed() - before + ITEM).await;
+        before = scanner.passed();
     }
     Ok(scanner.finish())
 }

@@ -4,14 +4,12 @@
 use std::ops::RangeInclusive;
 
 use super::command::{Date, SearchKey};
-use super::opened::{Opened, Turn};
+use super::opened::Opened;
 use super::view::View;
 use crate::message::search::{Needle, Scope, Search, in_field};
 use crate::message::{date, header};
+use crate::pace::{ITEM, Pace};
 use crate::store::{Account, Error, Flags, Message};
-
-/// Messages between two looks at the clock, when only the index is asked.
-const MESSAGES: u32 = 100;
 
 /// The sequence numbers, ascending, of the messages of `view` that match. Messages that other sessions
 /// removed meanwhile match nothing, and neither do those that cannot be read, which is logged. Headers
@@ -25,9 +23,7 @@ pub async fn run(account: &Account, view: &View, key: &SearchKey) -> Result<Vec<
     let mut query = Query::new(key, view, &keywords.ok_or(Error::NoSuchMailbox)?);
     let mut found = Vec::new();
     for (seq, &uid) in (1..).zip(view.uids()) {
-        if seq % MESSAGES == 0 {
-            query.turn.pass().await;
-        }
+        query.pace.did_items(query.size).await;
         let message = account.view(mailbox, |mailbox| mailbox.message(uid).copied());
         let Some(message) = message.ok_or(Error::NoSuchMailbox)? else { continue };
         let candidate = Candidate { seq, recent: view.is_recent(uid), message };
@@ -51,9 +47,11 @@ struct Candidate {
 struct Query {
     formula: Formula,
     tests: Vec<Test>,
+    /// What it takes to look at all of it, in items.
+    size: usize,
     /// What the tests say of the message at hand, as far as they were made.
     answers: Vec<Option<bool>>,
-    turn: Turn,
+    pace: Pace,
 }
 
 enum Formula {
@@ -93,7 +91,8 @@ impl Query {
     fn new(key: &SearchKey, view: &View, keywords: &[String]) -> Query {
         let mut tests = Vec::new();
         let formula = Formula::new(key, view, keywords, &mut tests);
-        Query { formula, answers: vec![None; tests.len()], tests, turn: Turn::begin() }
+        let size = formula.size();
+        Query { formula, size, answers: vec![None; tests.len()], tests, pace: Pace::new() }
     }
 
     /// Whether a message matches, asking as little as possible.
@@ -110,9 +109,10 @@ impl Query {
                 Ok(verdict) => return Ok(verdict),
                 Err(open) => open,
             };
-            self.turn.pass().await;
+            self.pace.did_items(self.size).await;
             if let (Some(test), Some(answer)) = (self.tests.get(open), self.answers.get_mut(open)) {
-                *answer = Some(test.ask(&mut opened, &mut self.turn).await?);
+                *answer = Some(test.ask(&mut opened, &self.pace).await?);
+                self.pace.did(opened.take_passed()).await;
             }
         }
     }
@@ -159,6 +159,14 @@ impl Formula {
         Formula::Test(tests.len() - 1)
     }
 
+    fn size(&self) -> usize {
+        match self {
+            Formula::Test(_) => 1,
+            Formula::Not(formula) => 1 + formula.size(),
+            Formula::Unless(_, formulas) => 1 + formulas.iter().map(Formula::size).sum::<usize>(),
+        }
+    }
+
     /// What is decided already, or the cheapest test that may decide it.
     fn verdict(&self, query: &Query) -> Result<bool, usize> {
         match self {
@@ -189,7 +197,7 @@ impl Test {
         }
     }
 
-    async fn ask(&self, opened: &mut Opened<'_>, turn: &mut Turn) -> Result<bool, Error> {
+    async fn ask(&self, opened: &mut Opened<'_>, pace: &Pace) -> Result<bool, Error> {
         match self {
             Test::Index(_) => Ok(false), // answered before anything is opened
             Test::Sent(days) => {
@@ -202,9 +210,13 @@ impl Test {
             }
             Test::Content { scope, needle } => {
                 let mut search = Search::new(opened.body()?, needle, *scope);
+                let mut before = 0;
                 let found = loop {
                     match search.step() {
-                        Ok(None) => turn.pass().await,
+                        Ok(None) => {
+                            pace.did(search.passed() - before + ITEM).await;
+                            before = search.passed();
+                        }
                         Ok(Some(found)) => break Ok(found),
                         Err(error) => break Err(error),
                     }

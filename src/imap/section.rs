@@ -14,8 +14,8 @@ pub fn write_label(section: &Section, origin: Option<u32>, out: &mut Vec<u8>) {
     let (text, names) = match &section.text {
         SectionText::Whole => ("", None),
         SectionText::Header => ("HEADER", None),
-        SectionText::HeaderFields { not: false, names } => ("HEADER.FIELDS", Some(names)),
-        SectionText::HeaderFields { not: true, names } => ("HEADER.FIELDS.NOT", Some(names)),
+        SectionText::HeaderFields { not: false, names } => ("HEADER.FIELDS", Some(names.written())),
+        SectionText::HeaderFields { not: true, names } => ("HEADER.FIELDS.NOT", Some(names.written())),
         SectionText::Text => ("TEXT", None),
         SectionText::Mime => ("MIME", None),
     };
@@ -53,11 +53,6 @@ pub fn find(structure: &Structure, part: &[u32], text: &SectionText) -> Option<R
     })
 }
 
-/// Whether a field is one of `names`, or, with `not`, none of them.
-pub fn selects(names: &[String], not: bool, field: &[u8]) -> bool {
-    names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(field)) != not
-}
-
 /// What `<origin.count>` leaves of octets that stand in several places.
 pub fn clip(places: &mut Vec<Range<u64>>, origin: u32, count: u32) {
     let (mut skip, mut room) = (u64::from(origin), u64::from(count));
@@ -74,10 +69,11 @@ pub fn clip(places: &mut Vec<Range<u64>>, origin: u32, count: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::imap::field_names::FieldNames;
 
     #[test]
     fn labels_are_as_the_client_wrote_them() {
-        let names = vec!["From".to_string(), "x y".to_string()];
+        let names = FieldNames::new(vec!["From".to_string(), "x y".to_string()]);
         for (part, text, origin, expected) in [
             (vec![], SectionText::Whole, None, "BODY[]"),
             (vec![], SectionText::Whole, Some(7), "BODY[]<7>"),

@@ -16,6 +16,8 @@ use crate::store::{
 };
 
 const NO_SUCH_NUMBER: &str = "BAD There is no message of that number";
+/// Ranges of UIDs in a response code.
+const MAX_RANGES: usize = 4096;
 /// RFC 5530.
 const GONE: &str = "NO [EXPUNGEISSUED] Another session has removed these messages";
 
@@ -352,9 +354,11 @@ impl Selected {
 }
 
 /// `[COPYUID …] ` of RFC 4315 section 3. `None` when some messages were removed at the last moment, so
-/// that which went where cannot be told.
+/// that which went where cannot be told, or when it would be a line of more than some ten thousand octets, which no client
+/// can be trusted to read: those who miss the code look for themselves.
 fn copy_uid(account: &Account, to: MailboxId, uids: &Uids, committed: &Committed) -> Option<String> {
-    if committed.placed.len() != uids.len() {
+    let scattered = uids.ranges().len() > MAX_RANGES || committed.placed.ranges().nth(MAX_RANGES).is_some();
+    if committed.placed.len() != uids.len() || scattered {
         return None;
     }
     let validity = account.view(to, |mailbox| mailbox.uid_validity)?;

@@ -9,6 +9,7 @@ use super::append;
 use super::command::{Append, Command, MailboxName, Tagged};
 use super::connector;
 use super::effect::{Effect, Fetch, FetchOutcome, News, Reply, Then};
+use super::list::{Listed, Listing};
 use super::parse::{Problem, Refused};
 use super::reply;
 use super::selected::{ReadOnly, Selected};
@@ -220,6 +221,14 @@ impl Session {
         Effect::Reply(reply)
     }
 
+    /// Too many logins from this address wait already (RFC 5530 section 3: a temporary failure): it was not looked at.
+    pub fn login_turned_away(&mut self, tag: String) -> Effect {
+        self.state = State::Logout;
+        let mut reply = Reply::new(tag, "NO [UNAVAILABLE] Too many logins from your address wait");
+        reply.goodbye = Some("* BYE Too many logins from your address wait, try again later\r\n");
+        Effect::Reply(reply)
+    }
+
     /// RFC 3501 section 6.3 and the extensions to it.
     fn authenticated(
         &mut self,
@@ -238,8 +247,8 @@ impl Session {
             Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to),
             Command::Subscribe(name) => mailboxes::subscribe(account, tag, &name, true),
             Command::Unsubscribe(name) => mailboxes::subscribe(account, tag, &name, false),
-            Command::List(args) => mailboxes::list(account, tag, &args, self.connector, out),
-            Command::Lsub(args) => mailboxes::lsub(account, tag, &args, out),
+            Command::List(args) => mailboxes::list(tag, Listed::Mailboxes, &args, out),
+            Command::Lsub(args) => mailboxes::list(tag, Listed::Subscriptions, &args, out),
             Command::Namespace => {
                 out.push_str("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
                 Effect::reply(tag, "OK NAMESPACE completed")
@@ -317,6 +326,12 @@ impl Session {
             return Err(Reply::new(command.tag.clone(), reply::refusal(&store::Error::ReadOnly)));
         }
         append::target(config, account, command, length)
+    }
+
+    /// Writes the next piece of a LIST or LSUB. `false`: it was the last.
+    pub fn list(&self, listing: &mut Listing, out: &mut String) -> bool {
+        let account = self.account();
+        account.is_some_and(|account| mailboxes::list_piece(account, listing, self.connector, out))
     }
 
     /// What follows a FETCH: `\Seen`, then the reply.

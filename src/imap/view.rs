@@ -20,7 +20,7 @@ pub struct View {
     seen_up_to: Uid,
     /// Flags are known as of this MODSEQ.
     modseq: u64,
-    /// First and last UID of runs of messages that are `\Recent` to this session.
+    /// First and last UID of runs of messages that are `\Recent` to this session, ascending.
     recent: Vec<(Uid, Uid)>,
     /// A hash of the mailbox's keywords as the client was told of them.
     keywords: u64,
@@ -82,7 +82,8 @@ impl View {
     }
     /// Whether the message is `\Recent` to this session.
     pub fn is_recent(&self, uid: Uid) -> bool {
-        self.recent.iter().any(|&(first, last)| (first..=last).contains(&uid))
+        let at = self.recent.partition_point(|&(_, last)| last < uid);
+        self.recent.get(at).is_some_and(|&(first, _)| first <= uid)
     }
 
     /// The sequence numbers of `messages`, as ascending ranges. UIDs that do not exist are ignored

@@ -1,7 +1,8 @@
 //! BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2), written from the places of the parts and what
-//! their headers say.
+//! their headers say, part by part, so that a caller can let others run in between and keep nothing.
 
 use std::io;
+use std::ops::Range;
 
 use super::boundary::Boundaries;
 use super::envelope::Envelope;
@@ -19,7 +20,7 @@ const MAX_TEXT: usize = 256 * 1024;
 /// Octets of a MIME field that are shown.
 const MAX_FIELD: usize = 8 * 1024;
 
-/// Appends the text of the response: what follows the word BODYSTRUCTURE, or, not `extensible`, BODY.
+/// Appends the whole text of the response.
 ///
 /// # Errors
 /// What the source says.
@@ -29,43 +30,110 @@ pub fn write(
     extensible: bool,
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
-    let limit = out.len() + MAX_TEXT;
-    Writer { message, structure, extensible, limit }.part(0, out)
+    let mut description = Description::new(message, structure, extensible);
+    while description.step(out)? {}
+    Ok(())
 }
 
-struct Writer<'a> {
+/// The text of the response under way: what follows the word BODYSTRUCTURE or BODY.
+pub struct Description<'a> {
     message: &'a dyn ReadAt,
     structure: &'a Structure,
     extensible: bool,
-    limit: usize,
+    /// What is left to write, the next at the end. It is as deep as the structure, which the scan limits.
+    left: Vec<Left>,
+    written: usize,
+    passed: u64,
 }
 
-impl Writer<'_> {
-    /// Recurses as deep as the structure goes, which the scan limits.
-    fn part(&self, at: usize, out: &mut Vec<u8>) -> io::Result<()> {
-        let Some(part) = self.structure.parts().get(at) else { return Ok(()) };
-        let described = Described::of(self.message, part, out.len() < self.limit)?;
-        out.push(b'(');
-        if part.media == Media::Multipart {
-            for child in self.structure.children(at) {
-                self.part(child, out)?;
-            }
-            out.push(b' ');
-            string(&described.subtype, out);
-            if self.extensible {
-                out.push(b' ');
-                parameters(&described.content_type, out);
-                described.write_disposition_and_so_on(out);
-            }
-        } else {
-            self.single(at, part, &described, out)?;
-        }
-        out.push(b')');
-        Ok(())
+enum Left {
+    /// The part at this place.
+    Part(usize),
+    /// Of the part at this place, what follows the parts within it.
+    End(usize, Box<Described>),
+}
+
+impl<'a> Description<'a> {
+    /// Nothing is written yet; BODYSTRUCTURE is `extensible`.
+    pub fn new(message: &'a dyn ReadAt, structure: &'a Structure, extensible: bool) -> Description<'a> {
+        Description { message, structure, extensible, left: vec![Left::Part(0)], written: 0, passed: 0 }
     }
 
-    /// `body-type-1part`.
-    fn single(&self, at: usize, part: &Part, described: &Described, out: &mut Vec<u8>) -> io::Result<()> {
+    /// Octets of headers that were read.
+    pub fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Appends what is said of one part more. `false`: it was the last.
+    ///
+    /// # Errors
+    /// What the source says. The part is described then as if its header said nothing, and the next step goes on.
+    pub fn step(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
+        let before = out.len();
+        let result = match self.left.pop() {
+            Some(Left::Part(at)) => self.part(at, out),
+            Some(Left::End(at, described)) => {
+                self.end(at, &described, out);
+                Ok(())
+            }
+            None => Ok(()),
+        };
+        self.written += out.len() - before;
+        result.map(|()| !self.left.is_empty())
+    }
+
+    fn part(&mut self, at: usize, out: &mut Vec<u8>) -> io::Result<()> {
+        let Some(part) = self.structure.parts().get(at) else { return Ok(()) };
+        let (described, result) = self.described(part);
+        out.push(b'(');
+        if part.media == Media::Multipart {
+            self.left.push(Left::End(at, Box::new(described)));
+            let children: Vec<usize> = self.structure.children(at).collect();
+            self.left.extend(children.into_iter().rev().map(Left::Part));
+            return result;
+        }
+        self.begin(part, &described, out);
+        let inner = self.structure.parts().get(at + 1).filter(|_| part.media == Media::Message);
+        let Some(inner) = inner else {
+            self.end(at, &described, out);
+            return result;
+        };
+        let envelope = if self.is_readable() { self.envelope(inner) } else { Ok(Envelope::default()) };
+        let (envelope, result) = match envelope {
+            Ok(envelope) => (envelope, result),
+            Err(error) => (Envelope::default(), Err(error)),
+        };
+        out.push(b' ');
+        envelope.write(out);
+        out.push(b' ');
+        self.left.push(Left::End(at, Box::new(described)));
+        self.left.push(Left::Part(at + 1));
+        result
+    }
+
+    /// Whether the response is not too much yet.
+    fn is_readable(&self) -> bool {
+        self.written < MAX_TEXT
+    }
+
+    fn described(&mut self, part: &Part) -> (Described, io::Result<()>) {
+        // What stands in a header without an end is no description of what follows.
+        let readable = self.is_readable() && part.media != Media::Opaque;
+        let header = if readable { part.header() } else { 0..0 };
+        self.passed += header.end - header.start;
+        match Described::of(self.message, part.media, header) {
+            Ok(described) => (described, Ok(())),
+            Err(error) => (Described::nothing(part.media), Err(error)),
+        }
+    }
+
+    fn envelope(&mut self, message: &Part) -> io::Result<Envelope> {
+        self.passed += message.header().end - message.header().start;
+        Envelope::of(self.message, message.header())
+    }
+
+    /// `body-type-1part`, up to what `message/rfc822` and `text` have besides.
+    fn begin(&self, part: &Part, described: &Described, out: &mut Vec<u8>) {
         let size = part.content().end - part.content().start;
         string(&described.kind, out);
         out.push(b' ');
@@ -77,30 +145,33 @@ impl Writer<'_> {
             nstring(field.as_deref(), out);
         }
         out.push(b' ');
-        string(described.encoding.as_deref().unwrap_or(b"7BIT"), out);
+        let default: &[u8] = if part.media == Media::Opaque { b"8BIT" } else { b"7BIT" };
+        string(described.encoding.as_deref().unwrap_or(default), out);
         out.extend(format!(" {size}").as_bytes());
-        if part.media == Media::Message
-            && let Some(inner) = self.structure.parts().get(at + 1)
-        {
-            let envelope = if out.len() < self.limit {
-                Envelope::of(self.message, inner.header())?
-            } else {
-                Envelope::default()
-            };
+    }
+
+    /// What follows the parts within a part, or the beginning of one that has none.
+    fn end(&self, at: usize, described: &Described, out: &mut Vec<u8>) {
+        let Some(part) = self.structure.parts().get(at) else { return };
+        if part.media == Media::Multipart {
             out.push(b' ');
-            envelope.write(out);
-            out.push(b' ');
-            self.part(at + 1, out)?;
+            string(&described.subtype, out);
+            if self.extensible {
+                out.push(b' ');
+                parameters(&described.content_type, out);
+                described.write_disposition_and_so_on(out);
+            }
+        } else {
+            if matches!(part.media, Media::Text | Media::Message) {
+                out.extend(format!(" {}", part.lines).as_bytes());
+            }
+            if self.extensible {
+                out.push(b' ');
+                nstring(described.md5.as_deref(), out);
+                described.write_disposition_and_so_on(out);
+            }
         }
-        if matches!(part.media, Media::Text | Media::Message) {
-            out.extend(format!(" {}", part.lines).as_bytes());
-        }
-        if self.extensible {
-            out.push(b' ');
-            nstring(described.md5.as_deref(), out);
-            described.write_disposition_and_so_on(out);
-        }
-        Ok(())
+        out.push(b')');
     }
 }
 
@@ -120,11 +191,17 @@ struct Described {
 }
 
 impl Described {
-    /// Reads the header of `part`, unless it is too much for the response already.
-    fn of(message: &dyn ReadAt, part: &Part, readable: bool) -> io::Result<Described> {
+    /// What there is to say of a part whose header is not read.
+    fn nothing(media: Media) -> Described {
+        let mut described = Described::default();
+        described.set_type(media, None);
+        described
+    }
+
+    /// Reads the header of a part.
+    fn of(message: &dyn ReadAt, media: Media, header: Range<u64>) -> io::Result<Described> {
         let mut described = Described::default();
         let mut content_type = None;
-        let header = if readable { part.header() } else { 0..0 };
         let mut window = Window::new(message, header);
         let outer = Boundaries::default();
         let mut fields = Fields::new(&mut window, &outer, MAX_FIELD);
@@ -146,7 +223,7 @@ impl Described {
                 *slot = Some(fields.value().to_vec());
             }
         }
-        described.set_type(part.media, content_type);
+        described.set_type(media, content_type);
         described.encoding = described.encoding.map(|field| Parameterized::parse(&field).value);
         Ok(described)
     }
@@ -161,13 +238,14 @@ impl Described {
             Media::Text => is(kind, "text"),
             Media::Multipart => is(kind, "multipart"),
             Media::Message => is_message(kind, subtype),
+            Media::Opaque => false,
             Media::Other => !is(kind, "text") && !is(kind, "multipart") && !is_message(kind, subtype),
         });
         let (kind, subtype) = said.unwrap_or(match media {
             Media::Text => (b"text", b"plain"),
             Media::Multipart => (b"multipart", b"mixed"),
             Media::Message => (b"message", b"rfc822"),
-            Media::Other => (b"application", b"octet-stream"),
+            Media::Other | Media::Opaque => (b"application", b"octet-stream"),
         });
         (self.kind, self.subtype) = (kind.to_vec(), subtype.to_vec());
         if said.is_some() {

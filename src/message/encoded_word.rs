@@ -40,9 +40,10 @@ pub fn decode(field: &[u8]) -> String {
         }
     };
     let mut from = 0;
+    let mut ends = Ends::default();
     while let Some(at) = memmem::find(rest.get(from..).unwrap_or_default(), b"=?").map(|at| at + from) {
         let (before, word) = rest.split_at(at);
-        let Some((encoding, octets, after)) = encoded_word(word) else {
+        let Some((encoding, octets, after)) = encoded_word(word, &mut ends) else {
             from = at + 2;
             continue;
         };
@@ -63,12 +64,30 @@ pub fn decode(field: &[u8]) -> String {
     out
 }
 
-/// The encoded word that `text` begins with: its charset, its octets, and what follows.
-fn encoded_word(text: &[u8]) -> Option<(&'static Encoding, Vec<u8>, &[u8])> {
+/// Where the next `?=` of a field is, counted in octets from the field's end: so it is looked for once, however many
+/// words begin before it.
+#[derive(Default)]
+struct Ends(Option<usize>);
+
+impl Ends {
+    /// The first place of `?=` in `rest`, the end of the field.
+    fn first(&mut self, rest: &[u8]) -> Option<usize> {
+        let known = self.0.filter(|&left| left <= rest.len());
+        let left = match known {
+            Some(left) => left,
+            None => memmem::find(rest, b"?=").map_or(0, |at| rest.len() - at),
+        };
+        self.0 = Some(left);
+        (left > 0).then(|| rest.len() - left)
+    }
+}
+
+/// The encoded word that `text`, the end of a field, begins with: its charset, its octets, and what follows.
+fn encoded_word<'a>(text: &'a [u8], ends: &mut Ends) -> Option<(&'static Encoding, Vec<u8>, &'a [u8])> {
     let text = text.strip_prefix(b"=?")?;
     let mut parts = text.splitn(3, |&b| b == b'?');
     let (name, encoding, rest) = (parts.next()?, parts.next()?, parts.next()?);
-    let end = memmem::find(rest.get(..MAX_WORD).unwrap_or(rest), b"?=")?;
+    let end = ends.first(rest).filter(|end| end + 2 <= MAX_WORD)?;
     let (content, after) = (rest.get(..end)?, rest.get(end + 2..)?);
     // RFC 2231 section 5 lets a language follow the charset.
     let name = name.split(|&b| b == b'*').next()?;

@@ -2,6 +2,10 @@
 //!
 //! A block ends at its empty line, at a delimiter line of a multipart around it, or with the message.
 //! Lines end with CRLF or LF. What is not a field stays part of the block, under no name.
+//!
+//! A block has a little more than [`MAX_HEADER`] octets and [`MAX_FIELDS`] fields at the most: it ends before the field that is too much,
+//! without an empty line, and what follows is content for everyone who reads here. So a header is never more work than
+//! that, whatever a message is like.
 
 use std::io;
 use std::ops::Range;
@@ -12,18 +16,30 @@ use super::boundary::Boundaries;
 use super::window::{LOOKAHEAD, Window};
 use crate::flash::ReadAt;
 
+/// Octets of a header block as it came, but for its empty line. The longest of real mail have 30 KiB of Received and
+/// ARC fields.
+pub const MAX_HEADER: u64 = 256 * 1024;
+
+/// Fields of a header block as it came.
+pub const MAX_FIELDS: usize = 1000;
+
+/// Octets and fields that this server may have added (Return-Path, Received, From, Date, Message-ID): a message that
+/// was taken with a whole header has one.
+const ADDED: (u64, usize) = (4096, 8);
+
 /// Octets of a field's value that are looked at: some thousand addresses.
 pub const MAX_VALUE: usize = 64 * 1024;
-
-/// Runs of fields that [`select`] tells apart: fields that are wanted and others take turns that
-/// often in no real message.
-const MAX_RUNS: usize = 4096;
 
 /// Reads field by field, from where the window stands.
 pub struct Fields<'w, 'a> {
     window: &'w mut Window<'a>,
     outer: &'w Boundaries,
     limit: usize,
+    /// Where the block begins.
+    start: u64,
+    /// Fields that were passed.
+    passed: usize,
+    is_cut: bool,
     name: Vec<u8>,
     value: Vec<u8>,
 }
@@ -32,12 +48,29 @@ impl<'w, 'a> Fields<'w, 'a> {
     /// The block that begins where the window stands, in a part of the multiparts `outer`. Of a value,
     /// `limit` octets are kept.
     pub fn new(window: &'w mut Window<'a>, outer: &'w Boundaries, limit: usize) -> Fields<'w, 'a> {
+        let start = window.position();
         // Names are rarely longer, and what grows octet by octet is slow.
-        Fields { window, outer, limit, name: Vec::with_capacity(32), value: Vec::new() }
+        let name = Vec::with_capacity(32);
+        Fields { window, outer, limit, start, passed: 0, is_cut: false, name, value: Vec::new() }
+    }
+
+    /// Goes on with the block that begins at `start`, of which so many fields were passed.
+    pub fn going_on(self, start: u64, passed: usize) -> Fields<'w, 'a> {
+        Fields { start, passed, ..self }
+    }
+
+    /// Fields that were passed.
+    pub fn passed(&self) -> usize {
+        self.passed
+    }
+
+    /// Whether the block ended because it was too much.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Passes one field, and gives its place with its line ends; keeps its value when it is `wanted`.
-    /// `None`: the block is over, the window stands behind its empty line.
+    /// `None`: the block is over, the window stands behind its empty line, or where what is too much begins.
     ///
     /// # Errors
     /// What the source says.
@@ -53,13 +86,19 @@ impl<'w, 'a> Fields<'w, 'a> {
         if text.is_empty() || self.outer.delimiter(text).is_some() {
             return Ok(None);
         }
+        if self.passed == MAX_FIELDS + ADDED.1 {
+            self.is_cut = true;
+            return Ok(None);
+        }
         let colon = memchr2(b':', b'\n', text).filter(|&at| text[at] == b':');
         self.name.extend(text[..colon.unwrap_or(0)].trim_ascii_end());
         let mut skip = colon.map_or(0, |at| at + 1);
         let room = if wanted(&self.name) { self.limit } else { 0 };
+        let begin = self.window.place();
+        let end = self.start.saturating_add(MAX_HEADER + ADDED.0);
         loop {
             let value = &mut self.value;
-            self.window.line(|piece| {
+            let line = self.window.line_within(end, |piece| {
                 let (skipped, piece) = piece.split_at(skip.min(piece.len()));
                 skip -= skipped.len();
                 if room > 0 {
@@ -69,7 +108,13 @@ impl<'w, 'a> Fields<'w, 'a> {
                     }
                 }
             })?;
+            if line.is_none() {
+                self.window.go_back(begin);
+                self.is_cut = true;
+                return Ok(None);
+            }
             if !matches!(self.window.fill(1)?.first(), Some(b' ' | b'\t')) {
+                self.passed += 1;
                 return Ok(Some(start..self.window.position()));
             }
         }
@@ -122,13 +167,9 @@ pub fn select(
     let mut fields = Fields::new(&mut window, &outer, 0);
     let mut runs: Vec<Range<u64>> = Vec::new();
     let mut end = header.start;
-    let mut add = |run: Range<u64>| {
-        let room = runs.len() < MAX_RUNS;
-        match runs.last_mut() {
-            Some(last) if last.end == run.start => last.end = run.end,
-            _ if room => runs.push(run),
-            _ => (),
-        }
+    let mut add = |run: Range<u64>| match runs.last_mut() {
+        Some(last) if last.end == run.start => last.end = run.end,
+        _ => runs.push(run),
     };
     while let Some(place) = fields.next(|_| false)? {
         end = place.end;

@@ -34,6 +34,9 @@ pub enum Media {
     Message,
     /// Anything else.
     Other,
+    /// Its header is more than a header may be, so that nobody can say where it ends: what comes behind the limits is
+    /// content of no kind, whatever the header says.
+    Opaque,
 }
 
 /// A part of a message, or the message itself.
@@ -121,7 +124,7 @@ impl Structure {
         rest.iter().try_fold(self.numbered(0, first)?, |at, &number| match self.0.get(at)?.media {
             Media::Multipart => self.numbered(at, number),
             Media::Message => self.numbered(at + 1, number),
-            Media::Text | Media::Other => None,
+            Media::Text | Media::Other | Media::Opaque => None,
         })
     }
 
@@ -157,8 +160,8 @@ struct Open {
 }
 
 enum State {
-    /// In the header of the innermost part; its Content-Type if that came already.
-    Header(Option<Vec<u8>>),
+    /// In the header of the innermost part, behind so many fields; its Content-Type if that came already.
+    Header(Option<Vec<u8>>, usize),
     /// In the content of the innermost part; at the beginning of a line, which a line end of that
     /// many octets stands before, or anywhere.
     Content(Option<u64>),
@@ -180,13 +183,18 @@ impl<'a> Scanner<'a> {
         scanner
     }
 
-    /// Goes on for about one window. `false`: the whole message was seen.
+    /// Octets that were seen.
+    pub fn passed(&self) -> u64 {
+        self.window.position()
+    }
+
+    /// Goes on for about one window, or a field where that is longer. `false`: the whole message was seen.
     ///
     /// # Errors
     /// What the source says.
     pub fn step(&mut self) -> io::Result<bool> {
         match std::mem::replace(&mut self.state, State::Done) {
-            State::Header(content_type) => self.header(content_type)?,
+            State::Header(content_type, passed) => self.header(content_type, passed)?,
             State::Content(line_start) => self.content(line_start)?,
             State::Done => (),
         }
@@ -203,27 +211,33 @@ impl<'a> Scanner<'a> {
         let at = self.window.position();
         self.open.push(Open { part: self.parts.len(), line_ends: 0, level: None, digest: false });
         self.parts.push(Part { media: Media::Other, lines: 0, start: at, content: at, end: at, next: 0 });
-        self.state = State::Header(None);
+        self.state = State::Header(None, 0);
     }
 
-    fn header(&mut self, mut content_type: Option<Vec<u8>>) -> io::Result<()> {
-        let start = self.window.position();
+    fn header(&mut self, mut content_type: Option<Vec<u8>>, passed: usize) -> io::Result<()> {
+        let from = self.window.position();
+        let part = self.open.last().and_then(|open| self.parts.get(open.part));
+        let start = part.map_or(from, |part| part.start);
         let is_content_type = |name: &[u8]| name.eq_ignore_ascii_case(b"Content-Type");
-        let mut fields = Fields::new(&mut self.window, &self.boundaries, MAX_CONTENT_TYPE);
+        let fields = Fields::new(&mut self.window, &self.boundaries, MAX_CONTENT_TYPE);
+        let mut fields = fields.going_on(start, passed);
         while let Some(place) = fields.next(is_content_type)? {
             if is_content_type(fields.name()) {
                 content_type.get_or_insert_with(|| fields.value().to_vec());
             }
-            if place.end - start > WINDOW as u64 {
-                self.state = State::Header(content_type);
+            if place.end - from > WINDOW as u64 {
+                self.state = State::Header(content_type, fields.passed());
                 return Ok(());
             }
         }
-        self.begin_content(&Parameterized::parse(&content_type.unwrap_or_default()));
+        let content_type = Parameterized::parse(&content_type.unwrap_or_default());
+        let known = !fields.is_cut();
+        self.begin_content(known.then_some(&content_type));
         Ok(())
     }
 
-    fn begin_content(&mut self, content_type: &Parameterized) {
+    /// Of a header that is too much no Content-Type counts.
+    fn begin_content(&mut self, content_type: Option<&Parameterized>) {
         self.state = State::Content(Some(0));
         let room = self.open.len() < MAX_DEPTH && self.parts.len() < MAX_PARTS;
         let in_digest = self.open.iter().nth_back(1).is_some_and(|outer| outer.digest);
@@ -231,6 +245,10 @@ impl<'a> Scanner<'a> {
         let Some(part) = self.parts.get_mut(open.part) else { return };
         part.content = self.window.position();
         open.line_ends = self.window.line_ends();
+        let Some(content_type) = content_type else {
+            part.media = Media::Opaque;
+            return;
+        };
         let default: (&[u8], &[u8]) = if in_digest { (b"message", b"rfc822") } else { (b"text", b"plain") };
         let (kind, subtype) = content_type.media_type().unwrap_or(default);
         if kind.eq_ignore_ascii_case(b"text") {

@@ -21,4 +21,6 @@ mod window;
 pub use summary::{Summary, summarize};
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod tests;

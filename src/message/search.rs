@@ -50,6 +50,7 @@ pub struct Search<'a> {
     needle: &'a Needle,
     scope: Scope,
     stage: Stage<'a>,
+    passed: u64,
 }
 
 enum Stage<'a> {
@@ -63,10 +64,16 @@ enum Stage<'a> {
 impl<'a> Search<'a> {
     /// Begins to look for `needle` in `message`.
     pub fn new(message: &'a dyn ReadAt, needle: &'a Needle, scope: Scope) -> Search<'a> {
-        Search { message, needle, scope, stage: Stage::Structure(Box::new(Scanner::new(message))) }
+        let stage = Stage::Structure(Box::new(Scanner::new(message)));
+        Search { message, needle, scope, stage, passed: 0 }
     }
 
-    /// Looks into about one window more; `None`: not decided yet.
+    /// Octets that were looked at.
+    pub fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Looks into about one window more, or a header where that is longer; `None`: not decided yet.
     ///
     /// # Errors
     /// What the source says.
@@ -74,11 +81,10 @@ impl<'a> Search<'a> {
         let mut found = false;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Structure(mut scanner) => {
-                if scanner.step()? {
-                    Stage::Structure(scanner)
-                } else {
-                    Stage::Part(scanner.finish(), 0)
-                }
+                let before = scanner.passed();
+                let more = scanner.step()?;
+                self.passed += scanner.passed() - before;
+                if more { Stage::Structure(scanner) } else { Stage::Part(scanner.finish(), 0) }
             }
             Stage::Part(structure, at) => match structure.parts().get(at) {
                 None => return Ok(Some(false)),
@@ -88,6 +94,7 @@ impl<'a> Search<'a> {
                         (0, Scope::Text) => Some(whole_field),
                         _ => Some(field_of_part),
                     };
+                    self.passed += part.header().end - part.header().start;
                     let mut described = Described::default();
                     found = described.read(self.message, part, self.needle, shown)?;
                     if described.is_text(part) {
@@ -98,13 +105,19 @@ impl<'a> Search<'a> {
                     }
                 }
             },
-            Stage::Content(structure, at, mut content) => match content.step(self.needle)? {
-                Some(false) => Stage::Part(structure, at + 1),
-                step => {
-                    found = step.is_some();
-                    Stage::Content(structure, at, content)
+            Stage::Content(structure, at, mut content) => {
+                let before = content.window.position();
+                let step = content.step(self.needle)?;
+                // A long text is compared with the end of the last window anew.
+                self.passed += content.window.position() - before + self.needle.overlap() as u64;
+                match step {
+                    Some(false) => Stage::Part(structure, at + 1),
+                    step => {
+                        found = step.is_some();
+                        Stage::Content(structure, at, content)
+                    }
                 }
-            },
+            }
             Stage::Done => return Ok(Some(false)),
         };
         Ok(found.then_some(true))
@@ -176,7 +189,7 @@ impl Described {
         match part.media {
             Media::Text => true,
             Media::Other => kind.eq_ignore_ascii_case(b"message"),
-            Media::Multipart | Media::Message => false,
+            Media::Multipart | Media::Message | Media::Opaque => false,
         }
     }
 }

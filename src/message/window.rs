@@ -15,6 +15,13 @@ pub const WINDOW: usize = 16 * 1024;
 /// honoured, or the name of a field.
 pub const LOOKAHEAD: usize = 1024;
 
+/// Where a window stood.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    position: u64,
+    line_ends: u64,
+}
+
 /// A part of a message, read from its beginning to its end.
 pub struct Window<'a> {
     source: &'a dyn ReadAt,
@@ -94,24 +101,50 @@ impl<'a> Window<'a> {
         self.data.start += n;
     }
 
+    /// Where the window stands.
+    pub fn place(&self) -> Place {
+        Place { position: self.position(), line_ends: self.line_ends }
+    }
+
+    /// Goes back to where the window stood; from there it is read again.
+    pub fn go_back(&mut self, place: Place) {
+        // What is in memory has offsets as the source has them.
+        let at = self.whole.map_or(0, |whole| place.position.min(whole.len() as u64) as usize);
+        self.data = at..at;
+        self.read = place.position;
+        self.line_ends = place.line_ends;
+    }
+
     /// Passes the rest of a line with its end, handing its pieces to `take`. Gives the octets of the
     /// line end: 2, 1, or 0 at the end of the message.
     ///
     /// # Errors
     /// What the source says.
-    pub fn line(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
+    pub fn line(&mut self, take: impl FnMut(&[u8])) -> io::Result<u64> {
+        self.line_within(u64::MAX, take).map(Option::unwrap_or_default)
+    }
+
+    /// As [`Window::line`]; `None` where the line goes on beyond the offset `end`, less than a window behind which the
+    /// reading stops.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn line_within(&mut self, end: u64, mut take: impl FnMut(&[u8])) -> io::Result<Option<u64>> {
         let mut previous = None;
         loop {
             let data = self.fill(1)?;
-            let Some(&last) = data.last() else { return Ok(0) };
-            let end = memchr(b'\n', data);
-            let n = end.map_or(data.len(), |at| at + 1);
+            let Some(&last) = data.last() else { return Ok(Some(0)) };
+            let line_end = memchr(b'\n', data);
+            let n = line_end.map_or(data.len(), |at| at + 1);
             take(&data[..n]);
             let before = n.checked_sub(2).map_or(previous, |at| data.get(at).copied());
             self.data.start += n;
-            if end.is_some() {
-                self.line_ends += 1;
-                return Ok(if before == Some(b'\r') { 2 } else { 1 });
+            self.line_ends += u64::from(line_end.is_some());
+            if self.position() > end {
+                return Ok(None);
+            }
+            if line_end.is_some() {
+                return Ok(Some(if before == Some(b'\r') { 2 } else { 1 }));
             }
             previous = Some(last);
         }

@@ -8,6 +8,8 @@ use crate::store::{Mailbox, Uid};
 pub struct Maildrop {
     uid_validity: u32,
     messages: Vec<Message>,
+    /// Messages that are not marked, and the octets of them.
+    kept: (usize, u64),
 }
 
 /// A message of the maildrop: 12 octets.
@@ -32,7 +34,9 @@ impl Maildrop {
     /// Of messages given by UID and size, in order of UID.
     pub fn new(uid_validity: u32, messages: impl IntoIterator<Item = (Uid, u32)>) -> Maildrop {
         let messages = messages.into_iter().map(|(uid, size)| Message { uid, size, deleted: false });
-        Maildrop { uid_validity, messages: messages.collect() }
+        let mut maildrop = Maildrop { uid_validity, messages: messages.collect(), kept: (0, 0) };
+        maildrop.reset();
+        maildrop
     }
 
     /// The message of this number, unless it is marked as deleted.
@@ -43,12 +47,17 @@ impl Maildrop {
     /// Marks the message of this number as deleted; false when there is none, or it is already.
     pub fn delete(&mut self, number: MessageNumber) -> bool {
         let message = place(number).and_then(|at| self.messages.get_mut(at));
-        message.is_some_and(|message| !std::mem::replace(&mut message.deleted, true))
+        let Some(message) = message.filter(|message| !message.deleted) else { return false };
+        message.deleted = true;
+        self.kept = (self.kept.0 - 1, self.kept.1 - u64::from(message.size));
+        true
     }
 
     /// Takes all marks off.
     pub fn reset(&mut self) {
         self.messages.iter_mut().for_each(|message| message.deleted = false);
+        let octets = self.messages.iter().map(|message| u64::from(message.size)).sum();
+        self.kept = (self.messages.len(), octets);
     }
 
     /// The first message from this number on that is not marked, and its number.
@@ -59,8 +68,7 @@ impl Maildrop {
 
     /// Messages that are not marked, and the octets of them (RFC 1939 section 5, STAT).
     pub fn drop_listing(&self) -> (usize, u64) {
-        let kept = self.messages.iter().filter(|message| !message.deleted);
-        kept.fold((0, 0), |(count, octets), message| (count + 1, octets + u64::from(message.size)))
+        self.kept
     }
 
     /// The UIDs of the messages that are marked.

@@ -19,6 +19,7 @@ use crate::flash::ReadAt;
 use crate::net::deadline;
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
+use crate::pace::{ITEM, Pace, between_commands, in_turn};
 use crate::sasl::server::{Claim, Exchange};
 use crate::store::{self, Account, INBOX, Uid};
 
@@ -95,7 +96,10 @@ impl Connection {
             // A line may have held a password.
             self.line.zeroize();
             self.line = Vec::new();
-            goes = Box::pin(self.perform(effect)).await?;
+            goes = Box::pin(in_turn(self.perform(effect))).await?;
+            if !self.stream.buffered().is_empty() {
+                Box::pin(between_commands()).await;
+            }
         }
         Ok(())
     }
@@ -168,6 +172,7 @@ impl Connection {
             Verdict::Welcome(name) => name,
             Verdict::Answer(answer) => return self.session.answered(exchange, answer),
             Verdict::Refused(_) => return self.session.refused(),
+            Verdict::TurnedAway => return self.session.turned_away(),
         };
         let mail = match self.context.store.account(&name).await {
             Ok(mail) => mail,
@@ -183,9 +188,11 @@ impl Connection {
 
     async fn list(&mut self, head: &Reply, mut listing: Listing) -> io::Result<()> {
         self.send(head).await?;
+        let pace = Pace::new();
         while let Some(line) = self.session.listed(&mut listing) {
             self.write(line.as_bytes()).await?;
             self.write(b"\r\n").await?;
+            pace.did(ITEM).await;
         }
         self.write(b".\r\n").await
     }
@@ -198,6 +205,7 @@ impl Connection {
         let length = body.len()?;
         self.send(&Reply::Ok(format!("{length} octets").into())).await?;
         let (mut piece, mut out) = (vec![0; PIECE], Vec::new());
+        let pace = Pace::new();
         let (mut offset, mut stuffing) = (0, Stuffing::new(lines));
         while offset < length && !stuffing.is_done() {
             let n = body.read_at(offset, &mut piece)?;
@@ -208,6 +216,7 @@ impl Connection {
             out.clear();
             stuffing.push(piece.get(..n).unwrap_or_default(), &mut out);
             self.write(&out).await?;
+            pace.did(n as u64).await;
         }
         self.write(stuffing.end()).await
     }

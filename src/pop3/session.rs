@@ -293,6 +293,11 @@ impl Session {
         }
     }
 
+    /// Too many logins from this address wait already (RFC 3206 section 3): it was not looked at.
+    pub fn turned_away(&self) -> Effect {
+        Effect::Close(Reply::Err("[SYS/TEMP] Too many logins from your address wait, try again later".into()))
+    }
+
     /// The login was right, but the mail cannot be read.
     pub fn troubled(&self) -> Effect {
         err("[SYS/TEMP] The mail cannot be read now, try again later")

@@ -6,12 +6,15 @@
 
 use super::mailbox::Mailbox;
 use super::originator::addresses;
+use crate::message::header::{MAX_FIELDS, MAX_HEADER};
 use crate::message::{compose, date};
 
 /// Octets of a field name; RFC 5322 knows lines of 998.
 const MAX_NAME: usize = 256;
 /// Octets of a From or Sender field.
 const MAX_ORIGINATOR: usize = 8192;
+/// Addresses of all these fields together.
+const MAX_ORIGINATORS: usize = 100;
 
 /// What a message gets that comes without it.
 #[derive(Debug)]
@@ -59,12 +62,17 @@ pub struct HeaderFilter {
     has_date: bool,
     has_message_id: bool,
     received: u32,
+    /// Of the header so far, what is left out included.
+    octets: u64,
+    fields: usize,
+    /// Whether it matters who the message is from.
+    watched: bool,
     originators: Option<Vec<Mailbox>>,
 }
 
 impl HeaderFilter {
-    /// Nothing read yet.
-    pub fn new(defaults: Defaults) -> HeaderFilter {
+    /// Nothing read yet. Originators are kept where the message is `watched` for them.
+    pub fn new(defaults: Defaults, watched: bool) -> HeaderFilter {
         HeaderFilter {
             state: State::LineStart(None),
             defaults,
@@ -74,6 +82,9 @@ impl HeaderFilter {
             has_date: false,
             has_message_id: false,
             received: 0,
+            octets: 0,
+            fields: 0,
+            watched,
             originators: Some(Vec::new()),
         }
     }
@@ -81,6 +92,11 @@ impl HeaderFilter {
     /// Received fields so far.
     pub fn received(&self) -> u32 {
         self.received
+    }
+
+    /// Whether the header is more than a header may be.
+    pub fn is_too_much(&self) -> bool {
+        self.octets > MAX_HEADER || self.fields > MAX_FIELDS
     }
 
     /// The addresses of all From and Sender fields; `None` where one cannot be read.
@@ -100,6 +116,7 @@ impl HeaderFilter {
                 State::Value(fate) => {
                     let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
                     let (line, next) = rest.split_at(end);
+                    self.octets += line.len() as u64;
                     self.value(fate, line, out);
                     if line.ends_with(b"\n") {
                         self.state = State::LineStart(Some(fate));
@@ -140,6 +157,8 @@ impl HeaderFilter {
         let spaced = self.name.last().is_some_and(|&last| matches!(last, b' ' | b'\t'));
         match octet {
             b':' if !self.name.is_empty() => {
+                self.octets += self.name.len() as u64 + 1;
+                self.fields += 1;
                 let fate = self.fate();
                 if fate != Fate::Drop {
                     out.extend_from_slice(&self.name);
@@ -173,9 +192,9 @@ impl HeaderFilter {
         match name.as_slice() {
             b"from" => {
                 self.has_from = true;
-                Fate::Originator
+                self.originator()
             }
-            b"sender" => Fate::Originator,
+            b"sender" => self.originator(),
             b"bcc" | b"resent-bcc" | b"return-path" | b"content-length" => Fate::Drop,
             b"date" => {
                 self.has_date = true;
@@ -191,6 +210,10 @@ impl HeaderFilter {
             }
             _ => Fate::Pass,
         }
+    }
+
+    fn originator(&self) -> Fate {
+        if self.watched { Fate::Originator } else { Fate::Pass }
     }
 
     fn value(&mut self, fate: Fate, piece: &[u8], out: &mut Vec<u8>) {
@@ -211,7 +234,7 @@ impl HeaderFilter {
         let value = std::mem::take(&mut self.value);
         if let State::LineStart(Some(Fate::Originator)) = self.state {
             match (&mut self.originators, addresses(&value)) {
-                (Some(all), Some(found)) => all.extend(found),
+                (Some(all), Some(found)) if all.len() + found.len() <= MAX_ORIGINATORS => all.extend(found),
                 (originators, _) => *originators = None,
             }
         }
@@ -239,11 +262,13 @@ mod tests {
     use super::*;
 
     fn filter(input: &str, size: usize) -> (String, HeaderFilter) {
-        let mut filter = HeaderFilter::new(Defaults {
-            from: Mailbox::parse("demo@home.example").ok(),
-            date: 0,
-            domain: "home.example".into(),
-        });
+        filter_watched(input, size, true)
+    }
+
+    fn filter_watched(input: &str, size: usize, watched: bool) -> (String, HeaderFilter) {
+        let from = Mailbox::parse("demo@home.example").ok();
+        let defaults = Defaults { from, date: 0, domain: "home.example".into() };
+        let mut filter = HeaderFilter::new(defaults, watched);
         let mut out = Vec::new();
         input.as_bytes().chunks(size).for_each(|piece| filter.filter(piece, &mut out));
         filter.finish(&mut out);
@@ -307,8 +332,39 @@ mod tests {
     #[test]
     fn originators_that_cannot_be_read() {
         let long = format!("From: a@b.example\r\n{}\r\n", " (padding)\r\n".repeat(1000));
-        for input in ["From: nobody\r\n\r\n", "Sender: a@b.example\r\nFrom: <\r\n", &long] {
+        let many = format!("From: a@b.example\r\n{}\r\n", "Sender: c@d.example\r\n".repeat(MAX_ORIGINATORS));
+        for input in ["From: nobody\r\n\r\n", "Sender: a@b.example\r\nFrom: <\r\n", &long, &many] {
             assert_eq!(filter(input, 5).1.originators(), None, "{input:.40}");
+        }
+    }
+
+    /// Catches: addresses that are kept for nobody (2.5 million Sender fields by `lan_smtp` took 268 MiB).
+    #[test]
+    fn nothing_is_kept_where_nobody_asks() {
+        let (text, filter) =
+            filter_watched(&format!("From: <\r\n{}", "Sender: a@b.example\r\n".repeat(900)), 99, false);
+        assert_eq!(filter.originators(), Some(&[][..]));
+        assert_eq!(filter.value.capacity(), 0);
+        assert!(text.starts_with("From: <\r\nSender:"), "and passed all the same");
+    }
+
+    /// Catches: a header limit that counts the body, or not what is left out, or is one too low.
+    #[test]
+    fn a_header_may_be_so_much() {
+        let octets = MAX_HEADER as usize;
+        let long = |size: usize| format!("A: {}\r\n", "x".repeat(size - 5));
+        for (header, too_much) in [
+            ("A: b\r\n".repeat(MAX_FIELDS), false),
+            ("Bcc: b\r\n".repeat(MAX_FIELDS + 1), true),
+            (long(octets), false),
+            (long(octets + 1), true),
+            (long(octets - 10) + " a\r\n b\r\n \r\n", true),
+            (long(octets / 2) + &long(octets - octets / 2), false),
+        ] {
+            for size in [999, header.len()] {
+                let (_, filter) = filter(&format!("{header}\r\n{}", "B: c\r\n".repeat(2 * MAX_FIELDS)), size);
+                assert_eq!(filter.is_too_much(), too_much, "{header:.20}, {} octets", header.len());
+            }
         }
     }
 }

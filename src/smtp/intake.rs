@@ -6,6 +6,7 @@ use super::data::Decoder;
 use super::header::{Defaults, HeaderFilter};
 use super::mailbox::Mailbox;
 use super::session::too_large;
+use crate::message::header::{MAX_FIELDS, MAX_HEADER};
 
 /// Received fields that mean a loop (RFC 5321 section 6.3 asks for a limit of at least 100 where hosts
 /// relay for each other; a submission has come nowhere near).
@@ -24,11 +25,11 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// A message of `limit` octets at the most.
-    pub fn new(defaults: Defaults, limit: u64) -> Intake {
+    /// A message of `limit` octets at the most. `watched`: at the end the sender is asked for its own addresses.
+    pub fn new(defaults: Defaults, limit: u64, watched: bool) -> Intake {
         Intake {
             decoder: Decoder::default(),
-            header: HeaderFilter::new(defaults),
+            header: HeaderFilter::new(defaults, watched),
             decoded: Vec::new(),
             size: 0,
             limit,
@@ -52,6 +53,9 @@ impl Intake {
             self.header.filter(&self.decoded, out);
             if self.header.received() > MAX_HOPS {
                 self.refuse(Reply::new(554, (4, 6), "Too many hops: this message goes round in circles"));
+            }
+            if self.header.is_too_much() {
+                self.refuse(header_too_large());
             }
             if self.is_complete() {
                 self.header.finish(out);
@@ -98,6 +102,12 @@ impl Intake {
     }
 }
 
+/// RFC 3463 section 3.7: something about the content.
+fn header_too_large() -> Reply {
+    let (fields, kib) = (MAX_FIELDS, MAX_HEADER / 1024);
+    Reply::new(554, (6, 0), format!("A header of up to {fields} fields and {kib} KiB is taken"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +117,7 @@ mod tests {
     /// What is stored of `wire`, and the verdict for a sender who is a@b.example.
     fn take(wire: &str, limit: u64) -> (String, Result<bool, Reply>) {
         let defaults = Defaults { from: None, date: 0, domain: "home.example".into() };
-        let mut intake = Intake::new(defaults, limit);
+        let mut intake = Intake::new(defaults, limit, true);
         let (mut stored, mut out, mut consumed) = (Vec::new(), Vec::new(), 0);
         for piece in wire.as_bytes().chunks(11) {
             consumed += intake.take(piece, &mut out);
@@ -144,16 +154,18 @@ mod tests {
             ("From: a@b.example, boss@b.example\r\n\r\n.\r\n", "550 5.7.1"),
             ("From: nobody\r\n\r\n.\r\n", "550 5.6.0"),
             (&format!("{}{COMPLETE}.\r\n", "Received: x\r\n".repeat(51)), "554 5.4.6"),
+            (&format!("{}{COMPLETE}.\r\n", "A: x\r\n".repeat(998)), "554 5.6.0"),
         ] {
             let verdict = take(wire, 10_000).1.unwrap_err();
             assert!(verdict.to_string().starts_with(code), "{wire:?}: {verdict}");
         }
         assert_eq!(take(&format!("{}{COMPLETE}.\r\n", "Received: x\r\n".repeat(50)), 10_000).1, Ok(false));
+        assert_eq!(take(&format!("{}{COMPLETE}.\r\n", "A: x\r\n".repeat(997)), 10_000).1, Ok(false));
     }
 
     #[test]
     fn who_sends_without_an_end_is_not_listened_to_for_ever() {
-        let mut intake = Intake::new(Defaults { from: None, date: 0, domain: String::new() }, 1000);
+        let mut intake = Intake::new(Defaults { from: None, date: 0, domain: String::new() }, 1000, true);
         let mut out = Vec::new();
         let pieces = (0..).take_while(|_| {
             intake.take(&[b'x'; 100], &mut out);

@@ -22,6 +22,7 @@ use crate::message::compose;
 use crate::net::deadline;
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
+use crate::pace::{between_commands, in_turn};
 
 /// RFC 5321 section 4.5.3.2.5: from one piece of the content to the next.
 const CONTENT: Duration = Duration::from_secs(3 * 60);
@@ -97,7 +98,10 @@ impl Connection {
             // A line may have held a password.
             zeroize::Zeroize::zeroize(&mut self.line);
             self.line = Vec::new();
-            goes = Box::pin(self.perform(effect)).await?;
+            goes = Box::pin(in_turn(self.perform(effect))).await?;
+            if !self.stream.buffered().is_empty() {
+                Box::pin(between_commands()).await;
+            }
         }
         Ok(())
     }
@@ -235,7 +239,8 @@ impl Connection {
             .clone()
             .or_else(|| account.and_then(|account| Mailbox::parse(&account.address).ok()));
         let domain = config.server.hostname.to_string();
-        Intake::new(Defaults { from, date: unix_now(), domain }, config.server.max_message_size)
+        let limit = config.server.max_message_size;
+        Intake::new(Defaults { from, date: unix_now(), domain }, limit, envelope.account.is_some())
     }
 
     /// An account speaks for itself only; what a device puts into From is its own business.

@@ -212,6 +212,27 @@ fn too_much_is_refused_and_far_too_much_ends_it() {
     });
 }
 
+/// Catches: a header that is kept, or passed on, whatever its length (2.5 million Sender fields took 268 MiB).
+#[test]
+fn a_header_that_is_too_much_is_refused() {
+    story(async |world| {
+        let mut client = world.connect(Role::LanSmtp).await;
+        client.play(&format!("S: 220 *\nC: HELO x\nS: 250 *\n{MAIL}C: DATA\nS: 354 *")).await;
+        world.reconfigure(|config| config.server.max_message_size = 50 << 20);
+        client.send(&b"Sender: a@home.example\r\n".repeat(1001)).await;
+        client.play(&format!("C: .\nS: 554 5.6.0 *\n{MAIL}C: DATA\nS: 354 *")).await;
+        client.send(&b"Sender: a@home.example\r\n".repeat(1000)).await;
+        client.play("C: .\nS: 250 *").await;
+        let taken = world.inbox().await;
+        let length = crate::message::header::length(&taken[0].as_bytes()).unwrap();
+        assert_eq!(
+            (taken.len(), length),
+            (1, taken[0].len() as u64),
+            "what was added is read as header, too"
+        );
+    });
+}
+
 #[test]
 fn a_full_flash_refuses_for_now() {
     story(async |world| {
@@ -278,5 +299,17 @@ fn who_is_silent_is_let_go_before_the_login_and_after() {
     story_with(deadlines, |world| async move {
         let mut client = world.submission().await;
         client.play(&format!("{LOGIN}S: 421 4.4.2 *\nS: closed")).await;
+    });
+}
+
+/// Catches: a login that is looked at though too many from its address wait, and a session that goes on after that.
+#[test]
+fn who_is_turned_away_hears_why_and_the_session_ends() {
+    story(async |world| {
+        world.context.logins.crowd([127, 0, 0, 1].into());
+        let mut client = world.submission().await;
+        client
+            .play("S: 220 *\nC: EHLO client\n...\nC: AUTH PLAIN AGRlbW8Ac2VjcmV0\nS: 421 4.7.0 *\nS: closed")
+            .await;
     });
 }

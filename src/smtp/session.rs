@@ -298,6 +298,12 @@ impl Session {
                 return self.step(exchange, step);
             }
             Verdict::Refused(_) => {}
+            // RFC 4954 section 6 calls a failure like this temporary; RFC 5321 section 3.8: the channel closes.
+            Verdict::TurnedAway => {
+                let reply =
+                    Reply::new(421, (7, 0), "Too many logins from your address wait, try again later");
+                return Effect::Close(vec![reply]);
+            }
         }
         self.refused_logins += 1;
         let refused = Reply::new(535, (7, 8), "Authentication credentials invalid");

@@ -5,6 +5,21 @@ use crate::device::Device;
 const CONFIG: &str = "[server]\nhostname = \"post.local\"\ndomains = [\"home.example\"]\n\n[[account]]\nname = \"demo\"\n\
                       address = \"demo@home.example\"\npassword = \"sesame\"\n";
 
+/// Catches: a U-Boot that asks USB or the network what this device is to run, once the card's boot script is lost.
+#[test]
+#[ignore = "needs a card image: make test-image"]
+fn without_its_boot_script_it_starts_nothing_from_elsewhere() {
+    let mut device = Device::new();
+    // The partition with the boot script begins at 32 MiB.
+    device.damage(32 << 20, &[0; 64 * 1024]);
+    device.power_on();
+    let said = device.expect("=> ").to_lowercase();
+    for elsewhere in ["bootp", "dhcp", "usb", "tftp", "pxe"] {
+        assert!(!said.contains(elsewhere), "{said}");
+    }
+    device.cut_power();
+}
+
 #[test]
 #[ignore = "needs a card image: make test-image"]
 fn failsafe_keeps_all_a_factory_reset_keeps_the_mail_and_there_is_no_way_back_to_nothing() {

@@ -111,6 +111,26 @@ fn each_sync_gets_its_own_answer(recorder: Recorder) {
     }
 }
 
+/// Caught when tried: `DiskFile::drop_cache` that does nothing.
+fn what_the_system_keeps_is_dropped_when_asked(recorder: Recorder) {
+    let disk = Disk::new(recorder.path()).unwrap();
+    block_on(create(&disk, "mail", "one").sync()).unwrap();
+    let file = disk.open("mail", Mode::Read).unwrap();
+    let read = || {
+        let before = recorder.reads();
+        file.read_exact_at(0, &mut [0; 3]).unwrap();
+        recorder.reads() - before
+    };
+    read();
+    assert_eq!(read(), 0, "the system keeps it");
+    file.drop_cache();
+    assert_eq!(read(), 1, "it comes from the medium");
+}
+
+#[test]
+fn reading_anew() {
+    on_the_spot(what_the_system_keeps_is_dropped_when_asked);
+}
 #[test]
 fn octets_through_io_uring() {
     through_io_uring(octets_are_safe_once_their_file_was_synced);

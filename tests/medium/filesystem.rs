@@ -27,6 +27,8 @@ pub struct State {
     pub medium: Medium,
     /// All that happened to it.
     pub events: Vec<Event>,
+    /// Reads that reached it.
+    pub reads: u64,
     pub refusal: Refusal,
 }
 
@@ -94,7 +96,12 @@ pub struct Recording(Arc<Mutex<State>>);
 
 impl Recording {
     pub fn of(medium: Medium) -> Recording {
-        Recording(Arc::new(Mutex::new(State { medium, events: Vec::new(), refusal: Box::new(|_| None) })))
+        Recording(Arc::new(Mutex::new(State {
+            medium,
+            events: Vec::new(),
+            reads: 0,
+            refusal: Box::new(|_| None),
+        })))
     }
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -214,7 +221,8 @@ impl Filesystem for Recording {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let state = self.state();
+        let mut state = self.state();
+        state.reads += 1;
         let octets = &state.medium.node(ino.0).now.octets;
         let start = octets.len().min(offset as usize);
         reply.data(&octets[start..octets.len().min(start + size as usize)]);

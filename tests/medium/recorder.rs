@@ -77,6 +77,11 @@ impl Recorder {
         self.recording.state().events.len()
     }
 
+    /// How many reads there have been.
+    pub fn reads(&self) -> u64 {
+        self.recording.state().reads
+    }
+
     /// What happened.
     pub fn events(&self) -> Vec<Event> {
         self.recording.state().events.clone()

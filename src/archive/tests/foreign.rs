@@ -29,6 +29,23 @@ fn an_mbox_file_of_another_program_is_understood() {
     assert_eq!(rest(lines[2])[4], r"\r\nno header");
 }
 
+/// Catches: a line that is read to its end before others have their turn.
+#[test]
+fn a_file_of_one_line_is_read_in_pieces() {
+    let folder = Folder::new();
+    let path = folder.join("Long.mbox");
+    fs::write(&path, format!("From a@b Sat Jan  1 00:00:00 2000\n\n{}", "x".repeat(4 << 20))).unwrap();
+    let pace = crate::pace::Pace::new();
+    let mut reading = std::pin::pin!(mbox_reader::read(&path, &pace));
+    let turns = std::cell::Cell::new(0);
+    let contents = smol::block_on(std::future::poll_fn(|cx| {
+        turns.set(turns.get() + 1);
+        reading.as_mut().poll(cx)
+    }));
+    assert_eq!(contents.unwrap().messages.len(), 1);
+    assert!(turns.get() >= 4 << 4, "{} turns", turns.get());
+}
+
 #[test]
 fn a_maildir_of_another_program_is_understood() {
     let folder = Folder::new();

@@ -16,7 +16,7 @@ mod words;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt, chown};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use ring::digest;
@@ -25,6 +25,7 @@ use crate::config::problem::Problem;
 use crate::config::text::{self, Ways};
 use crate::config::{Config, file, secrets};
 use crate::flash::disk::Disk;
+use crate::sandbox::owner::give_to_owner;
 use encoding::Encoding;
 use note::Note;
 
@@ -170,18 +171,6 @@ fn overwrite(path: &Path, octets: &[u8], encoding: Encoding, places: &[Range<usi
         file.write_all_at(stars, place.start as u64)?;
     }
     file.sync_all()
-}
-
-/// Files that root has made belong to whom the data folder belongs to, as the daemon will be that one.
-fn give_to_owner(data: &Path) -> io::Result<()> {
-    let owner = data.metadata()?;
-    for entry in data.read_dir()? {
-        let (path, metadata) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
-        if metadata.is_file() && metadata.uid() != owner.uid() {
-            chown(&path, Some(owner.uid()), Some(owner.gid()))?;
-        }
-    }
-    Ok(())
 }
 
 fn sha256(octets: &[u8]) -> [u8; 32] {

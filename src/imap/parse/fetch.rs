@@ -3,6 +3,11 @@
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
 use crate::imap::command::{FetchItem, Section, SectionText};
+use crate::imap::field_names::FieldNames;
+
+/// What an item counts for among the elements of a command, each of which may read a message's header or structure: 256
+/// items are plenty.
+const ITEM: u16 = 8;
 
 /// Part numbers that follow each other: no message nests deeper than the MIME scan goes.
 const MAX_PART_DEPTH: usize = 64;
@@ -49,7 +54,7 @@ fn add(items: &mut Vec<FetchItem>, item: FetchItem) {
 }
 
 fn item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
-    cursor.element()?;
+    cursor.elements(ITEM)?;
     Ok(match name {
         "BODY" if cursor.take(b'[') => body(cursor, false)?,
         "BODY.PEEK" => {
@@ -120,7 +125,7 @@ fn header_fields(cursor: &mut Cursor<'_>, not: bool) -> Parsed<SectionText> {
         let printable = name.filter(|name| name.bytes().all(|c| c.is_ascii_graphic() || c == b' '));
         names.push(printable.ok_or(Problem::Expected("a header field name in ASCII"))?);
         if cursor.take(b')') {
-            return Ok(SectionText::HeaderFields { not, names });
+            return Ok(SectionText::HeaderFields { not, names: FieldNames::new(names) });
         }
         cursor.space()?;
     }

@@ -8,6 +8,10 @@ use crate::store::ENTRY_MAX;
 /// The two trees that there are (section 3.2): everyone's and one's own, which is the same with one user an account.
 const TREES: [&str; 2] = ["/shared/", "/private/"];
 
+/// What an entry counts for among the elements of a command, since it is compared with all that there are: 256 entries
+/// are plenty.
+const ENTRY: u16 = 8;
+
 /// GETMETADATA, its options before the mailbox.
 pub fn get(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let (mut max_size, mut depth) = (None, Depth::Zero);
@@ -73,7 +77,7 @@ pub fn set(cursor: &mut Cursor<'_>) -> Parsed<Command> {
 
 /// `entry`: section 3.2 says what it may hold. Case makes no difference.
 fn entry(cursor: &mut Cursor<'_>) -> Parsed<String> {
-    cursor.element()?;
+    cursor.elements(ENTRY)?;
     let entry = String::from_utf8_lossy(&cursor.astring()?).to_ascii_lowercase();
     if entry.len() > ENTRY_MAX {
         return Err(Problem::TooLong);

@@ -6,6 +6,7 @@ use super::*;
 use crate::imap::command::{
     Date, Depth, FetchItem, GetMetadata, MailboxName, SearchKey, Section, SectionText,
 };
+use crate::imap::field_names::FieldNames;
 use crate::imap::sequence::SequenceSet;
 use crate::store::{ENTRY_MAX, Flags};
 
@@ -72,7 +73,7 @@ fn fetch_items_and_macros() {
     };
     let fields = |not, names: &[&str]| SectionText::HeaderFields {
         not,
-        names: names.iter().map(|&name| name.to_owned()).collect(),
+        names: FieldNames::new(names.iter().map(|&name| name.to_owned()).collect()),
     };
     let plain = BodyStructure { extensible: false };
     let table: Vec<(&str, Vec<FetchItem>)> = vec![
@@ -327,6 +328,9 @@ fn annotations() {
     }
     let long = format!("GETMETADATA x /shared/{}", "a".repeat(ENTRY_MAX));
     assert_eq!(problem(&long), Problem::TooLong);
+    let entries = |count: usize| format!("GETMETADATA x ({})", vec!["/shared/a"; count].join(" "));
+    command(&entries(256));
+    assert_eq!(problem(&entries(257)), Problem::TooMany, "each is compared with all that there are");
     assert_eq!(problem("GETMETADATA (SIZE 1) x /shared/a"), Problem::UnknownItem("option"));
     for line in [
         "GETMETADATA (DEPTH 2) x /shared/a",

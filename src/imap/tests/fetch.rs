@@ -193,3 +193,57 @@ fn a_damaged_message_keeps_the_length_that_was_promised() {
         client.play("C: 2 FETCH 1 BODY.PEEK[TEXT]\nS: * 1 FETCH (BODY[TEXT] {5}\nS: small)\nS: 2 OK *").await;
     });
 }
+
+/// Catches: commands that do not agree on where a header that is too much ends.
+#[test]
+fn a_header_that_is_too_much_is_cut_for_every_command() {
+    use crate::message::header;
+    story(|world| async move {
+        let field = "Subject: early\r\nFrom: a@b\r\n".to_owned() + &"X-Long: x\r\n".repeat(2000);
+        let message = format!("{field}Subject: late\r\nTo: c@d\r\n\r\nthe body");
+        world.deliver(&[&message]).await;
+        let length = header::length(&message.as_bytes()).unwrap() as usize;
+        let (head, rest) = message.split_at(length);
+        assert!(rest.starts_with("X-Long: x\r\n"));
+        let mut client = world.inbox().await;
+        for (item, expected) in [
+            ("RFC822.HEADER", head),
+            ("BODY[HEADER]", head),
+            ("RFC822.TEXT", rest),
+            ("BODY[TEXT]", rest),
+            ("BODY[1]", rest),
+            ("BODY[HEADER.FIELDS (Subject To)]", "Subject: early\r\n"),
+            ("BODY[HEADER.FIELDS.NOT (X-Long)]", "Subject: early\r\nFrom: a@b\r\n"),
+            ("BODY[]", &message),
+        ] {
+            client.send(&format!("f FETCH 1 {}\r\n", item.replace("BODY[", "BODY.PEEK["))).await;
+            let said = client.until("f OK").await.join("\r\n");
+            let length = expected.len();
+            assert!(
+                said.starts_with(&format!("* 1 FETCH ({item} {{{length}}}\r\n{expected})\r\n")),
+                "{item}"
+            );
+            client.send("s STORE 1 FLAGS.SILENT ()\r\n").await;
+            client.until("s OK").await;
+        }
+        let size = rest.len();
+        let address = "((NIL NIL \"a\" \"b\"))";
+        client
+            .play(&format!(
+                "C: 1 FETCH 1 (ENVELOPE BODY)
+                S: * 1 FETCH (ENVELOPE (NIL \"early\" {address} {address} {address} NIL NIL NIL NIL NIL) \
+                 BODY (\"application\" \"octet-stream\" NIL NIL NIL \"8BIT\" {size}))
+                S: 1 OK *
+                C: 2 SEARCH OR TO c SUBJECT late
+                S: * SEARCH
+                S: 2 OK *
+                C: 3 SEARCH OR TEXT late BODY body
+                S: * SEARCH
+                S: 3 OK *
+                C: 4 SEARCH SUBJECT early TEXT early NOT BODY early
+                S: * SEARCH 1
+                S: 4 OK *"
+            ))
+            .await;
+    });
+}

@@ -107,6 +107,27 @@ fn append_refuses_what_does_not_fit() {
     });
 }
 
+/// Catches: an APPEND that is taken whole and then refused, since another one was promised the same room.
+#[test]
+fn what_an_append_announces_is_kept_free_for_it() {
+    story(|world| async move {
+        const MIB: u64 = 1 << 20;
+        let (mut first, mut second) = (world.login().await, world.login().await);
+        let used: usize = world.flash.files().iter().map(|(_, len)| len).sum();
+        world.flash.limit(Some(used as u64 + 32 * MIB));
+        let size = 20 * MIB;
+        first.play(&format!("C: 1 APPEND INBOX {{{size}}}\nS: + *")).await;
+        second.play(&format!("C: 1 APPEND INBOX {{{size}}}\nS: 1 NO [OVERQUOTA] *")).await;
+        second.play("C: 2 APPEND INBOX {5+}\nC: hello\nS: 2 OK *").await;
+        for _ in 0..size / MIB {
+            first.send(&"x".repeat(MIB as usize)).await;
+        }
+        first.play("C:\nS: 1 OK *").await;
+        world.flash.limit(Some(used as u64 + 64 * MIB));
+        second.play(&format!("C: 3 APPEND INBOX {{{size}}}\nS: + *")).await;
+    });
+}
+
 #[test]
 fn commands_may_be_pipelined() {
     story(|world| async move {

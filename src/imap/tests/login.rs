@@ -192,3 +192,16 @@ fn connector_clients_need_the_right() {
             .await;
     });
 }
+
+/// Catches: a login that is looked at though too many from its address wait, and a session that goes on after that.
+#[test]
+fn who_is_turned_away_hears_why_and_the_session_ends() {
+    story(|world| async move {
+        world.context.logins.crowd([127, 0, 0, 1].into());
+        for login in ["1 LOGIN fred secret", "1 AUTHENTICATE PLAIN AGZyZWQAc2VjcmV0"] {
+            let mut client = world.connect().await;
+            let refused = "S: 1 NO [UNAVAILABLE] *\nS: * BYE Too many logins *\nS:";
+            client.play(&format!("S: * OK *\nC: {login}\n{refused}")).await;
+        }
+    });
+}

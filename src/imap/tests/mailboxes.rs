@@ -141,3 +141,50 @@ fn a_selected_mailbox_that_is_deleted_is_empty() {
             .await;
     });
 }
+
+/// Catches: names that are lost or told twice where one hundred ends and the next begins, and children that are not seen
+/// there.
+#[test]
+fn very_many_mailboxes_are_told_once_each() {
+    story(|world| async move {
+        let fred = world.fred().await;
+        let mut transaction = fred.begin();
+        for n in 0..130 {
+            transaction.create_mailbox(&format!("p{n:03}/x"));
+            transaction.create_mailbox(&format!("q{n:03}/x"));
+            transaction.delete_mailbox(&format!("q{n:03}"));
+            transaction.subscribe(&format!("q{n:03}/x"), true);
+        }
+        transaction.commit().await.unwrap();
+        let mut expected: Vec<String> = (0..130)
+            .flat_map(|n| {
+                [
+                    format!(r#"* LIST (\HasChildren) "/" p{n:03}"#),
+                    format!(r#"* LIST (\HasNoChildren) "/" p{n:03}/x"#),
+                ]
+            })
+            .collect();
+        expected.extend((0..130).flat_map(|n| {
+            [
+                format!(r#"* LIST (\Noselect \HasChildren) "/" q{n:03}"#),
+                format!(r#"* LIST (\HasNoChildren) "/" q{n:03}/x"#),
+            ]
+        }));
+        let mut client = world.login().await;
+        // The hundreds end elsewhere with one name more before.
+        for more in ["A1", "A2"] {
+            client.play(&format!("C: c CREATE {more}\nS: c OK *")).await;
+            client.send("l LIST \"\" *\r\n").await;
+            let said = client.until("l OK").await;
+            let told: Vec<&String> =
+                said.iter().filter(|line| line.contains("\" p") || line.contains("\" q")).collect();
+            let wrong = told.iter().zip(&expected).find(|(told, expected)| **told != *expected);
+            assert_eq!((wrong, told.len()), (None, expected.len()));
+            client.send("l LSUB \"\" q%\r\n").await;
+            assert_eq!(client.until("l OK").await.len(), 131);
+        }
+        let pattern = "%*x".repeat(17);
+        client.play(&format!("C: w LIST {pattern} a\nS: w NO [LIMIT] A pattern can have 16 wildcards")).await;
+        client.play(&format!("C: w LSUB \"\" {pattern}\nS: w NO [LIMIT] *")).await;
+    });
+}

@@ -162,3 +162,20 @@ fn copyuid_pairs_the_uids_in_ranges() {
         assert_eq!((code[3], &code[5..7]), ("COPYUID", &["1:2,4", "1:3"][..]), "{line}");
     });
 }
+
+/// Catches: a response code as long as a hundred thousand scattered messages make it, and one that is left out too early.
+#[test]
+fn a_copyuid_that_no_client_can_read_is_left_out() {
+    const RANGES: usize = 4096;
+    story(|world| async move {
+        world.deliver(&vec!["x"; 2 * RANGES + 2]).await;
+        let mut client = world.inbox().await;
+        for (ranges, code) in [(RANGES, true), (RANGES + 1, false)] {
+            let set: Vec<String> = (0..ranges).map(|n| (2 * n + 1).to_string()).collect();
+            client.send(&format!("c UID COPY {} Sent\r\n", set.join(","))).await;
+            let last = client.until("c ").await.pop().unwrap();
+            assert_eq!(last.starts_with("c OK [COPYUID "), code, "{last:.40}");
+            assert!(last.ends_with("COPY completed"));
+        }
+    });
+}

@@ -211,6 +211,33 @@ fn a_connector_client_finds_its_folders() {
     }
 }
 
+/// Catches: a folder of groupware that is told as `\Noselect`, or not at all, above one that is told.
+#[test]
+fn a_folder_of_groupware_above_a_subscribed_one_is_told() {
+    story(|world| async move {
+        let mut mail = world.login().await;
+        mail.play(
+            "C: 1 CREATE Team/Calendar/Mine
+            S: 1 OK *
+            C: 3 SETMETADATA Team/Calendar (/shared/vendor/kolab/folder-type \"event\")
+            S: 3 OK *
+            C: 4 SETMETADATA Team/Calendar/Mine (/shared/vendor/kolab/folder-type \"event\")
+            S: 4 OK *
+            C: 5 LIST \"\" Team*
+            S: * LIST (\\HasNoChildren) \"/\" Team
+            S: 5 OK *
+            C: 6 SUBSCRIBE Team/Calendar/Mine
+            S: 6 OK *
+            C: 7 LIST \"\" Team*
+            S: * LIST (\\HasChildren) \"/\" Team
+            S: * LIST (\\HasChildren) \"/\" Team/Calendar
+            S: * LIST (\\HasNoChildren) \"/\" Team/Calendar/Mine
+            S: 7 OK *",
+        )
+        .await;
+    });
+}
+
 #[test]
 fn folders_that_are_there_are_not_made_again() {
     story(|world| async move {

@@ -10,7 +10,7 @@ fn outline(message: &str) -> String {
         let part = &structure.parts()[at];
         let of = |r: Range<u64>| message[r.start as usize..r.end as usize].escape_debug().to_string();
         text += &format!("{}{:?} {}", " ".repeat(depth), part.media, part.lines);
-        if matches!(part.media, Media::Text | Media::Other) {
+        if matches!(part.media, Media::Text | Media::Other | Media::Opaque) {
             text += &format!(" {}", of(part.content()));
         }
         text += "\n";

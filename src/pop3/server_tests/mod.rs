@@ -257,3 +257,14 @@ fn an_idle_connection_is_small() {
         assert!(size <= 1024, "{size} octets");
     });
 }
+
+/// Catches: a login that is looked at though too many from its address wait, and a session that goes on after that.
+#[test]
+fn who_is_turned_away_hears_why_and_the_session_ends() {
+    story(async |world| {
+        world.context.logins.crowd([127, 0, 0, 1].into());
+        let mut client = world.connect().await;
+        client.play(&[("USER demo", "+OK "), ("PASS right", "-ERR [SYS/TEMP] ")]).await;
+        assert_eq!(client.rest().await, b"");
+    });
+}

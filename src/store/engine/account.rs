@@ -1,6 +1,8 @@
 //! One account's mail, open: what can be asked of it. How it changes is told in [`super::commit`].
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 
@@ -101,6 +103,37 @@ impl Account {
     /// Names that are subscribed (RFC 3501 section 6.3.6), whether or not such a mailbox exists, in order.
     pub fn subscriptions(&self) -> Vec<String> {
         self.state.borrow().index.subscriptions.iter().cloned().collect()
+    }
+
+    /// Whether this name is subscribed.
+    pub fn is_subscribed(&self, name: &str) -> bool {
+        self.state.borrow().index.subscriptions.contains(name)
+    }
+
+    /// The next `n` names of mailboxes that are `wanted`, behind the name `after`, in the order of
+    /// [`mailbox_name::compare`]. For who tells many names in pieces and keeps none of them.
+    pub fn mailboxes_after(
+        &self,
+        after: Option<&str>,
+        n: usize,
+        wanted: impl Fn(MailboxId, &str) -> bool,
+    ) -> Vec<String> {
+        let state = self.state.borrow();
+        let all = state.index.mailboxes.values().map(|mailbox| (mailbox.name.as_str(), mailbox.id));
+        next_names(all, after, n, |name, id| wanted(id, name))
+    }
+
+    /// The next `n` subscribed names, as [`Account::mailboxes_after`].
+    pub fn subscriptions_after(&self, after: Option<&str>, n: usize) -> Vec<String> {
+        let state = self.state.borrow();
+        next_names(state.index.subscriptions.iter().map(|name| (name.as_str(), ())), after, n, |_, ()| true)
+    }
+
+    /// Those of `names` that are names of mailboxes.
+    pub fn existing(&self, names: &BTreeSet<&str>) -> BTreeSet<String> {
+        let state = self.state.borrow();
+        let all = state.index.mailboxes.values().map(|mailbox| &mailbox.name);
+        all.filter(|name| names.contains(name.as_str())).cloned().collect()
     }
 
     /// Messages and octets in all mailboxes.
@@ -331,4 +364,25 @@ impl Account {
     pub(super) fn body_path(&self, number: u32) -> String {
         format!("{}/body/{number:08x}", self.dir)
     }
+}
+
+/// The least `n` names that are greater than `after` and `wanted`; this is asked of no others.
+fn next_names<'a, T>(
+    all: impl Iterator<Item = (&'a str, T)>,
+    after: Option<&str>,
+    n: usize,
+    wanted: impl Fn(&str, T) -> bool,
+) -> Vec<String> {
+    let mut next: Vec<&str> = Vec::with_capacity(n + 1);
+    for (name, of) in all {
+        let follows = after.is_none_or(|after| mailbox_name::compare(name, after) == Ordering::Greater);
+        let full = next.len() == n;
+        let is_late = |last: &&str| full && mailbox_name::compare(name, last) == Ordering::Greater;
+        if follows && !next.last().is_some_and(is_late) && wanted(name, of) {
+            let place = next.partition_point(|other| mailbox_name::compare(other, name) == Ordering::Less);
+            next.insert(place, name);
+            next.truncate(n);
+        }
+    }
+    next.into_iter().map(str::to_owned).collect()
 }

@@ -161,10 +161,11 @@ async fn ready_for_writing(
     if loss == Loss::Nothing {
         log.reuse_last_segment()?;
     }
-    // Where the log ends may be a new segment. Where nothing was ever committed the folders may be new, too.
+    // Where the log ends may be a new segment, and the checkpoint may be known by its name only in memory. Where nothing was
+    // ever committed the folders may be new, too.
     let folders = [log.dir(), dir, "accounts", ""];
     let settled = replayed.end > Place::default();
-    for folder in &folders[..if settled { 1 } else { folders.len() }] {
+    for folder in &folders[..if settled { 2 } else { folders.len() }] {
         match flash.sync_dir(folder).await {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             other => other?,

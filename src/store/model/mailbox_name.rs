@@ -1,5 +1,7 @@
 //! Names of mailboxes: UTF-8, `/` between levels, `INBOX` in any case for the INBOX.
 
+use std::cmp::Ordering;
+
 use crate::store::Error;
 
 /// Octets of a whole name.
@@ -37,6 +39,11 @@ pub fn superiors(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('/').map(|(at, _)| &name[..at])
 }
 
+/// The order in which whatever lies below a name follows it at once.
+pub fn compare(one: &str, other: &str) -> Ordering {
+    one.split('/').cmp(other.split('/'))
+}
+
 /// Whether `name` lies below `superior`.
 pub fn is_inferior(name: &str, superior: &str) -> bool {
     name.strip_prefix(superior).is_some_and(|rest| rest.starts_with('/'))
@@ -61,6 +68,9 @@ mod tests {
             assert!(matches!(canonical(bad), Err(Error::BadName(_))), "{bad:?}");
         }
         assert_eq!(superiors("a/b/c").collect::<Vec<_>>(), ["a", "a/b"]);
+        let mut names = ["b", "a-b", "a/b/c", "a", "a/b"];
+        names.sort_by(|one, other| compare(one, other));
+        assert_eq!(names, ["a", "a/b", "a/b/c", "a-b", "b"]);
         assert!(is_inferior("a/b", "a") && !is_inferior("ab", "a") && !is_inferior("a", "a"));
     }
 }

@@ -52,7 +52,7 @@ impl Expected {
         }
         let mut model = self.model.clone();
         for asked in self.done() {
-            model.commit(&asked.ops, modseq(asked));
+            model.commit(&asked.ops, modseq(asked), false);
         }
         let difference = model.differs(found);
         Err(format!(
@@ -72,14 +72,36 @@ impl Expected {
     /// All was answered, and this is what the open account shows.
     pub fn settle(&mut self, found: Model) {
         for refused in self.asked.iter().filter(|asked| asked.answer == Answer::Refused) {
-            assert_eq!(self.model.clone().commit(&refused.ops, None), None, "refused: {:?}", refused.ops);
+            assert_eq!(
+                self.model.clone().commit(&refused.ops, None, false),
+                None,
+                "refused: {:?}",
+                refused.ops
+            );
         }
         let mut model = self.model.clone();
         for asked in self.done() {
             let Answer::Done(modseq, placed) = &asked.answer else { continue };
             assert!(*modseq > self.model.told.modseq, "MODSEQ {modseq} comes again");
-            let expected = model.commit(&asked.ops, Some(*modseq));
-            assert_eq!(Some(placed), expected.as_ref(), "answer to {:?}", asked.ops);
+            let after = |now| {
+                let mut model = model.clone();
+                assert_eq!(
+                    Some(placed),
+                    model.commit(&asked.ops, Some(*modseq), now).as_ref(),
+                    "answer to {:?}",
+                    asked.ops
+                );
+                model
+            };
+            // Flags that others set meanwhile go along, or not.
+            let [then, now] = [false, true].map(after);
+            let shows = |(mailbox, uid): &(String, Uid)| {
+                let letter = |model: &Model| {
+                    model.mailboxes.get(mailbox)?.letters.get(uid).map(|letter| letter.flags.clone())
+                };
+                letter(&found) == letter(&now)
+            };
+            model = if placed.iter().all(shows) { now } else { then };
         }
         assert_eq!(model.differs(&found), None, "{:?}", self.asked);
         let mut next = model.followed_by(found);
@@ -106,11 +128,12 @@ fn possible(model: &Model, asked: &[&Asked], found: &Model) -> bool {
     if promised.is_none() && model.differs(found).is_none() {
         return true;
     }
-    (0..asked.len()).any(|at| {
+    let mut ways = (0..asked.len()).flat_map(|at| [(at, false), (at, true)]);
+    ways.any(|(at, now)| {
         let next = modseq(asked[at]);
         let mut model = model.clone();
         // What is known comes in its order.
-        if next.is_some() && next != promised || model.commit(&asked[at].ops, next).is_none() {
+        if next.is_some() && next != promised || model.commit(&asked[at].ops, next, now).is_none() {
             return false;
         }
         let mut rest = asked.to_vec();

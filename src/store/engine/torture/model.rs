@@ -165,13 +165,13 @@ impl Model {
     }
 
     /// Makes changes that are one commit, of this MODSEQ where that is known. `None`: they have to be refused, and
-    /// nothing has changed.
-    pub fn commit(&mut self, ops: &[Op], modseq: Option<u64>) -> Option<Placed> {
+    /// nothing has changed. What is copied is as it was when it was asked for, or as it is `now`.
+    pub fn commit(&mut self, ops: &[Op], modseq: Option<u64>, now: bool) -> Option<Placed> {
         let mut next = self.clone();
         let mut placed = Placed::new();
         for op in ops {
             match op {
-                Op::Copy { from, uid, to, letter } if is_long(ops) => {
+                Op::Copy { from, uid, to, letter } if now || is_long(ops) => {
                     let now = next.mailboxes.get(from).and_then(|shown| shown.letters.get(uid));
                     let (from, uid, to) = (from.clone(), *uid, to.clone());
                     let letter = now.unwrap_or(letter).clone();

@@ -1,0 +1,179 @@
+//! The patterns of LIST and LSUB (RFC 3501 section 6.3.8). All ways through a pattern are followed at once, so that a
+//! name costs no more than its length times that of the pattern.
+
+/// Wildcards of a pattern, those that follow each other counted once.
+pub const MAX_WILDCARDS: usize = 16;
+
+/// Reference and mailbox name together.
+#[derive(Debug)]
+pub struct Pattern {
+    /// What stands before the first wildcard.
+    start: Vec<u8>,
+    /// Each wildcard, and what follows it.
+    rest: Vec<(Wildcard, Vec<u8>)>,
+    /// Octets of the text.
+    text: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wildcard {
+    /// `*`
+    Anything,
+    /// `%`: anything but the delimiter.
+    Level,
+}
+
+impl Pattern {
+    /// `None`: it has too many wildcards.
+    pub fn new(reference: &str, pattern: &str) -> Option<Pattern> {
+        let mut new = Pattern { start: Vec::new(), rest: Vec::new(), text: 0 };
+        for octet in reference.bytes().chain(pattern.bytes()) {
+            let wildcard = match octet {
+                b'*' => Wildcard::Anything,
+                b'%' => Wildcard::Level,
+                octet => {
+                    new.rest.last_mut().map_or(&mut new.start, |(_, text)| text).push(octet);
+                    new.text += 1;
+                    continue;
+                }
+            };
+            let full = new.rest.len() == MAX_WILDCARDS;
+            match new.rest.last_mut() {
+                // Of wildcards that follow each other the stronger one counts.
+                Some((before, text)) if text.is_empty() => {
+                    if wildcard == Wildcard::Anything {
+                        *before = wildcard;
+                    }
+                }
+                _ if full => return None,
+                _ => new.rest.push((wildcard, Vec::new())),
+            }
+        }
+        Some(new)
+    }
+
+    /// Whether a mailbox of this name is meant.
+    pub fn matches(&self, name: &str) -> bool {
+        const INBOX: &str = "INBOX";
+        let caseless = if name.split('/').next() == Some(INBOX) { INBOX.len() } else { 0 };
+        let name = Name { octets: name.as_bytes(), caseless };
+        if self.text > name.octets.len() || !name.has(0, &self.start) {
+            return false;
+        }
+        // `reached[i]`: the pattern so far matches the first `i` octets of the name.
+        let mut reached = vec![false; name.octets.len() + 1];
+        if let Some(reached) = reached.get_mut(self.start.len()) {
+            *reached = true;
+        }
+        for (wildcard, text) in &self.rest {
+            reached = name.reached(&reached, *wildcard, text);
+        }
+        reached.last() == Some(&true)
+    }
+}
+
+/// A name, of which so many octets at the beginning are compared without regard to case.
+struct Name<'a> {
+    octets: &'a [u8],
+    caseless: usize,
+}
+
+impl Name<'_> {
+    /// Whether `text` stands at `place`.
+    fn has(&self, place: usize, text: &[u8]) -> bool {
+        let Some(there) = self.octets.get(place..).and_then(|rest| rest.get(..text.len())) else {
+            return false;
+        };
+        let (caseless, exact) = text.split_at(self.caseless.saturating_sub(place).min(text.len()));
+        let (begin, end) = there.split_at(caseless.len());
+        begin.eq_ignore_ascii_case(caseless) && end == exact
+    }
+
+    /// What is reached from `before` by a wildcard and the text behind it.
+    fn reached(&self, before: &[bool], wildcard: Wildcard, text: &[u8]) -> Vec<bool> {
+        let mut after = vec![false; before.len()];
+        let mut open = false;
+        for (place, &here) in before.iter().enumerate() {
+            open |= here;
+            if open
+                && self.has(place, text)
+                && let Some(end) = after.get_mut(place + text.len())
+            {
+                *end = true;
+            }
+            if wildcard == Wildcard::Level && self.octets.get(place) == Some(&b'/') {
+                open = false;
+            }
+        }
+        after
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, expected) in [
+            ("*", "a/b/c", true),
+            ("%", "a/b/c", false),
+            ("%", "a", true),
+            ("a/%", "a/b", true),
+            ("a/%", "a/b/c", false),
+            ("a*c", "a/b/c", true),
+            ("a%c", "a/b/c", false),
+            ("%/%/c", "a/b/c", true),
+            ("a/b/c%", "a/b/c", true),
+            ("%%**b", "a/b", true),
+            ("%*%b", "a/b", true),
+            ("%%%b", "a/b", false),
+            ("a/b", "a/b", true),
+            ("a/b", "a/bc", false),
+            ("inbox", "INBOX", true),
+            ("iNb%", "INBOX", true),
+            ("%x", "INBOX", true),
+            ("inbox/kids", "INBOX/kids", true),
+            ("inbox/KIDS", "INBOX/kids", false),
+            ("*ox/kids", "INBOX/kids", true),
+            ("A", "a", false),
+            ("", "a", false),
+        ] {
+            assert_eq!(Pattern::new("", pattern).unwrap().matches(name), expected, "{pattern} {name}");
+        }
+    }
+
+    /// Catches: a limit that runs of wildcards use up, or that is one off.
+    #[test]
+    fn sixteen_wildcards_are_enough() {
+        let runs = "*%*a".repeat(MAX_WILDCARDS);
+        assert!(Pattern::new(&runs, "").unwrap().matches(&"xa".repeat(MAX_WILDCARDS)));
+        assert!(Pattern::new(&runs, "%b").is_none());
+        assert!(Pattern::new(&runs, "b%").is_none());
+        assert!(Pattern::new(&"*a".repeat(500), "b").is_none());
+    }
+
+    /// By trying everything, as the RFC has it.
+    fn matches(pattern: &[u8], name: &[u8]) -> bool {
+        match (pattern, name) {
+            ([], name) => name.is_empty(),
+            ([b'*', rest @ ..], name) => (0..=name.len()).any(|n| matches(rest, &name[n..])),
+            ([b'%', rest @ ..], name) => (0..=name.len())
+                .take_while(|&n| !name[..n].contains(&b'/'))
+                .any(|n| matches(rest, &name[n..])),
+            ([p, rest @ ..], [c, name @ ..]) => p == c && matches(rest, name),
+            (_, []) => false,
+        }
+    }
+
+    proptest! {
+        /// Catches: a way through the pattern that is not followed.
+        #[test]
+        fn every_way_is_followed(reference in "[ab/%*]{0,4}", pattern in "[ab/%*]{0,8}", name in "[ab/]{0,10}") {
+            let whole = format!("{reference}{pattern}");
+            let expected = matches(whole.as_bytes(), name.as_bytes());
+            prop_assert_eq!(Pattern::new(&reference, &pattern).unwrap().matches(&name), expected);
+        }
+    }
+}
