@@ -117,6 +117,30 @@ fn mail_moves_to_another_appliance_while_both_serve() {
     }
 }
 
+/// Catches: an import that brings what only the appliance may read into somebody's mail, running or not.
+#[test]
+fn an_import_follows_no_link() {
+    let mut appliance = Appliance::start(CONFIG);
+    let source = appliance.scratch.join("source");
+    appliance.scratch.write("source/cur/1:2,S", "Subject: harmless\n\n");
+    std::fs::create_dir(source.join("new")).unwrap();
+    for (link, to) in [("cur/2:2,S", "tls/ca.key"), ("new/3", "config.postcard"), (".Keys", "tls")] {
+        std::os::unix::fs::symlink(appliance.data().join(to), source.join(link)).unwrap();
+    }
+    for running in [true, false] {
+        let said = import(&appliance.data(), &source);
+        assert_eq!(said.code, Some(1), "{}", said.stderr);
+        for link in ["cur/2:2,S", "new/3", ".Keys"] {
+            assert!(said.stderr.contains(&format!("{link}: left out: a symbolic link")), "{}", said.stderr);
+        }
+        if running {
+            let status = imap(&appliance).command("STATUS INBOX (MESSAGES)").text();
+            assert!(status.contains("MESSAGES 1)"), "{status}");
+            appliance.stop();
+        }
+    }
+}
+
 #[test]
 fn what_is_wrong_is_told() {
     let mut appliance = Appliance::start(CONFIG);

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::flash::Flash;
 
 /// How often is looked.
-pub const LOOK: Duration = Duration::from_secs(15);
+pub const LOOK: Duration = Duration::from_secs(10);
 /// Whatever happens, it is looked at anew each day: it may end soon.
 const DAY: i64 = 24 * 60 * 60;
 

@@ -136,7 +136,9 @@ pub fn find(path: &Path) -> Result<Source, Failure> {
     };
     let root = Rc::new(Beneath::open(folder).map_err(Failure::at(folder))?);
     let mut problems = Vec::new();
-    let mut text = |name: &str| match root.text(name).map(|text| text.filter(|_| is_folder)) {
+    let mut text = |name: &str| match root.text(name) {
+        // Beside a single file it is somebody else's.
+        _ if !is_folder => None,
         Ok(text) => text,
         Err(error) => {
             problems.push(format!("{}: not used: {error}", root.shown(name).display()));

@@ -39,7 +39,7 @@ fn a_file_of_one_line_is_read_in_pieces() {
         format!("From a@b Sat Jan  1 00:00:00 2000\n\n{}", "x".repeat(4 << 20)),
     )
     .unwrap();
-    let root = Rc::new(Beneath::open(&folder.0).unwrap());
+    let root = Rc::new(beneath::Beneath::open(&folder.0).unwrap());
     let pace = crate::pace::Pace::new();
     let mut reading = std::pin::pin!(mbox_reader::read(&root, Path::new("Long.mbox"), &pace));
     let turns = std::cell::Cell::new(0);

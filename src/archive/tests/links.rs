@@ -74,11 +74,13 @@ fn an_import_follows_no_link() {
         let (written, told) = imported(&folder, mail);
         assert!(written == 0 && told.contains("none is followed"), "{mail}: {told}");
     }
-    // A manifest beside an mbox file.
+    // What lies beside a single file is not looked at.
+    symlink(folder.join("secret/ca.key"), folder.join("boxes/subscriptions")).unwrap();
+    // A manifest beside an mbox file is.
     fs::write(folder.join("boxes/a.mbox"), "From a Sat Jan  1 00:00:00 2000\nSubject: harmless\n\n").unwrap();
     symlink(folder.join("secret/ca.key"), folder.join("boxes/a.pillarbox")).unwrap();
     let (written, told) = imported(&folder, "boxes/a.mbox");
-    assert!(written == 1 && told.contains("a.pillarbox: not used"), "{told}");
+    assert!(written == 1 && told.contains("a.pillarbox: not used") && !told.contains('\n'), "{told}");
 }
 
 /// Catches: an appliance that waits for ever, with everybody's mail, for the other end of a pipe.
