@@ -52,6 +52,8 @@ pub struct Collection {
     told: Vec<(Identity, u64)>,
     /// How many messages are to be read, and their octets.
     planned: (u64, u64),
+    /// Octets of messages that came.
+    octets: u64,
     /// Whether the transaction holds anything.
     pending: bool,
     complete: bool,
@@ -86,6 +88,7 @@ impl Collection {
             batch_began: Instant::now(),
             told: Vec::new(),
             planned: (0, 0),
+            octets: 0,
             pending: false,
             complete: false,
             deletable: VecDeque::new(),
@@ -130,6 +133,11 @@ impl Collection {
         self.ledger.has_more()
     }
 
+    /// Octets of messages that came in this poll.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
     /// Not everything was read in the end.
     pub fn incomplete(&mut self) {
         self.complete = false;
@@ -152,6 +160,7 @@ impl Collection {
     /// The store's, but that the flash is full: it may have room for other messages.
     pub fn piece(&mut self, arrival: &mut Arrival, octets: &[u8]) -> Result<(), Error> {
         arrival.size += octets.len() as u64;
+        self.octets += octets.len() as u64;
         if arrival.identity.is_none() {
             arrival.digest.update(octets);
         }

@@ -36,6 +36,12 @@ pub enum Error {
     /// Nothing came for the time of `multipop.timeout`.
     #[error("the server fell silent")]
     Silence,
+    /// It says too much that is no mail.
+    #[error("the server goes on and on without sending mail")]
+    Chatter,
+    /// It keeps the poll going, and hardly anything comes of it.
+    #[error("the server is too slow: less than 1 KiB of mail a second for half an hour")]
+    TooSlow,
     /// The connection ended before its time.
     #[error("the server closed the connection")]
     Closed,
@@ -101,10 +107,15 @@ impl Error {
             }
             Error::Trust(_) => "Put the file of the source's ca in order.",
             Error::Withdrawn => "Nothing.",
-            Error::Silence | Error::Closed | Error::Connection(_) | Error::TurnedAway(_) | Error::Busy(_) => {
-                "This often passes on its own. If it lasts, ask the provider."
+            Error::Silence
+            | Error::TooSlow
+            | Error::Closed
+            | Error::Connection(_)
+            | Error::TurnedAway(_)
+            | Error::Busy(_) => "This often passes on its own. If it lasts, ask the provider.",
+            Error::Protocol(_) | Error::Chatter => {
+                "Check that protocol, port and security are those that the provider tells."
             }
-            Error::Protocol(_) => "Check that protocol, port and security are those that the provider tells.",
             Error::NoStartTls(_) => {
                 "Set the source's security to \"tls\", with the port that the provider tells for it."
             }

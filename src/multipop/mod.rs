@@ -4,6 +4,7 @@
 //! not know yet, and streams it into the account's INBOX; a message and the fact that it was collected
 //! become durable in one commit, so that whatever breaks, nothing is lost and nothing comes twice.
 
+mod budget;
 mod collection;
 mod error;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use async_io::block_on;
 use smol::future::or;
 
+use super::budget::Budget;
 use super::collection::{Collection, Outcome};
 use super::fake::{Behaviour, Mail, Provider};
 use super::wire::Wire;
@@ -33,11 +34,22 @@ fn source(provider: &Provider) -> Source {
 
 /// One poll into the INBOX of `ann`.
 async fn poll_within(source: &Source, store: &Store, timeout: Duration) -> (Result<(), Error>, Outcome) {
+    poll_with(source, store, timeout, Budget::default(), &Config::default()).await
+}
+
+async fn poll_with(
+    source: &Source,
+    store: &Store,
+    timeout: Duration,
+    budget: Budget,
+    config: &Config,
+) -> (Result<(), Error>, Outcome) {
     let mut outcome = Outcome::default();
     let result = async {
         let mut wire = Wire::connect(source, timeout, Rc::default()).await?;
+        wire.allow(budget);
         let account = store.account("ann").await?;
-        let mut collection = Collection::new(account, source, &Config::default());
+        let mut collection = Collection::new(account, source, config);
         let result = pop3_client::collect(&mut wire, source, &mut collection).await;
         outcome = collection.outcome;
         result
@@ -245,6 +257,64 @@ fn silence_and_dripping_end_a_poll_and_keep_what_came_whole() {
         assert!(matches!(result, Err(Error::Silence)), "{result:?}");
         assert_eq!((outcome.collected, inbox.len()), (collected, collected as usize));
         assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+}
+
+/// Catches: lines that nobody counts, wherever a server may send them: each is short, whole, and in time, so that
+/// neither its length nor the silence ends the poll.
+#[test]
+fn chatter_without_end_ends_a_poll_at_every_step() {
+    let line = "x".repeat(70);
+    for (at, beginning, again) in [
+        ("CAPA", "+OK\r\n", format!("{line}\r\n")),
+        ("CAPA", "+OK ", line.clone()),
+        ("PASS", "+OK ", line.clone()),
+        ("LIST", "+OK ", line.clone()),
+        ("LIST", "+OK\r\n", "1 1\r\n".to_owned()),
+        ("LIST", "+OK\r\n1 ", line.clone()),
+        ("UIDL", "+OK\r\n", "1 x\r\n".to_owned()),
+        ("RETR", "+OK ", line.clone()),
+        ("DELE", "+OK ", line.clone()),
+        ("QUIT", "+OK ", line.clone()),
+    ] {
+        let provider = Provider::new(&mails());
+        provider.behaviour.borrow_mut().flood = Some((at, beginning, again));
+        run(&provider, async {
+            let (store, budget) = (store(&SimFlash::default()), Budget::new(50_000, Duration::from_secs(5)));
+            let patience = Duration::from_secs(5);
+            let result = poll_with(&source(&provider), &store, patience, budget, &Config::default()).await.0;
+            let is_told = match &result {
+                Err(Error::Chatter) => true,
+                Err(Error::Protocol(_)) => at == "CAPA",
+                _ => false,
+            };
+            assert!(is_told, "{at}: {result:?}");
+            assert!(provider.sent.get() < 8_000_000, "{at}: {} octets were taken", provider.sent.get());
+            let kept = if matches!(at, "DELE" | "QUIT") { mails().len() } else { 0 };
+            assert_eq!(inbox(&store).await.len(), kept, "{at}");
+        });
+    }
+}
+
+/// Catches: a kibioctet now and then that keeps a poll alive, within a message and elsewhere.
+#[test]
+fn a_drip_ends_when_its_time_is_over() {
+    for (at, beginning) in [("RETR", "+OK\r\n"), ("LIST", "+OK\r\n1 ")] {
+        let provider = Provider::new(&mails());
+        *provider.behaviour.borrow_mut() = Behaviour {
+            flood: Some((at, beginning, "x".repeat(1024))),
+            pause: Some(Duration::from_millis(50)),
+            ..Behaviour::default()
+        };
+        run(&provider, async {
+            // A message buys as much time as a line of 1 KiB/s takes for it: here a thousandth of that.
+            let budget = Budget::new(1 << 20, Duration::from_millis(300)).for_lines_faster_by(1000);
+            let (store, begun) = (store(&SimFlash::default()), Instant::now());
+            let patience = Duration::from_secs(5);
+            let result = poll_with(&source(&provider), &store, patience, budget, &Config::default()).await.0;
+            assert!(matches!(result, Err(Error::TooSlow)), "{at}: {result:?}");
+            assert!(begun.elapsed() < Duration::from_secs(3));
+        });
     }
 }
 

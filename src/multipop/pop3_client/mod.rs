@@ -103,7 +103,7 @@ impl Session<'_> {
                 }
             };
             let used = available - input.len();
-            self.wire.consume(used);
+            self.wire.consume(used, 0)?;
             if let Some(end) = end {
                 self.wire.progress();
                 return Ok(end);
@@ -184,7 +184,7 @@ impl Session<'_> {
         self.wire.flush().await?;
         let octets = self.wire.fill_within(reading.collection.due_in()).await?;
         let (available, mut input) = (octets.len(), octets);
-        let mut whole = false;
+        let (mut whole, before) = (false, reading.collection.octets());
         while !reading.collection.is_due() {
             match self.maildrop.receive(&mut input)? {
                 Event::More => break,
@@ -192,7 +192,7 @@ impl Session<'_> {
             }
         }
         let used = available - input.len();
-        self.wire.consume(used);
+        self.wire.consume(used, reading.collection.octets() - before)?;
         if whole {
             self.wire.progress();
         }
