@@ -14,6 +14,13 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// Octets of messages that a line carries in a second: a modem of 1990 does better.
 const SLOWEST: u64 = 1024;
 
+/// A poll that has brought so many octets of messages, ...
+pub const POLL_OCTETS: u64 = 1024 * 1024 * 1024;
+/// ... or has lasted so long, takes on no more: another one follows, once others had their turn.
+pub const POLL_TIME: Duration = Duration::from_secs(10 * 60);
+/// Octets behind the limit of a message that are passed over in the hope for its end; after them the poll ends.
+pub const PASSED_OVER: u64 = 1024 * 1024;
+
 /// What is left of it.
 #[derive(Debug)]
 pub struct Budget {

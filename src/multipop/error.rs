@@ -39,6 +39,9 @@ pub enum Error {
     /// It says too much that is no mail.
     #[error("the server goes on and on without sending mail")]
     Chatter,
+    /// A message is far larger than the source's limit, and not over.
+    #[error("a message is larger than the {0} octets that are allowed, and has no end")]
+    Endless(u64),
     /// It keeps the poll going, and hardly anything comes of it.
     #[error("the server is too slow: less than 1 KiB of mail a second for half an hour")]
     TooSlow,
@@ -86,6 +89,9 @@ pub enum Error {
     /// The source's settings were changed during the poll.
     #[error("the source was changed or removed")]
     Withdrawn,
+    /// The poll lasted long, and its place was needed.
+    #[error("the server is slow, and others waited for their turn")]
+    Displaced,
     /// The mail store.
     #[error("the mail store: {0}")]
     Store(#[from] store::Error),
@@ -109,10 +115,15 @@ impl Error {
             Error::Withdrawn => "Nothing.",
             Error::Silence
             | Error::TooSlow
+            | Error::Displaced
             | Error::Closed
             | Error::Connection(_)
             | Error::TurnedAway(_)
             | Error::Busy(_) => "This often passes on its own. If it lasts, ask the provider.",
+            Error::Endless(_) => {
+                "It stays with the provider, and the others come with the next poll. To have it collected, set a \
+                 larger max_size for the source."
+            }
             Error::Protocol(_) | Error::Chatter => {
                 "Check that protocol, port and security are those that the provider tells."
             }

@@ -1,6 +1,7 @@
 //! Polls of a server that misbehaves, into the real store on a simulated flash: wherever a connection
 //! breaks and whenever the power goes, no message is lost and none comes twice.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use smol::future::or;
 use super::budget::Budget;
 use super::collection::{Collection, Outcome};
 use super::fake::{Behaviour, Mail, Provider};
+use super::needs::Needs;
 use super::wire::Wire;
 use super::{Error, pop3_client};
 use crate::config::{Config, Secret, Security, Source};
@@ -34,7 +36,7 @@ fn source(provider: &Provider) -> Source {
 
 /// One poll into the INBOX of `ann`.
 async fn poll_within(source: &Source, store: &Store, timeout: Duration) -> (Result<(), Error>, Outcome) {
-    poll_with(source, store, timeout, Budget::default(), &Config::default()).await
+    poll_with(source, store, timeout, Budget::default(), &Config::default(), Needs::default()).await
 }
 
 async fn poll_with(
@@ -43,13 +45,14 @@ async fn poll_with(
     timeout: Duration,
     budget: Budget,
     config: &Config,
+    needs: Needs,
 ) -> (Result<(), Error>, Outcome) {
     let mut outcome = Outcome::default();
     let result = async {
         let mut wire = Wire::connect(source, timeout, Rc::default()).await?;
         wire.allow(budget);
         let account = store.account("ann").await?;
-        let mut collection = Collection::new(account, source, config);
+        let mut collection = Collection::new(account, source, config, needs);
         let result = pop3_client::collect(&mut wire, source, &mut collection).await;
         outcome = collection.outcome;
         result
@@ -282,7 +285,8 @@ fn chatter_without_end_ends_a_poll_at_every_step() {
         run(&provider, async {
             let (store, budget) = (store(&SimFlash::default()), Budget::new(50_000, Duration::from_secs(5)));
             let patience = Duration::from_secs(5);
-            let result = poll_with(&source(&provider), &store, patience, budget, &Config::default()).await.0;
+            let (config, needs) = (Config::default(), Needs::default());
+            let result = poll_with(&source(&provider), &store, patience, budget, &config, needs).await.0;
             let is_told = match &result {
                 Err(Error::Chatter) => true,
                 Err(Error::Protocol(_)) => at == "CAPA",
@@ -311,7 +315,8 @@ fn a_drip_ends_when_its_time_is_over() {
             let budget = Budget::new(1 << 20, Duration::from_millis(300)).for_lines_faster_by(1000);
             let (store, begun) = (store(&SimFlash::default()), Instant::now());
             let patience = Duration::from_secs(5);
-            let result = poll_with(&source(&provider), &store, patience, budget, &Config::default()).await.0;
+            let (config, needs) = (Config::default(), Needs::default());
+            let result = poll_with(&source(&provider), &store, patience, budget, &config, needs).await.0;
             assert!(matches!(result, Err(Error::TooSlow)), "{at}: {result:?}");
             assert!(begun.elapsed() < Duration::from_secs(3));
         });
@@ -333,6 +338,108 @@ fn sizes_that_lie_mislead_nobody() {
             let inbox = inbox(&store).await;
             let told = inbox.iter().filter(|mail| String::from_utf8_lossy(mail).contains("stays at")).count();
             assert_eq!((told, inbox.len()), (letters, letters + 1), "with size {size}");
+        }
+    });
+}
+
+/// Catches: a message without end that fills the flash, of which nobody is told, or that is read again with each poll; and
+/// one that is refused although the limit was raised.
+#[test]
+fn a_message_without_end_is_read_once_and_told_of_once() {
+    for (max_size, lists) in [(300_000, Some(100)), (0, Some(100)), (0, Some(u64::MAX))] {
+        let provider = Provider::new(&[Mail::new("endless", "a\r\n"), Mail::new("good", "b\r\n")]);
+        run(&provider, async {
+            let (flash, peak) = (SimFlash::default(), Rc::new(Cell::new(0)));
+            let written = peak.clone();
+            flash.watch(move |flash| {
+                let octets: usize = flash.files().iter().map(|(_, octets)| octets).sum();
+                written.set(written.get().max(octets as u64));
+            });
+            let store = store(&flash);
+            let mut config = Config::default();
+            config.server.max_message_size = 100_000;
+            let source = Source { max_size, ..source(&provider) };
+            let limit = if max_size > 0 { max_size } else { 400_000 };
+            let poll = async || {
+                let patience = Duration::from_secs(5);
+                poll_with(&source, &store, patience, Budget::default(), &config, Needs::default()).await
+            };
+            *provider.behaviour.borrow_mut() = Behaviour {
+                flood: Some(("RETR 1", "+OK\r\n", "x".repeat(998) + "\r\n")),
+                size: lists,
+                ..Behaviour::default()
+            };
+            let (result, _) = poll().await;
+            assert!(matches!(result, Err(Error::Endless(n)) if n == limit), "{result:?}");
+            let sent = provider.sent.get() as u64;
+            assert!(sent < limit + (8 << 20), "{sent} octets were taken");
+            assert!(peak.get() < limit + 100_000, "{} octets were written for {limit}", peak.get());
+            assert_eq!(provider.heard.borrow().iter().filter(|line| *line == "RETR 1").count(), 1);
+            // The others come, nobody asks for it again, and the user is told once.
+            for collected in [1, 0] {
+                let (result, outcome) = poll().await;
+                result.unwrap();
+                assert_eq!(outcome.collected, collected);
+                assert_eq!(provider.heard.borrow().iter().filter(|line| *line == "RETR 1").count(), 1);
+            }
+            let inbox = inbox(&store).await;
+            assert_eq!(inbox.len(), 2);
+            let told = inbox.iter().filter(|m| String::from_utf8_lossy(m).contains("A message of more than"));
+            assert_eq!(told.count(), 1);
+            assert_eq!(provider.maildrop.borrow().len(), 1, "it stays");
+            // With another limit it is tried again.
+            *provider.behaviour.borrow_mut() = Behaviour::default();
+            config.server.max_message_size += 1;
+            let source = Source { max_size: max_size.saturating_sub(1), ..source.clone() };
+            let patience = Duration::from_secs(5);
+            let again =
+                poll_with(&source, &store, patience, Budget::default(), &config, Needs::default()).await;
+            assert_eq!(again.1.collected, 1);
+        });
+    }
+}
+
+/// Catches: a message with a lying size that is written again and again where there is no room for it.
+#[test]
+fn what_had_no_room_is_not_written_again_before_there_is_more() {
+    let large = Mail::new("large", "x".repeat(600_000) + "\r\n");
+    let provider = Provider::new(&[large, Mail::new("small", "a\r\n")]);
+    provider.behaviour.borrow_mut().size = Some(100);
+    run(&provider, async {
+        let (flash, needs, config) = (SimFlash::default(), Needs::default(), Config::default());
+        let store = store(&flash);
+        let source = source(&provider);
+        let poll = async || {
+            let patience = Duration::from_secs(5);
+            poll_with(&source, &store, patience, Budget::default(), &config, needs.clone()).await
+        };
+        let asked = || provider.heard.borrow().iter().filter(|line| *line == "RETR 1").count();
+        flash.limit(Some(300_000));
+        for _ in 0..3 {
+            let (result, outcome) = poll().await;
+            result.unwrap();
+            assert!(matches!(outcome.problem, Some(Error::Store(store::Error::Full))), "{outcome:?}");
+            assert_eq!(asked(), 1);
+        }
+        flash.limit(None);
+        assert_eq!(poll().await.1.collected, 1);
+        assert_eq!((asked(), inbox(&store).await.len()), (2, 2));
+    });
+}
+
+/// Catches: one endless message without a unique-id that ends each poll before the others come.
+#[test]
+fn a_message_without_end_and_without_a_name_holds_up_nobody_for_long() {
+    let provider = Provider::new(&[Mail::new("", "a\r\n"), Mail::new("", "b\r\n")]);
+    run(&provider, async {
+        let (store, needs, config) = (store(&SimFlash::default()), Needs::default(), Config::default());
+        let source = Source { max_size: 1000, ..source(&provider) };
+        provider.behaviour.borrow_mut().flood = Some(("RETR 1", "+OK\r\n", "x".repeat(998) + "\r\n"));
+        for (is_endless, messages) in [(true, 1), (false, 2), (false, 2)] {
+            let (patience, budget) = (Duration::from_secs(5), Budget::default());
+            let result = poll_with(&source, &store, patience, budget, &config, needs.clone()).await.0;
+            assert_eq!(matches!(result, Err(Error::Endless(1000))), is_endless, "{result:?}");
+            assert_eq!(inbox(&store).await.len(), messages);
         }
     });
 }

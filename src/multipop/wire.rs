@@ -25,17 +25,24 @@ const PROGRESS: usize = 1024;
 /// One of several addresses must not use up all the patience.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
-/// Tells a poll that its source is no longer what it was.
+/// Tells a poll to end.
 #[derive(Default)]
 pub struct Withdrawal {
     withdrawn: Cell<bool>,
+    displaced: Cell<bool>,
     event: Event,
 }
 
 impl Withdrawal {
-    /// Ends the poll at its next wait.
+    /// Its source is no longer what it was: ends the poll at its next wait.
     pub fn withdraw(&self) {
         self.withdrawn.set(true);
+        self.event.notify(usize::MAX);
+    }
+
+    /// Its place is needed: ends the poll at its next wait.
+    pub fn displace(&self) {
+        self.displaced.set(true);
         self.event.notify(usize::MAX);
     }
 
@@ -44,6 +51,9 @@ impl Withdrawal {
             let listener = self.event.listen();
             if self.withdrawn.get() {
                 return Error::Withdrawn;
+            }
+            if self.displaced.get() {
+                return Error::Displaced;
             }
             listener.await;
         }
@@ -94,7 +104,9 @@ impl Wire {
     /// [`Error::Tls`], [`Error::Trust`].
     pub async fn start_tls(&mut self, source: &Source) -> Result<(), Error> {
         let trust = tls::client_config(&source.ca)?;
-        deadline(self.timeout, self.stream.connect_tls(trust, &source.host)).await.map_err(Error::Tls)?;
+        let shake = deadline(self.timeout, self.stream.connect_tls(trust, &source.host));
+        let withdrawal = &self.withdrawal;
+        or(async { shake.await.map_err(Error::Tls) }, async { Err(withdrawal.wait().await) }).await?;
         self.progress();
         Ok(())
     }
@@ -115,7 +127,11 @@ impl Wire {
     /// # Errors
     /// [`Error::Silence`], [`Error::Connection`].
     pub async fn flush(&mut self) -> Result<(), Error> {
-        Ok(deadline(self.timeout, self.stream.flush()).await?)
+        let (stream, withdrawal) = (&mut self.stream, &self.withdrawal);
+        or(async { Ok(deadline(self.timeout, stream.flush()).await?) }, async {
+            Err(withdrawal.wait().await)
+        })
+        .await
     }
 
     /// Another budget than the usual one.

@@ -28,6 +28,10 @@ use crate::config::Source;
 const WINDOW: usize = 32;
 /// Messages that one command names: some servers take no line of more than 8000 octets.
 const NAMED_AT_ONCE: usize = 500;
+/// Messages that a folder may have, ...
+const LISTING_LIMIT: u32 = 1_000_000;
+/// ... and those of a server without UIDVALIDITY, whose messages are all read whole.
+const UNKNOWN_LIMIT: u32 = 100_000;
 /// Octets of a line before the login.
 const LINE_LIMIT: usize = 8192;
 
@@ -41,7 +45,7 @@ pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collecti
     let wanted = session.list(&source.folder, collection).await?;
     let result = session.read(wanted, collection).await;
     if result.is_err() {
-        collection.commit().await?;
+        collection.abandon().await?;
         return result;
     }
     session.leave(collection.outcome.deleted > 0).await
@@ -90,7 +94,11 @@ impl Session<'_> {
     }
 
     /// Waits for what `request` brings, up to its end.
-    async fn ask(&mut self, request: Request, mut each: impl FnMut(Event<'_>)) -> Result<(), Error> {
+    async fn ask(
+        &mut self,
+        request: Request,
+        mut each: impl FnMut(Event<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         self.request(request);
         self.wire.flush().await?;
         loop {
@@ -101,7 +109,7 @@ impl Session<'_> {
                     Event::More => break None,
                     Event::Done(_) => break Some(Ok(())),
                     Event::Refused(request, refusal) => break Some(Err(refused(&request, &refusal))),
-                    event => each(event),
+                    event => each(event)?,
                 }
             };
             let used = available - input.len();
@@ -120,19 +128,24 @@ impl Session<'_> {
             if let Event::Capability(capabilities) = event {
                 uid_plus = capabilities.iter().any(|capability| capability == "UIDPLUS");
             }
+            Ok(())
         })
         .await?;
         self.uid_plus = uid_plus;
 
         let (mut uid_validity, mut messages) = (None, 0);
-        self.ask(Request::Select(folder.to_owned()), |event| match event {
-            Event::UidValidity(value) => uid_validity = Some(value),
-            Event::Exists(n) => messages = n,
-            _ => {}
+        self.ask(Request::Select(folder.to_owned()), |event| {
+            match event {
+                Event::UidValidity(value) => uid_validity = Some(value),
+                Event::Exists(n) => messages = n,
+                _ => {}
+            }
+            Ok(())
         })
         .await?;
 
         let (mut wanted, mut last, mut others_deleted) = (VecDeque::new(), 0, false);
+        let (mut listed, limit) = (0, if uid_validity.is_some() { LISTING_LIMIT } else { UNKNOWN_LIMIT });
         if messages > 0 {
             self.ask(Request::List, |event| {
                 // News of flags look alike, but tell no size; UIDs ascend, so none counts twice.
@@ -140,15 +153,20 @@ impl Session<'_> {
                     && uid > last
                 {
                     last = uid;
+                    listed += 1;
+                    if listed > limit {
+                        return Err(Error::Protocol("its list of messages has no end".to_owned()));
+                    }
                     let unique_id =
                         uid_validity.map_or(String::new(), |validity| format!("{validity}.{uid}"));
                     if deleted && !collection.knows(unique_id.as_bytes()) {
                         others_deleted = true;
-                        return;
+                        return Ok(());
                     }
                     let identity = collection.listed(uid, unique_id.as_bytes(), size);
                     wanted.extend(identity.map(|identity| (uid, identity)));
                 }
+                Ok(())
             })
             .await?;
         }
@@ -213,10 +231,10 @@ impl Session<'_> {
 
     async fn leave(&mut self, has_deleted: bool) -> Result<(), Error> {
         if has_deleted && !self.uid_plus && !self.others_deleted {
-            self.ask(Request::ExpungeAll, |_| ()).await?;
+            self.ask(Request::ExpungeAll, |_| Ok(())).await?;
         }
         // Nothing depends on how the server takes the goodbye.
-        let _ = self.ask(Request::Logout, |_| ()).await;
+        let _ = self.ask(Request::Logout, |_| Ok(())).await;
         self.wire.close().await;
         Ok(())
     }
@@ -248,7 +266,9 @@ impl Reading<'_> {
             self.to_expunge = self.uid_plus.then(|| uids.clone());
             return Some(Request::Flag(uids));
         }
-        while let Some((uid, identity)) = self.wanted.pop_front() {
+        while !self.collection.has_enough()
+            && let Some((uid, identity)) = self.wanted.pop_front()
+        {
             if identity.is_some() || !self.collection.is_full() {
                 self.under_way.push_back((uid, identity));
                 return Some(Request::Fetch(uid));
@@ -262,7 +282,12 @@ impl Reading<'_> {
     /// Takes in what came: whether it ends a response.
     fn take(&mut self, event: Event<'_>) -> Result<bool, Error> {
         match event {
-            Event::Begun(uid) => self.begin(uid),
+            Event::Begun(uid, octets) => {
+                self.begin(uid);
+                if let Some((_, arrival)) = &mut self.arrival {
+                    self.collection.announced(arrival, octets)?;
+                }
+            }
             Event::Piece(octets) => {
                 if let Some((_, arrival)) = &mut self.arrival {
                     self.collection.piece(arrival, octets)?;
