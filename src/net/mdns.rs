@@ -137,7 +137,11 @@ async fn receive(socket: Option<&Async<UdpSocket>>, buffer: &mut [u8]) -> (usize
     let Some(socket) = socket else { return pending().await };
     loop {
         match socket.recv_from(buffer).await {
-            Ok(received) => return received,
+            Ok(received) => {
+                // A neighbour who sends without a pause must not keep the only thread to itself.
+                smol::future::yield_now().await;
+                return received;
+            }
             // An ICMP error of an earlier reply, or an interface that went away: the next look finds out.
             Err(_) => drop(Timer::after(AGAIN).await),
         }
