@@ -28,6 +28,8 @@ pub mod console;
 pub mod context;
 pub mod failure;
 pub mod flash;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod imap;
 pub mod message;

@@ -5,7 +5,7 @@
 
 mod autoconfig;
 mod page;
-mod request;
+pub(crate) mod request;
 mod update;
 
 use std::io;

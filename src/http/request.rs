@@ -57,7 +57,7 @@ pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Request, &'st
 }
 
 /// `None` while the head is not whole.
-fn parse(octets: &[u8]) -> Option<Result<Request, &'static str>> {
+pub(crate) fn parse(octets: &[u8]) -> Option<Result<Request, &'static str>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
     let end = match request.parse(octets) {

@@ -26,4 +26,6 @@ mod wire;
 
 pub use error::Error;
 pub use poller::Poller;
+#[cfg(any(test, fuzzing))]
+pub(crate) use poller::poll;
 pub use status::{PollResult, SourceStatus};

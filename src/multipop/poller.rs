@@ -184,6 +184,30 @@ impl Poller {
     }
 }
 
+/// One poll of a server at `address`, into the INBOX of `account`.
+#[cfg(any(test, fuzzing))]
+pub(crate) async fn poll(
+    protocol: Protocol,
+    address: std::net::SocketAddr,
+    account: Rc<store::Account>,
+) -> Result<(), Error> {
+    let source = Source {
+        host: "127.0.0.1".try_into().unwrap_or_default(),
+        port: address.port(),
+        protocol,
+        security: Security::None,
+        username: "ann".try_into().unwrap_or_default(),
+        leave_on_server: true,
+        ..Source::default()
+    };
+    let mut wire = Wire::connect(&source, Duration::from_secs(60), Rc::default()).await?;
+    let mut collection = Collection::new(account, &source, &Config::default(), Default::default());
+    match protocol {
+        Protocol::Pop3 => pop3_client::collect(&mut wire, &source, &mut collection).await,
+        Protocol::Imap => imap_client::collect(&mut wire, &source, &mut collection).await,
+    }
+}
+
 /// All sources with the names of their accounts.
 fn sources(config: &Config) -> impl Iterator<Item = (&str, &Source)> {
     config.accounts.iter().flat_map(|a| a.sources.iter().map(|source| (a.name.as_str(), source)))

@@ -105,6 +105,15 @@ async fn ask(server: SocketAddr, name: &str, kind: TYPE) -> io::Result<Vec<IpAdd
     }
 }
 
+/// How many addresses an answer to the question of this identifier for the addresses of `name` gives.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_answer(id: u16, name: &str, octets: &[u8]) -> usize {
+    let Ok(name) = Name::new(name) else { return 0 };
+    let question = Question::new(name, QTYPE::TYPE(TYPE::A), CLASS::IN.into(), false);
+    let packet = answer_to(id, &question, octets);
+    packet.and_then(|packet| verdict(&packet, &question).ok()).map_or(0, |addresses| addresses.len())
+}
+
 /// RFC 1035 section 4.2.2: two octets of length before each message.
 async fn over_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = Stream::connect(server).await?;

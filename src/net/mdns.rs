@@ -20,7 +20,8 @@ use smol::future::or;
 
 use addresses::Addresses;
 pub use message::local_name;
-use message::{PORT, announcement, is_conflict, is_near, probe, reply};
+use message::{PORT, announcement, is_near, probe};
+pub(crate) use message::{is_conflict, reply};
 
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);

@@ -1,7 +1,7 @@
 //! The network: streams that can turn to TLS in place, bounded lines, listeners, names to addresses.
 
 mod binding;
-mod dns;
+pub(crate) mod dns;
 pub mod line;
 pub mod listener;
 mod local_ca;
