@@ -3,7 +3,7 @@
 //! who comes anew.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ use crate::store::{self, Flags, INBOX, Store};
 
 /// What an answer may have: more than all that so small a mailbox has to tell, for each line.
 const MAX_SAID: usize = 16 << 20;
+
+/// How often a session is looked at that says nothing.
+const PATIENCE: u32 = 100;
 
 thread_local! {
     static TLS: Arc<ServerConfig> = {
@@ -58,17 +61,19 @@ pub fn run(octets: &[u8]) {
         for client in &mut sessions {
             // Out of an IDLE and of a line; out of a literal there is no way.
             client.say(b"\r\nDONE\r\n\r\n");
-            client.silence().await;
         }
-        let [one, other] = &mut sessions[..] else { return };
-        // The second one's changes are news to the first one: both are asked twice.
-        for _ in 0..2 {
-            one.ask("n1 NOOP").await;
-            other.ask("n1 NOOP").await;
+        // What the second one does is news to the first one: both are asked twice.
+        for tag in ["zq1", "zq2"] {
+            for client in &mut sessions {
+                client.ask(&format!("{tag} NOOP")).await;
+                if client.is_stuck {
+                    return;
+                }
+            }
         }
         let mut fresh = Client::inbox(&context, &executor).await;
         if let Some(truth) = fresh.view().await {
-            for (client, moved) in [one, other].into_iter().zip(moved) {
+            for (client, moved) in sessions.iter_mut().zip(moved) {
                 let view = if moved { None } else { client.view().await };
                 if let Some(view) = view {
                     assert_eq!(view, truth, "two views of one mailbox");
@@ -116,6 +121,9 @@ struct Client {
     socket: Async<TcpStream>,
     /// What the server said since the last question.
     said: Vec<u8>,
+    is_closed: bool,
+    /// It does not answer: most likely it waits for the rest of a literal.
+    is_stuck: bool,
 }
 
 impl Client {
@@ -127,7 +135,12 @@ impl Client {
         let (socket, server) = smol::future::zip(connecting, listener.accept()).await;
         let server = Stream::new(server.expect("somebody comes").0).expect("it is connected");
         executor.spawn(serve(server, false, context.clone())).detach();
-        let mut client = Client { socket: socket.expect("it listens"), said: Vec::new() };
+        let mut client = Client {
+            socket: socket.expect("it listens"),
+            said: Vec::new(),
+            is_closed: false,
+            is_stuck: false,
+        };
         client.ask("i1 LOGIN a secret").await;
         client.ask("i2 SELECT INBOX").await;
         client
@@ -138,41 +151,49 @@ impl Client {
         let _ = self.socket.get_ref().write(octets);
     }
 
-    /// Waits until the server has said all that it wants to.
-    async fn silence(&mut self) {
-        let (mut quiet, mut buffer) = (0, [0; 16384]);
-        while quiet < 4 {
-            Timer::after(Duration::from_micros(150)).await;
-            quiet += 1;
-            while let Ok(n @ 1..) = self.socket.get_ref().read(&mut buffer) {
-                self.said.extend_from_slice(buffer.get(..n).unwrap_or_default());
-                assert!(self.said.len() < MAX_SAID, "it says more than there is to say");
-                quiet = 0;
+    /// Takes in what the server has said; whether there was anything.
+    fn hear(&mut self) -> bool {
+        let (before, mut buffer) = (self.said.len(), [0; 16384]);
+        loop {
+            match self.socket.get_ref().read(&mut buffer) {
+                Ok(n @ 1..) => self.said.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Ok(0) | Err(_) => {
+                    self.is_closed = true;
+                    break;
+                }
             }
+            assert!(self.said.len() < MAX_SAID, "it says more than there is to say");
         }
+        self.said.len() > before
     }
 
-    /// What the server says to a command, once its tag comes; `None` where it does not within a moment, or not well.
+    /// What the server says to a command, once it is done; `None` where it is refused, or the session is over, or does not
+    /// come to it.
     async fn ask(&mut self, command: &str) -> Option<String> {
-        self.said.clear();
         self.say(format!("{command}\r\n").as_bytes());
-        let end = format!("{} OK", command.split(' ').next().unwrap_or_default());
-        for _ in 0..20 {
-            self.silence().await;
+        let tag = command.split(' ').next().unwrap_or_default();
+        let mut quiet = 0;
+        while quiet < PATIENCE && !self.is_closed && !self.is_stuck {
+            Timer::after(Duration::from_micros(200)).await;
+            quiet = if self.hear() { 0 } else { quiet + 1 };
             let said = String::from_utf8_lossy(&self.said);
-            if said.lines().any(|line| line.starts_with(&end)) {
-                return Some(said.into_owned());
-            }
-            if !said.is_empty() {
-                return None;
+            let mut lines = said.lines();
+            if let Some(end) = lines.find(|line| line.strip_prefix(tag).is_some_and(|it| it.starts_with(' ')))
+            {
+                let is_granted = end.get(tag.len()..).is_some_and(|it| it.starts_with(" OK"));
+                let said = said.into_owned();
+                self.said.clear();
+                return is_granted.then_some(said);
             }
         }
+        self.is_stuck = !self.is_closed;
         None
     }
 
     /// The messages that it sees with their flags, but for `\Recent`, which is one session's own.
     async fn view(&mut self) -> Option<BTreeSet<String>> {
-        let said = self.ask("v1 UID FETCH 1:* (UID FLAGS)").await?;
+        let said = self.ask("zq3 UID FETCH 1:* (UID FLAGS)").await?;
         let fetched = said.lines().filter(|line| line.starts_with("* ") && line.contains(" FETCH ("));
         let flags = |line: &str| {
             let mut words: Vec<&str> =
