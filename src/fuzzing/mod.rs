@@ -45,19 +45,19 @@ pub fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// A server on loopback that says the same to all that come, without listening, and then closes.
-struct Speaker {
+pub(crate) struct Speaker {
     listener: Async<TcpListener>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Speaker {
-    fn new() -> Speaker {
+    pub(crate) fn new() -> Speaker {
         let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).expect("loopback has ports");
         let address = listener.get_ref().local_addr().expect("it is bound");
         Speaker { listener, address }
     }
 
-    async fn says(&self, octets: &[u8]) {
+    pub(crate) async fn says<T>(&self, octets: &[u8]) -> T {
         loop {
             let Ok((client, _)) = self.listener.accept().await else { continue };
             // A client that has heard enough closes.
@@ -81,11 +81,14 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    /// A target's name, and what it runs.
+    type Target = (&'static str, fn(&[u8]));
+
     /// Every seed of each target; the message target has the corpus of the other tests besides.
     #[test]
     fn seeds_find_nothing() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let targets: [(&str, fn(&[u8])); 17] = [
+        let targets: [Target; 17] = [
             ("config_file", super::config_file::run),
             ("console", super::console::run),
             ("dns_reply", super::dns_reply::run),

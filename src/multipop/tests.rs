@@ -14,7 +14,7 @@ use super::fake::{Behaviour, Mail, Provider};
 use super::needs::Needs;
 use super::wire::Wire;
 use super::{Error, pop3_client};
-use crate::config::{Config, Secret, Security, Source};
+use crate::config::{Config, Protocol, Secret, Security, Source};
 use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
 use crate::store::{self, INBOX, Store};
@@ -320,6 +320,34 @@ fn a_drip_ends_when_its_time_is_over() {
             assert!(matches!(result, Err(Error::TooSlow)), "{at}: {result:?}");
             assert!(begun.elapsed() < Duration::from_secs(3));
         });
+    }
+}
+
+/// Catches: a long list that is read in one go, or worked off in one go where each message has to be looked at.
+#[test]
+fn others_have_their_turn_while_a_long_list_comes() {
+    let lines = |value: &str| (1..=200_000).map(|n| format!("{n} {value}\r\n")).collect::<String>();
+    for uidl in ["-ERR no\r\n".to_owned(), format!("+OK\r\n{}.\r\n", lines("x"))] {
+        let list = format!("+OK\r\n{}.\r\n", lines("1"));
+        let says = format!("+OK\r\n-ERR\r\n+OK\r\n+OK\r\n{list}{uidl}-ERR gone\r\n");
+        let speaker = crate::fuzzing::Speaker::new();
+        let turns = Cell::new(0);
+        block_on(async {
+            let store = store(&SimFlash::default());
+            let account = store.account("ann").await.unwrap();
+            let poll = crate::multipop::poll(Protocol::Pop3, speaker.address, account);
+            let others = async {
+                loop {
+                    turns.set(turns.get() + 1);
+                    smol::future::yield_now().await;
+                }
+            };
+            let result = or(poll, or(speaker.says(says.as_bytes()), others)).await;
+            assert!(matches!(result, Err(Error::Closed)), "{result:?}");
+        });
+        // One for each 16 KiB, and one for each 4096 messages that are looked at without waiting for anything.
+        let least = says.len() / (16 * 1024) + if uidl.starts_with('-') { 200_000 / 4096 } else { 0 };
+        assert!(turns.get() >= least, "{} turns of {least}", turns.get());
     }
 }
 

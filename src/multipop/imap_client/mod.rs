@@ -6,6 +6,8 @@
 //! owner has given up, are left out. A collected message is removed with UID EXPUNGE (RFC 4315); where the
 //! server lacks that, with EXPUNGE, but only if that removes nobody else's messages.
 
+#[cfg(test)]
+mod hostile_tests;
 mod login;
 mod mailbox;
 mod response;

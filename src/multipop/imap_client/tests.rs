@@ -159,7 +159,7 @@ fn source(provider: &Provider) -> Source {
     }
 }
 
-fn new_store() -> Store {
+pub(super) fn new_store() -> Store {
     Store::new(Rc::new(SimFlash::default()), |_| Vec::new())
 }
 
@@ -171,7 +171,7 @@ async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome) {
     (result, collection.outcome)
 }
 
-async fn inbox(store: &Store) -> Vec<String> {
+pub(super) async fn inbox(store: &Store) -> Vec<String> {
     let account = store.account("ann").await.unwrap();
     let messages = account.view(INBOX, |mailbox| mailbox.messages.clone()).unwrap();
     let read = |message| {
