@@ -28,7 +28,7 @@ use crate::store::{self, Flags, INBOX, Store};
 const MAX_SAID: usize = 16 << 20;
 
 /// How often a session is looked at that says nothing.
-const PATIENCE: u32 = 100;
+const PATIENCE: u32 = 40;
 
 thread_local! {
     static TLS: Arc<ServerConfig> = {
