@@ -14,8 +14,11 @@ for target in $(cargo fuzz list); do
   seeds="seeds/$target"
   # The messages of the tests are the seeds of their parser, too.
   [ "$target" != message ] || seeds="$seeds ../tests/data/corpus"
+  # Words of the protocol, where the target has a list of them.
+  words=""
+  [ ! -f "dictionaries/$target" ] || words="-dict=dictionaries/$target"
   # shellcheck disable=SC2086 # a list of folders
-  cargo fuzz run "$target" "corpus/$target" $seeds -- -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
+  cargo fuzz run "$target" "corpus/$target" $seeds -- $words -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
     -print_final_stats=1 -verbosity=0 || failed="$failed $target"
 done
 [ -z "$failed" ] || { echo "defects found by:$failed (see fuzz/artifacts)"; exit 1; }

@@ -36,6 +36,8 @@ pub mod context;
 pub mod credential;
 pub mod failure;
 pub mod flash;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod imap;
 pub mod message;

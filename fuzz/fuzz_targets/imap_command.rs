@@ -1,33 +1,3 @@
-//! An IMAP command as it comes over the wire: lines and literals, put together and parsed.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use pillarbox::imap::gather::{Gather, Next};
-use pillarbox::imap::parse;
-use pillarbox::message::mailbox_name;
-
-fuzz_target!(|wire: &[u8]| {
-    let _ = parse::parse(wire);
-    if let Some(name) = mailbox_name::decode(wire) {
-        assert_eq!(mailbox_name::decode(mailbox_name::encode(&name).as_bytes()), Some(name));
-    }
-
-    let mut gather = Gather::new(64 << 10);
-    let mut rest = wire;
-    while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
-        let (line, after) = (&rest[..end], &rest[end + 2..]);
-        rest = after;
-        match gather.line(line, true) {
-            Next::Finished => break,
-            Next::Literal { length, .. } => {
-                let length = (length as usize).min(rest.len());
-                gather.literal(&rest[..length]);
-                rest = &rest[length..];
-            }
-            Next::Skip(length) | Next::Message { length, .. } => {
-                rest = &rest[(length as usize).min(rest.len())..]
-            }
-        }
-    }
-    let _ = gather.finish();
-});
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| pillarbox::fuzzing::imap_command::run(octets));

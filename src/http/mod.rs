@@ -7,7 +7,7 @@
 mod authority;
 mod autoconfig;
 mod page;
-mod request;
+pub(crate) mod request;
 mod update;
 
 use std::io;
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A reply (RFC 9112 section 4).
 #[derive(Debug, PartialEq, Eq)]
-struct Response {
+pub(crate) struct Response {
     status: &'static str,
     content_type: &'static str,
     /// Header fields besides those that every reply has.

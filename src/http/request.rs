@@ -64,7 +64,7 @@ const BAD: &str = "400 Bad Request";
 const TOO_LARGE: &str = "431 Request Header Fields Too Large";
 
 /// `None` while the head is not whole.
-fn parse(octets: &[u8]) -> Option<Result<Request, Response>> {
+pub(crate) fn parse(octets: &[u8]) -> Option<Result<Request, Response>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
     let end = match request.parse(octets) {

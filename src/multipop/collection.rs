@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use ring::digest;
 
 use super::Error;
+use super::budget::{PASSED_OVER, POLL_OCTETS, POLL_TIME};
 use super::ledger::{Identity, Ledger, Verdict, source_key};
+use super::needs::Needs;
 use super::notice;
 use crate::clock::unix_now;
 use crate::config::{Config, Source};
@@ -20,6 +22,9 @@ const BATCH_MESSAGES: usize = 100;
 const BATCH_OCTETS: u64 = 512 * 1024;
 /// ... or after this time, for a slow server's messages not to wait for each other.
 const BATCH_TIME: Duration = Duration::from_secs(2);
+
+/// Messages that the user is told of at once: a letter and its notes wait in memory.
+const TOLD_AT_ONCE: usize = 1000;
 
 /// A message's handle at the server: POP3's message number, IMAP's UID.
 pub type Handle = u32;
@@ -49,9 +54,15 @@ pub struct Collection {
     batch_octets: u64,
     batch_began: Instant,
     /// Messages that stay since they are too large: the user is told in the commit that notes it.
-    told: Vec<(Identity, u64)>,
+    told: Vec<Told>,
+    needs: Needs,
+    began: Instant,
+    /// No more messages are taken on.
+    enough: bool,
     /// How many messages are to be read, and their octets.
     planned: (u64, u64),
+    /// Octets of messages that came.
+    octets: u64,
     /// Whether the transaction holds anything.
     pending: bool,
     complete: bool,
@@ -61,22 +72,36 @@ pub struct Collection {
     pub outcome: Outcome,
 }
 
+/// A message that stays at the server.
+struct Told {
+    /// What notes that the user was told, ...
+    identity: Identity,
+    /// ... and what notes that it is not to be read again.
+    unread: Option<Identity>,
+    large: notice::Large,
+}
+
 /// A message on its way in.
 pub struct Arrival {
     handle: Handle,
     identity: Option<Identity>,
+    /// Of its octets up to the limit.
     digest: digest::Context,
+    /// Octets that it has at least, and those of them that came.
     size: u64,
+    came: u64,
     /// `None` once it cannot be kept: the rest of it is read and forgotten.
     incoming: Option<Incoming>,
 }
 
 impl Collection {
     /// A poll of `source` for `account`, whose settings are in `config`.
-    pub fn new(account: Rc<Account>, source: &Source, config: &Config) -> Collection {
-        let key = source_key(source);
+    /// It knows the `needs` that earlier polls of the source found out.
+    pub fn new(account: Rc<Account>, source: &Source, config: &Config, needs: Needs) -> Collection {
+        let (key, max) = (source_key(source), config.server.max_message_size);
+        needs.begin();
         Collection {
-            ledger: Ledger::new(source, account.all_collected(key), unix_now()),
+            ledger: Ledger::new(source, account.all_collected(key), unix_now(), max),
             letterhead: notice::Letterhead::new(config, account.name(), source),
             transaction: account.begin(),
             account,
@@ -85,7 +110,11 @@ impl Collection {
             batch_octets: 0,
             batch_began: Instant::now(),
             told: Vec::new(),
+            needs,
+            began: Instant::now(),
+            enough: false,
             planned: (0, 0),
+            octets: 0,
             pending: false,
             complete: false,
             deletable: VecDeque::new(),
@@ -104,8 +133,19 @@ impl Collection {
                 return None;
             }
         };
+        let place = identity.unwrap_or(Identity::in_place(handle));
+        // A listed size that no message may have is no size.
+        let size = if size > self.ledger.limit() { 0 } else { size };
+        let size = self.needs.of(&place).max(size);
+        if size > self.ledger.limit() {
+            self.complete = false;
+            return None;
+        }
         let planned = (self.planned.0 + 1, self.planned.1.saturating_add(size));
-        if let Err(full) = self.account.fits(planned.0, planned.1) {
+        // What no room is left for is not written in the first place: a card wears off by each try.
+        let room =
+            self.account.fits(planned.0, planned.1).and_then(|()| self.account.incoming().expect(size));
+        if let Err(full) = room {
             self.problem(full.into());
             self.complete = false;
             return None;
@@ -122,12 +162,34 @@ impl Collection {
     /// Everything that the server has is listed. Once all of it is read too, what is listed no longer
     /// can be forgotten.
     pub fn all_listed(&mut self) {
+        self.needs.all_listed();
         self.complete = true;
     }
 
     /// Whether no more new messages are taken on in this poll.
     pub fn is_full(&self) -> bool {
         self.ledger.has_more()
+    }
+
+    /// Whether this poll has done its part, and leaves its place and what is left to the next one.
+    pub fn has_enough(&mut self) -> bool {
+        let long = self.octets >= POLL_OCTETS || self.began.elapsed() >= POLL_TIME;
+        if long && !self.enough {
+            self.stop();
+            self.outcome.more = true;
+        }
+        self.enough
+    }
+
+    /// No more messages are taken on.
+    fn stop(&mut self) {
+        self.enough = true;
+        self.complete = false;
+    }
+
+    /// Octets of messages that came in this poll.
+    pub fn octets(&self) -> u64 {
+        self.octets
     }
 
     /// Not everything was read in the end.
@@ -142,52 +204,120 @@ impl Collection {
             identity,
             digest: digest::Context::new(&digest::SHA256),
             size: 0,
+            came: 0,
             incoming: Some(self.account.incoming()),
         }
+    }
+
+    /// It will have so many octets: the server cannot say less any more.
+    ///
+    /// # Errors
+    /// [`Error::Endless`].
+    pub fn announced(&mut self, arrival: &mut Arrival, octets: u64) -> Result<(), Error> {
+        if octets > self.ledger.limit() {
+            arrival.incoming = None;
+            arrival.size = octets;
+            return self.bounded(arrival, false);
+        }
+        let room = arrival.incoming.as_mut().map(|incoming| incoming.expect(octets));
+        if let Some(Err(full)) = room {
+            self.refuse(arrival, octets, full);
+        }
+        Ok(())
     }
 
     /// Its next octets.
     ///
     /// # Errors
-    /// The store's, but that the flash is full: it may have room for other messages.
+    /// The store's, but that the flash is full: it may have room for other messages. [`Error::Endless`].
     pub fn piece(&mut self, arrival: &mut Arrival, octets: &[u8]) -> Result<(), Error> {
-        arrival.size += octets.len() as u64;
         if arrival.identity.is_none() {
-            arrival.digest.update(octets);
+            let left = self.ledger.limit().saturating_sub(arrival.came);
+            let within = usize::try_from(left).unwrap_or(usize::MAX).min(octets.len());
+            arrival.digest.update(octets.get(..within).unwrap_or_default());
         }
+        arrival.came += octets.len() as u64;
+        arrival.size = arrival.size.max(arrival.came);
+        self.octets += octets.len() as u64;
+        if arrival.size > self.ledger.limit() {
+            arrival.incoming = None;
+            return self.bounded(arrival, true);
+        }
+        let full = self.fits(arrival.size).err();
         let Some(incoming) = &mut arrival.incoming else { return Ok(()) };
-        let trouble = if self.ledger.is_too_large(arrival.size) {
-            None
-        } else if let Err(full) = self.fits(arrival.size) {
-            Some(full)
-        } else {
-            match incoming.write(octets) {
-                Ok(()) => return Ok(()),
-                Err(full @ (store::Error::Full | store::Error::OverQuota)) => Some(full),
-                Err(error) => return Err(error.into()),
-            }
+        let refused = match full.map_or_else(|| incoming.write(octets), Err) {
+            Ok(()) => return Ok(()),
+            Err(full @ (store::Error::Full | store::Error::OverQuota | store::Error::Limit(_))) => full,
+            Err(error) => return Err(error.into()),
         };
-        arrival.incoming = None;
-        if let Some(trouble) = trouble {
-            self.problem(trouble.into());
-        }
+        // How much it will need nobody knows, but twice as much is not too much to wait for.
+        let need = arrival.came.saturating_mul(2).min(self.ledger.limit());
+        self.refuse(arrival, need, refused);
         Ok(())
+    }
+
+    /// There is no room for it.
+    fn refuse(&mut self, arrival: &mut Arrival, need: u64, full: store::Error) {
+        arrival.incoming = None;
+        let place = arrival.identity.unwrap_or(Identity::in_place(arrival.handle));
+        if !self.needs.note(place, need) {
+            // So many that have no room: others will have none either.
+            self.stop();
+        }
+        self.problem(full.into());
+    }
+
+    /// A message above the limit is passed over as long as its end may be near: closing the connection would cost more.
+    fn bounded(&mut self, arrival: &mut Arrival, by_octets: bool) -> Result<(), Error> {
+        let limit = self.ledger.limit();
+        if arrival.size <= limit.saturating_add(PASSED_OVER) {
+            return Ok(());
+        }
+        let octets = if by_octets { limit } else { arrival.size };
+        self.leave(arrival, notice::Large { octets, goes_on: by_octets });
+        if arrival.identity.is_none() {
+            // Nothing durable can say that it is this one: at least it does not end every poll at the same place.
+            self.needs.note(Identity::in_place(arrival.handle), u64::MAX);
+        }
+        Err(Error::Endless(limit))
+    }
+
+    /// A message that is larger than the limit stays: the user is told, and it is not read again.
+    fn leave(&mut self, arrival: &Arrival, large: notice::Large) {
+        let known = arrival.identity;
+        let identity = known.or_else(|| match arrival.came {
+            0 => self.ledger.sized(arrival.size),
+            _ => self.ledger.beginning(arrival.digest.clone().finish().as_ref()),
+        });
+        let Some(identity) = identity else { return };
+        let unread = known.map(|identity| self.ledger.larger(&identity));
+        match (self.ledger.tell(&identity), unread) {
+            (Verdict::Tell(identity), unread) => self.tell(Told { identity, unread, large }),
+            (_, Some(unread)) => self.collected(unread, unix_now()),
+            (_, None) => {}
+        }
+    }
+
+    fn tell(&mut self, told: Told) {
+        // The others are told of with the next polls.
+        if self.told.len() < TOLD_AT_ONCE {
+            self.told.push(told);
+        }
     }
 
     /// It is whole.
     pub fn end(&mut self, arrival: Arrival) {
-        let Arrival { handle, identity, digest, size, incoming } = arrival;
+        if arrival.size > self.ledger.limit() {
+            return self.leave(&arrival, notice::Large { octets: arrival.size, goes_on: false });
+        }
+        let Arrival { handle, identity, digest, size, came: _, incoming } = arrival;
         let verdict = match identity {
             Some(identity) => Verdict::Collect(identity),
             None => self.ledger.read(digest.finish().as_ref(), size),
         };
         match (verdict, incoming) {
-            (Verdict::Collect(identity), _) if self.ledger.is_too_large(size) => {
-                let verdict = self.ledger.tell(&identity);
-                self.settle(verdict, handle, size);
-            }
             (Verdict::Collect(identity), Some(incoming)) => self.deliver(handle, identity, incoming),
-            // There was no room: it comes again with the next poll.
+            // There was no room: it comes again with a later poll.
             (Verdict::Collect(_), None) => {}
             (verdict, _) => self.settle(verdict, handle, size),
         }
@@ -254,7 +384,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::commit`].
     pub async fn conclude(&mut self) -> Result<(), Error> {
-        self.outcome.more = self.ledger.has_more();
+        self.outcome.more |= self.ledger.has_more();
         if self.complete {
             let gone = self.ledger.unlisted();
             if !gone.is_empty() {
@@ -266,17 +396,28 @@ impl Collection {
         self.commit().await
     }
 
+    /// The last commit of a poll that broke off: what came whole is kept, and of what stays the user is told.
+    ///
+    /// # Errors
+    /// As [`Collection::commit`].
+    pub async fn abandon(&mut self) -> Result<(), Error> {
+        self.write_of_large_messages()?;
+        self.commit().await
+    }
+
     fn write_of_large_messages(&mut self) -> Result<(), Error> {
-        let (told, sizes): (Vec<_>, Vec<_>) = std::mem::take(&mut self.told).into_iter().unzip();
+        let told = std::mem::take(&mut self.told);
+        let large: Vec<notice::Large> = told.iter().map(|told| told.large).collect();
         let now = unix_now();
-        let letter = self.letterhead.too_large(&sizes, now);
+        let letter = self.letterhead.too_large(&large, now);
         if told.is_empty() || self.fits(letter.len() as u64).is_err() {
             return Ok(());
         }
         let mut message = self.account.incoming();
         message.write(letter.as_bytes())?;
         self.transaction.deliver(INBOX, message, Flags::NONE, &[], now);
-        told.into_iter().for_each(|identity| self.collected(identity, now));
+        let notes = told.into_iter().flat_map(|told| [Some(told.identity), told.unread]);
+        notes.flatten().for_each(|identity| self.collected(identity, now));
         Ok(())
     }
 
@@ -288,7 +429,10 @@ impl Collection {
     fn settle(&mut self, verdict: Verdict, handle: Handle, size: u64) {
         match verdict {
             Verdict::Delete => self.deletable.push_back(handle),
-            Verdict::Tell(identity) => self.told.push((identity, size)),
+            Verdict::Tell(identity) => {
+                let large = notice::Large { octets: size, goes_on: false };
+                self.tell(Told { identity, unread: None, large });
+            }
             Verdict::Redate(identity) => self.collected(identity, unix_now()),
             Verdict::Collect(_) | Verdict::Read | Verdict::Leave => {}
         }

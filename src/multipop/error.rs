@@ -36,6 +36,15 @@ pub enum Error {
     /// Nothing came for the time of `multipop.timeout`.
     #[error("the server fell silent")]
     Silence,
+    /// It says too much that is no mail.
+    #[error("the server goes on and on without sending mail")]
+    Chatter,
+    /// A message is far larger than the source's limit, and not over.
+    #[error("a message is larger than the {0} octets that are allowed, and has no end")]
+    Endless(u64),
+    /// It keeps the poll going, and hardly anything comes of it.
+    #[error("the server is too slow: less than 1 KiB of mail a second for half an hour")]
+    TooSlow,
     /// The connection ended before its time.
     #[error("the server closed the connection")]
     Closed,
@@ -80,6 +89,9 @@ pub enum Error {
     /// The source's settings were changed during the poll.
     #[error("the source was changed or removed")]
     Withdrawn,
+    /// The poll lasted long, and its place was needed.
+    #[error("the server is slow, and others waited for their turn")]
+    Displaced,
     /// The mail store.
     #[error("the mail store: {0}")]
     Store(#[from] store::Error),
@@ -101,10 +113,20 @@ impl Error {
             }
             Error::Trust(_) => "Put the file of the source's ca in order.",
             Error::Withdrawn => "Nothing.",
-            Error::Silence | Error::Closed | Error::Connection(_) | Error::TurnedAway(_) | Error::Busy(_) => {
-                "This often passes on its own. If it lasts, ask the provider."
+            Error::Silence
+            | Error::TooSlow
+            | Error::Displaced
+            | Error::Closed
+            | Error::Connection(_)
+            | Error::TurnedAway(_)
+            | Error::Busy(_) => "This often passes on its own. If it lasts, ask the provider.",
+            Error::Endless(_) => {
+                "It stays with the provider, and the others come with the next poll. To have it collected, set a \
+                 larger max_size for the source."
             }
-            Error::Protocol(_) => "Check that protocol, port and security are those that the provider tells.",
+            Error::Protocol(_) | Error::Chatter => {
+                "Check that protocol, port and security are those that the provider tells."
+            }
             Error::NoStartTls(_) => {
                 "Set the source's security to \"tls\", with the port that the provider tells for it."
             }

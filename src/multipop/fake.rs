@@ -38,6 +38,10 @@ pub struct Behaviour {
     pub size: Option<u64>,
     /// So long between two octets.
     pub drip: Option<Duration>,
+    /// A command that begins so gets the first text, and then the second one again and again.
+    pub flood: Option<(&'static str, &'static str, String)>,
+    /// So long between two of them.
+    pub pause: Option<Duration>,
 }
 
 /// The server.
@@ -118,6 +122,18 @@ impl Provider {
             if let Some((_, reply)) = behaviour.reply.as_ref().filter(|(at, _)| line.starts_with(at)) {
                 self.say(stream, reply.as_bytes()).await?;
                 continue;
+            }
+            if let Some((_, beginning, again)) =
+                behaviour.flood.as_ref().filter(|(at, ..)| line.starts_with(at))
+            {
+                self.say(stream, beginning.as_bytes()).await?;
+                loop {
+                    self.say(stream, again.as_bytes()).await?;
+                    if let Some(pause) = behaviour.pause {
+                        stream.flush().await?;
+                        Timer::after(pause).await;
+                    }
+                }
             }
             let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
             let number = argument.parse::<usize>().unwrap_or(0);

@@ -20,6 +20,9 @@ use crate::store::{IdentityHash, SourceKey, identity_hash};
 
 /// New messages that one poll takes on; the next poll follows at once and takes the rest.
 const NEW_LIMIT: usize = 5000;
+/// Where a source has no `max_size`, its messages may have so many times `max_message_size`: what others let pass is
+/// not to be refused for being somewhat large, only for having no end.
+const UNASKED: u64 = 4;
 /// A date before this (June 2025) was noted while the board's clock was not set.
 const CLOCK_IS_SET: i64 = 1_750_000_000;
 
@@ -60,6 +63,16 @@ impl Identity {
     fn told(&self) -> Identity {
         Identity::new("told", &self.0)
     }
+
+    /// The identity for "this message turned out to be larger than `limit`, whatever its listing says".
+    fn larger_than(&self, limit: u64) -> Identity {
+        Identity::new("larger", &[&limit.to_be_bytes()[..], &self.0].concat())
+    }
+
+    /// What stands for a message in one listing where it has no identity that is known before it is read.
+    pub fn in_place(handle: u32) -> Identity {
+        Identity::new("place", &handle.to_be_bytes())
+    }
 }
 
 /// What is to be done with a listed message.
@@ -84,6 +97,8 @@ pub struct Ledger {
     leave_on_server: bool,
     delete_after: i64,
     max_size: u64,
+    /// Octets that a message may really have.
+    limit: u64,
     now: i64,
     /// In ascending order, each with whether it was listed in this poll.
     known: Vec<(IdentityHash, i64, bool)>,
@@ -95,13 +110,23 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// What `known` says of `source`, see [`crate::store::Account::all_collected`].
-    pub fn new(source: &Source, mut known: Vec<(IdentityHash, i64)>, now: i64) -> Ledger {
+    /// What `known` says of `source`, see [`crate::store::Account::all_collected`]. A source without a `max_size` of its
+    /// own has the limit that follows from `max_message_size`.
+    pub fn new(
+        source: &Source,
+        mut known: Vec<(IdentityHash, i64)>,
+        now: i64,
+        max_message_size: u64,
+    ) -> Ledger {
         known.sort_unstable();
         Ledger {
             leave_on_server: source.leave_on_server,
             delete_after: source.delete_after.into(),
             max_size: source.max_size,
+            limit: match source.max_size {
+                0 => max_message_size.saturating_mul(UNASKED),
+                max_size => max_size,
+            },
             now,
             known: known.into_iter().map(|(hash, date)| (hash, date, false)).collect(),
             new: HashSet::new(),
@@ -117,8 +142,7 @@ impl Ledger {
         let identity = if unique_id.is_empty() { None } else { self.distinct("uidl", unique_id, size) };
         match identity {
             Some(identity) => self.judge(identity, size),
-            // Not read, so known by no more than its size; enough to tell the user only once.
-            None if self.is_too_large(size) => match self.distinct("size", &size.to_be_bytes(), size) {
+            None if self.is_too_large(size) => match self.sized(size) {
                 Some(identity) => self.tell(&identity),
                 None => Verdict::Leave,
             },
@@ -145,8 +169,31 @@ impl Ledger {
         if self.look(&told).is_some() { Verdict::Leave } else { Verdict::Tell(told) }
     }
 
-    /// Whether `max_size` forbids a message of `size` octets.
-    pub fn is_too_large(&self, size: u64) -> bool {
+    /// The message of `identity` turned out larger than the limit, which is noted under the returned identity: it is not
+    /// read again with the same limit.
+    pub fn larger(&self, identity: &Identity) -> Identity {
+        identity.larger_than(self.limit)
+    }
+
+    /// The identity of a message that is larger than the limit, by the SHA-256 of its octets up to there. It is good
+    /// for telling the user once, and for nothing else: another message may begin alike.
+    pub fn beginning(&mut self, digest: &[u8]) -> Option<Identity> {
+        self.distinct("beginning", digest, self.limit)
+    }
+
+    /// The identity of a message of which no more is known than its size: good for the same.
+    pub fn sized(&mut self, size: u64) -> Option<Identity> {
+        self.distinct("size", &size.to_be_bytes(), size)
+    }
+
+    /// Octets that a message may have.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Whether `max_size` forbids a message that is listed with `size` octets. Without a `max_size` the listing is not
+    /// believed: honest servers get sizes wrong.
+    fn is_too_large(&self, size: u64) -> bool {
         self.max_size > 0 && size > self.max_size
     }
 
@@ -174,6 +221,10 @@ impl Ledger {
         }
         if self.is_too_large(size) {
             return self.tell(&identity);
+        }
+        if self.look(&identity.larger_than(self.limit)).is_some() {
+            self.look(&identity.told());
+            return Verdict::Leave;
         }
         if self.new.contains(&identity) {
             return Verdict::Collect(identity);
@@ -239,6 +290,7 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
+    const MAX: u64 = 1 << 20;
 
     fn source() -> Source {
         Source { host: "pop.example".try_into().unwrap(), ..Source::default() }
@@ -251,7 +303,7 @@ mod tests {
         listing: &[(&str, u64)],
         now: i64,
     ) -> String {
-        let mut ledger = Ledger::new(source, known.clone(), now);
+        let mut ledger = Ledger::new(source, known.clone(), now, MAX);
         let verdicts: Vec<Verdict> =
             listing.iter().map(|(id, size)| ledger.listed(id.as_bytes(), *size)).collect();
         let gone = ledger.unlisted();
@@ -321,14 +373,14 @@ mod tests {
     fn messages_without_unique_ids_are_known_by_their_content() {
         let mut source = source();
         source.leave_on_server = true;
-        let mut ledger = Ledger::new(&source, Vec::new(), NOW);
+        let mut ledger = Ledger::new(&source, Vec::new(), NOW, MAX);
         assert_eq!(ledger.listed(b"", 5), Verdict::Read);
         let Verdict::Collect(first) = ledger.read(b"digest", 5) else { panic!() };
         let Verdict::Collect(copy) = ledger.read(b"digest", 5) else { panic!("a copy is a message too") };
         assert_ne!(first, copy);
 
         let known = [first, copy].map(|identity| (identity_hash(identity.octets()), NOW)).to_vec();
-        let mut ledger = Ledger::new(&source, known, NOW);
+        let mut ledger = Ledger::new(&source, known, NOW, MAX);
         ledger.listed(b"", 5);
         assert_eq!(ledger.read(b"digest", 5), Verdict::Leave);
         assert_eq!(ledger.read(b"digest", 5), Verdict::Leave);
@@ -362,7 +414,7 @@ mod tests {
     #[test]
     fn one_poll_takes_on_a_bounded_number_of_new_messages() {
         let source = source();
-        let mut ledger = Ledger::new(&source, Vec::new(), NOW);
+        let mut ledger = Ledger::new(&source, Vec::new(), NOW, MAX);
         let collect = (0..NEW_LIMIT + 10)
             .filter(|n| matches!(ledger.listed(n.to_string().as_bytes(), 1), Verdict::Collect(_)))
             .count();

@@ -4,13 +4,16 @@
 //! not know yet, and streams it into the account's INBOX; a message and the fact that it was collected
 //! become durable in one commit, so that whatever breaks, nothing is lost and nothing comes twice.
 
+mod budget;
 mod collection;
 mod error;
 #[cfg(test)]
 mod fake;
 mod imap_client;
 mod ledger;
+mod needs;
 mod notice;
+mod places;
 mod poller;
 mod pop3_client;
 mod refusal;
@@ -23,4 +26,6 @@ mod wire;
 
 pub use error::Error;
 pub use poller::Poller;
+#[cfg(any(test, fuzzing))]
+pub(crate) use poller::poll;
 pub use status::{PollResult, SourceStatus};

@@ -1,6 +1,6 @@
 //! What the users are told by mail about their sources.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::Error;
 use crate::config::{Config, Source};
@@ -45,27 +45,27 @@ impl Letterhead {
         self.letter(&subject, &body, now)
     }
 
-    /// Messages stay at the server since they are larger than the source's `max_size`.
-    pub fn too_large(&self, sizes: &[u64], now: i64) -> String {
-        let subject = match sizes {
-            [size] => format!("A message of {} stays at {}", mebibytes(*size), self.host),
-            _ => format!("{} large messages stay at {}", sizes.len(), self.host),
+    /// Messages stay at the server since they are larger than the source's limit.
+    pub fn too_large(&self, messages: &[Large], now: i64) -> String {
+        let subject = match messages {
+            [message] => format!("A message of {message} stays at {}", self.host),
+            _ => format!("{} large messages stay at {}", messages.len(), self.host),
         };
         let mut body = format!(
             "In your mailbox at {} (user {}) there is mail that is larger than\n\
              the limit that is set for collecting it:\n\n",
             self.host, self.username,
         );
-        for size in sizes.iter().take(LISTED) {
+        for message in messages.iter().take(LISTED) {
             // Writing to a String cannot fail.
-            let _ = writeln!(body, "  - a message of {}", mebibytes(*size));
+            let _ = writeln!(body, "  - a message of {message}");
         }
-        if sizes.len() > LISTED {
-            let _ = writeln!(body, "  - and {} others", sizes.len() - LISTED);
+        if messages.len() > LISTED {
+            let _ = writeln!(body, "  - and {} others", messages.len() - LISTED);
         }
         body.push_str(
             "\nIt stays there. Read it with the provider's own web page or program, or have\n\
-             the max_size of the source raised: then it is collected with the next poll.\n",
+             a larger max_size set for the source: then it is collected with the next poll.\n",
         );
         self.letter(&subject, &body, now)
     }
@@ -95,6 +95,22 @@ impl Letterhead {
 
 /// Messages that are named one by one.
 const LISTED: usize = 20;
+
+/// A message that stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Large {
+    /// Octets that it is known to have.
+    pub octets: u64,
+    /// Whether it goes on behind them.
+    pub goes_on: bool,
+}
+
+impl fmt::Display for Large {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.goes_on { "more than " } else { "" };
+        write!(f, "{more}{}", mebibytes(self.octets))
+    }
+}
 
 fn mebibytes(octets: u64) -> String {
     const MIB: u64 = 1024 * 1024;
@@ -139,11 +155,17 @@ mod tests {
         assert!(letter.replace("\r\n", "").find(['\r', '\n']).is_none());
     }
 
+    fn large(octets: u64, goes_on: bool) -> Large {
+        Large { octets, goes_on }
+    }
+
     #[test]
     fn one_letter_tells_of_all_large_messages() {
-        let one = letterhead().too_large(&[31 * 1024 * 1024], 0);
+        let one = letterhead().too_large(&[large(31 << 20, false)], 0);
         assert!(one.contains("Subject: A message of 31 MiB stays at pop.provider.example\r\n"), "{one}");
-        let many = letterhead().too_large(&[2048; 30], 0);
+        let endless = letterhead().too_large(&[large(200 << 20, true)], 0);
+        assert!(endless.contains("Subject: A message of more than 200 MiB stays at pop."), "{endless}");
+        let many = letterhead().too_large(&[large(2048, false); 30], 0);
         assert!(many.contains("Subject: 30 large messages stay at"), "{many}");
         assert!(many.contains("- a message of 2 KiB\r\n  - and 10 others\r\n"), "{many}");
     }

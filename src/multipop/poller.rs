@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use smol::LocalExecutor;
-use smol::lock::Semaphore;
+use smol::future::or;
 
 use super::Error;
 use super::collection::{Collection, Outcome};
 use super::ledger::source_key;
+use super::places::{Place, Places};
 use super::status::SourceStatus;
 use super::watch::Watch;
 use super::wire::{Wire, Withdrawal};
@@ -20,13 +21,10 @@ use crate::config::{Config, Protocol, Security, Source};
 use crate::context::Context;
 use crate::store::{self, Flags, INBOX, SourceKey};
 
-/// Polls at once: each holds a batch of messages in memory, and a connection.
-const AT_ONCE: usize = 4;
-
 /// Polls all sources, each at its own interval.
 pub struct Poller {
     context: Rc<Context>,
-    places: Semaphore,
+    places: Places,
     /// By account and source. One that is removed stays until its last poll has ended, so that there are
     /// never two polls of one source: the second would not see what the first is about to commit.
     watches: RefCell<BTreeMap<(String, SourceKey), Rc<Watch>>>,
@@ -35,7 +33,7 @@ pub struct Poller {
 impl Poller {
     /// Contacts nobody yet.
     pub fn new(context: Rc<Context>) -> Rc<Poller> {
-        Rc::new(Poller { context, places: Semaphore::new(AT_ONCE), watches: RefCell::default() })
+        Rc::new(Poller { context, places: Places::default(), watches: RefCell::default() })
     }
 
     /// Polls until dropped; new settings take effect at once.
@@ -111,18 +109,31 @@ impl Poller {
                 watch.wait_for(self.context.clock.comes()).await;
                 continue;
             }
-            let _place = self.places.acquire().await;
+            let place = self.places.take(&watch.account).await;
             if watch.is_due() {
-                Box::pin(self.poll(&watch)).await;
+                Box::pin(self.poll(&watch, place)).await;
             }
         }
     }
 
-    async fn poll(&self, watch: &Watch) {
+    async fn poll(&self, watch: &Watch, mut place: Place<'_>) {
         let source = watch.source();
         let withdrawal = watch.begin();
         let mut outcome = Outcome::default();
-        let result = self.collect(&watch.account, &source, withdrawal, &mut outcome).await;
+        let others = async {
+            place.is_needed().await;
+            withdrawal.displace();
+            std::future::pending().await
+        };
+        let result = or(self.collect(watch, &source, withdrawal.clone(), &mut outcome), others).await;
+        let result = match result {
+            // It got on, and goes on when it is its turn again.
+            Err(Error::Displaced) if outcome.collected > 0 => {
+                outcome.more = true;
+                Ok(())
+            }
+            result => result,
+        };
         let name = format!("{}: {} at {}", watch.account, source.username, source.host);
         if outcome.collected > 0 || outcome.deleted > 0 {
             log::info!("{name}: {} collected, {} deleted there", outcome.collected, outcome.deleted);
@@ -142,7 +153,7 @@ impl Poller {
 
     async fn collect(
         &self,
-        account: &str,
+        watch: &Watch,
         source: &Source,
         withdrawal: Rc<Withdrawal>,
         outcome: &mut Outcome,
@@ -153,8 +164,8 @@ impl Poller {
         }
         let timeout = Duration::from_secs(self.context.config().multipop.timeout.max(1).into());
         let mut wire = Wire::connect(source, timeout, withdrawal).await?;
-        let account = self.context.store.account(account).await?;
-        let mut collection = Collection::new(account, source, &self.context.config());
+        let account = self.context.store.account(&watch.account).await?;
+        let mut collection = Collection::new(account, source, &self.context.config(), watch.needs.clone());
         let result = match source.protocol {
             Protocol::Pop3 => pop3_client::collect(&mut wire, source, &mut collection).await,
             Protocol::Imap => imap_client::collect(&mut wire, source, &mut collection).await,
@@ -173,6 +184,30 @@ impl Poller {
     }
 }
 
+/// One poll of a server at `address`, into the INBOX of `account`.
+#[cfg(any(test, fuzzing))]
+pub(crate) async fn poll(
+    protocol: Protocol,
+    address: std::net::SocketAddr,
+    account: Rc<store::Account>,
+) -> Result<(), Error> {
+    let source = Source {
+        host: "127.0.0.1".try_into().unwrap_or_default(),
+        port: address.port(),
+        protocol,
+        security: Security::None,
+        username: "ann".try_into().unwrap_or_default(),
+        leave_on_server: true,
+        ..Source::default()
+    };
+    let mut wire = Wire::connect(&source, Duration::from_secs(60), Rc::default()).await?;
+    let mut collection = Collection::new(account, &source, &Config::default(), Default::default());
+    match protocol {
+        Protocol::Pop3 => pop3_client::collect(&mut wire, &source, &mut collection).await,
+        Protocol::Imap => imap_client::collect(&mut wire, &source, &mut collection).await,
+    }
+}
+
 /// All sources with the names of their accounts.
 fn sources(config: &Config) -> impl Iterator<Item = (&str, &Source)> {
     config.accounts.iter().flat_map(|a| a.sources.iter().map(|source| (a.name.as_str(), source)))
@@ -187,6 +222,7 @@ mod tests {
     use smol::future::or;
 
     use super::super::fake::{Behaviour, Mail, Provider};
+    use super::super::places::AT_ONCE;
     use super::super::status::PollResult;
     use super::*;
     use crate::certificate;
@@ -227,12 +263,24 @@ mod tests {
         providers: &[&Provider],
         test: impl AsyncFnOnce(&Poller, &Context) -> T,
     ) -> T {
+        play_with(Duration::from_secs(60), world, config, providers, test)
+    }
+
+    /// The same, with places that are held for `lease`.
+    fn play_with<T>(
+        lease: Duration,
+        world: impl FnOnce(Context) -> Context,
+        config: Config,
+        providers: &[&Provider],
+        test: impl AsyncFnOnce(&Poller, &Context) -> T,
+    ) -> T {
         block_on(async {
             let flash = SimFlash::default();
             let tls = certificate::server_config(&config, &flash).await.unwrap();
             let store = Store::new(Rc::new(flash), |_| Vec::new());
             let context = Rc::new(world(Context::new(config, tls, store)));
-            let poller = Poller::new(context.clone());
+            let mut poller = Poller::new(context.clone());
+            Rc::get_mut(&mut poller).unwrap().places = Places::with_lease(lease);
             let servers = LocalExecutor::new();
             for provider in providers {
                 servers.spawn(provider.serve()).detach();
@@ -419,5 +467,34 @@ mod tests {
             Timer::after(Duration::from_millis(20)).await;
             assert_eq!(polling(), AT_ONCE);
         });
+    }
+
+    /// Catches: providers that never end, of as many sources as there are places, and another user's mail that waits
+    /// for them.
+    #[test]
+    fn no_provider_holds_a_place_that_others_need() {
+        let [good, bad] = [Provider::new(&[Mail::new("1", "a\r\n")]), Provider::new(&[])];
+        bad.behaviour.borrow_mut().silent_at = Some("CAPA");
+        let mut accounts = vec![account("a", &bad)];
+        for n in 1..=AT_ONCE + 1 {
+            let source = Source {
+                username: format!("a{n}").as_str().try_into().unwrap(),
+                ..accounts[0].sources[0].clone()
+            };
+            accounts[0].sources.push(source);
+        }
+        accounts.push(account("b", &good));
+        let lease = Duration::from_millis(50);
+        play_with(
+            lease,
+            |context| context,
+            config(&accounts),
+            &[&bad, &good],
+            async |poller, context| {
+                until("the mail", async || inbox_len(context, "b").await == 1).await;
+                let failed = poller.status().iter().filter(|source| source.failures > 0).count();
+                assert!(failed <= AT_ONCE + 2 - 2, "two of them go on beside");
+            },
+        );
     }
 }

@@ -10,6 +10,7 @@ use event_listener::Event;
 use smol::future::or;
 
 use super::collection::Outcome;
+use super::needs::Needs;
 use super::schedule::{is_letter_due, pause};
 use super::status::{PollResult, SourceStatus};
 use super::wire::Withdrawal;
@@ -33,6 +34,8 @@ pub struct Watch {
     interval: Cell<Duration>,
     fate: RefCell<Fate>,
     polling: RefCell<Option<Rc<Withdrawal>>>,
+    /// What its polls found out for each other.
+    pub needs: Needs,
     wake: Event,
 }
 
@@ -63,6 +66,7 @@ impl Watch {
             interval: Cell::new(Duration::MAX),
             fate: RefCell::default(),
             polling: RefCell::default(),
+            needs: Needs::default(),
             wake: Event::new(),
         }
     }

@@ -1,9 +1,8 @@
 //! A connection to a server elsewhere, with an eye on the clock.
 //!
 //! What counts against the silence of `multipop.timeout` is the time until something whole has come: a
-//! reply, or some octets of a message. So a server that drips octets cannot hold a place among the polls
-//! forever. A source that is withdrawn ends here, while waiting, and nowhere else: see
-//! [`super::collection::Collection::commit`].
+//! reply, or some octets of a message. What a poll may cost in all is its [`Budget`]. A source that is
+//! withdrawn ends here, while waiting, and nowhere else: see [`super::collection::Collection::commit`].
 
 use std::cell::Cell;
 use std::io;
@@ -15,27 +14,35 @@ use event_listener::Event;
 use smol::future::or;
 
 use super::Error;
+use super::budget::Budget;
 use crate::config::{Security, Source};
-use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 use crate::net::{deadline, resolve, tls};
+use crate::pace::Pace;
 
 /// Octets of a message that break the silence.
 const PROGRESS: usize = 1024;
 /// One of several addresses must not use up all the patience.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
-/// Tells a poll that its source is no longer what it was.
+/// Tells a poll to end.
 #[derive(Default)]
 pub struct Withdrawal {
     withdrawn: Cell<bool>,
+    displaced: Cell<bool>,
     event: Event,
 }
 
 impl Withdrawal {
-    /// Ends the poll at its next wait.
+    /// Its source is no longer what it was: ends the poll at its next wait.
     pub fn withdraw(&self) {
         self.withdrawn.set(true);
+        self.event.notify(usize::MAX);
+    }
+
+    /// Its place is needed: ends the poll at its next wait.
+    pub fn displace(&self) {
+        self.displaced.set(true);
         self.event.notify(usize::MAX);
     }
 
@@ -44,6 +51,9 @@ impl Withdrawal {
             let listener = self.event.listen();
             if self.withdrawn.get() {
                 return Error::Withdrawn;
+            }
+            if self.displaced.get() {
+                return Error::Displaced;
             }
             listener.await;
         }
@@ -57,6 +67,8 @@ pub struct Wire {
     /// When something whole came last, and octets since.
     heard: Instant,
     octets: usize,
+    budget: Budget,
+    pace: Pace,
     withdrawal: Rc<Withdrawal>,
 }
 
@@ -71,7 +83,15 @@ impl Wire {
         withdrawal: Rc<Withdrawal>,
     ) -> Result<Wire, Error> {
         let stream = or(connect(source, timeout), async { Err(withdrawal.wait().await) }).await?;
-        let mut wire = Wire { stream, timeout, heard: Instant::now(), octets: 0, withdrawal };
+        let mut wire = Wire {
+            stream,
+            timeout,
+            heard: Instant::now(),
+            octets: 0,
+            budget: Budget::default(),
+            pace: Pace::new(),
+            withdrawal,
+        };
         if source.security == Security::Tls {
             wire.start_tls(source).await?;
         }
@@ -84,7 +104,9 @@ impl Wire {
     /// [`Error::Tls`], [`Error::Trust`].
     pub async fn start_tls(&mut self, source: &Source) -> Result<(), Error> {
         let trust = tls::client_config(&source.ca)?;
-        deadline(self.timeout, self.stream.connect_tls(trust, &source.host)).await.map_err(Error::Tls)?;
+        let shake = deadline(self.timeout, self.stream.connect_tls(trust, &source.host));
+        let withdrawal = &self.withdrawal;
+        or(async { shake.await.map_err(Error::Tls) }, async { Err(withdrawal.wait().await) }).await?;
         self.progress();
         Ok(())
     }
@@ -105,20 +127,41 @@ impl Wire {
     /// # Errors
     /// [`Error::Silence`], [`Error::Connection`].
     pub async fn flush(&mut self) -> Result<(), Error> {
-        Ok(deadline(self.timeout, self.stream.flush()).await?)
+        let (stream, withdrawal) = (&mut self.stream, &self.withdrawal);
+        or(async { Ok(deadline(self.timeout, stream.flush()).await?) }, async {
+            Err(withdrawal.wait().await)
+        })
+        .await
+    }
+
+    /// Another budget than the usual one.
+    #[cfg(test)]
+    pub fn allow(&mut self, budget: Budget) {
+        self.budget = budget;
+    }
+
+    /// Long work begins or goes on: others get their turn now and then.
+    pub async fn keep_pace(&self) {
+        self.pace.keep().await;
     }
 
     /// Octets that have come; waits for some.
     ///
     /// # Errors
-    /// [`Error::Silence`], [`Error::Closed`], [`Error::Connection`], [`Error::Withdrawn`].
+    /// [`Error::Silence`], [`Error::TooSlow`], [`Error::Closed`], [`Error::Connection`], [`Error::Withdrawn`].
     pub async fn fill(&mut self) -> Result<&[u8], Error> {
-        let patience = self.patience();
+        self.pace.keep().await;
+        let (patience, left) = (self.patience(), self.budget.time_left()?);
         let (stream, withdrawal) = (&mut self.stream, &self.withdrawal);
-        let octets = or(async { Ok(deadline(patience, stream.fill()).await?) }, async {
-            Err(withdrawal.wait().await)
-        })
-        .await?;
+        let octets = async {
+            match deadline(patience.min(left), stream.fill()).await {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && left < patience => {
+                    Err(Error::TooSlow)
+                }
+                octets => Ok(octets?),
+            }
+        };
+        let octets = or(octets, async { Err(withdrawal.wait().await) }).await?;
         if octets.is_empty() { Err(Error::Closed) } else { Ok(octets) }
     }
 
@@ -139,28 +182,46 @@ impl Wire {
         self.timeout.saturating_sub(self.heard.elapsed())
     }
 
-    /// Reads a line into `line`, its end taken off, and what is beyond `limit` left out.
+    /// Reads a line into `line`, its end taken off, and what is beyond `limit` left out. All of it must come
+    /// before the patience ends.
     ///
     /// # Errors
-    /// As [`Wire::fill`].
+    /// As [`Wire::fill`], and [`Error::Chatter`].
     pub async fn read_line(&mut self, line: &mut Vec<u8>, limit: usize) -> Result<(), Error> {
-        let patience = self.patience();
-        let (stream, withdrawal) = (&mut self.stream, &self.withdrawal);
-        let end = or(async { Ok(deadline(patience, read_line(stream, line, limit)).await?) }, async {
-            Err(withdrawal.wait().await)
-        })
-        .await?;
-        self.progress();
-        if end == LineEnd::Closed { Err(Error::Closed) } else { Ok(()) }
+        line.clear();
+        loop {
+            let octets = self.fill().await?;
+            let lf = memchr::memchr(b'\n', octets);
+            let piece = octets.get(..lf.unwrap_or(octets.len())).unwrap_or_default();
+            // One more than the limit, for a CR.
+            let room = (limit + 1).saturating_sub(line.len());
+            line.extend_from_slice(piece.get(..room).unwrap_or(piece));
+            let taken = piece.len() + usize::from(lf.is_some());
+            self.take(taken, 0)?;
+            if lf.is_some() {
+                line.pop_if(|octet| *octet == b'\r');
+                line.truncate(limit);
+                self.progress();
+                return Ok(());
+            }
+        }
     }
 
-    /// Takes the first `n` octets of those that have come.
-    pub fn consume(&mut self, n: usize) {
-        self.stream.consume(n);
+    /// Takes the first `n` octets of those that have come, `messages` of which are messages that were asked for.
+    ///
+    /// # Errors
+    /// [`Error::Chatter`].
+    pub fn consume(&mut self, n: usize, messages: u64) -> Result<(), Error> {
         self.octets += n;
         if self.octets >= PROGRESS {
             self.progress();
         }
+        self.take(n, messages)
+    }
+
+    fn take(&mut self, n: usize, messages: u64) -> Result<(), Error> {
+        self.stream.consume(n);
+        self.budget.spend(n, messages)
     }
 
     /// Something whole has come, or it was us who kept the server waiting.

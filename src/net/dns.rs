@@ -25,6 +25,13 @@ const ROUNDS: usize = 2;
 const MAX_UDP: usize = 4096;
 const MAX_TCP: usize = 16 * 1024;
 
+/// Answers to other questions that are passed over: who sends more of them floods.
+const MAX_STRAY: usize = 100;
+
+/// Records of an answer that are looked at, and addresses that are tried: to try one takes time.
+const MAX_RECORDS: usize = 128;
+const MAX_ADDRESSES: usize = 8;
+
 /// Aliases of aliases that are followed.
 const MAX_ALIASES: usize = 8;
 
@@ -38,7 +45,7 @@ pub(super) async fn addresses(servers: &[SocketAddr], name: &str) -> io::Result<
         (v4, v6) => (v4.unwrap_or_default(), v6.unwrap_or_default()),
     };
     let in_turn = (0..v4.len().max(v6.len())).flat_map(|at| [v4.get(at), v6.get(at)]);
-    Ok(in_turn.flatten().copied().collect())
+    Ok(in_turn.flatten().copied().take(MAX_ADDRESSES).collect())
 }
 
 async fn lookup(servers: &[SocketAddr], name: &str, kind: TYPE) -> io::Result<Vec<IpAddr>> {
@@ -74,10 +81,17 @@ async fn ask(server: SocketAddr, name: &str, kind: TYPE) -> io::Result<Vec<IpAdd
     socket.get_ref().connect(server)?;
     socket.send(&query).await?;
     let mut answer = vec![0; MAX_UDP];
+    let mut stray = 0;
     loop {
         let len = socket.recv(&mut answer).await?;
         let answer = answer.get(..len).unwrap_or_default();
-        let Some(packet) = answer_to(id, &question, answer) else { continue };
+        let Some(packet) = answer_to(id, &question, answer) else {
+            stray += 1;
+            if stray > MAX_STRAY {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "it answers what nobody asked"));
+            }
+            continue;
+        };
         if packet.has_flags(PacketFlag::TRUNCATION) {
             break;
         }
@@ -89,6 +103,15 @@ async fn ask(server: SocketAddr, name: &str, kind: TYPE) -> io::Result<Vec<IpAdd
         Some(packet) => verdict(&packet, &question),
         None => Err(io::Error::new(io::ErrorKind::InvalidData, "its answer makes no sense")),
     }
+}
+
+/// How many addresses an answer to the question of this identifier for the addresses of `name` gives.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_answer(id: u16, name: &str, octets: &[u8]) -> usize {
+    let Ok(name) = Name::new(name) else { return 0 };
+    let question = Question::new(name, QTYPE::TYPE(TYPE::A), CLASS::IN.into(), false);
+    let packet = answer_to(id, &question, octets);
+    packet.and_then(|packet| verdict(&packet, &question).ok()).map_or(0, |addresses| addresses.len())
 }
 
 /// RFC 1035 section 4.2.2: two octets of length before each message.
@@ -137,7 +160,7 @@ fn verdict(packet: &Packet<'_>, question: &Question<'_>) -> io::Result<Vec<IpAdd
 fn follow(packet: &Packet<'_>, name: &Name<'_>) -> Vec<IpAddr> {
     let mut owner = name.clone();
     for _ in 0..=MAX_ALIASES {
-        let records = || packet.answers.iter().filter(|record| record.name == owner);
+        let records = || packet.answers.iter().take(MAX_RECORDS).filter(|record| record.name == owner);
         let addresses: Vec<IpAddr> = records()
             .filter_map(|record| match &record.rdata {
                 RData::A(a) => Some(Ipv4Addr::from(a.address).into()),
@@ -283,7 +306,34 @@ mod tests {
             }
         });
         let found = found.unwrap();
-        assert_eq!((found.len(), found[99].as_str()), (100, "192.0.2.100"));
+        assert_eq!((found.len(), found[7].as_str()), (MAX_ADDRESSES, "192.0.2.8"));
+    }
+
+    /// Catches: a thousand addresses that are tried one after the other, and work that grows with the answer.
+    #[test]
+    fn of_a_thousand_answers_few_are_looked_at() {
+        let name = Name::new("mail.example").unwrap();
+        let mut packet = Packet::new_reply(7);
+        packet.answers = (0..1000).map(|last| v4("mail.example", (last % 256) as u8)).collect();
+        assert_eq!(follow(&packet, &name).len(), MAX_RECORDS);
+    }
+
+    /// Catches: answers to other questions that are read as fast as they come, for as long as somebody likes.
+    #[test]
+    fn a_flood_of_stray_answers_ends_the_question() {
+        async_io::block_on(async {
+            let udp = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0)).unwrap();
+            let server = udp.get_ref().local_addr().unwrap();
+            let flood = async {
+                let (_, client) = udp.recv_from(&mut [0; 512]).await.unwrap();
+                loop {
+                    udp.send_to(b"stray", client).await.unwrap();
+                    smol::future::yield_now().await;
+                }
+            };
+            let error = smol::future::or(ask(server, "mail.example", TYPE::A), flood).await.unwrap_err();
+            assert_eq!(error.to_string(), "it answers what nobody asked");
+        });
     }
 
     #[test]

@@ -19,7 +19,8 @@ use smol::future::or;
 
 use super::addresses::Addresses;
 pub use message::local_name;
-use message::{PORT, announcement, is_conflict, is_near, probe, reply};
+use message::{PORT, announcement, is_near, probe};
+pub(crate) use message::{is_conflict, reply};
 
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
@@ -143,7 +144,11 @@ async fn receive(socket: Option<&Async<UdpSocket>>, buffer: &mut [u8]) -> (usize
     let Some(socket) = socket else { return pending().await };
     loop {
         match socket.recv_from(buffer).await {
-            Ok(received) => return received,
+            Ok(received) => {
+                // A neighbour who sends without a pause must not keep the only thread to itself.
+                smol::future::yield_now().await;
+                return received;
+            }
             // An ICMP error of an earlier reply, or an interface that went away: the next look finds out.
             Err(_) => drop(Timer::after(AGAIN).await),
         }

@@ -2,7 +2,7 @@
 
 pub mod addresses;
 mod binding;
-mod dns;
+pub(crate) mod dns;
 pub mod line;
 pub mod listener;
 mod local_ca;

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::archive::beneath::Beneath;
 
 #[test]
 fn an_mbox_file_of_another_program_is_understood() {

@@ -62,8 +62,8 @@ fn set(uids: &[Uid]) -> String {
 pub enum Event<'a> {
     /// The octets are used up.
     More,
-    /// The message with this UID begins; the server may tell the UID after it.
-    Begun(Option<Uid>),
+    /// The message with this UID, of so many octets, begins; the server may tell the UID after it.
+    Begun(Option<Uid>, u64),
     /// A part of that message.
     Piece(&'a [u8]),
     /// A FETCH response is whole, and so is the message in it.
@@ -114,7 +114,7 @@ impl Mailbox {
         loop {
             let response = match self.responses.receive(input)? {
                 response::Event::More => return Ok(Event::More),
-                response::Event::Begun(uid) => return Ok(Event::Begun(uid)),
+                response::Event::Begun(uid, octets) => return Ok(Event::Begun(uid, octets)),
                 response::Event::Piece(piece) => return Ok(Event::Piece(piece)),
                 response::Event::Response(response) => response,
             };

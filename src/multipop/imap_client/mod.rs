@@ -6,6 +6,8 @@
 //! owner has given up, are left out. A collected message is removed with UID EXPUNGE (RFC 4315); where the
 //! server lacks that, with EXPUNGE, but only if that removes nobody else's messages.
 
+#[cfg(test)]
+mod hostile_tests;
 mod login;
 mod mailbox;
 mod response;
@@ -28,6 +30,10 @@ use crate::config::Source;
 const WINDOW: usize = 32;
 /// Messages that one command names: some servers take no line of more than 8000 octets.
 const NAMED_AT_ONCE: usize = 500;
+/// Messages that a folder may have, ...
+const LISTING_LIMIT: u32 = 1_000_000;
+/// ... and those of a server without UIDVALIDITY, whose messages are all read whole.
+const UNKNOWN_LIMIT: u32 = 100_000;
 /// Octets of a line before the login.
 const LINE_LIMIT: usize = 8192;
 
@@ -41,7 +47,7 @@ pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collecti
     let wanted = session.list(&source.folder, collection).await?;
     let result = session.read(wanted, collection).await;
     if result.is_err() {
-        collection.commit().await?;
+        collection.abandon().await?;
         return result;
     }
     session.leave(collection.outcome.deleted > 0).await
@@ -90,7 +96,11 @@ impl Session<'_> {
     }
 
     /// Waits for what `request` brings, up to its end.
-    async fn ask(&mut self, request: Request, mut each: impl FnMut(Event<'_>)) -> Result<(), Error> {
+    async fn ask(
+        &mut self,
+        request: Request,
+        mut each: impl FnMut(Event<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         self.request(request);
         self.wire.flush().await?;
         loop {
@@ -101,11 +111,11 @@ impl Session<'_> {
                     Event::More => break None,
                     Event::Done(_) => break Some(Ok(())),
                     Event::Refused(request, refusal) => break Some(Err(refused(&request, &refusal))),
-                    event => each(event),
+                    event => each(event)?,
                 }
             };
             let used = available - input.len();
-            self.wire.consume(used);
+            self.wire.consume(used, 0)?;
             if let Some(end) = end {
                 self.wire.progress();
                 return end;
@@ -120,19 +130,24 @@ impl Session<'_> {
             if let Event::Capability(capabilities) = event {
                 uid_plus = capabilities.iter().any(|capability| capability == "UIDPLUS");
             }
+            Ok(())
         })
         .await?;
         self.uid_plus = uid_plus;
 
         let (mut uid_validity, mut messages) = (None, 0);
-        self.ask(Request::Select(folder.to_owned()), |event| match event {
-            Event::UidValidity(value) => uid_validity = Some(value),
-            Event::Exists(n) => messages = n,
-            _ => {}
+        self.ask(Request::Select(folder.to_owned()), |event| {
+            match event {
+                Event::UidValidity(value) => uid_validity = Some(value),
+                Event::Exists(n) => messages = n,
+                _ => {}
+            }
+            Ok(())
         })
         .await?;
 
         let (mut wanted, mut last, mut others_deleted) = (VecDeque::new(), 0, false);
+        let (mut listed, limit) = (0, if uid_validity.is_some() { LISTING_LIMIT } else { UNKNOWN_LIMIT });
         if messages > 0 {
             self.ask(Request::List, |event| {
                 // News of flags look alike, but tell no size; UIDs ascend, so none counts twice.
@@ -140,15 +155,20 @@ impl Session<'_> {
                     && uid > last
                 {
                     last = uid;
+                    listed += 1;
+                    if listed > limit {
+                        return Err(Error::Protocol("its list of messages has no end".to_owned()));
+                    }
                     let unique_id =
                         uid_validity.map_or(String::new(), |validity| format!("{validity}.{uid}"));
                     if deleted && !collection.knows(unique_id.as_bytes()) {
                         others_deleted = true;
-                        return;
+                        return Ok(());
                     }
                     let identity = collection.listed(uid, unique_id.as_bytes(), size);
                     wanted.extend(identity.map(|identity| (uid, identity)));
                 }
+                Ok(())
             })
             .await?;
         }
@@ -196,7 +216,7 @@ impl Session<'_> {
         self.wire.flush().await?;
         let octets = self.wire.fill_within(reading.collection.due_in()).await?;
         let (available, mut input) = (octets.len(), octets);
-        let mut whole = false;
+        let (mut whole, before) = (false, reading.collection.octets());
         while !reading.collection.is_due() {
             match self.mailbox.receive(&mut input)? {
                 Event::More => break,
@@ -204,7 +224,7 @@ impl Session<'_> {
             }
         }
         let used = available - input.len();
-        self.wire.consume(used);
+        self.wire.consume(used, reading.collection.octets() - before)?;
         if whole {
             self.wire.progress();
         }
@@ -213,10 +233,10 @@ impl Session<'_> {
 
     async fn leave(&mut self, has_deleted: bool) -> Result<(), Error> {
         if has_deleted && !self.uid_plus && !self.others_deleted {
-            self.ask(Request::ExpungeAll, |_| ()).await?;
+            self.ask(Request::ExpungeAll, |_| Ok(())).await?;
         }
         // Nothing depends on how the server takes the goodbye.
-        let _ = self.ask(Request::Logout, |_| ()).await;
+        let _ = self.ask(Request::Logout, |_| Ok(())).await;
         self.wire.close().await;
         Ok(())
     }
@@ -248,7 +268,9 @@ impl Reading<'_> {
             self.to_expunge = self.uid_plus.then(|| uids.clone());
             return Some(Request::Flag(uids));
         }
-        while let Some((uid, identity)) = self.wanted.pop_front() {
+        while !self.collection.has_enough()
+            && let Some((uid, identity)) = self.wanted.pop_front()
+        {
             if identity.is_some() || !self.collection.is_full() {
                 self.under_way.push_back((uid, identity));
                 return Some(Request::Fetch(uid));
@@ -262,7 +284,12 @@ impl Reading<'_> {
     /// Takes in what came: whether it ends a response.
     fn take(&mut self, event: Event<'_>) -> Result<bool, Error> {
         match event {
-            Event::Begun(uid) => self.begin(uid),
+            Event::Begun(uid, octets) => {
+                self.begin(uid);
+                if let Some((_, arrival)) = &mut self.arrival {
+                    self.collection.announced(arrival, octets)?;
+                }
+            }
             Event::Piece(octets) => {
                 if let Some((_, arrival)) = &mut self.arrival {
                     self.collection.piece(arrival, octets)?;

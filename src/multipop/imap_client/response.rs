@@ -50,8 +50,8 @@ pub struct Fetch {
 pub enum Event<'a> {
     /// The octets are used up.
     More,
-    /// A message begins; its UID, if it came before.
-    Begun(Option<u32>),
+    /// A message of so many octets begins; its UID, if it came before.
+    Begun(Option<u32>, u64),
     /// A part of the message.
     Piece(&'a [u8]),
     /// A response is whole.
@@ -65,6 +65,8 @@ pub struct Responses {
     line: Vec<u8>,
     /// What is left of a literal, and whether it is a message.
     literal: Option<(u64, bool)>,
+    /// The response has brought its message.
+    has_message: bool,
 }
 
 impl Responses {
@@ -97,14 +99,18 @@ impl Responses {
             let Some((start, len)) = literal_at_end(&self.line) else {
                 let response = parse(&self.line);
                 self.line.clear();
+                self.has_message = false;
                 return Ok(Event::Response(response));
             };
-            let is_message = ends_with(self.line.get(..start).unwrap_or_default(), b"BODY[] ");
+            // There is one in a response; to look for the UID before each of very many would be quadratic work.
+            let is_message =
+                !self.has_message && ends_with(self.line.get(..start).unwrap_or_default(), b"BODY[] ");
             self.line.truncate(start);
             self.line.extend_from_slice(LITERAL);
             self.literal = Some((len, is_message));
             if is_message {
-                return Ok(Event::Begun(fetch(&self.line).and_then(|fetch| fetch.uid)));
+                self.has_message = true;
+                return Ok(Event::Begun(fetch(&self.line).and_then(|fetch| fetch.uid), len));
             }
         }
     }
@@ -266,7 +272,7 @@ mod tests {
             loop {
                 match responses.receive(&mut input).unwrap() {
                     Event::More => break,
-                    Event::Begun(uid) => said += &format!("begun {uid:?}:"),
+                    Event::Begun(uid, octets) => said += &format!("begun {uid:?} {octets}:"),
                     Event::Piece(piece) => said += &String::from_utf8_lossy(piece),
                     Event::Response(Response::Fetch(fetch)) => {
                         said += &format!("|fetched {:?} {:?} {}|", fetch.uid, fetch.size, fetch.deleted);
@@ -286,9 +292,9 @@ mod tests {
         for size in 1..octets.len() {
             assert_eq!(
                 events(octets, size),
-                "begun Some(7):P1 OK\r\n* {5}|fetched Some(7) None false||Tagged(1, Ok(()))|\
-                 begun None:)\r\n|fetched Some(8) None false||fetched Some(9) Some(45) true|\
-                 |Other|begun Some(10):|fetched Some(10) None false|",
+                "begun Some(7) 12:P1 OK\r\n* {5}|fetched Some(7) None false||Tagged(1, Ok(()))|\
+                 begun None 3:)\r\n|fetched Some(8) None false||fetched Some(9) Some(45) true|\
+                 |Other|begun Some(10) 0:|fetched Some(10) None false|",
                 "in pieces of {size}"
             );
         }
@@ -326,6 +332,18 @@ mod tests {
         ] {
             assert_eq!(parse(line.as_bytes()), response, "{line}");
         }
+    }
+
+    /// Catches: a response that is read from its beginning for each of thousands of literals.
+    #[test]
+    fn a_response_has_one_message() {
+        let octets =
+            b"* 1 FETCH (UID 7 BODY[] {1}\r\na BODY[] {1}\r\nb)\r\n* 2 FETCH (UID 8 BODY[] {1}\r\nc)\r\n";
+        let said = events(octets, 7);
+        assert_eq!(
+            said,
+            "begun Some(7) 1:a|fetched Some(7) None false|begun Some(8) 1:c|fetched Some(8) None false|"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::config::{Config, Protocol, Secret, Security, Source};
 use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
 use crate::multipop::collection::{Collection, Outcome};
+use crate::multipop::needs::Needs;
 use crate::multipop::wire::Wire;
 use crate::multipop::{Error, imap_client};
 use crate::net::line::{LineEnd, read_line};
@@ -158,19 +159,19 @@ fn source(provider: &Provider) -> Source {
     }
 }
 
-fn new_store() -> Store {
+pub(super) fn new_store() -> Store {
     Store::new(Rc::new(SimFlash::default()), |_| Vec::new())
 }
 
 async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome) {
     let mut wire = Wire::connect(source, Duration::from_secs(5), Rc::default()).await.unwrap();
     let account = store.account("ann").await.unwrap();
-    let mut collection = Collection::new(account, source, &Config::default());
+    let mut collection = Collection::new(account, source, &Config::default(), Needs::default());
     let result = imap_client::collect(&mut wire, source, &mut collection).await;
     (result, collection.outcome)
 }
 
-async fn inbox(store: &Store) -> Vec<String> {
+pub(super) async fn inbox(store: &Store) -> Vec<String> {
     let account = store.account("ann").await.unwrap();
     let messages = account.view(INBOX, |mailbox| mailbox.messages.clone()).unwrap();
     let read = |message| {

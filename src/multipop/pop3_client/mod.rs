@@ -7,12 +7,14 @@
 //! ledger and does nothing but delete it.
 
 mod dots;
+mod listing;
 mod login;
 mod maildrop;
 mod reply;
 
 use std::collections::VecDeque;
 
+use self::listing::{LISTING_LIMIT, Listing, Numbers};
 use self::login::{Login, Step};
 use self::maildrop::{Event, Maildrop, Number, Request};
 use super::Error;
@@ -24,8 +26,6 @@ use crate::config::Source;
 
 /// Requests under way, where the server allows more than one.
 const WINDOW: usize = 32;
-/// Messages that a listing may have.
-const LISTING_LIMIT: usize = 1_000_000;
 
 /// Collects what is new at the server of `source`, to which `wire` is connected.
 ///
@@ -37,7 +37,7 @@ pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collecti
     let wanted = session.list(collection).await?;
     let result = session.read(wanted, collection).await;
     if result.is_err() {
-        collection.commit().await?;
+        collection.abandon().await?;
         return result;
     }
     session.quit(collection.outcome.deleted > 0).await
@@ -69,6 +69,30 @@ async fn log_in(wire: &mut Wire, source: &Source) -> Result<usize, Error> {
 
 /// A message that is to be read, and its identity if that is known before.
 type Wanted = (Number, Option<Identity>);
+
+/// All that are to be read: a bounded number of new ones, and any number of those that only their content can tell.
+#[derive(Default)]
+struct ToRead {
+    new: VecDeque<(Number, Identity)>,
+    unknown: Numbers,
+}
+
+impl ToRead {
+    /// What the collection wants of a message: false where there is no room for it.
+    fn add(&mut self, number: Number, wanted: Option<Option<Identity>>) -> bool {
+        match wanted {
+            Some(Some(identity)) => self.new.push_back((number, identity)),
+            Some(None) => return self.unknown.insert(number),
+            None => {}
+        }
+        true
+    }
+
+    fn pop_front(&mut self) -> Option<Wanted> {
+        let new = self.new.pop_front().map(|(number, identity)| (number, Some(identity)));
+        new.or_else(|| self.unknown.pop_first().map(|number| (number, None)))
+    }
+}
 
 /// An opened maildrop and the way to it.
 struct Session<'w> {
@@ -103,7 +127,7 @@ impl Session<'_> {
                 }
             };
             let used = available - input.len();
-            self.wire.consume(used);
+            self.wire.consume(used, 0)?;
             if let Some(end) = end {
                 self.wire.progress();
                 return Ok(end);
@@ -113,47 +137,46 @@ impl Session<'_> {
 
     /// LIST and UIDL, and what the collection wants of it. A server without UIDL has its messages read
     /// whole.
-    async fn list(&mut self, collection: &mut Collection) -> Result<VecDeque<Wanted>, Error> {
-        let mut sizes = Vec::new();
+    async fn list(&mut self, collection: &mut Collection) -> Result<ToRead, Error> {
+        let (mut listing, mut lines) = (Listing::default(), 0);
         let endless = || Error::Protocol("its list of messages has no end".to_owned());
         let listed = self
             .ask(Request::List, |event| {
-                if let Event::Listed { number, size } = event {
-                    sizes.push((number, u32::try_from(size).unwrap_or(u32::MAX)));
+                lines += 1;
+                match event {
+                    Event::Listed { number, size } if !listing.note(number, size) => Err(endless()),
+                    _ if lines > LISTING_LIMIT + 1 => Err(endless()),
+                    _ => Ok(()),
                 }
-                if sizes.len() > LISTING_LIMIT { Err(endless()) } else { Ok(()) }
             })
             .await?;
-        sizes.sort_unstable();
-        let size_of = |number| {
-            let at = sizes.binary_search_by_key(&number, |(number, _)| *number).ok();
-            at.and_then(|at| sizes.get(at)).map_or(0, |(_, size)| u64::from(*size))
-        };
-        let mut wanted = VecDeque::new();
-        let mut lines = 0;
+        let (mut to_read, mut lines) = (ToRead::default(), 0);
         let identified = self
             .ask(Request::Uidl, |event| {
-                if let Event::Identified { number, unique_id } = event {
-                    let identity = collection.listed(number, unique_id, size_of(number));
-                    wanted.extend(identity.map(|identity| (number, identity)));
-                }
                 lines += 1;
-                if lines > LISTING_LIMIT { Err(endless()) } else { Ok(()) }
+                if let Event::Identified { number, unique_id } = event
+                    && !to_read.add(number, collection.listed(number, unique_id, listing.size(number)))
+                {
+                    return Err(endless());
+                }
+                if lines > LISTING_LIMIT + 1 { Err(endless()) } else { Ok(()) }
             })
             .await?;
         if identified.is_err() {
             listed?;
-            for &(number, size) in &sizes {
-                let identity = collection.listed(number, b"", size.into());
-                wanted.extend(identity.map(|identity| (number, identity)));
+            for piece in listing.pieces() {
+                for (number, size) in piece {
+                    to_read.add(number, collection.listed(number, b"", size));
+                }
+                self.wire.keep_pace().await;
             }
         }
         collection.all_listed();
-        Ok(wanted)
+        Ok(to_read)
     }
 
     /// Reads what is wanted, has it committed from time to time, and deletes what is safe.
-    async fn read(&mut self, wanted: VecDeque<Wanted>, collection: &mut Collection) -> Result<(), Error> {
+    async fn read(&mut self, wanted: ToRead, collection: &mut Collection) -> Result<(), Error> {
         let mut reading = Reading { collection, wanted, under_way: VecDeque::new(), arrival: None };
         let mut concluded = false;
         loop {
@@ -184,7 +207,7 @@ impl Session<'_> {
         self.wire.flush().await?;
         let octets = self.wire.fill_within(reading.collection.due_in()).await?;
         let (available, mut input) = (octets.len(), octets);
-        let mut whole = false;
+        let (mut whole, before) = (false, reading.collection.octets());
         while !reading.collection.is_due() {
             match self.maildrop.receive(&mut input)? {
                 Event::More => break,
@@ -192,7 +215,7 @@ impl Session<'_> {
             }
         }
         let used = available - input.len();
-        self.wire.consume(used);
+        self.wire.consume(used, reading.collection.octets() - before)?;
         if whole {
             self.wire.progress();
         }
@@ -213,7 +236,7 @@ impl Session<'_> {
 /// Messages on their way from the server to the collection.
 struct Reading<'c> {
     collection: &'c mut Collection,
-    wanted: VecDeque<Wanted>,
+    wanted: ToRead,
     under_way: VecDeque<Wanted>,
     arrival: Option<Arrival>,
 }
@@ -223,7 +246,9 @@ impl Reading<'_> {
         if let Some(number) = self.collection.deletable.pop_front() {
             return Some(Request::Dele(number));
         }
-        while let Some((number, identity)) = self.wanted.pop_front() {
+        while !self.collection.has_enough()
+            && let Some((number, identity)) = self.wanted.pop_front()
+        {
             if identity.is_some() || !self.collection.is_full() {
                 self.under_way.push_back((number, identity));
                 return Some(Request::Retr(number));

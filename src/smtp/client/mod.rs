@@ -6,7 +6,7 @@ mod transaction;
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use opening::{Credentials, Next, Opening};
 pub use transaction::{Message, Step, Transaction};
@@ -16,7 +16,6 @@ use super::data::Encoder;
 use super::reply::ReplyReader;
 use crate::config::Security;
 use crate::flash::ReadAt;
-use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 use crate::net::{deadline, resolve, tls};
 
@@ -26,6 +25,11 @@ const CONNECT: Duration = Duration::from_secs(30);
 const OPENING: Duration = Duration::from_secs(5 * 60);
 /// RFC 5321 section 4.5.3.2.5.
 const CONTENT: Duration = Duration::from_secs(3 * 60);
+/// A message, from MAIL to its last reply: so long, besides the time that its octets take on the slowest line.
+const TRANSACTION: Duration = Duration::from_secs(60 * 60);
+const SLOWEST: u64 = 1024;
+/// Octets of a reply, however many lines.
+const MAX_REPLY: usize = 256 * 1024;
 /// For the goodbye, which nothing depends on.
 const QUIT: Duration = Duration::from_secs(5);
 /// Octets of the content that are read at once.
@@ -138,15 +142,29 @@ impl Client {
     /// may have been taken all the same, and arrives twice (RFC 5321 section 4.5.4.1): better than not
     /// at all.
     pub async fn send(&mut self, message: Message<'_>, content: &dyn ReadAt) -> Result<Vec<Reply>, Failure> {
+        let patience = TRANSACTION + Duration::from_secs(message.size / SLOWEST);
+        self.send_within(patience, message, content).await
+    }
+
+    /// Each step has its patience; all of them together must not hold the way to the smarthost for days.
+    async fn send_within(
+        &mut self,
+        patience: Duration,
+        message: Message<'_>,
+        content: &dyn ReadAt,
+    ) -> Result<Vec<Reply>, Failure> {
         let (mut transaction, mut step) = Transaction::begin(message, &self.capabilities);
+        let begun = Instant::now();
         loop {
+            let left = patience.saturating_sub(begun.elapsed());
             match step {
                 Step::Send(octets) => send(&mut self.stream, &octets).await.map_err(lost)?,
                 Step::Read => {}
-                Step::Content => self.content(content).await.map_err(lost)?,
+                Step::Content => deadline(left, self.content(content)).await.map_err(lost)?,
                 Step::Done(verdicts) => return Ok(verdicts),
             }
-            let reply = deadline(transaction.patience(), read_reply(&mut self.stream)).await;
+            let left = patience.saturating_sub(begun.elapsed());
+            let reply = deadline(transaction.patience().min(left), read_reply(&mut self.stream)).await;
             let reply = reply.map_err(|error| match lost(error) {
                 Failure::Unavailable(reason) if transaction.is_in_doubt() => {
                     Failure::Unavailable(format!("{reason}, after all was sent: it may arrive twice"))
@@ -217,12 +235,29 @@ async fn send(stream: &mut Stream, octets: &[u8]) -> io::Result<()> {
 
 async fn read_reply(stream: &mut Stream) -> io::Result<Reply> {
     let mut reader = ReplyReader::default();
-    let mut line = Vec::new();
+    let (mut line, mut octets) = (Vec::new(), 0);
     loop {
-        if read_line(stream, &mut line, MAX_REPLY_LINE).await? == LineEnd::Closed {
+        let available = stream.fill().await?;
+        if available.is_empty() {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the other end closed"));
         }
+        let lf = memchr::memchr(b'\n', available);
+        let piece = available.get(..lf.unwrap_or(available.len())).unwrap_or_default();
+        // Of a line that is too long the beginning is enough.
+        let room = MAX_REPLY_LINE.saturating_sub(line.len());
+        line.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        let taken = piece.len() + usize::from(lf.is_some());
+        stream.consume(taken);
+        octets += taken;
+        if octets > MAX_REPLY {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its reply has no end"));
+        }
+        if lf.is_none() {
+            continue;
+        }
+        line.pop_if(|octet| *octet == b'\r');
         let reply = reader.line(&line);
+        line.clear();
         if let Some(reply) = reply.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
             return Ok(reply);
         }
@@ -231,4 +266,67 @@ async fn read_reply(stream: &mut Stream) -> io::Result<Reply> {
 
 fn lost(error: io::Error) -> Failure {
     Failure::Unavailable(format!("the connection to the smarthost was lost: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::stream::tests::pair;
+    use crate::smtp::Mailbox;
+
+    /// What is read of a server that says this, and then nothing more.
+    fn reply_of(said: &[u8]) -> io::Result<Reply> {
+        async_io::block_on(async {
+            let (mut client, mut server) = pair().await;
+            let says = async {
+                // It may not get rid of all of it.
+                let _ = server.write(said).await;
+                server.close().await;
+                std::future::pending().await
+            };
+            smol::future::or(read_reply(&mut client), says).await
+        })
+    }
+
+    /// Catches: a line without end, and one reply that is skipped, or joined with the next, since it was long.
+    #[test]
+    fn replies_are_read_up_to_a_bound() {
+        let long = [b"250-", &b"x".repeat(5000)[..], b"\r\n250 done\r\n"].concat();
+        let lines = |reply: Reply| reply.lines.len();
+        assert_eq!(reply_of(&long).map(lines).unwrap(), 2);
+        assert_eq!(reply_of(b"220 a\n220 b\r\n").map(lines).unwrap(), 1);
+        for endless in [b"250 ".repeat(100_000), b"250-x\r\n".repeat(1000), b"no".to_vec()] {
+            assert!(reply_of(&endless).is_err());
+        }
+        let error = reply_of(&b"250 ".repeat(100_000)).unwrap_err();
+        assert_eq!(error.to_string(), "its reply has no end");
+    }
+
+    /// Catches: a smarthost that answers each command in time, but takes for ever.
+    #[test]
+    fn a_transaction_has_an_end_however_many_steps_it_has() {
+        async_io::block_on(async {
+            let (stream, mut server) = pair().await;
+            let mut client = Client { stream, capabilities: Capabilities::default() };
+            let recipient = Mailbox::parse("a@provider.example").unwrap();
+            let recipients = vec![recipient.clone(); 1000];
+            let message = Message { sender: &None, recipients: &recipients, size: 3, eight_bit: false };
+            let slow = async {
+                loop {
+                    server.fill().await.unwrap();
+                    server.consume(server.buffered().len());
+                    async_io::Timer::after(Duration::from_millis(20)).await;
+                    server.queue(b"250 ok\r\n");
+                    server.flush().await.unwrap();
+                }
+            };
+            let patience = Duration::from_millis(200);
+            let content: &[u8] = b"a\r\n";
+            let sent = client.send_within(patience, message, &content);
+            let begun = Instant::now();
+            let sent = smol::future::or(sent, slow).await;
+            assert!(matches!(sent, Err(Failure::Unavailable(_))), "{sent:?}");
+            assert!(begun.elapsed() < Duration::from_secs(5));
+        });
+    }
 }

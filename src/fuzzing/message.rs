@@ -1,0 +1,72 @@
+//! A message as it comes: its structure, its descriptions for IMAP, its summary, and searches in it.
+
+use crate::message::envelope::Envelope;
+use crate::message::fold::Needle;
+use crate::message::mime::Structure;
+use crate::message::search::{Scope, Search};
+use crate::message::{Summary, bodystructure, header, summarize};
+
+/// One input.
+pub fn run(octets: &[u8]) {
+    let length = octets.len() as u64;
+    let header = header::length(&octets).expect("a slice can be read");
+    assert!(header <= length);
+    let structure = Structure::of(&octets).expect("a slice can be read");
+    for part in structure.parts() {
+        for range in [part.header(), part.content(), part.whole()] {
+            assert!(range.start <= range.end && range.end <= length, "{range:?} of {length}");
+        }
+    }
+    for extensible in [true, false] {
+        let mut text = Vec::new();
+        bodystructure::write(&octets, &structure, extensible, &mut text).expect("a slice can be read");
+        assert!(balanced(&text), "{}", String::from_utf8_lossy(&text));
+    }
+    let mut text = Vec::new();
+    Envelope::of(&octets, 0..header).expect("a slice can be read").write(&mut text);
+    assert!(balanced(&text), "{}", String::from_utf8_lossy(&text));
+
+    let summary = summarize(&octets[..octets.len().min(64 << 10)]);
+    let _ = Summary::decode(&summary);
+    let _ = Summary::decode(octets);
+
+    for scope in [Scope::Body, Scope::Text] {
+        let needle = Needle::new("ab");
+        let mut search = Search::new(&octets, &needle, scope);
+        while search.step().expect("a slice can be read").is_none() {}
+    }
+}
+
+/// Whether parentheses outside strings and literals close as they open, and the text is one list.
+fn balanced(text: &[u8]) -> bool {
+    let (mut depth, mut at) = (0i64, 0);
+    while let Some(&octet) = text.get(at) {
+        at += 1;
+        match octet {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b'"' => loop {
+                match text.get(at) {
+                    Some(b'"') => break at += 1,
+                    Some(b'\\') => at += 2,
+                    Some(b'\r' | b'\n') | None => return false,
+                    Some(_) => at += 1,
+                }
+            },
+            b'{' => {
+                let Some(end) = text[at..].iter().position(|&c| c == b'}') else { return false };
+                let Some(length) =
+                    std::str::from_utf8(&text[at..at + end]).ok().and_then(|n| n.parse::<usize>().ok())
+                else {
+                    return false;
+                };
+                at += end + 3 + length;
+            }
+            _ => {}
+        }
+        if depth < 0 {
+            return false;
+        }
+    }
+    depth == 0 && at == text.len()
+}

@@ -1,0 +1,87 @@
+//! What one poll may cost, whatever the server says and however slowly.
+//!
+//! Messages have limits of their own, see [`super::collection`]; these are for all the rest. The figures leave
+//! room for a listing of a million messages, and for a line that carries a kibioctet a second.
+
+use std::time::{Duration, Instant};
+
+use super::Error;
+
+/// Octets that are no message: replies, lists, and whatever else nobody asked for.
+const CHATTER: u64 = 128 * 1024 * 1024;
+/// How long a poll may take, besides the time that its messages take.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// Octets of messages that a line carries in a second: a modem of 1990 does better.
+const SLOWEST: u64 = 1024;
+
+/// A poll that has brought so many octets of messages, ...
+pub const POLL_OCTETS: u64 = 1024 * 1024 * 1024;
+/// ... or has lasted so long, takes on no more: another one follows, once others had their turn.
+pub const POLL_TIME: Duration = Duration::from_secs(10 * 60);
+/// Octets behind the limit of a message that are passed over in the hope for its end; after them the poll ends.
+pub const PASSED_OVER: u64 = 1024 * 1024;
+
+/// What is left of it.
+#[derive(Debug)]
+pub struct Budget {
+    began: Instant,
+    patience: Duration,
+    chatter: u64,
+    messages: u64,
+    slowest: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget::new(CHATTER, PATIENCE)
+    }
+}
+
+impl Budget {
+    /// From now on so many octets that are no message, and so much time.
+    pub fn new(chatter: u64, patience: Duration) -> Budget {
+        Budget { began: Instant::now(), patience, chatter, messages: 0, slowest: SLOWEST }
+    }
+
+    /// Lines are expected to be so many times as fast.
+    #[cfg(test)]
+    pub fn for_lines_faster_by(self, times: u64) -> Budget {
+        Budget { slowest: self.slowest * times, ..self }
+    }
+
+    /// So many octets came, and so many of them are messages that were asked for.
+    ///
+    /// # Errors
+    /// [`Error::Chatter`].
+    pub fn spend(&mut self, octets: usize, messages: u64) -> Result<(), Error> {
+        self.messages = self.messages.saturating_add(messages);
+        let chatter = (octets as u64).saturating_sub(messages);
+        self.chatter = self.chatter.checked_sub(chatter).ok_or(Error::Chatter)?;
+        Ok(())
+    }
+
+    /// The time that is left.
+    ///
+    /// # Errors
+    /// [`Error::TooSlow`]: none is.
+    pub fn time_left(&self) -> Result<Duration, Error> {
+        let allowed = self.patience.saturating_add(Duration::from_secs(self.messages / self.slowest));
+        allowed.checked_sub(self.began.elapsed()).filter(|left| !left.is_zero()).ok_or(Error::TooSlow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: messages that count as chatter, and chatter that counts as messages.
+    #[test]
+    fn messages_cost_nothing_and_buy_time() {
+        let mut budget = Budget::new(10, Duration::ZERO);
+        assert!(matches!(budget.time_left(), Err(Error::TooSlow)));
+        budget.spend(5 << 20, 5 << 20).unwrap();
+        assert!(budget.time_left().unwrap() > Duration::from_secs(5000));
+        budget.spend(10, 0).unwrap();
+        assert!(matches!(budget.spend(1, 0), Err(Error::Chatter)));
+    }
+}

@@ -1,0 +1,93 @@
+//! Servers that say what they like, whatever they are asked.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::UNKNOWN_LIMIT;
+use super::tests::{inbox, new_store};
+use crate::config::{Config, Protocol, Security, Source};
+use crate::fuzzing::Speaker;
+use crate::multipop::budget::Budget;
+use crate::multipop::collection::Collection;
+use crate::multipop::needs::Needs;
+use crate::multipop::wire::Wire;
+use crate::multipop::{Error, imap_client};
+use crate::store::Store;
+
+const PREAUTH: &str = "* PREAUTH\r\nP1 OK\r\n";
+const ONE: &str = "* 1 EXISTS\r\n* OK [UIDVALIDITY 1]\r\nP2 OK\r\n";
+const LISTED: &str = "* 1 FETCH (UID 5 RFC822.SIZE 3)\r\nP3 OK\r\n";
+
+/// A poll of a server that says this, with so many octets to spare.
+async fn poll(store: &Store, says: &str, octets: u64) -> Result<(), Error> {
+    poll_at(&Speaker::new(), store, says, octets).await
+}
+
+async fn poll_at(speaker: &Speaker, store: &Store, says: &str, octets: u64) -> Result<(), Error> {
+    let source = Source {
+        host: "127.0.0.1".try_into().unwrap(),
+        port: speaker.address.port(),
+        protocol: Protocol::Imap,
+        security: Security::None,
+        username: "ann".try_into().unwrap(),
+        ..Source::default()
+    };
+    let poll = async {
+        let mut wire = Wire::connect(&source, Duration::from_secs(20), Rc::default()).await.unwrap();
+        wire.allow(Budget::new(octets, Duration::from_secs(20)));
+        let account = store.account("ann").await.unwrap();
+        let mut collection = Collection::new(account, &source, &Config::default(), Needs::default());
+        imap_client::collect(&mut wire, &source, &mut collection).await
+    };
+    smol::future::or(poll, speaker.says(says.as_bytes())).await
+}
+
+/// Catches: untagged lines, literals that nobody asked for, and news of flags, that nobody counts.
+#[test]
+fn chatter_without_end_ends_a_poll_at_every_step() {
+    let all = [PREAUTH, ONE, LISTED].concat();
+    for before in ["", "* OK\r\n", "* PREAUTH\r\n", PREAUTH, &all[..all.len() - 7], &all] {
+        for chatter in [
+            "* OK still here\r\n",
+            "* 1 FETCH (FLAGS (\\Seen))\r\n",
+            "* LIST () \"/\" {20}\r\nxxxxxxxxxxxxxxxxxxxx\r\n",
+            "* 1 FETCH (UID 9 BODY[] {20}\r\nxxxxxxxxxxxxxxxxxxxx)\r\n",
+        ] {
+            let greeting = before.is_empty() && !chatter.starts_with("* OK");
+            let says = before.to_owned() + &chatter.repeat(200_000 / chatter.len());
+            let result = async_io::block_on(poll(&new_store(), &says, 50_000));
+            match result {
+                Err(Error::Chatter) => assert!(!greeting),
+                // No greeting at all.
+                Err(Error::Protocol(_)) => assert!(greeting, "{before}{chatter}"),
+                result => panic!("{result:?} for {before}{chatter}"),
+            }
+        }
+    }
+}
+
+/// Catches: a literal of 100 GB that is read as far as the limit, written to flash, or told of with each poll.
+#[test]
+fn a_message_whose_length_is_too_large_is_not_read() {
+    async_io::block_on(async {
+        let (store, speaker) = (new_store(), Speaker::new());
+        let says = [PREAUTH, ONE, LISTED, "* 1 FETCH (UID 5 BODY[] {99999999999}\r\n"].concat();
+        let result = poll_at(&speaker, &store, &(says.clone() + &"x".repeat(100_000)), 200_000).await;
+        assert!(matches!(result, Err(Error::Endless(_))), "{result:?}");
+        let result = poll_at(&speaker, &store, &says, 50_000).await;
+        assert!(result.is_ok(), "it is not asked for again: {result:?}");
+        let inbox = inbox(&store).await;
+        assert_eq!(inbox.len(), 1);
+        assert!(inbox[0].contains("Subject: A message of 95367 MiB stays"), "{}", inbox[0]);
+    });
+}
+
+/// Catches: a list that is kept whole where no UIDVALIDITY makes the UIDs worth something.
+#[test]
+fn a_list_without_uidvalidity_has_an_end() {
+    let list: String =
+        (1..=UNKNOWN_LIMIT + 1).map(|n| format!("* 1 FETCH (UID {n} RFC822.SIZE 1)\r\n")).collect();
+    let says = [PREAUTH, "* 1 EXISTS\r\nP2 OK\r\n", &list].concat();
+    let result = async_io::block_on(poll(&new_store(), &says, 1 << 30));
+    assert!(matches!(&result, Err(Error::Protocol(what)) if what.contains("has no end")), "{result:?}");
+}
