@@ -1,8 +1,9 @@
-//! Wall-clock time in seconds since 1970, read in one place, and whether it is the time at all.
+//! Wall-clock time in seconds since 1970, read in one place, whether it is the time at all, and the time that
+//! deadlines are measured by.
 
 use std::cell::Cell;
 use std::future::pending;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use event_listener::Event;
 
@@ -54,6 +55,60 @@ impl Knowledge {
             return pending().await;
         }
         self.came.listen().await;
+    }
+}
+
+/// The time that deadlines are measured by. In unit tests it stands still until [`Time::advance`] moves it.
+#[cfg_attr(not(test), derive(Default))]
+pub struct Time {
+    #[cfg(test)]
+    shows: Cell<Instant>,
+    #[cfg(test)]
+    moved: Event,
+}
+
+#[cfg(not(test))]
+impl Time {
+    /// Now.
+    pub fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Ends after `time`.
+    pub async fn sleep(&self, time: Duration) {
+        async_io::Timer::after(time).await;
+    }
+}
+
+#[cfg(test)]
+#[allow(missing_docs)]
+impl Time {
+    pub fn now(&self) -> Instant {
+        self.shows.get()
+    }
+
+    pub async fn sleep(&self, time: Duration) {
+        let until = self.now() + time;
+        loop {
+            let moved = self.moved.listen();
+            if self.now() >= until {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Lets `time` pass.
+    pub fn advance(&self, time: Duration) {
+        self.shows.set(self.now() + time);
+        self.moved.notify(usize::MAX);
+    }
+}
+
+#[cfg(test)]
+impl Default for Time {
+    fn default() -> Time {
+        Time { shows: Cell::new(Instant::now()), moved: Event::new() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What every service shares: the settings in force, the store, logins, TLS, and who is connected.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+mod places;
+
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,11 @@ use rustls::ServerConfig;
 
 use crate::auth::Logins;
 use crate::board::device::Device;
-use crate::clock::Knowledge;
-use crate::config::{Config, Service};
+use crate::clock::{Knowledge, Time};
+use crate::config::Config;
 use crate::credential::random;
 use crate::store::Store;
+pub use places::{Connected, End, NoRoom, Place, Places};
 
 /// Built once by the appliance, handed to every service as `Rc<Context>`.
 pub struct Context {
@@ -28,9 +29,11 @@ pub struct Context {
     /// Verifies logins.
     pub logins: Logins,
     /// Who is connected.
-    pub sessions: Sessions,
+    pub places: Places,
     /// How long clients are waited for.
     pub deadlines: Deadlines,
+    /// What that is measured by.
+    pub time: Time,
     /// Whether the clock shows the time.
     pub clock: Knowledge,
     /// What it runs on, where that is a device that boots from a card image.
@@ -48,8 +51,9 @@ impl Context {
             announced: RefCell::default(),
             store,
             logins: Logins::new(&random()),
-            sessions: Sessions::default(),
+            places: Places::default(),
             deadlines: Deadlines::default(),
+            time: Time::default(),
             clock: Knowledge::new(true),
             device: None,
         }
@@ -85,6 +89,7 @@ impl Context {
         self.store.set_quotas(config.quotas());
         *self.config.borrow_mut() = Rc::new(config);
         *self.tls.borrow_mut() = tls;
+        self.places.review(&self.config());
         self.changed.notify(usize::MAX);
     }
 
@@ -106,12 +111,6 @@ impl Context {
     /// Wakes at the next change of the settings. Listen first, then look.
     pub fn changed(&self) -> EventListener {
         self.changed.listen()
-    }
-
-    /// Whether the account of a session still has the right that its login had.
-    pub fn still_permitted(&self, account: &str, service: Service, address: IpAddr) -> bool {
-        let config = self.config();
-        config.account(account).is_some_and(|a| crate::access::permit(&config, a, service, address).is_ok())
     }
 }
 
@@ -143,121 +142,9 @@ impl Default for Deadlines {
     }
 }
 
-/// Counts of open sessions.
-#[derive(Default)]
-pub struct Sessions {
-    total: Rc<Cell<u32>>,
-    pop3: Rc<Cell<u32>>,
-    imap: Rc<Cell<u32>>,
-    submission: Rc<Cell<u32>>,
-    addresses: Rc<RefCell<HashMap<IpAddr, u32>>>,
-}
-
-/// Why there is no room for a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoRoom {
-    /// As many as are served at once.
-    #[error("server.max_connections are open")]
-    Server,
-    /// Nine tenths of those that are served at once come from this address.
-    #[error("nine tenths of server.max_connections are open from this address")]
-    Address,
-}
-
-/// One open session; it ends with the value.
-pub struct SessionGuard {
-    counts: [Rc<Cell<u32>>; 2],
-    addresses: Rc<RefCell<HashMap<IpAddr, u32>>>,
-    origin: IpAddr,
-}
-
-impl Sessions {
-    /// Counts a session of `service` (`None`: one without login) from `peer`, unless `limit` sessions are open
-    /// already, or nine tenths of it from this address alone: nobody can take all places and leave the others outside.
-    ///
-    /// # Errors
-    /// Why there is no room.
-    pub fn open(&self, service: Option<Service>, peer: IpAddr, limit: u32) -> Result<SessionGuard, NoRoom> {
-        if self.total.get() >= limit {
-            return Err(NoRoom::Server);
-        }
-        let origin = origin(peer);
-        let mut addresses = self.addresses.borrow_mut();
-        let from_there = addresses.entry(origin).or_default();
-        if *from_there >= (limit - limit.div_ceil(10)).max(1) {
-            return Err(NoRoom::Address);
-        }
-        *from_there += 1;
-        let count = service.map(|service| self.cell(service).clone()).unwrap_or_default();
-        let counts = [self.total.clone(), count];
-        counts.iter().for_each(|count| count.set(count.get() + 1));
-        Ok(SessionGuard { counts, addresses: self.addresses.clone(), origin })
-    }
-    /// Open sessions of `service`.
-    pub fn count(&self, service: Service) -> u32 {
-        self.cell(service).get()
-    }
-    fn cell(&self, service: Service) -> &Rc<Cell<u32>> {
-        match service {
-            Service::Pop3 => &self.pop3,
-            Service::Imap => &self.imap,
-            Service::Submission => &self.submission,
-        }
-    }
-}
-
-/// What counts as one address: of IPv6 the /64, in which a host may take as many as it likes (RFC 4291 section 2.5.4).
-fn origin(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        v4 => v4,
-    }
-}
-
-impl Drop for SessionGuard {
-    fn drop(&mut self) {
-        self.counts.iter().for_each(|count| count.set(count.get() - 1));
-        let mut addresses = self.addresses.borrow_mut();
-        if let Some(from_there) = addresses.get_mut(&self.origin) {
-            *from_there -= 1;
-            if *from_there == 0 {
-                addresses.remove(&self.origin);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_address_takes_nine_tenths_of_the_places_at_the_most() {
-        let sessions = Sessions::default();
-        let open = |peer: &str| sessions.open(Some(Service::Pop3), peer.parse().unwrap(), 20);
-        let refused = |peer: &str| open(peer).err();
-        let mut flood: Vec<_> = (0..18).map(|_| open("203.0.113.9").unwrap()).collect();
-        assert_eq!(refused("203.0.113.9"), Some(NoRoom::Address));
-        assert_eq!(refused("::ffff:203.0.113.9"), Some(NoRoom::Address));
-        let other = open("203.0.113.10").unwrap();
-        let _third = open("192.168.7.1").unwrap();
-        assert_eq!(refused("192.168.7.2"), Some(NoRoom::Server));
-        assert_eq!(sessions.count(Service::Pop3), 20);
-        drop((flood.pop(), other));
-        open("203.0.113.9").unwrap();
-        drop(flood);
-        assert_eq!(sessions.count(Service::Pop3), 1);
-        assert_eq!(sessions.addresses.borrow().len(), 1, "addresses without sessions are forgotten");
-    }
-
-    #[test]
-    fn of_ipv6_the_network_counts() {
-        let sessions = Sessions::default();
-        let open = |peer: &str| sessions.open(None, peer.parse().unwrap(), 2);
-        let _one = open("2001:db8::1").unwrap();
-        assert_eq!(open("2001:db8::ffff:1").err(), Some(NoRoom::Address));
-        open("2001:db8:0:1::1").unwrap();
-    }
 
     #[test]
     fn the_deadlines_are_those_of_the_standards() {

@@ -8,6 +8,7 @@
 //! status                                 one look, for both
 //! relay                                  where accepted mail goes
 //! pop3  imap  smtp  multipop             what the network sees
+//! serving                                what the servers have in common
 //! context                                what the services share
 //! archive  auth  board                   mail as files; who is it; the device
 //! access  certificate  sasl              may this account; the server's name; how logins are made
@@ -46,6 +47,7 @@ pub mod relay;
 pub mod sandbox;
 pub mod sasl;
 pub mod say;
+pub mod serving;
 pub mod smtp;
 pub mod status;
 pub mod store;

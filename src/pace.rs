@@ -11,6 +11,8 @@ use smol::future::yield_now;
 pub const TURN: u64 = 64 * 1024;
 /// What an item of a list (a name, a number, a test that the index answers) counts for, at the least.
 pub const ITEM: u64 = 64;
+/// What a step through a message counts for, at the least: many parts of no length are work, too.
+pub const STEP: u64 = 1024;
 /// Turns of others between two pauses.
 const TURNS: u64 = 32;
 /// How long sessions may wait for it.

@@ -180,3 +180,84 @@ fn the_right_to_connector_clients_works_at_once() {
     let mut mail = open(&appliance);
     assert!(mail.command(kind).text().contains("\"event.default\""));
 }
+
+/// Whether the connection is over, after `expected` as its last words.
+#[track_caller]
+fn gave_way(connection: &mut Connection, expected: &str) {
+    let rest = String::from_utf8(connection.rest()).unwrap();
+    assert!(rest.is_empty() || rest.ends_with(expected), "{rest:?}");
+}
+
+/// Catches: a server that does not count at accept; half-done handshakes and silent connections that keep others out;
+/// sessions from outside that lock out the LAN.
+#[test]
+fn there_is_room_for_who_is_at_home_and_for_who_logs_in() {
+    let config =
+        CONFIG.replace("[server]", "[server]\nmax_connections = 4").replace("10.0.0.0/8", "127.0.0.1/32");
+    let appliance = Appliance::start(&config);
+    let outside =
+        |host: u8, port: &support::Port| Connection::open_from([127, 0, 0, host].into(), port.address());
+    let at_home = || Imap::new(Connection::open(appliance.ports.imap.address()));
+    let mut handshake = outside(2, &appliance.ports.imaps);
+    handshake.send([22, 3, 1]);
+    let mut silent = outside(3, &appliance.ports.submission);
+    assert!(silent.line().starts_with("220 "));
+    let mut known = Pop3::login(outside(4, &appliance.ports.pop3), "demo", "pass");
+    let mut home = at_home();
+    home.try_login("demo", "pass").ok();
+
+    let mut late = Pop3::new(outside(5, &appliance.ports.pop3));
+    gave_way(&mut handshake, "");
+    let mut second = at_home();
+    second.try_login("demo", "pass").ok();
+    gave_way(&mut silent, "421 4.3.2 Too many connections, try again later\r\n");
+    let mut third = at_home();
+    gave_way(&mut late.0, "-ERR [SYS/TEMP] Too many connections, try again later\r\n");
+    third.try_login("demo", "pass").ok();
+
+    let mut refused = Connection::open(appliance.ports.imap.address());
+    assert!(refused.line().starts_with("* BYE too many connections") && refused.rest().is_empty());
+    assert!(known.command("NOOP").starts_with("+OK"));
+    for session in [&mut home, &mut second, &mut third] {
+        session.command("NOOP").ok();
+    }
+    drop(home);
+    wait_for("a free place", || at_home().try_login("demo", "pass").status.starts_with("OK").then_some(()));
+}
+
+/// Catches: a lost phone that goes on reading mail after its password was removed, and others that end with it.
+#[test]
+fn sessions_end_with_the_password_that_they_came_by() {
+    let appliance = Appliance::start(CONFIG);
+    let console = |lines: &str| {
+        let mut console = Command::new(binary());
+        console.args(["console", "--data"]).arg(appliance.data());
+        let outcome = run_with_input(&mut console, lines.as_bytes(), PATIENCE);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.text()
+    };
+    let made = console("add app-password demo phone\nadd app-password demo desk\ncommit\n");
+    let passwords: Vec<_> = made.lines().filter_map(|line| line.strip_prefix("the password is ")).collect();
+    let passwords: Vec<_> = passwords.iter().filter_map(|line| line.split(':').next()).collect();
+    let open = |port: &support::Port| Connection::open(port.address());
+    let log_in = |password: &str| Sessions {
+        pop3: Pop3::login(open(&appliance.ports.pop3), "demo", password),
+        imap: Imap::login(open(&appliance.ports.imap), "demo", password),
+        submission: Smtp::login(open(&appliance.ports.submission), "demo", password),
+    };
+    let (mut own, mut phone, mut desk) = (log_in("pass"), log_in(passwords[0]), log_in(passwords[1]));
+    console("set account.demo.app_password.2.services imap\ncommit\n");
+    goodbye(&mut desk.pop3.0, POP3);
+    goodbye(&mut desk.submission.0, SUBMISSION);
+    desk.imap.command("NOOP").ok();
+    console("remove app-password demo phone\ncommit\n");
+    goodbye(&mut phone.pop3.0, POP3);
+    goodbye(&mut phone.imap.connection, IMAP);
+    goodbye(&mut phone.submission.0, SUBMISSION);
+    own.go_on();
+    console("password demo\nopen sesame\nopen sesame\ncommit\n");
+    goodbye(&mut own.pop3.0, POP3);
+    goodbye(&mut own.imap.connection, IMAP);
+    goodbye(&mut own.submission.0, SUBMISSION);
+    desk.imap.command("NOOP").ok();
+}

@@ -42,9 +42,10 @@ fn an_account_is_made_while_others_read_their_mail() {
     session.try_login("demo", "pass").ok();
     session.command("SELECT INBOX").ok();
 
-    let made = script(&appliance, "add account anna\npassword anna\nsesame\nsesame\ncheck\ncommit\n");
+    let made =
+        script(&appliance, "add account anna\npassword anna\nopen sesame\nopen sesame\ncheck\ncommit\n");
     assert_eq!(made.0, Some(0), "{}", made.1);
-    imap(&appliance).try_login("anna", "sesame").ok();
+    imap(&appliance).try_login("anna", "open sesame").ok();
     session.command("NOOP").ok();
 
     let stored = appliance.verb("export", &[]).success();
@@ -146,8 +147,8 @@ fn the_appliance_is_set_up_over_a_serial_line() {
         "help",
         "add acc\tanna",
         "password anna",
-        "sesame",
-        "sesame",
+        "open sesame",
+        "open sesame",
         "set account.anna.pop_lan_only tru\x7f\x7f\x7ftrue",
         "commit",
         "show accounts",
@@ -159,11 +160,97 @@ fn the_appliance_is_set_up_over_a_serial_line() {
     wait_for("the commit", || screen.find("in force"));
     wait_for("the list", || screen.lines().iter().find(|line| line.contains("anna@home.example")).cloned());
     assert!(screen.find("sesame").is_none(), "the password was shown: {:?}", screen.lines());
-    imap(&appliance).try_login("anna", "sesame").ok();
+    imap(&appliance).try_login("anna", "open sesame").ok();
     // After `quit` the next operator is greeted.
     wait_for("the second greeting", || {
         (screen.lines().iter().filter(|line| line.contains("`help` lists")).count() == 2).then_some(())
     });
+}
+
+/// With the password `let me in` for the operator.
+fn locked() -> String {
+    CONFIG.replace("[server]", "[server]\noperator_password = \"let me in\"")
+}
+
+/// Catches: a serial line that lets anybody in, one that shows what is typed, and a password that opens it for ever.
+#[test]
+fn a_serial_line_asks_for_the_operator_s_password() {
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let device = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    let _appliance = Appliance::start_with(&locked(), &["--serial", &device]);
+    let mut keys = File::from(controller);
+    let screen = Log::default();
+    screen.follow(keys.try_clone().unwrap());
+    keys.write_all(b"show accounts\r").unwrap();
+    wait_for("the refusal", || screen.find("that is not the operator's password"));
+    keys.write_all(b"let me in\rshow accounts\rquit\r").unwrap();
+    wait_for("the list", || screen.find("demo@home.example"));
+    assert!(screen.find("let me in").is_none(), "{:?}", screen.lines());
+    wait_for("the next greeting", || {
+        (screen.lines().iter().filter(|line| line.contains("`help` lists")).count() == 2).then_some(())
+    });
+    let lists = |lines: &[String]| lines.iter().filter(|line| line.contains("demo@home.example")).count();
+    keys.write_all(b"show accounts\r").unwrap();
+    wait_for("the second refusal", || {
+        (screen.lines().iter().filter(|line| line.contains("that is not")).count() == 2).then_some(())
+    });
+    assert_eq!(lists(&screen.lines()), 1);
+}
+
+/// Catches: a socket that lets scripts in without the password, or takes the wrong line for it; and one that keeps out
+/// who only looks, or brings a configuration that is stored already.
+#[test]
+fn the_socket_asks_for_the_operator_s_password() {
+    let appliance = Appliance::start(&locked());
+    for (input, code, words) in [
+        ("", Some(1), "password is wanted"),
+        ("show accounts\n", Some(1), "not the operator's password"),
+        ("let me in \n", Some(1), "not the operator's password"),
+        ("let me in\nshow accounts\n", Some(0), "demo@home.example"),
+    ] {
+        let (ended, said) = script(&appliance, input);
+        assert!(ended == code && said.contains(words), "{input}: {said}");
+        assert_eq!(said.contains("demo@home.example"), code == Some(0), "{input}: {said}");
+    }
+    let one = |input: &str| {
+        let mut console = Command::new(binary());
+        console.args(["console", "--data"]).arg(appliance.data()).args(["-c", "show accounts"]);
+        run_with_input(&mut console, input.as_bytes(), PATIENCE)
+    };
+    assert!(one("let me in\n").success().contains("demo@home.example"));
+    assert_eq!(one("").code, Some(1));
+    // By hand, without the client.
+    let mut socket = std::os::unix::net::UnixStream::connect(appliance.data().join("console.sock")).unwrap();
+    socket.write_all(b"script\nshow accounts\n").unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut socket, &mut said).unwrap();
+    assert_eq!(said, "\0-the operator's password is wanted");
+    assert!(appliance.verb("status", &[]).success().contains("listening"));
+    let file = appliance.scratch.write("next.toml", appliance.text(&locked()));
+    appliance.verb("import", &[file.to_str().unwrap()]).success();
+}
+
+/// Catches: an operator who does not see who is there, and a number that ends another session or none.
+#[test]
+fn an_operator_sees_the_sessions_and_ends_one() {
+    let appliance = Appliance::start(CONFIG);
+    let mut kept = imap(&appliance);
+    kept.try_login("demo", "pass").ok();
+    let mut ended = Pop3::login(Connection::open(appliance.ports.pop3.address()), "demo", "pass");
+    let shown = appliance.console("show sessions");
+    let line = shown.lines().find(|line| line.contains("pop3")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(line.contains("demo") && line.contains("127.0.0.1") && line.contains(" ago"), "{line}");
+    let number = line.split_whitespace().next().unwrap();
+    appliance.console(&format!("disconnect {number}"));
+    let goodbye = wait_for("the goodbye", || ended.0.try_line());
+    assert!(goodbye.starts_with(b"-ERR "), "{:?}", String::from_utf8_lossy(&goodbye));
+    assert!(ended.0.rest().is_empty());
+    kept.command("NOOP").ok();
+    assert!(!appliance.console("show sessions").contains("pop3"));
+    assert_eq!(appliance.verb("console", &["-c", "disconnect 99"]).code, Some(1));
 }
 
 /// `pillarbox console` on a terminal: raw while it runs, as before afterwards.

@@ -79,7 +79,7 @@ fn a_refused_login_waits_for_its_password() {
 
     let mut console = Command::new(binary());
     console.args(["console", "--data"]).arg(appliance.data());
-    let lines = "set account.anna.smarthost_password fresh\ncommit\n";
+    let lines = "password account.anna.smarthost_password\nfresh\nfresh\ncommit\n";
     run_with_input(&mut console, lines.as_bytes(), PATIENCE).success();
     let relayed = wait_for("the letter of anna", || {
         postfix.relayed().into_iter().find(|letter| letter.sender == "anna@home.example")

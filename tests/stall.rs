@@ -17,7 +17,7 @@ use std::task::{Context as Waking, Poll};
 
 use async_io::Async;
 use pillarbox::certificate;
-use pillarbox::config::{Account, Config, Text};
+use pillarbox::config::{Account, Config, Service, Text};
 use pillarbox::context::Context;
 use pillarbox::credential::Verifier;
 use pillarbox::flash::disk::Disk;
@@ -182,9 +182,14 @@ impl World {
         let (client, server) = smol::future::zip(Stream::connect(address), listener.accept()).await;
         let server = Stream::new(server.unwrap().0).unwrap();
         let context = self.context.clone();
+        let (name, service) = match served {
+            Served::Imap => ("imap", Service::Imap),
+            Served::Pop3 => ("pop3", Service::Pop3),
+        };
+        let place = context.places.open(name, Some(service), server.peer().ip(), &context.config()).unwrap();
         let session: Pin<Box<dyn Future<Output = ()>>> = match served {
-            Served::Imap => Box::pin(imap::server::serve(server, false, context)),
-            Served::Pop3 => Box::pin(pop3::server::serve(server, false, context)),
+            Served::Imap => Box::pin(imap::server::serve(server, false, place, context)),
+            Served::Pop3 => Box::pin(pop3::server::serve(server, false, place, context)),
         };
         self.executor.spawn(Counted { session: Box::pin(session), work }).detach();
         Client(client.unwrap())

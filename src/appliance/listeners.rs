@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
+use smol::future::{or, yield_now};
 use smol::{LocalExecutor, Task};
 
 use crate::config::{Listen, Service};
 use crate::console::Console;
-use crate::context::{Context, NoRoom};
+use crate::context::{Context, NoRoom, Place};
 use crate::flash::Flash;
 use crate::net::{listener, stream::Stream};
 use crate::relay::Relay;
@@ -179,12 +180,21 @@ pub struct Parts {
     pub flash: Rc<dyn Flash>,
 }
 
-impl http::Facts for &Parts {
+/// A request of HTTP, and the place of its connection.
+struct Visit<'a> {
+    parts: &'a Parts,
+    place: &'a Place,
+}
+
+impl http::Facts for Visit<'_> {
     fn status(&self) -> Status {
-        self.console.status()
+        self.parts.console.status()
     }
     fn ca(&self) -> Option<String> {
-        certificate::local_ca(&self.context.config(), &*self.flash)
+        certificate::local_ca(&self.parts.context.config(), &*self.parts.flash)
+    }
+    fn is_busy(&self) {
+        self.place.keep();
     }
 }
 
@@ -199,19 +209,16 @@ pub async fn accept(
         match listener.accept().await {
             Ok((tcp, peer)) => {
                 log::debug!("{} connection from {peer}", kind.name());
-                let limit = parts.context.config().server.max_connections;
-                match parts.context.sessions.open(kind.service(), peer.ip(), limit) {
-                    Ok(session) => {
+                let config = parts.context.config();
+                match parts.context.places.open(kind.name(), kind.service(), peer.ip(), &config) {
+                    Ok(place) => {
                         let parts = parts.clone();
-                        executor
-                            .spawn(async move {
-                                serve(kind, tcp, &parts).await;
-                                drop(session);
-                            })
-                            .detach();
+                        executor.spawn(async move { serve(kind, tcp, place, &parts).await }).detach();
                     }
                     Err(why) => refuse(kind, &tcp, peer, why),
                 }
+                // Who makes room has to go before the next one comes, however fast they come.
+                yield_now().await;
             }
             Err(error) => {
                 log::warn!("{}: a connection could not be accepted: {error}", kind.name());
@@ -227,19 +234,25 @@ fn refuse(kind: Kind, tcp: &Async<TcpStream>, peer: SocketAddr, why: NoRoom) {
     let _ = io::Write::write(&mut tcp.get_ref(), kind.busy());
 }
 
-async fn serve(kind: Kind, tcp: Async<TcpStream>, parts: &Parts) {
+async fn serve(kind: Kind, tcp: Async<TcpStream>, place: Place, parts: &Parts) {
     let Ok(stream) = Stream::new(tcp) else { return };
     let context = parts.context.clone();
     match kind {
-        Kind::Pop3 | Kind::Pop3s => pop3::server::serve(stream, kind == Kind::Pop3s, context).await,
-        Kind::Imap | Kind::Imaps => imap::server::serve(stream, kind == Kind::Imaps, context).await,
+        Kind::Pop3 | Kind::Pop3s => pop3::server::serve(stream, kind == Kind::Pop3s, place, context).await,
+        Kind::Imap | Kind::Imaps => imap::server::serve(stream, kind == Kind::Imaps, place, context).await,
         Kind::Submission | Kind::Submissions => {
             let role = smtp::Role::Submission { implicit_tls: kind == Kind::Submissions };
-            smtp::server::serve(stream, role, context, parts.relay.clone()).await;
+            smtp::server::serve(stream, role, place, context, parts.relay.clone()).await;
         }
-        Kind::LanSmtp => smtp::server::serve(stream, smtp::Role::LanSmtp, context, parts.relay.clone()).await,
+        Kind::LanSmtp => {
+            smtp::server::serve(stream, smtp::Role::LanSmtp, place, context, parts.relay.clone()).await;
+        }
         Kind::Http | Kind::Https => {
-            http::serve(stream, kind == Kind::Https, context, parts).await;
+            let visit = Visit { parts, place: &place };
+            let ended = async {
+                place.ended().await;
+            };
+            or(ended, http::serve(stream, kind == Kind::Https, context, visit)).await;
         }
     }
 }

@@ -143,7 +143,7 @@ pub async fn configuration(flash: &dyn Flash, options: &RunOptions) -> Result<Co
     {
         log::warn!("the data folder: {}", flash::words(&error));
     }
-    let config = match (file, stored.as_ref()) {
+    let (config, warnings) = match (file, stored.as_ref()) {
         (Some(file), stored) => {
             let defaults = if on_a_board { Config::on_a_board() } else { Config::default() };
             read_over(file, stored, defaults)?
@@ -158,7 +158,9 @@ pub async fn configuration(flash: &dyn Flash, options: &RunOptions) -> Result<Co
         }
         (None, None) => return demonstration(flash, options).await,
     };
-    store(flash, options, stored.as_ref(), config).await
+    let config = store(flash, options, stored.as_ref(), config).await?;
+    warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    Ok(config)
 }
 
 /// Stores the configuration to start with.
@@ -197,15 +199,19 @@ fn not_stored(options: &RunOptions, is_other_stored: bool, error: &config::file:
 }
 
 /// Reads and checks a configuration file. Secrets that it does not give are taken from `stored`.
-/// Warnings go to standard error.
+/// Besides, its warnings, one a line.
 ///
 /// # Errors
 /// [`Failure::Problems`], or what the system says.
-pub fn read_configuration(file: &Path, stored: Option<&Config>) -> Result<Config, Failure> {
+pub fn read_configuration(file: &Path, stored: Option<&Config>) -> Result<(Config, Vec<String>), Failure> {
     read_over(file, stored, Config::default())
 }
 
-fn read_over(file: &Path, stored: Option<&Config>, defaults: Config) -> Result<Config, Failure> {
+fn read_over(
+    file: &Path,
+    stored: Option<&Config>,
+    defaults: Config,
+) -> Result<(Config, Vec<String>), Failure> {
     let name = file.display().to_string();
     let mut octets = Vec::new();
     // One octet more than fits is enough to be told that it does not.
@@ -215,8 +221,7 @@ fn read_over(file: &Path, stored: Option<&Config>, defaults: Config) -> Result<C
     let ways = text::Ways { defaults, ..text::Ways::default() };
     let parsed =
         text::parse_with(&octets, stored, ways).map_err(|problems| Failure::Problems(lines(&problems)))?;
-    lines(&parsed.warnings).iter().for_each(say::err);
-    Ok(parsed.config)
+    Ok((parsed.config, lines(&parsed.warnings)))
 }
 
 const LOGIN_KEY: &str = "login.key";

@@ -59,8 +59,8 @@ pub struct Client<'a> {
 pub enum Verdict {
     /// It is true so far: [`crate::sasl::server::Exchange::answer`] goes on with this.
     Answer(Answer),
-    /// It is the account of this name.
-    Welcome(String),
+    /// It is the account of this name; the verifier says which of its passwords it has.
+    Welcome(String, Box<Verifier>),
     /// It is not, for this reason, which is for the log only.
     Refused(Refusal),
     /// It was not looked at: too many logins from its address wait already. The session ends with a word that says so.
@@ -127,20 +127,20 @@ impl Logins {
                     self.verify(config, account, &login, client, &password).await
                 })
                 .await
-                .map(|(account, app)| {
+                .map(|(account, (app, verifier))| {
                     self.used(config, &account, app);
-                    Verdict::Welcome(account)
+                    Verdict::Welcome(account, verifier)
                 }),
             Claim::Proof(proof) => self
                 .attempt(config, client, proof.login(), async |account| {
                     self.verify_proof(config, account, client, &proof)
                 })
                 .await
-                .map(|(account, (app, signature))| {
+                .map(|(account, (app, verifier, signature))| {
                     self.used(config, &account, app);
-                    Verdict::Answer(Answer::Signature(Proven { account }, signature))
+                    Verdict::Answer(Answer::Signature(Proven { account, verifier }, signature))
                 }),
-            Claim::Proven(Proven { account }) => Ok(Verdict::Welcome(account)),
+            Claim::Proven(Proven { account, verifier }) => Ok(Verdict::Welcome(account, verifier)),
         };
         verdict.unwrap_or_else(|reason| match reason {
             Refusal::TooManyWait => Verdict::TurnedAway,
@@ -251,7 +251,7 @@ impl Logins {
         login: &str,
         client: Client<'_>,
         password: &[u8],
-    ) -> Result<App, Refusal> {
+    ) -> Result<(App, Box<Verifier>), Refusal> {
         let permitted = permitted(config, account, client);
         let nobody = self.unknown.verifier(config, login);
         let verifier = account.map_or(&nobody, |account| &account.verifier);
@@ -263,7 +263,7 @@ impl Logins {
         });
         // Only a login that succeeds may be quick: a quick refusal would say that the password is right.
         if let Some((way, ())) = known.filter(|_| permitted.is_ok()) {
-            return Ok(way.app());
+            return Ok(way.granted());
         }
         smol::future::yield_now().await;
         // One hash for all passwords of the account: they have one salt.
@@ -275,7 +275,7 @@ impl Logins {
         let (way, ()) = admitted(account, found, permitted)?;
         let mark = self.state.borrow().remembered.mark(way.verifier, password);
         self.state.borrow_mut().remembered.remember(mark, Instant::now());
-        Ok(way.app())
+        Ok(way.granted())
     }
 
     /// A proof, whose client did the hashing. The server's signature.
@@ -285,13 +285,14 @@ impl Logins {
         account: Option<&Account>,
         client: Client<'_>,
         proof: &Proof,
-    ) -> Result<(App, [u8; 32]), Refusal> {
+    ) -> Result<(App, Box<Verifier>, [u8; 32]), Refusal> {
         let permitted = permitted(config, account, client);
         let nobody = self.unknown.verifier(config, proof.login());
         let is_bound = proof.is_bound(client.bindings);
         let found = first(ways(config, account, &nobody, client.service), |way| proof.verify(way.verifier));
         let (way, signature) = admitted(account, found, permitted)?;
-        if is_bound { Ok((way.app(), signature)) } else { Err(Refusal::NotBound) }
+        let (app, verifier) = way.granted();
+        if is_bound { Ok((app, verifier, signature)) } else { Err(Refusal::NotBound) }
     }
 }
 
@@ -308,12 +309,34 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    fn app(self) -> App {
-        self.app.map(str::to_owned)
+    /// What a login by this password is told: which device's it is, and by what it is known again.
+    fn granted(self) -> (App, Box<Verifier>) {
+        (self.app.map(str::to_owned), Box::new(self.verifier.clone()))
     }
 }
 
-/// The passwords of an account, its own first. Those that it lacks to have as many as the account that has the most, and
+/// Whether the password of `verifier` is one of the account's, and for this service.
+pub fn opens(account: &Account, service: Service, verifier: &Verifier) -> bool {
+    own_ways(account, service).any(|way| way.opens && way.verifier == verifier)
+}
+
+/// The name of the app password that `verifier` is of; `None`: it is the account's own.
+pub fn device(account: &Account, verifier: &Verifier) -> Option<String> {
+    let app = account.app_passwords.iter().find(|app| app.verifier == *verifier)?;
+    (account.verifier != *verifier).then(|| app.name.to_string())
+}
+
+/// The passwords of an account, its own first.
+fn own_ways(account: &Account, service: Service) -> impl Iterator<Item = Way<'_>> {
+    let apps = account.app_passwords.iter().map(move |app| Way {
+        verifier: &app.verifier,
+        app: Some(&app.name),
+        opens: app.services.is_empty() || app.services.contains(&service),
+    });
+    std::iter::once(Way { verifier: &account.verifier, app: None, opens: true }).chain(apps)
+}
+
+/// The passwords of an account. Those that it lacks to have as many as the account that has the most, and
 /// all of a login that there is not, are `nobody`'s, which nothing fits: how many are looked at tells nothing.
 fn ways<'a>(
     config: &Config,
@@ -321,16 +344,10 @@ fn ways<'a>(
     nobody: &'a Verifier,
     service: Service,
 ) -> impl Iterator<Item = Way<'a>> + use<'a> {
-    let own = account.map(|account| Way { verifier: &account.verifier, app: None, opens: true });
-    let apps = account.map(|account| account.app_passwords.as_slice()).unwrap_or_default().iter();
-    let apps = apps.map(move |app| Way {
-        verifier: &app.verifier,
-        app: Some(&app.name),
-        opens: app.services.is_empty() || app.services.contains(&service),
-    });
+    let own = account.into_iter().flat_map(move |account| own_ways(account, service));
     let nobody = std::iter::repeat(Way { verifier: nobody, app: None, opens: false });
     let most = config.accounts.iter().map(|account| 1 + account.app_passwords.len()).max();
-    own.into_iter().chain(apps).chain(nobody).take(most.unwrap_or(1))
+    own.chain(nobody).take(most.unwrap_or(1))
 }
 
 /// The first of which something is found. All are looked at: how long it takes does not tell which it was.

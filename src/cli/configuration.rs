@@ -19,8 +19,9 @@ pub fn check(file: &Path, data: Option<&Path>) -> Result<(), Failure> {
         Some(data) => Some(stored(&existing(data)?, data)?.config),
         None => None,
     };
-    let accounts = read_configuration(file, stored.as_ref())?.accounts.len();
-    print(&format!("{}: no mistakes, accounts: {accounts}\n", file.display()))
+    let (config, warnings) = read_configuration(file, stored.as_ref())?;
+    let accounts = config.accounts.len();
+    print(&said(&warnings, &format!("{}: no mistakes, accounts: {accounts}", file.display())))
 }
 
 /// Stores `file` in `data`, and has the running appliance take it over.
@@ -35,13 +36,14 @@ pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
         }
         Err(error) => return Err(refused(data)(error)),
     };
-    let config = read_configuration(file, stored.as_ref())?;
+    let (config, warnings) = read_configuration(file, stored.as_ref())?;
     async_io::block_on(file::save(&flash, &config)).map_err(refused(data))?;
     let name = file.display();
     match (client::reload(data), stored) {
-        (Ok(()), _) => print(&format!("{name}: imported, and in force\n")),
+        (Ok(()), _) => print(&said(&warnings, &format!("{name}: imported, and in force"))),
         (Err(client::Error::NotRunning(_)), _) => {
-            print(&format!("{name}: imported into {}, in force from the next start on\n", data.display()))
+            let done = format!("{name}: imported into {}, in force from the next start on", data.display());
+            print(&said(&warnings, &done))
         }
         // What cannot be put in force now would keep the appliance from its next start.
         (Err(client::Error::Refused(words)), Some(before)) => {
@@ -54,6 +56,11 @@ pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
             Err(Failure::System(format!("{name}: imported, but perhaps not in force: {error}")))
         }
     }
+}
+
+/// What was done, after what is probably not as meant.
+fn said(warnings: &[String], done: &str) -> String {
+    warnings.iter().map(String::as_str).chain([done]).map(|line| format!("{line}\n")).collect()
 }
 
 /// Prints what is stored in `data`.

@@ -17,7 +17,7 @@ pub fn console(data: &Path, command: Option<&str>) -> Result<(), Failure> {
 
 /// One look at everything.
 pub fn status(data: &Path, json: bool) -> Result<(), Failure> {
-    client::run(data, if json { "show status json" } else { "show status" }).map_err(failure)
+    client::status(data, json).map_err(failure)
 }
 
 fn failure(error: Error) -> Failure {

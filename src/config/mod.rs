@@ -33,6 +33,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::credential::Verifier;
 
 pub use network::Network;
+pub use password::MIN_PASSWORD;
 
 /// A bounded string: at most `N` bytes of UTF-8.
 pub type Text<const N: usize> = heapless::String<N>;

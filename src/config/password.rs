@@ -6,6 +6,9 @@ use super::kind::{Kind, Wrong, quoted, too_long};
 use super::{Account, Secret, Server};
 use crate::credential::{Verifier, check_password};
 
+/// Characters of a password of this appliance: the console takes none with less.
+pub const MIN_PASSWORD: usize = 8;
+
 /// A password for another server.
 pub struct Password<const N: usize = 512>;
 

@@ -77,6 +77,11 @@ pub fn is_secret(config: &Config, path: &str) -> bool {
     find(config, path).is_ok_and(|(_, setting)| setting.secret)
 }
 
+/// Whether the setting at `path` is a password of this appliance, and not one for another server.
+pub fn is_own_password(config: &Config, path: &str) -> bool {
+    find(config, path).is_ok_and(|(section, setting)| section.is_own_password(setting.key))
+}
+
 /// Sets the secret at `path` to exactly the text `secret`.
 ///
 /// # Errors

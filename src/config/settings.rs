@@ -180,7 +180,7 @@ settings!(SERVER: Server {
     connector: Switch = "whether the Connector is active on this server";
     max_connections: Count<1, 10_000> = "connections served at once, all services together";
     max_message_size: Size<{ 64 * KIB }, { 2 * GIB }> = "larger messages are refused";
-    write_only operator_password => operator_verifier: OptionalPassword = "for updates over HTTP, kept as a verifier only; empty: none are taken";
+    write_only operator_password => operator_verifier: OptionalPassword = "for the console and updates over HTTP, kept as a verifier only; empty: the console asks for none, no updates are taken";
     operator_verifier: OptionalVerifier = "what an export holds in place of the operator's password";
 });
 
@@ -305,6 +305,11 @@ impl Section {
             Section::Server => Some(("operator_password", "operator_verifier")),
             _ => None,
         }
+    }
+
+    /// Whether its setting `key` is a password of this appliance as it is typed.
+    pub fn is_own_password(self, key: &str) -> bool {
+        self.password_forms().is_some_and(|(password, _)| password == key)
     }
 
     /// The place of its setting `key`.

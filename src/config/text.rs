@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::check::findings;
 use super::nearest::nearest;
+use super::password::MIN_PASSWORD;
 use super::problem::{At, Place, Problem, Section, Severity};
 use super::stored::keep_secrets;
 use super::{Account, Config, Source};
@@ -69,6 +70,11 @@ pub fn parse_with(text: &[u8], stored: Option<&Config>, ways: Ways) -> Result<Pa
         reading.rules(stored);
     }
     reading.done()
+}
+
+/// Whether a password is too short for its purpose. The empty text is none.
+fn is_short(value: &DeValue<'_>) -> bool {
+    value.as_str().is_some_and(|text| (1..MIN_PASSWORD).contains(&text.chars().count()))
 }
 
 /// A text on its way to a configuration.
@@ -282,6 +288,9 @@ impl Reading {
                         let line = wrong.span.map_or(line, |span| self.line(span.start));
                         self.error(line, format!("{name}: {}", wrong.what));
                         self.faulty.insert(place);
+                    } else if section.is_own_password(name) && is_short(value.get_ref()) {
+                        let text = format!("{name}: less than {MIN_PASSWORD} characters are soon guessed");
+                        self.problem(line, Severity::Warning, text);
                     }
                 }
                 (_, _, None) => self.unknown(section, name, line),

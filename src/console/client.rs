@@ -9,11 +9,14 @@ use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Uid, geteuid};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
 
 use super::SOCKET;
 use super::mail::{Job, hear};
-use super::socket::{self, DONE, FAILED, INTERACTIVE, MAIL, RELOAD, SCRIPT};
+use super::socket::{
+    self, DONE, FAILED, INTERACTIVE, LOCKED, MAIL, PASSWORD, RELOAD, SCRIPT, STATUS, STATUS_JSON,
+};
 use crate::archive::Watch;
 use crate::failure::Failure;
 
@@ -45,7 +48,7 @@ pub enum Error {
 /// As [`run`].
 pub fn interactive(data: &Path) -> Result<(), Error> {
     if !io::stdin().is_terminal() {
-        return converse(data, SCRIPT, true);
+        return converse(data, &unlocked(data, SCRIPT)?, true);
     }
     let raw = RawTerminal::new().map_err(|source| failed(data, source))?;
     let outcome = connect(data).and_then(|mut socket| {
@@ -61,7 +64,54 @@ pub fn interactive(data: &Path) -> Result<(), Error> {
 /// # Errors
 /// No appliance, or the command was refused.
 pub fn run(data: &Path, command: &str) -> Result<(), Error> {
-    converse(data, &[SCRIPT, command.as_bytes(), b"\n"].concat(), false)
+    let script = Zeroizing::new([SCRIPT, command.as_bytes(), b"\n"].concat());
+    converse(data, &unlocked(data, &script)?, false)
+}
+
+/// Prints how everything stands.
+///
+/// # Errors
+/// No appliance.
+pub fn status(data: &Path, json: bool) -> Result<(), Error> {
+    converse(data, if json { STATUS_JSON } else { STATUS }, false)
+}
+
+/// `request`, after the operator's password where it needs one: from the terminal, or the first line of standard input.
+fn unlocked(data: &Path, request: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+    match converse(data, LOCKED, false) {
+        Ok(()) => return Ok(request.to_vec().into()),
+        Err(Error::Refused(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let mut password = Zeroizing::new(Vec::with_capacity(1024));
+    let asked = io::stdin().is_terminal().then(|| RawTerminal::silent().ok()).flatten();
+    if asked.is_some() {
+        eprint_prompt("operator's password: ");
+    }
+    // Octet by octet: what comes behind it is the script's.
+    let mut octet = Zeroizing::new([0; 1]);
+    while rustix::io::read(io::stdin(), &mut *octet).is_ok_and(|read| read == 1) && *octet != *b"\n" {
+        if password.len() == password.capacity() {
+            break;
+        }
+        password.push(octet[0]);
+    }
+    if asked.is_some() {
+        eprint_prompt("\n");
+    }
+    if password.last() == Some(&b'\r') {
+        password.pop();
+    }
+    if password.is_empty() {
+        let why = "the operator's password is wanted, on the terminal or as the first line of standard input";
+        return Err(Error::Refused(why.to_owned()));
+    }
+    Ok(Zeroizing::new([PASSWORD, password.as_slice(), b"\n", request].concat()))
+}
+
+/// Words that are no output: they go where they do not disturb it.
+fn eprint_prompt(words: &str) {
+    let _ = io::stderr().lock().write_all(words.as_bytes());
 }
 
 /// Tells the running appliance that the stored configuration has changed, and waits until it is in force.
@@ -215,7 +265,8 @@ fn pump(socket: &UnixStream, with_input: bool) -> io::Result<Heard> {
     }
 }
 
-/// The terminal of standard input, raw until dropped: every key goes to the appliance, which edits the line.
+/// The terminal of standard input, in another mode until dropped. Raw, every key goes to the appliance, which edits the
+/// line.
 struct RawTerminal(Termios);
 
 impl RawTerminal {
@@ -224,6 +275,15 @@ impl RawTerminal {
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
+        Ok(RawTerminal(before))
+    }
+
+    /// As it is, but that it does not show what is typed.
+    fn silent() -> io::Result<RawTerminal> {
+        let before = tcgetattr(io::stdin())?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Now, &silent)?;
         Ok(RawTerminal(before))
     }
 }

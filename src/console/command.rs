@@ -36,6 +36,8 @@ pub(super) enum Argument {
     Value,
     /// An account, or the path of a setting that is a secret.
     Secret,
+    /// The number of a session.
+    Connected,
     /// The number of a queued message.
     Message,
     /// A file of the device: the rest of the line.
@@ -159,7 +161,7 @@ impl Argument {
             Argument::Word(word) => word,
             Argument::Account | Argument::NewAccount => "NAME",
             Argument::AppPassword => "DEVICE",
-            Argument::Source | Argument::Message => "NUMBER",
+            Argument::Source | Argument::Message | Argument::Connected => "NUMBER",
             Argument::Setting => "PATH",
             Argument::Value => "VALUE",
             Argument::Secret => "NAME|PATH",
@@ -188,7 +190,7 @@ impl Argument {
                 account.into_iter().flat_map(|a| &a.app_passwords).map(|app| app.name.to_string()).collect()
             }
             Argument::Command => TABLE.iter().map(|command| command.name.to_owned()).collect(),
-            Argument::NewAccount | Argument::Message | Argument::File => Vec::new(),
+            Argument::NewAccount | Argument::Message | Argument::Connected | Argument::File => Vec::new(),
         }
     }
 }

@@ -126,6 +126,13 @@ impl Editor {
         None
     }
 
+    /// Forgets the latest line: there was a secret in it.
+    pub fn forget_latest(&mut self) {
+        if let Some(mut line) = self.history.pop_front() {
+            line.zeroize();
+        }
+    }
+
     fn finish(&mut self) -> Event {
         self.output.extend(b"\r\n");
         let line: String = self.line.iter().collect();

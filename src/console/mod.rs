@@ -16,7 +16,7 @@ use smol::lock::Mutex;
 use crate::board::device::{Device, Ending, Standing};
 use crate::clock::unix_now;
 use crate::config::{Config, Service};
-use crate::context::Context;
+use crate::context::{Connected, Context};
 use crate::flash::{Space, wear};
 use crate::multipop::Poller;
 use crate::relay::Relay;
@@ -27,6 +27,7 @@ pub mod command;
 mod device;
 pub mod line;
 pub mod mail;
+mod secret;
 pub mod serial;
 pub mod session;
 mod show;
@@ -36,6 +37,9 @@ mod terminal;
 
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "console.sock";
+
+/// Pause after a wrong password.
+const AFTER_A_WRONG_PASSWORD: Duration = Duration::from_secs(2);
 
 /// What the console asks of the appliance that it operates.
 pub trait Operator {
@@ -83,7 +87,7 @@ impl Console {
 
     /// How everything stands.
     pub fn status(&self) -> Status {
-        let sessions = &self.context.sessions;
+        let places = &self.context.places;
         Status {
             now: unix_now(),
             hostname: self.context.config().server.hostname.to_string(),
@@ -92,7 +96,7 @@ impl Console {
             uptime: self.operator.uptime(),
             memory: status::memory(),
             sessions: [Service::Pop3, Service::Imap, Service::Submission]
-                .map(|service| sessions.count(service)),
+                .map(|service| places.count(service)),
             listeners: self.operator.listeners(),
             queue: self.relay.entries(),
             troubles: self.relay.troubles(),
@@ -132,6 +136,21 @@ impl Console {
         }
     }
 
+    /// Whether a password is wanted of the operator.
+    fn is_locked(&self) -> bool {
+        self.context.config().server.operator_verifier.is_set()
+    }
+
+    /// Whether this is the operator's password. A wrong one takes a while, so that few can be tried.
+    async fn unlocks(&self, password: &[u8]) -> bool {
+        let right = self.context.config().server.operator_verifier.verify(password);
+        if !right {
+            log::warn!("console: a wrong password of the operator");
+            async_io::Timer::after(AFTER_A_WRONG_PASSWORD).await;
+        }
+        right
+    }
+
     /// Ends the appliance, when the last words to the operator have left.
     fn end(&self, ending: Ending) {
         if let Some(device) = &self.context.device {
@@ -164,6 +183,12 @@ impl session::World for Console {
     fn refusals(&self) -> Vec<String> {
         let (now, refused) = (unix_now(), self.context.logins.refusals());
         refused.iter().map(|login| format!("{}: {login}", status::ago(now, login.time))).collect()
+    }
+    fn sessions(&self) -> Vec<Connected> {
+        self.context.places.list(&self.context.config())
+    }
+    fn disconnect(&self, id: u64) -> bool {
+        self.context.places.disconnect(id)
     }
     fn last_use(&self, account: &str, app: &str) -> Option<i64> {
         self.context.logins.last_use(account, app)

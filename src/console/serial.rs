@@ -1,4 +1,4 @@
-//! The console on a serial line, without a login: who holds the cable holds the device.
+//! The console on a serial line. It asks for the operator's password where one is set.
 
 use std::fs::File;
 use std::io;
@@ -30,7 +30,7 @@ pub async fn serve(path: &Path, device: Async<File>, console: &Console) {
     let mut device = Some(device);
     loop {
         if let Some(open) = &mut device
-            && let Err(error) = terminal::interactive(console, open, Vec::new()).await
+            && let Err(error) = terminal::interactive(console, open, Vec::new(), false).await
         {
             log::warn!("console on {}: {error}", path.display());
             device = None;

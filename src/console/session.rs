@@ -12,6 +12,7 @@ use crate::board::device::{Ending, Standing};
 use crate::config::check::check;
 use crate::config::problem::Problem;
 use crate::config::{Config, export, path, text};
+use crate::context::Connected;
 use crate::credential::random_password;
 use crate::status::Status;
 
@@ -30,6 +31,10 @@ pub trait World {
     fn log(&self) -> Option<String>;
     /// The latest refused logins, one a line.
     fn refusals(&self) -> Vec<String>;
+    /// Who is connected, the oldest first.
+    fn sessions(&self) -> Vec<Connected>;
+    /// Ends a session; `false` when there is none.
+    fn disconnect(&self, id: u64) -> bool;
     /// When an account's app password was used last, in seconds since 1970.
     fn last_use(&self, account: &str, app: &str) -> Option<i64>;
     /// Polls the sources of `account`, or all, now: how many.
@@ -68,10 +73,15 @@ pub(super) enum Expecting {
     Command,
     NewPassword {
         path: String,
+        /// What an empty line stands for: made up after one was too short.
+        offer: Option<Zeroizing<String>>,
+        /// It is put in force without a `commit`.
+        at_once: bool,
     },
     SamePassword {
         path: String,
         first: Zeroizing<String>,
+        at_once: bool,
     },
     Toml(String),
     /// A `yes` to the change of the slot.
@@ -83,8 +93,8 @@ const NETWORK_WAITS: &str = "in force, but for [network]: `restart` the device f
 
 /// One operator's session.
 pub struct Session {
-    base: Rc<Config>,
-    candidate: Box<Config>,
+    pub(super) base: Rc<Config>,
+    pub(super) candidate: Box<Config>,
     pub(super) expecting: Expecting,
 }
 
@@ -145,15 +155,11 @@ impl Session {
         }
         match std::mem::replace(&mut self.expecting, Expecting::Command) {
             Expecting::Command => command::run(self, world, line),
-            Expecting::NewPassword { path } => {
-                if line.is_empty() {
-                    return Step::Refuse("nothing was typed: the password stays as it was".to_owned());
-                }
-                self.expecting = Expecting::SamePassword { path, first: line.to_owned().into() };
-                Step::Say(String::new())
+            Expecting::NewPassword { path, offer, at_once } => {
+                self.new_password(world, path, offer, at_once, line)
             }
-            Expecting::SamePassword { path, first } if *first == line => {
-                done(path::set_secret(&mut self.candidate, &path, line))
+            Expecting::SamePassword { path, first, at_once } if *first == line => {
+                self.take_password(world, &path, line, at_once)
             }
             Expecting::SamePassword { .. } => {
                 Step::Refuse("the two differ: the password stays as it was".to_owned())
@@ -215,6 +221,16 @@ impl Session {
             false => refusals.join("\n") + "\n",
         })
     }
+    pub(super) fn show_sessions(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        Step::Say(show::sessions(&world.sessions()))
+    }
+    pub(super) fn disconnect(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        let number = words.concat();
+        match number.parse().is_ok_and(|id| world.disconnect(id)) {
+            true => Step::Say(String::new()),
+            false => Step::Refuse(format!("there is no session {number}: see `show sessions`")),
+        }
+    }
     pub(super) fn show_config(&mut self, _: &dyn World, words: &[&str]) -> Step {
         match words.first() {
             None => Step::Say(export::to_toml(&self.candidate, false)),
@@ -227,6 +243,12 @@ impl Session {
 
     pub(super) fn set(&mut self, _: &dyn World, words: &[&str]) -> Step {
         let (path, value) = (words.first().unwrap_or(&""), words.get(1).unwrap_or(&""));
+        if path::is_secret(&self.candidate, path) {
+            self.ask_for(path);
+            return Step::Refuse(format!(
+                "`{path}` is a secret, which nobody is to see: type it at the prompt"
+            ));
+        }
         done(path::set(&mut self.candidate, path, value))
     }
     pub(super) fn add_account(&mut self, _: &dyn World, words: &[&str]) -> Step {
@@ -240,7 +262,8 @@ impl Session {
         let account = words.concat();
         match path::add_source(&mut self.candidate, &account) {
             Ok(number) => Step::Say(format!(
-                "now set account.{account}.source.{number}.host, .username and .password, and account.{account}.multipop\n"
+                "now set account.{account}.source.{number}.host and .username, and account.{account}.multipop; \
+                 `password account.{account}.source.{number}.password` asks for the password\n"
             )),
             Err(error) => Step::Refuse(error.to_string()),
         }
@@ -276,19 +299,6 @@ impl Session {
             Ok(number) => Step::RemoveMessage(number),
             Err(_) => Step::Refuse("a number from `show queue` is wanted".to_owned()),
         }
-    }
-
-    pub(super) fn password(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        let name = words.concat();
-        let path = match self.candidate.account(&name) {
-            Some(_) => format!("account.{name}.password"),
-            None => name,
-        };
-        if !path::is_secret(&self.candidate, &path) {
-            return Step::Refuse(format!("`{path}` is neither an account nor the path of a password"));
-        }
-        self.expecting = Expecting::NewPassword { path };
-        Step::Say(String::new())
     }
 
     pub(super) fn check(&mut self, _: &dyn World, _: &[&str]) -> Step {
@@ -369,7 +379,7 @@ fn defaults(world: &dyn World) -> Config {
     if world.board().is_some() { Config::on_a_board() } else { Config::default() }
 }
 
-fn done(result: Result<(), path::PathError>) -> Step {
+pub(super) fn done(result: Result<(), path::PathError>) -> Step {
     match result {
         Ok(()) => Step::Say(String::new()),
         Err(error) => Step::Refuse(error.to_string()),

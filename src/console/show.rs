@@ -1,6 +1,7 @@
 //! What the `show` commands print: tables that fit a serial terminal.
 
 use crate::config::{Account, AppPassword, Config};
+use crate::context::Connected;
 use crate::multipop::{PollResult, SourceStatus};
 use crate::relay::QueueEntry;
 use crate::status::{Status, ago, size, span};
@@ -38,6 +39,24 @@ pub fn app_passwords(config: &Config, now: i64, last_use: impl Fn(&str, &str) ->
         return "there is no app password: `add app-password NAME DEVICE` makes one\n".to_owned();
     }
     table(["ACCOUNT", "DEVICE", "SERVICES", "LAST USE"], rows.into_iter())
+}
+
+/// Who is connected.
+pub fn sessions(connected: &[Connected]) -> String {
+    if connected.is_empty() {
+        return "nobody is connected\n".to_owned();
+    }
+    let rows = connected.iter().map(|session| {
+        [
+            session.id.to_string(),
+            session.account.clone().unwrap_or_else(|| "-".to_owned()),
+            session.listener.to_owned(),
+            session.address.to_string(),
+            format!("{} ago", span(session.age.as_secs())),
+            session.device.clone().unwrap_or_default(),
+        ]
+    });
+    table(["NUMBER", "ACCOUNT", "SERVICE", "ADDRESS", "SINCE", "DEVICE"], rows)
 }
 
 fn service(account: &Account, on: bool, lan_only: bool) -> String {

@@ -1,7 +1,9 @@
 //! The console's unix socket, for who may open the data folder.
 //!
-//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`], [`RELOAD`] or [`MAIL`]. The answer
-//! to all but the first is text, ended by a verdict: [`DONE`], or [`REFUSED`] or [`FAILED`] and why.
+//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`], [`STATUS`], [`RELOAD`], [`MAIL`] or
+//! [`LOCKED`]. The answer to all but the first is text, ended by a verdict: [`DONE`], or [`REFUSED`] or [`FAILED`] and why.
+//!
+//! Where an operator's password is set, the first two want it: a terminal is asked, a script has [`PASSWORD`] before it.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -15,6 +17,7 @@ use async_io::Async;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Uid, geteuid};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
+use zeroize::Zeroizing;
 
 use super::{Console, SOCKET, mail, terminal};
 use crate::failure::Failure;
@@ -29,6 +32,18 @@ pub const RELOAD: &[u8] = b"reload\n";
 
 /// Mail is to be exported or imported: see [`super::mail`].
 pub const MAIL: &[u8] = b"mail\n";
+
+/// How everything stands, in words or as JSON. Needs no password: who may open the socket can read it in the folder.
+pub const STATUS: &[u8] = b"status\n";
+/// See [`STATUS`].
+pub const STATUS_JSON: &[u8] = b"status json\n";
+/// Whether [`SCRIPT`] needs the operator's password: [`REFUSED`] when it does.
+pub const LOCKED: &[u8] = b"locked\n";
+/// A line with the operator's password follows, then one of the others.
+pub const PASSWORD: &[u8] = b"password\n";
+
+/// Octets of a line before the work begins: a password fits.
+const LONGEST_LINE: usize = 1024;
 
 /// Everything was done; what follows are words about it.
 pub const DONE: &[u8] = b"\x00+";
@@ -113,19 +128,32 @@ async fn converse(console: &Console, mut stream: Async<UnixStream>) {
 }
 
 async fn answer(console: &Console, stream: &mut Async<UnixStream>) -> io::Result<()> {
-    let mut begun = Vec::new();
-    while !begun.contains(&b'\n') && begun.len() < 64 {
-        let mut piece = [0; 64];
-        match stream.read(&mut piece).await? {
-            0 => return Ok(()),
-            read => begun.extend(&piece[..read]),
+    let mut pending = Zeroizing::new(Vec::new());
+    let mut admitted = !console.is_locked();
+    let begun = loop {
+        let begun = line(stream, &mut pending).await?;
+        if begun.as_slice() != PASSWORD {
+            break begun;
         }
-    }
-    let end = begun.iter().position(|&octet| octet == b'\n').map_or(begun.len(), |at| at + 1);
-    let rest = begun.split_off(end);
+        let password = line(stream, &mut pending).await?;
+        admitted = console.unlocks(password.strip_suffix(b"\n").unwrap_or(&password)).await;
+        if !admitted {
+            return stream.write_all(&[REFUSED, terminal::WRONG.as_bytes()].concat()).await;
+        }
+    };
+    let rest = std::mem::take(&mut *pending);
     let outcome = match begun.as_slice() {
-        INTERACTIVE => return terminal::interactive(console, stream, rest).await,
+        b"" => return Ok(()),
+        INTERACTIVE => return terminal::interactive(console, stream, rest, admitted).await,
+        LOCKED | SCRIPT if !admitted => Err("the operator's password is wanted".to_owned()),
+        LOCKED => Ok(()),
         SCRIPT => terminal::script(console, &mut *stream, rest).await?,
+        STATUS | STATUS_JSON => {
+            let status = console.status();
+            let text = if begun.as_slice() == STATUS { status.to_string() } else { status.to_json() + "\n" };
+            stream.write_all(text.as_bytes()).await?;
+            Ok(())
+        }
         RELOAD => console.reload().await,
         MAIL => {
             let verdict = match mail::serve(console, stream, rest).await? {
@@ -144,4 +172,22 @@ async fn answer(console: &Console, stream: &mut Async<UnixStream>) -> io::Result
         Ok(()) => stream.write_all(DONE).await,
         Err(why) => stream.write_all(&[REFUSED, why.as_bytes()].concat()).await,
     }
+}
+
+/// One line with its end, or what there is of it at the end of the stream or after too much. What comes behind it is
+/// left in `pending`.
+async fn line(
+    stream: &mut Async<UnixStream>,
+    pending: &mut Zeroizing<Vec<u8>>,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    while !pending.contains(&b'\n') && pending.len() < LONGEST_LINE {
+        let mut piece = Zeroizing::new([0; 256]);
+        match stream.read(&mut *piece).await? {
+            0 => break,
+            read => pending.extend(&piece[..read]),
+        }
+    }
+    let end = pending.iter().position(|&octet| octet == b'\n').map_or(pending.len(), |at| at + 1);
+    let rest = Zeroizing::new(pending.split_off(end));
+    Ok(std::mem::replace(pending, rest))
 }

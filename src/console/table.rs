@@ -48,6 +48,13 @@ pub const TABLE: &[Command] = &[
         run: Session::show_refusals,
     },
     Command {
+        name: "show sessions",
+        arguments: &[],
+        required: 0,
+        help: "who is connected, by which device, and since when",
+        run: Session::show_sessions,
+    },
+    Command {
         name: "show flash",
         arguments: &[],
         required: 0,
@@ -186,6 +193,13 @@ pub const TABLE: &[Command] = &[
         required: 0,
         help: "collect now from all sources, or from an account's",
         run: Session::collect,
+    },
+    Command {
+        name: "disconnect",
+        arguments: &[Argument::Connected],
+        required: 1,
+        help: "end a session of `show sessions`",
+        run: Session::disconnect,
     },
     Command {
         name: "retry",

@@ -3,55 +3,57 @@
 use std::io;
 
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use zeroize::Zeroizing;
 
 use super::Console;
 use super::command::complete;
-use super::line::{Editor, Event};
+use super::line::{Editor, Event, Input};
 use super::session::{Session, Step};
 use crate::board::device::Ending;
 
 /// What is said first when it will take a while.
 const COPYING: &str = "the update is copied and verified, which takes a moment\n";
 
+/// What a wrong password is answered with.
+pub(super) const WRONG: &str = "that is not the operator's password";
+
+/// Passwords that an operator may try in a row.
+const TRIES: usize = 3;
+
 /// Octets of one line of a script.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// Serves an operator at a terminal until he quits or goes away. `pending` has come from him already.
+/// Serves an operator at a terminal until he quits or goes away, when he has given his password; `admitted`: he has
+/// already. `pending` has come from him before.
 pub(super) async fn interactive(
     console: &Console,
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     pending: Vec<u8>,
+    admitted: bool,
 ) -> io::Result<()> {
-    let mut session = Session::new(console);
     let mut editor = Editor::default();
     let mut keys = pending.into_iter();
     stream.write_all(&for_terminal(&banner(console))).await?;
+    if !admitted && console.is_locked() && !unlock(console, &mut stream, &mut editor, &mut keys).await? {
+        return stream.flush().await;
+    }
+    let mut session = Session::new(console);
+    stream.write_all(&for_terminal(session.begin(console))).await?;
     loop {
         let (prompt, input) = session.prompt();
         editor.begin(prompt, input);
-        let event = loop {
-            let Some(key) = keys.next() else {
-                stream.write_all(&editor.take_output()).await?;
-                stream.flush().await?;
-                let mut piece = vec![0; 256];
-                let read = stream.read(&mut piece).await?;
-                if read == 0 {
-                    return Ok(());
-                }
-                piece.truncate(read);
-                keys = piece.into_iter();
-                continue;
-            };
-            if let Some(event) = editor.advance(key, &|before| complete(&session, before)) {
-                break event;
-            }
+        let complete = |before: &str| complete(&session, before);
+        let Some(event) = next_event(&mut stream, &mut editor, &mut keys, &complete).await? else {
+            return Ok(());
         };
-        stream.write_all(&editor.take_output()).await?;
         let step = match event {
-            Event::Line(line) => session.line(console, &line),
+            Event::Line(line) => session.line(console, &Zeroizing::new(line)),
             Event::Interrupted => session.interrupted(),
             Event::End => session.line(console, "quit"),
         };
+        if input == Input::Command && session.asks_for_a_secret() && matches!(step, Step::Refuse(_)) {
+            editor.forget_latest();
+        }
         if let Step::Update(_) = &step {
             stream.write_all(&for_terminal(COPYING)).await?;
             stream.flush().await?;
@@ -69,6 +71,57 @@ pub(super) async fn interactive(
         };
         stream.write_all(&for_terminal(&said)).await?;
     }
+}
+
+/// Takes keys until they make something; `None` when the other end has gone.
+async fn next_event(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    editor: &mut Editor,
+    keys: &mut std::vec::IntoIter<u8>,
+    complete: &dyn Fn(&str) -> Vec<String>,
+) -> io::Result<Option<Event>> {
+    let event = loop {
+        let Some(key) = keys.next() else {
+            stream.write_all(&editor.take_output()).await?;
+            stream.flush().await?;
+            let mut piece = vec![0; 256];
+            let read = stream.read(&mut piece).await?;
+            if read == 0 {
+                return Ok(None);
+            }
+            piece.truncate(read);
+            *keys = piece.into_iter();
+            continue;
+        };
+        if let Some(event) = editor.advance(key, complete) {
+            break event;
+        }
+    };
+    stream.write_all(&editor.take_output()).await?;
+    Ok(Some(event))
+}
+
+/// Asks for the operator's password, [`TRIES`] times at the most.
+async fn unlock(
+    console: &Console,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    editor: &mut Editor,
+    keys: &mut std::vec::IntoIter<u8>,
+) -> io::Result<bool> {
+    for _ in 0..TRIES {
+        editor.begin("operator's password: ", Input::Secret);
+        match next_event(stream, editor, keys, &|_| Vec::new()).await? {
+            Some(Event::Line(password)) => {
+                let password = Zeroizing::new(password);
+                if console.unlocks(password.as_bytes()).await {
+                    return Ok(true);
+                }
+                stream.write_all(&for_terminal(&format!("{WRONG}\n"))).await?;
+            }
+            Some(Event::Interrupted | Event::End) | None => return Ok(false),
+        }
+    }
+    Ok(false)
 }
 
 fn banner(console: &Console) -> String {

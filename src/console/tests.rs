@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::command::complete;
 use super::session::{Session, Step, World};
@@ -9,6 +10,7 @@ use super::table::TABLE;
 use crate::board::device::{Memory, Standing};
 use crate::board::slots::Slot;
 use crate::config::{Config, Protocol};
+use crate::context::Connected;
 use crate::credential::Verifier;
 use crate::flash::Space;
 use crate::multipop::{PollResult, SourceStatus};
@@ -16,21 +18,23 @@ use crate::relay::QueueEntry;
 use crate::status::Status;
 
 /// An appliance that only exists for the console.
-struct Pretended {
-    config: RefCell<Rc<Config>>,
+pub(super) struct Pretended {
+    pub(super) config: RefCell<Rc<Config>>,
     status: Status,
     collected: Cell<usize>,
-    board: RefCell<Option<Standing>>,
+    pub(super) board: RefCell<Option<Standing>>,
+    sessions: RefCell<Vec<Connected>>,
 }
 
 impl Pretended {
-    fn new() -> Pretended {
+    pub(super) fn new() -> Pretended {
         let config = Config::demonstration(Verifier::with("pass", 1, [0; 16]));
         Pretended {
             config: RefCell::new(Rc::new(config)),
             status: Status::default(),
             collected: Cell::new(0),
             board: RefCell::default(),
+            sessions: RefCell::default(),
         }
     }
 }
@@ -51,6 +55,15 @@ impl World for Pretended {
     fn refusals(&self) -> Vec<String> {
         Vec::new()
     }
+    fn sessions(&self) -> Vec<Connected> {
+        self.sessions.borrow().clone()
+    }
+    fn disconnect(&self, id: u64) -> bool {
+        let mut sessions = self.sessions.borrow_mut();
+        let before = sessions.len();
+        sessions.retain(|session| session.id != id);
+        sessions.len() < before
+    }
     fn last_use(&self, _: &str, app: &str) -> Option<i64> {
         (app == "phone").then_some(self.status.now - 90)
     }
@@ -62,7 +75,7 @@ impl World for Pretended {
 }
 
 /// Types what stands after each `> ` and writes down the dialog.
-fn replay(world: &Pretended, session: &mut Session, expected: &str) -> String {
+pub(super) fn replay(world: &Pretended, session: &mut Session, expected: &str) -> String {
     let mut transcript = String::new();
     for typed in expected.lines().filter_map(|line| line.trim_start().strip_prefix('>')) {
         let typed = typed.strip_prefix(' ').unwrap_or(typed);
@@ -94,7 +107,7 @@ fn plain(text: &str) -> String {
 }
 
 #[track_caller]
-fn told(world: &Pretended, expected: &str) {
+pub(super) fn told(world: &Pretended, expected: &str) {
     let mut session = Session::new(world);
     let transcript = replay(world, &mut session, expected);
     assert_eq!(plain(&transcript), plain(expected), "got:\n{transcript}");
@@ -133,8 +146,8 @@ fn passwords_are_asked_for_twice_and_never_said() {
     told(
         &world,
         "> password demo
-         > one
-         > two
+         > number one
+         > number two
          ! the two differ: the password stays as it was
          > password demo
          >
@@ -216,7 +229,7 @@ fn a_configuration_is_pasted() {
          > [[account]]
          > name = \"new\"
          > address = \"new@home.example\"
-         > password = \"pass\"
+         > password = \"long enough\"
          > .
          imported: `commit` puts it in force
          > commit
@@ -374,7 +387,7 @@ fn completion_comes_from_the_table() {
     let session = Session::new(&world);
     for (line, expected) in [
         ("sho", "show"),
-        ("show s", "sources status"),
+        ("show s", "sessions sources status"),
         ("show status ", "json"),
         ("add ", "account app-password source"),
         ("add source ", "demo"),
@@ -506,4 +519,36 @@ fn elsewhere_the_commands_of_a_device_are_refused() {
             step => panic!("{line}: {step:?}"),
         }
     }
+}
+
+/// Catches: a list without the device or the number that `disconnect` takes.
+#[test]
+fn sessions_are_shown_and_ended() {
+    let world = Pretended::new();
+    let address = "192.168.7.5".parse().unwrap();
+    let session = |id, listener, account: Option<&str>, device: Option<&str>, seconds| Connected {
+        id,
+        listener,
+        account: account.map(str::to_owned),
+        device: device.map(str::to_owned),
+        address,
+        age: Duration::from_secs(seconds),
+    };
+    *world.sessions.borrow_mut() =
+        vec![session(7, "imaps", Some("demo"), Some("phone"), 3700), session(12, "http", None, None, 2)];
+    told(
+        &world,
+        "> show sessions
+         NUMBER  ACCOUNT  SERVICE  ADDRESS      SINCE      DEVICE
+         7       demo     imaps    192.168.7.5  1h 1m ago  phone
+         12      -        http     192.168.7.5  2s ago
+         > disconnect 7
+         > disconnect 7
+         ! there is no session 7: see `show sessions`
+         > disconnect demo
+         ! there is no session demo: see `show sessions`
+         > disconnect 12
+         > show sessions
+         nobody is connected",
+    );
 }

@@ -76,6 +76,8 @@ pub trait Facts {
     fn status(&self) -> Status;
     /// The certificate of the local CA, in PEM, for the devices at home to import.
     fn ca(&self) -> Option<String>;
+    /// The connection is no longer one that nobody would miss: an update comes in.
+    fn is_busy(&self) {}
 }
 
 /// Serves one request, over TLS from the first octet where `implicit_tls` says so.
@@ -93,6 +95,7 @@ pub async fn serve(mut stream: Stream, implicit_tls: bool, context: Rc<Context>,
             Some(Ok(mut request)) => match refusal(&request, &context, stream.peer().ip()) {
                 Some(response) => (response, request.method != Method::Head),
                 None if request.method == Method::Put => {
+                    facts.is_busy();
                     // Apart: every connection, of any service, has room for the largest future.
                     let put = Box::pin(update::put(&mut stream, &context, &mut request));
                     let (taken, response) = put.await?;

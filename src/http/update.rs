@@ -16,6 +16,7 @@ use crate::board::update::LARGEST;
 use crate::context::Context;
 use crate::net::deadline;
 use crate::net::stream::Stream;
+use crate::serving::Channel;
 
 /// What is put.
 pub const PATH: &str = "/update";
@@ -37,7 +38,7 @@ pub async fn put(
     let Some(device) = &context.device else {
         return refused(Response::words("404 Not Found", "this appliance does not run from a card image"));
     };
-    if !may_carry_a_password(stream.is_tls(), peer) {
+    if !Channel::new(peer, stream.is_tls()).is_private() {
         return refused(Response::words("403 Forbidden", "a password is taken over https only"));
     }
     if let Err(response) = authorize(context, peer, request).await {
@@ -92,11 +93,6 @@ pub async fn put(
         }
         Err(error) => refused(Response::words(status(&error), &error.to_string())),
     }
-}
-
-/// Whether the operator's password may come this way: encrypted, or where there is no wire.
-fn may_carry_a_password(is_tls: bool, peer: IpAddr) -> bool {
-    is_tls || peer.to_canonical().is_loopback()
 }
 
 async fn authorize(context: &Context, peer: IpAddr, request: &Request) -> Result<(), Response> {

@@ -3,35 +3,29 @@
 use std::io;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::effect::{Effect, Fetch, FetchOutcome, Reply};
 use super::fetch::{self, Fetched};
 use super::input::Input;
 use super::list::Listing;
 use super::search;
 use super::server::Connection;
-use crate::auth::{Client, Verdict};
-use crate::config::Service;
-use crate::net::deadline;
+use crate::auth::Verdict;
+use crate::credential::Verifier;
 use crate::net::line::LineEnd;
-use crate::pace::{ITEM, Pace, TURN, between_commands, in_turn};
+use crate::pace::{ITEM, Pace, TURN};
 use crate::sasl::server::{Claim, Exchange, MAX_RESPONSE, Step};
+use crate::serving::uncut;
 use crate::store::{Error, Flags};
 
 impl Connection {
     /// Reads a command and carries it out. The tag of an IDLE is handed back: whoever waits for long
     /// must not hold all of this.
-    pub async fn command(&mut self) -> io::Result<Option<String>> {
-        let outcome = in_turn(self.one_command()).await;
-        if !self.stream.buffered().is_empty() {
-            between_commands().await;
-        }
-        outcome
-    }
-
-    async fn one_command(&mut self) -> io::Result<Option<String>> {
+    pub async fn command(&mut self, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Option<String>> {
         let mut out = String::new();
         self.session.takes_no_changes(self.context.store.read_only().is_some());
-        let mut effect = match self.input().await? {
+        let mut effect = match self.input(line, end).await? {
             Input::Closed => return Ok(None),
             Input::Append(effect) => effect,
             Input::Command(command) => self.session.handle(&self.context.config(), command, &mut out),
@@ -55,12 +49,14 @@ impl Connection {
                 Effect::Idle { tag } => return Ok(Some(tag)),
                 Effect::StartTls(reply) => {
                     self.reply(reply).await?;
-                    self.accept_tls().await?;
+                    self.handshake().await?;
                     return Ok(None);
                 }
                 Effect::Login { tag, username, password } => {
-                    match self.judge(Claim::Password { login: username, password }).await {
-                        Verdict::Welcome(name) => self.welcome(tag, &name, &mut out).await,
+                    match self.judge(Claim::Password { login: username, password }).await? {
+                        Verdict::Welcome(name, verifier) => {
+                            self.welcome(tag, &name, verifier, &mut out).await
+                        }
                         Verdict::Answer(_) | Verdict::Refused(_) => self.session.login_refused(tag),
                         Verdict::TurnedAway => self.session.login_turned_away(tag),
                     }
@@ -107,17 +103,20 @@ impl Connection {
         self.say(reply.goodbye.unwrap_or_default()).await
     }
 
-    async fn judge(&self, claim: Claim) -> Verdict {
-        let config = self.context.config();
-        let (address, bindings) = (self.stream.peer().ip(), self.stream.bindings());
-        let client = Client { service: Service::Imap, address, bindings };
-        self.context.logins.judge(&config, client, claim).await
-    }
-
     /// Opens the account that has logged in.
-    async fn welcome(&mut self, tag: String, name: &str, out: &mut String) -> Effect {
+    async fn welcome(
+        &mut self,
+        tag: String,
+        name: &str,
+        verifier: Box<Verifier>,
+        out: &mut String,
+    ) -> Effect {
         match self.context.store.account(name).await {
-            Ok(account) => self.session.logged_in(&self.context.config(), account, tag, out),
+            Ok(account) => {
+                let config = self.context.config();
+                self.place.is_of_account(name, verifier, &config);
+                self.session.logged_in(&config, account, tag, out)
+            }
             Err(error) => {
                 log::error!("imap: the mail of {name} cannot be opened: {error}");
                 Effect::reply(tag, "NO [UNAVAILABLE] The mail of this account cannot be opened now")
@@ -133,12 +132,14 @@ impl Connection {
         mut step: Step,
         out: &mut String,
     ) -> io::Result<Effect> {
-        let mut line = zeroize::Zeroizing::new(Vec::new());
+        let mut line = Zeroizing::default();
         loop {
             let challenge = match step {
                 Step::Challenge(challenge) => challenge,
-                Step::Claim(claim) => match self.judge(claim).await {
-                    Verdict::Welcome(name) => return Ok(self.welcome(tag, &name, out).await),
+                Step::Claim(claim) => match self.judge(claim).await? {
+                    Verdict::Welcome(name, verifier) => {
+                        return Ok(self.welcome(tag, &name, verifier, out).await);
+                    }
                     Verdict::Refused(_) => return Ok(self.session.login_refused(tag)),
                     Verdict::TurnedAway => return Ok(self.session.login_turned_away(tag)),
                     Verdict::Answer(answer) => {
@@ -149,7 +150,7 @@ impl Connection {
                 Step::Failed => return Ok(self.session.login_refused(tag)),
             };
             self.say(&format!("+ {challenge}\r\n")).await?;
-            step = match self.line(&mut line, MAX_RESPONSE).await? {
+            step = match self.read_line(&mut line, MAX_RESPONSE).await? {
                 LineEnd::Complete if line.as_slice() == b"*" => {
                     return Ok(Effect::reply(tag, "BAD The login was cancelled"));
                 }
@@ -189,9 +190,13 @@ impl Connection {
             let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
             let fetched = Fetched { seq, message, flags: &flags };
             let account = selected.account();
-            let last = &mut self.last_structure;
+            let last = &mut self.own.last_structure;
             let write = fetch::write(&mut self.stream, account, fetched, &fetch.items, last, &pace);
-            let whole = deadline(limit, write).await?;
+            let written = uncut(&self.place, &self.context.time, limit, write).await;
+            if written.is_err() {
+                self.broke_off();
+            }
+            let whole = written?;
             outcome.damaged |= !whole;
             if whole && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
                 outcome.unseen.push(message.uid);

@@ -12,7 +12,7 @@ use crate::flash::ReadAt;
 use crate::message::bodystructure::Description;
 use crate::message::{date, header};
 use crate::net::stream::Stream;
-use crate::pace::{ITEM, Pace};
+use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Message};
 
 /// Octets read from flash at a time.
@@ -162,7 +162,7 @@ impl Response<'_> {
             if !more {
                 break;
             }
-            self.pace.did(description.passed() - before + self.out.len() as u64 + ITEM).await;
+            self.pace.did(STEP.max(description.passed() - before)).await;
             before = description.passed();
             if self.out.len() >= KEPT {
                 stream.write(&self.out).await?;

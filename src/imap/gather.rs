@@ -4,6 +4,8 @@
 //! reads. Everything else that is longer than the limit is refused while it arrives, so that one bad
 //! command costs one command and no memory.
 
+use zeroize::Zeroizing;
+
 use super::command::{Append, Tagged};
 use super::parse::{self, Problem, Refused};
 
@@ -17,7 +19,8 @@ const KEPT: usize = 256;
 /// A command on its way in.
 #[derive(Debug)]
 pub struct Gather {
-    octets: Vec<u8>,
+    /// A password may be among them.
+    octets: Zeroizing<Vec<u8>>,
     limit: usize,
     problem: Option<Problem>,
     /// Literals that were announced.
@@ -52,7 +55,7 @@ pub enum Next {
 impl Gather {
     /// Nothing yet; a command may have `limit` octets, literals but for the APPEND's included.
     pub fn new(limit: usize) -> Gather {
-        Gather { octets: Vec::new(), limit, problem: None, literals: 0 }
+        Gather { octets: Zeroizing::default(), limit, problem: None, literals: 0 }
     }
 
     /// The octets that a line may still have.
@@ -112,7 +115,7 @@ impl Gather {
         if self.octets.is_empty() {
             return parse::append(line);
         }
-        parse::append(&[&self.octets, line].concat())
+        parse::append(&[self.octets.as_slice(), line].concat())
     }
 
     fn keep(&mut self, octets: &[u8]) {
@@ -163,6 +166,16 @@ mod tests {
 
     fn outcome(gather: Gather) -> Result<Command, (Option<String>, Problem)> {
         gather.finish().map(|t| t.command).map_err(|refused| (refused.tag, refused.problem))
+    }
+
+    /// Catches: a command that is read from its beginning behind each of its literals.
+    #[test]
+    fn the_message_of_an_append_is_looked_for_behind_its_mailbox_only() {
+        for (before, is_message) in [(0, true), (1, true), (2, false), (5000, false)] {
+            let mut gather = Gather { literals: before, ..Gather::new(1000) };
+            let next = gather.line(b"a APPEND x {3}", true);
+            assert_eq!(matches!(next, Next::Message { .. }), is_message, "behind {before} literals");
+        }
     }
 
     #[test]

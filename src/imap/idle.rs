@@ -1,36 +1,71 @@
 //! IDLE (RFC 2177): news reach the client when they happen.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use event_listener::EventListener;
+use zeroize::Zeroizing;
 
 use super::effect::{News, Reply};
-use super::server::{Connection, Woken};
+use super::server::Connection;
 use crate::net::line::LineEnd;
+use crate::serving::within;
 
 /// How often an idling client hears that the connection lives, so that no router between forgets it.
 const STILL_HERE: Duration = Duration::from_secs(4 * 60);
 /// Octets of DONE, and some for what is not.
 const DONE_LIMIT: usize = 1024;
 
+/// What ended a wait.
+enum Woken {
+    /// The client said something.
+    Octets,
+    /// The client closed the connection.
+    Closed,
+    /// The account's mail changed.
+    News,
+    /// The time is over.
+    Late,
+}
+
 impl Connection {
     /// Waits for news and tells them until the client says DONE.
     pub async fn idle(&mut self, tag: String) -> io::Result<()> {
         Box::pin(self.say("+ Idling\r\n")).await?;
-        let until = Instant::now() + self.context.deadlines.imap;
-        while !self.session.is_over() {
+        let until = self.context.time.now() + self.context.deadlines.imap;
+        loop {
             // Listen first, then look.
-            let news = self.session.account().map(|account| account.changed());
+            let Some(account) = self.session.account().filter(|account| !account.has_failed()) else {
+                return Ok(());
+            };
+            let news = account.changed();
             Box::pin(self.tell_news()).await?;
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(self.context.time.now());
             match self.wait(left.min(STILL_HERE), news).await? {
                 Woken::Octets => return Box::pin(self.done(tag)).await,
                 Woken::Closed => return Ok(()),
-                Woken::News | Woken::Settings => {}
+                Woken::News => {}
                 Woken::Late if left > STILL_HERE => Box::pin(self.say("* OK Still here\r\n")).await?,
                 Woken::Late => return Err(io::ErrorKind::TimedOut.into()),
             }
         }
-        Ok(())
+    }
+
+    /// Waits for the client, for `news`, or until `limit` is over.
+    async fn wait(&mut self, limit: Duration, news: EventListener) -> io::Result<Woken> {
+        let stream = &mut self.stream;
+        let octets = async {
+            let octets = stream.fill().await?;
+            Ok(if octets.is_empty() { Woken::Closed } else { Woken::Octets })
+        };
+        let news = async {
+            news.await;
+            Ok(Woken::News)
+        };
+        match within(&self.place, &self.context.time, limit, smol::future::or(octets, news)).await {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(Woken::Late),
+            woken => woken,
+        }
     }
 
     async fn tell_news(&mut self) -> io::Result<()> {
@@ -47,8 +82,8 @@ impl Connection {
     }
 
     async fn done(&mut self, tag: String) -> io::Result<()> {
-        let mut line = Vec::new();
-        let end = self.line(&mut line, DONE_LIMIT).await?;
+        let mut line = Zeroizing::default();
+        let end = self.read_line(&mut line, DONE_LIMIT).await?;
         let done = end == LineEnd::Complete && line.eq_ignore_ascii_case(b"DONE");
         self.reply(Reply::new(tag, if done { "OK IDLE completed" } else { "BAD Expected DONE" })).await
     }

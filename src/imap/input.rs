@@ -1,20 +1,22 @@
 //! Reading: commands with their literals, and the message of an APPEND in pieces.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
 
 use super::command::{Append, Tagged};
 use super::effect::Effect;
 use super::gather::{Gather, Next};
 use super::parse::Refused;
-use super::server::Connection;
-use crate::net::deadline;
-use crate::net::line::{LineEnd, read_line};
+use super::server::{Connection, Imap};
+use crate::net::line::LineEnd;
+use crate::serving::Protocol;
 use crate::store::Incoming;
 
 /// Octets of a command before the login, and after.
-const LIMIT_BEFORE_LOGIN: usize = 8 * 1024;
-const LIMIT: usize = 64 * 1024;
+pub(super) const LIMIT_BEFORE_LOGIN: usize = 8 * 1024;
+pub(super) const LIMIT: usize = 64 * 1024;
 /// Time for a client to send octets that nobody wants.
 const SKIP_TIME: Duration = Duration::from_secs(5 * 60);
 
@@ -31,27 +33,26 @@ pub(super) enum Input {
 }
 
 impl Connection {
-    /// Reads one command.
-    pub async fn input(&mut self) -> io::Result<Input> {
-        let limit = if self.session.account().is_some() { LIMIT } else { LIMIT_BEFORE_LOGIN };
-        let mut gather = Gather::new(limit);
-        let mut line = Vec::new();
+    /// Reads the command that begins with `line`.
+    pub async fn input(&mut self, mut line: Zeroizing<Vec<u8>>, mut end: LineEnd) -> io::Result<Input> {
+        let mut gather = Gather::new(Imap::line_limit(&self.session));
         loop {
-            let whole = match self.line(&mut line, gather.room()).await? {
-                LineEnd::Closed => return Ok(Input::Closed),
-                end => end == LineEnd::Complete,
-            };
+            if end == LineEnd::Closed {
+                return Ok(Input::Closed);
+            }
+            let whole = end == LineEnd::Complete;
             match gather.line(&line, whole) {
                 Next::Finished => break,
                 Next::Literal { length, synchronizing } => {
                     self.go_ahead(synchronizing).await?;
-                    self.pieces(length, |piece| gather.literal(piece)).await?;
+                    self.pieces(length, None, |piece| gather.literal(piece)).await?;
                 }
                 Next::Skip(length) => self.skip(length).await?,
                 Next::Message { append, length, synchronizing } => {
                     return self.message(append, length, synchronizing).await.map(Input::Append);
                 }
             }
+            end = self.read_line(&mut line, gather.room()).await?;
         }
         Ok(match gather.finish() {
             Ok(command) => Input::Command(command),
@@ -59,20 +60,22 @@ impl Connection {
         })
     }
 
-    /// Reads one line.
-    pub async fn line(&mut self, line: &mut Vec<u8>, limit: usize) -> io::Result<LineEnd> {
-        deadline(self.patience(), read_line(&mut self.stream, line, limit)).await
-    }
-
     /// The command continuation request that a synchronizing literal waits for.
     async fn go_ahead(&mut self, synchronizing: bool) -> io::Result<()> {
         if synchronizing { self.say("+ Go ahead\r\n").await } else { Ok(()) }
     }
 
-    /// Hands `length` octets on as they come.
-    async fn pieces(&mut self, mut length: u64, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    /// Hands `length` octets on as they come, all of them before `until`.
+    async fn pieces(
+        &mut self,
+        mut length: u64,
+        until: Option<Instant>,
+        mut take: impl FnMut(&[u8]),
+    ) -> io::Result<()> {
         while length > 0 {
-            let octets = deadline(self.patience(), self.stream.fill()).await?;
+            let left = until.map(|until| until.saturating_duration_since(self.context.time.now()));
+            let patience = left.map_or(self.patience(), |left| left.min(self.patience()));
+            let octets = self.fill(patience).await?;
             if octets.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -88,7 +91,8 @@ impl Connection {
     /// Throws away `length` octets. RFC 7888 section 4 lets a server close the connection instead: that
     /// happens to a client that goes on for long.
     async fn skip(&mut self, length: u64) -> io::Result<()> {
-        deadline(SKIP_TIME, self.pieces(length, |_| {})).await
+        let until = self.context.time.now() + SKIP_TIME;
+        self.pieces(length, Some(until), |_| {}).await
     }
 
     /// Takes the message of an APPEND, or throws it away where it comes although it is refused.
@@ -105,7 +109,7 @@ impl Connection {
         };
         self.go_ahead(synchronizing).await?;
         let mut result = Ok(());
-        self.pieces(length, |piece| take(&mut target.message, &mut result, piece)).await?;
+        self.pieces(length, None, |piece| take(&mut target.message, &mut result, piece)).await?;
         let nothing_follows = self.rest().await?;
         Ok(match result {
             Ok(()) if nothing_follows => target.keep(append),
@@ -116,8 +120,8 @@ impl Connection {
 
     /// The rest of a command whose literal is done with; whether there is nothing in it.
     async fn rest(&mut self) -> io::Result<bool> {
-        let mut line = Vec::new();
-        let end = self.line(&mut line, LIMIT_BEFORE_LOGIN).await?;
+        let mut line = Zeroizing::default();
+        let end = self.read_line(&mut line, LIMIT_BEFORE_LOGIN).await?;
         Ok(end == LineEnd::Complete && line.is_empty())
     }
 }

@@ -9,7 +9,7 @@ use crate::flash::ReadAt;
 use crate::message::Summary;
 use crate::message::envelope::Envelope;
 use crate::message::mime::{Scanner, Structure};
-use crate::pace::{ITEM, Pace};
+use crate::pace::{Pace, STEP};
 use crate::store::{Account, Body, Error, Message};
 
 /// Octets that are read to find a record on flash.
@@ -161,8 +161,7 @@ async fn scan(message: &dyn ReadAt, pace: &Pace) -> io::Result<Structure> {
     let mut scanner = Scanner::new(message);
     let mut before = 0;
     while scanner.step()? {
-        // A step may find no more than an empty part.
-        pace.did(scanner.passed() - before + ITEM).await;
+        pace.did(STEP.max(scanner.passed() - before)).await;
         before = scanner.passed();
     }
     Ok(scanner.finish())

@@ -8,7 +8,7 @@ use super::opened::Opened;
 use super::view::View;
 use crate::message::search::{Needle, Scope, Search, in_field};
 use crate::message::{date, header};
-use crate::pace::{ITEM, Pace};
+use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Flags, Message};
 
 /// The sequence numbers, ascending, of the messages of `view` that match. Messages that other sessions
@@ -214,7 +214,7 @@ impl Test {
                 let found = loop {
                     match search.step() {
                         Ok(None) => {
-                            pace.did(search.passed() - before + ITEM).await;
+                            pace.did(STEP.max(search.passed() - before)).await;
                             before = search.passed();
                         }
                         Ok(Some(found)) => break Ok(found),

@@ -1,155 +1,93 @@
-//! The loop that moves octets between a client and its `Session`. Here, and in the files beside that
-//! go on with `Connection`, is the only place of this module that waits.
-//!
-//! An idle connection must be small: what happens rarely is boxed, so that the future of a connection
-//! that waits holds little more than its stream and its session.
+//! A client's connection. Here, and in the files beside that go on with `Connection`, is the only place of this module
+//! that waits.
 
+use std::borrow::Cow;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use event_listener::EventListener;
+use zeroize::Zeroizing;
 
 use super::fetch::LastStructure;
+use super::input::{LIMIT, LIMIT_BEFORE_LOGIN};
 use super::session::Session;
 use crate::config::Service;
-use crate::context::Context;
-use crate::net::deadline;
+use crate::context::{Context, Deadlines, End, Place};
+use crate::net::line::LineEnd;
 use crate::net::stream::Stream;
-
-/// Serves one client, from the TLS handshake or the greeting to the goodbye.
-pub async fn serve(stream: Stream, implicit_tls: bool, context: Rc<Context>) {
-    let session = Session::new(stream.peer().ip());
-    let login_by = Instant::now() + context.deadlines.login;
-    let mut connection =
-        Connection { stream, session, context, last_structure: LastStructure::default(), login_by };
-    if let Err(error) = connection.run(implicit_tls).await {
-        log::debug!("imap {}: {error}", connection.stream.peer());
-        if error.kind() == io::ErrorKind::TimedOut {
-            connection.stream.queue(b"* BYE That took too long\r\n");
-        }
-    }
-    Box::pin(connection.stream.close()).await;
-}
+use crate::serving::{self, Goes, Goodbye, Protocol};
 
 /// A client's connection.
-pub(super) struct Connection {
-    pub stream: Stream,
-    pub session: Session,
-    pub context: Rc<Context>,
-    pub last_structure: LastStructure,
-    login_by: Instant,
+pub(super) type Connection = serving::Connection<Imap>;
+
+/// Serves one client, from the TLS handshake or the greeting to the goodbye.
+pub fn serve(
+    stream: Stream,
+    implicit_tls: bool,
+    place: Place,
+    context: Rc<Context>,
+) -> impl Future<Output = ()> {
+    let session = Session::new(stream.peer().ip());
+    let own = Imap { last_structure: LastStructure::default() };
+    Connection::new(stream, place, context, session, own).serve(implicit_tls)
 }
 
-/// What ended a wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Woken {
-    /// The client said something.
-    Octets,
-    /// The client closed the connection.
-    Closed,
-    /// The settings changed.
-    Settings,
-    /// The account's mail changed.
-    News,
-    /// The time is over.
-    Late,
+/// What a connection has besides its session.
+pub(super) struct Imap {
+    pub last_structure: LastStructure,
+}
+
+impl Protocol for Imap {
+    type Session = Session;
+    const SERVICE: Service = Service::Imap;
+    const NAME: &str = "imap";
+
+    fn patience(deadlines: &Deadlines) -> Duration {
+        deadlines.imap
+    }
+
+    fn line_limit(session: &Session) -> usize {
+        if session.account().is_some() { LIMIT } else { LIMIT_BEFORE_LOGIN }
+    }
+
+    fn secured(session: &mut Session, bindable: bool) {
+        session.secured(bindable);
+    }
+
+    fn goodbye(why: Goodbye) -> Cow<'static, [u8]> {
+        let words = match why {
+            Goodbye::Late => "* BYE That took too long\r\n",
+            Goodbye::Http => "* BYE This is no web server\r\n",
+            Goodbye::End(End::Right) => "* BYE The settings no longer allow this session\r\n",
+            Goodbye::End(End::Connector) => super::session::NO_CONNECTOR,
+            Goodbye::End(End::Room) => "* BYE Too many connections, try again later\r\n",
+            Goodbye::End(End::Disconnected) => "* BYE The operator has ended this session\r\n",
+        };
+        words.as_bytes().into()
+    }
+
+    fn cut_short(session: &mut Session) -> Option<&'static str> {
+        session.cut_short()
+    }
+
+    async fn greet(connection: &mut Connection) -> io::Result<Goes> {
+        let greeting = connection.session.greeting(&connection.context.config());
+        connection.write(&greeting).await.map(|()| Goes::On)
+    }
+
+    async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Goes> {
+        let idle = Box::pin(connection.command(line, end)).await?;
+        if connection.session.is_connector() {
+            connection.place.is_of_connector();
+        }
+        if let Some(tag) = idle {
+            connection.idle(tag).await?;
+        }
+        Ok(if connection.session.is_over() { Goes::Away } else { Goes::On })
+    }
 }
 
 impl Connection {
-    async fn run(&mut self, implicit_tls: bool) -> io::Result<()> {
-        Box::pin(self.open(implicit_tls)).await?;
-        while !self.session.is_over() {
-            let patience = self.patience();
-            if patience.is_zero() {
-                // Who sends without a pause never makes a deadline run out.
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            match self.wait(patience, None).await? {
-                Woken::Octets => {
-                    if let Some(tag) = Box::pin(self.command()).await? {
-                        self.idle(tag).await?;
-                    }
-                }
-                Woken::Closed => return Ok(()),
-                Woken::Late => return Err(io::ErrorKind::TimedOut.into()),
-                Woken::Settings | Woken::News => {}
-            }
-        }
-        Ok(())
-    }
-
-    async fn open(&mut self, implicit_tls: bool) -> io::Result<()> {
-        if implicit_tls {
-            self.accept_tls().await?;
-        }
-        let greeting = self.session.greeting(&self.context.config());
-        self.say(&greeting).await
-    }
-
-    /// The TLS handshake; what the client sent before it is thrown away.
-    pub async fn accept_tls(&mut self) -> io::Result<()> {
-        deadline(self.patience(), self.stream.accept_tls(self.context.tls())).await?;
-        self.session.secured(self.stream.bindings().is_some());
-        Ok(())
-    }
-
-    /// For how long the client may be silent.
-    pub fn patience(&self) -> Duration {
-        match self.session.account() {
-            Some(_) => self.context.deadlines.imap,
-            None => self.login_by.saturating_duration_since(Instant::now()),
-        }
-    }
-
-    /// Waits for the client, for new settings, for `news` where it is given, or until `limit` is over.
-    /// Ends a session that cannot go on.
-    pub async fn wait(&mut self, limit: Duration, news: Option<EventListener>) -> io::Result<Woken> {
-        // Listen first, then look: nothing that happens between the two is missed.
-        let settings = self.context.changed();
-        if let Some(goodbye) = self.goodbye() {
-            Box::pin(self.say(goodbye)).await?;
-            return Ok(Woken::Settings);
-        }
-        let stream = &mut self.stream;
-        let octets = async {
-            let octets = stream.fill().await?;
-            Ok(if octets.is_empty() { Woken::Closed } else { Woken::Octets })
-        };
-        let settings = async {
-            settings.await;
-            Ok(Woken::Settings)
-        };
-        let news = async {
-            match news {
-                Some(news) => news.await,
-                None => std::future::pending().await,
-            }
-            Ok(Woken::News)
-        };
-        let late = async {
-            async_io::Timer::after(limit).await;
-            Ok(Woken::Late)
-        };
-        smol::future::or(smol::future::or(octets, news), smol::future::or(settings, late)).await
-    }
-
-    fn goodbye(&mut self) -> Option<&'static str> {
-        let name = self.session.account()?.name();
-        let permitted = self.context.still_permitted(name, Service::Imap, self.stream.peer().ip());
-        self.session.cut_short(&self.context.config(), permitted)
-    }
-
-    /// Writes into the output buffer, which empties itself when it is full.
-    pub async fn write(&mut self, text: &str) -> io::Result<()> {
-        deadline(self.context.deadlines.stuck, self.stream.write(text.as_bytes())).await
-    }
-
-    /// Sends what is in the output buffer.
-    pub async fn flush(&mut self) -> io::Result<()> {
-        deadline(self.context.deadlines.stuck, self.stream.flush()).await
-    }
-
     /// Writes and sends.
     pub async fn say(&mut self, text: &str) -> io::Result<()> {
         self.write(text).await?;

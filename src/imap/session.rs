@@ -15,9 +15,10 @@ use super::reply;
 use super::selected::{ReadOnly, Selected};
 use super::updates::Updates;
 use super::{mailboxes, metadata};
-use crate::access::{self, on_lan};
+use crate::access;
 use crate::config::Config;
 use crate::sasl::server::{Exchange, Mechanism};
+use crate::serving::Channel;
 use crate::store::{self, Account};
 
 /// Refused logins after which the connection ends.
@@ -26,7 +27,7 @@ const MAX_REFUSED: u8 = 3;
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
                             MOVE STATUS=SIZE METADATA";
 /// Said to a Connector client without the right.
-const NO_CONNECTOR: &str =
+pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
 /// The account is read anew for whoever connects next.
 const FLASH_FAILED: &str = "* BYE [UNAVAILABLE] The flash failed; try again later\r\n";
@@ -34,10 +35,7 @@ const FLASH_FAILED: &str = "* BYE [UNAVAILABLE] The flash failed; try again late
 /// One client's session.
 pub struct Session {
     state: State,
-    peer: IpAddr,
-    tls: bool,
-    /// The TLS connection can be bound to.
-    bindable: bool,
+    channel: Channel,
     refused: u8,
     /// The client named itself as a Connector client (RFC 2971).
     connector: bool,
@@ -57,9 +55,7 @@ impl Session {
     pub fn new(peer: IpAddr) -> Session {
         Session {
             state: State::NotAuthenticated,
-            peer,
-            tls: false,
-            bindable: false,
+            channel: Channel::new(peer, false),
             refused: 0,
             connector: false,
             read_only: false,
@@ -73,8 +69,7 @@ impl Session {
 
     /// TLS is in force.
     pub fn secured(&mut self, bindable: bool) {
-        self.tls = true;
-        self.bindable = bindable;
+        self.channel.secured(bindable);
     }
 
     /// The untagged response that opens the connection.
@@ -104,21 +99,19 @@ impl Session {
         }
     }
 
-    /// A goodbye, when the session cannot go on: the settings no longer allow what the client does, or
-    /// the account's flash failed and another session will have to open it anew.
-    pub fn cut_short(&mut self, config: &Config, permitted: bool) -> Option<&'static str> {
-        let account = self.account()?;
-        let goodbye = if account.has_failed() {
-            FLASH_FAILED
-        } else if !permitted {
-            "* BYE The settings no longer allow this session\r\n"
-        } else if self.connector && !may_use_connector(config, account.name()) {
-            NO_CONNECTOR
-        } else {
+    /// A goodbye, when the session cannot go on: the account's flash failed, and another session will have to open it
+    /// anew.
+    pub fn cut_short(&mut self) -> Option<&'static str> {
+        if !self.account()?.has_failed() {
             return None;
-        };
+        }
         self.state = State::Logout;
-        Some(goodbye)
+        Some(FLASH_FAILED)
+    }
+
+    /// Whether the client named itself as a Connector client.
+    pub fn is_connector(&self) -> bool {
+        self.connector
     }
 
     /// Carries out a command. Untagged responses are appended to `out`.
@@ -166,17 +159,19 @@ impl Session {
         const PRIVACY: &str =
             "NO [PRIVACYREQUIRED] A password may not travel in the clear; use STARTTLS first";
         match command {
-            Command::StartTls if self.tls => Effect::reply(tag, "BAD TLS is in force already"),
+            Command::StartTls if self.channel.tls => Effect::reply(tag, "BAD TLS is in force already"),
             Command::StartTls => Effect::StartTls(Reply::new(tag, "OK Begin the TLS handshake now")),
-            Command::Login { .. } | Command::Authenticate { .. } if !self.may_login(config) => {
+            Command::Login { .. } | Command::Authenticate { .. }
+                if !self.channel.may_carry_password(config) =>
+            {
                 Effect::reply(tag, PRIVACY)
             }
             Command::Login { username, password } => Effect::Login { tag, username, password },
             Command::Authenticate { mechanism, initial } => {
-                let Some(mechanism) = Mechanism::named(&mechanism, self.bindable) else {
+                let Some(mechanism) = Mechanism::named(&mechanism, self.channel.bindable) else {
                     return Effect::reply(tag, "NO That mechanism is not offered");
                 };
-                let (exchange, step) = Exchange::start(mechanism, self.bindable, initial.as_deref());
+                let (exchange, step) = Exchange::start(mechanism, self.channel.bindable, initial.as_deref());
                 Effect::Authenticate { tag, exchange, step }
             }
             _ => Effect::reply(tag, "BAD Log in first"),
@@ -412,19 +407,15 @@ impl Session {
         Effect::End
     }
 
-    fn may_login(&self, config: &Config) -> bool {
-        self.tls || config.tls.plaintext_allowed(on_lan(config, self.peer), self.peer)
-    }
-
     fn capabilities(&self, config: &Config) -> String {
         let mut text = CAPABILITIES.to_owned();
         if self.account().is_none() {
-            if !self.tls {
+            if !self.channel.tls {
                 text.push_str(" STARTTLS");
             }
-            if self.may_login(config) {
+            if self.channel.may_carry_password(config) {
                 text.push_str(" SASL-IR");
-                text.extend(Mechanism::offered(self.bindable).flat_map(|one| [" AUTH=", one.name()]));
+                text.extend(Mechanism::offered(self.channel.bindable).flat_map(|one| [" AUTH=", one.name()]));
             } else {
                 text.push_str(" LOGINDISABLED");
             }

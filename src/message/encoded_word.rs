@@ -124,6 +124,19 @@ fn q_decode(content: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
+    /// Catches: a look at the rest of the field each time that a word begins.
+    #[test]
+    fn the_end_of_a_word_is_looked_for_once() {
+        let mut ends = Ends::default();
+        assert_eq!(
+            [ends.first(b"..?=..?="), ends.first(b"?=..?="), ends.first(b"..?=")],
+            [Some(2), Some(0), Some(2)]
+        );
+        let mut none = Ends(Some(0));
+        assert_eq!(none.first(b"?="), None, "it is known that there is none");
+        assert_eq!(decode(&b"=?a?b?c".repeat(9000)).len(), 7 * 9000);
+    }
+
     #[test]
     fn words_of_rfc_2047_and_of_real_mail() {
         for (field, expected) in [

@@ -381,4 +381,50 @@ pub(crate) mod tests {
             .await;
         });
     }
+
+    /// Counts how often it is woken.
+    struct Woken(std::sync::atomic::AtomicUsize);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// Catches: a peer that is always ready and keeps the only thread to itself, and a turn for others after which
+    /// nobody goes on.
+    #[test]
+    fn a_peer_that_is_always_ready_leaves_others_their_turn() {
+        async_io::block_on(async {
+            let (mut client, mut server) = pair().await;
+            let woken = Arc::new(Woken(0.into()));
+            let waker = woken.clone().into();
+            let mut cx = Context::from_waker(&waker);
+            let wakes = || woken.0.load(std::sync::atomic::Ordering::Relaxed);
+            for round in 1..=3 {
+                for _ in 0..TURNS {
+                    server.queue(b"x");
+                    assert!(server.poll_flush(&mut cx).is_ready(), "round {round}");
+                }
+                server.queue(b"x");
+                assert!(server.poll_flush(&mut cx).is_pending(), "others have their turn");
+                assert_eq!(wakes(), round, "and it goes on by itself");
+                assert!(server.poll_flush(&mut cx).is_ready());
+                server.turns = 0;
+            }
+            for round in 4..=6 {
+                for _ in 0..TURNS {
+                    client.queue(b"y");
+                    client.flush().await.unwrap();
+                    assert!(server.poll_more(&mut cx).is_ready(), "round {round}");
+                }
+                client.queue(b"y");
+                client.flush().await.unwrap();
+                assert!(server.poll_more(&mut cx).is_pending(), "others have their turn");
+                assert_eq!(wakes(), round, "and it goes on by itself");
+                assert!(server.poll_more(&mut cx).is_ready());
+                server.turns = 0;
+            }
+        });
+    }
 }

@@ -16,7 +16,7 @@ pub enum Command {
     Pass(Password),
     Auth {
         mechanism: String,
-        initial: Option<Vec<u8>>,
+        initial: Option<Password>,
     },
     /// AUTH without an argument, which asks for the mechanisms (RFC 5034 section 4, as RFC 1734's
     /// clients do).
@@ -101,7 +101,7 @@ fn auth(words: &[&[u8]]) -> Option<Command> {
         [] => Some(Command::Mechanisms),
         [mechanism] => Some(Command::Auth { mechanism: text(mechanism)?, initial: None }),
         [mechanism, initial] => {
-            Some(Command::Auth { mechanism: text(mechanism)?, initial: Some(initial.to_vec()) })
+            Some(Command::Auth { mechanism: text(mechanism)?, initial: Some(Password::from(*initial)) })
         }
         _ => None,
     }
@@ -167,7 +167,10 @@ mod tests {
             ("PASS ", Err("PASS password")),
             ("AUTH", Ok(Mechanisms)),
             ("AUTH PLAIN", Ok(Auth { mechanism: "PLAIN".into(), initial: None })),
-            ("auth plain =", Ok(Auth { mechanism: "plain".into(), initial: Some(b"=".to_vec()) })),
+            (
+                "auth plain =",
+                Ok(Auth { mechanism: "plain".into(), initial: Some(Password::from(&b"="[..])) }),
+            ),
             ("AUTH PLAIN a b", Err("AUTH mechanism [initial-response]")),
             ("STLS", Ok(Stls)),
             ("CAPA", Ok(Capa)),

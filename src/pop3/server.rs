@@ -1,148 +1,107 @@
 //! The loop that moves octets between a client and its session, and the only place of POP3 that waits:
 //! for lines, for the verdict on a login, for the store.
 
+use std::borrow::Cow;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use smol::future::or;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use super::maildrop::Maildrop;
 use super::reply::Reply;
 use super::session::{Effect, Listing, Session, Update};
 use super::stuffing::Stuffing;
-use crate::auth::{Client, Verdict};
+use crate::auth::Verdict;
 use crate::config::Service;
-use crate::context::Context;
+use crate::context::{Context, Deadlines, End, Place};
 use crate::flash::ReadAt;
-use crate::net::deadline;
-use crate::net::line::{LineEnd, read_line};
+use crate::net::line::LineEnd;
 use crate::net::stream::Stream;
-use crate::pace::{ITEM, Pace, between_commands, in_turn};
+use crate::pace::{ITEM, Pace};
 use crate::sasl::server::{Claim, Exchange};
+use crate::serving::{self, Goes, Goodbye, Protocol};
 use crate::store::{self, Account, INBOX, Uid};
 
 /// Octets of a message that are in memory at once.
 const PIECE: usize = 8 * 1024;
 
+type Connection = serving::Connection<Pop3>;
+
 /// Serves one connection, from the TLS handshake or the greeting to the goodbye.
-pub async fn serve(stream: Stream, implicit_tls: bool, context: Rc<Context>) {
+pub fn serve(
+    stream: Stream,
+    implicit_tls: bool,
+    place: Place,
+    context: Rc<Context>,
+) -> impl Future<Output = ()> {
     let session = Session::new(stream.peer().ip(), implicit_tls);
-    let opened = Instant::now();
-    let mut connection = Connection { stream, session, context, mail: None, line: Vec::new(), opened };
-    match connection.run(implicit_tls).await {
-        Ok(()) => connection.stream.close().await,
-        // RFC 1939 section 3: a session that timed out ends without a word. And where a message broke
-        // off there must be nothing that looks like its end.
-        Err(error) => log::debug!("pop3 {}: {error}", connection.stream.peer()),
-    }
+    Connection::new(stream, place, context, session, Pop3 { mail: None }).serve(implicit_tls)
 }
 
-struct Connection {
-    stream: Stream,
-    session: Session,
-    context: Rc<Context>,
+struct Pop3 {
     /// Of the account that logged in.
     mail: Option<Rc<Account>>,
-    line: Vec<u8>,
-    opened: Instant,
 }
 
-/// What ends the wait for a command.
-enum Event {
-    Line(LineEnd),
-    /// The settings are new.
-    Changed,
-}
+impl Protocol for Pop3 {
+    type Session = Session;
+    const SERVICE: Service = Service::Pop3;
+    const NAME: &str = "pop3";
 
-/// Whether the dialog goes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Goes {
-    On,
-    Away,
+    fn patience(deadlines: &Deadlines) -> Duration {
+        deadlines.pop3
+    }
+
+    fn line_limit(session: &Session) -> usize {
+        session.line_limit()
+    }
+
+    fn expects_command(session: &Session) -> bool {
+        session.expects_command()
+    }
+
+    fn secured(session: &mut Session, bindable: bool) {
+        session.secured(bindable);
+    }
+
+    fn goodbye(why: Goodbye) -> Cow<'static, [u8]> {
+        let text = match why {
+            // RFC 1939 section 3: a session that timed out ends without a word.
+            Goodbye::Late => return Cow::default(),
+            Goodbye::Http => "This is no web server, goodbye",
+            Goodbye::End(End::Right | End::Connector) => {
+                "[SYS/PERM] The settings no longer allow this session, goodbye"
+            }
+            Goodbye::End(End::Room) => "[SYS/TEMP] Too many connections, try again later",
+            Goodbye::End(End::Disconnected) => "[SYS/TEMP] The operator has ended this session, goodbye",
+        };
+        Reply::Err(text.into()).to_octets().into()
+    }
+
+    async fn greet(connection: &mut Connection) -> io::Result<Goes> {
+        let greeting = connection.session.greeting(&connection.context.config());
+        connection.send(&greeting).await.map(|()| Goes::On)
+    }
+
+    async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Goes> {
+        let effect = match end {
+            LineEnd::TooLong => connection.session.too_long(),
+            _ => connection.session.line(&line, &connection.context.config()),
+        };
+        drop(line);
+        connection.perform(effect).await
+    }
 }
 
 impl Connection {
-    async fn run(&mut self, implicit_tls: bool) -> io::Result<()> {
-        if implicit_tls {
-            self.handshake().await?;
-        }
-        let greeting = self.session.greeting(&self.context.config());
-        self.send(&greeting).await?;
-        let mut goes = Goes::On;
-        while goes == Goes::On {
-            let changed = self.context.changed();
-            if !self.has_its_right() {
-                return self
-                    .send(&Reply::Err("[SYS/PERM] The settings no longer allow this session, goodbye".into()))
-                    .await;
-            }
-            let patience = self.patience();
-            if patience.is_zero() {
-                // Who sends without a pause never makes the deadline below run out.
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            let next = or(async { self.next_line().await.map(Event::Line) }, async {
-                changed.await;
-                Ok(Event::Changed)
-            });
-            let effect = match deadline(patience, next).await? {
-                Event::Changed => continue,
-                Event::Line(LineEnd::Closed) => break,
-                Event::Line(LineEnd::TooLong) => self.session.too_long(),
-                Event::Line(LineEnd::Complete) => self.session.line(&self.line, &self.context.config()),
-            };
-            // A line may have held a password.
-            self.line.zeroize();
-            self.line = Vec::new();
-            goes = Box::pin(in_turn(self.perform(effect))).await?;
-            if !self.stream.buffered().is_empty() {
-                Box::pin(between_commands()).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Replies leave together when no command is left to be answered (RFC 2449 section 6.6).
-    async fn next_line(&mut self) -> io::Result<LineEnd> {
-        if !self.stream.buffered().contains(&b'\n') {
-            self.stream.flush().await?;
-        }
-        read_line(&mut self.stream, &mut self.line, self.session.line_limit()).await
-    }
-
-    /// How long the client may take for its next command.
-    fn patience(&self) -> Duration {
-        match self.session.account() {
-            Some(_) => self.context.deadlines.pop3,
-            None => self.context.deadlines.login.saturating_sub(self.opened.elapsed()),
-        }
-    }
-
-    fn has_its_right(&self) -> bool {
-        let peer = self.stream.peer().ip();
-        self.session.account().is_none_or(|name| self.context.still_permitted(name, Service::Pop3, peer))
-    }
-
-    async fn handshake(&mut self) -> io::Result<()> {
-        deadline(self.patience(), self.stream.accept_tls(self.context.tls())).await?;
-        self.session.secured(self.stream.bindings().is_some());
-        Ok(())
-    }
-
-    /// Queues octets; what waits is sent when it becomes too much to keep.
-    async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        deadline(self.context.deadlines.stuck, self.stream.write(octets)).await
-    }
-
     async fn send(&mut self, reply: &Reply) -> io::Result<()> {
         self.write(&reply.to_octets()).await
     }
 
     async fn perform(&mut self, effect: Effect) -> io::Result<Goes> {
         let effect = match effect {
-            Effect::Login { claim, exchange } => self.log_in(claim, exchange).await,
+            Effect::Login { claim, exchange } => self.log_in(claim, exchange).await?,
             Effect::Update(uids) => self.update(&uids).await,
             other => other,
         };
@@ -164,26 +123,24 @@ impl Connection {
         Ok(Goes::On)
     }
 
-    async fn log_in(&mut self, claim: Claim, exchange: Option<Exchange>) -> Effect {
-        let config = self.context.config();
-        let address = self.stream.peer().ip();
-        let client = Client { service: Service::Pop3, address, bindings: self.stream.bindings() };
-        let name = match self.context.logins.judge(&config, client, claim).await {
-            Verdict::Welcome(name) => name,
-            Verdict::Answer(answer) => return self.session.answered(exchange, answer),
-            Verdict::Refused(_) => return self.session.refused(),
-            Verdict::TurnedAway => return self.session.turned_away(),
+    async fn log_in(&mut self, claim: Claim, exchange: Option<Exchange>) -> io::Result<Effect> {
+        let (name, verifier) = match self.judge(claim).await? {
+            Verdict::Welcome(name, verifier) => (name, verifier),
+            Verdict::Answer(answer) => return Ok(self.session.answered(exchange, answer)),
+            Verdict::Refused(_) => return Ok(self.session.refused()),
+            Verdict::TurnedAway => return Ok(self.session.turned_away()),
         };
         let mail = match self.context.store.account(&name).await {
             Ok(mail) => mail,
             Err(error) => {
                 log::error!("pop3: the mail of {name}: {error}");
-                return self.session.troubled();
+                return Ok(self.session.troubled());
             }
         };
         let maildrop = mail.view(INBOX, |inbox| Maildrop::from(inbox)).unwrap_or_default();
-        self.mail = Some(mail);
-        self.session.opened(name, maildrop)
+        self.own.mail = Some(mail);
+        self.place.is_of_account(&name, verifier, &self.context.config());
+        Ok(self.session.opened(name, maildrop))
     }
 
     async fn list(&mut self, head: &Reply, mut listing: Listing) -> io::Result<()> {
@@ -208,8 +165,10 @@ impl Connection {
         let pace = Pace::new();
         let (mut offset, mut stuffing) = (0, Stuffing::new(lines));
         while offset < length && !stuffing.is_done() {
-            let n = body.read_at(offset, &mut piece)?;
+            let n = body.read_at(offset, &mut piece).unwrap_or_default();
             if n == 0 {
+                // There must be nothing that looks like the end of the message.
+                self.broke_off();
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             offset += n as u64;
@@ -224,7 +183,7 @@ impl Connection {
     /// A message of the INBOX, unless another session has removed it meanwhile.
     fn body(&self, uid: Uid) -> Result<store::Body, Reply> {
         let gone = || Reply::Err("Another client has removed that message".into());
-        let mail = self.mail.as_ref().ok_or_else(gone)?;
+        let mail = self.own.mail.as_ref().ok_or_else(gone)?;
         let message = mail.view(INBOX, |inbox| inbox.message(uid).copied()).flatten().ok_or_else(gone)?;
         mail.body(&message).map_err(|error| {
             log::error!("pop3: message {uid} of {}: {error}", mail.name());
@@ -237,7 +196,7 @@ impl Connection {
 
     /// RFC 1939 section 6.
     async fn update(&mut self, uids: &[Uid]) -> Effect {
-        let Some(mail) = &self.mail else { return self.session.updated(Update::Failed) };
+        let Some(mail) = &self.own.mail else { return self.session.updated(Update::Failed) };
         let mut transaction = mail.begin();
         transaction.expunge(INBOX, uids);
         let outcome = transaction.commit().await;

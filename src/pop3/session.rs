@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use super::command::{Command, MAX_LINE, MessageNumber};
 use super::maildrop::Maildrop;
 use super::reply::{CAPABILITIES, Reply, language};
-use crate::access::on_lan;
 use crate::config::Config;
 use crate::sasl::server::{Answer, Claim, Exchange, MAX_RESPONSE, Mechanism, Password, Step};
+use crate::serving::Channel;
 use crate::store::Uid;
 
 /// Refused logins that a connection may see.
@@ -74,10 +74,7 @@ enum Listed {
 /// A dialog.
 #[derive(Debug)]
 pub struct Session {
-    peer: IpAddr,
-    tls: bool,
-    /// The TLS connection can be bound to.
-    bindable: bool,
+    channel: Channel,
     errors: u8,
     state: State,
 }
@@ -93,7 +90,7 @@ impl Session {
     /// A dialog that has not begun; `tls` with implicit TLS.
     pub fn new(peer: IpAddr, tls: bool) -> Session {
         let state = State::Authorization { user: None, exchange: None, refused: 0 };
-        Session { peer, tls, bindable: false, errors: 0, state }
+        Session { channel: Channel::new(peer, tls), errors: 0, state }
     }
 
     /// The server's first words. They hold no `<…>`: that would offer APOP, which needs the password.
@@ -107,6 +104,11 @@ impl Session {
             State::Authorization { .. } => None,
             State::Transaction { account, .. } => Some(account),
         }
+    }
+
+    /// Whether the next line is a command, and not a response to a challenge.
+    pub fn expects_command(&self) -> bool {
+        !matches!(&self.state, State::Authorization { exchange: Some(_), .. })
     }
 
     /// How long the next line may be, its line end not counted.
@@ -174,23 +176,19 @@ impl Session {
     /// (RFC 2595 section 4).
     fn capa(&self, config: &Config) -> Reply {
         let mut lines: Vec<Cow<'static, str>> = CAPABILITIES.map(Cow::from).into();
-        if self.password_may_travel(config) {
+        if self.channel.may_carry_password(config) {
             let mechanisms: Vec<&str> = self.offered().map(Mechanism::name).collect();
             lines.extend(["USER".into(), format!("SASL {}", mechanisms.join(" ")).into()]);
         }
-        if !self.tls && self.account().is_none() {
+        if !self.channel.tls && self.account().is_none() {
             lines.push("STLS".into());
         }
         Reply::Lines("This is what I can do", lines)
     }
 
-    fn password_may_travel(&self, config: &Config) -> bool {
-        self.tls || config.tls.plaintext_allowed(on_lan(config, self.peer), self.peer)
-    }
-
     /// RFC 1939 section 7: whether there is such a name is not told.
     fn user(&mut self, name: String, config: &Config) -> Effect {
-        if !self.password_may_travel(config) {
+        if !self.channel.may_carry_password(config) {
             return use_stls();
         }
         if let State::Authorization { user, .. } = &mut self.state {
@@ -201,7 +199,7 @@ impl Session {
 
     /// RFC 1939 section 7.
     fn pass(&mut self, password: Password, config: &Config) -> Effect {
-        if !self.password_may_travel(config) {
+        if !self.channel.may_carry_password(config) {
             return use_stls();
         }
         let State::Authorization { user, .. } = &mut self.state else { return goodbye() };
@@ -215,21 +213,21 @@ impl Session {
     fn auth(&mut self, mechanism: &str, initial: Option<&[u8]>, config: &Config) -> Effect {
         let named = self.offered().find(|offered| offered.name().eq_ignore_ascii_case(mechanism));
         let Some(mechanism) = named else { return self.senseless("No such mechanism") };
-        if !self.password_may_travel(config) {
+        if !self.channel.may_carry_password(config) {
             return use_stls();
         }
-        let (exchange, step) = Exchange::start(mechanism, self.bindable, initial);
+        let (exchange, step) = Exchange::start(mechanism, self.channel.bindable, initial);
         self.step(exchange, step)
     }
 
     fn mechanisms(&self, config: &Config) -> Reply {
-        let offered = self.offered().filter(|_| self.password_may_travel(config));
+        let offered = self.offered().filter(|_| self.channel.may_carry_password(config));
         Reply::Lines("Mechanisms", offered.map(|mechanism| mechanism.name().into()).collect())
     }
 
     /// Who does not know PLAIN has USER and PASS: LOGIN is not for POP3.
     fn offered(&self) -> impl Iterator<Item = Mechanism> + use<> {
-        Mechanism::offered(self.bindable).filter(|&mechanism| mechanism != Mechanism::Login)
+        Mechanism::offered(self.channel.bindable).filter(|&mechanism| mechanism != Mechanism::Login)
     }
 
     /// A line of the exchange; `*` cancels it.
@@ -256,7 +254,7 @@ impl Session {
 
     /// RFC 2595 section 4.
     fn stls(&mut self) -> Effect {
-        if self.tls {
+        if self.channel.tls {
             return self.senseless("TLS is in force already");
         }
         Effect::StartTls(Reply::Ok("Begin the TLS handshake".into()))
@@ -271,7 +269,8 @@ impl Session {
 
     /// TLS is in force: nothing that was said before counts.
     pub fn secured(&mut self, bindable: bool) {
-        *self = Session { errors: self.errors, bindable, ..Session::new(self.peer, true) };
+        *self = Session { errors: self.errors, ..Session::new(self.channel.peer, true) };
+        self.channel.secured(bindable);
     }
 
     /// The login went well: this is the account's maildrop.

@@ -142,7 +142,7 @@ impl Relay {
             message.write(deposit::return_path(&envelope.sender).as_bytes()).map_err(trouble)?;
             return Ok(Content { message, store, direct: true });
         }
-        if self.queue.is_full() {
+        if self.queue.is_full(envelope.account.as_deref()) {
             return Err(Reply::new(452, (3, 1), "Too many messages are waiting, try again later"));
         }
         let store = self.queue.account().await.map_err(trouble)?;

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::store::{self, Account, Body, Error, Flags, INBOX, Incoming, Uid};
 
 /// Messages that the queue holds at the most, so that no one fills the memory with it.
-const MAX_QUEUED: usize = 4096;
+pub(super) const MAX_QUEUED: usize = 4096;
 /// Seconds until another attempt to write down what could not be written.
 const WRITE_AGAIN: i64 = 60;
 
@@ -80,9 +80,17 @@ impl Queue {
         self.changed.notify(usize::MAX);
     }
 
-    /// Whether no more messages are taken.
-    pub fn is_full(&self) -> bool {
-        self.account.borrow().view(INBOX, |inbox| inbox.messages.len()).unwrap_or(0) >= MAX_QUEUED
+    /// Whether no more messages are taken from `account`, or, where it is `None`, from the devices of the LAN.
+    ///
+    /// Nobody has more messages here than there is room left: one takes half of the queue at the most, two that fill it a
+    /// third each, and there is always room for the first message of somebody else.
+    pub fn is_full(&self, account: Option<&str>) -> bool {
+        let waiting = self.account.borrow().view(INBOX, |inbox| inbox.messages.len()).unwrap_or(0);
+        let room = MAX_QUEUED.saturating_sub(waiting);
+        let is_theirs = |entry: &Entry| entry.account.as_deref() == account;
+        // Where less than half of it is used, nobody has to be counted.
+        waiting >= room
+            && self.entries().filter(|(_, _, entry)| entry.as_ref().is_some_and(is_theirs)).count() >= room
     }
 
     /// Queues a message, durably, in one commit. `message` and `account` come from [`Queue::account`].

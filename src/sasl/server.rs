@@ -11,7 +11,7 @@ use data_encoding::BASE64;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::scram::{ClientFirst, Proof, ServerFirst};
-use crate::credential::{Salt, random};
+use crate::credential::{Salt, Verifier, random};
 
 /// Octets of a response line that are looked at: more than any name and password need.
 pub const MAX_RESPONSE: usize = 2048;
@@ -96,8 +96,9 @@ pub enum Claim {
 /// A client that has proved its password. Only [`crate::auth::Logins::judge`] makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Proven {
-    /// The account that was proved.
+    /// The account that was proved, and which of its passwords.
     pub(crate) account: String,
+    pub(crate) verifier: Box<Verifier>,
 }
 
 /// What the exchange goes on with after a claim, for [`Exchange::answer`].

@@ -3,6 +3,7 @@
 
 use super::mailbox::{self, Mailbox, PathError, ReversePath};
 use super::reply::Reply;
+use crate::sasl::server::Password;
 
 /// Octets of a command line without its line end (RFC 5321 section 4.5.3.1.4).
 pub const MAX_LINE: usize = 510;
@@ -49,7 +50,7 @@ pub enum Command {
         /// The name of a SASL mechanism.
         mechanism: String,
         /// The initial response, in base64; `=` for an empty one.
-        initial: Option<String>,
+        initial: Option<Password>,
     },
 }
 
@@ -202,7 +203,7 @@ fn number(digits: &str) -> Option<u64> {
 fn auth(arguments: &str) -> Result<Command, Error> {
     let mut words = arguments.split(' ').filter(|w| !w.is_empty());
     let mechanism = words.next().ok_or(Error::Syntax("Use AUTH and a mechanism"))?.to_owned();
-    let initial = words.next().map(str::to_owned);
+    let initial = words.next().map(|response| Password::from(response.as_bytes()));
     match words.next() {
         None => Ok(Command::Auth { mechanism, initial }),
         Some(_) => Err(Error::Syntax("Use AUTH, a mechanism and its initial response")),
@@ -225,7 +226,7 @@ mod tests {
     fn commands() {
         let auth = |mechanism: &str, initial: Option<&str>| Command::Auth {
             mechanism: mechanism.into(),
-            initial: initial.map(str::to_owned),
+            initial: initial.map(|response| Password::from(response.as_bytes())),
         };
         for (line, command) in [
             ("EHLO client.example", Command::Ehlo("client.example".into())),

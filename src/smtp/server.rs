@@ -1,11 +1,12 @@
 //! The loop that moves octets between a client and its session, and the only place of the server that
 //! waits: for lines, for the verdict on a login, for the post.
 
+use std::borrow::Cow;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use smol::future::or;
+use zeroize::Zeroizing;
 
 use super::command::MAX_AUTH_LINE;
 use super::header::Defaults;
@@ -13,130 +14,98 @@ use super::intake::Intake;
 use super::mailbox::{Mailbox, is_address_literal};
 use super::session::{Effect, Session};
 use super::{Envelope, Post, Reply, Role, store_trouble};
-use crate::access::on_lan;
-use crate::auth::Client;
+use crate::auth::Verdict;
 use crate::clock::unix_now;
 use crate::config::Service;
-use crate::context::Context;
+use crate::context::{Context, Deadlines, End, Place};
 use crate::message::compose;
-use crate::net::deadline;
-use crate::net::line::{LineEnd, read_line};
+use crate::net::line::LineEnd;
 use crate::net::stream::Stream;
-use crate::pace::{between_commands, in_turn};
+use crate::serving::{self, Goes, Goodbye, Protocol};
 
 /// RFC 5321 section 4.5.3.2.5: from one piece of the content to the next.
 const CONTENT: Duration = Duration::from_secs(3 * 60);
 
-/// Serves one connection, from the TLS handshake or the greeting to the goodbye.
-pub async fn serve(stream: Stream, role: Role, context: Rc<Context>, post: Rc<dyn Post>) {
-    let implicit_tls = role == Role::Submission { implicit_tls: true };
-    let session = Session::new(role, stream.peer().ip(), implicit_tls);
-    let opened = Instant::now();
-    let mut connection = Connection { stream, role, session, context, post, line: Vec::new(), opened };
-    if let Err(error) = connection.run(implicit_tls).await {
-        log::debug!("smtp {}: {error}", connection.stream.peer());
-        if error.kind() == io::ErrorKind::TimedOut {
-            let goodbye = Reply::new(421, (4, 2), "I have waited long enough");
-            connection.stream.queue(&goodbye.to_octets());
-        }
-    }
-    connection.stream.close().await;
-}
+type Connection = serving::Connection<Smtp>;
 
-struct Connection {
+/// Serves one connection, from the TLS handshake or the greeting to the goodbye.
+pub fn serve(
     stream: Stream,
     role: Role,
-    session: Session,
+    place: Place,
     context: Rc<Context>,
     post: Rc<dyn Post>,
-    line: Vec<u8>,
-    opened: Instant,
+) -> impl Future<Output = ()> {
+    let implicit_tls = role == Role::Submission { implicit_tls: true };
+    let session = Session::new(role, stream.peer().ip(), implicit_tls);
+    Connection::new(stream, place, context, session, Smtp { role, post }).serve(implicit_tls)
 }
 
-/// What ends the wait for a command.
-enum Event {
-    Line(LineEnd),
-    /// The settings are new.
-    Changed,
+struct Smtp {
+    role: Role,
+    post: Rc<dyn Post>,
 }
 
-/// Whether the dialog goes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Goes {
-    On,
-    Away,
+impl Protocol for Smtp {
+    type Session = Session;
+    const SERVICE: Service = Service::Submission;
+    const NAME: &str = "smtp";
+
+    fn patience(deadlines: &Deadlines) -> Duration {
+        deadlines.smtp
+    }
+
+    fn line_limit(_: &Session) -> usize {
+        MAX_AUTH_LINE
+    }
+
+    fn expects_command(session: &Session) -> bool {
+        session.expects_command()
+    }
+
+    fn secured(session: &mut Session, bindable: bool) {
+        session.secured(bindable);
+    }
+
+    fn goodbye(why: Goodbye) -> Cow<'static, [u8]> {
+        let (status, text) = match why {
+            Goodbye::Late => ((4, 2), "I have waited long enough"),
+            Goodbye::Http => ((7, 0), "This is no web server"),
+            Goodbye::End(End::Right | End::Connector) => {
+                ((7, 0), "The settings have changed: you may no longer use this")
+            }
+            Goodbye::End(End::Room) => ((3, 2), "Too many connections, try again later"),
+            Goodbye::End(End::Disconnected) => ((3, 2), "The operator has ended this session"),
+        };
+        Reply::new(421, status, text).to_octets().into()
+    }
+
+    async fn greet(connection: &mut Connection) -> io::Result<Goes> {
+        let greeting = connection.session.greeting(&connection.context.config());
+        if connection.own.role == Role::LanSmtp {
+            connection.place.is_of_device();
+        }
+        connection.perform(greeting).await
+    }
+
+    async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Goes> {
+        let effect = match end {
+            LineEnd::TooLong => connection.session.too_long(),
+            _ => connection.session.line(&line, &connection.context.config()),
+        };
+        drop(line);
+        let goes = connection.perform(effect).await?;
+        // A device never logs in: it is somebody when it sends.
+        if connection.session.has_begun() {
+            connection.place.keep();
+        }
+        Ok(goes)
+    }
 }
 
 impl Connection {
-    async fn run(&mut self, implicit_tls: bool) -> io::Result<()> {
-        if implicit_tls {
-            self.handshake().await?;
-        }
-        let greeting = self.session.greeting(&self.context.config());
-        let mut goes = Box::pin(self.perform(greeting)).await?;
-        while goes == Goes::On {
-            let config_changed = self.context.changed();
-            if !self.has_its_right() {
-                let goodbye = "The settings have changed: you may no longer use this";
-                return self.send(&Reply::new(421, (7, 0), goodbye)).await;
-            }
-            let wait = self.patience();
-            if wait.is_zero() {
-                // Who sends without a pause never makes the deadline below run out.
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            let next = or(async { self.next_line().await.map(Event::Line) }, async {
-                config_changed.await;
-                Ok(Event::Changed)
-            });
-            let effect = match deadline(wait, next).await? {
-                Event::Changed => continue,
-                Event::Line(LineEnd::Closed) => break,
-                Event::Line(LineEnd::TooLong) => self.session.too_long(),
-                Event::Line(LineEnd::Complete) => self.session.line(&self.line, &self.context.config()),
-            };
-            // A line may have held a password.
-            zeroize::Zeroize::zeroize(&mut self.line);
-            self.line = Vec::new();
-            goes = Box::pin(in_turn(self.perform(effect))).await?;
-            if !self.stream.buffered().is_empty() {
-                Box::pin(between_commands()).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Replies leave together when no command is left to be answered (RFC 2920 section 3.2).
-    async fn next_line(&mut self) -> io::Result<LineEnd> {
-        if !self.stream.buffered().contains(&b'\n') {
-            self.stream.flush().await?;
-        }
-        read_line(&mut self.stream, &mut self.line, MAX_AUTH_LINE).await
-    }
-
-    /// How long the client may take for its next command.
-    fn patience(&self) -> Duration {
-        let deadlines = &self.context.deadlines;
-        if self.session.may_send() {
-            deadlines.smtp
-        } else {
-            deadlines.login.saturating_sub(self.opened.elapsed())
-        }
-    }
-
-    fn has_its_right(&self) -> bool {
-        let peer = self.stream.peer().ip();
-        match (self.role, self.session.account()) {
-            // One from elsewhere has been told in place of the greeting.
-            (Role::LanSmtp, _) => on_lan(&self.context.config(), peer),
-            (_, Some(account)) => self.context.still_permitted(account, Service::Submission, peer),
-            (_, None) => true,
-        }
-    }
-
-    /// Queues a reply; what waits is sent when it becomes too much to keep.
     async fn send(&mut self, reply: &Reply) -> io::Result<()> {
-        deadline(self.context.deadlines.stuck, self.stream.write(&reply.to_octets())).await
+        self.write(&reply.to_octets()).await
     }
 
     async fn perform(&mut self, effect: Effect) -> io::Result<Goes> {
@@ -154,15 +123,15 @@ impl Connection {
                 return Ok(Goes::On);
             }
             Effect::Login { claim, exchange } => {
-                let config = self.context.config();
-                let (address, bindings) = (self.stream.peer().ip(), self.stream.bindings());
-                let client = Client { service: Service::Submission, address, bindings };
-                let verdict = self.context.logins.judge(&config, client, claim).await;
+                let verdict = self.judge(claim).await?;
+                if let Verdict::Welcome(name, verifier) = &verdict {
+                    self.place.is_of_account(name, verifier.clone(), &self.context.config());
+                }
                 let effect = self.session.judged(exchange, verdict);
                 return Box::pin(self.perform(effect)).await;
             }
             Effect::Recipient { to, size } => {
-                let outcome = self.post.recipient(&to, size).await;
+                let outcome = self.own.post.recipient(&to, size).await;
                 self.session.recipient(to, outcome)
             }
             Effect::Content { envelope, size } => match self.content(envelope, size).await? {
@@ -174,16 +143,10 @@ impl Connection {
         Ok(Goes::On)
     }
 
-    async fn handshake(&mut self) -> io::Result<()> {
-        deadline(self.patience(), self.stream.accept_tls(self.context.tls())).await?;
-        self.session.secured(self.stream.bindings().is_some());
-        Ok(())
-    }
-
     /// RFC 5321 section 4.1.1.4, from DATA to the verdict; `None`: the connection is given up, the last
     /// words are said.
     async fn content(&mut self, mut envelope: Envelope, size: u64) -> io::Result<Option<Reply>> {
-        let incoming = self.post.incoming(&envelope, size).await;
+        let incoming = self.own.post.incoming(&envelope, size).await;
         let mut content = match incoming {
             Ok(content) => Some(content),
             Err(refusal) => return Ok(Some(refusal)),
@@ -191,7 +154,7 @@ impl Connection {
         let mut intake = self.intake(&envelope);
         let mut out = self.trace().into_bytes();
         self.send(&Reply::plain(354, "Go ahead, and end with a lone dot")).await?;
-        deadline(self.context.deadlines.stuck, self.stream.flush()).await?;
+        self.flush().await?;
         loop {
             if let Some(Err(error)) = content.as_mut().map(|content| content.message.write(&out)) {
                 content = None;
@@ -200,7 +163,7 @@ impl Connection {
             if intake.is_complete() {
                 break;
             }
-            let input = deadline(CONTENT, self.stream.fill()).await?;
+            let input = self.fill(CONTENT).await?;
             if input.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -216,7 +179,7 @@ impl Connection {
             (Ok(eight_bit), Some(content)) => {
                 envelope.eight_bit = eight_bit;
                 let (sender, recipients) = (envelope.sender.clone(), envelope.recipients.len());
-                match self.post.accept(envelope, content).await {
+                match self.own.post.accept(envelope, content).await {
                     Ok(()) => {
                         let sender = sender.as_ref().map_or("", Mailbox::as_str);
                         log::info!("smtp {}: from <{sender}> to {recipients}", self.stream.peer());

@@ -9,10 +9,11 @@ use smol::LocalExecutor;
 use super::*;
 use crate::certificate;
 use crate::config::{Account, Config};
-use crate::context::Deadlines;
 use crate::credential::Verifier;
 use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
+use crate::net::deadline;
+use crate::net::line::read_line;
 use crate::smtp::{Content, Later};
 use crate::store::{Flags, INBOX, Store};
 
@@ -49,12 +50,8 @@ struct World {
     executor: Rc<LocalExecutor<'static>>,
 }
 
+/// Runs a story in a world, whose deadlines run out only when the story lets time pass.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
-    story_with(Deadlines::default(), tell);
-}
-
-/// Runs a story in a world whose clients are waited for so long.
-fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
         let flash = SimFlash::default();
@@ -69,22 +66,33 @@ fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc
         });
         let server = certificate::server_config(&config, &flash).await.unwrap();
         let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
-        let mut context = Context::new(config, server, store);
-        context.deadlines = deadlines;
-        let context = Rc::new(context);
+        let context = Rc::new(Context::new(config, server, store));
         tell(Rc::new(World { context, flash, executor: executor.clone() })).await;
     }));
 }
 
 impl World {
+    fn place(&self) -> Place {
+        let peer = [127, 0, 0, 1].into();
+        self.context
+            .places
+            .open("submission", Some(Service::Submission), peer, &self.context.config())
+            .unwrap()
+    }
+
     async fn connect(&self, role: Role) -> Client {
         let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
         let address = listener.get_ref().local_addr().unwrap();
         let (client, server) = smol::future::zip(Stream::connect(address), listener.accept()).await;
         let server = Stream::new(server.unwrap().0).unwrap();
         let post = Rc::new(Inbox(self.context.clone()));
-        self.executor.spawn(serve(server, role, self.context.clone(), post)).detach();
+        let place = self.place();
+        self.executor.spawn(serve(server, role, place, self.context.clone(), post)).detach();
         Client(client.unwrap())
+    }
+
+    async fn device(&self) -> Client {
+        self.connect(Role::LanSmtp).await
     }
 
     async fn submission(&self) -> Client {
@@ -270,21 +278,23 @@ fn an_idle_connection_is_small() {
     story(async |world| {
         let client = world.submission().await;
         let post = Rc::new(Inbox(world.context.clone()));
-        let served = serve(client.0, Role::LanSmtp, world.context.clone(), post);
+        let served = serve(client.0, Role::LanSmtp, world.place(), world.context.clone(), post);
         let size = size_of_val(&served);
         assert!(size < 2500, "{size} octets");
     });
 }
 
+/// Catches: what is said without a login prolonging the minute, and the login counting for nothing after it.
 #[test]
 fn who_is_silent_is_let_go_before_the_login_and_after() {
-    let short = Duration::from_millis(200);
-    let long = Duration::from_secs(3600);
-    let deadlines = Deadlines { login: short, smtp: long, ..Deadlines::default() };
-    story_with(deadlines, |world| async move {
+    story(async |world| {
         for said in ["", "EHLO x\r\n", "EH", "EHLO x\r\nAUTH PLAIN\r\n"] {
             let mut client = world.submission().await;
+            client.play("S: 220 *").await;
+            world.context.time.advance(Duration::from_secs(59));
+            client.play("C: NOOP\nS: 250 *").await;
             client.send(said.as_bytes()).await;
+            world.context.time.advance(Duration::from_secs(1));
             let mut last = String::new();
             loop {
                 match client.line().await.as_str() {
@@ -294,11 +304,52 @@ fn who_is_silent_is_let_go_before_the_login_and_after() {
             }
             assert!(last.starts_with("421 4.4.2 "), "{said:?}: {last:?}");
         }
+        for (role, until) in [(Role::Submission { implicit_tls: false }, LOGIN), (Role::LanSmtp, "S: 220 *")]
+        {
+            let mut client = world.connect(role).await;
+            client.play(until).await;
+            for _ in 0..3 {
+                world.context.time.advance(Duration::from_secs(299));
+                client.play("C: NOOP\nS: 250 *").await;
+            }
+            world.context.time.advance(Duration::from_secs(300));
+            client.play("S: 421 4.4.2 *\nS: closed").await;
+        }
     });
-    let deadlines = Deadlines { login: long, smtp: short, ..Deadlines::default() };
-    story_with(deadlines, |world| async move {
+}
+
+/// Catches: content that may take for ever (RFC 5321 section 4.5.3.2.5).
+#[test]
+fn who_stops_in_the_middle_of_a_message_is_let_go() {
+    story(async |world| {
         let mut client = world.submission().await;
-        client.play(&format!("{LOGIN}S: 421 4.4.2 *\nS: closed")).await;
+        client.play(&format!("{LOGIN}{MAIL}C: DATA\nS: 354 *")).await;
+        world.context.time.advance(CONTENT);
+        client.play("S: 421 4.4.2 *\nS: closed").await;
+        assert!(world.inbox().await.is_empty());
+    });
+}
+
+/// Catches: a web page that makes a browser at home send mail by `lan_smtp`, or log in.
+#[test]
+fn a_browser_is_sent_away() {
+    story(async |world| {
+        for role in [Role::LanSmtp, Role::Submission { implicit_tls: false }] {
+            for request in ["POST / HTTP/1.1", "get /", "PUT", "HEAD /", "OPTIONS *", "CONNECT x:1"] {
+                let mut client = world.connect(role).await;
+                client.send(format!("{request}\r\nHost: x\r\n\r\nEHLO x\r\nNOOP\r\n").as_bytes()).await;
+                client.play("S: 220 *\nS: 421 4.7.0 This is no web server\nS: closed").await;
+            }
+        }
+        let mut late = world.device().await;
+        late.play("S: 220 *\nC: HELO x\nS: 250 *\nC: POST / HTTP/1.1\nS: 421 *\nS: closed").await;
+        // Content is not commands, an answer is none, and who has logged in is no browser.
+        let mut device = world.device().await;
+        device.play(&format!("S: 220 *\nC: HELO x\nS: 250 *\n{MAIL}C: DATA\nS: 354 *")).await;
+        device.play("C: GET / HTTP/1.1\nC: .\nS: 250 *").await;
+        let mut client = world.submission().await;
+        client.play("S: 220 *\nC: EHLO x\n...\nC: AUTH PLAIN\nS: 334 *\nC: POST\nS: 501 *").await;
+        client.play("C: AUTH PLAIN AGRlbW8Ac2VjcmV0\nS: 235 *\nC: GET / HTTP/1.1\nS: 500 *").await;
     });
 }
 

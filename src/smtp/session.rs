@@ -9,6 +9,7 @@ use crate::access::on_lan;
 use crate::auth::Verdict;
 use crate::config::Config;
 use crate::sasl::server::{Claim, Exchange, Mechanism, Step};
+use crate::serving::Channel;
 
 /// RFC 5321 section 4.5.3.1.8 asks for at least this many.
 pub const MAX_RECIPIENTS: usize = 100;
@@ -54,10 +55,7 @@ pub enum Effect {
 #[derive(Debug)]
 pub struct Session {
     role: Role,
-    peer: IpAddr,
-    tls: bool,
-    /// The TLS connection can be bound to.
-    bindable: bool,
+    channel: Channel,
     hello: Option<Hello>,
     account: Option<String>,
     exchange: Option<Exchange>,
@@ -92,9 +90,7 @@ impl Session {
     pub fn new(role: Role, peer: IpAddr, tls: bool) -> Session {
         Session {
             role,
-            peer,
-            tls,
-            bindable: false,
+            channel: Channel::new(peer, tls),
             hello: None,
             account: None,
             exchange: None,
@@ -106,7 +102,7 @@ impl Session {
 
     /// The server's first words (RFC 5321 section 3.1).
     pub fn greeting(&self, config: &Config) -> Effect {
-        if self.role == Role::LanSmtp && !on_lan(config, self.peer) {
+        if self.role == Role::LanSmtp && !on_lan(config, self.channel.peer) {
             let text =
                 format!("{} takes mail without a login from its own network only", config.server.hostname);
             return Effect::Close(vec![Reply::new(554, (7, 1), text)]);
@@ -124,6 +120,16 @@ impl Session {
         self.role == Role::LanSmtp || self.account.is_some()
     }
 
+    /// Whether a mail transaction is under way.
+    pub fn has_begun(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Whether the next line is a command, and not a response to a challenge.
+    pub fn expects_command(&self) -> bool {
+        self.exchange.is_none()
+    }
+
     /// What the client called itself.
     pub fn client_name(&self) -> &str {
         self.hello.as_ref().map_or("unknown", |hello| &hello.name)
@@ -132,7 +138,7 @@ impl Session {
     /// How mail came, in the words of the registry that RFC 3848 began.
     pub fn protocol(&self) -> &'static str {
         let extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
-        match (extended, self.tls, self.account.is_some()) {
+        match (extended, self.channel.tls, self.account.is_some()) {
             (false, _, _) => "SMTP",
             (true, false, false) => "ESMTP",
             (true, false, true) => "ESMTPA",
@@ -204,11 +210,12 @@ impl Session {
         if extended {
             reply.lines.extend(["PIPELINING".into(), "8BITMIME".into(), "ENHANCEDSTATUSCODES".into()]);
             reply.lines.push(format!("SIZE {}", config.server.max_message_size).into());
-            if !self.tls {
+            if !self.channel.tls {
                 reply.lines.push("STARTTLS".into());
             }
-            if self.login_possible() && self.password_may_travel(config) {
-                let offered: Vec<&str> = Mechanism::offered(self.bindable).map(Mechanism::name).collect();
+            if self.login_possible() && self.channel.may_carry_password(config) {
+                let offered: Vec<&str> =
+                    Mechanism::offered(self.channel.bindable).map(Mechanism::name).collect();
                 reply.lines.push(format!("AUTH {}", offered.join(" ")).into());
             }
         }
@@ -219,13 +226,9 @@ impl Session {
         matches!(self.role, Role::Submission { .. }) && self.account.is_none()
     }
 
-    fn password_may_travel(&self, config: &Config) -> bool {
-        self.tls || config.tls.plaintext_allowed(on_lan(config, self.peer), self.peer)
-    }
-
     /// RFC 3207 section 4.
     fn start_tls(&self) -> Effect {
-        if self.tls {
+        if self.channel.tls {
             return Effect::Reply(out_of_order("TLS is in force already"));
         }
         Effect::StartTls(Reply::new(220, (0, 0), "Go ahead"))
@@ -233,15 +236,14 @@ impl Session {
 
     /// TLS is in force: nothing that was said before counts (RFC 3207 section 4.2).
     pub fn secured(&mut self, bindable: bool) {
-        self.tls = true;
-        self.bindable = bindable;
+        self.channel.secured(bindable);
         self.hello = None;
         self.account = None;
         self.transaction = None;
     }
 
     /// RFC 4954 section 4.
-    fn auth(&mut self, mechanism: &str, initial: Option<&str>, config: &Config) -> Effect {
+    fn auth(&mut self, mechanism: &str, initial: Option<&[u8]>, config: &Config) -> Effect {
         if self.role == Role::LanSmtp {
             return Effect::Reply(Error::NotImplemented.into());
         }
@@ -251,17 +253,17 @@ impl Session {
         if !self.hello.as_ref().is_some_and(|hello| hello.extended) {
             return Effect::Reply(out_of_order("Say EHLO first"));
         }
-        let Some(mechanism) = Mechanism::named(mechanism, self.bindable) else {
+        let Some(mechanism) = Mechanism::named(mechanism, self.channel.bindable) else {
             return Effect::Reply(Reply::new(504, (5, 4), "No such mechanism"));
         };
-        if !self.password_may_travel(config) {
+        if !self.channel.may_carry_password(config) {
             return Effect::Reply(Reply::new(
                 538,
                 (7, 11),
                 "Use STARTTLS first: a password is not for everyone",
             ));
         }
-        let (exchange, step) = Exchange::start(mechanism, self.bindable, initial.map(str::as_bytes));
+        let (exchange, step) = Exchange::start(mechanism, self.channel.bindable, initial);
         self.step(exchange, step)
     }
 
@@ -289,7 +291,7 @@ impl Session {
     /// The outcome of [`Effect::Login`]. Every refusal looks the same.
     pub fn judged(&mut self, mut exchange: Exchange, verdict: Verdict) -> Effect {
         match verdict {
-            Verdict::Welcome(account) => {
+            Verdict::Welcome(account, _) => {
                 self.account = Some(account);
                 return Effect::Reply(Reply::new(235, (7, 0), "Welcome"));
             }
@@ -319,8 +321,11 @@ impl Session {
             return out_of_order("Say EHLO first");
         }
         if !self.may_send() {
-            let text =
-                if self.password_may_travel(config) { "Log in first" } else { "Use STARTTLS, then log in" };
+            let text = if self.channel.may_carry_password(config) {
+                "Log in first"
+            } else {
+                "Use STARTTLS, then log in"
+            };
             return Reply::new(530, (7, 0), text);
         }
         if self.transaction.is_some() {

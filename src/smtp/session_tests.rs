@@ -45,7 +45,9 @@ fn perform(session: &mut Session, effect: Effect) -> Vec<String> {
         }
         Effect::Login { claim, exchange } => {
             let verdict = match claim {
-                Claim::Password { login, password } if &password[..] == b"right" => Verdict::Welcome(login),
+                Claim::Password { login, password } if &password[..] == b"right" => {
+                    Verdict::Welcome(login, Box::new(Verifier::with("right", 1, [7; 16])))
+                }
                 Claim::Login(_) => Verdict::Answer(Answer::Salt(Verifier::with("right", 1, [7; 16]).salt())),
                 _ => Verdict::Refused(Refusal::WrongPassword),
             };

@@ -15,6 +15,9 @@ use crate::support::{Connection, Imap, PATIENCE, Port, Scratch, wait_up_to};
 pub const LONG: Duration = Duration::from_secs(900);
 /// The operator's console waits for a command; the second time with settings that are not committed.
 const PROMPTS: [&str; 2] = ["\npillarbox> ", "\npillarbox (changed)> "];
+/// What else the console may ask when it begins.
+const NEW_PASSWORD: &str = "\nnew password: ";
+const OPERATOR: &str = "\noperator's password: ";
 /// Where the card's FAT partitions begin, for mtools: the owner's, and U-Boot's.
 const FAT: &str = "4M";
 const BOOT: &str = "32M";
@@ -239,9 +242,18 @@ impl Device {
         self.prompt()
     }
 
-    /// Waits until the operator's console takes a command; gives what it said before.
+    /// Waits until the operator's console takes a command; gives what it said before. A device without an operator's
+    /// password asks for a new one first, which is put off, and one with a password asks for that.
     pub fn prompt(&mut self) -> String {
-        self.expect_any(&PROMPTS)
+        let mut said = String::new();
+        loop {
+            said += &self.expect_any(&[PROMPTS[0], PROMPTS[1], NEW_PASSWORD, OPERATOR]);
+            match &said {
+                said if said.ends_with(NEW_PASSWORD) => self.enter(""),
+                said if said.ends_with(OPERATOR) => self.enter("open sesame"),
+                _ => return said,
+            }
+        }
     }
 
     /// Gives a new password, which the console asks for twice.
@@ -277,7 +289,7 @@ impl Device {
     pub fn imap(&self, ca: &Path) -> Imap {
         wait_up_to(LONG, "the account of `demo`", || {
             let mut imap = Imap::new(Connection::try_open(self.imaps()).ok()?.start_tls(ca));
-            imap.try_login("demo", "sesame").status.starts_with("OK").then_some(imap)
+            imap.try_login("demo", "open sesame").status.starts_with("OK").then_some(imap)
         })
     }
 

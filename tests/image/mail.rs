@@ -49,7 +49,7 @@ fn mail_comes_in_is_read_goes_out_and_survives_every_power_cut() {
     ] {
         device.command(line);
     }
-    device.password("demo", "sesame");
+    device.password("demo", "open sesame");
     device.password("account.demo.source.1.password", "pass");
     device.password("smarthost.password", "global");
     let answer = device.command("commit");
@@ -59,7 +59,7 @@ fn mail_comes_in_is_read_goes_out_and_survives_every_power_cut() {
     device.ready();
 
     let ca = device.ca();
-    let login = |address: SocketAddr| Imap::login(Connection::open_tls(address, &ca), "demo", "sesame");
+    let login = |address: SocketAddr| Imap::login(Connection::open_tls(address, &ca), "demo", "open sesame");
     let mut imap = device.imap(&ca);
     // As soon as NTP has told the time, certificates are judged, and mail is collected.
     let collected = wait_up_to(LONG, "the collected mail", || {
@@ -69,7 +69,7 @@ fn mail_comes_in_is_read_goes_out_and_survives_every_power_cut() {
     assert!(collected.values().any(|mail| mail.ends_with(&named("collected large", 300_000))));
 
     let submissions = Connection::open_tls(device.ports.submissions.address(), &ca);
-    let mut smtp = Smtp::login(submissions, "demo", "sesame");
+    let mut smtp = Smtp::login(submissions, "demo", "open sesame");
     smtp.send("demo@home.example", &["friend@outside.example"], &named("sent", 5_000));
     let relayed = wait_up_to(LONG, "the relayed message", || smarthost.relayed().pop());
     assert_eq!((relayed.login.as_str(), relayed.sender.as_str()), ("box", "demo@home.example"));

@@ -3,7 +3,7 @@
 use crate::device::Device;
 
 const CONFIG: &str = "[server]\nhostname = \"post.local\"\ndomains = [\"home.example\"]\n\n[[account]]\nname = \"demo\"\n\
-                      address = \"demo@home.example\"\npassword = \"sesame\"\n";
+                      address = \"demo@home.example\"\npassword = \"open sesame\"\n";
 
 /// Catches: a U-Boot that asks USB or the network what this device is to run, once the card's boot script is lost.
 #[test]
@@ -71,7 +71,7 @@ fn failsafe_keeps_all_a_factory_reset_keeps_the_mail_and_there_is_no_way_back_to
     {
         device.command(line);
     }
-    device.password("demo", "sesame");
+    device.password("demo", "open sesame");
     device.command("commit");
     let other_ca = device.ca();
     assert_eq!(device.imap(&other_ca).fetch_all("INBOX").len(), 1, "the mail is there after the reset");

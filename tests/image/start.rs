@@ -9,7 +9,7 @@ const STATE: u64 = 36 << 20;
 
 const CONFIG: &str = "\u{feff}[server]\r\nhostname = \"post.local\"\r\ndomains = [\"home.example\"]\r\n\r\n\
                       [network]\r\naddress = \"10.0.2.40/24\"\r\ngateway = \"10.0.2.2\"\r\n\r\n[[account]]\r\n\
-                      name = \"demo\"\r\naddress = \"demo@home.example\"\r\npassword = \"sesame\"\r\n";
+                      name = \"demo\"\r\naddress = \"demo@home.example\"\r\npassword = \"open sesame\"\r\n";
 
 #[test]
 #[ignore = "needs a card image: make test-image"]
@@ -33,9 +33,9 @@ fn the_owners_file_is_imported_and_a_damaged_card_is_told_and_repaired() {
     assert!(log.contains("login: service=imap account=demo"), "{log}");
     device.cut_power();
     let file = device.read_from_card("pillarbox.toml");
-    assert!(file.contains("name = \"demo\"") && !file.contains("sesame"), "{file}");
+    assert!(file.contains("name = \"demo\"") && !file.contains("open sesame"), "{file}");
     let result = device.read_from_card("pillarbox-result.txt");
-    assert!(result.contains("demo") && !result.contains("sesame"), "{result}");
+    assert!(result.contains("demo") && !result.contains("open sesame"), "{result}");
 
     // Its superblock is gone, and it looks blank: the console asks, and nothing is formatted.
     device.damage(DATA, &[0; 65536]);

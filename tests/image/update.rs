@@ -15,7 +15,7 @@ fn an_update_that_works_is_kept_and_one_that_does_not_boot_is_given_up() {
     device.power_on();
     device.ready();
     device.command("set server.domains home.example");
-    device.password("server.operator_password", "sesame");
+    device.password("server.operator_password", "open sesame");
     device.command("commit");
     let board = device.command("show board");
     assert!(board.contains("slot") && board.contains('A'), "{board}");
@@ -84,7 +84,7 @@ fn put(device: &Device, update: &Path) -> (String, String) {
     let url = format!("https://localhost:{}/update", device.ports.https.number);
     let reply = wait_up_to(LONG, "the operator's password is in force", || {
         let mut curl = Command::new("curl");
-        curl.args(["-s", "-w", "\n%{http_code}", "-u", "operator:sesame", "--cacert"])
+        curl.args(["-s", "-w", "\n%{http_code}", "-u", "operator:open sesame", "--cacert"])
             .arg(&ca)
             .arg("-T")
             .arg(update);

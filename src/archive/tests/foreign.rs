@@ -33,15 +33,14 @@ fn an_mbox_file_of_another_program_is_understood() {
 #[test]
 fn a_file_of_one_line_is_read_in_pieces() {
     let folder = Folder::new();
-    let path = Path::new("Long.mbox");
     fs::write(
         folder.join("Long.mbox"),
         format!("From a@b Sat Jan  1 00:00:00 2000\n\n{}", "x".repeat(4 << 20)),
     )
     .unwrap();
-    let pace = crate::pace::Pace::new();
     let root = Rc::new(beneath::Beneath::open(&folder.0).unwrap());
-    let mut reading = std::pin::pin!(mbox_reader::read(&root, path, &pace));
+    let pace = crate::pace::Pace::new();
+    let mut reading = std::pin::pin!(mbox_reader::read(&root, Path::new("Long.mbox"), &pace));
     let turns = std::cell::Cell::new(0);
     let contents = smol::block_on(std::future::poll_fn(|cx| {
         turns.set(turns.get() + 1);

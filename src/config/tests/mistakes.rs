@@ -103,7 +103,7 @@ port = 25
 [[account]]
 name = "office"
 address = "office@home.example"
-password = "secret"
+password = "long enough"
 pop_only_lan = true              #! unknown key pop_only_lan: did you mean pop_lan_only?
 sources = []                     #! unknown key sources: did you mean source?
 [[account.sauce]]                #! unknown key sauce: did you mean source?
@@ -114,7 +114,7 @@ sources = []                     #! unknown key sources: did you mean source?
 
 #[test]
 fn a_password_comes_in_one_form() {
-    let text = LEAST.replace("verifier", "password = \"x\"\nverifier");
+    let text = LEAST.replace("verifier", "password = \"long enough\"\nverifier");
     let both = "verifier and password are the same setting in two forms: keep one of them";
     assert_eq!(found(text.as_bytes()), [format!("{}: {both}", LEAST.lines().count() + 1)]);
 }
@@ -187,7 +187,7 @@ key = "\q"                       #! not valid TOML: missing escaped value, expec
 [[account]]
 name = "office"
 address = "office@home.example"
-password = "secret"
+password = "long enough"
 "#,
     );
     // With a bracket missing nothing after it can be judged.
@@ -230,5 +230,24 @@ fn texts_that_are_too_long() {
         let found = found(text.as_bytes());
         let end = format!("is too long: at most {octets} octets fit");
         assert!(found.iter().any(|p| p.contains(key) && p.ends_with(&end)), "{found:?}");
+    }
+}
+
+/// Catches: a password that is soon guessed and taken without a word, or not taken.
+#[test]
+fn short_passwords_are_taken_with_a_warning() {
+    let warning = |key: &str| format!("warning: {key}: less than 8 characters are soon guessed");
+    let account = |password: &str| {
+        let text = LEAST.replace("[server]", &format!("[server]\noperator_password = \"{password}\""));
+        let verifier = text.lines().find(|line| line.starts_with("verifier")).unwrap().to_owned();
+        text.replace(&verifier, &format!("password = \"{password}\""))
+    };
+    for (password, short) in
+        [("7 chars", true), ("8 chars!", false), ("sieben\u{e4}", true), ("achtach\u{e4}", false)]
+    {
+        let found = found(account(password).as_bytes());
+        let expected = ["operator_password", "password"].map(warning);
+        assert_eq!(found.len(), if short { 2 } else { 0 }, "{password}: {found:?}");
+        assert!(found.iter().zip(&expected).all(|(line, text)| line.ends_with(text.as_str())), "{found:?}");
     }
 }

@@ -88,7 +88,7 @@ aliases = [
 [[account]]
 name = "office"                  #! another account is called office already: choose another name
 address = "Sales@Home.Example"   #! Sales@Home.Example belongs to office already: an address belongs to one account, once
-password = "secret"
+password = "long enough"
 "#
     )
     .replace("aliases = [", "aliases = [ #! info@other.example: other.example is not one of server.domains: add it there, or use one of them #! OFFICE@home.example belongs to this account already: an address belongs to one account, once"));
@@ -162,7 +162,7 @@ fn sources() {
 [[account.source]]
 host = "pop.provider.example"
 username = "a"
-password = "b"
+password = "long enough"
 security = "none"                #! warning: none sends the password in the clear to pop.provider.example: use tls or starttls where it offers them
 port = 143                       #! warning: port 143 is usually that of the other protocol: 995 is usual for tls, 110 for starttls
 delete_after = "5d"              #! warning: delete_after has no effect: without leave_on_server what was collected is deleted at once
@@ -174,7 +174,7 @@ protocol = "imap"
 security = "starttls"
 port = 993                       #! warning: port 993 is usually that of security = "tls"
 username = "a"
-password = "b"
+password = "long enough"
 auth = "APOP"                    #! APOP and USER are POP3's: with protocol = "imap" use auto, or a mechanism that IMAP has
 [[account.source]]
 host = "imap.provider.example"

@@ -109,7 +109,7 @@ fn the_operator_s_password_is_kept_changed_and_taken_away() {
     // None is not the one that is stored elsewhere.
     assert_eq!(read_over(&to_toml(&none, true), Some(&stored)).server, none.server);
     let verifier = &stored.server.operator_verifier;
-    let both = with(&format!("operator_password = \"x\"\noperator_verifier = \"{verifier}\""));
+    let both = with(&format!("operator_password = \"long enough\"\noperator_verifier = \"{verifier}\""));
     let problems = parse(both.as_bytes(), None).unwrap_err();
     assert!(
         problems[0].text.starts_with("operator_verifier and operator_password are the same"),

@@ -171,20 +171,6 @@ fn only_from_the_lan_with_a_password_set_and_on_a_device() {
 }
 
 #[test]
-fn a_password_comes_encrypted_or_over_no_wire() {
-    for (tls, peer, may) in [
-        (true, "192.168.7.5", true),
-        (false, "192.168.7.5", false),
-        (false, "127.0.0.1", true),
-        (false, "::ffff:127.0.0.1", true),
-        (false, "::1", true),
-        (false, "fe80::1", false),
-    ] {
-        assert_eq!(may_carry_a_password(tls, peer.parse().unwrap()), may, "{peer}");
-    }
-}
-
-#[test]
 fn credentials_are_read_as_clients_write_them() {
     let read = |field: &str| credentials(field).map(|(login, password)| (login, password.to_vec()));
     let expected = Some(("operator".to_owned(), b"a:b".to_vec()));

@@ -43,7 +43,7 @@ fn idle_ends_with_done_and_nothing_else() {
 fn a_waiting_connection_is_small() {
     story(|world| async move {
         let client = world.connect().await;
-        let size = size_of_val(&serve(client.stream, false, world.context.clone()));
+        let size = size_of_val(&serve(client.stream, false, world.place(), world.context.clone()));
         assert!(size < 1500, "{size}");
     });
 }

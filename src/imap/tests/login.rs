@@ -205,3 +205,17 @@ fn who_is_turned_away_hears_why_and_the_session_ends() {
         }
     });
 }
+
+/// Catches: a web page that makes a browser at home log in with the content of its request.
+#[test]
+fn a_browser_is_sent_away() {
+    story(|world| async move {
+        for request in ["POST / HTTP/1.1", "get /", "PUT", "HEAD /", "OPTIONS *", "CONNECT x:1"] {
+            let mut client = world.connect().await;
+            client.send(&format!("{request}\r\nHost: x\r\n\r\n1 LOGIN fred secret\r\n")).await;
+            client.play("S: * OK *\nS: * BYE This is no web server\nS:").await;
+        }
+        let mut client = world.login().await;
+        client.play("C: GET NOOP\nS: GET OK *").await;
+    });
+}

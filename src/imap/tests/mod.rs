@@ -22,8 +22,8 @@ use smol::LocalExecutor;
 
 use super::server::serve;
 use crate::certificate;
-use crate::config::{Account, Config, Text};
-use crate::context::{Context, Deadlines};
+use crate::config::{Account, Config, Service, Text};
+use crate::context::{Context, Place};
 use crate::credential::Verifier;
 use crate::flash::refusing::Refusing;
 use crate::flash::sim::SimFlash;
@@ -45,13 +45,8 @@ struct World {
     executor: Rc<LocalExecutor<'static>>,
 }
 
-/// Runs a story in a world.
+/// Runs a story in a world, whose deadlines run out only when the story lets time pass.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
-    story_with(Deadlines::default(), tell);
-}
-
-/// Runs a story in a world whose clients are waited for so long.
-fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
         let flash = SimFlash::default();
@@ -59,9 +54,7 @@ fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc
         let server = certificate::server_config(&config, &flash).await.unwrap();
         let card = Rc::new(Refusing::new(flash.clone(), None));
         let store = Store::new(card.clone(), crate::message::summarize);
-        let mut context = Context::new(config, server, store);
-        context.deadlines = deadlines;
-        let context = Rc::new(context);
+        let context = Rc::new(Context::new(config, server, store));
         tell(Rc::new(World { context, flash, card, executor })).await;
     }));
 }
@@ -100,13 +93,19 @@ impl World {
         transaction.commit().await.unwrap();
     }
 
+    fn place(&self) -> Place {
+        let peer = [127, 0, 0, 1].into();
+        self.context.places.open("imap", Some(Service::Imap), peer, &self.context.config()).unwrap()
+    }
+
     /// A new connection, nothing read from it.
     async fn connect(&self) -> Client {
         let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
         let address = listener.get_ref().local_addr().unwrap();
         let (client, server) = smol::future::zip(Stream::connect(address), listener.accept()).await;
         let server = Stream::new(server.unwrap().0).unwrap();
-        self.executor.spawn(serve(server, false, self.context.clone())).detach();
+        let place = self.place();
+        self.executor.spawn(serve(server, false, place, self.context.clone())).detach();
         Client { stream: client.unwrap(), transcript: RefCell::default() }
     }
 

@@ -11,9 +11,10 @@ use smol::LocalExecutor;
 
 use crate::certificate;
 use crate::config::{self, Config};
-use crate::context::Deadlines;
 use crate::credential::Verifier;
 use crate::flash::sim::SimFlash;
+use crate::net::deadline;
+use crate::net::line::read_line;
 use crate::store::{Flags, Store};
 
 /// Nothing in these tests takes this long.
@@ -26,13 +27,8 @@ struct World {
     executor: Rc<LocalExecutor<'static>>,
 }
 
-/// Runs a story in a world.
+/// Runs a story in a world, whose deadlines run out only when the story lets time pass.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
-    story_with(Deadlines::default(), tell);
-}
-
-/// Runs a story in a world whose clients are waited for so long.
-fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {
         let flash = SimFlash::default();
@@ -44,9 +40,7 @@ fn story_with<F: Future<Output = ()>>(deadlines: Deadlines, tell: impl FnOnce(Rc
         let config = Config { accounts: vec![account], ..Config::default() };
         let server = certificate::server_config(&config, &flash).await.unwrap();
         let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
-        let mut context = Context::new(config, server, store);
-        context.deadlines = deadlines;
-        let context = Rc::new(context);
+        let context = Rc::new(Context::new(config, server, store));
         tell(Rc::new(World { context, flash, executor })).await;
     }));
 }
@@ -76,12 +70,18 @@ impl World {
         transaction.commit().await.unwrap();
     }
 
+    fn place(&self) -> Place {
+        let peer = [127, 0, 0, 1].into();
+        self.context.places.open("pop3", Some(Service::Pop3), peer, &self.context.config()).unwrap()
+    }
+
     async fn connect(&self) -> Client {
         let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
         let address = listener.get_ref().local_addr().unwrap();
         let (client, server) = smol::future::zip(Stream::connect(address), listener.accept()).await;
         let server = Stream::new(server.unwrap().0).unwrap();
-        self.executor.spawn(serve(server, false, self.context.clone())).detach();
+        let place = self.place();
+        self.executor.spawn(serve(server, false, place, self.context.clone())).detach();
         let mut client = Client(client.unwrap());
         client.hears("+OK ").await;
         client
@@ -253,7 +253,7 @@ fn trouble_with_the_store_is_no_refusal() {
 fn an_idle_connection_is_small() {
     story(async |world| {
         let client = world.connect().await;
-        let size = size_of_val(&serve(client.0, false, world.context.clone()));
+        let size = size_of_val(&serve(client.0, false, world.place(), world.context.clone()));
         assert!(size <= 1024, "{size} octets");
     });
 }
@@ -266,5 +266,28 @@ fn who_is_turned_away_hears_why_and_the_session_ends() {
         let mut client = world.connect().await;
         client.play(&[("USER demo", "+OK "), ("PASS right", "-ERR [SYS/TEMP] ")]).await;
         assert_eq!(client.rest().await, b"");
+    });
+}
+
+/// Catches: a web page that makes a browser at home log in, or send mail, with the content of its request.
+#[test]
+fn a_browser_is_sent_away() {
+    story(async |world| {
+        for request in ["POST / HTTP/1.1", "get /", "PUT", "HEAD\t/", "OPTIONS *", "CONNECT x:1"] {
+            let mut client = world.connect().await;
+            client.says(&format!("{request}\r\nHost: home\r\n\r\nUSER demo\r\nPASS right")).await;
+            assert_eq!(client.rest().await, b"-ERR This is no web server, goodbye\r\n", "{request}");
+        }
+        // A path that is longer than a line, after a command, and what is none.
+        let mut client = world.connect().await;
+        client.play(&[("CAPA", "+OK")]).await;
+        client.says(&format!("GET /{}", "x".repeat(1000))).await;
+        assert!(client.rest().await.ends_with(b".\r\n-ERR This is no web server, goodbye\r\n"));
+        let mut client = world.connect().await;
+        client
+            .play(&[("GETX", "-ERR"), ("AUTH LOGIN", "-ERR"), ("AUTH PLAIN", "+ "), ("POST", "-ERR")])
+            .await;
+        client.play(&[("USER demo", "+OK"), ("PASS right", "+OK"), ("GET / HTTP/1.1", "-ERR")]).await;
+        client.play(&[("NOOP", "+OK")]).await;
     });
 }

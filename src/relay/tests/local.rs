@@ -1,6 +1,9 @@
 //! Messages that stay here.
 
+use super::super::entry::Entry;
+use super::super::queue::MAX_QUEUED;
 use super::*;
+use crate::store::Flags;
 
 const DELIVERED: &str = "Return-Path: <demo@home.example>\r\nMessage-ID: <1@home.example>\r\nSubject: hello\r\n\r\n.dots\r\n..and dots\r\nbye\r\n";
 
@@ -138,5 +141,42 @@ fn a_full_flash_is_a_temporary_matter() {
         world.flash.limit(None);
         world.post("demo@home.example").await.unwrap();
         assert_eq!(world.inbox("demo").await.len(), 2);
+    });
+}
+
+/// Catches: one account, or a device, that fills the queue, so that everybody else is refused.
+#[test]
+fn nobody_has_more_in_the_queue_than_there_is_room_left() {
+    story(async |world| {
+        let queue = world.context.store.queue().await.unwrap();
+        let fill = async |account: Option<&str>, count: usize| {
+            let envelope = Envelope {
+                account: account.map(str::to_owned),
+                ..envelope("demo@home.example", "friend@else.example")
+            };
+            let note = Entry::new(envelope, 1).to_note();
+            let mut transaction = queue.begin();
+            for _ in 0..count {
+                transaction.deliver(INBOX, queue.incoming(), Flags::NONE, &[], 1);
+                transaction.note_delivered(note.clone());
+            }
+            transaction.commit().await.unwrap();
+        };
+        let takes = async |account: Option<&str>| {
+            let posted = world.post_as(account, "demo@home.example", "friend@else.example").await;
+            if let Err(refusal) = &posted {
+                assert_eq!(refusal.to_string(), "452 4.3.1 Too many messages are waiting, try again later");
+            }
+            posted.is_ok()
+        };
+        fill(Some("demo"), MAX_QUEUED / 2 - 1).await;
+        assert!(takes(Some("demo")).await, "half of the queue");
+        assert!(!takes(Some("demo")).await);
+        assert!(takes(Some("anna")).await && takes(None).await);
+        // Where two fill it, each has less.
+        fill(None, MAX_QUEUED / 3 - 2).await;
+        assert!(!takes(None).await && !takes(Some("demo")).await && takes(Some("anna")).await);
+        fill(Some("fred"), MAX_QUEUED).await;
+        assert!(!takes(Some("anna")).await && !takes(Some("new")).await, "it is full");
     });
 }
