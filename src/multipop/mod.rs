@@ -9,6 +9,8 @@ mod collection;
 mod error;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod hostile_tests;
 mod imap_client;
 mod ledger;
 mod needs;

@@ -1,9 +1,8 @@
 //! Polls of a server that misbehaves, into the real store on a simulated flash: wherever a connection
 //! breaks and whenever the power goes, no message is lost and none comes twice.
 
-use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_io::block_on;
 use smol::future::or;
@@ -14,16 +13,16 @@ use super::fake::{Behaviour, Mail, Provider};
 use super::needs::Needs;
 use super::wire::Wire;
 use super::{Error, pop3_client};
-use crate::config::{Config, Protocol, Secret, Security, Source};
+use crate::config::{Config, Secret, Security, Source};
 use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
 use crate::store::{self, INBOX, Store};
 
-fn store(flash: &SimFlash) -> Store {
+pub(super) fn store(flash: &SimFlash) -> Store {
     Store::new(Rc::new(flash.clone()), |_| Vec::new())
 }
 
-fn source(provider: &Provider) -> Source {
+pub(super) fn source(provider: &Provider) -> Source {
     Source {
         host: "127.0.0.1".try_into().unwrap(),
         port: provider.address.port(),
@@ -39,7 +38,7 @@ async fn poll_within(source: &Source, store: &Store, timeout: Duration) -> (Resu
     poll_with(source, store, timeout, Budget::default(), &Config::default(), Needs::default()).await
 }
 
-async fn poll_with(
+pub(super) async fn poll_with(
     source: &Source,
     store: &Store,
     timeout: Duration,
@@ -61,12 +60,12 @@ async fn poll_with(
     (result, outcome)
 }
 
-async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome) {
+pub(super) async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome) {
     poll_within(source, store, Duration::from_secs(5)).await
 }
 
 /// The messages of the INBOX, sorted.
-async fn inbox(store: &Store) -> Vec<Vec<u8>> {
+pub(super) async fn inbox(store: &Store) -> Vec<Vec<u8>> {
     let account = store.account("ann").await.unwrap();
     let messages = account.view(INBOX, |mailbox| mailbox.messages.clone()).unwrap();
     let mut bodies: Vec<Vec<u8>> = messages
@@ -88,12 +87,12 @@ fn sorted(mails: &[Mail]) -> Vec<Vec<u8>> {
     bodies
 }
 
-fn run<T>(provider: &Provider, test: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(provider: &Provider, test: impl Future<Output = T>) -> T {
     block_on(or(test, async { provider.serve().await }))
 }
 
 /// Small messages that try the ends of lines and of messages.
-fn mails() -> Vec<Mail> {
+pub(super) fn mails() -> Vec<Mail> {
     vec![
         Mail::new("one", "Subject: one\r\n\r\nHello\r\n"),
         Mail::new("two", ".\r\n..\r\n.dot\r\n"),
@@ -149,7 +148,10 @@ fn whenever_the_power_goes_nothing_is_lost_and_nothing_comes_twice() {
 }
 
 /// What one poll of `provider`, which behaves so, comes to.
-fn polled(provider: &Provider, behaviour: Behaviour) -> (Result<(), Error>, Outcome, Vec<Vec<u8>>) {
+pub(super) fn polled(
+    provider: &Provider,
+    behaviour: Behaviour,
+) -> (Result<(), Error>, Outcome, Vec<Vec<u8>>) {
     *provider.behaviour.borrow_mut() = behaviour;
     run(provider, async {
         let store = store(&SimFlash::default());
@@ -245,231 +247,6 @@ fn a_huge_unique_id_costs_its_message_nothing() {
     let (result, outcome, inbox) = polled(&provider, Behaviour::default());
     result.unwrap();
     assert_eq!((outcome.collected, inbox), (2, sorted(&all)));
-}
-
-#[test]
-fn silence_and_dripping_end_a_poll_and_keep_what_came_whole() {
-    let provider = Provider::new(&mails());
-    for (behaviour, collected) in [
-        (Behaviour { silent_at: Some("CAPA"), ..Behaviour::default() }, 0),
-        (Behaviour { silent_at: Some("RETR 3"), ..Behaviour::default() }, 2),
-        (Behaviour { drip: Some(Duration::from_millis(100)), ..Behaviour::default() }, 0),
-    ] {
-        let begun = Instant::now();
-        let (result, outcome, inbox) = polled(&provider, behaviour);
-        assert!(matches!(result, Err(Error::Silence)), "{result:?}");
-        assert_eq!((outcome.collected, inbox.len()), (collected, collected as usize));
-        assert!(begun.elapsed() < Duration::from_secs(3));
-    }
-}
-
-/// Catches: lines that nobody counts, wherever a server may send them: each is short, whole, and in time, so that
-/// neither its length nor the silence ends the poll.
-#[test]
-fn chatter_without_end_ends_a_poll_at_every_step() {
-    let line = "x".repeat(70);
-    for (at, beginning, again) in [
-        ("CAPA", "+OK\r\n", format!("{line}\r\n")),
-        ("CAPA", "+OK ", line.clone()),
-        ("PASS", "+OK ", line.clone()),
-        ("LIST", "+OK ", line.clone()),
-        ("LIST", "+OK\r\n", "1 1\r\n".to_owned()),
-        ("LIST", "+OK\r\n1 ", line.clone()),
-        ("UIDL", "+OK\r\n", "1 x\r\n".to_owned()),
-        ("RETR", "+OK ", line.clone()),
-        ("DELE", "+OK ", line.clone()),
-        ("QUIT", "+OK ", line.clone()),
-    ] {
-        let provider = Provider::new(&mails());
-        provider.behaviour.borrow_mut().flood = Some((at, beginning, again));
-        run(&provider, async {
-            let (store, budget) = (store(&SimFlash::default()), Budget::new(50_000, Duration::from_secs(5)));
-            let patience = Duration::from_secs(5);
-            let (config, needs) = (Config::default(), Needs::default());
-            let result = poll_with(&source(&provider), &store, patience, budget, &config, needs).await.0;
-            let is_told = match &result {
-                Err(Error::Chatter) => true,
-                Err(Error::Protocol(_)) => at == "CAPA",
-                _ => false,
-            };
-            assert!(is_told, "{at}: {result:?}");
-            assert!(provider.sent.get() < 8_000_000, "{at}: {} octets were taken", provider.sent.get());
-            let kept = if matches!(at, "DELE" | "QUIT") { mails().len() } else { 0 };
-            assert_eq!(inbox(&store).await.len(), kept, "{at}");
-        });
-    }
-}
-
-/// Catches: a kibioctet now and then that keeps a poll alive, within a message and elsewhere.
-#[test]
-fn a_drip_ends_when_its_time_is_over() {
-    for (at, beginning) in [("RETR", "+OK\r\n"), ("LIST", "+OK\r\n1 ")] {
-        let provider = Provider::new(&mails());
-        *provider.behaviour.borrow_mut() = Behaviour {
-            flood: Some((at, beginning, "x".repeat(1024))),
-            pause: Some(Duration::from_millis(50)),
-            ..Behaviour::default()
-        };
-        run(&provider, async {
-            // A message buys as much time as a line of 1 KiB/s takes for it: here a thousandth of that.
-            let budget = Budget::new(1 << 20, Duration::from_millis(300)).for_lines_faster_by(1000);
-            let (store, begun) = (store(&SimFlash::default()), Instant::now());
-            let patience = Duration::from_secs(5);
-            let (config, needs) = (Config::default(), Needs::default());
-            let result = poll_with(&source(&provider), &store, patience, budget, &config, needs).await.0;
-            assert!(matches!(result, Err(Error::TooSlow)), "{at}: {result:?}");
-            assert!(begun.elapsed() < Duration::from_secs(3));
-        });
-    }
-}
-
-/// Catches: a long list that is read in one go, or worked off in one go where each message has to be looked at.
-#[test]
-fn others_have_their_turn_while_a_long_list_comes() {
-    let lines = |value: &str| (1..=200_000).map(|n| format!("{n} {value}\r\n")).collect::<String>();
-    for uidl in ["-ERR no\r\n".to_owned(), format!("+OK\r\n{}.\r\n", lines("x"))] {
-        let list = format!("+OK\r\n{}.\r\n", lines("1"));
-        let says = format!("+OK\r\n-ERR\r\n+OK\r\n+OK\r\n{list}{uidl}-ERR gone\r\n");
-        let speaker = crate::fuzzing::Speaker::new();
-        let turns = Cell::new(0);
-        block_on(async {
-            let store = store(&SimFlash::default());
-            let account = store.account("ann").await.unwrap();
-            let poll = crate::multipop::poll(Protocol::Pop3, speaker.address, account);
-            let others = async {
-                loop {
-                    turns.set(turns.get() + 1);
-                    smol::future::yield_now().await;
-                }
-            };
-            let result = or(poll, or(speaker.says(says.as_bytes()), others)).await;
-            assert!(matches!(result, Err(Error::Closed)), "{result:?}");
-        });
-        // One for each 16 KiB, and one for each 4096 messages that are looked at without waiting for anything.
-        let least = says.len() / (16 * 1024) + if uidl.starts_with('-') { 200_000 / 4096 } else { 0 };
-        assert!(turns.get() >= least, "{} turns of {least}", turns.get());
-    }
-}
-
-#[test]
-fn sizes_that_lie_mislead_nobody() {
-    let large = Mail::new("large", "x".repeat(2000) + "\r\n");
-    let provider = Provider::new(&[large, Mail::new("small", "a\r\n")]);
-    run(&provider, async {
-        let store = store(&SimFlash::default());
-        let source = Source { max_size: 1000, leave_on_server: true, ..source(&provider) };
-        for (size, collected, letters) in [(0, 1, 1), (0, 0, 1), (5000, 0, 1)] {
-            provider.behaviour.borrow_mut().size = Some(size);
-            let (result, outcome) = poll(&source, &store).await;
-            result.unwrap();
-            assert_eq!(outcome.collected, collected, "with size {size}");
-            let inbox = inbox(&store).await;
-            let told = inbox.iter().filter(|mail| String::from_utf8_lossy(mail).contains("stays at")).count();
-            assert_eq!((told, inbox.len()), (letters, letters + 1), "with size {size}");
-        }
-    });
-}
-
-/// Catches: a message without end that fills the flash, of which nobody is told, or that is read again with each poll; and
-/// one that is refused although the limit was raised.
-#[test]
-fn a_message_without_end_is_read_once_and_told_of_once() {
-    for (max_size, lists) in [(300_000, Some(100)), (0, Some(100)), (0, Some(u64::MAX))] {
-        let provider = Provider::new(&[Mail::new("endless", "a\r\n"), Mail::new("good", "b\r\n")]);
-        run(&provider, async {
-            let (flash, peak) = (SimFlash::default(), Rc::new(Cell::new(0)));
-            let written = peak.clone();
-            flash.watch(move |flash| {
-                let octets: usize = flash.files().iter().map(|(_, octets)| octets).sum();
-                written.set(written.get().max(octets as u64));
-            });
-            let store = store(&flash);
-            let mut config = Config::default();
-            config.server.max_message_size = 100_000;
-            let source = Source { max_size, ..source(&provider) };
-            let limit = if max_size > 0 { max_size } else { 400_000 };
-            let poll = async || {
-                let patience = Duration::from_secs(5);
-                poll_with(&source, &store, patience, Budget::default(), &config, Needs::default()).await
-            };
-            *provider.behaviour.borrow_mut() = Behaviour {
-                flood: Some(("RETR 1", "+OK\r\n", "x".repeat(998) + "\r\n")),
-                size: lists,
-                ..Behaviour::default()
-            };
-            let (result, _) = poll().await;
-            assert!(matches!(result, Err(Error::Endless(n)) if n == limit), "{result:?}");
-            let sent = provider.sent.get() as u64;
-            assert!(sent < limit + (8 << 20), "{sent} octets were taken");
-            assert!(peak.get() < limit + 100_000, "{} octets were written for {limit}", peak.get());
-            assert_eq!(provider.heard.borrow().iter().filter(|line| *line == "RETR 1").count(), 1);
-            // The others come, nobody asks for it again, and the user is told once.
-            for collected in [1, 0] {
-                let (result, outcome) = poll().await;
-                result.unwrap();
-                assert_eq!(outcome.collected, collected);
-                assert_eq!(provider.heard.borrow().iter().filter(|line| *line == "RETR 1").count(), 1);
-            }
-            let inbox = inbox(&store).await;
-            assert_eq!(inbox.len(), 2);
-            let told = inbox.iter().filter(|m| String::from_utf8_lossy(m).contains("A message of more than"));
-            assert_eq!(told.count(), 1);
-            assert_eq!(provider.maildrop.borrow().len(), 1, "it stays");
-            // With another limit it is tried again.
-            *provider.behaviour.borrow_mut() = Behaviour::default();
-            config.server.max_message_size += 1;
-            let source = Source { max_size: max_size.saturating_sub(1), ..source.clone() };
-            let patience = Duration::from_secs(5);
-            let again =
-                poll_with(&source, &store, patience, Budget::default(), &config, Needs::default()).await;
-            assert_eq!(again.1.collected, 1);
-        });
-    }
-}
-
-/// Catches: a message with a lying size that is written again and again where there is no room for it.
-#[test]
-fn what_had_no_room_is_not_written_again_before_there_is_more() {
-    let large = Mail::new("large", "x".repeat(600_000) + "\r\n");
-    let provider = Provider::new(&[large, Mail::new("small", "a\r\n")]);
-    provider.behaviour.borrow_mut().size = Some(100);
-    run(&provider, async {
-        let (flash, needs, config) = (SimFlash::default(), Needs::default(), Config::default());
-        let store = store(&flash);
-        let source = source(&provider);
-        let poll = async || {
-            let patience = Duration::from_secs(5);
-            poll_with(&source, &store, patience, Budget::default(), &config, needs.clone()).await
-        };
-        let asked = || provider.heard.borrow().iter().filter(|line| *line == "RETR 1").count();
-        flash.limit(Some(300_000));
-        for _ in 0..3 {
-            let (result, outcome) = poll().await;
-            result.unwrap();
-            assert!(matches!(outcome.problem, Some(Error::Store(store::Error::Full))), "{outcome:?}");
-            assert_eq!(asked(), 1);
-        }
-        flash.limit(None);
-        assert_eq!(poll().await.1.collected, 1);
-        assert_eq!((asked(), inbox(&store).await.len()), (2, 2));
-    });
-}
-
-/// Catches: one endless message without a unique-id that ends each poll before the others come.
-#[test]
-fn a_message_without_end_and_without_a_name_holds_up_nobody_for_long() {
-    let provider = Provider::new(&[Mail::new("", "a\r\n"), Mail::new("", "b\r\n")]);
-    run(&provider, async {
-        let (store, needs, config) = (store(&SimFlash::default()), Needs::default(), Config::default());
-        let source = Source { max_size: 1000, ..source(&provider) };
-        provider.behaviour.borrow_mut().flood = Some(("RETR 1", "+OK\r\n", "x".repeat(998) + "\r\n"));
-        for (is_endless, messages) in [(true, 1), (false, 2), (false, 2)] {
-            let (patience, budget) = (Duration::from_secs(5), Budget::default());
-            let result = poll_with(&source, &store, patience, budget, &config, needs.clone()).await.0;
-            assert_eq!(matches!(result, Err(Error::Endless(1000))), is_endless, "{result:?}");
-            assert_eq!(inbox(&store).await.len(), messages);
-        }
-    });
 }
 
 #[test]

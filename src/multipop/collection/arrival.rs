@@ -1,0 +1,140 @@
+//! One message as it comes: it is kept, passed over, or ends the poll.
+
+use ring::digest;
+
+use super::super::budget::PASSED_OVER;
+use super::{Collection, Error, Handle, Identity, Incoming, Told, Verdict, notice, store, unix_now};
+
+/// A message on its way in.
+pub struct Arrival {
+    handle: Handle,
+    identity: Option<Identity>,
+    /// Of its octets up to the limit.
+    digest: digest::Context,
+    /// Octets that it has at least, and those of them that came.
+    size: u64,
+    came: u64,
+    /// `None` once it cannot be kept: the rest of it is read and forgotten.
+    incoming: Option<Incoming>,
+}
+
+impl Collection {
+    /// The message of `handle` begins.
+    pub fn begin(&self, handle: Handle, identity: Option<Identity>) -> Arrival {
+        Arrival {
+            handle,
+            identity,
+            digest: digest::Context::new(&digest::SHA256),
+            size: 0,
+            came: 0,
+            incoming: Some(self.account.incoming()),
+        }
+    }
+
+    /// It will have so many octets: the server cannot say less any more.
+    ///
+    /// # Errors
+    /// [`Error::Endless`].
+    pub fn announced(&mut self, arrival: &mut Arrival, octets: u64) -> Result<(), Error> {
+        if octets > self.ledger.limit() {
+            arrival.incoming = None;
+            arrival.size = octets;
+            return self.bounded(arrival, false);
+        }
+        let room = arrival.incoming.as_mut().map(|incoming| incoming.expect(octets));
+        if let Some(Err(full)) = room {
+            self.refuse(arrival, octets, full);
+        }
+        Ok(())
+    }
+
+    /// Its next octets.
+    ///
+    /// # Errors
+    /// The store's, but that the flash is full: it may have room for other messages. [`Error::Endless`].
+    pub fn piece(&mut self, arrival: &mut Arrival, octets: &[u8]) -> Result<(), Error> {
+        if arrival.identity.is_none() {
+            let left = self.ledger.limit().saturating_sub(arrival.came);
+            let within = usize::try_from(left).unwrap_or(usize::MAX).min(octets.len());
+            arrival.digest.update(octets.get(..within).unwrap_or_default());
+        }
+        arrival.came += octets.len() as u64;
+        arrival.size = arrival.size.max(arrival.came);
+        self.octets += octets.len() as u64;
+        if arrival.size > self.ledger.limit() {
+            arrival.incoming = None;
+            return self.bounded(arrival, true);
+        }
+        let full = self.fits(arrival.size).err();
+        let Some(incoming) = &mut arrival.incoming else { return Ok(()) };
+        let refused = match full.map_or_else(|| incoming.write(octets), Err) {
+            Ok(()) => return Ok(()),
+            Err(full @ (store::Error::Full | store::Error::OverQuota | store::Error::Limit(_))) => full,
+            Err(error) => return Err(error.into()),
+        };
+        // How much it will need nobody knows, but twice as much is not too much to wait for.
+        let need = arrival.came.saturating_mul(2).min(self.ledger.limit());
+        self.refuse(arrival, need, refused);
+        Ok(())
+    }
+
+    /// There is no room for it.
+    fn refuse(&mut self, arrival: &mut Arrival, need: u64, full: store::Error) {
+        arrival.incoming = None;
+        let place = arrival.identity.unwrap_or(Identity::in_place(arrival.handle));
+        if !self.needs.note(place, need) {
+            // So many that have no room: others will have none either.
+            self.stop();
+        }
+        self.problem(full.into());
+    }
+
+    /// A message above the limit is passed over as long as its end may be near: closing the connection would cost more.
+    fn bounded(&mut self, arrival: &mut Arrival, by_octets: bool) -> Result<(), Error> {
+        let limit = self.ledger.limit();
+        if arrival.size <= limit.saturating_add(PASSED_OVER) {
+            return Ok(());
+        }
+        let octets = if by_octets { limit } else { arrival.size };
+        self.leave(arrival, notice::Large { octets, goes_on: by_octets });
+        if arrival.identity.is_none() {
+            // Nothing durable can say that it is this one: at least it does not end every poll at the same place.
+            self.needs.note(Identity::in_place(arrival.handle), u64::MAX);
+        }
+        Err(Error::Endless(limit))
+    }
+
+    /// A message that is larger than the limit stays: the user is told, and it is not read again.
+    fn leave(&mut self, arrival: &Arrival, large: notice::Large) {
+        let known = arrival.identity;
+        let identity = known.or_else(|| match arrival.came {
+            0 => self.ledger.sized(arrival.size),
+            _ => self.ledger.beginning(arrival.digest.clone().finish().as_ref()),
+        });
+        let Some(identity) = identity else { return };
+        let unread = known.map(|identity| self.ledger.larger(&identity));
+        match (self.ledger.tell(&identity), unread) {
+            (Verdict::Tell(identity), unread) => self.tell(Told { identity, unread, large }),
+            (_, Some(unread)) => self.collected(unread, unix_now()),
+            (_, None) => {}
+        }
+    }
+
+    /// It is whole.
+    pub fn end(&mut self, arrival: Arrival) {
+        if arrival.size > self.ledger.limit() {
+            return self.leave(&arrival, notice::Large { octets: arrival.size, goes_on: false });
+        }
+        let Arrival { handle, identity, digest, size, came: _, incoming } = arrival;
+        let verdict = match identity {
+            Some(identity) => Verdict::Collect(identity),
+            None => self.ledger.read(digest.finish().as_ref(), size),
+        };
+        match (verdict, incoming) {
+            (Verdict::Collect(identity), Some(incoming)) => self.deliver(handle, identity, incoming),
+            // There was no room: it comes again with a later poll.
+            (Verdict::Collect(_), None) => {}
+            (verdict, _) => self.settle(verdict, handle, size),
+        }
+    }
+}
