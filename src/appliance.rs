@@ -34,6 +34,7 @@ use crate::flash::{self, Flash, Space, wear};
 use crate::multipop::Poller;
 use crate::net::mdns;
 use crate::relay::Relay;
+use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
 use crate::{access, certificate, console, message, sandbox, say};
 
@@ -88,12 +89,13 @@ impl RunOptions {
 /// Why it does not start.
 pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
     start::logging();
-    if options.board.is_none() {
-        sandbox::owner::become_owner(&options.data).map_err(Failure::at(&options.data))?;
-    }
+    let started = match &options.board {
+        Some(_) => Started::AsUser,
+        None => become_owner(&options.data).map_err(Failure::at(&options.data))?,
+    };
     let flash = confined(&options)?;
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
-    async_io::block_on(executor.run(serve(executor, options, flash)))
+    async_io::block_on(executor.run(serve(executor, options, flash, started)))
 }
 
 /// Gives up all that is not needed from here on; the data folder.
@@ -125,12 +127,24 @@ async fn serve(
     executor: &'static LocalExecutor<'static>,
     options: RunOptions,
     flash: Disk,
+    started: Started,
 ) -> Result<Option<Ending>, Failure> {
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(Failure::system("signals"))?;
     let watchdog = options.board.as_ref().and_then(|board| start::watchdog(&board.file(WATCHDOG)));
     let feeding = watchdog.map(|watchdog| executor.spawn(watchdog.feed()));
     let appliance = Appliance::start(executor, &options, Rc::new(flash)).await?;
     say::out(format_args!("ready: {}", appliance.listeners.borrow()));
+    match started {
+        Started::AsUser => {}
+        Started::Became(user) => {
+            log::info!("started as root, goes on as user {user}, who has the data folder")
+        }
+        Started::AsRoot => {
+            log::warn!(
+                "runs as root, since the data folder is root's: give it to a user of its own, who is taken then"
+            );
+        }
+    }
     let stopped = async {
         if let Some(Ok(signal)) = signals.next().await {
             log::info!("{signal:?} received, the appliance stops");

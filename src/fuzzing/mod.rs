@@ -1,6 +1,6 @@
 //! What the targets in `fuzz/` run, one module each: `run` takes any octets for the input of one part, and finds a defect when
 //! the part panics, hangs, eats memory, or breaks the promise that the module states. Small inputs that are worth keeping
-//! are in `fuzz/seeds`, and every test run plays them. Those in `fuzz/open` still find a defect: whoever mends it moves them over.
+//! are in `fuzz/seeds`, and every test run plays them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod config_file;

@@ -14,14 +14,25 @@ use rustix::thread::{
     set_thread_res_gid, set_thread_res_uid,
 };
 
-/// Started as root, becomes the owner of the data folder, who may bind any port; says so where that is root as well, or
-/// where there is no such folder yet. What an earlier start as root has left there is given to the owner.
+/// What became of a start as root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// It was none.
+    AsUser,
+    /// The process is this user now.
+    Became(u32),
+    /// It is root still: so is the owner of the data folder, or there is no such folder yet.
+    AsRoot,
+}
+
+/// Started as root, becomes the owner of the data folder, who may bind any port. What an earlier start as root has left
+/// there is given to the owner.
 ///
 /// # Errors
 /// What the system says; then the process is still root.
-pub fn become_owner(data: &Path) -> io::Result<()> {
+pub fn become_owner(data: &Path) -> io::Result<Started> {
     if !geteuid().is_root() {
-        return Ok(());
+        return Ok(Started::AsUser);
     }
     let owner = match stat(data) {
         Ok(found) => (Uid::from_raw(found.st_uid), Gid::from_raw(found.st_gid)),
@@ -30,11 +41,7 @@ pub fn become_owner(data: &Path) -> io::Result<()> {
     };
     let (user, group) = owner;
     if user.is_root() {
-        log::warn!(
-            "started as root, and {} is root's: give it to a user of its own, who is taken then",
-            data.display()
-        );
-        return Ok(());
+        return Ok(Started::AsRoot);
     }
     give_to_owner(data)?;
     set_keep_capabilities(true)?;
@@ -44,8 +51,7 @@ pub fn become_owner(data: &Path) -> io::Result<()> {
     let ports = CapabilitySet::NET_BIND_SERVICE;
     let sets = CapabilitySets { effective: ports, permitted: ports, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets)?;
-    log::info!("started as root, goes on as user {} of {}", user.as_raw(), data.display());
-    Ok(())
+    Ok(Started::Became(user.as_raw()))
 }
 
 /// Gives what root has made in a folder to whom the folder belongs to. Who is not root gives nothing.

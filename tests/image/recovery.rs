@@ -13,6 +13,8 @@ fn without_its_boot_script_it_starts_nothing_from_elsewhere() {
     // The partition with the boot script begins at 32 MiB.
     device.damage(32 << 20, &[0; 64 * 1024]);
     device.power_on();
+    // Before that it looks for a keyboard on USB.
+    device.expect("autoboot");
     let said = device.expect("=> ").to_lowercase();
     for elsewhere in ["bootp", "dhcp", "usb", "tftp", "pxe"] {
         assert!(!said.contains(elsewhere), "{said}");

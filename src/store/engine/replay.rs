@@ -66,8 +66,10 @@ impl Group {
         }
         let rest = self.frames.split_off(self.frames.partition_point(|frame| frame.place < place));
         let frames = std::mem::replace(&mut self.frames, rest);
-        let before = Group { start: self.start, end: place, frames, many: self.many, closed: false };
-        self.start = place;
+        // Who says that half a record is durable is wrong, but nothing may cut it in two.
+        let end = frames.last().map_or(place, |frame| frame.end.max(place));
+        let before = Group { start: self.start, end, frames, many: self.many, closed: false };
+        self.start = end;
         Some(before)
     }
 }
@@ -152,7 +154,9 @@ impl Reading<'_> {
         }
         self.scanned_to = frame.end;
         let durable = match &frame.record {
-            Some(Record::Commit(CommitRecord { durable })) => Some(*durable),
+            // No commit can tell of what comes behind it, or of a place before the first segment.
+            Some(Record::Commit(CommitRecord { durable })) if durable.segment == 0 => Some(Place::default()),
+            Some(Record::Commit(CommitRecord { durable })) => Some((*durable).min(frame.place)),
             _ => None,
         };
         let (start, end) = (frame.place, frame.end);
@@ -192,7 +196,8 @@ impl Reading<'_> {
         let damaged = self.suspects.iter().filter(|gap| gap.from < known_durable);
         self.replayed.damaged.extend(damaged);
         self.suspects.retain(|gap| gap.from >= known_durable);
-        while self.groups.front().is_some_and(|group| group.end <= known_durable)
+        // A commit is durable as a whole.
+        while self.groups.front().is_some_and(|group| group.start < known_durable)
             && let Some(group) = self.groups.pop_front()
         {
             self.apply(group).await?;
