@@ -93,6 +93,23 @@ fn the_oldest_connection_without_a_login_makes_room() {
     assert_eq!([known.end(), last.end(), second.end(), third.end()], [None; 4]);
 }
 
+/// Catches: a device of the LAN that keeps its place by connecting alone, and one that loses it though it sends mail.
+#[test]
+fn a_device_makes_room_until_it_sends_mail() {
+    let (places, config) = (Places::default(), config(3));
+    let [idle, sends, third] = [1, 2, 3].map(|host| {
+        let place = open(&places, &format!("192.168.7.{host}"), &config).unwrap();
+        place.is_of_device();
+        place
+    });
+    sends.keep();
+    let ends = || [&idle, &sends, &third].map(Place::end);
+    let _next = open(&places, "192.168.7.4", &config).unwrap();
+    assert_eq!(ends(), [Some(End::Room), None, None]);
+    let _last = open(&places, "192.168.7.5", &config).unwrap();
+    assert_eq!(ends(), [Some(End::Room), None, Some(End::Room)]);
+}
+
 /// Catches: an address that gets more and more places, and a limit that was lowered and never reached.
 #[test]
 fn who_has_too_much_gets_no_more() {
