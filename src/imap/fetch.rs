@@ -52,8 +52,9 @@ pub async fn write(
         if place > 0 {
             response.out.push(b' ');
         }
+        let before = response.out.len();
         response.item(stream, item).await?;
-        response.send_much(stream).await?;
+        response.send_much(stream, before).await?;
     }
     response.out.extend(b")\r\n");
     stream.write(&response.out).await?;
@@ -78,9 +79,11 @@ enum Octets {
 }
 
 impl Response<'_> {
-    /// Sends what was written when it is much; gives others their turn when it is time to.
-    async fn send_much(&mut self, stream: &mut Stream) -> io::Result<()> {
-        self.pace.did(self.out.len() as u64 + self.opened.take_passed()).await;
+    /// Sends what was written when it is much; gives others their turn when it is time to. An item began when there were
+    /// `before` octets, unless some of it was sent already.
+    async fn send_much(&mut self, stream: &mut Stream, before: usize) -> io::Result<()> {
+        let written = self.out.len().checked_sub(before).unwrap_or(self.out.len()) as u64;
+        self.pace.did(written + self.opened.take_passed()).await;
         if self.out.len() >= KEPT {
             stream.write(&self.out).await?;
             self.out.clear();
