@@ -36,7 +36,7 @@ use crate::net::mdns;
 use crate::relay::Relay;
 use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
-use crate::{access, certificate, console, message, sandbox, say};
+use crate::{access, certificate, console, message, pace, sandbox, say};
 
 use listeners::{Listeners, Parts};
 pub use start::{Lock, panic_in_one_line, read_configuration};
@@ -95,7 +95,7 @@ pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
     };
     let flash = confined(&options)?;
     let executor: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
-    async_io::block_on(executor.run(serve(executor, options, flash, started)))
+    async_io::block_on(pace::run(executor, serve(executor, options, flash, started)))
 }
 
 /// Gives up all that is not needed from here on; the data folder.

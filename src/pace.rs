@@ -4,23 +4,22 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
-use smol::future::yield_now;
+use smol::LocalExecutor;
+use smol::future::{or, yield_now};
 
 /// Work between two turns of others, in octets that were looked at.
 pub const TURN: u64 = 64 * 1024;
 /// What an item of a list (a name, a number, a test that the index answers) counts for, at the least.
 pub const ITEM: u64 = 64;
-/// What a step through a message counts for, at the least: many parts of no length are work, too.
+/// What a step through a message counts for, at the least: many parts of no length are work, too. So much work may be
+/// done between two looks at the clock.
 pub const STEP: u64 = 1024;
-/// Turns of others between two pauses.
-const TURNS: u64 = 32;
-/// How long sessions may wait for it.
+/// How long others may wait for a turn.
 const AT_A_STRETCH: Duration = Duration::from_millis(2);
-/// Long enough that the executor runs out of work and looks at what has come in; merely to yield does not make it look.
-const PAUSE: Duration = Duration::from_micros(100);
+/// Turns of tasks between two looks at what has come in.
+const TURNS: u32 = 8;
 
-/// When the last pause ended, and the work since then.
+/// When the turn began, and the work since then.
 pub struct Pace {
     since: Cell<Instant>,
     work: Cell<u64>,
@@ -38,26 +37,25 @@ impl Pace {
         Pace { since: Cell::new(Instant::now()), work: Cell::new(0) }
     }
 
-    /// Pauses when it is time to.
+    /// Gives others their turn when it is time to.
     pub async fn keep(&self) {
-        self.did(0).await;
+        self.did(STEP).await;
     }
 
-    /// So much was done, in octets: gives others their turn when it has become [`TURN`], and pauses when it is time to.
+    /// So much was done, in octets, and an item at the least: gives others their turn when it has become [`TURN`], or
+    /// when it is time to.
     pub async fn did(&self, octets: u64) {
-        // Tests give the work up at every place where it may pause.
+        // Tests give the work up at every place where it may give way.
         if cfg!(test) {
             return yield_now().await;
         }
         let before = self.work.get();
-        let work = before + octets;
+        let work = before + octets.max(ITEM);
         self.work.set(work);
-        if work >= TURN * TURNS || self.since.get().elapsed() >= AT_A_STRETCH {
-            Timer::after(PAUSE).await;
-            self.work.set(0);
-            self.since.set(Instant::now());
-        } else if work / TURN > before / TURN {
+        if work / STEP > before / STEP && (work >= TURN || self.since.get().elapsed() >= AT_A_STRETCH) {
             yield_now().await;
+            self.work.set(work % TURN);
+            self.since.set(Instant::now());
         }
     }
 
@@ -67,24 +65,24 @@ impl Pace {
     }
 }
 
-/// Carries a command out; then others have their turn.
-pub async fn in_turn<T>(command: impl Future<Output = T>) -> T {
-    let pace = Pace::new();
-    let outcome = command.await;
-    pace.did(TURN).await;
-    outcome
-}
-
-thread_local! {
-    /// How often [`between_commands`] was called. Of all sessions together: the thread is one.
-    static TOGETHER: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Between commands that came together, of which each alone would be followed by a wait: now and then a pause in its place.
-pub async fn between_commands() {
-    let together = TOGETHER.get().wrapping_add(1);
-    TOGETHER.set(together);
-    if together.is_multiple_of(TURNS) {
-        Timer::after(PAUSE).await;
-    }
+/// Runs the tasks of `executor` until `main` is done.
+///
+/// In place of [`LocalExecutor::run`], which looks at what has come in after two hundred turns: whoever works hard would
+/// keep everyone waiting for so many. This one looks after a few, or when they have taken long.
+pub async fn run<T>(executor: &LocalExecutor<'_>, main: impl Future<Output = T>) -> T {
+    let tasks = async {
+        loop {
+            // Where nothing is left to do, waiting for it is looking.
+            executor.tick().await;
+            let (begun, mut turns) = (Instant::now(), 1);
+            while executor.try_tick() {
+                turns += 1;
+                if turns >= TURNS || begun.elapsed() >= AT_A_STRETCH {
+                    yield_now().await;
+                    break;
+                }
+            }
+        }
+    };
+    or(main, tasks).await
 }

@@ -25,7 +25,7 @@ use pillarbox::flash::{File, Flash, Mode, ReadAt, Space, Sync};
 use pillarbox::message::summarize;
 use pillarbox::net::stream::Stream;
 use pillarbox::store::{self, Flags, INBOX, Store};
-use pillarbox::{imap, pop3};
+use pillarbox::{imap, pace, pop3};
 use smol::LocalExecutor;
 use support::Scratch;
 
@@ -33,7 +33,7 @@ use support::Scratch;
 const READ: u64 = 640 * 1024;
 /// Steps of a session that works hard, while another one's NOOP waits: three times (its octets come, the answer leaves,
 /// the answer comes) as many as there are between two looks at what has come in, and those that have other reasons.
-const STEPS: u32 = 5 * 32;
+const STEPS: u32 = 5 * 8;
 
 /// What a session did.
 #[derive(Default)]
@@ -136,7 +136,8 @@ struct World {
 
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
-    async_io::block_on(executor.clone().run(async {
+    let tasks = executor.clone();
+    async_io::block_on(pace::run(&tasks, async {
         let (scratch, work) = (Scratch::new("stall"), Rc::new(Work::default()));
         let flash = Reading { disk: Disk::new(scratch.path()).unwrap(), work: work.clone() };
         let fred = Account {

@@ -252,7 +252,8 @@ async fn serve(kind: Kind, tcp: Async<TcpStream>, place: Place, parts: &Parts) {
             let ended = async {
                 place.ended().await;
             };
-            or(ended, http::serve(stream, kind == Kind::Https, context, visit)).await;
+            // The task of every connection has room for the largest of these futures, which this one is.
+            Box::pin(or(ended, http::serve(stream, kind == Kind::Https, context, visit))).await;
         }
     }
 }

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use super::{Console, SOCKET, mail, terminal};
 use crate::failure::Failure;
 use crate::flash;
+use crate::pace;
 
 /// Line editing and prompts, for a raw terminal.
 pub const INTERACTIVE: &[u8] = b"interactive\n";
@@ -117,7 +118,7 @@ pub async fn serve(listener: Async<UnixListener>, console: Rc<Console>) {
             }
         }
     };
-    sessions.run(accept).await
+    pace::run(&sessions, accept).await
 }
 
 /// One connection. That the other end has gone is its own business.

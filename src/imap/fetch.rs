@@ -109,7 +109,10 @@ impl Response<'_> {
                 self.readable(envelope).unwrap_or_default().write(&mut self.out);
                 return Ok(());
             }
-            FetchItem::BodyStructure { extensible } => return self.structure(stream, *extensible).await,
+            // In boxes, here and below: a response is moved more than once, and most need none of this.
+            FetchItem::BodyStructure { extensible } => {
+                return Box::pin(self.structure(stream, *extensible)).await;
+            }
             FetchItem::Body { section, partial, .. } => {
                 section::write_label(section, partial.map(|(origin, _)| origin), &mut self.out);
                 (section.part.as_slice(), &section.text, *partial)
@@ -127,7 +130,7 @@ impl Response<'_> {
                 (&[][..], &SectionText::Text, None)
             }
         };
-        let octets = self.section(part, text).await;
+        let octets = Box::pin(self.section(part, text)).await;
         let octets = self.readable(octets).flatten();
         self.send(stream, octets, partial).await
     }

@@ -54,11 +54,25 @@ pub fn fold(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends ASCII text in lower case.
+/// Appends ASCII text in lower case: octet by octet this would be half of what a search of bodies takes.
 pub fn fold_ascii(text: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend(text);
-    out[start..].make_ascii_lowercase();
+    let (blocks, rest) = out[start..].as_chunks_mut::<32>();
+    for block in blocks {
+        for word in block.as_chunks_mut::<4>().0 {
+            *word = lower_case(u32::from_ne_bytes(*word)).to_ne_bytes();
+        }
+    }
+    rest.make_ascii_lowercase();
+}
+
+/// Four octets of ASCII in lower case.
+fn lower_case(word: u32) -> u32 {
+    // The highest bit of an octet, which ASCII leaves free, becomes set from A on, and from behind Z on.
+    let from_a = word.wrapping_add(0x0101_0101 * u32::from(0x80 - b'A'));
+    let behind_z = word.wrapping_add(0x0101_0101 * u32::from(0x80 - (b'Z' + 1)));
+    word | (from_a & !behind_z & 0x8080_8080) >> 2
 }
 
 /// Upper case first brings together what has more than one lower case letter.
@@ -93,5 +107,23 @@ mod tests {
             assert!(Needle::new(a).is_in(b) && Needle::new(b).is_in(a), "{a} {b}");
         }
         assert!(!Needle::new("\u{e9}").is_in("e"), "accents count");
+    }
+
+    /// Catches: an octet beside the letters (`@`, `[`, DEL) that is changed in four octets at once, and one that spills into
+    /// its neighbour.
+    #[test]
+    fn ascii_loses_its_case_wherever_it_stands() {
+        for other in [0, b'A', b'Z', 0x7f] {
+            for octet in 0..0x80 {
+                for place in 0..70 {
+                    let mut text = [other; 70];
+                    text[place] = octet;
+                    let mut out = b"X".to_vec();
+                    fold_ascii(&text, &mut out);
+                    assert_eq!(out[0], b'X');
+                    assert_eq!(out[1..], text.to_ascii_lowercase());
+                }
+            }
+        }
     }
 }

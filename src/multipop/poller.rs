@@ -19,6 +19,7 @@ use super::{imap_client, pop3_client};
 use crate::clock::unix_now;
 use crate::config::{Config, Protocol, Security, Source};
 use crate::context::Context;
+use crate::pace;
 use crate::store::{self, Flags, INBOX, SourceKey};
 
 /// Polls all sources, each at its own interval.
@@ -39,17 +40,16 @@ impl Poller {
     /// Polls until dropped; new settings take effect at once.
     pub async fn run(&self) {
         let tasks = LocalExecutor::new();
-        tasks
-            .run(async {
-                loop {
-                    let changed = self.context.changed();
-                    for watch in self.arrange(&self.context.config()) {
-                        tasks.spawn(self.keep(watch)).detach();
-                    }
-                    changed.await;
+        pace::run(&tasks, async {
+            loop {
+                let changed = self.context.changed();
+                for watch in self.arrange(&self.context.config()) {
+                    tasks.spawn(self.keep(watch)).detach();
                 }
-            })
-            .await
+                changed.await;
+            }
+        })
+        .await
     }
 
     /// Polls the sources of `account`, or all of them, without waiting for their time. Returns how many

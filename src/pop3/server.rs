@@ -90,7 +90,7 @@ impl Protocol for Pop3 {
             _ => connection.session.line(&line, &connection.context.config()),
         };
         drop(line);
-        connection.perform(effect).await
+        Box::pin(connection.perform(effect)).await
     }
 }
 

@@ -10,7 +10,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use smol::future::{or, poll_once};
+use smol::future::{or, poll_once, yield_now};
 use zeroize::Zeroizing;
 
 use crate::auth::{Client, Verdict};
@@ -19,7 +19,6 @@ use crate::config::Service;
 use crate::context::{Context, Deadlines, End, Place};
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
-use crate::pace::{between_commands, in_turn};
 use crate::sasl::server::Claim;
 
 /// What requests of HTTP begin with (RFC 9110 section 9.3), as far as they have content or browsers send them unasked.
@@ -72,7 +71,8 @@ pub trait Protocol: Sized {
     }
     /// Says the first words.
     fn greet(connection: &mut Connection<Self>) -> impl Future<Output = io::Result<Goes>>;
-    /// Takes a line, which is wiped when it is dropped. The dialog ends by itself when the client has closed.
+    /// Takes a line, which is wiped when it is dropped. The dialog ends by itself when the client has closed. What this
+    /// does for long, and idle, is part of every connection's future: all else stands in boxes.
     fn take(
         connection: &mut Connection<Self>,
         line: Zeroizing<Vec<u8>>,
@@ -99,24 +99,24 @@ pub struct Connection<P: Protocol> {
 }
 
 impl<P: Protocol> Connection<P> {
-    /// A connection of which nothing was read yet.
+    /// A connection of which nothing was read yet. On the heap, since a future has room for its arguments twice.
     pub fn new(
         stream: Stream,
         place: Place,
         context: Rc<Context>,
         session: P::Session,
         own: P,
-    ) -> Connection<P> {
+    ) -> Box<Connection<P>> {
         let login_by = context.time.now() + context.deadlines.login;
         let line = Zeroizing::default();
-        Connection { stream, session, own, context, place, line, login_by, broken: false }
+        Box::new(Connection { stream, session, own, context, place, line, login_by, broken: false })
     }
 
     /// Serves it to its end.
     ///
     /// An idle connection must be small: what happens rarely is boxed, so that the future of a connection that waits
     /// holds little more than its stream and its session.
-    pub async fn serve(mut self, implicit_tls: bool) {
+    pub async fn serve(mut self: Box<Self>, implicit_tls: bool) {
         if let Err(error) = self.run(implicit_tls).await {
             let why = match self.place.end() {
                 Some(end) => Some(Goodbye::End(end)),
@@ -157,10 +157,9 @@ impl<P: Protocol> Connection<P> {
                 log::info!("{} {}: speaks HTTP", P::NAME, self.stream.peer());
                 return Box::pin(self.write(&P::goodbye(Goodbye::Http))).await;
             }
-            goes = Box::pin(in_turn(P::take(self, line, end))).await?;
-            if !self.stream.buffered().is_empty() {
-                Box::pin(between_commands()).await;
-            }
+            goes = P::take(self, line, end).await?;
+            // Who sends many commands together has a turn for each.
+            yield_now().await;
         }
         Ok(())
     }

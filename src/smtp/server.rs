@@ -94,7 +94,7 @@ impl Protocol for Smtp {
             _ => connection.session.line(&line, &connection.context.config()),
         };
         drop(line);
-        let goes = connection.perform(effect).await?;
+        let goes = Box::pin(connection.perform(effect)).await?;
         // A device never logs in: it is somebody when it sends.
         if connection.session.has_begun() {
             connection.place.keep();

@@ -44,7 +44,7 @@ impl Protocol for Echo {
 }
 
 /// A client, the server's end of its connection, and the context.
-async fn connected() -> (Stream, Connection<Echo>, Rc<Context>) {
+async fn connected() -> (Stream, Box<Connection<Echo>>, Rc<Context>) {
     let (flash, config) = (Rc::new(SimFlash::default()), Config::default());
     let tls = certificate::server_config(&config, &*flash).await.unwrap();
     let context = Rc::new(Context::new(config, tls, Store::new(flash, crate::message::summarize)));
