@@ -127,6 +127,40 @@ fn a_twentieth_deleted_anywhere_begins_to_come_back() {
     }
 }
 
+/// The same where there is plenty of room, for which copying is a waste: one segment, and no other before much is written.
+///
+/// Catches: a deletion of which nothing is seen for as long as the card is half empty, and one that copies the whole log.
+#[test]
+fn on_a_card_with_room_one_segment_begins_to_come_back() {
+    let mut card = Card::new(160 * MIB, 7);
+    smol::block_on(async {
+        let store = card.store();
+        let account = store.account("a").await.unwrap();
+        card.fill(&account, 30_000, 120 * MIB).await;
+        store.maintain().await;
+        let unit = card.space().unit();
+        let mut before = card.space().free;
+        card.delete(&account, 5).await;
+        store.maintain().await;
+        let mut came_back = 0;
+        for _ in 0..5 {
+            let now = card.space().free;
+            came_back += u64::from(now > before + unit / 64);
+            assert!(now < before + unit, "{before}, {now}");
+            before = now;
+            card.delete(&account, 1).await;
+            store.maintain().await;
+        }
+        assert_eq!(came_back, 1);
+        let half = card.space().free / 2;
+        card.fill(&account, 30_000, half).await;
+        before = card.space().free;
+        card.delete(&account, 2).await;
+        store.maintain().await;
+        assert!(card.space().free > before, "{before}, {:?}", card.space());
+    });
+}
+
 /// The worst card: full to refusal, then half of each segment deleted. Again and again, with cuts on the way.
 ///
 /// Catches: a batch that does not fit into the reserve; room that only a restart gives back.
