@@ -22,8 +22,7 @@ use smol::stream::StreamExt;
 
 use crate::auth::Logins;
 use crate::board::device::Ending;
-use crate::board::health;
-use crate::board::{Board, LOG, etc};
+use crate::board::{Board, LOG, etc, health, ports};
 use crate::certificate::Present;
 use crate::config::{self, Config};
 use crate::console::{Console, Operator};
@@ -106,6 +105,11 @@ fn confined(options: &RunOptions) -> Result<Disk, Failure> {
         let named = [&options.serial, &options.config].into_iter().flatten().cloned();
         let own = [options.data.clone(), board.folder().to_owned(), board.file(WATCHDOG), CARD.into()];
         sandbox::files([etc(), board.file(LOG)], own.into_iter().chain(named));
+        // A device takes its settings from its data folder; what else a file names is known too late.
+        if options.config.is_none() {
+            let config = config::file::peek(&flash).unwrap_or_default();
+            sandbox::ports(ports::of(&config));
+        }
     }
     sandbox::system_calls();
     Ok(flash)
@@ -326,8 +330,9 @@ impl Appliance {
         let present = Present::now(self.context.announced());
         let tls = certificate::for_network(&config, &present, &*self.flash);
         let tls = tls.await.map_err(|error| error.to_string())?;
-        // What cannot be bound must not be stored: the next start would fail.
-        if let Err(error) = self.listen(&config.listen, self.options.failsafe).await {
+        // What cannot be bound must not be stored: the next start would fail. But for a port that waits for just that.
+        let goes_on = self.options.failsafe || ports::wait(&config);
+        if let Err(error) = self.listen(&config.listen, goes_on).await {
             self.listen(&before.listen, self.options.goes_on()).await?;
             return Err(error);
         }

@@ -13,7 +13,8 @@ use std::process::Command;
 use pillarbox::sandbox;
 use support::appliance::binary;
 use support::mail::named;
-use support::{Appliance, Connection, Imap, Scratch, Smtp, wait_for};
+use support::process::run_with_input;
+use support::{Appliance, Connection, Imap, PATIENCE, Port, Scratch, Smtp, wait_for};
 
 /// In a thread of its own, since what it gives up is gone for good; the sandbox is inherited by threads and processes.
 fn confined(deed: impl FnOnce() + Send + 'static) {
@@ -163,4 +164,38 @@ fn on_a_board_it_serves_within_the_sandbox_and_feeds_the_watchdog() {
     wait_for("food for the watchdog", || (!fs::read(&watchdog).unwrap().is_empty()).then_some(()));
     appliance.stop();
     assert_eq!(fs::read(&watchdog).unwrap().last(), Some(&b'V'), "an orderly end disarms it");
+}
+
+/// Catches: a device that reaches any port at home when it is taken over; settings with a new port that are refused, lost, or
+/// said to be in force; a smarthost on a usual port that waits for a restart.
+#[test]
+fn a_device_takes_a_new_port_at_its_next_start() {
+    let mut appliance = Appliance::prepare();
+    let run = Scratch::new("run");
+    let file =
+        appliance.scratch.write("config.toml", appliance.text("[server]\ndomains = [\"home.example\"]\n"));
+    appliance.verb("import", &[file.to_str().unwrap()]).success();
+    let start = ["--board", run.path().to_str().unwrap()];
+    appliance.restart_with(&start);
+    let other = Port::reserve();
+    let typed = |appliance: &Appliance, lines: &str| {
+        let mut console = Command::new(binary());
+        console.args(["console", "--data"]).arg(appliance.data());
+        run_with_input(&mut console, lines.as_bytes(), PATIENCE).success()
+    };
+    let usual = typed(&appliance, "set smarthost.host localhost\nset smarthost.port 465\ncommit\nquit\n");
+    assert!(usual.contains("in force\n"), "{usual}");
+    let said = typed(&appliance, &format!("set listen.imap {}\ncommit\nquit\n", other.address()));
+    let limited = said.contains("in force, but for ports that mail does not usually have");
+    let status = appliance.verb("status", &[]).success();
+    if limited {
+        assert!(status.contains("a device opens a new port at its next start"), "{status}");
+    } else {
+        println!("this kernel's Landlock does not limit ports: {said}");
+    }
+    appliance.stop();
+    appliance.restart_with(&start);
+    let status = appliance.verb("status", &[]).success();
+    assert!(!status.contains("next start") && status.contains(&other.address().to_string()), "{status}");
+    Connection::open(other.address());
 }

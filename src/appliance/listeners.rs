@@ -17,7 +17,7 @@ use crate::flash::Flash;
 use crate::net::{listener, stream::Stream};
 use crate::relay::Relay;
 use crate::status::Status;
-use crate::{certificate, http, imap, pop3, smtp};
+use crate::{certificate, http, imap, pop3, sandbox, smtp};
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const BREATHER: Duration = Duration::from_millis(200);
@@ -122,7 +122,11 @@ impl Listeners {
                     log::warn!("listen.{} = {configured}: this machine has no IPv6", kind.name());
                 }
                 Err(error) => {
-                    refused.push(format!("listen.{} = {configured}: {}", kind.name(), advice(&error)));
+                    let limits = sandbox::limited_to();
+                    let is_given_up =
+                        limits.is_some_and(|limits| !limits.listen.contains(&configured.port()));
+                    let advice = advice(&error, is_given_up);
+                    refused.push(format!("listen.{} = {configured}: {advice}", kind.name()));
                 }
             }
         }
@@ -153,9 +157,13 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
-fn advice(error: &io::Error) -> String {
+/// `is_given_up`: the process may no longer open this port.
+fn advice(error: &io::Error, is_given_up: bool) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "another program listens there; end it or choose another port".to_owned(),
+        io::ErrorKind::PermissionDenied if is_given_up => {
+            "a device opens a new port at its next start: `restart daemon`".to_owned()
+        }
         io::ErrorKind::PermissionDenied => {
             "not allowed; ports below 1024 need the capability CAP_NET_BIND_SERVICE".to_owned()
         }

@@ -9,6 +9,7 @@ pub mod device;
 pub mod first;
 pub mod health;
 pub mod mbr;
+pub mod ports;
 mod receive;
 pub mod settings;
 pub mod slots;

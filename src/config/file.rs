@@ -86,6 +86,12 @@ pub fn load(flash: &dyn Flash) -> Result<Option<Loaded>, Error> {
     load_as(flash, VERSION)
 }
 
+/// What [`load`] would find, and nothing is set aside; `None` also where nothing can be used.
+pub fn peek(flash: &dyn Flash) -> Option<Config> {
+    let found = NAMES.iter().filter_map(|name| read(flash, name, VERSION).ok().flatten());
+    found.max_by_key(Found::rank)?.config.ok()
+}
+
 /// As a version that knows formats up to `known`.
 fn load_as(flash: &dyn Flash, known: u32) -> Result<Option<Loaded>, Error> {
     let mut files = Vec::with_capacity(NAMES.len());

@@ -9,6 +9,7 @@ use super::command;
 use super::line::Input;
 use super::show;
 use crate::board::device::{Ending, Standing};
+use crate::board::ports;
 use crate::config::check::check;
 use crate::config::problem::Problem;
 use crate::config::{Config, export, path, text};
@@ -90,6 +91,9 @@ pub(super) enum Expecting {
 
 /// A device sets up its network before anything else, and once.
 const NETWORK_WAITS: &str = "in force, but for [network]: `restart` the device for that\n";
+/// And its daemon gives up the ports that it does not have from the start.
+const PORTS_WAIT: &str =
+    "in force, but for ports that mail does not usually have: `restart daemon` for those\n";
 
 /// One operator's session.
 pub struct Session {
@@ -191,8 +195,13 @@ impl Session {
             Ok(()) => {
                 let before = self.base.clone();
                 self.begin_anew(world);
-                let waits = before.network != self.base.network && world.board().is_some();
-                Step::Say(warnings + if waits { NETWORK_WAITS } else { "in force\n" })
+                let network_waits = before.network != self.base.network && world.board().is_some();
+                let force = match ports::wait(&self.base) {
+                    _ if network_waits => NETWORK_WAITS,
+                    true => PORTS_WAIT,
+                    false => "in force\n",
+                };
+                Step::Say(warnings + force)
             }
             Err(why) => Step::Refuse(why),
         }

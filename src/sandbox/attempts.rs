@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::ptr::null;
@@ -26,7 +26,11 @@ fn deeds() -> Vec<(&'static str, Deed)> {
             std::thread::Builder::new().name("attempt".into()).spawn(|| ())?.join().map_err(|_| failed())
         }),
         ("allowed: a UDP socket", |_| UdpSocket::bind("127.0.0.1:0").map(drop)),
-        ("allowed: a TCP socket", |_| std::net::TcpListener::bind("127.0.0.1:0").map(drop)),
+        ("allowed: a TCP socket", |_| {
+            // SAFETY: it takes numbers.
+            let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) };
+            if socket < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        }),
         ("allowed: more memory", |_| {
             let memory = vec![1u8; 8 << 20];
             if memory.len() == 8 << 20 { Ok(()) } else { Err(failed()) }
@@ -95,8 +99,13 @@ fn deeds() -> Vec<(&'static str, Deed)> {
             call(libc::SYS_mknodat, &[at, path.as_ptr() as usize, (libc::S_IFCHR | 0o600) as usize, 0x103])
         }),
         ("another root", |_| call(libc::SYS_chroot, &[c"/".as_ptr() as usize])),
-        // Where the files are limited (on a board).
+        // Where files and ports are limited (on a board).
         ("board: a file elsewhere", |_| fs::write("/var/tmp/pillarbox-attempt", "x")),
+        ("board: listen on another port", |_| TcpListener::bind("127.0.0.1:0").map(drop)),
+        ("board: connect to another port", |_| match TcpStream::connect("127.0.0.1:9") {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            other => other.map(drop),
+        }),
     ]
 }
 

@@ -1,8 +1,8 @@
-//! All that the running appliance may still do: the files it reaches, and the system calls it makes.
+//! All that the running appliance may still do: the files and the ports it reaches, and the system calls it makes.
 //!
 //! Whoever takes over the daemon by a defect finds a process that cannot start a program, cannot see files
-//! besides the mail and the configuration, and cannot ask the kernel for anything that serving mail does not
-//! need. Applied before the first thread is started, and for good; children would inherit it, if there were any. Its memory
+//! besides the mail and the configuration, cannot connect to other services than those of mail, and cannot ask the kernel for
+//! anything that serving mail does not need. Applied before the first thread is started, and for good; children would inherit it, if there were any. Its memory
 //! is in no core file, and no other process of its user may read it.
 //!
 //! Both halves are best effort: an older kernel has neither (Landlock came with Linux 5.13), and the
@@ -14,11 +14,13 @@ mod calls;
 pub mod owner;
 mod seccomp;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
-    Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, RestrictionStatus, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
@@ -27,6 +29,25 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 const READ: [&str; 3] = ["/etc", "/proc", "/sys"];
 /// The Landlock that is asked for (Linux 6.12); an older kernel is asked for what it has.
 const LANDLOCK: ABI = ABI::V6;
+
+/// TCP ports, by what is done with them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// Those that are listened on.
+    pub listen: BTreeSet<u16>,
+    /// Those of other machines that are connected to.
+    pub connect: BTreeSet<u16>,
+}
+
+impl Ports {
+    /// Whether all of `others` are among these.
+    pub fn hold(&self, others: &Ports) -> bool {
+        self.listen.is_superset(&others.listen) && self.connect.is_superset(&others.connect)
+    }
+}
+
+/// What this process is limited to.
+static PORTS: OnceLock<Ports> = OnceLock::new();
 
 /// What is done to files of one's own: nothing is started, and nothing is made that leads elsewhere.
 fn own_access() -> landlock::BitFlags<AccessFs> {
@@ -61,12 +82,40 @@ pub fn files(readable: impl IntoIterator<Item = PathBuf>, own: impl IntoIterator
             .add_rules(path_beneath_rules(own, own_access()))?
             .restrict_self()
     };
-    match restrict().map(|status| status.ruleset) {
-        Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => {}
-        Ok(RulesetStatus::NotEnforced) => log::info!("this kernel has no Landlock: files are not limited"),
-        Err(error) => {
-            let error: landlock::RulesetError = error;
-            log::warn!("files are not limited: {error}");
-        }
+    is_enforced("files", restrict());
+}
+
+/// Limits the process to these TCP ports: whoever takes it over cannot reach what else there is at home. It cannot get more
+/// before its next start.
+pub fn ports(ports: Ports) {
+    let restrict = || {
+        let rules = [(AccessNet::BindTcp, &ports.listen), (AccessNet::ConnectTcp, &ports.connect)];
+        let rules = rules.into_iter().flat_map(|(access, ports)| {
+            ports.iter().map(move |port| Ok::<_, RulesetError>(NetPort::new(*port, access)))
+        });
+        Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessNet::from_all(LANDLOCK))?
+            .create()?
+            .add_rules(rules)?
+            .restrict_self()
+    };
+    if is_enforced("TCP ports", restrict()) {
+        PORTS.get_or_init(|| ports);
     }
+}
+
+/// The TCP ports that this process is limited to, if it is.
+pub fn limited_to() -> Option<&'static Ports> {
+    PORTS.get()
+}
+
+/// Whether the kernel limits `what` now.
+fn is_enforced(what: &str, outcome: Result<RestrictionStatus, RulesetError>) -> bool {
+    match outcome.map(|status| status.ruleset) {
+        Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => return true,
+        Ok(RulesetStatus::NotEnforced) => log::info!("this kernel's Landlock does not limit {what}"),
+        Err(error) => log::warn!("{what} are not limited: {error}"),
+    }
+    false
 }
