@@ -1,17 +1,17 @@
 //! An IMAP command as it comes over the wire: lines and literals, put together and parsed.
 
-use crate::imap::gather::{Gather, Next};
-use crate::imap::parse;
+use crate::imap::wire::fragments::{Fragments, Next};
+use crate::imap::wire::grammar;
 use crate::message::mailbox_name;
 
 /// One input.
 pub fn run(wire: &[u8]) {
-    let _ = parse::parse(wire);
+    let _ = grammar::parse(wire);
     if let Some(name) = mailbox_name::decode(wire) {
         assert_eq!(mailbox_name::decode(mailbox_name::encode(&name).as_bytes()), Some(name));
     }
 
-    let mut gather = Gather::new(64 << 10);
+    let mut gather = Fragments::new(64 << 10);
     let mut rest = wire;
     while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
         let (line, after) = (&rest[..end], &rest[end + 2..]);

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::effect::{Effect, Fetch, FetchOutcome, Reply};
-use super::fetch::{self, Fetched};
 use super::input::Input;
-use super::list::Listing;
-use super::search;
 use super::server::Connection;
 use crate::auth::Verdict;
 use crate::credential::Verifier;
+use crate::imap::commands::fetch::{self, Fetched};
+use crate::imap::commands::list::Listing;
+use crate::imap::commands::search;
+use crate::imap::state::outcome::{Fetch, FetchResult, Outcome, Reply};
 use crate::net::line::LineEnd;
 use crate::pace::{ITEM, Pace, TURN};
 use crate::sasl::server::{Claim, Exchange, MAX_RESPONSE, Step};
@@ -25,9 +25,9 @@ impl Connection {
     pub async fn command(&mut self, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Option<String>> {
         let mut out = String::new();
         self.session.takes_no_changes(self.context.store.read_only().is_some());
-        let mut effect = match self.input(line, end).await? {
+        let mut outcome = match self.input(line, end).await? {
             Input::Closed => return Ok(None),
-            Input::Append(effect) => effect,
+            Input::Append(outcome) => outcome,
             Input::Command(command) => self.session.handle(&self.context.config(), command, &mut out),
             Input::Refused(refused) => {
                 let refusal = self.session.refuse(refused);
@@ -37,22 +37,22 @@ impl Connection {
         };
         loop {
             self.write(&std::mem::take(&mut out)).await?;
-            effect = match effect {
-                Effect::Reply(reply) => {
+            outcome = match outcome {
+                Outcome::Reply(reply) => {
                     self.reply(reply).await?;
                     return Ok(None);
                 }
-                Effect::End => {
+                Outcome::End => {
                     self.flush().await?;
                     return Ok(None);
                 }
-                Effect::Idle { tag } => return Ok(Some(tag)),
-                Effect::StartTls(reply) => {
+                Outcome::Idle { tag } => return Ok(Some(tag)),
+                Outcome::StartTls(reply) => {
                     self.reply(reply).await?;
                     self.handshake().await?;
                     return Ok(None);
                 }
-                Effect::Login { tag, username, password } => {
+                Outcome::Login { tag, username, password } => {
                     match self.judge(Claim::Password { login: username, password }).await? {
                         Verdict::Welcome(name, verifier) => {
                             self.welcome(tag, &name, verifier, &mut out).await
@@ -61,26 +61,26 @@ impl Connection {
                         Verdict::TurnedAway => self.session.login_turned_away(tag),
                     }
                 }
-                Effect::Authenticate { tag, exchange, step } => {
+                Outcome::Authenticate { tag, exchange, step } => {
                     self.authenticate(tag, exchange, step, &mut out).await?
                 }
-                Effect::Commit { transaction, tag, then } => {
+                Outcome::Commit { transaction, tag, then } => {
                     let result = transaction.commit().await;
                     self.session.committed(tag, then, result, &mut out)
                 }
-                Effect::Aside { what, transaction, reply } => {
+                Outcome::Aside { what, transaction, reply } => {
                     match transaction.commit().await {
                         Ok(_) | Err(Error::ReadOnly) => {}
                         Err(error) => log::warn!("imap: {what} could not be written: {error}"),
                     }
-                    Effect::Reply(reply)
+                    Outcome::Reply(reply)
                 }
-                Effect::List { mut listing, reply } => {
+                Outcome::List { mut listing, reply } => {
                     self.list(&mut listing).await?;
-                    Effect::Reply(reply)
+                    Outcome::Reply(reply)
                 }
-                Effect::Fetch(fetch) => self.fetch(fetch).await?,
-                Effect::Search { tag, uid, key } => {
+                Outcome::Fetch(fetch) => self.fetch(fetch).await?,
+                Outcome::Search { tag, uid, key } => {
                     let result = self.search(uid, &key).await?;
                     self.session.searched(tag, uid, result)
                 }
@@ -110,7 +110,7 @@ impl Connection {
         name: &str,
         verifier: Box<Verifier>,
         out: &mut String,
-    ) -> Effect {
+    ) -> Outcome {
         match self.context.store.account(name).await {
             Ok(account) => {
                 let config = self.context.config();
@@ -119,7 +119,7 @@ impl Connection {
             }
             Err(error) => {
                 log::error!("imap: the mail of {name} cannot be opened: {error}");
-                Effect::reply(tag, "NO [UNAVAILABLE] The mail of this account cannot be opened now")
+                Outcome::reply(tag, "NO [UNAVAILABLE] The mail of this account cannot be opened now")
             }
         }
     }
@@ -131,7 +131,7 @@ impl Connection {
         mut exchange: Exchange,
         mut step: Step,
         out: &mut String,
-    ) -> io::Result<Effect> {
+    ) -> io::Result<Outcome> {
         let mut line = Zeroizing::default();
         loop {
             let challenge = match step {
@@ -152,11 +152,11 @@ impl Connection {
             self.say(&format!("+ {challenge}\r\n")).await?;
             step = match self.read_line(&mut line, MAX_RESPONSE).await? {
                 LineEnd::Complete if line.as_slice() == b"*" => {
-                    return Ok(Effect::reply(tag, "BAD The login was cancelled"));
+                    return Ok(Outcome::reply(tag, "BAD The login was cancelled"));
                 }
                 LineEnd::Complete => exchange.respond(&line),
                 LineEnd::TooLong => Step::Failed,
-                LineEnd::Closed => return Ok(Effect::End),
+                LineEnd::Closed => return Ok(Outcome::End),
             };
         }
     }
@@ -175,8 +175,8 @@ impl Connection {
         }
     }
 
-    async fn fetch(&mut self, fetch: Fetch) -> io::Result<Effect> {
-        let mut outcome = FetchOutcome::default();
+    async fn fetch(&mut self, fetch: Fetch) -> io::Result<Outcome> {
+        let mut outcome = FetchResult::default();
         let mut flags = String::new();
         let pace = Pace::new();
         for seq in fetch.messages.iter().cloned().flatten() {
@@ -206,9 +206,13 @@ impl Connection {
     }
 
     /// RFC 3501 section 7.2.5.
-    async fn search(&mut self, uid: bool, key: &super::command::SearchKey) -> io::Result<Result<(), Error>> {
+    async fn search(
+        &mut self,
+        uid: bool,
+        key: &crate::imap::wire::command::SearchKey,
+    ) -> io::Result<Result<(), Error>> {
         let Some(selected) = self.session.selected() else { return Ok(Ok(())) };
-        let found = match search::run(selected.account(), selected.view(), key).await {
+        let found = match search::run(selected.account(), selected.numbers(), key).await {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
@@ -217,7 +221,7 @@ impl Connection {
         for seq in found {
             pace.did(ITEM).await;
             let number = match self.session.selected() {
-                Some(selected) if uid => selected.view().uid(seq).unwrap_or(seq),
+                Some(selected) if uid => selected.numbers().uid(seq).unwrap_or(seq),
                 _ => seq,
             };
             self.write(&format!(" {number}")).await?;

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::command::{Append, Tagged};
-use super::effect::Effect;
-use super::gather::{Gather, Next};
-use super::parse::Refused;
 use super::server::{Connection, Imap};
+use crate::imap::state::outcome::Outcome;
+use crate::imap::wire::command::{Append, Tagged};
+use crate::imap::wire::fragments::{Fragments, Next};
+use crate::imap::wire::grammar::Refused;
 use crate::net::line::LineEnd;
 use crate::serving::Protocol;
 use crate::store::Incoming;
@@ -27,7 +27,7 @@ pub(super) enum Input {
     /// Something that is none.
     Refused(Refused),
     /// APPEND, whose message was taken or refused on the way.
-    Append(Effect),
+    Append(Outcome),
     /// The client closed the connection.
     Closed,
 }
@@ -35,26 +35,26 @@ pub(super) enum Input {
 impl Connection {
     /// Reads the command that begins with `line`.
     pub async fn input(&mut self, mut line: Zeroizing<Vec<u8>>, mut end: LineEnd) -> io::Result<Input> {
-        let mut gather = Gather::new(Imap::line_limit(&self.session));
+        let mut fragments = Fragments::new(Imap::line_limit(&self.session));
         loop {
             if end == LineEnd::Closed {
                 return Ok(Input::Closed);
             }
             let whole = end == LineEnd::Complete;
-            match gather.line(&line, whole) {
+            match fragments.line(&line, whole) {
                 Next::Finished => break,
                 Next::Literal { length, synchronizing } => {
                     self.go_ahead(synchronizing).await?;
-                    self.pieces(length, None, |piece| gather.literal(piece)).await?;
+                    self.pieces(length, None, |piece| fragments.literal(piece)).await?;
                 }
                 Next::Skip(length) => self.skip(length).await?,
                 Next::Message { append, length, synchronizing } => {
                     return self.message(append, length, synchronizing).await.map(Input::Append);
                 }
             }
-            end = self.read_line(&mut line, gather.room()).await?;
+            end = self.read_line(&mut line, fragments.room()).await?;
         }
-        Ok(match gather.finish() {
+        Ok(match fragments.finish() {
             Ok(command) => Input::Command(command),
             Err(refused) => Input::Refused(refused),
         })
@@ -96,7 +96,7 @@ impl Connection {
     }
 
     /// Takes the message of an APPEND, or throws it away where it comes although it is refused.
-    async fn message(&mut self, append: Append, length: u64, synchronizing: bool) -> io::Result<Effect> {
+    async fn message(&mut self, append: Append, length: u64, synchronizing: bool) -> io::Result<Outcome> {
         let mut target = match self.session.append(&self.context.config(), &append, length) {
             Ok(target) => target,
             Err(refusal) => {
@@ -104,7 +104,7 @@ impl Connection {
                     self.skip(length).await?;
                     self.rest().await?;
                 }
-                return Ok(Effect::Reply(refusal));
+                return Ok(Outcome::Reply(refusal));
             }
         };
         self.go_ahead(synchronizing).await?;
@@ -113,8 +113,8 @@ impl Connection {
         let nothing_follows = self.rest().await?;
         Ok(match result {
             Ok(()) if nothing_follows => target.keep(append),
-            Ok(()) => Effect::reply(append.tag, "BAD Expected the end of the command after the message"),
-            Err(error) => Effect::reply(append.tag, super::reply::refusal(&error)),
+            Ok(()) => Outcome::reply(append.tag, "BAD Expected the end of the command after the message"),
+            Err(error) => Outcome::reply(append.tag, crate::imap::wire::words::refusal(&error)),
         })
     }
 

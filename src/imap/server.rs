@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::fetch::LastStructure;
 use super::input::{LIMIT, LIMIT_BEFORE_LOGIN};
-use super::session::Session;
 use crate::config::Service;
 use crate::context::{Context, Deadlines, End, Place};
+use crate::imap::commands::fetch::LastStructure;
+use crate::imap::state::session::Session;
 use crate::net::line::LineEnd;
 use crate::net::stream::Stream;
 use crate::serving::{self, Goes, Goodbye, Protocol};
@@ -59,7 +59,7 @@ impl Protocol for Imap {
             Goodbye::Late => "* BYE That took too long\r\n",
             Goodbye::Http => "* BYE This is no web server\r\n",
             Goodbye::End(End::Right) => "* BYE The settings no longer allow this session\r\n",
-            Goodbye::End(End::Connector) => super::session::NO_CONNECTOR,
+            Goodbye::End(End::Connector) => crate::imap::state::session::NO_CONNECTOR,
             Goodbye::End(End::Room) => "* BYE Too many connections, try again later\r\n",
             Goodbye::End(End::Disconnected) => "* BYE The operator has ended this session\r\n",
         };

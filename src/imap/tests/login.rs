@@ -1,7 +1,7 @@
 use super::*;
-use crate::imap::effect::Effect;
-use crate::imap::parse::parse;
-use crate::imap::session::Session;
+use crate::imap::state::outcome::Outcome;
+use crate::imap::state::session::Session;
+use crate::imap::wire::grammar::parse;
 
 const CAPABILITIES: &str =
     "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE MOVE STATUS=SIZE METADATA";
@@ -110,9 +110,9 @@ fn no_password_travels_in_the_clear() {
     let said = |line: &str, session: &mut Session| {
         let mut out = String::new();
         match session.handle(&config, parse(line.as_bytes()).unwrap(), &mut out) {
-            Effect::Reply(reply) => out + &reply.tag + " " + &reply.text,
-            Effect::Login { .. } => "a login".to_owned(),
-            _ => "another effect".to_owned(),
+            Outcome::Reply(reply) => out + &reply.tag + " " + &reply.text,
+            Outcome::Login { .. } => "a login".to_owned(),
+            _ => "another outcome".to_owned(),
         }
     };
     assert!(

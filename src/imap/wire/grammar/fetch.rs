@@ -2,8 +2,8 @@
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
-use crate::imap::command::{FetchItem, Section, SectionText};
-use crate::imap::field_names::FieldNames;
+use crate::imap::wire::command::{FetchItem, Section, SectionText};
+use crate::imap::wire::field_names::FieldNames;
 
 /// What an item counts for among the elements of a command, each of which may read a message's header or structure: 256
 /// items are plenty.

@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use super::command::{FetchItem, SearchKey};
-use super::list::Listing;
+use super::sequence_numbers::Own;
 use super::session::Session;
-use super::view::Own;
+use crate::imap::commands::list::Listing;
+use crate::imap::wire::command::{FetchItem, SearchKey};
 use crate::sasl::server::{Exchange, Password, Step};
 use crate::store::{Committed, Transaction, Uid};
 
 /// What comes after a command was looked at. Untagged responses that the session wrote go out first.
-pub enum Effect {
+pub enum Outcome {
     /// The tagged response ends the command.
     Reply(Reply),
     /// A goodbye was written, the connection ends.
@@ -27,7 +27,7 @@ pub enum Effect {
         /// Its password.
         password: Password,
     },
-    /// A SASL exchange, then as [`Effect::Login`].
+    /// A SASL exchange, then as [`Outcome::Login`].
     Authenticate {
         /// The command's.
         tag: String,
@@ -82,19 +82,19 @@ pub enum Effect {
 /// Goes on after a commit; untagged responses are appended to the string.
 pub type Then = Box<dyn FnOnce(&mut Session, Committed, &mut String) -> Reply>;
 
-impl Effect {
+impl Outcome {
     /// A commit and what follows it.
     pub fn commit(
         transaction: Transaction,
         tag: String,
         then: impl FnOnce(&mut Session, Committed, &mut String) -> Reply + 'static,
-    ) -> Effect {
-        Effect::Commit { transaction, tag, then: Box::new(then) }
+    ) -> Outcome {
+        Outcome::Commit { transaction, tag, then: Box::new(then) }
     }
 
     /// A tagged response, before which all news are told.
-    pub fn reply(tag: String, text: impl Into<Cow<'static, str>>) -> Effect {
-        Effect::Reply(Reply::new(tag, text))
+    pub fn reply(tag: String, text: impl Into<Cow<'static, str>>) -> Outcome {
+        Outcome::Reply(Reply::new(tag, text))
     }
 }
 
@@ -161,7 +161,7 @@ pub struct Fetch {
 
 /// How a [`Fetch`] went.
 #[derive(Debug, Default)]
-pub struct FetchOutcome {
+pub struct FetchResult {
     /// Messages that get `\Seen`.
     pub unseen: Vec<Uid>,
     /// Some were removed by another session.

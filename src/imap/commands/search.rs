@@ -3,30 +3,30 @@
 
 use std::ops::RangeInclusive;
 
-use super::command::{Date, SearchKey};
-use super::opened::Opened;
-use super::view::View;
+use super::lazy_message::LazyMessage;
+use crate::imap::state::sequence_numbers::SequenceNumbers;
+use crate::imap::wire::command::{Date, SearchKey};
 use crate::message::search::{Needle, Scope, Search, in_field};
 use crate::message::{date, header};
 use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Flags, Message};
 
-/// The sequence numbers, ascending, of the messages of `view` that match. Messages that other sessions
+/// The sequence numbers, ascending, of the messages in `numbers` that match. Messages that other sessions
 /// removed meanwhile match nothing, and neither do those that cannot be read, which is logged. Headers
 /// come from the summaries, bodies are streamed, and other sessions get their turn between.
 ///
 /// # Errors
 /// [`Error::NoSuchMailbox`]: another session has deleted it.
-pub async fn run(account: &Account, view: &View, key: &SearchKey) -> Result<Vec<u32>, Error> {
-    let mailbox = view.mailbox();
+pub async fn run(account: &Account, numbers: &SequenceNumbers, key: &SearchKey) -> Result<Vec<u32>, Error> {
+    let mailbox = numbers.mailbox();
     let keywords = account.view(mailbox, |mailbox| mailbox.keywords.clone());
-    let mut query = Query::new(key, view, &keywords.ok_or(Error::NoSuchMailbox)?);
+    let mut query = Query::new(key, numbers, &keywords.ok_or(Error::NoSuchMailbox)?);
     let mut found = Vec::new();
-    for (seq, &uid) in (1..).zip(view.uids()) {
+    for (seq, &uid) in (1..).zip(numbers.uids()) {
         query.pace.did_items(query.size).await;
         let message = account.view(mailbox, |mailbox| mailbox.message(uid).copied());
         let Some(message) = message.ok_or(Error::NoSuchMailbox)? else { continue };
-        let candidate = Candidate { seq, recent: view.is_recent(uid), message };
+        let candidate = Candidate { seq, recent: numbers.is_recent(uid), message };
         match query.matches(account, candidate).await {
             Ok(true) => found.push(seq),
             Ok(false) => (),
@@ -88,9 +88,9 @@ enum IndexTest {
 }
 
 impl Query {
-    fn new(key: &SearchKey, view: &View, keywords: &[String]) -> Query {
+    fn new(key: &SearchKey, numbers: &SequenceNumbers, keywords: &[String]) -> Query {
         let mut tests = Vec::new();
-        let formula = Formula::new(key, view, keywords, &mut tests);
+        let formula = Formula::new(key, numbers, keywords, &mut tests);
         let size = formula.size();
         Query { formula, size, answers: vec![None; tests.len()], tests, pace: Pace::new() }
     }
@@ -103,7 +103,7 @@ impl Query {
                 _ => None,
             };
         }
-        let mut opened = Opened::new(account, candidate.message);
+        let mut opened = LazyMessage::new(account, candidate.message);
         loop {
             let open = match self.formula.verdict(self) {
                 Ok(verdict) => return Ok(verdict),
@@ -120,23 +120,28 @@ impl Query {
 
 impl Formula {
     /// Recurses as deep as the key, which the parser limits.
-    fn new(key: &SearchKey, view: &View, keywords: &[String], tests: &mut Vec<Test>) -> Formula {
+    fn new(
+        key: &SearchKey,
+        numbers: &SequenceNumbers,
+        keywords: &[String],
+        tests: &mut Vec<Test>,
+    ) -> Formula {
         let index = |test| Test::Index(test);
         let test = match key {
             SearchKey::All => return Formula::Unless(false, Vec::new()),
             SearchKey::And(keys) => {
-                let keys = keys.iter().map(|key| Formula::new(key, view, keywords, tests));
+                let keys = keys.iter().map(|key| Formula::new(key, numbers, keywords, tests));
                 return Formula::Unless(false, keys.collect());
             }
             SearchKey::Or(one, other) => {
-                let keys = [one, other].map(|key| Formula::new(key, view, keywords, tests));
+                let keys = [one, other].map(|key| Formula::new(key, numbers, keywords, tests));
                 return Formula::Unless(true, keys.into());
             }
             SearchKey::Not(key) => {
-                return Formula::Not(Box::new(Formula::new(key, view, keywords, tests)));
+                return Formula::Not(Box::new(Formula::new(key, numbers, keywords, tests)));
             }
-            SearchKey::Sequence(set) => index(IndexTest::Sequence(set.ranges(view.exists()))),
-            SearchKey::Uid(set) => index(IndexTest::Uid(set.ranges(view.largest_uid()))),
+            SearchKey::Sequence(set) => index(IndexTest::Sequence(set.ranges(numbers.exists()))),
+            SearchKey::Uid(set) => index(IndexTest::Uid(set.ranges(numbers.largest_uid()))),
             SearchKey::Flag(flags) => index(IndexTest::Flags(Some(*flags))),
             SearchKey::Keyword(keyword) => {
                 let place = keywords.iter().position(|known| known.eq_ignore_ascii_case(keyword));
@@ -197,7 +202,7 @@ impl Test {
         }
     }
 
-    async fn ask(&self, opened: &mut Opened<'_>, pace: &Pace) -> Result<bool, Error> {
+    async fn ask(&self, opened: &mut LazyMessage<'_>, pace: &Pace) -> Result<bool, Error> {
         match self {
             Test::Index(_) => Ok(false), // answered before anything is opened
             Test::Sent(days) => {

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::command::{Depth, GetMetadata, MailboxName};
-use super::effect::{Effect, Reply};
-use super::reply;
+use crate::imap::state::outcome::{Outcome, Reply};
+use crate::imap::wire::command::{Depth, GetMetadata, MailboxName};
+use crate::imap::wire::words;
 use crate::message::nstring;
 use crate::store::{Account, Error, MailboxId, NO_MAILBOX};
 
@@ -14,9 +14,9 @@ fn annotated(account: &Account, name: &MailboxName) -> Option<MailboxId> {
 }
 
 /// RFC 5464 section 4.2.
-pub fn get(account: &Account, tag: String, args: &GetMetadata, out: &mut String) -> Effect {
+pub fn get(account: &Account, tag: String, args: &GetMetadata, out: &mut String) -> Outcome {
     let Some(id) = annotated(account, &args.mailbox) else {
-        return Effect::reply(tag, reply::refusal(&Error::NoSuchMailbox));
+        return Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox));
     };
     let all = account.annotations(id);
     let (mut found, mut longest) = (Vec::new(), None);
@@ -39,7 +39,7 @@ pub fn get(account: &Account, tag: String, args: &GetMetadata, out: &mut String)
     if !found.is_empty() {
         out.push_str("* METADATA ");
         let name = account.view(id, |mailbox| mailbox.name.clone()).unwrap_or_default();
-        reply::mailbox(&name, out);
+        words::mailbox(&name, out);
         for (place, (entry, value)) in found.into_iter().enumerate() {
             out.push_str(if place == 0 { " (" } else { " " });
             out.push_str(&quoted(Some(entry.as_bytes())));
@@ -49,8 +49,8 @@ pub fn get(account: &Account, tag: String, args: &GetMetadata, out: &mut String)
         out.push_str(")\r\n");
     }
     match longest {
-        Some(octets) => Effect::reply(tag, format!("OK [METADATA LONGENTRIES {octets}] Some are longer")),
-        None => Effect::reply(tag, "OK GETMETADATA completed"),
+        Some(octets) => Outcome::reply(tag, format!("OK [METADATA LONGENTRIES {octets}] Some are longer")),
+        None => Outcome::reply(tag, "OK GETMETADATA completed"),
     }
 }
 
@@ -77,11 +77,11 @@ pub fn set(
     tag: String,
     mailbox: &MailboxName,
     values: Vec<(String, Option<Vec<u8>>)>,
-) -> Effect {
+) -> Outcome {
     let mut transaction = account.begin();
     for (entry, value) in values {
         transaction.annotate(&mailbox.0, &entry, value.as_deref());
     }
     let reply = Reply::new(tag.clone(), "OK SETMETADATA completed");
-    Effect::commit(transaction, tag, move |_, _, _| reply)
+    Outcome::commit(transaction, tag, move |_, _, _| reply)
 }

@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use super::command::Append;
-use super::effect::{Effect, Reply};
-use super::reply;
 use crate::clock;
 use crate::config::Config;
+use crate::imap::state::outcome::{Outcome, Reply};
+use crate::imap::wire::command::Append;
+use crate::imap::wire::words;
 use crate::store::{Account, Incoming, MailboxId};
 
 /// Where a message is to go.
@@ -38,16 +38,16 @@ pub fn target(
     // The commit would find it too, after all the octets have come.
     let mut message = account.incoming();
     let wanted = account.fits(1, length).and_then(|()| message.expect(length));
-    wanted.map_err(|error| refuse(reply::refusal(&error)))?;
+    wanted.map_err(|error| refuse(words::refusal(&error)))?;
     Ok(Target { account: account.clone(), mailbox, message })
 }
 
 impl Target {
     /// The message is there: keeps it.
-    pub fn keep(self, command: Append) -> Effect {
+    pub fn keep(self, command: Append) -> Outcome {
         let Append { tag, flags, date, .. } = command;
         if self.message.is_empty() {
-            return Effect::reply(tag, "NO A message cannot be empty");
+            return Outcome::reply(tag, "NO A message cannot be empty");
         }
         let keywords: Vec<&str> = flags.keywords.iter().map(String::as_str).collect();
         let mut transaction = self.account.begin();
@@ -58,7 +58,7 @@ impl Target {
             &keywords,
             date.unwrap_or_else(clock::unix_now),
         );
-        Effect::commit(transaction, tag.clone(), move |_, committed, _| {
+        Outcome::commit(transaction, tag.clone(), move |_, committed, _| {
             let validity = self.account.view(self.mailbox, |mailbox| mailbox.uid_validity);
             match (validity, committed.placed.first()) {
                 (Some(validity), Some((_, uid))) => {

@@ -2,7 +2,7 @@
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
-use crate::imap::command::{Command, Depth, GetMetadata};
+use crate::imap::wire::command::{Command, Depth, GetMetadata};
 use crate::store::ENTRY_MAX;
 
 /// The two trees that there are (section 3.2): everyone's and one's own, which is the same with one user an account.

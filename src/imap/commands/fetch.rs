@@ -3,12 +3,12 @@
 use std::io::{self, Write as _};
 use std::ops::Range;
 
-use super::command::{FetchItem, SectionText};
-use super::field_names::FieldNames;
-pub use super::opened::LastStructure;
-use super::opened::Opened;
+pub use super::lazy_message::LastStructure;
+use super::lazy_message::LazyMessage;
 use super::section;
 use crate::flash::ReadAt;
+use crate::imap::wire::command::{FetchItem, SectionText};
+use crate::imap::wire::field_names::FieldNames;
 use crate::message::bodystructure::Description;
 use crate::message::{date, header};
 use crate::net::stream::Stream;
@@ -45,7 +45,7 @@ pub async fn write(
     last: &mut LastStructure,
     pace: &Pace,
 ) -> io::Result<bool> {
-    let opened = Opened::new(account, fetched.message);
+    let opened = LazyMessage::new(account, fetched.message);
     let mut response = Response { fetched, opened, last, pace, out: Vec::with_capacity(128), whole: true };
     write!(response.out, "* {} FETCH (", response.fetched.seq)?;
     for (place, item) in items.iter().enumerate() {
@@ -63,7 +63,7 @@ pub async fn write(
 
 struct Response<'a> {
     fetched: Fetched<'a>,
-    opened: Opened<'a>,
+    opened: LazyMessage<'a>,
     last: &'a mut LastStructure,
     pace: &'a Pace,
     /// What was written and not sent yet.

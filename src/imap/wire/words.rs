@@ -1,7 +1,7 @@
 //! The words of replies: strings, mailbox names, flags, and what the store's refusals sound like.
 
-use super::mailbox_name;
-use super::parse::is_astring_char;
+use super::grammar::is_astring_char;
+use crate::imap::mailbox_name;
 use crate::store::{Error, Flags, Mailbox};
 
 const SYSTEM_FLAGS: [(Flags, &str); 5] = [

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::command::{Section, SectionText};
+use crate::imap::wire::command::{Section, SectionText};
 use crate::message::mime::Structure;
 use crate::message::nstring::string;
 
@@ -69,7 +69,7 @@ pub fn clip(places: &mut Vec<Range<u64>>, origin: u32, count: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::field_names::FieldNames;
+    use crate::imap::wire::field_names::FieldNames;
 
     #[test]
     fn labels_are_as_the_client_wrote_them() {

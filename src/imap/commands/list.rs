@@ -1,9 +1,9 @@
 //! LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9), with the attributes of RFC 3348 (children) and
 //! RFC 6154 (special use). Pure: names and a pattern go in, lines come out, a hundred names at a time.
 
-use super::command::ListArgs;
 use super::pattern::Pattern;
-use super::reply;
+use crate::imap::wire::command::ListArgs;
+use crate::imap::wire::words;
 use crate::store::mailbox_name::{is_inferior, superiors};
 
 /// Names that are looked at before others have their turn.
@@ -102,7 +102,7 @@ impl Listing {
             attributes.extend(special_use(name).filter(|_| exists));
         }
         out.push_str(&format!("* {} ({}) \"/\" ", self.word(), attributes.join(" ")));
-        reply::mailbox(name, out);
+        words::mailbox(name, out);
         out.push_str("\r\n");
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use event_listener::EventListener;
 use zeroize::Zeroizing;
 
-use super::effect::{News, Reply};
-use super::server::Connection;
+use crate::imap::server::Connection;
+use crate::imap::state::outcome::{News, Reply};
 use crate::net::line::LineEnd;
 use crate::serving::within;
 

@@ -1,14 +1,14 @@
 //! What the client must hear of its mailbox, between a sync and the wire: numbers only, so that news of
-//! a large mailbox take no more room than the view itself. The words are made in pieces.
+//! a large mailbox take no more room than the sequence numbers themselves. The words are made in pieces.
 
-use super::reply;
-use super::view::View;
+use super::sequence_numbers::SequenceNumbers;
+use crate::imap::wire::words;
 use crate::store::Mailbox;
 
 /// Octets after which a piece ends.
 const PIECE: usize = 8 * 1024;
 
-/// What a [`View::sync`] found.
+/// What a [`SequenceNumbers::sync`] found.
 #[derive(Debug, Default)]
 pub struct Updates {
     /// The mailbox names other keywords than the client has heard of.
@@ -43,7 +43,13 @@ impl Updates {
     /// Appends the next of the untagged responses until nothing is left or enough for one write is
     /// there. Flags are told as they are now, and not at all of a message that was removed meanwhile:
     /// the next sync finds that.
-    pub fn write_piece(&mut self, view: &View, mailbox: Option<&Mailbox>, manner: Manner, out: &mut String) {
+    pub fn write_piece(
+        &mut self,
+        numbers: &SequenceNumbers,
+        mailbox: Option<&Mailbox>,
+        manner: Manner,
+        out: &mut String,
+    ) {
         let end = out.len() + PIECE;
         // From the last to the first, so that no removal changes the number of another.
         while out.len() < end
@@ -67,7 +73,7 @@ impl Updates {
             && let Some(&seq) = self.flags.get(self.told)
         {
             self.told += 1;
-            flags(seq, view, mailbox, manner.uid, out);
+            flags(seq, numbers, mailbox, manner.uid, out);
         }
         if self.is_empty() {
             *self = Updates::default();
@@ -78,40 +84,45 @@ impl Updates {
 /// RFC 3501 sections 7.2.6 and 7.1: FLAGS and PERMANENTFLAGS.
 pub fn keywords(mailbox: &Mailbox, manner: Manner, out: &mut String) {
     out.push_str("* FLAGS ");
-    reply::all_flags(mailbox, false, out);
+    words::all_flags(mailbox, false, out);
     out.push_str("\r\n* OK [PERMANENTFLAGS ");
     if manner.read_only {
         out.push_str("()] Read-only\r\n");
     } else {
-        reply::all_flags(mailbox, manner.new_keywords, out);
+        words::all_flags(mailbox, manner.new_keywords, out);
         out.push_str("] Flags are kept\r\n");
     }
 }
 
-fn flags(seq: u32, view: &View, mailbox: &Mailbox, with_uid: bool, out: &mut String) {
-    let Some(message) = view.uid(seq).and_then(|uid| mailbox.message(uid)) else { return };
+fn flags(seq: u32, numbers: &SequenceNumbers, mailbox: &Mailbox, with_uid: bool, out: &mut String) {
+    let Some(message) = numbers.uid(seq).and_then(|uid| mailbox.message(uid)) else { return };
     out.push_str(&format!("* {seq} FETCH ("));
     if with_uid {
         out.push_str(&format!("UID {} ", message.uid));
     }
     out.push_str("FLAGS ");
-    reply::flags(message.flags, &mailbox.keywords, view.is_recent(message.uid), out);
+    words::flags(message.flags, &mailbox.keywords, numbers.is_recent(message.uid), out);
     out.push_str(")\r\n");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::view::{Own, tests::mailbox};
+    use crate::imap::state::sequence_numbers::{Own, tests::mailbox};
     use crate::store::{Flags, Message, Uid};
     use proptest::prelude::*;
 
     /// Everything in pieces, and how many there were.
-    fn told(mut updates: Updates, view: &View, mailbox: Option<&Mailbox>, manner: Manner) -> (String, u32) {
+    fn told(
+        mut updates: Updates,
+        numbers: &SequenceNumbers,
+        mailbox: Option<&Mailbox>,
+        manner: Manner,
+    ) -> (String, u32) {
         let (mut out, mut pieces) = (String::new(), 0);
         while !updates.is_empty() {
             let before = out.len();
-            updates.write_piece(view, mailbox, manner, &mut out);
+            updates.write_piece(numbers, mailbox, manner, &mut out);
             assert!(out.len() - before < PIECE + 200);
             pieces += 1;
         }
@@ -120,14 +131,16 @@ mod tests {
 
     #[test]
     fn updates_in_words() {
-        let mut view =
-            View::new(&mailbox(&[(1, Flags::NONE, 1), (2, Flags::NONE, 1), (3, Flags::NONE, 1)]), 1);
+        let mut numbers = SequenceNumbers::new(
+            &mailbox(&[(1, Flags::NONE, 1), (2, Flags::NONE, 1), (3, Flags::NONE, 1)]),
+            1,
+        );
         let keyword = Flags::keyword(0);
         let mut now = mailbox(&[(2, Flags::SEEN.with(keyword), 2), (5, Flags::NONE, 3)]);
         now.keywords.push("$Junk".into());
-        let updates = view.sync(Some(&now), 9, true, &Own::Nothing);
+        let updates = numbers.sync(Some(&now), 9, true, &Own::Nothing);
         let manner = Manner { uid: true, read_only: false, new_keywords: true };
-        let (words, _) = told(updates, &view, Some(&now), manner);
+        let (words, _) = told(updates, &numbers, Some(&now), manner);
         assert_eq!(
             words.lines().collect::<Vec<_>>(),
             [
@@ -145,10 +158,10 @@ mod tests {
     #[test]
     fn news_of_a_large_mailbox_come_in_pieces() {
         let messages = |modseq| (1..=5000).map(|uid| (uid, Flags::NONE, modseq)).collect::<Vec<_>>();
-        let mut view = View::new(&mailbox(&messages(1)), 1);
+        let mut numbers = SequenceNumbers::new(&mailbox(&messages(1)), 1);
         let now = mailbox(&messages(2)[1000..]);
-        let updates = view.sync(Some(&now), 9, true, &Own::Nothing);
-        let (words, pieces) = told(updates, &view, Some(&now), Manner::default());
+        let updates = numbers.sync(Some(&now), 9, true, &Own::Nothing);
+        let (words, pieces) = told(updates, &numbers, Some(&now), Manner::default());
         assert!(words.starts_with("* 1000 EXPUNGE\r\n* 999 EXPUNGE"));
         assert!(words.ends_with("* 4000 FETCH (FLAGS (\\Recent))\r\n"));
         assert_eq!(words.lines().count(), 5000);
@@ -160,7 +173,7 @@ mod tests {
     struct Client(Vec<(Uid, String)>);
 
     impl Client {
-        fn hear(&mut self, words: &str, view: &View, mailbox: &Mailbox) {
+        fn hear(&mut self, words: &str, numbers: &SequenceNumbers, mailbox: &Mailbox) {
             for line in words.lines() {
                 let mut parts = line.splitn(4, ' ').skip(1);
                 let Some(number) = parts.next().and_then(|word| word.parse::<usize>().ok()) else { continue };
@@ -168,8 +181,8 @@ mod tests {
                     (Some("EXPUNGE"), _) => drop(self.0.remove(number - 1)),
                     (Some("EXISTS"), _) => {
                         assert!(number >= self.0.len());
-                        let new = view.uids().iter().skip(self.0.len());
-                        self.0.extend(new.map(|&uid| (uid, flags_of(uid, view, mailbox))));
+                        let new = numbers.uids().iter().skip(self.0.len());
+                        self.0.extend(new.map(|&uid| (uid, flags_of(uid, numbers, mailbox))));
                         assert_eq!(self.0.len(), number);
                     }
                     (Some("FETCH"), Some(items)) => self.0[number - 1].1 = items.to_owned(),
@@ -180,11 +193,11 @@ mod tests {
     }
 
     /// As a FETCH of the message tells them.
-    fn flags_of(uid: Uid, view: &View, mailbox: &Mailbox) -> String {
+    fn flags_of(uid: Uid, numbers: &SequenceNumbers, mailbox: &Mailbox) -> String {
         let message = mailbox.message(uid);
         let mut out = format!("(UID {uid} FLAGS ");
         let flags = message.map_or(Flags::NONE, |message| message.flags);
-        reply::flags(flags, &mailbox.keywords, view.is_recent(uid), &mut out);
+        words::flags(flags, &mailbox.keywords, numbers.is_recent(uid), &mut out);
         out + ")"
     }
 
@@ -211,7 +224,7 @@ mod tests {
         #[test]
         fn the_client_is_never_out_of_step(mut events in events()) {
             let mut now = mailbox(&[]);
-            let mut view = View::new(&now, 1);
+            let mut numbers = SequenceNumbers::new(&now, 1);
             let mut client = Client::default();
             events.push(Event::Told { expunge: true });
             for event in events {
@@ -225,10 +238,10 @@ mod tests {
                         now.uid_next += 1;
                     }
                     Event::Told { expunge } => {
-                        let updates = view.sync(Some(&now), now.recent_from, expunge, &Own::Nothing);
+                        let updates = numbers.sync(Some(&now), now.recent_from, expunge, &Own::Nothing);
                         now.recent_from = now.uid_next;
                         let manner = Manner { uid: true, read_only: false, new_keywords: true };
-                        client.hear(&told(updates, &view, Some(&now), manner).0, &view, &now);
+                        client.hear(&told(updates, &numbers, Some(&now), manner).0, &numbers, &now);
                         continue;
                     }
                     Event::Expunge(_) | Event::Flags(..) if now.messages.is_empty() => continue,
@@ -241,7 +254,7 @@ mod tests {
                 now.highest_modseq = modseq;
             }
             let truth: Vec<(Uid, String)> =
-                now.messages.iter().map(|m| (m.uid, flags_of(m.uid, &view, &now))).collect();
+                now.messages.iter().map(|m| (m.uid, flags_of(m.uid, &numbers, &now))).collect();
             prop_assert_eq!(client.0, truth);
         }
     }

@@ -7,7 +7,7 @@
 use zeroize::Zeroizing;
 
 use super::command::{Append, Tagged};
-use super::parse::{self, Problem, Refused};
+use super::grammar::{self, Problem, Refused};
 
 /// Literals that can stand before the message of an APPEND: its mailbox. To look for one behind each of ten thousand
 /// literals would be to read the command ten thousand times.
@@ -18,7 +18,7 @@ const KEPT: usize = 256;
 
 /// A command on its way in.
 #[derive(Debug)]
-pub struct Gather {
+pub struct Fragments {
     /// A password may be among them.
     octets: Zeroizing<Vec<u8>>,
     limit: usize,
@@ -30,9 +30,9 @@ pub struct Gather {
 /// What comes next.
 #[derive(Debug, PartialEq)]
 pub enum Next {
-    /// Nothing: see [`Gather::finish`].
+    /// Nothing: see [`Fragments::finish`].
     Finished,
-    /// A literal for [`Gather::literal`], then a line.
+    /// A literal for [`Fragments::literal`], then a line.
     Literal {
         /// Octets.
         length: u64,
@@ -52,10 +52,10 @@ pub enum Next {
     },
 }
 
-impl Gather {
+impl Fragments {
     /// Nothing yet; a command may have `limit` octets, literals but for the APPEND's included.
-    pub fn new(limit: usize) -> Gather {
-        Gather { octets: Zeroizing::default(), limit, problem: None, literals: 0 }
+    pub fn new(limit: usize) -> Fragments {
+        Fragments { octets: Zeroizing::default(), limit, problem: None, literals: 0 }
     }
 
     /// The octets that a line may still have.
@@ -64,7 +64,7 @@ impl Gather {
     }
 
     /// Takes a line without its CRLF; `whole` is false for the beginning of one that was longer than
-    /// [`Gather::room`].
+    /// [`Fragments::room`].
     pub fn line(&mut self, line: &[u8], whole: bool) -> Next {
         if !whole {
             self.refuse(line);
@@ -105,17 +105,17 @@ impl Gather {
     /// Too long, or not in the grammar.
     pub fn finish(self) -> Result<Tagged, Refused> {
         match self.problem {
-            Some(problem) => Err(Refused { tag: parse::tag_of(&self.octets), problem }),
-            None => parse::parse(&self.octets),
+            Some(problem) => Err(Refused { tag: grammar::tag_of(&self.octets), problem }),
+            None => grammar::parse(&self.octets),
         }
     }
 
     fn append(&self, line: &[u8], marker: usize) -> Option<Append> {
         let line = line.get(..line.len() - marker)?;
         if self.octets.is_empty() {
-            return parse::append(line);
+            return grammar::append(line);
         }
-        parse::append(&[self.octets.as_slice(), line].concat())
+        grammar::append(&[self.octets.as_slice(), line].concat())
     }
 
     fn keep(&mut self, octets: &[u8]) {
@@ -162,67 +162,67 @@ impl Announced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::command::Command;
+    use crate::imap::wire::command::Command;
 
-    fn outcome(gather: Gather) -> Result<Command, (Option<String>, Problem)> {
-        gather.finish().map(|t| t.command).map_err(|refused| (refused.tag, refused.problem))
+    fn outcome(fragments: Fragments) -> Result<Command, (Option<String>, Problem)> {
+        fragments.finish().map(|t| t.command).map_err(|refused| (refused.tag, refused.problem))
     }
 
     /// Catches: a command that is read from its beginning behind each of its literals.
     #[test]
     fn the_message_of_an_append_is_looked_for_behind_its_mailbox_only() {
         for (before, is_message) in [(0, true), (1, true), (2, false), (5000, false)] {
-            let mut gather = Gather { literals: before, ..Gather::new(1000) };
-            let next = gather.line(b"a APPEND x {3}", true);
+            let mut fragments = Fragments { literals: before, ..Fragments::new(1000) };
+            let next = fragments.line(b"a APPEND x {3}", true);
             assert_eq!(matches!(next, Next::Message { .. }), is_message, "behind {before} literals");
         }
     }
 
     #[test]
     fn a_command_is_its_lines_and_literals() {
-        let mut gather = Gather::new(100);
-        assert_eq!(gather.line(b"a SELECT {3+}", true), Next::Literal { length: 3, synchronizing: false });
-        gather.literal(b"a");
-        gather.literal(b" b");
-        assert_eq!(gather.line(b"", true), Next::Finished);
-        assert!(matches!(outcome(gather), Ok(Command::Select(name)) if name.0 == "a b"));
+        let mut fragments = Fragments::new(100);
+        assert_eq!(fragments.line(b"a SELECT {3+}", true), Next::Literal { length: 3, synchronizing: false });
+        fragments.literal(b"a");
+        fragments.literal(b" b");
+        assert_eq!(fragments.line(b"", true), Next::Finished);
+        assert!(matches!(outcome(fragments), Ok(Command::Select(name)) if name.0 == "a b"));
     }
 
     #[test]
     fn the_literal_of_an_append_is_left_to_the_reader() {
-        let mut gather = Gather::new(100);
-        assert_eq!(gather.line(b"a APPEND {1}", true), Next::Literal { length: 1, synchronizing: true });
-        gather.literal(b"x");
-        let next = gather.line(b" (\\Seen) {50000000}", true);
+        let mut fragments = Fragments::new(100);
+        assert_eq!(fragments.line(b"a APPEND {1}", true), Next::Literal { length: 1, synchronizing: true });
+        fragments.literal(b"x");
+        let next = fragments.line(b" (\\Seen) {50000000}", true);
         assert!(matches!(next, Next::Message { length: 50_000_000, synchronizing: true, .. }));
     }
 
     #[test]
     fn too_long_a_synchronizing_literal_is_not_asked_for() {
-        let mut gather = Gather::new(100);
-        assert_eq!(gather.line(b"a7 LOGIN {101}", true), Next::Finished);
-        assert_eq!(outcome(gather), Err((Some("a7".into()), Problem::TooLong)));
+        let mut fragments = Fragments::new(100);
+        assert_eq!(fragments.line(b"a7 LOGIN {101}", true), Next::Finished);
+        assert_eq!(outcome(fragments), Err((Some("a7".into()), Problem::TooLong)));
     }
 
     #[test]
     fn too_long_a_non_synchronizing_literal_is_skipped_with_the_rest_of_its_command() {
-        let mut gather = Gather::new(100);
-        assert_eq!(gather.line(b"a7 LOGIN {101+}", true), Next::Skip(101));
-        assert_eq!(gather.line(b" {3+}", true), Next::Skip(3));
-        assert_eq!(gather.line(b" x", true), Next::Finished);
-        assert_eq!(outcome(gather), Err((Some("a7".into()), Problem::TooLong)));
+        let mut fragments = Fragments::new(100);
+        assert_eq!(fragments.line(b"a7 LOGIN {101+}", true), Next::Skip(101));
+        assert_eq!(fragments.line(b" {3+}", true), Next::Skip(3));
+        assert_eq!(fragments.line(b" x", true), Next::Finished);
+        assert_eq!(outcome(fragments), Err((Some("a7".into()), Problem::TooLong)));
     }
 
     #[test]
     fn too_long_a_line_is_answered_under_its_tag() {
-        let mut gather = Gather::new(100);
-        assert_eq!(gather.line(&b"a7 NOOP ".repeat(12), false), Next::Finished);
-        assert_eq!(outcome(gather), Err((Some("a7".into()), Problem::TooLong)));
+        let mut fragments = Fragments::new(100);
+        assert_eq!(fragments.line(&b"a7 NOOP ".repeat(12), false), Next::Finished);
+        assert_eq!(outcome(fragments), Err((Some("a7".into()), Problem::TooLong)));
 
-        let mut gather = Gather::new(100);
-        assert_eq!(gather.line(&b"x".repeat(10_000), false), Next::Finished);
-        assert!(gather.octets.capacity() <= KEPT);
-        assert_eq!(outcome(gather), Err((None, Problem::TooLong)));
+        let mut fragments = Fragments::new(100);
+        assert_eq!(fragments.line(&b"x".repeat(10_000), false), Next::Finished);
+        assert!(fragments.octets.capacity() <= KEPT);
+        assert_eq!(outcome(fragments), Err((None, Problem::TooLong)));
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! What a session knows of its selected mailbox: which message has which sequence number.
 //!
 //! A message keeps its number until the client was told otherwise (RFC 3501 section 7.4.1), whatever
-//! other sessions do meanwhile; so a view is a list of UIDs of its own, four bytes a message.
-//! [`View::sync`] compares it with the mailbox and tells what the client must hear.
+//! other sessions do meanwhile; so there is a list of UIDs of its own, four bytes a message.
+//! [`SequenceNumbers::sync`] compares it with the mailbox and tells what the client must hear.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
-use super::command::Messages;
 use super::updates::Updates;
+use crate::imap::wire::command::Messages;
 use crate::store::{Flags, Mailbox, MailboxId, Message, Uid};
 
 /// The selected mailbox as the client knows it.
 #[derive(Debug)]
-pub struct View {
+pub struct SequenceNumbers {
     mailbox: MailboxId,
     uids: Vec<Uid>,
     /// The largest UID ever seen here: what is above it is new.
@@ -39,11 +39,11 @@ pub enum Own {
     Silent(Vec<(Uid, Flags)>),
 }
 
-impl View {
+impl SequenceNumbers {
     /// The mailbox as it is now; messages from `recent_from` on are `\Recent`
     /// (see [`crate::store::Account::claim_recent`]).
-    pub fn new(mailbox: &Mailbox, recent_from: Uid) -> View {
-        let mut view = View {
+    pub fn new(mailbox: &Mailbox, recent_from: Uid) -> SequenceNumbers {
+        let mut numbers = SequenceNumbers {
             mailbox: mailbox.id,
             uids: Vec::new(),
             seen_up_to: 0,
@@ -51,8 +51,8 @@ impl View {
             recent: Vec::new(),
             keywords: hash(&[]),
         };
-        view.sync(Some(mailbox), recent_from, true, &Own::Nothing);
-        view
+        numbers.sync(Some(mailbox), recent_from, true, &Own::Nothing);
+        numbers
     }
     /// The mailbox.
     pub fn mailbox(&self) -> MailboxId {
@@ -112,7 +112,7 @@ impl View {
         message.modseq <= self.modseq
     }
 
-    /// Whether a [`View::sync`] would find nothing.
+    /// Whether a [`SequenceNumbers::sync`] would find nothing.
     pub fn is_current(&self, mailbox: &Mailbox) -> bool {
         self.modseq == mailbox.highest_modseq && self.uids.len() == mailbox.messages.len()
     }
@@ -196,7 +196,7 @@ fn seq(n: usize) -> u32 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::imap::sequence::SequenceSet;
+    use crate::imap::wire::sequence::SequenceSet;
     use std::num::NonZeroU32;
 
     /// A mailbox with messages of these UIDs, flags and MODSEQs.
@@ -231,7 +231,7 @@ pub(super) mod tests {
     #[test]
     fn numbers_to_messages() {
         const STAR: u32 = 0;
-        let view = View::new(&mailbox(&[(3, NONE, 1), (5, NONE, 1), (9, NONE, 1)]), 1);
+        let numbers = SequenceNumbers::new(&mailbox(&[(3, NONE, 1), (5, NONE, 1), (9, NONE, 1)]), 1);
         for (uid, ranges, expected) in [
             (false, &[(1, 2)][..], Some(vec![1..=2])),
             (false, &[(STAR, STAR)], Some(vec![3..=3])),
@@ -242,9 +242,9 @@ pub(super) mod tests {
             (true, &[(20, STAR)], Some(vec![3..=3])),
             (true, &[(9, 9), (1, 3)], Some(vec![1..=1, 3..=3])),
         ] {
-            assert_eq!(view.select(&messages(uid, ranges)), expected, "{uid} {ranges:?}");
+            assert_eq!(numbers.select(&messages(uid, ranges)), expected, "{uid} {ranges:?}");
         }
-        let empty = View::new(&mailbox(&[]), 1);
+        let empty = SequenceNumbers::new(&mailbox(&[]), 1);
         assert_eq!(empty.select(&messages(false, &[(1, STAR)])), Some(vec![]));
         assert_eq!(empty.select(&messages(false, &[(1, 1)])), None);
         assert_eq!(empty.select(&messages(true, &[(1, STAR)])), Some(vec![]));
@@ -252,46 +252,46 @@ pub(super) mod tests {
 
     #[test]
     fn changes_of_others_are_told() {
-        let mut view = View::new(&mailbox(&[(1, NONE, 1), (2, NONE, 2), (3, NONE, 3)]), 3);
-        assert_eq!(view.recent(), 1);
+        let mut numbers = SequenceNumbers::new(&mailbox(&[(1, NONE, 1), (2, NONE, 2), (3, NONE, 3)]), 3);
+        assert_eq!(numbers.recent(), 1);
         let now = mailbox(&[(1, NONE, 1), (3, SEEN, 4), (4, NONE, 5)]);
-        assert!(!view.is_current(&now));
-        let updates = view.sync(Some(&now), 4, true, &Own::Nothing);
+        assert!(!numbers.is_current(&now));
+        let updates = numbers.sync(Some(&now), 4, true, &Own::Nothing);
         assert_eq!(updates.expunged, [2]);
         assert_eq!(updates.exists, Some((3, 2)));
         assert_eq!(updates.flags, [2], "its number after the expunge");
-        assert!(view.is_current(&now));
-        assert!(view.sync(Some(&now), 5, true, &Own::Nothing).is_empty());
+        assert!(numbers.is_current(&now));
+        assert!(numbers.sync(Some(&now), 5, true, &Own::Nothing).is_empty());
     }
 
     #[test]
     fn removed_messages_keep_their_numbers_while_they_must() {
-        let mut view = View::new(&mailbox(&[(1, NONE, 1), (2, NONE, 2)]), 1);
+        let mut numbers = SequenceNumbers::new(&mailbox(&[(1, NONE, 1), (2, NONE, 2)]), 1);
         let now = mailbox(&[(2, SEEN, 3), (3, NONE, 4)]);
-        let updates = view.sync(Some(&now), 1, false, &Own::Nothing);
+        let updates = numbers.sync(Some(&now), 1, false, &Own::Nothing);
         assert_eq!((updates.expunged.len(), updates.exists, &updates.flags[..]), (0, Some((3, 3)), &[2][..]));
-        assert!(!view.is_current(&now), "there is something left to tell");
-        assert_eq!(view.sync(Some(&now), 1, true, &Own::Nothing).expunged, [1]);
-        assert_eq!(view.uids(), [2, 3]);
-        let all = view.sync(None, 1, true, &Own::Nothing);
+        assert!(!numbers.is_current(&now), "there is something left to tell");
+        assert_eq!(numbers.sync(Some(&now), 1, true, &Own::Nothing).expunged, [1]);
+        assert_eq!(numbers.uids(), [2, 3]);
+        let all = numbers.sync(None, 1, true, &Own::Nothing);
         assert_eq!(all.expunged, [1, 2], "the mailbox is gone");
     }
 
     #[test]
     fn messages_that_came_and_went_unseen_are_not_told() {
-        let mut view = View::new(&mailbox(&[(1, NONE, 1)]), 1);
+        let mut numbers = SequenceNumbers::new(&mailbox(&[(1, NONE, 1)]), 1);
         let mut now = mailbox(&[(1, NONE, 1)]);
         now.highest_modseq = 7;
-        assert!(view.sync(Some(&now), 3, true, &Own::Nothing).is_empty());
+        assert!(numbers.sync(Some(&now), 3, true, &Own::Nothing).is_empty());
         now.messages.push(message(9, NONE, 8));
-        assert_eq!(view.sync(Some(&now), 9, true, &Own::Nothing).exists, Some((2, 2)));
+        assert_eq!(numbers.sync(Some(&now), 9, true, &Own::Nothing).exists, Some((2, 2)));
     }
 
     #[test]
     fn own_changes_are_told_as_the_store_command_wants() {
         let before = mailbox(&[(1, NONE, 1), (2, NONE, 1), (3, NONE, 1)]);
         let now = mailbox(&[(1, SEEN, 2), (2, SEEN.with(Flags::DRAFT), 2), (3, NONE, 1)]);
-        let told = |own: Own| View::new(&before, 1).sync(Some(&now), 1, false, &own).flags;
+        let told = |own: Own| SequenceNumbers::new(&before, 1).sync(Some(&now), 1, false, &own).flags;
         assert_eq!(told(Own::Nothing), [1, 2]);
         assert_eq!(told(Own::Report(vec![2..=3])), [1, 2, 3], "3 is answered although nothing changed");
         assert_eq!(told(Own::Silent(vec![(1, SEEN), (2, SEEN)])), [2], "another session set more");
@@ -300,12 +300,12 @@ pub(super) mod tests {
     #[test]
     fn recent_messages_are_those_that_this_session_claimed() {
         let mut now = mailbox(&[(1, NONE, 1), (2, NONE, 1)]);
-        let mut view = View::new(&now, 2);
+        let mut numbers = SequenceNumbers::new(&now, 2);
         now.messages.extend([message(3, NONE, 2), message(4, NONE, 2)]);
-        view.sync(Some(&now), 5, true, &Own::Nothing);
+        numbers.sync(Some(&now), 5, true, &Own::Nothing);
         now.messages.push(message(5, NONE, 2));
-        view.sync(Some(&now), 5, true, &Own::Nothing);
-        let recent: Vec<Uid> = view.uids().iter().copied().filter(|&uid| view.is_recent(uid)).collect();
+        numbers.sync(Some(&now), 5, true, &Own::Nothing);
+        let recent: Vec<Uid> = numbers.uids().iter().copied().filter(|&uid| numbers.is_recent(uid)).collect();
         assert_eq!(recent, [2, 5]);
     }
 }

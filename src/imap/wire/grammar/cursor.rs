@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 
 use super::Problem;
-use crate::imap::command::{FlagList, MailboxName};
 use crate::imap::mailbox_name;
-use crate::imap::sequence::{SequenceNumber, SequenceSet};
+use crate::imap::wire::command::{FlagList, MailboxName};
+use crate::imap::wire::sequence::{SequenceNumber, SequenceSet};
 use crate::store::Flags;
 
 /// Elements that the lists of one command may hold together; it bounds the memory a command takes.

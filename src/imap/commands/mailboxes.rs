@@ -4,63 +4,63 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::command::{ListArgs, MailboxName, StatusItem};
 use super::connector;
-use super::effect::{Effect, Reply};
 use super::list::{self as listing, Listed, Listing};
 use super::pattern::MAX_WILDCARDS;
-use super::reply;
-use super::selected::Selected;
-use super::updates::{self, Manner};
-use super::view::View;
+use crate::imap::state::outcome::{Outcome, Reply};
+use crate::imap::state::selected::Selected;
+use crate::imap::state::sequence_numbers::SequenceNumbers;
+use crate::imap::state::updates::{self, Manner};
+use crate::imap::wire::command::{ListArgs, MailboxName, StatusItem};
+use crate::imap::wire::words;
 use crate::store::{Account, Error, Flags, Mailbox, MailboxId, Transaction, Uid};
 
 /// RFC 3501 section 6.3.3.
-pub fn create(account: &Rc<Account>, tag: String, name: &MailboxName) -> Effect {
+pub fn create(account: &Rc<Account>, tag: String, name: &MailboxName) -> Outcome {
     let mut transaction = account.begin();
     transaction.create_mailbox(&name.0);
     commit(transaction, tag, "OK CREATE completed")
 }
 
 /// RFC 3501 section 6.3.4. Sessions that have the mailbox selected see its messages expunged.
-pub fn delete(account: &Rc<Account>, tag: String, name: &MailboxName) -> Effect {
+pub fn delete(account: &Rc<Account>, tag: String, name: &MailboxName) -> Outcome {
     let mut transaction = account.begin();
     transaction.delete_mailbox(&name.0);
     commit(transaction, tag, "OK DELETE completed")
 }
 
 /// RFC 3501 section 6.3.5.
-pub fn rename(account: &Rc<Account>, tag: String, from: &MailboxName, to: &MailboxName) -> Effect {
+pub fn rename(account: &Rc<Account>, tag: String, from: &MailboxName, to: &MailboxName) -> Outcome {
     let mut transaction = account.begin();
     transaction.rename_mailbox(&from.0, &to.0);
     commit(transaction, tag, "OK RENAME completed")
 }
 
 /// RFC 3501 sections 6.3.6 and 6.3.7.
-pub fn subscribe(account: &Rc<Account>, tag: String, name: &MailboxName, subscribed: bool) -> Effect {
+pub fn subscribe(account: &Rc<Account>, tag: String, name: &MailboxName, subscribed: bool) -> Outcome {
     let mut transaction = account.begin();
     transaction.subscribe(&name.0, subscribed);
     commit(transaction, tag, if subscribed { "OK SUBSCRIBE completed" } else { "OK UNSUBSCRIBE completed" })
 }
 
-fn commit(transaction: Transaction, tag: String, done: &'static str) -> Effect {
+fn commit(transaction: Transaction, tag: String, done: &'static str) -> Outcome {
     let reply = Reply::new(tag.clone(), done);
-    Effect::commit(transaction, tag, move |_, _, _| reply)
+    Outcome::commit(transaction, tag, move |_, _, _| reply)
 }
 
 /// RFC 3501 sections 6.3.8 and 6.3.9. The names follow in pieces: see [`list_piece`].
-pub fn list(tag: String, listed: Listed, args: &ListArgs, out: &mut String) -> Effect {
+pub fn list(tag: String, listed: Listed, args: &ListArgs, out: &mut String) -> Outcome {
     let done = match listed {
         Listed::Mailboxes => "OK LIST completed",
         Listed::Subscriptions => "OK LSUB completed",
     };
     if args.pattern.is_empty() {
         out.push_str(listing::root(listed));
-        return Effect::reply(tag, done);
+        return Outcome::reply(tag, done);
     }
     match Listing::new(listed, args) {
-        Some(listing) => Effect::List { listing, reply: Reply::new(tag, done) },
-        None => Effect::reply(tag, format!("NO [LIMIT] A pattern can have {MAX_WILDCARDS} wildcards")),
+        Some(listing) => Outcome::List { listing, reply: Reply::new(tag, done) },
+        None => Outcome::reply(tag, format!("NO [LIMIT] A pattern can have {MAX_WILDCARDS} wildcards")),
     }
 }
 
@@ -95,26 +95,26 @@ pub fn status(
     items: &[StatusItem],
     selected: Option<&Selected>,
     out: &mut String,
-) -> Effect {
+) -> Outcome {
     let Some(id) = account.find(&name.0) else {
-        return Effect::reply(tag, reply::refusal(&Error::NoSuchMailbox));
+        return Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox));
     };
-    let view = selected.map(Selected::view).filter(|view| view.mailbox() == id);
+    let numbers = selected.map(Selected::numbers).filter(|numbers| numbers.mailbox() == id);
     account.view(id, |mailbox| {
         out.push_str("* STATUS ");
-        reply::mailbox(&mailbox.name, out);
-        let items: Vec<String> = items.iter().map(|&item| status_item(item, mailbox, view)).collect();
+        words::mailbox(&mailbox.name, out);
+        let items: Vec<String> = items.iter().map(|&item| status_item(item, mailbox, numbers)).collect();
         out.push_str(&format!(" ({})\r\n", items.join(" ")));
     });
-    Effect::reply(tag, "OK STATUS completed")
+    Outcome::reply(tag, "OK STATUS completed")
 }
 
-fn status_item(item: StatusItem, mailbox: &Mailbox, view: Option<&View>) -> String {
+fn status_item(item: StatusItem, mailbox: &Mailbox, numbers: Option<&SequenceNumbers>) -> String {
     let messages = &mailbox.messages;
     match item {
         StatusItem::Messages => format!("MESSAGES {}", messages.len()),
         StatusItem::Recent => {
-            let own = |uid| view.is_some_and(|view| view.is_recent(uid));
+            let own = |uid| numbers.is_some_and(|numbers| numbers.is_recent(uid));
             let recent = messages.iter().filter(|m| m.uid >= mailbox.recent_from || own(m.uid));
             format!("RECENT {}", recent.count())
         }
@@ -135,9 +135,9 @@ pub fn recent_from(account: &Account, mailbox: MailboxId, read_only: bool) -> Op
 }
 
 /// The untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1).
-pub fn describe(mailbox: &Mailbox, view: &View, manner: Manner, out: &mut String) {
+pub fn describe(mailbox: &Mailbox, numbers: &SequenceNumbers, manner: Manner, out: &mut String) {
     updates::keywords(mailbox, manner, out);
-    out.push_str(&format!("* {} EXISTS\r\n* {} RECENT\r\n", view.exists(), view.recent()));
+    out.push_str(&format!("* {} EXISTS\r\n* {} RECENT\r\n", numbers.exists(), numbers.recent()));
     if let Some(first) = mailbox.messages.iter().position(|m| !m.flags.contains(Flags::SEEN)) {
         out.push_str(&format!("* OK [UNSEEN {}] The first message that was not read\r\n", first + 1));
     }

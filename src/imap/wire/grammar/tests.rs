@@ -3,11 +3,11 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::*;
-use crate::imap::command::{
+use crate::imap::wire::command::{
     Date, Depth, FetchItem, GetMetadata, MailboxName, SearchKey, Section, SectionText,
 };
-use crate::imap::field_names::FieldNames;
-use crate::imap::sequence::SequenceSet;
+use crate::imap::wire::field_names::FieldNames;
+use crate::imap::wire::sequence::SequenceSet;
 use crate::store::{ENTRY_MAX, Flags};
 
 fn command(line: &str) -> Command {

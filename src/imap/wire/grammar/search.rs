@@ -4,7 +4,7 @@ use encoding_rs::{Encoding, UTF_8};
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
-use crate::imap::command::{Command, Date, SearchKey};
+use crate::imap::wire::command::{Command, Date, SearchKey};
 use crate::message::date;
 use crate::store::Flags;
 

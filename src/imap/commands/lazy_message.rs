@@ -24,7 +24,7 @@ const MAX_REMEMBERED: usize = 50;
 pub struct LastStructure(Option<(u32, Rc<Structure>)>);
 
 /// A message and what was read of it.
-pub struct Opened<'a> {
+pub struct LazyMessage<'a> {
     account: &'a Account,
     message: Message,
     summary: Option<Vec<u8>>,
@@ -33,10 +33,10 @@ pub struct Opened<'a> {
     passed: u64,
 }
 
-impl<'a> Opened<'a> {
+impl<'a> LazyMessage<'a> {
     /// Nothing is read yet.
-    pub fn new(account: &'a Account, message: Message) -> Opened<'a> {
-        Opened { account, message, summary: None, body: None, structure: None, passed: 0 }
+    pub fn new(account: &'a Account, message: Message) -> LazyMessage<'a> {
+        LazyMessage { account, message, summary: None, body: None, structure: None, passed: 0 }
     }
 
     /// The whole message.
@@ -110,7 +110,7 @@ impl<'a> Opened<'a> {
     /// ENVELOPE, whose fields the summary has all or none of.
     ///
     /// # Errors
-    /// As [`Opened::ask_header`].
+    /// As [`LazyMessage::ask_header`].
     pub fn envelope(&mut self) -> Result<Envelope, Error> {
         self.ask_header("From", |header| Envelope::of(header, 0..u64::MAX))
     }
@@ -118,7 +118,7 @@ impl<'a> Opened<'a> {
     /// The structure; other sessions get their turn while the message is scanned.
     ///
     /// # Errors
-    /// As [`Opened::ask_body`].
+    /// As [`LazyMessage::ask_body`].
     pub async fn structure(&mut self, last: &mut LastStructure, pace: &Pace) -> Result<Rc<Structure>, Error> {
         let number = self.message.body;
         let known = last.0.as_ref().filter(|(of, _)| *of == number).map(|(_, structure)| structure);

@@ -5,18 +5,18 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::append;
-use super::command::{Append, Command, MailboxName, Tagged};
-use super::connector;
-use super::effect::{Effect, Fetch, FetchOutcome, News, Reply, Then};
-use super::list::{Listed, Listing};
-use super::parse::{Problem, Refused};
-use super::reply;
+use super::outcome::{Fetch, FetchResult, News, Outcome, Reply, Then};
 use super::selected::{ReadOnly, Selected};
 use super::updates::Updates;
-use super::{mailboxes, metadata};
 use crate::access;
 use crate::config::Config;
+use crate::imap::commands::append;
+use crate::imap::commands::connector;
+use crate::imap::commands::list::{Listed, Listing};
+use crate::imap::commands::{mailboxes, metadata};
+use crate::imap::wire::command::{Append, Command, MailboxName, Tagged};
+use crate::imap::wire::grammar::{Problem, Refused};
+use crate::imap::wire::words;
 use crate::sasl::server::{Exchange, Mechanism};
 use crate::serving::Channel;
 use crate::store::{self, Account};
@@ -115,18 +115,18 @@ impl Session {
     }
 
     /// Carries out a command. Untagged responses are appended to `out`.
-    pub fn handle(&mut self, config: &Config, command: Tagged, out: &mut String) -> Effect {
+    pub fn handle(&mut self, config: &Config, command: Tagged, out: &mut String) -> Outcome {
         let Tagged { tag, command } = command;
         match command {
             Command::Capability => {
                 out.push_str(&format!("* CAPABILITY {}\r\n", self.capabilities(config)));
-                Effect::reply(tag, "OK CAPABILITY completed")
+                Outcome::reply(tag, "OK CAPABILITY completed")
             }
-            Command::Noop => Effect::reply(tag, "OK NOOP completed"),
+            Command::Noop => Outcome::reply(tag, "OK NOOP completed"),
             Command::Logout => {
                 self.state = State::Logout;
                 out.push_str("* BYE Until next time\r\n");
-                Effect::reply(tag, "OK LOGOUT completed")
+                Outcome::reply(tag, "OK LOGOUT completed")
             }
             Command::Id(pairs) => self.id(config, tag, &pairs, out),
             command => {
@@ -134,14 +134,14 @@ impl Session {
                     State::NotAuthenticated => return self.not_authenticated(config, tag, command),
                     State::Authenticated(_) => (tag, command),
                     State::Selected(selected) => match selected.command(tag, command) {
-                        Ok(effect) => return effect,
+                        Ok(outcome) => return outcome,
                         Err(other) => other,
                     },
-                    State::Logout => return Effect::End,
+                    State::Logout => return Outcome::End,
                 };
                 match self.account().cloned() {
                     Some(account) => self.authenticated(&account, tag, command, out),
-                    None => Effect::End,
+                    None => Outcome::End,
                 }
             }
         }
@@ -155,26 +155,26 @@ impl Session {
     }
 
     /// RFC 3501 section 6.2.
-    fn not_authenticated(&mut self, config: &Config, tag: String, command: Command) -> Effect {
+    fn not_authenticated(&mut self, config: &Config, tag: String, command: Command) -> Outcome {
         const PRIVACY: &str =
             "NO [PRIVACYREQUIRED] A password may not travel in the clear; use STARTTLS first";
         match command {
-            Command::StartTls if self.channel.tls => Effect::reply(tag, "BAD TLS is in force already"),
-            Command::StartTls => Effect::StartTls(Reply::new(tag, "OK Begin the TLS handshake now")),
+            Command::StartTls if self.channel.tls => Outcome::reply(tag, "BAD TLS is in force already"),
+            Command::StartTls => Outcome::StartTls(Reply::new(tag, "OK Begin the TLS handshake now")),
             Command::Login { .. } | Command::Authenticate { .. }
                 if !self.channel.may_carry_password(config) =>
             {
-                Effect::reply(tag, PRIVACY)
+                Outcome::reply(tag, PRIVACY)
             }
-            Command::Login { username, password } => Effect::Login { tag, username, password },
+            Command::Login { username, password } => Outcome::Login { tag, username, password },
             Command::Authenticate { mechanism, initial } => {
                 let Some(mechanism) = Mechanism::named(&mechanism, self.channel.bindable) else {
-                    return Effect::reply(tag, "NO That mechanism is not offered");
+                    return Outcome::reply(tag, "NO That mechanism is not offered");
                 };
                 let (exchange, step) = Exchange::start(mechanism, self.channel.bindable, initial.as_deref());
-                Effect::Authenticate { tag, exchange, step }
+                Outcome::Authenticate { tag, exchange, step }
             }
-            _ => Effect::reply(tag, "BAD Log in first"),
+            _ => Outcome::reply(tag, "BAD Log in first"),
         }
     }
 
@@ -185,7 +185,7 @@ impl Session {
         account: Rc<Account>,
         tag: String,
         out: &mut String,
-    ) -> Effect {
+    ) -> Outcome {
         if self.connector && !may_use_connector(config, account.name()) {
             return self.end(NO_CONNECTOR, out);
         }
@@ -195,33 +195,33 @@ impl Session {
     }
 
     /// A Connector client finds the folders that it looks for, from its first login on.
-    fn furnish(&self, reply: Reply) -> Effect {
+    fn furnish(&self, reply: Reply) -> Outcome {
         let account = self.account().filter(|_| self.connector);
         match account.and_then(connector::missing_folders) {
             Some(transaction) => {
-                Effect::Aside { what: "the folders for Connector clients", transaction, reply }
+                Outcome::Aside { what: "the folders for Connector clients", transaction, reply }
             }
-            None => Effect::Reply(reply),
+            None => Outcome::Reply(reply),
         }
     }
 
     /// A login was refused; whatever the reason, it sounds like this.
-    pub fn login_refused(&mut self, tag: String) -> Effect {
+    pub fn login_refused(&mut self, tag: String) -> Outcome {
         self.refused += 1;
         let mut reply = Reply::new(tag, "NO [AUTHENTICATIONFAILED] Login refused");
         if self.refused >= MAX_REFUSED {
             self.state = State::Logout;
             reply.goodbye = Some("* BYE Too many refused logins\r\n");
         }
-        Effect::Reply(reply)
+        Outcome::Reply(reply)
     }
 
     /// Too many logins from this address wait already (RFC 5530 section 3: a temporary failure): it was not looked at.
-    pub fn login_turned_away(&mut self, tag: String) -> Effect {
+    pub fn login_turned_away(&mut self, tag: String) -> Outcome {
         self.state = State::Logout;
         let mut reply = Reply::new(tag, "NO [UNAVAILABLE] Too many logins from your address wait");
         reply.goodbye = Some("* BYE Too many logins from your address wait, try again later\r\n");
-        Effect::Reply(reply)
+        Outcome::Reply(reply)
     }
 
     /// RFC 3501 section 6.3 and the extensions to it.
@@ -231,7 +231,7 @@ impl Session {
         tag: String,
         command: Command,
         out: &mut String,
-    ) -> Effect {
+    ) -> Outcome {
         match command {
             Command::Select(name) => {
                 self.select(account, tag, &name, self.read_only.then_some(ReadOnly::Flash), out)
@@ -246,21 +246,21 @@ impl Session {
             Command::Lsub(args) => mailboxes::list(tag, Listed::Subscriptions, &args, out),
             Command::Namespace => {
                 out.push_str("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
-                Effect::reply(tag, "OK NAMESPACE completed")
+                Outcome::reply(tag, "OK NAMESPACE completed")
             }
             Command::Status { mailbox, items } => {
                 mailboxes::status(account, tag, &mailbox, &items, self.selected(), out)
             }
             Command::GetMetadata(args) => metadata::get(account, tag, &args, out),
             Command::SetMetadata { mailbox, values } => metadata::set(account, tag, &mailbox, values),
-            Command::Idle => Effect::Idle { tag },
-            Command::StartTls => Effect::reply(tag, "BAD STARTTLS comes before the login"),
+            Command::Idle => Outcome::Idle { tag },
+            Command::StartTls => Outcome::reply(tag, "BAD STARTTLS comes before the login"),
             Command::Login { .. } | Command::Authenticate { .. } => {
-                Effect::reply(tag, "BAD Logged in already")
+                Outcome::reply(tag, "BAD Logged in already")
             }
             Command::Close | Command::Unselect if self.selected().is_some() => self.close(tag, &command),
             // The others are of the selected state, which would have taken them.
-            _ => Effect::reply(tag, "BAD Select a mailbox first"),
+            _ => Outcome::reply(tag, "BAD Select a mailbox first"),
         }
     }
 
@@ -272,10 +272,10 @@ impl Session {
         name: &MailboxName,
         read_only: Option<ReadOnly>,
         out: &mut String,
-    ) -> Effect {
+    ) -> Outcome {
         self.state = State::Authenticated(account.clone());
         let Some(selected) = Selected::open(account, name, read_only, out) else {
-            return Effect::reply(tag, reply::refusal(&store::Error::NoSuchMailbox));
+            return Outcome::reply(tag, words::refusal(&store::Error::NoSuchMailbox));
         };
         self.state = State::Selected(Box::new(selected));
         let text = match read_only {
@@ -283,21 +283,21 @@ impl Session {
             Some(ReadOnly::Examined) => "OK [READ-ONLY] Examined",
             Some(ReadOnly::Flash) => "OK [READ-ONLY] The flash takes no changes; all mail can be read",
         };
-        Effect::reply(tag, text)
+        Outcome::reply(tag, text)
     }
 
     /// CLOSE (RFC 3501 section 6.4.2), which removes what is `\Deleted` without a word, and UNSELECT
     /// (RFC 3691), which does not.
-    fn close(&mut self, tag: String, command: &Command) -> Effect {
+    fn close(&mut self, tag: String, command: &Command) -> Outcome {
         let removal = match command {
             Command::Close => self.selected().and_then(Selected::removal),
             _ => None,
         };
         let Some(transaction) = removal else {
             self.deselect();
-            return Effect::reply(tag, "OK The mailbox is closed");
+            return Outcome::reply(tag, "OK The mailbox is closed");
         };
-        Effect::commit(transaction, tag.clone(), |session, _, _| {
+        Outcome::commit(transaction, tag.clone(), |session, _, _| {
             session.deselect();
             Reply::new(tag, "OK The mailbox is closed")
         })
@@ -318,7 +318,7 @@ impl Session {
             return Err(Reply::new(command.tag.clone(), "BAD Log in first"));
         };
         if self.read_only {
-            return Err(Reply::new(command.tag.clone(), reply::refusal(&store::Error::ReadOnly)));
+            return Err(Reply::new(command.tag.clone(), words::refusal(&store::Error::ReadOnly)));
         }
         append::target(config, account, command, length)
     }
@@ -330,17 +330,17 @@ impl Session {
     }
 
     /// What follows a FETCH: `\Seen`, then the reply.
-    pub fn fetched(&mut self, fetch: Fetch, outcome: FetchOutcome) -> Effect {
+    pub fn fetched(&mut self, fetch: Fetch, outcome: FetchResult) -> Outcome {
         match &self.state {
             State::Selected(selected) => selected.fetched(fetch, outcome),
-            _ => Effect::End,
+            _ => Outcome::End,
         }
     }
 
     /// What follows a SEARCH whose result is out.
-    pub fn searched(&self, tag: String, uid: bool, result: Result<(), store::Error>) -> Effect {
-        let text = result.map_or_else(|error| reply::refusal(&error), |()| "OK SEARCH completed".into());
-        Effect::Reply(Reply { news: News::of_messages(uid), ..Reply::new(tag, text) })
+    pub fn searched(&self, tag: String, uid: bool, result: Result<(), store::Error>) -> Outcome {
+        let text = result.map_or_else(|error| words::refusal(&error), |()| "OK SEARCH completed".into());
+        Outcome::Reply(Reply { news: News::of_messages(uid), ..Reply::new(tag, text) })
     }
 
     /// What follows a commit.
@@ -350,16 +350,16 @@ impl Session {
         then: Then,
         result: Result<store::Committed, store::Error>,
         out: &mut String,
-    ) -> Effect {
+    ) -> Outcome {
         match result {
-            Ok(committed) => Effect::Reply(then(self, committed, out)),
+            Ok(committed) => Outcome::Reply(then(self, committed, out)),
             Err(error) => {
-                let mut reply = Reply::new(tag, reply::refusal(&error));
+                let mut reply = Reply::new(tag, words::refusal(&error));
                 if matches!(error, store::Error::Failed(_)) {
                     self.state = State::Logout;
                     reply.goodbye = Some(FLASH_FAILED);
                 }
-                Effect::Reply(reply)
+                Outcome::Reply(reply)
             }
         }
     }
@@ -387,7 +387,7 @@ impl Session {
         tag: String,
         pairs: &[(String, Option<String>)],
         out: &mut String,
-    ) -> Effect {
+    ) -> Outcome {
         let name = pairs.iter().find(|(field, _)| field.eq_ignore_ascii_case("name"));
         if let Some((_, Some(name))) = name {
             self.connector |= connector::is_connector(name);
@@ -401,10 +401,10 @@ impl Session {
         self.furnish(Reply::new(tag, "OK ID completed"))
     }
 
-    fn end(&mut self, goodbye: &str, out: &mut String) -> Effect {
+    fn end(&mut self, goodbye: &str, out: &mut String) -> Outcome {
         self.state = State::Logout;
         out.push_str(goodbye);
-        Effect::End
+        Outcome::End
     }
 
     fn capabilities(&self, config: &Config) -> String {

@@ -1,0 +1,8 @@
+//! What goes over the wire: fragments of a command, their grammar, commands, and the words of replies.
+
+pub mod command;
+pub mod field_names;
+pub mod fragments;
+pub mod grammar;
+pub mod sequence;
+pub mod words;
