@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::input::{LIMIT, LIMIT_BEFORE_LOGIN};
 use crate::config::Service;
 use crate::context::{Context, Deadlines, End, Place};
-use crate::imap::commands::fetch::LastStructure;
+use crate::imap::commands::lazy_message::LastStructure;
 use crate::imap::state::session::Session;
 use crate::net::line::LineEnd;
 use crate::net::stream::Stream;

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use crate::clock;
 use crate::config::Config;
-use crate::imap::state::outcome::{Outcome, Reply};
+use crate::imap::state::outcome::{AfterCommit, Outcome, Reply};
+use crate::imap::state::session::Session;
 use crate::imap::wire::command::Append;
 use crate::imap::wire::words;
-use crate::store::{Account, Incoming, MailboxId};
+use crate::store::{self, Account, Committed, Incoming, MailboxId};
 
 /// Where a message is to go.
 pub struct Target {
@@ -21,12 +22,7 @@ pub struct Target {
 ///
 /// # Errors
 /// The refusal.
-pub fn target(
-    config: &Config,
-    account: &Rc<Account>,
-    command: &Append,
-    length: u64,
-) -> Result<Target, Reply> {
+fn target(config: &Config, account: &Rc<Account>, command: &Append, length: u64) -> Result<Target, Reply> {
     let refuse = |text: String| Reply::new(command.tag.clone(), text);
     let limit = config.server.max_message_size;
     if length > limit {
@@ -58,14 +54,33 @@ impl Target {
             &keywords,
             date.unwrap_or_else(clock::unix_now),
         );
-        Outcome::commit(transaction, tag.clone(), move |_, committed, _| {
-            let validity = self.account.view(self.mailbox, |mailbox| mailbox.uid_validity);
-            match (validity, committed.placed.first()) {
-                (Some(validity), Some((_, uid))) => {
-                    Reply::new(tag, format!("OK [APPENDUID {validity} {uid}] APPEND completed"))
-                }
-                _ => Reply::new(tag, "OK APPEND completed"),
-            }
-        })
+        Outcome::Commit { transaction, tag, then: AfterCommit::Append { mailbox: self.mailbox } }
+    }
+}
+
+/// RFC 4315 section 3: where the message is now.
+pub fn appended(account: &Account, mailbox: MailboxId, tag: String, committed: &Committed) -> Reply {
+    let validity = account.view(mailbox, |mailbox| mailbox.uid_validity);
+    match (validity, committed.placed.first()) {
+        (Some(validity), Some((_, uid))) => {
+            Reply::new(tag, format!("OK [APPENDUID {validity} {uid}] APPEND completed"))
+        }
+        _ => Reply::new(tag, "OK APPEND completed"),
+    }
+}
+
+impl Session {
+    /// Whether the message of an APPEND is wanted.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn append(&self, config: &Config, command: &Append, length: u64) -> Result<Target, Reply> {
+        let Some(account) = self.account() else {
+            return Err(Reply::new(command.tag.clone(), "BAD Log in first"));
+        };
+        if self.read_only {
+            return Err(Reply::new(command.tag.clone(), words::refusal(&store::Error::ReadOnly)));
+        }
+        target(config, account, command, length)
     }
 }

@@ -82,6 +82,5 @@ pub fn set(
     for (entry, value) in values {
         transaction.annotate(&mailbox.0, &entry, value.as_deref());
     }
-    let reply = Reply::new(tag.clone(), "OK SETMETADATA completed");
-    Outcome::commit(transaction, tag, move |_, _, _| reply)
+    Outcome::commit(transaction, Reply::new(tag, "OK SETMETADATA completed"))
 }

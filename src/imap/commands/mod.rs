@@ -1,13 +1,16 @@
-//! What the commands do, one place a command.
+//! What the commands do, one place a command: what it asks of the store, what is said about it, and what waits.
 
 pub mod append;
-pub mod connector;
+mod connector;
+pub mod copy_move;
+mod expunge;
 pub mod fetch;
-pub mod idle;
+mod idle;
 pub mod lazy_message;
 pub mod list;
+pub mod login;
 pub mod mailboxes;
 pub mod metadata;
-pub mod pattern;
 pub mod search;
-pub mod section;
+pub mod select;
+mod store;

@@ -1,14 +1,19 @@
 //! SEARCH (RFC 3501 section 6.4.4): whatever the index knows is asked first, then header fields, and
 //! bodies only where nothing else decides.
 
+use std::io;
 use std::ops::RangeInclusive;
 
 use super::lazy_message::LazyMessage;
+use crate::imap::server::Connection;
+use crate::imap::state::outcome::{News, Outcome, Reply};
 use crate::imap::state::sequence_numbers::SequenceNumbers;
+use crate::imap::state::session::Session;
 use crate::imap::wire::command::{Date, SearchKey};
+use crate::imap::wire::words;
 use crate::message::search::{Needle, Scope, Search, in_field};
 use crate::message::{date, header};
-use crate::pace::{Pace, STEP};
+use crate::pace::{ITEM, Pace, STEP};
 use crate::store::{Account, Error, Flags, Message};
 
 /// The sequence numbers, ascending, of the messages in `numbers` that match. Messages that other sessions
@@ -17,7 +22,7 @@ use crate::store::{Account, Error, Flags, Message};
 ///
 /// # Errors
 /// [`Error::NoSuchMailbox`]: another session has deleted it.
-pub async fn run(account: &Account, numbers: &SequenceNumbers, key: &SearchKey) -> Result<Vec<u32>, Error> {
+async fn run(account: &Account, numbers: &SequenceNumbers, key: &SearchKey) -> Result<Vec<u32>, Error> {
     let mailbox = numbers.mailbox();
     let keywords = account.view(mailbox, |mailbox| mailbox.keywords.clone());
     let mut query = Query::new(key, numbers, &keywords.ok_or(Error::NoSuchMailbox)?);
@@ -34,6 +39,41 @@ pub async fn run(account: &Account, numbers: &SequenceNumbers, key: &SearchKey) 
         }
     }
     Ok(found)
+}
+
+impl Session {
+    /// What follows a SEARCH whose result is out.
+    pub fn searched(&self, tag: String, uid: bool, result: Result<(), Error>) -> Outcome {
+        let text = result.map_or_else(|error| words::refusal(&error), |()| "OK SEARCH completed".into());
+        Outcome::Reply(Reply { news: News::of_messages(uid), ..Reply::new(tag, text) })
+    }
+}
+
+impl Connection {
+    /// RFC 3501 section 7.2.5.
+    pub async fn search(
+        &mut self,
+        uid: bool,
+        key: &crate::imap::wire::command::SearchKey,
+    ) -> io::Result<Result<(), Error>> {
+        let Some(selected) = self.session.selected() else { return Ok(Ok(())) };
+        let found = match run(selected.account(), selected.numbers(), key).await {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.write("* SEARCH").await?;
+        let pace = Pace::new();
+        for seq in found {
+            pace.did(ITEM).await;
+            let number = match self.session.selected() {
+                Some(selected) if uid => selected.numbers().uid(seq).unwrap_or(seq),
+                _ => seq,
+            };
+            self.write(&format!(" {number}")).await?;
+        }
+        self.write("\r\n").await?;
+        Ok(Ok(()))
+    }
 }
 
 /// A message that may match.

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use super::sequence_numbers::Own;
-use super::session::Session;
-use crate::imap::commands::list::Listing;
-use crate::imap::wire::command::{FetchItem, SearchKey};
+use crate::imap::commands::list::listing::Listing;
+use crate::imap::wire::command::{FetchItem, SearchKey, StoreArgs};
 use crate::sasl::server::{Exchange, Password, Step};
-use crate::store::{Committed, Transaction, Uid};
+use crate::store::{Flags, MailboxId, Transaction, Uid, Uids};
 
 /// What comes after a command was looked at. Untagged responses that the session wrote go out first.
 pub enum Outcome {
@@ -43,7 +42,7 @@ pub enum Outcome {
         /// The command's.
         tag: String,
         /// What follows when they are durable.
-        then: Then,
+        then: AfterCommit,
     },
     /// Make changes that the client did not ask for, whether or not that goes well; then the tagged response.
     Aside {
@@ -79,17 +78,51 @@ pub enum Outcome {
     },
 }
 
-/// Goes on after a commit; untagged responses are appended to the string.
-pub type Then = Box<dyn FnOnce(&mut Session, Committed, &mut String) -> Reply>;
+/// What follows when changes are durable.
+pub enum AfterCommit {
+    /// The tagged response, and nothing else.
+    Reply(Reply),
+    /// APPEND: where the message is now.
+    Append {
+        /// It went there.
+        mailbox: MailboxId,
+    },
+    /// CLOSE: the mailbox is not selected any more.
+    Close,
+    /// COPY: where the messages are now.
+    Copy(Copied),
+    /// MOVE: the same, and that they are gone from here.
+    Move(Copied),
+    /// STORE: what the flags are now.
+    Store(Stored),
+}
+
+/// What was copied or moved.
+pub struct Copied {
+    /// The messages.
+    pub uids: Uids,
+    /// Where they went.
+    pub to: MailboxId,
+    /// A UID command.
+    pub uid: bool,
+}
+
+/// What STORE has changed.
+pub struct Stored {
+    /// Sequence numbers, ascending.
+    pub messages: Vec<RangeInclusive<u32>>,
+    /// What the client knew of their flags; asked for only where it is to hear nothing.
+    pub before: Vec<(Uid, Flags)>,
+    /// The change.
+    pub args: StoreArgs,
+    /// A UID command.
+    pub uid: bool,
+}
 
 impl Outcome {
-    /// A commit and what follows it.
-    pub fn commit(
-        transaction: Transaction,
-        tag: String,
-        then: impl FnOnce(&mut Session, Committed, &mut String) -> Reply + 'static,
-    ) -> Outcome {
-        Outcome::Commit { transaction, tag, then: Box::new(then) }
+    /// A commit and the tagged response that follows it.
+    pub fn commit(transaction: Transaction, reply: Reply) -> Outcome {
+        Outcome::Commit { transaction, tag: reply.tag.clone(), then: AfterCommit::Reply(reply) }
     }
 
     /// A tagged response, before which all news are told.

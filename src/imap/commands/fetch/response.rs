@@ -3,10 +3,9 @@
 use std::io::{self, Write as _};
 use std::ops::Range;
 
-pub use super::lazy_message::LastStructure;
-use super::lazy_message::LazyMessage;
 use super::section;
 use crate::flash::ReadAt;
+use crate::imap::commands::lazy_message::{LastStructure, LazyMessage};
 use crate::imap::wire::command::{FetchItem, SectionText};
 use crate::imap::wire::field_names::FieldNames;
 use crate::message::bodystructure::Description;

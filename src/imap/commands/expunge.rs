@@ -1,0 +1,45 @@
+//! EXPUNGE (RFC 3501 section 6.4.3), UID EXPUNGE (RFC 4315 section 2.1), and what CLOSE removes (section 6.4.2).
+
+use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::selected::Selected;
+use crate::imap::wire::command::Messages;
+use crate::imap::wire::sequence::SequenceSet;
+use crate::store::{Flags, Transaction, Uids};
+
+impl Selected {
+    /// RFC 3501 section 6.4.3, RFC 4315 section 2.1.
+    pub fn expunge(&self, tag: String, set: Option<&SequenceSet>) -> Outcome {
+        if let Some(read_only) = self.read_only {
+            return Outcome::reply(tag, read_only.refusal());
+        }
+        let news = News { uid: set.is_some(), ..News::default() };
+        let reply = Reply { news, ..Reply::new(tag, "OK EXPUNGE completed") };
+        let uids = self.deleted(set);
+        if uids.is_empty() {
+            return Outcome::Reply(reply);
+        }
+        let mut transaction = self.account.begin();
+        transaction.expunge(self.numbers.mailbox(), &uids);
+        Outcome::commit(transaction, reply)
+    }
+
+    /// UIDs of messages that the client knows and that are `\Deleted`, within `set` where there is one.
+    fn deleted(&self, set: Option<&SequenceSet>) -> Uids {
+        let messages = match set {
+            Some(set) => self.numbers.select(&Messages { uid: true, set: set.clone() }).unwrap_or_default(),
+            None => vec![1..=self.numbers.exists()],
+        };
+        self.uids(&messages, |message| message.flags.contains(Flags::DELETED))
+    }
+
+    /// What CLOSE removes, if anything.
+    pub fn removal(&self) -> Option<Transaction> {
+        let uids = if self.read_only.is_some() { Uids::default() } else { self.deleted(None) };
+        if uids.is_empty() {
+            return None;
+        }
+        let mut transaction = self.account.begin();
+        transaction.expunge(self.numbers.mailbox(), &uids);
+        Some(transaction)
+    }
+}

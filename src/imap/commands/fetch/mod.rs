@@ -1,0 +1,107 @@
+//! FETCH (RFC 3501 section 6.4.5).
+
+pub mod response;
+mod section;
+
+use std::io;
+use std::time::Duration;
+
+use self::response::Fetched;
+use crate::imap::server::Connection;
+use crate::imap::state::outcome::{Fetch, FetchResult, News, Outcome, Reply};
+use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected};
+use crate::imap::state::session::{Session, State};
+use crate::imap::wire::command::{FetchItem, Messages};
+use crate::imap::wire::words;
+use crate::pace::{ITEM, Pace};
+use crate::serving::uncut;
+use crate::store::{FlagChange, Flags, Message};
+
+impl Selected {
+    /// RFC 3501 section 6.4.5.
+    pub fn fetch(&self, tag: String, messages: &Messages, mut items: Vec<FetchItem>) -> Outcome {
+        let Some(numbers) = self.numbers.select(messages) else {
+            return Outcome::Reply(Reply {
+                news: News::of_messages(false),
+                ..Reply::new(tag, NO_SUCH_NUMBER)
+            });
+        };
+        if messages.uid && !items.contains(&FetchItem::Uid) {
+            items.insert(0, FetchItem::Uid);
+        }
+        let sets_seen = self.read_only.is_none() && items.iter().any(FetchItem::sets_seen);
+        Outcome::Fetch(Fetch { tag, uid: messages.uid, messages: numbers, items, sets_seen })
+    }
+
+    /// What follows a FETCH. `\Seen` is set last: a client whose connection breaks in the middle has not
+    /// read what it did not get. The client has its messages also where that cannot be written.
+    pub fn fetched(&self, fetch: Fetch, outcome: FetchResult) -> Outcome {
+        let text = match (outcome.damaged, outcome.gone) {
+            (true, _) => "NO [SERVERBUG] Some messages could not be read; the appliance's log says why",
+            (_, true) => "OK [EXPUNGEISSUED] Another session has removed some of these messages",
+            _ => "OK FETCH completed",
+        };
+        let reply = Reply { news: News::of_messages(fetch.uid), ..Reply::new(fetch.tag, text) };
+        if outcome.unseen.is_empty() {
+            return Outcome::Reply(reply);
+        }
+        let mut transaction = self.account.begin();
+        transaction.flags(self.numbers.mailbox(), &outcome.unseen, FlagChange::Add, Flags::SEEN, &[]);
+        Outcome::Aside { what: "\\Seen", transaction, reply }
+    }
+
+    /// The message of a sequence number, its flags written into `flags`; `None` when it was removed.
+    pub fn message(&self, seq: u32, flags: &mut String) -> Option<Message> {
+        let uid = self.numbers.uid(seq)?;
+        let found = self.account.view(self.numbers.mailbox(), |mailbox| {
+            let message = mailbox.message(uid)?;
+            flags.clear();
+            words::flags(message.flags, &mailbox.keywords, self.numbers.is_recent(uid), flags);
+            Some(*message)
+        });
+        found.flatten()
+    }
+}
+
+impl Session {
+    /// What follows a FETCH: `\Seen`, then the reply.
+    pub fn fetched(&mut self, fetch: Fetch, outcome: FetchResult) -> Outcome {
+        match &self.state {
+            State::Selected(selected) => selected.fetched(fetch, outcome),
+            _ => Outcome::End,
+        }
+    }
+}
+
+impl Connection {
+    /// Sends the messages, one response each; then what follows.
+    pub async fn fetch(&mut self, fetch: Fetch) -> io::Result<Outcome> {
+        let mut outcome = FetchResult::default();
+        let mut flags = String::new();
+        let pace = Pace::new();
+        for seq in fetch.messages.iter().cloned().flatten() {
+            pace.did(ITEM).await;
+            let Some(selected) = self.session.selected() else { break };
+            let Some(message) = selected.message(seq, &mut flags) else {
+                outcome.gone = true;
+                continue;
+            };
+            // A client that reads at all reads this fast.
+            let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
+            let fetched = Fetched { seq, message, flags: &flags };
+            let account = selected.account();
+            let last = &mut self.own.last_structure;
+            let write = response::write(&mut self.stream, account, fetched, &fetch.items, last, &pace);
+            let written = uncut(&self.place, &self.context.time, limit, write).await;
+            if written.is_err() {
+                self.broke_off();
+            }
+            let whole = written?;
+            outcome.damaged |= !whole;
+            if whole && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
+                outcome.unseen.push(message.uid);
+            }
+        }
+        Ok(self.session.fetched(fetch, outcome))
+    }
+}

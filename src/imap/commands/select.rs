@@ -1,0 +1,101 @@
+//! SELECT, EXAMINE (RFC 3501 sections 6.3.1 and 6.3.2), CLOSE (section 6.4.2) and UNSELECT (RFC 3691).
+
+use std::rc::Rc;
+
+use crate::imap::state::outcome::{AfterCommit, Outcome, Reply};
+use crate::imap::state::selected::{ReadOnly, Selected};
+use crate::imap::state::sequence_numbers::SequenceNumbers;
+use crate::imap::state::session::{Session, State};
+use crate::imap::state::updates::{self, Manner};
+use crate::imap::wire::command::{Command, MailboxName};
+use crate::imap::wire::words;
+use crate::store::{self, Account, Flags, Mailbox, MailboxId, Uid};
+
+impl Session {
+    /// RFC 3501 sections 6.3.1 and 6.3.2. A SELECT that fails leaves no mailbox selected.
+    pub fn select(
+        &mut self,
+        account: &Rc<Account>,
+        tag: String,
+        name: &MailboxName,
+        read_only: Option<ReadOnly>,
+        out: &mut String,
+    ) -> Outcome {
+        self.state = State::Authenticated(account.clone());
+        let Some(selected) = Selected::open(account, name, read_only, out) else {
+            return Outcome::reply(tag, words::refusal(&store::Error::NoSuchMailbox));
+        };
+        self.state = State::Selected(Box::new(selected));
+        let text = match read_only {
+            None => "OK [READ-WRITE] Selected",
+            Some(ReadOnly::Examined) => "OK [READ-ONLY] Examined",
+            Some(ReadOnly::Flash) => "OK [READ-ONLY] The flash takes no changes; all mail can be read",
+        };
+        Outcome::reply(tag, text)
+    }
+
+    /// CLOSE (RFC 3501 section 6.4.2), which removes what is `\Deleted` without a word, and UNSELECT
+    /// (RFC 3691), which does not.
+    pub fn close(&mut self, tag: String, command: &Command) -> Outcome {
+        let removal = match command {
+            Command::Close => self.selected().and_then(Selected::removal),
+            _ => None,
+        };
+        let Some(transaction) = removal else {
+            self.deselect();
+            return Outcome::reply(tag, "OK The mailbox is closed");
+        };
+        Outcome::Commit { transaction, tag, then: AfterCommit::Close }
+    }
+
+    /// What is `\Deleted` is gone.
+    pub fn closed(&mut self, tag: String) -> Reply {
+        self.deselect();
+        Reply::new(tag, "OK The mailbox is closed")
+    }
+
+    fn deselect(&mut self) {
+        if let State::Selected(selected) = &self.state {
+            self.state = State::Authenticated(selected.account().clone());
+        }
+    }
+}
+
+impl Selected {
+    /// The mailbox of this name as it is now; writes what SELECT and EXAMINE say about it.
+    pub fn open(
+        account: &Rc<Account>,
+        name: &MailboxName,
+        read_only: Option<ReadOnly>,
+        out: &mut String,
+    ) -> Option<Selected> {
+        let id = account.find(&name.0)?;
+        let recent_from = recent_from(account, id, read_only.is_some())?;
+        let manner =
+            Manner { uid: false, read_only: read_only.is_some(), new_keywords: account.takes_keywords(id) };
+        let numbers = account.view(id, |mailbox| {
+            let numbers = SequenceNumbers::new(mailbox, recent_from);
+            describe(mailbox, &numbers, manner, out);
+            numbers
+        })?;
+        Some(Selected { account: account.clone(), numbers, read_only })
+    }
+}
+
+/// From which UID on messages are `\Recent` to a session that looks now: SELECT claims them, EXAMINE
+/// leaves them to others (RFC 3501 section 6.3.2).
+pub fn recent_from(account: &Account, mailbox: MailboxId, read_only: bool) -> Option<Uid> {
+    let waiting = account.view(mailbox, |mailbox| mailbox.recent_from)?;
+    Some(if read_only { waiting } else { account.claim_recent(mailbox) })
+}
+
+/// The untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1).
+fn describe(mailbox: &Mailbox, numbers: &SequenceNumbers, manner: Manner, out: &mut String) {
+    updates::keywords(mailbox, manner, out);
+    out.push_str(&format!("* {} EXISTS\r\n* {} RECENT\r\n", numbers.exists(), numbers.recent()));
+    if let Some(first) = mailbox.messages.iter().position(|m| !m.flags.contains(Flags::SEEN)) {
+        out.push_str(&format!("* OK [UNSEEN {}] The first message that was not read\r\n", first + 1));
+    }
+    out.push_str(&format!("* OK [UIDVALIDITY {}] UIDs are valid\r\n", mailbox.uid_validity));
+    out.push_str(&format!("* OK [UIDNEXT {}] The next UID\r\n", mailbox.uid_next));
+}
