@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::request::Request;
 use super::{PATIENCE, Response};
+use crate::access::Refusal;
 use crate::board::ReceiveError;
 use crate::board::update::LARGEST;
 use crate::context::Context;
@@ -23,6 +24,10 @@ pub const PATH: &str = "/update";
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const CHALLENGE: &str = "WWW-Authenticate: Basic realm=\"operator\", charset=\"UTF-8\"\r\n";
+/// RFC 6585 section 4.
+const TOO_MANY: &str = "429 Too Many Requests";
+/// Seconds (RFC 9110 section 10.2.3) after which the logins that wait are answered.
+const RETRY_AFTER: &str = "Retry-After: 60\r\n";
 
 /// Takes an update: whether it is there now, and what the client hears. After `true` the device has to be updated.
 pub async fn put(
@@ -41,8 +46,11 @@ pub async fn put(
     if !Channel::new(peer, stream.is_tls()).is_private() {
         return refused(Response::words("403 Forbidden", "a password is taken over https only"));
     }
-    if let Err(response) = authorize(context, peer, request).await {
-        return refused(response);
+    match authorize(context, peer, request).await {
+        Ok(()) => {}
+        // The log is told once a minute by `Logins`: whoever comes again at once must not fill it.
+        Err(response) if response.status == TOO_MANY => return Ok((false, response)),
+        Err(response) => return refused(response),
     }
     let len = match request.length {
         None => {
@@ -110,7 +118,14 @@ async fn authorize(context: &Context, peer: IpAddr, request: &Request) -> Result
     else {
         return Err(challenge);
     };
-    context.logins.operator(&config, peer, &login, &password).await.map_err(|_| challenge)
+    context.logins.operator(&config, peer, &login, &password).await.map_err(|refusal| match refusal {
+        // The password was not looked at, so it is not called wrong.
+        Refusal::TooManyWait => Response {
+            more: RETRY_AFTER,
+            ..Response::words(TOO_MANY, "too many logins from your address wait, try again later")
+        },
+        _ => challenge,
+    })
 }
 
 /// RFC 7617: login and password.

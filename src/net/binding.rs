@@ -218,7 +218,7 @@ mod tests {
         while client.is_handshaking() || server.is_handshaking() {
             let (mut there, mut back) = (Vec::new(), Vec::new());
             client.write_tls(&mut there).unwrap();
-            server.receive(&there, &mut Vec::new(), &mut back).unwrap();
+            server.receive(&there, &mut Default::default(), &mut back).unwrap();
             client.read_tls(&mut Cursor::new(back)).unwrap();
             client.process_new_packets().unwrap();
         }

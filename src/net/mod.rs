@@ -7,6 +7,7 @@ pub mod line;
 pub mod listener;
 mod local_ca;
 pub mod mdns;
+mod plaintext;
 pub mod presented;
 pub mod resolve;
 mod secure;

@@ -13,8 +13,10 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, UnbufferedConnectionCommon, UnbufferedStatus, WriteTraffic,
 };
 use rustls::{CertificateError, ClientConfig, ServerConfig};
+use zeroize::Zeroize;
 
 use super::binding::{self, ChannelBindings};
+use super::plaintext::Plaintext;
 
 /// Ciphertext that may wait for the rest of its record or handshake message.
 const MAX_INCOMING: usize = 64 * 1024;
@@ -22,7 +24,7 @@ const MAX_INCOMING: usize = 64 * 1024;
 /// One end of a TLS connection.
 pub(super) struct Secure {
     connection: Connection,
-    /// Ciphertext of a record that is not whole yet.
+    /// Ciphertext of a record that is not whole yet. Records are deciphered in it, and wiped when they were.
     incoming: Vec<u8>,
     closed: bool,
     /// After an error nothing goes either way.
@@ -79,12 +81,18 @@ impl Secure {
         self.bindings.as_ref()
     }
 
+    /// The buffer that records are deciphered in.
+    #[cfg(test)]
+    pub(super) fn incoming(&self) -> &Vec<u8> {
+        &self.incoming
+    }
+
     /// Takes ciphertext that arrived, appends its plaintext to `plain` and what has to be sent (the
     /// handshake, an alert, even beside an error) to `wire`. Called with nothing, begins the handshake.
     pub(super) fn receive(
         &mut self,
         ciphertext: &[u8],
-        plain: &mut Vec<u8>,
+        plain: &mut Plaintext,
         wire: &mut Vec<u8>,
     ) -> io::Result<()> {
         if self.incoming.len() + ciphertext.len() > MAX_INCOMING {
@@ -100,15 +108,15 @@ impl Secure {
 
     /// Appends the ciphertext of `plain` to `wire`.
     pub(super) fn seal(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> io::Result<()> {
-        self.drive(&mut Vec::new(), wire, Then::Encrypt(plain))
+        self.drive(&mut Plaintext::default(), wire, Then::Encrypt(plain))
     }
 
     /// Appends a close_notify to `wire`.
     pub(super) fn close(&mut self, wire: &mut Vec<u8>) -> io::Result<()> {
-        self.drive(&mut Vec::new(), wire, Then::CloseNotify)
+        self.drive(&mut Plaintext::default(), wire, Then::CloseNotify)
     }
 
-    fn drive(&mut self, plain: &mut Vec<u8>, wire: &mut Vec<u8>, then: Then<'_>) -> io::Result<()> {
+    fn drive(&mut self, plain: &mut Plaintext, wire: &mut Vec<u8>, then: Then<'_>) -> io::Result<()> {
         if self.failed {
             return Err(io::ErrorKind::NotConnected.into());
         }
@@ -141,7 +149,7 @@ fn drive<Data>(
         &'i mut [u8],
     ) -> UnbufferedStatus<'c, 'i, Data>,
     incoming: &mut Vec<u8>,
-    plain: &mut Vec<u8>,
+    plain: &mut Plaintext,
     wire: &mut Vec<u8>,
     then: &Then<'_>,
 ) -> io::Result<bool> {
@@ -159,7 +167,7 @@ fn drive<Data>(
                 while let Some(record) = traffic.next_record() {
                     let record = record.map_err(error)?;
                     discard += record.discard;
-                    plain.extend_from_slice(record.payload);
+                    plain.append(record.payload);
                 }
             }
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
@@ -182,7 +190,9 @@ fn drive<Data>(
             // Early data is never accepted: `max_early_data_size` stays 0.
             Ok(_) => done = Some(Err(io::ErrorKind::Unsupported.into())),
         }
-        incoming.drain(..discard.min(incoming.len()));
+        let discard = discard.min(incoming.len());
+        incoming[..discard].zeroize();
+        incoming.drain(..discard);
         if let Some(result) = done {
             return result.map(|()| closed);
         }
@@ -250,18 +260,23 @@ fn error(error: rustls::Error) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::plaintext::tests::Place;
     use super::*;
     use crate::net::{tls, trust};
     use rustls::pki_types::PrivateKeyDer;
 
-    fn pair() -> (Box<Secure>, Box<Secure>) {
+    /// What a server and a client that trusts it need.
+    pub(in crate::net) fn configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-        let server = Secure::server(tls::serve(vec![own.cert.der().clone()], key).unwrap()).unwrap();
-        let client =
-            Secure::client(trust::config(vec![own.cert.der().clone()]).unwrap(), "localhost").unwrap();
-        (client, server)
+        let certificates = vec![own.cert.der().clone()];
+        (tls::serve(certificates.clone(), key).unwrap(), trust::config(certificates).unwrap())
+    }
+
+    fn pair() -> (Box<Secure>, Box<Secure>) {
+        let (server, client) = configs();
+        (Secure::client(client, "localhost").unwrap(), Secure::server(server).unwrap())
     }
 
     /// Carries what is on `wire` to `to` in pieces, each passed through `spoil`; returns what `to`
@@ -272,27 +287,38 @@ mod tests {
         piece: usize,
         spoil: &mut impl FnMut(&mut [u8]),
     ) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        let (mut answer, mut plain) = (Vec::new(), Vec::new());
+        let (mut answer, mut plain) = (Vec::new(), Plaintext::default());
         for piece in wire.chunks(piece) {
             let mut piece = piece.to_vec();
             spoil(&mut piece);
             to.receive(&piece, &mut plain, &mut answer)?;
         }
-        Ok((answer, plain))
+        Ok((answer, plain.waiting().to_vec()))
+    }
+
+    /// A handshake; returns what the client has still to send.
+    fn shake(
+        client: &mut Secure,
+        server: &mut Secure,
+        piece: usize,
+        spoil: &mut impl FnMut(&mut [u8]),
+    ) -> io::Result<Vec<u8>> {
+        let mut to_server = Vec::new();
+        client.receive(&[], &mut Plaintext::default(), &mut to_server)?;
+        while client.is_handshaking() || server.is_handshaking() {
+            let (to_client, _) = carry(&to_server, server, piece, spoil)?;
+            (to_server, _) = carry(&to_client, client, piece, spoil)?;
+            if to_client.is_empty() && to_server.is_empty() {
+                return Err(io::Error::other("stuck"));
+            }
+        }
+        Ok(to_server)
     }
 
     /// A handshake, 100 000 octets from the client and a close_notify; returns what the server read.
     fn converse(piece: usize, mut spoil: impl FnMut(&mut [u8])) -> io::Result<Vec<u8>> {
         let (mut client, mut server) = pair();
-        let mut to_server = Vec::new();
-        client.receive(&[], &mut Vec::new(), &mut to_server)?;
-        while client.is_handshaking() || server.is_handshaking() {
-            let (to_client, _) = carry(&to_server, &mut server, piece, &mut spoil)?;
-            (to_server, _) = carry(&to_client, &mut client, piece, &mut spoil)?;
-            if to_client.is_empty() && to_server.is_empty() {
-                return Err(io::Error::other("stuck"));
-            }
-        }
+        let mut to_server = shake(&mut client, &mut server, piece, &mut spoil)?;
         client.seal(&[7; 100_000], &mut to_server)?;
         client.close(&mut to_server)?;
         let (_, plain) = carry(&to_server, &mut server, piece, &mut spoil)?;
@@ -327,15 +353,43 @@ mod tests {
     #[test]
     fn what_is_not_tls_is_refused_with_an_alert() {
         let (_, mut server) = pair();
-        let (mut plain, mut wire) = (Vec::new(), Vec::new());
+        let (mut plain, mut wire) = (Plaintext::default(), Vec::new());
         server.receive(b"EHLO client.example\r\n", &mut plain, &mut wire).unwrap_err();
         assert_eq!(wire.first(), Some(&21), "an alert record");
         let refused = server.receive(&[22, 3, 1, 0], &mut plain, &mut wire).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::NotConnected);
 
         let (_, mut server) = pair();
-        let endless = |_| server.receive(&[22, 3, 3, 0x40, 0], &mut Vec::new(), &mut Vec::new()).is_err();
+        let endless =
+            |_| server.receive(&[22, 3, 3, 0x40, 0], &mut Plaintext::default(), &mut Vec::new()).is_err();
         assert!((0..20_000).any(endless), "a handshake message without end");
         assert!(server.incoming.capacity() <= 2 * MAX_INCOMING);
+    }
+
+    /// Catches: a password that stays where its record was deciphered, under a next one that is not whole, and after
+    /// the buffer was given back.
+    #[test]
+    fn a_record_that_was_deciphered_is_wiped() {
+        let (mut client, mut server) = pair();
+        let mut wire = shake(&mut client, &mut server, 30_000, &mut |_| ()).unwrap();
+        let start = wire.len();
+        // Far enough from both ends: the allocator writes into what was given back, too.
+        let line = [&[b'-'; 500][..], b"secret", &[b'-'; 500]].concat();
+        client.seal(&line, &mut wire).unwrap();
+        let next = wire.len();
+        client.seal(b"b NOOP", &mut wire).unwrap();
+
+        let (mut plain, mut answer) = (Plaintext::default(), Vec::new());
+        server.receive(&wire[..start + 9], &mut plain, &mut answer).unwrap();
+        server.receive(&wire[start + 9..next + 9], &mut plain, &mut answer).unwrap();
+        assert_eq!((plain.waiting(), server.incoming.len()), (&line[..], 9));
+        let place = Place::of_vec(&server.incoming);
+        assert!(
+            !place.holds(b"secret") && !place.holds(b"-----"),
+            "a record that is not whole is all there is"
+        );
+        server.receive(&wire[next + 9..], &mut plain, &mut answer).unwrap();
+        assert_eq!(plain.waiting().len(), line.len() + 6);
+        assert!(!place.holds(b"secret") && !place.holds(b"NOOP"), "given back");
     }
 }

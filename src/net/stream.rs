@@ -1,7 +1,8 @@
 //! A connection, plain or TLS, upgraded in place.
 //!
 //! Idle connections must cost next to nothing: buffers are allocated when octets come or go and given
-//! back when they are empty, and what the socket has is read into a buffer on the stack first.
+//! back when they are empty, and what the socket has is read into a buffer on the stack first. What was read is
+//! wiped, for it may have been a password.
 
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
@@ -12,8 +13,10 @@ use std::time::Duration;
 
 use async_io::Async;
 use rustls::{ClientConfig, ServerConfig};
+use zeroize::Zeroize;
 
 use super::binding::ChannelBindings;
+use super::plaintext::Plaintext;
 use super::secure::Secure;
 
 /// Octets read at once, and written at once: a TLS record's worth.
@@ -30,9 +33,7 @@ pub struct Stream {
     tcp: Async<TcpStream>,
     peer: SocketAddr,
     tls: Option<Box<Secure>>,
-    /// Plaintext that arrived; the first `consumed` octets are done with.
-    input: Vec<u8>,
-    consumed: usize,
+    input: Plaintext,
     /// Plaintext to be sent.
     output: Vec<u8>,
     /// Octets for the socket, `output` sealed; the first `sent` of them have gone.
@@ -53,8 +54,7 @@ impl Stream {
             peer: tcp.get_ref().peer_addr()?,
             tcp,
             tls: None,
-            input: Vec::new(),
-            consumed: 0,
+            input: Plaintext::default(),
             output: Vec::new(),
             wire: Vec::new(),
             sent: 0,
@@ -106,8 +106,7 @@ impl Stream {
 
     async fn handshake(&mut self, secure: Box<Secure>) -> io::Result<()> {
         self.flush().await?;
-        self.input = Vec::new();
-        self.consumed = 0;
+        self.input = Plaintext::default();
         self.tls = Some(secure);
         self.receive(&[])?;
         loop {
@@ -136,21 +135,17 @@ impl Stream {
 
     /// Octets that have arrived and were not consumed, without waiting.
     pub fn buffered(&self) -> &[u8] {
-        self.input.get(self.consumed..).unwrap_or_default()
+        self.input.waiting()
     }
 
-    /// Takes the first `n` of [`Stream::buffered`].
+    /// Takes the first `n` of [`Stream::buffered`], and wipes them.
     pub fn consume(&mut self, n: usize) {
-        self.consumed += n;
-        if self.consumed >= self.input.len() {
-            self.input = Vec::new();
-            self.consumed = 0;
-        }
+        self.input.take(n);
     }
 
     /// Keeps the first `n` of [`Stream::buffered`] and forgets the others.
     pub(super) fn forget_after(&mut self, n: usize) {
-        self.input.truncate(self.consumed + n);
+        self.input.forget_after(n);
     }
 
     /// Waits until the other end sent something, which may be too little of a TLS record to add to
@@ -170,8 +165,11 @@ impl Stream {
             match self.tcp.get_ref().read(&mut chunk) {
                 Ok(0) => self.closed = true,
                 Ok(n) => {
-                    self.receive(&chunk[..n])?;
-                    return Poll::Ready(Ok(true));
+                    let received = self.receive(&chunk[..n]);
+                    if self.tls.is_none() {
+                        chunk[..n].zeroize();
+                    }
+                    return Poll::Ready(received.map(|()| true));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.turns = 0;
@@ -184,12 +182,8 @@ impl Stream {
     }
 
     fn receive(&mut self, octets: &[u8]) -> io::Result<()> {
-        if self.consumed > 0 {
-            self.input.drain(..self.consumed);
-            self.consumed = 0;
-        }
         let Some(tls) = &mut self.tls else {
-            self.input.extend_from_slice(octets);
+            self.input.append(octets);
             return Ok(());
         };
         let result = tls.receive(octets, &mut self.input, &mut self.wire);
@@ -285,7 +279,7 @@ impl Stream {
             self.tls = None;
             self.closed = false;
             while self.more().await? {
-                self.consume(self.input.len());
+                self.consume(usize::MAX);
             }
             Ok(())
         })
@@ -295,6 +289,9 @@ impl Stream {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::line::read_line;
+    use super::super::plaintext::tests::Place;
+    use super::super::secure;
     use super::*;
     use std::net::TcpListener;
 
@@ -380,6 +377,54 @@ pub(crate) mod tests {
             })
             .await;
         });
+    }
+
+    /// Catches: a password that stays in the buffers of the connection after its line was read, in the clear or over
+    /// TLS, where the line came in pieces and the next one has begun.
+    #[test]
+    fn a_line_that_was_read_is_nowhere_in_the_buffers() {
+        // A word of its own: other tests run beside this one.
+        const PASSWORD: &[u8] = b"plover-417";
+        let (server_config, client_config) = secure::tests::configs();
+        for tls in [false, true] {
+            async_io::block_on(async {
+                let (mut client, mut server) = pair().await;
+                if tls {
+                    let accept = server.accept_tls(server_config.clone());
+                    let connect = client.connect_tls(client_config.clone(), "localhost");
+                    smol::future::try_zip(accept, connect).await.unwrap();
+                }
+                let places = |server: &Stream| {
+                    let incoming = server.tls.as_ref().map(|tls| tls.incoming());
+                    [Some(Place::of(&server.input)), incoming.map(Place::of_vec)].into_iter().flatten()
+                };
+                let mut seen = Vec::new();
+                for (piece, whole) in [("a LOGIN fred plover-417", 23), ("\r", 24), ("\nb NO", 29)] {
+                    client.queue(piece.as_bytes());
+                    client.flush().await.unwrap();
+                    while server.buffered().len() < whole {
+                        assert!(server.more().await.unwrap());
+                    }
+                    seen.extend(places(&server));
+                    assert!(seen.iter().any(|place| place.holds(PASSWORD)), "this is where to look");
+                }
+                let mut line = Vec::new();
+                read_line(&mut server, &mut line, 100).await.unwrap();
+                assert_eq!((&line[..], server.buffered()), (&b"a LOGIN fred plover-417"[..], &b"b NO"[..]));
+                line.zeroize();
+                seen.extend(places(&server));
+                for place in &seen {
+                    assert!(!place.holds(PASSWORD), "TLS: {tls}");
+                }
+                client.queue(b"OP\r\n");
+                client.flush().await.unwrap();
+                read_line(&mut server, &mut line, 100).await.unwrap();
+                seen.extend(places(&server));
+                for place in &seen {
+                    assert!(!place.holds(PASSWORD), "TLS: {tls}, after the next line");
+                }
+            });
+        }
     }
 
     /// Counts how often it is woken.

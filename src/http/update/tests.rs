@@ -115,6 +115,24 @@ fn what_is_not_taken_is_refused_with_words_and_leaves_nothing() {
     });
 }
 
+/// Catches: an operator with the right password who hears that it is wrong, for somebody else guesses.
+#[test]
+fn who_is_turned_away_hears_when_to_come_again() {
+    async_io::block_on(async {
+        let flash = SimFlash::default();
+        let context = Rc::new(context(&flash).await);
+        context.logins.crowd("127.0.0.1".parse().unwrap());
+        let reply = ask(&context, &whole("operator:right", &Pbu::default().octets()), false).await;
+        assert!(reply.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{reply}");
+        assert!(reply.contains("\r\nRetry-After: 60\r\n") && !reply.contains("WWW-Authenticate"), "{reply}");
+        assert!(
+            reply.ends_with("\r\n\r\ntoo many logins from your address wait, try again later\n"),
+            "{reply}"
+        );
+        assert!(updates(&flash).is_empty() && context.logins.refusals().is_empty());
+    });
+}
+
 #[test]
 fn an_upload_that_is_cut_off_leaves_nothing() {
     async_io::block_on(async {
