@@ -9,7 +9,6 @@
 mod support;
 
 use std::cell::Cell;
-use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -20,14 +19,15 @@ use pillarbox::certificate;
 use pillarbox::config::{Account, Config, Service, Text};
 use pillarbox::context::Context;
 use pillarbox::credential::Verifier;
+use pillarbox::flash::Sync;
 use pillarbox::flash::disk::Disk;
-use pillarbox::flash::{File, Flash, Mode, ReadAt, Space, Sync};
 use pillarbox::message::summarize;
 use pillarbox::net::stream::Stream;
 use pillarbox::store::{self, Flags, INBOX, Store};
 use pillarbox::{imap, pace, pop3};
 use smol::LocalExecutor;
 use support::Scratch;
+use support::over::{Over, Special};
 
 /// Octets that a session may read before it gives way: a header twice, and some windows.
 const READ: u64 = 640 * 1024;
@@ -64,64 +64,12 @@ impl<F: Future> Future for Counted<F> {
     }
 }
 
-/// A flash that counts the octets which are read.
-struct Reading {
-    disk: Disk,
-    work: Rc<Work>,
-}
-
-impl Flash for Reading {
-    fn open(&self, path: &str, mode: Mode) -> io::Result<Rc<dyn File>> {
-        let file = self.disk.open(path, mode)?;
-        Ok(Rc::new(ReadingFile { file, work: self.work.clone() }))
+/// The flash counts the octets that are read.
+impl Special for Work {
+    fn read(&self, octets: usize) {
+        self.reading.set(self.reading.get() + octets as u64);
     }
-    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        self.disk.list(dir)
-    }
-    fn create_dir(&self, dir: &str) -> io::Result<()> {
-        self.disk.create_dir(dir)
-    }
-    fn remove(&self, path: &str) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-    fn remove_dir(&self, dir: &str) -> io::Result<()> {
-        self.disk.remove_dir(dir)
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn sync_dir(&self, _dir: &str) -> Sync {
-        Box::pin(async { Ok(()) })
-    }
-    fn space(&self) -> io::Result<Space> {
-        self.disk.space()
-    }
-}
-
-struct ReadingFile {
-    file: Rc<dyn File>,
-    work: Rc<Work>,
-}
-
-impl ReadAt for ReadingFile {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read_at(offset, buf)?;
-        self.work.reading.set(self.work.reading.get() + n as u64);
-        Ok(n)
-    }
-}
-
-impl File for ReadingFile {
-    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.file.write_at(offset, data)
-    }
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.file.truncate(len)
-    }
-    fn sync(&self) -> Sync {
+    fn sync(&self, _: Sync) -> Sync {
         Box::pin(async { Ok(()) })
     }
 }
@@ -139,7 +87,7 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
     let tasks = executor.clone();
     async_io::block_on(pace::run(&tasks, async {
         let (scratch, work) = (Scratch::new("stall"), Rc::new(Work::default()));
-        let flash = Reading { disk: Disk::new(scratch.path()).unwrap(), work: work.clone() };
+        let flash = Over::with(Disk::new(scratch.path()).unwrap(), work.clone());
         let fred = Account {
             name: Text::try_from("fred").unwrap(),
             address: Text::try_from("fred@home.example").unwrap(),
