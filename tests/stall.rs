@@ -13,6 +13,7 @@ use std::net::TcpListener;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as Waking, Poll};
+use std::time::Duration;
 
 use async_io::Async;
 use pillarbox::certificate;
@@ -44,6 +45,8 @@ struct Work {
     reading: Cell<u64>,
     /// The most in a step.
     read: Cell<u64>,
+    /// What each read takes.
+    takes: Cell<Duration>,
 }
 
 /// A session whose steps are counted.
@@ -64,10 +67,11 @@ impl<F: Future> Future for Counted<F> {
     }
 }
 
-/// The flash counts the octets that are read.
+/// The flash counts the octets that are read, and takes its time.
 impl Special for Work {
     fn read(&self, octets: usize) {
         self.reading.set(self.reading.get() + octets as u64);
+        std::thread::sleep(self.takes.get());
     }
     fn sync(&self, _: Sync) -> Sync {
         Box::pin(async { Ok(()) })
@@ -367,5 +371,21 @@ fn a_long_message() {
         for said in ["RETR 1\r\n", "TOP 1 9999999\r\n"] {
             world.meanwhile(&mut client, said, ".\r\n").await.gave_way(said.trim(), (6 << 20) / READ as u32);
         }
+    });
+}
+
+/// Catches: work of which only the octets count, and steps that are counted before anyone looks at what has come in, on a
+/// card whose every read takes milliseconds.
+#[test]
+fn a_slow_card() {
+    const MESSAGES: u32 = 60;
+    story(|world| async move {
+        world.deliver((0..MESSAGES).map(|n| format!("Subject: {n}\r\n\r\nx").into_bytes())).await;
+        let mut client = world.inbox(world.work.clone()).await;
+        world.work.takes.set(Duration::from_millis(3));
+        let outcome = world.meanwhile(&mut client, "s SEARCH SUBJECT nowhere\r\n", "s OK").await;
+        outcome.gave_way("SEARCH", MESSAGES);
+        // Two; but six, where eight are taken before anyone looks.
+        assert!(outcome.waited <= 4, "a NOOP waited for {} steps", outcome.waited);
     });
 }
