@@ -10,6 +10,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 pub mod disk;
+/// Shared with the scenarios.
+#[cfg(test)]
+#[path = "../../tests/support/over.rs"]
+mod over;
 #[cfg(test)]
 pub mod refusing;
 #[cfg(any(test, fuzzing))]

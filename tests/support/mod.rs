@@ -12,6 +12,7 @@ pub mod connection;
 pub mod dovecot;
 pub mod loopback;
 pub mod mail;
+pub mod over;
 pub mod pbu;
 pub mod postfix;
 pub mod proc;
@@ -35,6 +36,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+// What a flash is, for `over`, which finds it here as in the product's `flash`.
+use pillarbox::flash::{File, Flash, Mode, ReadAt, Space, Sync};
 
 /// How long anything may take that normally takes a moment.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -13,12 +13,13 @@ use async_io::Timer;
 use event_listener::Event;
 use pillarbox::appliance::{Appliance, RunOptions};
 use pillarbox::console::Operator;
+use pillarbox::flash::Sync;
 use pillarbox::flash::disk::Disk;
-use pillarbox::flash::{File, Flash, Mode, ReadAt, Space, Sync};
 use smol::LocalExecutor;
 use smol::channel::{Sender, bounded};
 
 use super::Scratch;
+use super::over::{Over, Special};
 
 /// The card, in the hands of the test.
 #[derive(Clone, Default)]
@@ -96,63 +97,13 @@ impl Card {
     }
 }
 
-/// The flash that lies on the card.
-struct Stalling {
-    disk: Disk,
-    card: Card,
-}
-
-struct StallingFile {
-    file: Rc<dyn File>,
-    card: Card,
-}
-
-impl Flash for Stalling {
-    fn open(&self, path: &str, mode: Mode) -> io::Result<Rc<dyn File>> {
-        Ok(Rc::new(StallingFile { file: self.disk.open(path, mode)?, card: self.card.clone() }))
+impl Special for Card {
+    fn may_write(&self) -> io::Result<()> {
+        self.change(|state| state.writes += 1);
+        Ok(())
     }
-    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        self.disk.list(dir)
-    }
-    fn create_dir(&self, dir: &str) -> io::Result<()> {
-        self.disk.create_dir(dir)
-    }
-    fn remove(&self, path: &str) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-    fn remove_dir(&self, dir: &str) -> io::Result<()> {
-        self.disk.remove_dir(dir)
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn sync_dir(&self, dir: &str) -> Sync {
-        self.card.stalled(self.disk.sync_dir(dir))
-    }
-    fn space(&self) -> io::Result<Space> {
-        self.disk.space()
-    }
-}
-
-impl ReadAt for StallingFile {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.file.read_at(offset, buf)
-    }
-}
-
-impl File for StallingFile {
-    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.card.change(|state| state.writes += 1);
-        self.file.write_at(offset, data)
-    }
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.file.truncate(len)
-    }
-    fn sync(&self) -> Sync {
-        self.card.stalled(self.file.sync())
+    fn sync(&self, below: Sync) -> Sync {
+        self.stalled(below)
     }
 }
 
@@ -184,7 +135,7 @@ impl OnCard {
             let card = card.clone();
             move || {
                 let executor: &'static LocalExecutor = Box::leak(Box::new(LocalExecutor::new()));
-                let flash = Rc::new(Stalling { disk: Disk::new(&options.data).unwrap(), card });
+                let flash = Rc::new(Over::with(Disk::new(&options.data).unwrap(), Rc::new(card)));
                 let appliance = async {
                     let appliance = Appliance::start(executor, &options, flash).await.unwrap();
                     ready.send(appliance.listeners()).unwrap();
