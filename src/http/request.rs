@@ -51,6 +51,10 @@ pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Request, Resp
         if more.is_empty() {
             return Ok(None);
         }
+        // It may hold a password, which would stay behind where it grows.
+        let room = HEAD_MAX + 1 - head.len();
+        head.reserve_exact(room);
+        let more = &more[..more.len().min(room)];
         head.extend_from_slice(more);
         let taken = more.len();
         stream.consume(taken);
