@@ -74,6 +74,18 @@ impl Budget {
 mod tests {
     use super::*;
 
+    /// Catches: a budget that is too small for a listing of a million messages with the longest unique-ids (RFC 1939
+    /// section 7), or has no end.
+    #[test]
+    fn a_million_messages_can_be_listed_and_two_cannot() {
+        let list = "1000000 1000000000\r\n".len();
+        let uidl = "1000000 \r\n".len() + 70;
+        let mut budget = Budget::default();
+        budget.spend(1_000_000 * (list + uidl), 0).unwrap();
+        assert!(matches!(budget.spend(1_000_000 * (list + uidl), 0), Err(Error::Chatter)));
+        assert!(budget.time_left().unwrap() <= Duration::from_secs(30 * 60));
+    }
+
     /// Catches: messages that count as chatter, and chatter that counts as messages.
     #[test]
     fn messages_cost_nothing_and_buy_time() {

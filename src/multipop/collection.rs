@@ -170,6 +170,13 @@ impl Collection {
         self.enough
     }
 
+    /// As if so many octets had come, and so much time had passed.
+    #[cfg(test)]
+    pub fn has_had(&mut self, octets: u64, time: Duration) {
+        self.octets += octets;
+        self.began -= time;
+    }
+
     /// No more messages are taken on.
     fn stop(&mut self) {
         self.enough = true;

@@ -12,6 +12,7 @@ use super::budget::Budget;
 use super::fake::{Behaviour, Mail, Provider};
 use super::needs::Needs;
 use super::tests::{inbox, mails, poll, poll_with, polled, run, source, store};
+use super::wire::Wire;
 use crate::config::{Config, Protocol, Source};
 use crate::flash::sim::SimFlash;
 use crate::store;
@@ -90,6 +91,35 @@ fn a_drip_ends_when_its_time_is_over() {
             assert!(begun.elapsed() < Duration::from_secs(3));
         });
     }
+}
+
+/// Catches: octets that have come, and carry a poll on when its time is over.
+#[test]
+fn what_has_come_buys_no_time() {
+    let provider = Provider::new(&mails());
+    run(&provider, async {
+        let mut wire =
+            Wire::connect(&source(&provider), Duration::from_secs(5), Rc::default()).await.unwrap();
+        assert!(!wire.fill().await.unwrap().is_empty());
+        wire.allow(Budget::new(1000, Duration::ZERO));
+        assert!(matches!(wire.fill().await, Err(Error::TooSlow)));
+    });
+}
+
+/// Catches: a wait for octets that goes on when the time of the poll is over.
+#[test]
+fn nothing_is_waited_for_longer_than_a_poll_may_take() {
+    let provider = Provider::new(&mails());
+    run(&provider, async {
+        let mut wire =
+            Wire::connect(&source(&provider), Duration::from_secs(20), Rc::default()).await.unwrap();
+        let greeting = wire.fill().await.unwrap().len();
+        wire.consume(greeting, 0).unwrap();
+        wire.allow(Budget::new(1000, Duration::from_millis(100)));
+        let begun = Instant::now();
+        assert!(matches!(wire.fill().await, Err(Error::TooSlow)));
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    });
 }
 
 /// Catches: a long list that is read in one go, or worked off in one go where each message has to be looked at.

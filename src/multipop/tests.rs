@@ -319,3 +319,49 @@ fn deletion_waits_for_the_commit_and_shares_it() {
     let before = commands[..first_delete].iter().filter(|command| **command == "RETR").count();
     assert!((100..=140).contains(&before), "{before} requests before the first deletion");
 }
+
+/// One poll that has had so many octets and so much time already, when it begins to read messages.
+async fn poll_after(source: &Source, store: &Store, octets: u64, time: Duration) -> Outcome {
+    let mut wire = Wire::connect(source, Duration::from_secs(5), Rc::default()).await.unwrap();
+    let account = store.account("ann").await.unwrap();
+    let mut collection = Collection::new(account, source, &Config::default(), Needs::default());
+    collection.has_had(octets, time);
+    pop3_client::collect(&mut wire, source, &mut collection).await.unwrap();
+    collection.outcome
+}
+
+/// Catches: a poll that keeps its place for more than 1 GiB or 10 minutes, one that leaves it earlier, and what was not
+/// taken on and does not come with the next one.
+#[test]
+fn a_poll_has_enough_after_a_gibioctet_or_ten_minutes() {
+    const GIB: u64 = 1 << 30;
+    for (octets, seconds, collected) in
+        [(0, 590, 4), (GIB - 1000, 0, 4), (GIB - 1, 0, 1), (GIB, 0, 0), (0, 600, 0)]
+    {
+        let provider = Provider::new(&mails());
+        run(&provider, async {
+            let (store, source) = (store(&SimFlash::default()), source(&provider));
+            let outcome = poll_after(&source, &store, octets, Duration::from_secs(seconds)).await;
+            assert_eq!((outcome.collected, outcome.deleted), (collected, collected), "{octets}, {seconds} s");
+            assert_eq!(outcome.more, collected < 4);
+            assert_eq!(poll(&source, &store).await.1.collected, 4 - collected);
+            assert_eq!(inbox(&store).await, sorted(&mails()));
+        });
+    }
+}
+
+/// Catches: messages that are known by their content, were not read before a poll had enough, and are forgotten: they would
+/// come twice.
+#[test]
+fn a_poll_that_had_enough_forgets_nothing() {
+    let provider = Provider::new(&mails());
+    provider.behaviour.borrow_mut().reply = Some(("UIDL", "-ERR no\r\n".to_owned()));
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        let source = Source { leave_on_server: true, ..source(&provider) };
+        for (octets, collected) in [(0, 4), (1 << 30, 0), (0, 0)] {
+            assert_eq!(poll_after(&source, &store, octets, Duration::ZERO).await.collected, collected);
+        }
+        assert_eq!(inbox(&store).await, sorted(&mails()));
+    });
+}

@@ -279,8 +279,11 @@ impl Responder {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use simple_dns::{CLASS, Name, Packet, QTYPE, Question, TYPE};
+    use smol::future::yield_now;
 
     #[test]
     fn the_next_name_has_a_number() {
@@ -288,23 +291,53 @@ mod tests {
         assert_eq!(numbered("mail.local", 2), "mail-2.local");
     }
 
-    /// A responder on loopback, on any port: a query of a simple resolver, there and back.
+    /// A responder on loopback, and its address, on any port.
+    fn responder() -> (Responder, SocketAddr) {
+        let socket = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0)).unwrap();
+        let address = socket.get_ref().local_addr().unwrap();
+        let responder = Responder {
+            name: "pillarbox.local".to_owned(),
+            addresses: Addresses { v4: Some(Ipv4Addr::new(192, 168, 1, 5)), ..Addresses::default() },
+            sockets: Sockets { v4: Some(socket), v6: None },
+            is_on_lan: Rc::new(|_| false),
+            replies: BURST,
+            since: Instant::now(),
+        };
+        (responder, address)
+    }
+
+    /// Catches: a neighbour who sends without a pause, and keeps the only thread for as long as packets wait.
+    #[test]
+    fn others_have_their_turn_between_packets() {
+        const PACKETS: u32 = 20;
+        async_io::block_on(async {
+            let (responder, address) = responder();
+            let neighbour = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            for _ in 0..PACKETS {
+                neighbour.send_to(b"no query", address).unwrap();
+            }
+            let turns = Cell::new(0);
+            let packets = async {
+                for _ in 0..PACKETS {
+                    responder.message().await;
+                }
+            };
+            let others = async {
+                loop {
+                    turns.set(turns.get() + 1);
+                    yield_now().await;
+                }
+            };
+            or(packets, others).await;
+            assert!(turns.get() >= PACKETS, "{} turns", turns.get());
+        });
+    }
+
+    /// A query of a simple resolver, there and back.
     #[test]
     fn a_simple_resolver_is_answered_until_it_asks_too_often() {
         async_io::block_on(async {
-            let socket = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0)).unwrap();
-            let address = socket.get_ref().local_addr().unwrap();
-            let addresses = Addresses { v4: Some(Ipv4Addr::new(192, 168, 1, 5)), ..Addresses::default() };
-            let sockets = Sockets { v4: Some(socket), v6: None };
-            let name = "pillarbox.local".to_owned();
-            let mut responder = Responder {
-                name,
-                addresses,
-                sockets,
-                is_on_lan: Rc::new(|_| false),
-                replies: BURST,
-                since: Instant::now(),
-            };
+            let (mut responder, address) = responder();
             let client = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0)).unwrap();
             let mut query = Packet::new_query(7);
             let name = Name::new("pillarbox.local").unwrap();

@@ -164,9 +164,20 @@ pub(super) fn new_store() -> Store {
 }
 
 async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome) {
+    poll_after(source, store, 0, Duration::ZERO).await
+}
+
+/// A poll that has had so many octets and so much time already.
+async fn poll_after(
+    source: &Source,
+    store: &Store,
+    octets: u64,
+    time: Duration,
+) -> (Result<(), Error>, Outcome) {
     let mut wire = Wire::connect(source, Duration::from_secs(5), Rc::default()).await.unwrap();
     let account = store.account("ann").await.unwrap();
     let mut collection = Collection::new(account, source, &Config::default(), Needs::default());
+    collection.has_had(octets, time);
     let result = imap_client::collect(&mut wire, source, &mut collection).await;
     (result, collection.outcome)
 }
@@ -246,6 +257,25 @@ fn what_others_marked_as_deleted_is_neither_collected_nor_expunged() {
             let expected: &[u32] = if uid_plus { &[1] } else { &[1, 3, 5, 9] };
             assert_eq!(left, expected);
             assert_eq!(poll(&source(&provider), &store).await.1.collected, 0);
+        });
+    }
+}
+
+/// Catches: a poll by IMAP that keeps its place for more than 1 GiB or 10 minutes, or leaves it earlier.
+#[test]
+fn a_poll_has_enough_after_a_gibioctet_or_ten_minutes() {
+    for (octets, seconds, collected) in [((1 << 30) - 1000, 590, 3), (1 << 30, 0, 0), (0, 600, 0)] {
+        let provider = Provider::new(mails());
+        run(&provider, async {
+            let (store, source) = (new_store(), source(&provider));
+            let (result, outcome) = poll_after(&source, &store, octets, Duration::from_secs(seconds)).await;
+            result.unwrap();
+            assert_eq!(
+                (outcome.collected, outcome.more),
+                (collected, collected < 3),
+                "{octets}, {seconds} s"
+            );
+            assert_eq!(poll(&source, &store).await.1.collected, 3 - collected);
         });
     }
 }
