@@ -19,7 +19,8 @@ use super::room::Use;
 use crate::flash::Space;
 use crate::store::Error;
 use crate::store::format::Place;
-use crate::store::format::record::{BodyRecord, Record};
+use crate::store::format::record::{BodyRecord, ContinuedRecord, Record};
+use crate::store::format::segment::HEADER;
 
 /// Octets that one commit copies: so much is read, checked and written before others get a turn.
 const PIECE: usize = 64 * 1024;
@@ -146,8 +147,10 @@ impl Account {
         let part = log / (2 * LEAST_SHARE);
         // Where room is short, a part of what changes may still write is enough.
         let part = if low { part.min(self.room.space().unit() / 8) } else { part };
-        let too_much = self.allowed().max(resigned + part.max(cost));
-        if dead(&waste) < too_much {
+        if dead(&waste) < resigned + part.max(cost) {
+            return Ok(());
+        }
+        if dead(&waste) < self.allowed() {
             return self.tidy(waste, log).await;
         }
         // What it writes itself is not looked at again.
@@ -283,6 +286,7 @@ impl Account {
                 let here = &bodies[here];
                 if here.is_empty() && self.is_covered(segment) {
                     self.keep_unknown(segment).await?;
+                    self.settle_before(segment).await.map_err(io)?;
                     self.log(|log| log.remove(segment)).map_err(io)?;
                     self.state.borrow_mut().survey.heads.remove(&segment);
                     removed = true;
@@ -298,6 +302,22 @@ impl Account {
             self.flash().sync_dir(&self.path("log")).await.map_err(io)?;
         }
         Ok(waste)
+    }
+
+    /// Takes away, for good, what lies behind the place from which the log went on in `segment`: a cut may have brought it
+    /// back, or may still do so, and nothing else than that segment tells that it does not count.
+    async fn settle_before(&self, segment: u32) -> std::io::Result<()> {
+        let first = Place { segment, offset: HEADER };
+        let Ok(Record::Continued(ContinuedRecord { from })) = self.log(|log| log.head(first)) else {
+            return Ok(());
+        };
+        if from.segment < segment
+            && from.offset >= HEADER
+            && let Some(file) = self.log(|log| log.cut_off(from))?
+        {
+            file.sync().await?;
+        }
+        Ok(())
     }
 
     /// Octets of the Body records `bodies`, which all lie in one segment. How long their heads are is told by samples.

@@ -140,13 +140,22 @@ impl Log {
         for segment in self.segments()?.into_iter().filter(between) {
             self.remove(segment)?;
         }
-        match self.flash.open(&self.path(end.segment), Mode::Write) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            file => {
-                let file = file?;
-                if file.len()? > u64::from(end.offset) { file.truncate(end.offset.into()) } else { Ok(()) }
-            }
+        self.cut_off(end).map(drop)
+    }
+
+    /// Takes away what a segment has behind `end`: its file, to be synced, if there is one.
+    ///
+    /// # Errors
+    /// What the flash says.
+    pub fn cut_off(&self, end: Place) -> io::Result<Option<Rc<dyn File>>> {
+        let file = match self.flash.open(&self.path(end.segment), Mode::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        if file.len()? > u64::from(end.offset) {
+            file.truncate(end.offset.into())?;
         }
+        Ok(Some(file))
     }
 
     /// Where the next commit will begin, unless a new segment is due.

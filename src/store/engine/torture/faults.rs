@@ -262,6 +262,43 @@ fn what_was_taken_back_counts_for_nothing_when_it_comes_back() {
     });
 }
 
+/// The same, and compaction has removed the segment that tells where the other one ended.
+///
+/// Catches: a segment that is removed while something lies behind the end of the one before it, which `fsck` calls damage from
+/// then on (lives after lives on a full flash came there).
+#[test]
+fn what_was_taken_back_is_gone_before_the_segment_that_tells_so() {
+    smol::block_on(async {
+        let flash = SimFlash::default();
+        let store = store(&flash);
+        let account = store.account("a").await.unwrap();
+        let mut message = account.incoming();
+        message.write(&content(7, 300)).unwrap();
+        let mut transaction = account.begin();
+        transaction.deliver(INBOX, message, Flags::NONE, &[], 7);
+        transaction.commit().await.unwrap();
+        for name in ["second", "third"] {
+            account.state.borrow_mut().log.begin_segment();
+            let mut transaction = account.begin();
+            transaction.subscribe(name, true);
+            transaction.commit().await.unwrap();
+        }
+        // As after a cut.
+        let first = flash.open("accounts/a/log/00000001", crate::flash::Mode::Write).unwrap();
+        first.write_at(first.len().unwrap(), &[7; 100]).unwrap();
+        first.sync().await.unwrap();
+        assert!(store.check().await.unwrap().damage.is_empty());
+        account.write_checkpoint().await.unwrap();
+        account.write_checkpoint().await.unwrap();
+        account.state.borrow_mut().index.stirred = true;
+        store.maintain().await;
+        let segments = account.log(|log| log.segments()).unwrap();
+        assert!(segments.contains(&1) && !segments.contains(&2), "{segments:?}");
+        let report = store.check().await.unwrap();
+        assert!(report.damage.is_empty(), "{report}");
+    });
+}
+
 #[test]
 fn new_mail_leaves_a_reserve_in_which_deleting_goes_on() {
     smol::block_on(async {
