@@ -3,6 +3,7 @@
 pub mod address;
 pub mod bodystructure;
 mod boundary;
+mod charset;
 pub mod compose;
 pub mod date;
 mod encoded_word;

@@ -7,7 +7,8 @@ use std::io;
 use std::ops::Range;
 
 use super::boundary::Boundaries;
-use super::encoded_word::{charset, decode};
+use super::charset::{Charset, Decoder};
+use super::encoded_word::decode;
 pub use super::fold::Needle;
 use super::fold::{fold, fold_ascii};
 use super::header::{Fields, MAX_VALUE};
@@ -16,7 +17,6 @@ use super::parameters::Parameterized;
 use super::transfer::TransferDecoder;
 use super::window::{LOOKAHEAD, Window};
 use crate::flash::ReadAt;
-use encoding_rs::Decoder;
 
 /// Whether a field `name` of the header block at `header` contains the text of `needle`.
 ///
@@ -207,11 +207,11 @@ struct Content<'a> {
 
 impl<'a> Content<'a> {
     fn new(message: &'a dyn ReadAt, content: Range<u64>, described: &Described) -> Content<'a> {
-        let charset = charset(&described.content_type.get("charset").unwrap_or_default());
+        let charset = Charset::named(&described.content_type.get("charset").unwrap_or_default());
         Content {
             window: Window::new(message, content),
             transfer: TransferDecoder::new(&described.encoding),
-            charset: charset.new_decoder_with_bom_removal(),
+            charset: Decoder::new(charset),
             octets: Vec::new(),
             text: String::new(),
             folded: Vec::new(),
@@ -232,13 +232,11 @@ impl<'a> Content<'a> {
             }
         };
         // Most text is ASCII, in a charset that has it as it is: nothing to convert.
-        if self.charset.latin1_byte_compatible_up_to(octets) == Some(octets.len()) && octets.is_ascii() {
+        if self.charset.is_ascii(octets) {
             fold_ascii(octets, &mut self.folded);
         } else {
             self.text.clear();
-            let room = self.charset.max_utf8_buffer_length(octets.len());
-            self.text.reserve(room.unwrap_or_default());
-            let _room_was_made = self.charset.decode_to_string(octets, &mut self.text, last);
+            self.charset.decode(octets, last, &mut self.text);
             fold(&self.text, &mut self.folded);
         }
         self.window.advance(n);
