@@ -223,6 +223,7 @@ impl<'a> Content<'a> {
         let piece = self.window.fill(LOOKAHEAD)?;
         let (n, last) = (piece.len(), piece.is_empty());
         self.folded.drain(..self.folded.len().saturating_sub(needle.overlap()));
+        let new = self.folded.len();
         let octets = match &mut self.transfer {
             TransferDecoder::Identity => piece,
             decoder => {
@@ -240,7 +241,7 @@ impl<'a> Content<'a> {
             fold(&self.text, &mut self.folded);
         }
         self.window.advance(n);
-        let found = needle.is_in_folded(&self.folded);
+        let found = needle.is_in_folded(&mut self.folded, new);
         Ok((found || last).then_some(found))
     }
 }
@@ -325,6 +326,9 @@ Action: failed
             let message = format!("\n{}\u{fc}ber den Rand", " ".repeat(padding));
             assert!(found(message.as_bytes(), "\u{dc}BER DEN RAND", Scope::Body));
             assert!(!found(message.as_bytes(), "\u{fc}ber den rand ", Scope::Body));
+            let message = format!("\n{}\u{fc}ber\r\n \r\n den \t Rand", "x".repeat(padding));
+            assert!(found(message.as_bytes(), "x\u{fc}ber den rand", Scope::Body), "{padding}");
+            assert!(!found(message.as_bytes(), "\u{fc}berden", Scope::Body));
         }
     }
 
