@@ -206,6 +206,14 @@ fn descriptions_for_the_client() {
              (\"attachment\" (\"filename\" \"a b.txt\")) (\"de\" \"en\") \"l\")",
         ),
         (
+            "Content-Type: text/plain charset=utf-8\nContent-Disposition: attachment filename=x\n\n",
+            "(\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"7BIT\" 0 0 NIL (\"attachment\" (\"filename\" \"x\")) NIL NIL)",
+        ),
+        (
+            "Content-Type: text/plain(c)\nContent-Transfer-Encoding: base64(c) x\nContent-Disposition: filename=x\n\n",
+            "(\"text\" \"plain\" NIL NIL NIL \"base64\" 0 0 NIL (\"attachment\" (\"filename\" \"x\")) NIL NIL)",
+        ),
+        (
             "Content-Type: message/rfc822\nContent-Language: en\nContent-ID:\n\nSubject: y\n\nx\n",
             "(\"message\" \"rfc822\" NIL NIL NIL \"7BIT\" 14 (NIL \"y\" NIL NIL NIL NIL NIL NIL NIL NIL) \
              (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 2 1 NIL NIL NIL NIL) 3 NIL NIL (\"en\") NIL)",
