@@ -8,7 +8,7 @@
 /// name, with neither it ends one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The display name, or else the comment beside the address.
+    /// The display name, or else the last comment beside the address.
     pub name: Option<Vec<u8>>,
     /// The obsolete source route, `@a,@b`.
     pub route: Option<Vec<u8>>,
@@ -44,7 +44,7 @@ impl<'a> Addresses<'a> {
                 Some(b':') if !self.in_group => return draft,
                 Some(b'(') => {
                     if let Some(comment) = self.text.comment() {
-                        draft.comment.get_or_insert(comment);
+                        draft.comment = Some(comment);
                     }
                     draft.spaced = true;
                 }
@@ -388,6 +388,7 @@ mod tests {
                 "Mary Smith|@node.test,@b|mary|e -|-|j.doe|e.org",
             ),
             ("ann@e (Ann Smith)", "Ann Smith|-|ann|e"),
+            ("ann(home)@e (Ann Smith)", "Ann Smith|-|ann|e"),
             ("\"a b\"@[192.0.2.1]", "-|-|a b|[192.0.2.1]"),
             ("=?utf-8?Q?J=C3=BC?= <j@e>", "=?utf-8?Q?J=C3=BC?=|-|j|e"),
         ] {

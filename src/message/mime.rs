@@ -104,6 +104,11 @@ impl Structure {
         })
     }
 
+    /// The place behind the part at place `at` and those within it.
+    pub fn behind(&self, at: usize) -> usize {
+        self.0.get(at).map_or(self.0.len(), |part| part.next)
+    }
+
     /// The part that `numbers` lead to (RFC 3501 section 6.4.5). The content of a message that is not a
     /// multipart is its part 1.
     pub fn find(&self, numbers: &[u32]) -> Option<&Part> {
