@@ -39,6 +39,11 @@ impl Needle {
         self.finder.find(folded).is_some()
     }
 
+    /// Whether it has anything but ASCII letters, digits and common punctuation: what HTML may write as a reference.
+    pub fn may_be_references(&self) -> bool {
+        self.finder.needle().iter().any(|b| !b.is_ascii() || b" &<>\"'".contains(b))
+    }
+
     /// Whether there is a `"` in it.
     pub fn has_quotes(&self) -> bool {
         self.finder.needle().contains(&b'"')

@@ -14,6 +14,7 @@ pub mod mailbox_name;
 pub mod mime;
 pub mod nstring;
 mod parameters;
+mod references;
 pub mod search;
 mod summary;
 mod transfer;

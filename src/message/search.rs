@@ -15,6 +15,7 @@ use super::fold::{fold, fold_ascii};
 use super::header::{Fields, MAX_HEADER, MAX_VALUE};
 use super::mime::{Media, Part, Scanner, Structure};
 use super::parameters::Parameterized;
+use super::references::References;
 use super::transfer::TransferDecoder;
 use super::window::{LOOKAHEAD, Window};
 use crate::flash::ReadAt;
@@ -275,8 +276,12 @@ struct Content<'a> {
     window: Window<'a>,
     transfer: TransferDecoder,
     charset: Decoder,
+    /// Of HTML.
+    references: Option<References>,
     octets: Vec<u8>,
     text: String,
+    /// The text without its references.
+    shown: String,
     /// The text without its case, and before it what the last piece ended with.
     folded: Vec<u8>,
 }
@@ -284,12 +289,17 @@ struct Content<'a> {
 impl<'a> Content<'a> {
     fn new(message: &'a dyn ReadAt, content: Range<u64>, described: &Described) -> Content<'a> {
         let charset = Charset::named(&described.content_type.get("charset").unwrap_or_default());
+        let is_html = described.content_type.media_type().is_some_and(|(_, subtype)| {
+            subtype.eq_ignore_ascii_case(b"html") || subtype.eq_ignore_ascii_case(b"xhtml+xml")
+        });
         Content {
             window: Window::new(message, content),
             transfer: TransferDecoder::new(&described.encoding),
             charset: Decoder::new(charset),
+            references: is_html.then(References::default),
             octets: Vec::new(),
             text: String::new(),
+            shown: String::new(),
             folded: Vec::new(),
         }
     }
@@ -308,13 +318,21 @@ impl<'a> Content<'a> {
                 &self.octets
             }
         };
+        let references = self.references.as_mut();
+        let references = references.filter(|known| needle.may_be_references() && known.are_in(octets));
         // Most text is ASCII, in a charset that has it as it is: nothing to convert.
-        if self.charset.is_ascii(octets) {
+        if references.is_none() && self.charset.is_ascii(octets) {
             fold_ascii(octets, &mut self.folded);
         } else {
             self.text.clear();
             self.charset.decode(octets, last, &mut self.text);
-            fold(&self.text, &mut self.folded);
+            let mut text = &self.text;
+            if let Some(references) = references {
+                self.shown.clear();
+                references.undo(&self.text, last, &mut self.shown);
+                text = &self.shown;
+            }
+            fold(text, &mut self.folded);
         }
         self.window.advance(n);
         let found = needle.is_in_folded(&mut self.folded, new);
@@ -417,6 +435,28 @@ Action: failed
         assert!(has("SUBJECT", "gr\u{fc}\u{df}e"));
         assert!(has("Content-type", ""), "an empty text: there is such a field");
         assert!(!has("Cc", "") && !has("Subject", "inner"));
+    }
+
+    /// Catches: a charset, an encoding or a kind of text that is passed over, though a reader sees it.
+    #[test]
+    fn what_a_reader_sees_is_found() {
+        for (message, text) in [
+            (&b"Content-Type: text/html\n\n<p>Gr&uuml;&szlig;e&nbsp;aus &lt;Wien&gt;</p>"[..], "gr\u{fc}\u{df}e aus <wien>"),
+            (b"Content-Type: text/plain; charset=cp850\n\nGr\x81\xe1e", "gr\u{fc}\u{df}e"),
+            (b"Content-Type: text/plain; charset=utf-7\n\nGr+APwA3w-e", "gr\u{fc}\u{df}e"),
+            (b"Content-Type: text/plain; charset=utf-7\n\nplain", "plain"),
+            (b"\nGr\xfc\xdfe", "gr\u{fc}\u{df}e"),
+            (b"Content-Type: text/plain charset=koi8-r\nContent-Transfer-Encoding: base64(c)\n\n8NLJ18XU", "\u{41f}\u{440}\u{438}"),
+            (b"Content-Transfer-Encoding: quoted-printable\n\nfoo= \t\r\nbar", "foobar"),
+            (b"Content-Type: application/json\n\n{\"k\":\"v\"}", "{\"k\""),
+            (b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogaGlkZGVuCg==", "hidden"),
+        ] {
+            assert!(found(message, text, Scope::Body), "{}", String::from_utf8_lossy(message));
+        }
+        let name = b"Content-Disposition: attachment; filename*=koi8-r''%F0%D2\n\n";
+        assert!(found(name, "\u{41f}\u{440}", Scope::Text) && !found(name, "\u{41f}\u{440}", Scope::Body));
+        let part = [b"Content-Type: multipart/mixed; boundary=b\n\n--b\n", &name[..]].concat();
+        assert!(found(&part, "\u{41f}\u{440}", Scope::Body));
     }
 
     /// Catches: a comment, quotes or a fold within an address that keep it from being found, and a comment that is found.
