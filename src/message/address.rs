@@ -447,6 +447,7 @@ mod tests {
             ("\"Bob\" bob@e, Carl <carl@e", "Bob|-|bob|e Carl|-|carl|e"),
             ("\"Bob\" \"b c\"@e (Robert)", "Bob|-|b c|e"),
             ("John Q. Public j . p @ e . org", "John Q. Public|-|j.p|e.org"),
+            ("John Q. public@e", "John Q.|-|public|e"),
             ("J. R. ann@e", "-|-|J.R.ann|e"),
             ("Ann (home) ann@e, b (c) . d@e", "Ann|-|ann|e c|-|b.d|e"),
             ("=?utf-8?Q?J=C3=BC?= j@e", "=?utf-8?Q?J=C3=BC?=|-|j|e"),

@@ -104,7 +104,7 @@ impl Charset {
             _ if is(&["johab", "ksc56011992"]) => Charset::Johab,
             _ if is(&["eucjp", "ujis"]) => Charset::Known(EUC_JP),
             _ if is(&["euckr", "ksc5601", "uhc"]) => Charset::Known(EUC_KR),
-            _ if is(&["euccn", "gbk", "gb2312", "hz"]) => Charset::Known(GBK),
+            _ if is(&["euccn", "gbk", "gb2312"]) => Charset::Known(GBK),
             _ if is(&["gb18030"]) => Charset::Known(GB18030),
             _ if is(&["big5"]) => Charset::Known(BIG5),
             _ if is(&["shiftjis", "sjis", "mskanji"]) => Charset::Known(SHIFT_JIS),
