@@ -588,6 +588,19 @@ mod tests {
         }
     }
 
+    /// Catches: text that is taken as it is while the beginning of a character waits.
+    #[test]
+    fn ascii_is_what_needs_no_decoding() {
+        for (name, expected) in
+            [("", true), ("cp850", true), ("utf-7", false), ("utf-16", false), ("hz", false)]
+        {
+            assert_eq!(Decoder::new(Charset::named(name.as_bytes())).is_ascii(b"plain"), expected, "{name}");
+        }
+        let mut decoder = Decoder::new(Charset::Unlabelled);
+        decoder.decode(b"\xc3", false, &mut String::new());
+        assert!(!decoder.is_ascii(b"plain"));
+    }
+
     #[test]
     fn utf_7_of_rfc_2152() {
         for (octets, expected) in [

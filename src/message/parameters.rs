@@ -283,6 +283,8 @@ mod tests {
             // Comments.
             ("base64(c)", "base64"),
             ("(c)base64 (c) (d(e))", "base64"),
+            // One that is not closed is looked for once.
+            ("text/plain (a (b) c", "text/plain a b) c"),
             ("text/plain (open; charset=utf-8 (open", "text/plain open|charset=utf-8 open"),
             ("", ""),
         ] {
