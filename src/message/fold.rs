@@ -87,7 +87,8 @@ fn join_blanks(text: &mut Vec<u8>, from: usize) {
             // Eight octets at once, as most are: no line end, and no blank behind a blank.
             let word = u64::from_le_bytes(octets);
             let blanks = zeros(word ^ 0x2020_2020_2020_2020);
-            if zeros(word & 0xe0e0_e0e0_e0e0_e0e0) == 0 && blanks & (blanks << 8 | u64::from(blank) << 7) == 0
+            if zeros(word & 0xe0e0_e0e0_e0e0_e0e0) == 0
+                && blanks & ((blanks << 8) | (u64::from(blank) << 7)) == 0
             {
                 text[kept..kept + 8].copy_from_slice(&octets);
                 blank = blanks >> 63 == 1;
@@ -110,7 +111,7 @@ fn join_blanks(text: &mut Vec<u8>, from: usize) {
 /// The highest bit of each octet that is 0.
 fn zeros(word: u64) -> u64 {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    !((word & LOW) + LOW | word | LOW)
+    !(((word & LOW) + LOW) | word | LOW)
 }
 
 /// Appends ASCII text in lower case: octet by octet this would be half of what a search of bodies takes.
