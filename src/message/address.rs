@@ -1,11 +1,14 @@
 //! Address lists (RFC 5322 section 3.4), obsolete forms included, as ENVELOPE takes them apart.
 //! Whatever the field holds, something is made of it; nothing is decoded.
+//!
+//! What mail programs write wrong costs no other address of the list, and makes none that nobody wrote: words before an
+//! address without brackets are its name, and what is opened and not closed is no more than its first character.
 
 /// An `address` of RFC 3501 section 7.4.2. Without host and with a mailbox it begins a group of that
 /// name, with neither it ends one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The display name, or else the comment beside the address.
+    /// The display name, or else the last comment beside the address.
     pub name: Option<Vec<u8>>,
     /// The obsolete source route, `@a,@b`.
     pub route: Option<Vec<u8>>,
@@ -19,35 +22,51 @@ pub struct Address {
 pub struct Addresses<'a> {
     text: Text<'a>,
     in_group: bool,
+    /// A group that stood in brackets was begun.
+    group_ends: bool,
+    /// The words between an address in brackets and the next one, where the comma is missing.
+    name: Vec<u8>,
 }
 
 impl<'a> Addresses<'a> {
     /// Reads `field`.
     pub fn new(field: &'a [u8]) -> Addresses<'a> {
-        Addresses { text: Text(field), in_group: false }
+        let text = Text { rest: field, patience: PATIENCE };
+        Addresses { text, in_group: false, group_ends: false, name: Vec::new() }
     }
 
     /// Up to the `,`, `;` or end behind an address, or the `:` behind a group's name.
     fn draft(&mut self) -> Draft {
-        let mut draft = Draft::default();
+        let mut draft = Draft { phrase: std::mem::take(&mut self.name), ..Draft::default() };
         loop {
             match self.text.peek() {
                 None | Some(b',' | b';') => return draft,
                 Some(b':') if !self.in_group => return draft,
                 Some(b'(') => {
-                    let comment = self.text.comment();
-                    draft.comment.get_or_insert(comment);
+                    if let Some(comment) = self.text.comment() {
+                        draft.comment = Some(comment);
+                    }
                     draft.spaced = true;
                 }
                 Some(b'"') => {
-                    let quoted = self.text.quoted();
-                    draft.push(&quoted);
+                    if let Some(quoted) = self.text.quoted() {
+                        draft.push(&quoted);
+                        draft.dot = false;
+                    }
                 }
                 Some(b'[') if draft.spec.host.is_some() => {
                     let literal = self.text.domain_literal();
                     draft.push(&literal);
                 }
+                Some(b'<') if draft.angle.as_ref().is_some_and(AddrSpec::is_some) => {
+                    self.name = std::mem::take(&mut draft.behind);
+                    return draft;
+                }
                 Some(b'<') => draft.angle = Some(self.text.angle_addr()),
+                Some(b'>') => {
+                    self.text.skip();
+                    draft.stray();
+                }
                 Some(b) => {
                     self.text.skip();
                     match b {
@@ -66,8 +85,18 @@ impl Iterator for Addresses<'_> {
 
     fn next(&mut self) -> Option<Address> {
         loop {
-            let draft = self.draft();
+            if std::mem::take(&mut self.group_ends) {
+                return Some(Address::default());
+            }
+            let mut draft = self.draft();
             let end = self.text.peek();
+            if let Some(name) = draft.group_in_brackets() {
+                if self.in_group {
+                    continue;
+                }
+                self.group_ends = true;
+                return Some(Address { mailbox: Some(name), ..Address::default() });
+            }
             if end == Some(b':') {
                 self.text.skip();
                 self.in_group = true;
@@ -79,6 +108,7 @@ impl Iterator for Addresses<'_> {
             self.text.skip();
             if self.in_group && end != Some(b',') {
                 self.in_group = false;
+                self.text.skip_host();
                 return Some(Address::default());
             }
             end?;
@@ -99,33 +129,56 @@ impl AddrSpec {
     fn last(&mut self) -> &mut Vec<u8> {
         self.host.as_mut().unwrap_or(&mut self.local)
     }
+
+    /// Whether there is anything of an address.
+    fn is_some(&self) -> bool {
+        !self.local.is_empty() || self.host.as_ref().is_some_and(|host| !host.is_empty())
+    }
 }
 
 /// What is known of an address while its characters pass: only a `<` tells a name from a local part.
 #[derive(Default)]
 struct Draft {
     phrase: Vec<u8>,
+    /// Octets of the phrase before what is the local part, if there are no brackets.
+    name: usize,
+    /// What stands behind the brackets.
+    behind: Vec<u8>,
     comment: Option<Vec<u8>>,
     spec: AddrSpec,
     angle: Option<AddrSpec>,
     /// A blank or a comment came last.
     spaced: bool,
+    /// The local part ends with a dot so far, behind which it may go on after a blank.
+    dot: bool,
     /// The domain has ended.
     over: bool,
 }
 
 impl Draft {
     fn push(&mut self, text: &[u8]) {
-        if self.angle.is_some() {
-            return; // what follows an address in brackets means nothing
-        }
         let blank = std::mem::take(&mut self.spaced);
-        if blank && !self.phrase.is_empty() {
-            self.phrase.push(b' ');
+        let phrase = if self.angle.is_some() { &mut self.behind } else { &mut self.phrase };
+        let length = phrase.len();
+        if blank && !phrase.is_empty() {
+            phrase.push(b' ');
         }
-        self.phrase.extend(text);
+        phrase.extend(text);
+        if self.angle.is_some() {
+            return; // it means nothing, unless another address follows
+        }
         match &mut self.spec.host {
-            None => self.spec.local.extend(text),
+            None => {
+                // RFC 5322 section 4.4: blanks may stand around the dots of a local part; at others a name ends. A dot
+                // right behind a further word is that of an initial.
+                let is_dot = text == b".";
+                if blank && !is_dot && !self.dot {
+                    self.name = length;
+                    self.spec.local.clear();
+                }
+                self.spec.local.extend(text);
+                self.dot = is_dot && (blank || self.name == 0);
+            }
             Some(host) => {
                 // Blanks may stand around the dots of a domain; at others it is over.
                 self.over |= blank && !host.is_empty() && !host.ends_with(b".") && text != b".";
@@ -145,14 +198,35 @@ impl Draft {
         self.phrase.push(b'@');
     }
 
-    fn address(self) -> Option<Address> {
+    /// A `>` that closes nothing is a part of a name at the most.
+    fn stray(&mut self) {
+        if self.angle.is_none() && self.spec.host.is_none() {
+            self.phrase.push(b'>');
+        }
+    }
+
+    /// The name of `<Undisclosed-Recipients:;>`, which is a group for those who write it.
+    fn group_in_brackets(&mut self) -> Option<Vec<u8>> {
+        let spec = self.angle.as_mut().filter(|spec| spec.host.is_none())?;
+        let name = spec.local.strip_suffix(b":;").or_else(|| spec.local.strip_suffix(b":"))?;
+        Some(name.to_vec())
+    }
+
+    fn address(mut self) -> Option<Address> {
         let some = |text: Vec<u8>| (!text.is_empty()).then_some(text);
         let (name, spec) = match self.angle {
             Some(spec) => (some(self.phrase), spec),
-            None if self.spec.host.is_some() => (None, self.spec),
-            None => (None, AddrSpec { local: self.phrase, ..self.spec }),
+            None if self.spec.host.is_some() => {
+                self.phrase.truncate(self.name);
+                (some(self.phrase), self.spec)
+            }
+            None => {
+                let end = self.phrase.iter().rposition(|&b| b != b'>').map_or(0, |last| last + 1);
+                self.phrase.truncate(end);
+                (None, AddrSpec { local: self.phrase, ..self.spec })
+            }
         };
-        if name.is_none() && spec.local.is_empty() && spec.host.as_ref().is_none_or(Vec::is_empty) {
+        if name.is_none() && !spec.is_some() {
             return None;
         }
         let name = name.or(self.comment.and_then(some));
@@ -161,16 +235,44 @@ impl Draft {
     }
 }
 
+/// How often what is opened is looked through for its end in vain: then it has none, and each time would be another walk
+/// through the field.
+const PATIENCE: u8 = 16;
+
 /// The rest of a field.
-struct Text<'a>(&'a [u8]);
+struct Text<'a> {
+    rest: &'a [u8],
+    patience: u8,
+}
 
 impl Text<'_> {
     fn peek(&self) -> Option<u8> {
-        self.0.first().copied()
+        self.rest.first().copied()
     }
 
     fn skip(&mut self) {
-        self.0 = self.0.get(1..).unwrap_or_default();
+        self.rest = self.rest.get(1..).unwrap_or_default();
+    }
+
+    /// A host that stands behind the end of a group, as some programs write it.
+    fn skip_host(&mut self) {
+        if self.peek() == Some(b'@') {
+            while !matches!(self.peek(), None | Some(b',' | b';')) {
+                self.skip();
+            }
+        }
+    }
+
+    /// What `read` makes of the text behind the next character; where it says `None`, only that character is passed.
+    fn closed(&mut self, read: impl FnOnce(&mut Self) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+        self.skip();
+        let rest = self.rest;
+        let text = if self.patience > 0 { read(self) } else { None };
+        if text.is_none() {
+            self.rest = rest;
+            self.patience = self.patience.saturating_sub(1);
+        }
+        text
     }
 
     fn next(&mut self) -> Option<u8> {
@@ -179,61 +281,71 @@ impl Text<'_> {
         b
     }
 
-    fn quoted(&mut self) -> Vec<u8> {
-        self.skip();
-        let mut text = Vec::new();
-        while let Some(b) = self.next() {
-            match b {
-                b'"' => break,
-                b'\\' => text.extend(self.next()),
-                _ => text.push(b),
-            }
-        }
-        text
-    }
-
-    fn comment(&mut self) -> Vec<u8> {
-        self.skip();
-        let mut text = Vec::new();
-        let mut depth = 1usize;
-        while let Some(b) = self.next() {
-            match b {
-                b'(' => depth += 1,
-                b')' if depth == 1 => break,
-                b')' => depth -= 1,
-                b'\\' => {
-                    text.extend(self.next());
-                    continue;
+    /// `None`: it is not closed, or it would be closed by what opens the next name, and has an address in it.
+    fn quoted(&mut self) -> Option<Vec<u8>> {
+        self.closed(|text| {
+            let mut quoted = Vec::new();
+            loop {
+                match text.next()? {
+                    b'"' => break,
+                    b'\\' => quoted.extend(text.next()),
+                    b => quoted.push(b),
                 }
-                _ => (),
             }
-            text.push(b);
-        }
-        text.trim_ascii().to_vec()
+            let opens = text.peek().is_some_and(|b| b.is_ascii_alphanumeric() || !b.is_ascii());
+            let is_list = |quoted: &[u8]| quoted.contains(&b'<') && quoted.contains(&b',');
+            (!(opens && is_list(&quoted))).then_some(quoted)
+        })
     }
 
-    /// With its brackets.
+    /// `None`: it is not closed.
+    fn comment(&mut self) -> Option<Vec<u8>> {
+        self.closed(|text| {
+            let mut comment = Vec::new();
+            let mut depth = 1usize;
+            loop {
+                let b = text.next()?;
+                match b {
+                    b'(' => depth += 1,
+                    b')' if depth == 1 => break,
+                    b')' => depth -= 1,
+                    b'\\' => {
+                        comment.extend(text.next());
+                        continue;
+                    }
+                    _ => (),
+                }
+                comment.push(b);
+            }
+            Some(comment.trim_ascii().to_vec())
+        })
+    }
+
+    /// With its brackets; the first alone where it is not closed.
     fn domain_literal(&mut self) -> Vec<u8> {
-        let mut text = Vec::new();
-        while let Some(b) = self.next() {
-            text.push(b);
-            if b == b']' {
-                break;
+        let literal = self.closed(|text| {
+            let mut literal = vec![b'['];
+            while !literal.ends_with(b"]") {
+                literal.push(text.next()?);
             }
-        }
-        text
+            Some(literal)
+        });
+        literal.unwrap_or_else(|| vec![b'['])
     }
 
-    /// `<addr-spec>`, or `<@a,@b:addr-spec>`; without its end, a comma behind the domain is taken for it.
+    /// `<addr-spec>`, or `<@a,@b:addr-spec>`; without its end, a comma or the next `<` is taken for it.
     fn angle_addr(&mut self) -> AddrSpec {
         self.skip();
         let mut spec = AddrSpec::default();
         loop {
             match self.peek() {
-                Some(b'"') => spec.last().extend(self.quoted()),
+                Some(b'"') => spec.last().extend(self.quoted().unwrap_or_default()),
                 Some(b'(') => drop(self.comment()),
                 Some(b'[') => spec.last().extend(self.domain_literal()),
-                Some(b',' | b';') if spec.host.is_some() && !spec.local.is_empty() => return spec,
+                Some(b'<') if spec.is_some() => return spec,
+                Some(b'<') => self.skip(),
+                // In a route a comma stands before the local part.
+                Some(b',' | b';') if !spec.local.is_empty() && !spec.local.ends_with(b":") => return spec,
                 _ => match self.next() {
                     None | Some(b'>') => return spec,
                     Some(b' ' | b'\t') => (),
@@ -276,6 +388,7 @@ mod tests {
                 "Mary Smith|@node.test,@b|mary|e -|-|j.doe|e.org",
             ),
             ("ann@e (Ann Smith)", "Ann Smith|-|ann|e"),
+            ("ann(home)@e (Ann Smith)", "Ann Smith|-|ann|e"),
             ("\"a b\"@[192.0.2.1]", "-|-|a b|[192.0.2.1]"),
             ("=?utf-8?Q?J=C3=BC?= <j@e>", "=?utf-8?Q?J=C3=BC?=|-|j|e"),
         ] {
@@ -308,12 +421,74 @@ mod tests {
             ("a@e <a@e>", "a@e|-|a|e"),
             ("Open <a@e, b@e", "Open|-|a|e -|-|b|e"),
             ("\"open", "-|-|open|"),
-            ("(open", ""),
+            ("(open", "-|-|open|"),
             ("(nobody), a@e", "-|-|a|e"),
             ("a@", "-|-|a|"),
             ("@e", "-|-||e"),
             ("a:b:c@e", "-|-|a|- -|-|b:c|e -|-|-|-"),
             ("a@b@c", "-|-|a|b@c"),
+            ("<<a@e>>, b@e", "-|-|a|e -|-|b|e"),
+            ("Ann <a@e> Bob B. <b@e>", "Ann|-|a|e Bob B.|-|b|e"),
+            ("<a@e> Ann, b@e", "-|-|a|e -|-|b|e"),
+            ("Ann <a, Bob <b@e>", "Ann|-|a| Bob|-|b|e"),
+            ("Ann <a@e Bob <b@e>, c@e", "Ann|-|a|eBob -|-|b|e -|-|c|e"),
+            ("a@[1, b@e", "-|-|a|[1 -|-|b|e"),
+            ("A -> B <a@e>", "A -> B|-|a|e"),
+        ] {
+            assert_eq!(parsed(text), expected, "{text}");
+        }
+    }
+
+    /// Catches: an address of words that stand beside each other, which nobody has.
+    #[test]
+    fn words_before_an_address_are_its_name() {
+        for (text, expected) in [
+            ("Ann Example ann@home.test", "Ann Example|-|ann|home.test"),
+            ("\"Bob\" bob@e, Carl <carl@e", "Bob|-|bob|e Carl|-|carl|e"),
+            ("\"Bob\" \"b c\"@e (Robert)", "Bob|-|b c|e"),
+            ("John Q. Public j . p @ e . org", "John Q. Public|-|j.p|e.org"),
+            ("John Q. public@e", "John Q.|-|public|e"),
+            ("J. R. ann@e", "-|-|J.R.ann|e"),
+            ("Ann (home) ann@e, b (c) . d@e", "Ann|-|ann|e c|-|b.d|e"),
+            ("=?utf-8?Q?J=C3=BC?= j@e", "=?utf-8?Q?J=C3=BC?=|-|j|e"),
+            ("\"a.\" b@e", "a.|-|b|e"),
+        ] {
+            assert_eq!(parsed(text), expected, "{text}");
+        }
+    }
+
+    /// Catches: a quote, a bracket or a comment without its end that takes the rest of the list with it.
+    #[test]
+    fn what_is_not_closed_does_not_swallow_the_list() {
+        for (text, expected) in [
+            ("\"Ann <a@e>, b@e", "Ann|-|a|e -|-|b|e"),
+            ("\"Doe, Jane <j@e>, \"Bob\" <b@e>", "-|-|Doe| Jane|-|j|e Bob|-|b|e"),
+            ("Ann\" <a@e>, b@e", "Ann|-|a|e -|-|b|e"),
+            ("Ann (home <a@e>, b@e", "Ann home|-|a|e -|-|b|e"),
+            ("Dora d@e>, <eve@e> Eve, f@e", "Dora|-|d|e -|-|eve|e -|-|f|e"),
+            ("d@e>, bob>, <<g@e>", "-|-|d|e -|-|bob| -|-|g|e"),
+            ("<a@e, b@e>, c@e", "-|-|a|e -|-|b|e -|-|c|e"),
+            ("g: \"Ann <a@e>; b@e", "-|-|g|- Ann|-|a|e -|-|-|- -|-|b|e"),
+        ] {
+            assert_eq!(parsed(text), expected, "{text}");
+        }
+    }
+
+    /// Catches: a walk to the end of the field for each quote that is opened in it.
+    #[test]
+    fn what_is_not_closed_is_looked_for_so_often_and_no_more() {
+        for piece in ["\"\\", "(", "a@[", "\"\\\"<,", "<"] {
+            let field = piece.repeat(64 * 1024 / piece.len());
+            assert!(Addresses::new(field.as_bytes()).count() <= 64 * 1024, "{piece}");
+        }
+    }
+
+    #[test]
+    fn groups_as_mail_programs_write_them() {
+        for (text, expected) in [
+            ("<Undisclosed-Recipient:;>", "-|-|Undisclosed-Recipient|- -|-|-|-"),
+            ("x: <u:;>; <v:;>, a@e", "-|-|x|- -|-|-|- -|-|v|- -|-|-|- -|-|a|e"),
+            ("undisclosed-recipients:;@home.test, a@e", "-|-|undisclosed-recipients|- -|-|-|- -|-|a|e"),
         ] {
             assert_eq!(parsed(text), expected, "{text}");
         }

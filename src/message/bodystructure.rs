@@ -224,7 +224,9 @@ impl Described {
             }
         }
         described.set_type(media, content_type);
-        described.encoding = described.encoding.map(|field| Parameterized::parse(&field).value);
+        described.encoding =
+            described.encoding.map(|field| Parameterized::parse(&field).first_word().to_vec());
+        described.encoding = described.encoding.filter(|encoding| !encoding.is_empty());
         Ok(described)
     }
 
@@ -259,10 +261,14 @@ impl Described {
     /// `body-fld-dsp`, `body-fld-lang` and `body-fld-loc`, each after a space.
     fn write_disposition_and_so_on(&self, out: &mut Vec<u8>) {
         let disposition = self.disposition.as_deref().map(Parameterized::parse);
-        match disposition.filter(|disposition| !disposition.value.is_empty()) {
+        let says_nothing = |said: &Parameterized| said.value.is_empty() && said.parameters.is_empty();
+        match disposition.filter(|disposition| !says_nothing(disposition)) {
             Some(disposition) => {
                 out.extend(b" (");
-                string(&disposition.value, out);
+                // RFC 2183 section 2.8: what is of no known kind is an attachment.
+                let kind =
+                    if disposition.value.is_empty() { b"attachment" } else { disposition.value.as_slice() };
+                string(kind, out);
                 out.push(b' ');
                 parameters(&disposition, out);
                 out.push(b')');

@@ -8,7 +8,7 @@ use super::bodystructure::{self, Description};
 use super::envelope::Envelope;
 use super::header::{self, MAX_FIELDS, MAX_HEADER};
 use super::mime::{Media, Scanner, Structure};
-use super::search::{Needle, Scope, Search, in_field};
+use super::search::{Needle, Scope, Search, in_addresses, in_field};
 use super::{Summary, summarize};
 use crate::flash::ReadAt;
 
@@ -59,6 +59,14 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
             "messages within",
             format!("{multipart}{}", times("--b\nContent-Type: message/rfc822\n\nTo: a@b\n\n")).into(),
         ),
+        ("quotes without an end", format!("To: {}\r\n\r\n", "\"\\".repeat(120_000)).into()),
+        ("brackets without an end", format!("To: {}\r\n\r\n", "a@[(<".repeat(50_000)).into()),
+        (
+            "encoded messages within",
+            times("Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n").into(),
+        ),
+        ("lines of scanners", times("a: b\r\r\n").into()),
+        ("references", format!("Content-Type: text/html\r\n\r\n{}", times("&a&#x")).into()),
         ("encoded words", format!("Subject: {}\r\n\r\n", times("=?a?b?c")).into()),
         ("lines like delimiters", format!("{multipart}{}", times("\n--")).into()),
     ]
@@ -84,6 +92,8 @@ fn a_step_reads_so_much_and_no_more() {
         bounded("SEARCH SENTON");
         in_field(&source, 0..u64::MAX, "X", &needle).unwrap();
         bounded("SEARCH HEADER");
+        in_addresses(&source, 0..u64::MAX, "To", &needle).unwrap();
+        bounded("SEARCH TO");
         let mut scanner = Scanner::new(&source);
         while scanner.step().unwrap() {
             bounded("the structure");

@@ -1,31 +1,13 @@
-//! Charsets, and words in header fields that name theirs (RFC 2047).
+//! Words in header fields that name their charset (RFC 2047).
 
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use memchr::memmem;
 
+use super::charset::{self, Charset};
 use super::transfer::Base64;
 
 /// Octets of text in one encoded word: the RFC allows 75 in all, some mail programs take more, and a
 /// word without an end must not cost a look at the whole field each time one begins.
 const MAX_WORD: usize = 1000;
-
-/// The encoding that a charset name means. Of unknown names, and US-ASCII, for which so much UTF-8
-/// passes, UTF-8 is the best guess.
-pub fn charset(name: &[u8]) -> &'static Encoding {
-    let name = name.trim_ascii();
-    if name.eq_ignore_ascii_case(b"us-ascii") {
-        return UTF_8;
-    }
-    Encoding::for_label_no_replacement(name).unwrap_or(UTF_8)
-}
-
-/// Text that names no charset: UTF-8, or else what Windows of the western world wrote.
-fn unlabelled(text: &[u8], out: &mut String) {
-    match std::str::from_utf8(text) {
-        Ok(text) => out.push_str(text),
-        Err(_) => out.push_str(&WINDOWS_1252.decode_without_bom_handling(text).0),
-    }
-}
 
 /// The text of an unfolded field, encoded words decoded. Not every place in a field may hold encoded
 /// words, but mail programs put them everywhere, even within quotes.
@@ -33,34 +15,34 @@ pub fn decode(field: &[u8]) -> String {
     let mut out = String::with_capacity(field.len());
     let mut rest = field;
     // Octets of encoded words that follow each other: a character may be cut in two between them.
-    let mut run: Option<(&'static Encoding, Vec<u8>)> = None;
-    let end_run = |run: &mut Option<(&'static Encoding, Vec<u8>)>, out: &mut String| {
-        if let Some((encoding, octets)) = run.take() {
-            out.push_str(&encoding.decode_without_bom_handling(&octets).0);
+    let mut run: Option<(Charset, Vec<u8>)> = None;
+    let end_run = |run: &mut Option<(Charset, Vec<u8>)>, out: &mut String| {
+        if let Some((charset, octets)) = run.take() {
+            charset::decode(charset, &octets, out);
         }
     };
     let mut from = 0;
     let mut ends = Ends::default();
     while let Some(at) = memmem::find(rest.get(from..).unwrap_or_default(), b"=?").map(|at| at + from) {
         let (before, word) = rest.split_at(at);
-        let Some((encoding, octets, after)) = encoded_word(word, &mut ends) else {
+        let Some((charset, octets, after)) = encoded_word(word, &mut ends) else {
             from = at + 2;
             continue;
         };
         // RFC 2047 section 6.2: blanks between encoded words are not shown.
         let apart = run.is_none() || !before.trim_ascii().is_empty();
-        if apart || run.as_ref().is_some_and(|(previous, _)| *previous != encoding) {
+        if apart || run.as_ref().is_some_and(|(previous, _)| *previous != charset) {
             end_run(&mut run, &mut out);
         }
         if apart {
-            unlabelled(before, &mut out);
+            charset::decode(Charset::Unlabelled, before, &mut out);
         }
-        run.get_or_insert_with(|| (encoding, Vec::new())).1.extend(octets);
+        run.get_or_insert_with(|| (charset, Vec::new())).1.extend(octets);
         rest = after;
         from = 0;
     }
     end_run(&mut run, &mut out);
-    unlabelled(rest, &mut out);
+    charset::decode(Charset::Unlabelled, rest, &mut out);
     out
 }
 
@@ -83,7 +65,7 @@ impl Ends {
 }
 
 /// The encoded word that `text`, the end of a field, begins with: its charset, its octets, and what follows.
-fn encoded_word<'a>(text: &'a [u8], ends: &mut Ends) -> Option<(&'static Encoding, Vec<u8>, &'a [u8])> {
+fn encoded_word<'a>(text: &'a [u8], ends: &mut Ends) -> Option<(Charset, Vec<u8>, &'a [u8])> {
     let text = text.strip_prefix(b"=?")?;
     let mut parts = text.splitn(3, |&b| b == b'?');
     let (name, encoding, rest) = (parts.next()?, parts.next()?, parts.next()?);
@@ -100,7 +82,7 @@ fn encoded_word<'a>(text: &'a [u8], ends: &mut Ends) -> Option<(&'static Encodin
         b"Q" | b"q" => q_decode(content, &mut octets),
         _ => return None,
     }
-    Some((charset(name), octets, after))
+    Some((Charset::named(name), octets, after))
 }
 
 /// RFC 2047 section 4.2.

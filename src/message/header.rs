@@ -1,7 +1,7 @@
 //! The fields of a header block (RFC 5322 section 2.2), of a message or of a MIME part.
 //!
 //! A block ends at its empty line, at a delimiter line of a multipart around it, or with the message.
-//! Lines end with CRLF or LF. What is not a field stays part of the block, under no name.
+//! Lines end with CRLF or LF, or with CR CR LF as scanners write it. What is not a field stays part of the block, under no name.
 //!
 //! A block has a little more than [`MAX_HEADER`] octets and [`MAX_FIELDS`] fields at the most: it ends before the field that is too much,
 //! without an empty line, and what follows is content for everyone who reads here. So a header is never more work than
@@ -136,6 +136,7 @@ fn empty_line(text: &[u8]) -> Option<usize> {
     match text {
         [b'\n', ..] => Some(1),
         [b'\r', b'\n', ..] => Some(2),
+        [b'\r', b'\r', b'\n', ..] => Some(3),
         _ => None,
     }
 }
@@ -238,6 +239,8 @@ mod tests {
                 vec![("A", "0123456789012345678", "A: 01234567890123456789\n"), ("", "", "")],
             ),
             ("\nbody", vec![("", "", "body")]),
+            ("A: b\r\r\n c\r\r\n\r\r\nbody", vec![("A", "b c", "A: b\r\r\n c\r\r\n"), ("", "", "body")]),
+            ("A: b\r\r\r\n\r", vec![("A", "b", "A: b\r\r\r\n"), ("", "", "\r"), ("", "", "")]),
             ("", vec![("", "", "")]),
         ] {
             let found = fields(text);

@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 use super::boundary::{Boundaries, Delimiter, MAX_BOUNDARY, MAX_LINE};
 use super::header::Fields;
 use super::parameters::Parameterized;
-use super::window::{LOOKAHEAD, WINDOW, Window};
+use super::window::{LOOKAHEAD, WINDOW, Window, line_end_length};
 use crate::flash::ReadAt;
 
 /// Parts within parts. Forwarded threads reach a dozen; clients and BODYSTRUCTURE recurse that deep.
@@ -102,6 +102,11 @@ impl Structure {
             next = self.0.get(child)?.next;
             Some(child)
         })
+    }
+
+    /// The place behind the part at place `at` and those within it.
+    pub fn behind(&self, at: usize) -> usize {
+        self.0.get(at).map_or(self.0.len(), |part| part.next)
     }
 
     /// The part that `numbers` lead to (RFC 3501 section 6.4.5). The content of a message that is not a
@@ -281,11 +286,10 @@ impl<'a> Scanner<'a> {
                 return self.delimiter(delimiter, 0, eol);
             }
             for line_end in self.finder.find_iter(text) {
-                let before = line_end.saturating_sub(1);
-                let eol = if text.get(before) == Some(&b'\r') { 2 } else { 1 };
+                let eol = line_end_length(text.get(..line_end).unwrap_or_default());
                 let line = text.get(line_end + 1..).unwrap_or_default();
                 if line.len() < MAX_LINE && !all {
-                    pass = before; // the next window shows all of it
+                    pass = line_end.saturating_sub(2); // the next window shows all of it
                     break;
                 }
                 if let Some(delimiter) = self.boundaries.delimiter(line) {
@@ -293,7 +297,7 @@ impl<'a> Scanner<'a> {
                 }
             }
             if !all {
-                pass = pass.min(text.len() - b"\r\n-".len());
+                pass = pass.min(text.len() - b"\r\r\n-".len());
             }
         }
         self.window.advance(pass);
@@ -314,8 +318,10 @@ impl<'a> Scanner<'a> {
         let innermost = self.open.last().and_then(|open| self.parts.get(open.part));
         let end = at.saturating_sub(eol).max(innermost.map_or(0, |part| part.content));
         let multipart = self.open.iter().rposition(|open| open.level == Some(delimiter.level));
-        self.close(multipart.map_or(0, |at| at + 1), end, line_ends.saturating_sub(u64::from(end < at)));
+        let line_ends = line_ends.saturating_sub(u64::from(end < at));
+        self.close(multipart.map_or(0, |at| at + 1), end, line_ends);
         if delimiter.close {
+            self.fill_multipart(end, line_ends);
             self.boundaries.truncate(delimiter.level);
             if let Some(open) = self.open.last_mut() {
                 open.level = None;
@@ -326,9 +332,25 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    /// Of the innermost multipart, which ends at the offset `end`: a multipart has a part, so where no delimiter came, all of
+    /// it is shown as one.
+    fn fill_multipart(&mut self, end: u64, line_ends: u64) {
+        let Some(open) = self.open.last() else { return };
+        let next = self.parts.len() + 1;
+        let Some(part) = self.parts.get(open.part).filter(|_| open.part + 2 == next) else { return };
+        let lines = line_ends.saturating_sub(open.line_ends);
+        let start = part.content;
+        let text = Part { media: Media::Text, lines, start, content: start, end: end.max(start), next };
+        self.parts.push(text);
+    }
+
     /// Ends open parts at the offset `end`, until `keep` are left.
     fn close(&mut self, keep: usize, end: u64, line_ends: u64) {
         while self.open.len() > keep {
+            let innermost = self.open.last().and_then(|open| self.parts.get(open.part));
+            if innermost.is_some_and(|part| part.media == Media::Multipart) {
+                self.fill_multipart(end, line_ends);
+            }
             let Some(open) = self.open.pop() else { return };
             let count = self.parts.len();
             let Some(part) = self.parts.get_mut(open.part) else { return };
@@ -337,12 +359,6 @@ impl<'a> Scanner<'a> {
             part.next = count;
             if let Some(level) = open.level {
                 self.boundaries.truncate(level);
-            }
-            if part.media == Media::Multipart && count == open.part + 1 {
-                // No delimiter anywhere: a multipart has a part, so all of it is shown as one.
-                part.next = count + 1;
-                let text = Part { media: Media::Text, start: part.content, next: count + 1, ..part.clone() };
-                self.parts.push(text);
             }
         }
     }

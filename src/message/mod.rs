@@ -3,6 +3,7 @@
 pub mod address;
 pub mod bodystructure;
 mod boundary;
+mod charset;
 pub mod compose;
 pub mod date;
 mod encoded_word;
@@ -13,6 +14,7 @@ pub mod mailbox_name;
 pub mod mime;
 pub mod nstring;
 mod parameters;
+mod references;
 pub mod search;
 mod summary;
 mod transfer;

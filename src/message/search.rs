@@ -6,17 +6,19 @@
 use std::io;
 use std::ops::Range;
 
+use super::address::Addresses;
 use super::boundary::Boundaries;
-use super::encoded_word::{charset, decode};
+use super::charset::{Charset, Decoder};
+use super::encoded_word::decode;
 pub use super::fold::Needle;
 use super::fold::{fold, fold_ascii};
-use super::header::{Fields, MAX_VALUE};
+use super::header::{Fields, MAX_HEADER, MAX_VALUE};
 use super::mime::{Media, Part, Scanner, Structure};
 use super::parameters::Parameterized;
+use super::references::References;
 use super::transfer::TransferDecoder;
 use super::window::{LOOKAHEAD, Window};
 use crate::flash::ReadAt;
-use encoding_rs::Decoder;
 
 /// Whether a field `name` of the header block at `header` contains the text of `needle`.
 ///
@@ -33,6 +35,64 @@ pub fn in_field(source: &dyn ReadAt, header: Range<u64>, name: &str, needle: &Ne
         }
     }
     Ok(false)
+}
+
+/// Whether a field `name` of the header block at `header` has the text of `needle` in its addresses as ENVELOPE takes
+/// them apart: names decoded, comments and quotes gone (RFC 3501 section 6.4.4: FROM, TO, CC, BCC). An address is written
+/// `name <mailbox@host>`, a list with `, ` in between.
+///
+/// # Errors
+/// What the source says.
+pub fn in_addresses(
+    source: &dyn ReadAt,
+    header: Range<u64>,
+    name: &str,
+    needle: &Needle,
+) -> io::Result<bool> {
+    let mut window = Window::new(source, header);
+    let outer = Boundaries::default();
+    // The whole list, as ENVELOPE: an address that is cut is another one.
+    let limit = usize::try_from(MAX_HEADER).unwrap_or(usize::MAX);
+    let mut fields = Fields::new(&mut window, &outer, limit);
+    let wanted = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+    while fields.next(wanted)?.is_some() {
+        if !wanted(fields.name()) {
+            continue;
+        }
+        // Who copies an address from a header has the quotes of names, too.
+        let found = needle.is_in(&list(fields.value(), false))
+            || (needle.has_quotes() && needle.is_in(&list(fields.value(), true)));
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The text of an address list, its names in quotes or not.
+fn list(field: &[u8], quoted: bool) -> String {
+    let mut text = String::new();
+    for address in Addresses::new(field) {
+        let Some(host) = address.host else {
+            // A group begins, or ends.
+            match address.mailbox {
+                Some(name) => text.extend([&decode(&name), ": "]),
+                None => text.push_str("; "),
+            }
+            continue;
+        };
+        let mut spec = decode(&address.mailbox.unwrap_or_default());
+        if !host.is_empty() {
+            spec.extend(["@", &decode(&host)]);
+        }
+        match address.name {
+            Some(name) if quoted => text.extend(["\"", &decode(&name), "\" <", &spec, ">"]),
+            Some(name) => text.extend([&decode(&name), " <", &spec, ">"]),
+            None => text.push_str(&spec),
+        }
+        text.push_str(", ");
+    }
+    text
 }
 
 /// Where [`Search`] looks.
@@ -111,7 +171,10 @@ impl<'a> Search<'a> {
                 // A long text is compared with the end of the last window anew.
                 self.passed += content.window.position() - before + self.needle.overlap() as u64;
                 match step {
-                    Some(false) => Stage::Part(structure, at + 1),
+                    Some(false) => {
+                        let behind = structure.behind(at);
+                        Stage::Part(structure, behind)
+                    }
                     step => {
                         found = step.is_some();
                         Stage::Content(structure, at, content)
@@ -128,25 +191,32 @@ impl<'a> Search<'a> {
 type Shown = fn(name: &[u8], value: &[u8]) -> String;
 
 fn whole_field(name: &[u8], value: &[u8]) -> String {
-    format!("{}: {}", String::from_utf8_lossy(name), decode(value))
+    let mut text = format!("{}: {}", String::from_utf8_lossy(name), decode(value));
+    if let Some(parameter) = file_name(name) {
+        for name in Parameterized::parse(value).texts(parameter) {
+            text.extend(["\n", &name]);
+        }
+    }
+    text
+}
+
+/// The parameter of the field `name` that is a file's name.
+fn file_name(field: &[u8]) -> Option<&'static str> {
+    let is = |name: &str| field.eq_ignore_ascii_case(name.as_bytes());
+    if is("Content-Type") { Some("name") } else { is("Content-Disposition").then_some("filename") }
 }
 
 /// Of MIME fields, a reader sees the names of attachments: a search for "html" shall not find every
 /// message that has a part of that type.
 fn field_of_part(name: &[u8], value: &[u8]) -> String {
-    let prefix = b"Content-";
-    match name.split_at_checked(prefix.len()) {
-        Some((begin, rest)) if begin.eq_ignore_ascii_case(prefix) => {
-            let parameter = match rest.to_ascii_lowercase().as_slice() {
-                b"type" => "name",
-                b"disposition" => "filename",
-                b"description" => return decode(value),
-                _ => return String::new(),
-            };
-            decode(&Parameterized::parse(value).get(parameter).unwrap_or_default())
-        }
-        _ => whole_field(name, value),
+    if let Some(parameter) = file_name(name) {
+        return Parameterized::parse(value).texts(parameter).join("\n");
     }
+    if name.eq_ignore_ascii_case(b"Content-Description") {
+        return decode(value);
+    }
+    let is_mime = name.get(..8).is_some_and(|begin| begin.eq_ignore_ascii_case(b"Content-"));
+    if is_mime { String::new() } else { whole_field(name, value) }
 }
 
 /// What a part's header says of its content.
@@ -176,20 +246,27 @@ impl Described {
             if is(fields.name(), kind) {
                 self.content_type = Parameterized::parse(fields.value());
             } else if is(fields.name(), encoding) {
-                self.encoding = Parameterized::parse(fields.value()).value;
+                self.encoding = Parameterized::parse(fields.value()).first_word().to_vec();
             }
             found |= shown.is_some_and(|shown| needle.is_in(&shown(fields.name(), fields.value())));
         }
         Ok(found)
     }
 
-    /// Text, or a report, which is `message/…` and written to be read.
+    /// Text, or a report, which is `message/…` and written to be read, or what is text by another name. Also a message in an
+    /// encoding, which RFC 2046 forbids and mail programs open: its parts are not known, but it is not passed over.
     fn is_text(&self, part: &Part) -> bool {
-        let kind = self.content_type.media_type().map_or(&b"text"[..], |(kind, _)| kind);
+        let (kind, subtype) = self.content_type.media_type().unwrap_or((b"text", b"plain"));
         match part.media {
             Media::Text => true,
-            Media::Other => kind.eq_ignore_ascii_case(b"message"),
-            Media::Multipart | Media::Message | Media::Opaque => false,
+            Media::Other => {
+                let subtype = subtype.to_ascii_lowercase();
+                let is_text = ["json", "xml", "ics"].iter().any(|end| subtype.ends_with(end.as_bytes()));
+                kind.eq_ignore_ascii_case(b"message")
+                    || (kind.eq_ignore_ascii_case(b"application") && is_text)
+            }
+            Media::Message => !matches!(TransferDecoder::new(&self.encoding), TransferDecoder::Identity),
+            Media::Multipart | Media::Opaque => false,
         }
     }
 }
@@ -199,21 +276,30 @@ struct Content<'a> {
     window: Window<'a>,
     transfer: TransferDecoder,
     charset: Decoder,
+    /// Of HTML.
+    references: Option<References>,
     octets: Vec<u8>,
     text: String,
+    /// The text without its references.
+    shown: String,
     /// The text without its case, and before it what the last piece ended with.
     folded: Vec<u8>,
 }
 
 impl<'a> Content<'a> {
     fn new(message: &'a dyn ReadAt, content: Range<u64>, described: &Described) -> Content<'a> {
-        let charset = charset(&described.content_type.get("charset").unwrap_or_default());
+        let charset = Charset::named(&described.content_type.get("charset").unwrap_or_default());
+        let is_html = described.content_type.media_type().is_some_and(|(_, subtype)| {
+            subtype.eq_ignore_ascii_case(b"html") || subtype.eq_ignore_ascii_case(b"xhtml+xml")
+        });
         Content {
             window: Window::new(message, content),
             transfer: TransferDecoder::new(&described.encoding),
-            charset: charset.new_decoder_with_bom_removal(),
+            charset: Decoder::new(charset),
+            references: is_html.then(References::default),
             octets: Vec::new(),
             text: String::new(),
+            shown: String::new(),
             folded: Vec::new(),
         }
     }
@@ -223,6 +309,7 @@ impl<'a> Content<'a> {
         let piece = self.window.fill(LOOKAHEAD)?;
         let (n, last) = (piece.len(), piece.is_empty());
         self.folded.drain(..self.folded.len().saturating_sub(needle.overlap()));
+        let new = self.folded.len();
         let octets = match &mut self.transfer {
             TransferDecoder::Identity => piece,
             decoder => {
@@ -231,18 +318,24 @@ impl<'a> Content<'a> {
                 &self.octets
             }
         };
+        let references = self.references.as_mut();
+        let references = references.filter(|known| needle.may_be_references() && known.are_in(octets));
         // Most text is ASCII, in a charset that has it as it is: nothing to convert.
-        if self.charset.latin1_byte_compatible_up_to(octets) == Some(octets.len()) && octets.is_ascii() {
+        if references.is_none() && self.charset.is_ascii(octets) {
             fold_ascii(octets, &mut self.folded);
         } else {
             self.text.clear();
-            let room = self.charset.max_utf8_buffer_length(octets.len());
-            self.text.reserve(room.unwrap_or_default());
-            let _room_was_made = self.charset.decode_to_string(octets, &mut self.text, last);
-            fold(&self.text, &mut self.folded);
+            self.charset.decode(octets, last, &mut self.text);
+            let mut text = &self.text;
+            if let Some(references) = references {
+                self.shown.clear();
+                references.undo(&self.text, last, &mut self.shown);
+                text = &self.shown;
+            }
+            fold(text, &mut self.folded);
         }
         self.window.advance(n);
-        let found = needle.is_in_folded(&self.folded);
+        let found = needle.is_in_folded(&mut self.folded, new);
         Ok((found || last).then_some(found))
     }
 }
@@ -327,6 +420,9 @@ Action: failed
             let message = format!("\n{}\u{fc}ber den Rand", " ".repeat(padding));
             assert!(found(message.as_bytes(), "\u{dc}BER DEN RAND", Scope::Body));
             assert!(!found(message.as_bytes(), "\u{fc}ber den rand ", Scope::Body));
+            let message = format!("\n{}\u{fc}ber\r\n \r\n den \t Rand", "x".repeat(padding));
+            assert!(found(message.as_bytes(), "x\u{fc}ber den rand", Scope::Body), "{padding}");
+            assert!(!found(message.as_bytes(), "\u{fc}berden", Scope::Body));
         }
     }
 
@@ -339,6 +435,53 @@ Action: failed
         assert!(has("SUBJECT", "gr\u{fc}\u{df}e"));
         assert!(has("Content-type", ""), "an empty text: there is such a field");
         assert!(!has("Cc", "") && !has("Subject", "inner"));
+    }
+
+    /// Catches: a charset, an encoding or a kind of text that is passed over, though a reader sees it.
+    #[test]
+    fn what_a_reader_sees_is_found() {
+        for (message, text) in [
+            (&b"Content-Type: text/html\n\n<p>Gr&uuml;&szlig;e&nbsp;aus &lt;Wien&gt;</p>"[..], "gr\u{fc}\u{df}e aus <wien>"),
+            (b"Content-Type: text/plain; charset=cp850\n\nGr\x81\xe1e", "gr\u{fc}\u{df}e"),
+            (b"Content-Type: text/plain; charset=utf-7\n\nGr+APwA3w-e", "gr\u{fc}\u{df}e"),
+            (b"Content-Type: text/plain; charset=utf-7\n\nplain", "plain"),
+            (b"\nGr\xfc\xdfe", "gr\u{fc}\u{df}e"),
+            (b"Content-Type: text/plain charset=koi8-r\nContent-Transfer-Encoding: base64(c)\n\n8NLJ18XU", "\u{41f}\u{440}\u{438}"),
+            (b"Content-Transfer-Encoding: quoted-printable\n\nfoo= \t\r\nbar", "foobar"),
+            (b"Content-Type: application/json\n\n{\"k\":\"v\"}", "{\"k\""),
+            (b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogaGlkZGVuCg==", "hidden"),
+        ] {
+            assert!(found(message, text, Scope::Body), "{}", String::from_utf8_lossy(message));
+        }
+        let name = b"Content-Disposition: attachment; filename*=koi8-r''%F0%D2\n\n";
+        assert!(found(name, "\u{41f}\u{440}", Scope::Text) && !found(name, "\u{41f}\u{440}", Scope::Body));
+        let part = [b"Content-Type: multipart/mixed; boundary=b\n\n--b\n", &name[..]].concat();
+        assert!(found(&part, "\u{41f}\u{440}", Scope::Body));
+    }
+
+    /// Catches: a comment, quotes or a fold within an address that keep it from being found, and a comment that is found.
+    #[test]
+    fn addresses_are_found_as_envelope_has_them() {
+        let header = "From: ann(home)@home.test (Ann \\(B.\\))\r\n\
+                      To: \"Doe, =?utf-8?Q?J=C3=BC?=\"\r\n <j . doe@(x)e.org>, Friends: bob@e;\r\nTo: Carl carl@e (c)\r\n\
+                      Cc:\r\n\r\n";
+        let has = |name: &str, text: &str| {
+            in_addresses(&header.as_bytes(), 0..u64::MAX, name, &Needle::new(text)).unwrap()
+        };
+        for (name, text) in [
+            ("FROM", "ANN@home.test"),
+            ("From", "Ann (B.) <ann@home.test>"),
+            ("To", "doe, j\u{fc} <j.doe@e.org>"),
+            ("To", "\"Doe, J\u{fc}\" <j.doe@e.org>, "),
+            ("To", "friends: bob@e"),
+            ("to", "Carl <carl@e>"),
+            ("Cc", ""),
+        ] {
+            assert!(has(name, text), "{name} {text}");
+        }
+        for (name, text) in [("From", "home)"), ("To", "(c)"), ("To", "utf-8"), ("To", "ann"), ("Bcc", "")] {
+            assert!(!has(name, text), "{name} {text}");
+        }
     }
 
     #[test]

@@ -88,10 +88,13 @@ impl Base64 {
     }
 }
 
+/// Blanks behind the `=` of a soft line break; a line of quoted-printable is no longer.
+const MAX_BLANKS: usize = 76;
+
 /// quoted-printable (RFC 2045 section 6.7).
 #[derive(Debug, Default)]
 pub struct QuotedPrintable {
-    /// An escape whose end the next piece brings: `=`, `=X`, `=` and CR.
+    /// An escape whose end the next piece brings: `=`, `=X`, `=` and blanks or CRs.
     escape: Vec<u8>,
 }
 
@@ -102,13 +105,21 @@ impl QuotedPrintable {
             if !self.escape.is_empty() {
                 self.escape.push(b);
                 piece = rest;
+                let is_blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\r');
                 match self.escape.as_slice() {
-                    [_, b'\n'] | [_, b'\r', b'\n'] => self.escape.clear(),
-                    [_, b'\r'] => (),
+                    // A soft line break. What gateways have put behind the `=` is to be ignored (section 6.7, rule 3).
+                    [_, blanks @ .., b'\n'] if blanks.iter().all(is_blank) => self.escape.clear(),
+                    [_, blanks @ ..] if blanks.len() < MAX_BLANKS && blanks.iter().all(is_blank) => (),
                     [_, x] if x.is_ascii_hexdigit() => (),
-                    &[_, x, y] if x != b'\r' && y.is_ascii_hexdigit() => {
+                    &[_, x, y] if !is_blank(&x) && y.is_ascii_hexdigit() => {
                         out.push(hex(x) << 4 | hex(y));
                         self.escape.clear();
+                    }
+                    [_, _, .., b'='] => {
+                        // What stands before is none, but here another one begins.
+                        self.escape.pop();
+                        out.append(&mut self.escape);
+                        self.escape.push(b);
                     }
                     _ => out.append(&mut self.escape),
                 }
@@ -167,10 +178,23 @@ mod tests {
             ("plain\r\ntext", "plain\r\ntext"),
             ("caf=C3=a9 =3D=3d", "caf\u{e9} =="),
             ("soft=\r\nbreak=\nhere=", "softbreakhere"),
+            ("a= \t\r\nb=  \nc=\r\r\nd= \r\n= \r\n=C3=A9", "abcd\u{e9}"),
+            ("a= b = =3D =4=3D", "a= b = = =4="),
             ("=zz =\rx =4 =4\n ==41", "=zz =\rx =4 =4\n ==41"),
         ] {
             assert_eq!(decoded(" Quoted-Printable", text), expected, "{text}");
         }
+    }
+
+    /// Catches: blanks without an end that are kept, as they might be those of a soft line break.
+    #[test]
+    fn an_escape_is_short() {
+        let (mut decoder, mut out) = (QuotedPrintable::default(), Vec::new());
+        for _ in 0..1000 {
+            decoder.decode(b"=  ", &mut out);
+            decoder.decode(&[b' '; 100], &mut out);
+        }
+        assert!(decoder.escape.len() <= MAX_BLANKS && out.len() > 102_000);
     }
 
     #[test]

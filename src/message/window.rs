@@ -116,7 +116,7 @@ impl<'a> Window<'a> {
     }
 
     /// Passes the rest of a line with its end, handing its pieces to `take`. Gives the octets of the
-    /// line end: 2, 1, or 0 at the end of the message.
+    /// line end: 2, 1, 3 for the CR CR LF of scanners, or 0 at the end of the message.
     ///
     /// # Errors
     /// What the source says.
@@ -130,24 +130,38 @@ impl<'a> Window<'a> {
     /// # Errors
     /// What the source says.
     pub fn line_within(&mut self, end: u64, mut take: impl FnMut(&[u8])) -> io::Result<Option<u64>> {
-        let mut previous = None;
+        // What the line ended with so far.
+        let mut tail = [0; 2];
         loop {
             let data = self.fill(1)?;
-            let Some(&last) = data.last() else { return Ok(Some(0)) };
+            if data.is_empty() {
+                return Ok(Some(0));
+            }
             let line_end = memchr(b'\n', data);
             let n = line_end.map_or(data.len(), |at| at + 1);
             take(&data[..n]);
-            let before = n.checked_sub(2).map_or(previous, |at| data.get(at).copied());
+            let text = &data[..line_end.unwrap_or(n)];
+            for &b in &text[text.len().saturating_sub(2)..] {
+                tail = [tail[1], b];
+            }
             self.data.start += n;
             self.line_ends += u64::from(line_end.is_some());
             if self.position() > end {
                 return Ok(None);
             }
             if line_end.is_some() {
-                return Ok(Some(if before == Some(b'\r') { 2 } else { 1 }));
+                return Ok(Some(line_end_length(&tail)));
             }
-            previous = Some(last);
         }
+    }
+}
+
+/// The octets of the line end whose LF stands behind `text`. CR CR LF is one, too: scanners write it.
+pub fn line_end_length(text: &[u8]) -> u64 {
+    match text {
+        [.., b'\r', b'\r'] => 3,
+        [.., b'\r'] => 2,
+        _ => 1,
     }
 }
 
@@ -169,17 +183,17 @@ mod tests {
 
     #[test]
     fn lines_of_any_length_pass_whole() {
-        let text = format!("one\r\n{}\n\nlast", "long ".repeat(WINDOW));
+        let text = format!("one\r\n{}\n\n\r\r\nlast", "long ".repeat(WINDOW));
         for source in [&text.as_bytes() as &dyn ReadAt, &Trickle(text.as_bytes())] {
             let mut window = Window::new(source, 0..u64::MAX);
             let mut lines = Vec::new();
             while !window.fill(1).unwrap().is_empty() {
                 let mut length = 0;
-                window.line(|piece| length += piece.len()).unwrap();
-                lines.push(length);
+                let line_end = window.line(|piece| length += piece.len()).unwrap();
+                lines.push((length, line_end));
             }
-            assert_eq!(lines, [5, 5 * WINDOW + 1, 1, 4]);
-            assert_eq!((window.line_ends(), window.position()), (3, text.len() as u64));
+            assert_eq!(lines, [(5, 2), (5 * WINDOW + 1, 1), (1, 1), (3, 3), (4, 0)]);
+            assert_eq!((window.line_ends(), window.position()), (4, text.len() as u64));
         }
     }
 

@@ -7,8 +7,9 @@
 //! - the end is `CR LF . CR LF` and nothing else;
 //! - a bare LF becomes CR LF, since devices that send it mean the end of a line, and are not worth
 //!   losing over it; a dot after it is content, and leaves stuffed like any other;
-//! - a bare CR becomes a space: as the end of a line it would turn the `CR CR LF` of some clients into
-//!   an empty line, which in a header is its end.
+//! - `CR CR LF`, with which some scanners end their lines, comes in as CR LF;
+//! - any other bare CR becomes a space: it is no end of a line, and in a header it could make an empty
+//!   one, which ends it.
 //!
 //! So all that is stored has lines that end with CR LF, and holds no other CR or LF.
 
@@ -30,6 +31,10 @@ enum State {
     Text,
     /// Within a line, after a CR that is not passed on yet.
     Cr,
+    /// Within a line, after two CRs that are not passed on yet.
+    CrCr,
+    /// A line began with a dot and two CRs.
+    DotCrCr,
     /// The lone dot has come.
     End,
 }
@@ -77,8 +82,9 @@ impl State {
             (State::Start { strict }, b'.') => State::Dot { strict },
             (State::Dot { strict }, b'\r') => State::DotCr { strict },
             (State::DotCr { strict: true }, b'\n') => State::End,
+            (State::DotCr { .. }, b'\r') => State::DotCrCr,
             // A lone dot, but not between two CR LF: it is content.
-            (State::DotCr { strict: false }, b'\n') => {
+            (State::DotCr { strict: false } | State::DotCrCr, b'\n') => {
                 out.extend_from_slice(b".\r\n");
                 State::Start { strict: true }
             }
@@ -91,7 +97,8 @@ impl State {
                 out.push(octet);
                 State::Text
             }
-            (State::Cr, b'\n') => {
+            (State::Cr, b'\r') => State::CrCr,
+            (State::Cr | State::CrCr, b'\n') => {
                 out.extend_from_slice(b"\r\n");
                 State::Start { strict: true }
             }
@@ -99,6 +106,10 @@ impl State {
             (State::DotCr { .. } | State::Cr, octet) => {
                 out.push(b' ');
                 State::Text.next(octet, out)
+            }
+            (State::DotCrCr | State::CrCr, octet) => {
+                out.push(b' ');
+                State::Cr.next(octet, out)
             }
             (State::Start { .. } | State::Text, b'\r') => State::Cr,
             (State::Start { .. } | State::Text, b'\n') => {
@@ -212,9 +223,11 @@ mod tests {
             (b"a\r.\rb", b"a . b"),
             (b"a\r\n.\rb", b"a\r\n b"),
             (b"a\r.\r\nb", b"a .\r\nb"),
-            (b"a\r\n.\r\r\nb", b"a\r\n \r\nb"),
+            (b"a\r\n.\r\r\nb", b"a\r\n.\r\nb"),
+            (b"a\r\n.\r\rb", b"a\r\n  b"),
+            (b"a\r\r\n\r\r\nb\r\r\r\nc\r\rd", b"a\r\n\r\nb \r\nc  d"),
             (b"a\r\n\0.\r\nb", b"a\r\n\0.\r\nb"),
-            (b"a\n..\nb\r\r\nc", b"a\r\n.\r\nb \r\nc"),
+            (b"a\n..\nb\r\r\nc", b"a\r\n.\r\nb\r\nc"),
         ] {
             for size in 1..=wire.len() {
                 let (found, after) = decode(wire, size);

@@ -72,8 +72,11 @@ Multipart 27
  Other 0 PNG
 ";
     assert_eq!(outline(NESTED), expected);
-    let crlf = outline(&NESTED.replace('\n', "\r\n")).replace("\\r", "");
-    assert_eq!(crlf, expected);
+    // Catches: attachments of scanners that are lost because the header has no end.
+    for line_end in ["\r\n", "\r\r\n"] {
+        let other = outline(&NESTED.replace('\n', line_end)).replace("\\r", "");
+        assert_eq!(other, expected, "{line_end:?}");
+    }
 }
 
 #[test]
@@ -120,6 +123,12 @@ fn what_is_broken_still_has_parts() {
         // No delimiter, or no boundary.
         ("Content-Type: multipart/x; boundary=b\n\ntext\n", "Multipart 1\n Text 1 text\\n\n"),
         ("Content-Type: multipart/x\n\n--b\n\ntext\n", "Multipart 3\n Text 3 --b\\n\\ntext\\n\n"),
+        // Nothing but an end: what stands before it is the part.
+        ("Content-Type: multipart/x; boundary=b\n\n--b--\n", "Multipart 1\n Text 0 \n"),
+        (
+            "Content-Type: multipart/x; boundary=b\n\none\ntwo\n--b--\nthree\n",
+            "Multipart 4\n Text 1 one\\ntwo\n",
+        ),
         // Delimiters right behind each other, and a header without an empty line.
         (
             "Content-Type: multipart/x; boundary=b\n\n--b\n--b\nA: b\n--b--",
@@ -148,8 +157,8 @@ fn what_is_broken_still_has_parts() {
 
 #[test]
 fn delimiters_are_found_wherever_the_window_ends() {
-    for padding in (WINDOW - 40..WINDOW + 40).chain(LOOKAHEAD - 40..LOOKAHEAD + 40) {
-        for eol in ["\n", "\r\n"] {
+    for padding in (WINDOW - 80..WINDOW + 40).chain(LOOKAHEAD - 40..LOOKAHEAD + 40) {
+        for eol in ["\n", "\r\n", "\r\r\n"] {
             let message = format!(
                 "Content-Type: multipart/x; boundary=b{eol}{eol}--b{eol}{eol}{}{eol}--b--{eol}",
                 "x".repeat(padding)
@@ -195,6 +204,14 @@ fn descriptions_for_the_client() {
              Content-Language: de, en\nContent-Location: l\n\nPGI+",
             "(\"TEXT\" \"html\" (\"charset\" \"utf-8\" \"format\" \"flowed\") \"<a@b>\" \"d\" \"base64\" 4 0 \"m\" \
              (\"attachment\" (\"filename\" \"a b.txt\")) (\"de\" \"en\") \"l\")",
+        ),
+        (
+            "Content-Type: text/plain charset=utf-8\nContent-Disposition: attachment filename=x\n\n",
+            "(\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"7BIT\" 0 0 NIL (\"attachment\" (\"filename\" \"x\")) NIL NIL)",
+        ),
+        (
+            "Content-Type: text/plain(c)\nContent-Transfer-Encoding: base64(c) x\nContent-Disposition: filename=x\n\n",
+            "(\"text\" \"plain\" NIL NIL NIL \"base64\" 0 0 NIL (\"attachment\" (\"filename\" \"x\")) NIL NIL)",
         ),
         (
             "Content-Type: message/rfc822\nContent-Language: en\nContent-ID:\n\nSubject: y\n\nx\n",
