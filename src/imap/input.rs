@@ -118,11 +118,19 @@ impl Connection {
         })
     }
 
-    /// The rest of a command whose literal is done with; whether there is nothing in it.
+    /// The rest of a command whose message is done with; whether there is nothing in it. Literals that it
+    /// announces come whether they are wanted or not, and none of them may be taken for a command.
     async fn rest(&mut self) -> io::Result<bool> {
-        let mut line = Zeroizing::default();
-        let end = self.read_line(&mut line, LIMIT_BEFORE_LOGIN).await?;
-        Ok(end == LineEnd::Complete && line.is_empty())
+        let mut rest = Fragments::behind_message(LIMIT_BEFORE_LOGIN);
+        let (mut line, mut nothing) = (Zeroizing::default(), true);
+        loop {
+            let end = self.read_line(&mut line, rest.room()).await?;
+            nothing &= end == LineEnd::Complete && line.is_empty();
+            match rest.line(&line, end == LineEnd::Complete) {
+                Next::Skip(length) => self.skip(length).await?,
+                _ => return Ok(nothing),
+            }
+        }
     }
 }
 

@@ -107,6 +107,63 @@ fn append_refuses_what_does_not_fit() {
     });
 }
 
+/// Catches: octets of a literal that nobody wants any more, run as commands.
+#[test]
+fn what_follows_a_message_is_no_command() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        let inner = "q CREATE Injected\r\n";
+        let literal = format!("{{{}+}}\r\n{inner}", inner.len());
+        for (tag, command, answer) in [
+            ("1", "APPEND INBOX {3+}\r\nabc ", "BAD Expected the end of the command *"),
+            ("2", "APPEND INBOX {3+}\r\nabc {2+}\r\nab ", "BAD Expected the end of the command *"),
+            ("3", "APPEND nowhere {3+}\r\nabc ", "NO [TRYCREATE] *"),
+            ("4", "APPEND INBOX \"yesterday\" {3+}\r\nabc ", "BAD *"),
+            ("5", "APPEND INBOX {0+}\r\n ", "BAD *"),
+            ("6", "NOOP ", "BAD *"),
+            ("7", "FROBNICATE ", "BAD *"),
+        ] {
+            client.send(&format!("{tag} {command}{literal}\r\n")).await;
+            client.play(&format!("S: {tag} {answer}")).await;
+        }
+        client.send(&format!("8 APPEND INBOX {{3+}}\r\nabc {{{}}}\r\n", inner.len())).await;
+        client.play("S: 8 BAD Expected the end of the command *\nC: 9 NOOP\nS: 9 OK *").await;
+        let fred = world.fred().await;
+        assert_eq!(fred.find("Injected"), None);
+        assert_eq!(fred.usage().messages, 0);
+    });
+}
+
+/// Catches: a literal of more octets than can be counted, taken for commands.
+#[test]
+fn a_literal_without_measure_ends_the_dialog_only() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        client.play("C: 1 NOOP {99999999999999999999}\nS: 1 BAD *").await;
+        client.send("2 NOOP {99999999999999999999+}\r\nq CREATE Injected\r\n").await;
+        drop(client);
+        let mut client = world.login().await;
+        client.play("C: 3 STATUS Injected (MESSAGES)\nS: 3 NO [NONEXISTENT] *").await;
+    });
+}
+
+/// Catches: before the login, a refused command whose literal runs as the next one.
+#[test]
+fn before_the_login_literals_are_no_commands_either() {
+    story(|world| async move {
+        let mut client = world.connect().await;
+        client.play("S: * OK *").await;
+        let inner = "l LOGIN fred secret\r\n";
+        let literal = format!("{{{}+}}\r\n{inner}", inner.len());
+        for command in ["APPEND INBOX {3+}\r\nabc ", "SELECT ", "FROBNICATE {10000+}\r\n"] {
+            let long = if command.contains("10000") { "x".repeat(10_000) + " " } else { String::new() };
+            client.send(&format!("1 {command}{long}{literal}\r\n")).await;
+            client.play("S: 1 BAD *").await;
+        }
+        client.play("C: 2 SELECT INBOX\nS: 2 BAD Log in first").await;
+    });
+}
+
 /// Catches: an APPEND that is taken whole and then refused, since another one was promised the same room.
 #[test]
 fn what_an_append_announces_is_kept_free_for_it() {
