@@ -83,9 +83,11 @@ pub fn tag_of(beginning: &[u8]) -> Option<String> {
 pub fn append(octets: &[u8]) -> Option<Append> {
     let mut cursor = Cursor::new(octets);
     let tag = tag(&mut cursor).ok()?;
-    if !cursor.take_word(" APPEND ") {
+    cursor.space().ok()?;
+    if !cursor.take_word("APPEND") {
         return None;
     }
+    cursor.space().ok()?;
     let mailbox = cursor.mailbox().ok()?;
     cursor.space().ok()?;
     let mut append = Append { tag, mailbox, flags: Default::default(), date: None };
@@ -191,8 +193,10 @@ fn id(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     if cursor.take_word("NIL") {
         return Ok(Command::Id(pairs));
     }
-    cursor.expect(b'(', "NIL or a list")?;
-    while !cursor.take(b')') {
+    if !cursor.open() {
+        return Err(Problem::Expected("NIL or a list"));
+    }
+    while !cursor.close() {
         if !pairs.is_empty() {
             cursor.space()?;
         }
@@ -210,6 +214,7 @@ fn id(cursor: &mut Cursor<'_>) -> Parsed<Command> {
 fn authenticate(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mechanism = cursor.atom("a mechanism")?.to_ascii_uppercase();
     let initial = if cursor.take(b' ') {
+        cursor.spaces();
         let is_base64 = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'=');
         Some(Password::from(cursor.word(is_base64, "a response in base64")?.as_bytes()))
     } else {
@@ -240,7 +245,9 @@ fn list(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
 fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mailbox = cursor.mailbox()?;
     cursor.space()?;
-    cursor.expect(b'(', "a list of status items")?;
+    if !cursor.open() {
+        return Err(Problem::Expected("a list of status items"));
+    }
     let mut items = Vec::new();
     loop {
         let item = match cursor.atom("a status item")?.to_ascii_uppercase().as_str() {
@@ -255,7 +262,7 @@ fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         if !items.contains(&item) {
             items.push(item);
         }
-        if cursor.take(b')') {
+        if cursor.close() {
             return Ok(Command::Status { mailbox, items });
         }
         cursor.space()?;
