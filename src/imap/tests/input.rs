@@ -14,8 +14,8 @@ fn one_bad_command_costs_one_command() {
                 S: 3 BAD Expected a closing quote
                 C:
                 S: * BAD Expected a tag
-                C: 4 SELECT A&B
-                S: 4 BAD The mailbox name is not in modified UTF-7 *
+                C: 4 SELECT A]B C
+                S: 4 BAD Expected the end of the command
                 C: 5 NOOP
                 S: 5 OK *",
             )

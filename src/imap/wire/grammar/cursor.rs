@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::Problem;
 use crate::imap::mailbox_name;
-use crate::imap::wire::command::{FlagList, MailboxName};
+use crate::imap::wire::command::{FlagList, MailboxName, NO_NAME};
 use crate::imap::wire::sequence::{SequenceNumber, SequenceSet};
 use crate::store::Flags;
 
@@ -305,5 +305,5 @@ fn name_from_wire(wire: &[u8]) -> Parsed<String> {
     if wire.len() > MAX_NAME {
         return Err(Problem::TooLong);
     }
-    mailbox_name::decode(wire).ok_or(Problem::MailboxName)
+    Ok(mailbox_name::decode(wire).unwrap_or_else(|| NO_NAME.to_owned()))
 }

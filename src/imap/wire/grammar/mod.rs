@@ -41,8 +41,6 @@ pub enum Problem {
     TooMany,
     #[error("Too long")]
     TooLong,
-    #[error("The mailbox name is not in modified UTF-7 (RFC 3501 section 5.1.3)")]
-    MailboxName,
     /// RFC 3501 section 6.4.4: answered with NO, not BAD.
     #[error("[BADCHARSET (US-ASCII UTF-8)] That charset is not known here")]
     BadCharset,

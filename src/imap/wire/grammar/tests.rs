@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::imap::wire::command::{
-    Date, Depth, FetchItem, GetMetadata, MailboxName, SearchKey, Section, SectionText,
+    Date, Depth, FetchItem, GetMetadata, MailboxName, NO_NAME, SearchKey, Section, SectionText,
 };
 use crate::imap::wire::field_names::FieldNames;
 use crate::imap::wire::sequence::SequenceSet;
@@ -60,7 +60,9 @@ fn mailbox_names_come_in_modified_utf7() {
     assert_eq!(command(r#"LIST "" a/%*"#), Command::List(args));
     let args = ListArgs { reference: "a/".into(), pattern: String::new() };
     assert_eq!(command(r#"LSUB a/ """#), Command::Lsub(args));
-    assert_eq!(problem("SELECT A&B"), Problem::MailboxName);
+    assert_eq!(command("SELECT A&B"), Command::Select(mailbox(NO_NAME)), "refused with NO");
+    let args = ListArgs { reference: String::new(), pattern: NO_NAME.into() };
+    assert_eq!(command(r#"LIST "" A&B*"#), Command::List(args));
 }
 
 #[test]
