@@ -46,6 +46,30 @@ fn before_the_login_less_is_taken() {
     });
 }
 
+/// Catches: a client that may not say who it is before the login, at the length that RFC 2971 section 3.3 allows.
+#[test]
+fn before_the_login_an_id_may_have_its_legal_length() {
+    story(|world| async move {
+        let mut client = world.connect().await;
+        client.play("S: * OK *").await;
+        let value = "x".repeat(1024);
+        let quoted: Vec<String> = (0..30).map(|n| format!("\"{n:030}\" \"{value}\"")).collect();
+        let literals: Vec<String> =
+            (0..30).map(|n| format!("{{30+}}\r\n{n:030} {{1024+}}\r\n{value}")).collect();
+        for pairs in [quoted, literals] {
+            client.send(&format!("1 id ({})\r\n", pairs.join(" "))).await;
+            client.play("S: * ID *\nS: 1 OK *").await;
+        }
+        client.send(&format!("2 ID ({{35000+}}\r\n{} NIL)\r\n", "x".repeat(35_000))).await;
+        client.play("S: 2 BAD Too long").await;
+        for line in [format!("3 LOGIN ID {}", "x".repeat(9000)), format!("3 ID {}", "x".repeat(35_000))] {
+            client.send(&format!("{line}\r\n")).await;
+            client.play("S: 3 BAD Too long").await;
+        }
+        client.play("C: 4 NOOP\nS: 4 OK *").await;
+    });
+}
+
 #[test]
 fn append_streams_its_message() {
     story(|world| async move {

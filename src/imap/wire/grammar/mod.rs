@@ -75,6 +75,14 @@ pub fn tag_of(beginning: &[u8]) -> Option<String> {
     cursor.take(b' ').then_some(tag)
 }
 
+/// Whether the command that begins so is an ID, which may be longer than others are before the login.
+pub fn is_id(beginning: &[u8]) -> bool {
+    let mut cursor = Cursor::new(beginning);
+    tag(&mut cursor).is_ok()
+        && cursor.space().is_ok()
+        && cursor.atom("a command").is_ok_and(|name| name.eq_ignore_ascii_case("ID"))
+}
+
 /// What stands before the message literal of an APPEND, if these octets, whose last line ends where
 /// the literal's `{` is, are that. Anything else, wrong ones included, is `None` and goes the usual way
 /// of [`parse`].
