@@ -97,6 +97,31 @@ fn append_streams_its_message() {
     });
 }
 
+/// Catches: NUL in a literal (RFC 3501 section 9: CHAR8 has none) where text is wanted, and a message that is not
+/// taken as it is.
+#[test]
+fn nul_is_for_messages_only() {
+    story(|world| async move {
+        let mut client = world.inbox().await;
+        for command in [
+            "SELECT {3+}\r\na\0b",
+            "CREATE {3+}\r\na\0b",
+            "LIST \"\" {3+}\r\na\0b",
+            "SEARCH SUBJECT {3+}\r\na\0b",
+            "SETMETADATA INBOX (/shared/comment ~{3+}\r\na\0b)",
+            "APPEND {3+}\r\na\0b {1+}\r\nx",
+            "SELECT \"a\0b\"",
+            "SELECT a\0b",
+        ] {
+            client.send(&format!("1 {command}\r\n")).await;
+            client.play("S: 1 BAD *").await;
+        }
+        client.send("2 APPEND INBOX {3+}\r\na\0b\r\n").await;
+        client.until("2 OK").await;
+        world.fred().await.view(store::INBOX, |inbox| assert_eq!(inbox.messages[0].size, 3));
+    });
+}
+
 #[test]
 fn append_refuses_what_does_not_fit() {
     story(|world| async move {
