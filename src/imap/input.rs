@@ -9,14 +9,18 @@ use super::server::{Connection, Imap};
 use crate::imap::state::outcome::Outcome;
 use crate::imap::wire::command::{Append, Tagged};
 use crate::imap::wire::fragments::{Fragments, Next};
-use crate::imap::wire::grammar::Refused;
+use crate::imap::wire::grammar::{self, Refused};
 use crate::net::line::LineEnd;
 use crate::serving::Protocol;
 use crate::store::Incoming;
 
-/// Octets of a command before the login, and after.
-pub(super) const LIMIT_BEFORE_LOGIN: usize = 8 * 1024;
+/// Octets of a command after the login.
 pub(super) const LIMIT: usize = 64 * 1024;
+/// Octets of a line before the login: an ID of 30 fields of 30 octets, with values of 1024 octets (RFC 2971 section
+/// 3.3), and what stands between them.
+pub(super) const LIMIT_BEFORE_LOGIN: usize = 34 * 1024;
+/// Octets of any other command before the login.
+const OTHERS_BEFORE_LOGIN: usize = 8 * 1024;
 /// Time for a client to send octets that nobody wants.
 const SKIP_TIME: Duration = Duration::from_secs(5 * 60);
 
@@ -35,7 +39,11 @@ pub(super) enum Input {
 impl Connection {
     /// Reads the command that begins with `line`.
     pub async fn input(&mut self, mut line: Zeroizing<Vec<u8>>, mut end: LineEnd) -> io::Result<Input> {
-        let mut fragments = Fragments::new(Imap::line_limit(&self.session));
+        let limit = match self.session.account() {
+            None if !grammar::is_id(&line) => OTHERS_BEFORE_LOGIN,
+            _ => Imap::line_limit(&self.session),
+        };
+        let mut fragments = Fragments::new(limit);
         loop {
             if end == LineEnd::Closed {
                 return Ok(Input::Closed);
@@ -118,11 +126,19 @@ impl Connection {
         })
     }
 
-    /// The rest of a command whose literal is done with; whether there is nothing in it.
+    /// The rest of a command whose message is done with; whether there is nothing in it. Literals that it
+    /// announces come whether they are wanted or not, and none of them may be taken for a command.
     async fn rest(&mut self) -> io::Result<bool> {
-        let mut line = Zeroizing::default();
-        let end = self.read_line(&mut line, LIMIT_BEFORE_LOGIN).await?;
-        Ok(end == LineEnd::Complete && line.is_empty())
+        let mut rest = Fragments::behind_message(OTHERS_BEFORE_LOGIN);
+        let (mut line, mut nothing) = (Zeroizing::default(), true);
+        loop {
+            let end = self.read_line(&mut line, rest.room()).await?;
+            nothing &= end == LineEnd::Complete && line.is_empty();
+            match rest.line(&line, end == LineEnd::Complete) {
+                Next::Skip(length) => self.skip(length).await?,
+                _ => return Ok(nothing),
+            }
+        }
     }
 }
 

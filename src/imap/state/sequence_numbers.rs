@@ -152,6 +152,7 @@ impl SequenceNumbers {
         }
         self.modseq = mailbox.map_or(self.modseq, |mailbox| mailbox.highest_modseq);
         self.keywords = keywords;
+        updates.named = keywords;
         updates
     }
 
@@ -165,7 +166,7 @@ impl SequenceNumbers {
 }
 
 /// Names are not kept for every session; a place that is named anew must be told as well as one more.
-fn hash(keywords: &[String]) -> u64 {
+pub(super) fn hash(keywords: &[String]) -> u64 {
     let mut hasher = DefaultHasher::new();
     keywords.hash(&mut hasher);
     hasher.finish()

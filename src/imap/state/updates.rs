@@ -1,7 +1,7 @@
 //! What the client must hear of its mailbox, between a sync and the wire: numbers only, so that news of
 //! a large mailbox take no more room than the sequence numbers themselves. The words are made in pieces.
 
-use super::sequence_numbers::SequenceNumbers;
+use super::sequence_numbers::{SequenceNumbers, hash};
 use crate::imap::wire::words;
 use crate::store::Mailbox;
 
@@ -21,6 +21,8 @@ pub struct Updates {
     pub flags: Vec<u32>,
     /// How many of `flags` were told.
     told: usize,
+    /// A hash of the keywords that the client will have heard of when `keywords` are told.
+    pub(super) named: u64,
 }
 
 /// How updates are told.
@@ -62,9 +64,14 @@ impl Updates {
             self.keywords = false;
             return;
         };
-        if std::mem::take(&mut self.keywords) {
+        let (now, due) = (hash(&mailbox.keywords), std::mem::take(&mut self.keywords));
+        if due {
             keywords(mailbox, manner, out);
+        } else if now != self.named {
+            // Made while the pieces before were on their way: the next sync tells what else there is to say of it.
+            flags_response(mailbox, out);
         }
+        self.named = now;
         if let Some((exists, recent)) = self.exists.take_if(|_| self.expunged.is_empty()) {
             out.push_str(&format!("* {exists} EXISTS\r\n* {recent} RECENT\r\n"));
         }
@@ -83,15 +90,21 @@ impl Updates {
 
 /// RFC 3501 sections 7.2.6 and 7.1: FLAGS and PERMANENTFLAGS.
 pub fn keywords(mailbox: &Mailbox, manner: Manner, out: &mut String) {
-    out.push_str("* FLAGS ");
-    words::all_flags(mailbox, false, out);
-    out.push_str("\r\n* OK [PERMANENTFLAGS ");
+    flags_response(mailbox, out);
+    out.push_str("* OK [PERMANENTFLAGS ");
     if manner.read_only {
         out.push_str("()] Read-only\r\n");
     } else {
         words::all_flags(mailbox, manner.new_keywords, out);
         out.push_str("] Flags are kept\r\n");
     }
+}
+
+/// RFC 3501 section 7.2.6.
+fn flags_response(mailbox: &Mailbox, out: &mut String) {
+    out.push_str("* FLAGS ");
+    words::all_flags(mailbox, false, out);
+    out.push_str("\r\n");
 }
 
 fn flags(seq: u32, numbers: &SequenceNumbers, mailbox: &Mailbox, with_uid: bool, out: &mut String) {
@@ -166,6 +179,24 @@ mod tests {
         assert!(words.ends_with("* 4000 FETCH (FLAGS (\\Recent))\r\n"));
         assert_eq!(words.lines().count(), 5000);
         assert!(pieces > 10);
+    }
+
+    /// Catches: a keyword that another session makes between two pieces, seen in a FETCH before its name was told.
+    #[test]
+    fn a_keyword_that_comes_between_pieces_is_named_first() {
+        let messages = |modseq| (1..=1000).map(|uid| (uid, Flags::NONE, modseq)).collect::<Vec<_>>();
+        let mut numbers = SequenceNumbers::new(&mailbox(&messages(1)), 1);
+        let mut now = mailbox(&messages(2));
+        let mut updates = numbers.sync(Some(&now), 9, true, &Own::Nothing);
+        let mut out = String::new();
+        updates.write_piece(&numbers, Some(&now), Manner::default(), &mut out);
+        assert!(!updates.is_empty() && !out.contains("* FLAGS"));
+        now.keywords.push("$Junk".into());
+        now.messages[999].flags = Flags::keyword(0);
+        let (words, _) = told(updates, &numbers, Some(&now), Manner::default());
+        assert!(words.starts_with("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Junk)\r\n* "));
+        assert!(words.ends_with("* 1000 FETCH (FLAGS (\\Recent $Junk))\r\n"), "{words}");
+        assert_eq!(words.matches("* FLAGS").count(), 1);
     }
 
     /// What a client makes of the responses: UID and flags of each message, by sequence number.

@@ -14,8 +14,8 @@ fn one_bad_command_costs_one_command() {
                 S: 3 BAD Expected a closing quote
                 C:
                 S: * BAD Expected a tag
-                C: 4 SELECT A&B
-                S: 4 BAD The mailbox name is not in modified UTF-7 *
+                C: 4 SELECT A]B C
+                S: 4 BAD Expected the end of the command
                 C: 5 NOOP
                 S: 5 OK *",
             )
@@ -46,6 +46,30 @@ fn before_the_login_less_is_taken() {
     });
 }
 
+/// Catches: a client that may not say who it is before the login, at the length that RFC 2971 section 3.3 allows.
+#[test]
+fn before_the_login_an_id_may_have_its_legal_length() {
+    story(|world| async move {
+        let mut client = world.connect().await;
+        client.play("S: * OK *").await;
+        let value = "x".repeat(1024);
+        let quoted: Vec<String> = (0..30).map(|n| format!("\"{n:030}\" \"{value}\"")).collect();
+        let literals: Vec<String> =
+            (0..30).map(|n| format!("{{30+}}\r\n{n:030} {{1024+}}\r\n{value}")).collect();
+        for pairs in [quoted, literals] {
+            client.send(&format!("1 id ({})\r\n", pairs.join(" "))).await;
+            client.play("S: * ID *\nS: 1 OK *").await;
+        }
+        client.send(&format!("2 ID ({{35000+}}\r\n{} NIL)\r\n", "x".repeat(35_000))).await;
+        client.play("S: 2 BAD Too long").await;
+        for line in [format!("3 LOGIN ID {}", "x".repeat(9000)), format!("3 ID {}", "x".repeat(35_000))] {
+            client.send(&format!("{line}\r\n")).await;
+            client.play("S: 3 BAD Too long").await;
+        }
+        client.play("C: 4 NOOP\nS: 4 OK *").await;
+    });
+}
+
 #[test]
 fn append_streams_its_message() {
     story(|world| async move {
@@ -70,6 +94,31 @@ fn append_streams_its_message() {
             assert!(inbox.messages[0].flags.contains(Flags::SEEN.with(Flags::keyword(0))));
             assert_eq!(inbox.messages[1].size, 200_000);
         });
+    });
+}
+
+/// Catches: NUL in a literal (RFC 3501 section 9: CHAR8 has none) where text is wanted, and a message that is not
+/// taken as it is.
+#[test]
+fn nul_is_for_messages_only() {
+    story(|world| async move {
+        let mut client = world.inbox().await;
+        for command in [
+            "SELECT {3+}\r\na\0b",
+            "CREATE {3+}\r\na\0b",
+            "LIST \"\" {3+}\r\na\0b",
+            "SEARCH SUBJECT {3+}\r\na\0b",
+            "SETMETADATA INBOX (/shared/comment ~{3+}\r\na\0b)",
+            "APPEND {3+}\r\na\0b {1+}\r\nx",
+            "SELECT \"a\0b\"",
+            "SELECT a\0b",
+        ] {
+            client.send(&format!("1 {command}\r\n")).await;
+            client.play("S: 1 BAD *").await;
+        }
+        client.send("2 APPEND INBOX {3+}\r\na\0b\r\n").await;
+        client.until("2 OK").await;
+        world.fred().await.view(store::INBOX, |inbox| assert_eq!(inbox.messages[0].size, 3));
     });
 }
 
@@ -104,6 +153,63 @@ fn append_refuses_what_does_not_fit() {
         world.flash.limit(None);
         client.play("C: 9 APPEND INBOX {5+}\nC: hello\nS: 9 OK *").await;
         assert_eq!(world.fred().await.usage().messages, 1);
+    });
+}
+
+/// Catches: octets of a literal that nobody wants any more, run as commands.
+#[test]
+fn what_follows_a_message_is_no_command() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        let inner = "q CREATE Injected\r\n";
+        let literal = format!("{{{}+}}\r\n{inner}", inner.len());
+        for (tag, command, answer) in [
+            ("1", "APPEND INBOX {3+}\r\nabc ", "BAD Expected the end of the command *"),
+            ("2", "APPEND INBOX {3+}\r\nabc {2+}\r\nab ", "BAD Expected the end of the command *"),
+            ("3", "APPEND nowhere {3+}\r\nabc ", "NO [TRYCREATE] *"),
+            ("4", "APPEND INBOX \"yesterday\" {3+}\r\nabc ", "BAD *"),
+            ("5", "APPEND INBOX {0+}\r\n ", "BAD *"),
+            ("6", "NOOP ", "BAD *"),
+            ("7", "FROBNICATE ", "BAD *"),
+        ] {
+            client.send(&format!("{tag} {command}{literal}\r\n")).await;
+            client.play(&format!("S: {tag} {answer}")).await;
+        }
+        client.send(&format!("8 APPEND INBOX {{3+}}\r\nabc {{{}}}\r\n", inner.len())).await;
+        client.play("S: 8 BAD Expected the end of the command *\nC: 9 NOOP\nS: 9 OK *").await;
+        let fred = world.fred().await;
+        assert_eq!(fred.find("Injected"), None);
+        assert_eq!(fred.usage().messages, 0);
+    });
+}
+
+/// Catches: a literal of more octets than can be counted, taken for commands.
+#[test]
+fn a_literal_without_measure_ends_the_dialog_only() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        client.play("C: 1 NOOP {99999999999999999999}\nS: 1 BAD *").await;
+        client.send("2 NOOP {99999999999999999999+}\r\nq CREATE Injected\r\n").await;
+        drop(client);
+        let mut client = world.login().await;
+        client.play("C: 3 STATUS Injected (MESSAGES)\nS: 3 NO [NONEXISTENT] *").await;
+    });
+}
+
+/// Catches: before the login, a refused command whose literal runs as the next one.
+#[test]
+fn before_the_login_literals_are_no_commands_either() {
+    story(|world| async move {
+        let mut client = world.connect().await;
+        client.play("S: * OK *").await;
+        let inner = "l LOGIN fred secret\r\n";
+        let literal = format!("{{{}+}}\r\n{inner}", inner.len());
+        for command in ["APPEND INBOX {3+}\r\nabc ", "SELECT ", "FROBNICATE {10000+}\r\n"] {
+            let long = if command.contains("10000") { "x".repeat(10_000) + " " } else { String::new() };
+            client.send(&format!("1 {command}{long}{literal}\r\n")).await;
+            client.play("S: 1 BAD *").await;
+        }
+        client.play("C: 2 SELECT INBOX\nS: 2 BAD Log in first").await;
     });
 }
 

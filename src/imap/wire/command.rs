@@ -143,10 +143,14 @@ pub struct Append {
     pub date: Option<i64>,
 }
 
-/// A mailbox name in UTF-8, out of the modified UTF-7 of the wire (RFC 3501 section 5.1.3); the store
-/// knows the INBOX in any case.
+/// A mailbox name in UTF-8, out of the modified UTF-7 of the wire (RFC 3501 section 5.1.3), or
+/// [`NO_NAME`]; the store knows the INBOX in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxName(pub String);
+
+/// Stands for what is not in modified UTF-7. No mailbox can have this name, so that there is none of it, it cannot be
+/// made, and as a pattern it matches nothing: a client that hears NO has no doubt of its grammar, as it would with BAD.
+pub const NO_NAME: &str = "\0";
 
 /// The arguments of GETMETADATA.
 #[derive(Debug, PartialEq, Eq)]
@@ -176,9 +180,9 @@ pub enum Depth {
 /// The arguments of LIST and LSUB.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ListArgs {
-    /// The reference name, UTF-8.
+    /// The reference name, UTF-8 or [`NO_NAME`].
     pub reference: String,
-    /// The mailbox name with its wildcards, UTF-8.
+    /// The mailbox name with its wildcards, UTF-8 or [`NO_NAME`].
     pub pattern: String,
 }
 

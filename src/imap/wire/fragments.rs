@@ -58,6 +58,13 @@ impl Fragments {
         Fragments { octets: Zeroizing::default(), limit, problem: None, literals: 0 }
     }
 
+    /// What comes behind the message of an APPEND, where nothing belongs: all of it is refused, and the
+    /// literals that it announces are passed over.
+    pub fn behind_message(limit: usize) -> Fragments {
+        let problem = Some(Problem::Expected("the end of the command after the message"));
+        Fragments { problem, ..Fragments::new(limit) }
+    }
+
     /// The octets that a line may still have.
     pub fn room(&self) -> usize {
         self.limit.saturating_sub(self.octets.len())
@@ -154,7 +161,11 @@ impl Announced {
         if !digits.bytes().all(|c| c.is_ascii_digit()) {
             return None;
         }
-        let length = digits.parse().ok()?;
+        if digits.is_empty() {
+            return None;
+        }
+        // More than can be counted is a literal all the same, and what follows is no command.
+        let length = digits.parse().unwrap_or(u64::MAX);
         Some(Announced { length, synchronizing: digits.len() == inside.len(), marker: line.len() - open })
     }
 }
@@ -213,6 +224,17 @@ mod tests {
         assert_eq!(outcome(fragments), Err((Some("a7".into()), Problem::TooLong)));
     }
 
+    /// Catches: what follows the message of an APPEND run as commands.
+    #[test]
+    fn behind_a_message_literals_are_passed_over() {
+        let mut fragments = Fragments::behind_message(100);
+        assert_eq!(fragments.line(b" (\\Seen) {34+}", true), Next::Skip(34));
+        assert_eq!(fragments.line(b" {1000000+}", true), Next::Skip(1_000_000));
+        assert_eq!(fragments.line(b" {34}", true), Next::Finished, "a client waits for a go-ahead");
+        let mut fragments = Fragments::behind_message(100);
+        assert_eq!(fragments.line(b"a APPEND x {3+}", true), Next::Skip(3), "no command begins here");
+    }
+
     #[test]
     fn too_long_a_line_is_answered_under_its_tag() {
         let mut fragments = Fragments::new(100);
@@ -239,7 +261,9 @@ mod tests {
             ("a {}", None),
             ("a {+5}", None),
             ("a {10}\"", None),
-            ("a {18446744073709551616}", None),
+            ("a {18446744073709551616}", Some((u64::MAX, true))),
+            ("a {18446744073709551616+}", Some((u64::MAX, false))),
+            ("a {+}", None),
             ("}", None),
         ] {
             assert_eq!(announced(line), expected, "{line}");

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::Problem;
 use crate::imap::mailbox_name;
-use crate::imap::wire::command::{FlagList, MailboxName};
+use crate::imap::wire::command::{FlagList, MailboxName, NO_NAME};
 use crate::imap::wire::sequence::{SequenceNumber, SequenceSet};
 use crate::store::Flags;
 
@@ -54,13 +54,41 @@ impl<'a> Cursor<'a> {
         if self.take(octet) { Ok(()) } else { Err(Problem::Expected(name)) }
     }
 
+    /// A space, or more of them.
     pub fn space(&mut self) -> Parsed<()> {
-        self.expect(b' ', "a space")
+        self.expect(b' ', "a space")?;
+        self.spaces();
+        Ok(())
+    }
+
+    /// Takes the spaces that are next, of which some clients send too many.
+    pub fn spaces(&mut self) {
+        while self.take(b' ') {}
+    }
+
+    /// Takes an opening parenthesis if it is next, and spaces behind it, which some clients leave there.
+    pub fn open(&mut self) -> bool {
+        let opened = self.take(b'(');
+        if opened {
+            self.spaces();
+        }
+        opened
+    }
+
+    /// Takes a closing parenthesis if it is next, with spaces before it or without.
+    pub fn close(&mut self) -> bool {
+        let before = self.rest;
+        self.spaces();
+        let closed = self.take(b')');
+        if !closed {
+            self.rest = before;
+        }
+        closed
     }
 
     /// The command ends here, but for spaces, which some clients leave behind.
     pub fn end(&mut self) -> Parsed<()> {
-        while self.take(b' ') {}
+        self.spaces();
         if self.rest.is_empty() { Ok(()) } else { Err(Problem::Expected("the end of the command")) }
     }
 
@@ -97,9 +125,16 @@ impl<'a> Cursor<'a> {
 
     /// `number`: up to 32 bits.
     pub fn number(&mut self) -> Parsed<u32> {
-        self.word(|c| c.is_ascii_digit(), "a number")?
-            .parse()
-            .map_err(|_| Problem::Expected("a 32-bit number"))
+        self.digits()?.parse().map_err(|_| Problem::Expected("a 32-bit number"))
+    }
+
+    /// `number` for a comparison with what has 32 bits: more is taken for the largest.
+    pub fn number_or_largest(&mut self) -> Parsed<u32> {
+        self.digits().map(|digits| digits.parse().unwrap_or(u32::MAX))
+    }
+
+    fn digits(&mut self) -> Parsed<&'a str> {
+        self.word(|c| c.is_ascii_digit(), "a number")
     }
 
     /// `nz-number`.
@@ -199,23 +234,31 @@ impl<'a> Cursor<'a> {
     /// `flag-list`, its parentheses optional where `bare` says so.
     pub fn flag_list(&mut self, bare: bool) -> Parsed<FlagList> {
         let mut list = FlagList::default();
-        let parenthesised = self.take(b'(');
-        if !parenthesised && !bare {
-            return Err(Problem::Expected("a list of flags"));
+        if self.open() {
+            if self.close() {
+                return Ok(list);
+            }
+            loop {
+                self.flag(&mut list)?;
+                if self.close() {
+                    return Ok(list);
+                }
+                self.space()?;
+            }
         }
-        if parenthesised && self.take(b')') {
-            return Ok(list);
+        if !bare {
+            return Err(Problem::Expected("a list of flags"));
         }
         loop {
             self.flag(&mut list)?;
             if !self.take(b' ') {
-                break;
+                return Ok(list);
+            }
+            self.spaces();
+            if self.rest.is_empty() {
+                return Ok(list);
             }
         }
-        if parenthesised {
-            self.expect(b')', "a closing parenthesis after the flags")?;
-        }
-        Ok(list)
     }
 
     fn flag(&mut self, list: &mut FlagList) -> Parsed<()> {
@@ -262,5 +305,5 @@ fn name_from_wire(wire: &[u8]) -> Parsed<String> {
     if wire.len() > MAX_NAME {
         return Err(Problem::TooLong);
     }
-    mailbox_name::decode(wire).ok_or(Problem::MailboxName)
+    Ok(mailbox_name::decode(wire).unwrap_or_else(|| NO_NAME.to_owned()))
 }

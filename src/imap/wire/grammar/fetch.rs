@@ -17,12 +17,12 @@ const FAST: [FetchItem; 3] = [FetchItem::Flags, FetchItem::InternalDate, FetchIt
 /// A macro, one item, or a list of items.
 pub(super) fn items(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
     let mut items = Vec::new();
-    if cursor.take(b'(') {
+    if cursor.open() {
         loop {
             let name = name(cursor)?;
             let item = item(cursor, &name)?;
             add(&mut items, item);
-            if cursor.take(b')') {
+            if cursor.close() {
                 return Ok(items);
             }
             cursor.space()?;
@@ -82,8 +82,9 @@ fn body(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<FetchItem> {
     let mut partial = None;
     if cursor.take(b'<') {
         let from = cursor.number()?;
-        cursor.expect(b'.', "a dot in the partial range")?;
-        partial = Some((from, cursor.nz_number()?.get()));
+        // Some clients leave the count out when they want everything.
+        let count = if cursor.take(b'.') { cursor.nz_number()?.get() } else { u32::MAX };
+        partial = Some((from, count));
         cursor.expect(b'>', "a closing angle bracket after the partial range")?;
     }
     Ok(FetchItem::Body { section, partial, peek })
@@ -117,14 +118,16 @@ fn section(cursor: &mut Cursor<'_>) -> Parsed<Section> {
 
 fn header_fields(cursor: &mut Cursor<'_>, not: bool) -> Parsed<SectionText> {
     cursor.space()?;
-    cursor.expect(b'(', "a list of header fields")?;
+    if !cursor.open() {
+        return Err(Problem::Expected("a list of header fields"));
+    }
     let mut names = Vec::new();
     loop {
         cursor.element()?;
         let name = String::from_utf8(cursor.astring()?).ok();
         let printable = name.filter(|name| name.bytes().all(|c| c.is_ascii_graphic() || c == b' '));
         names.push(printable.ok_or(Problem::Expected("a header field name in ASCII"))?);
-        if cursor.take(b')') {
+        if cursor.close() {
             return Ok(SectionText::HeaderFields { not, names: FieldNames::new(names) });
         }
         cursor.space()?;

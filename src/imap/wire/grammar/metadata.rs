@@ -15,7 +15,7 @@ const ENTRY: u16 = 8;
 /// GETMETADATA, its options before the mailbox.
 pub fn get(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let (mut max_size, mut depth) = (None, Depth::Zero);
-    if cursor.take(b'(') {
+    if cursor.open() {
         loop {
             cursor.element()?;
             match cursor.atom("an option")?.to_ascii_uppercase().as_str() {
@@ -34,7 +34,7 @@ pub fn get(cursor: &mut Cursor<'_>) -> Parsed<Command> {
                 }
                 _ => return Err(Problem::UnknownItem("option")),
             }
-            if cursor.take(b')') {
+            if cursor.close() {
                 break;
             }
             cursor.space()?;
@@ -44,10 +44,10 @@ pub fn get(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mailbox = cursor.mailbox()?;
     cursor.space()?;
     let mut entries = Vec::new();
-    if cursor.take(b'(') {
+    if cursor.open() {
         loop {
             entries.push(entry(cursor)?);
-            if cursor.take(b')') {
+            if cursor.close() {
                 break;
             }
             cursor.space()?;
@@ -62,13 +62,15 @@ pub fn get(cursor: &mut Cursor<'_>) -> Parsed<Command> {
 pub fn set(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mailbox = cursor.mailbox()?;
     cursor.space()?;
-    cursor.expect(b'(', "a list of entries and values")?;
+    if !cursor.open() {
+        return Err(Problem::Expected("a list of entries and values"));
+    }
     let mut values = Vec::new();
     loop {
         let entry = entry(cursor)?;
         cursor.space()?;
         values.push((entry, value(cursor)?));
-        if cursor.take(b')') {
+        if cursor.close() {
             return Ok(Command::SetMetadata { mailbox, values });
         }
         cursor.space()?;

@@ -41,8 +41,6 @@ pub enum Problem {
     TooMany,
     #[error("Too long")]
     TooLong,
-    #[error("The mailbox name is not in modified UTF-7 (RFC 3501 section 5.1.3)")]
-    MailboxName,
     /// RFC 3501 section 6.4.4: answered with NO, not BAD.
     #[error("[BADCHARSET (US-ASCII UTF-8)] That charset is not known here")]
     BadCharset,
@@ -77,15 +75,25 @@ pub fn tag_of(beginning: &[u8]) -> Option<String> {
     cursor.take(b' ').then_some(tag)
 }
 
+/// Whether the command that begins so is an ID, which may be longer than others are before the login.
+pub fn is_id(beginning: &[u8]) -> bool {
+    let mut cursor = Cursor::new(beginning);
+    tag(&mut cursor).is_ok()
+        && cursor.space().is_ok()
+        && cursor.atom("a command").is_ok_and(|name| name.eq_ignore_ascii_case("ID"))
+}
+
 /// What stands before the message literal of an APPEND, if these octets, whose last line ends where
 /// the literal's `{` is, are that. Anything else, wrong ones included, is `None` and goes the usual way
 /// of [`parse`].
 pub fn append(octets: &[u8]) -> Option<Append> {
     let mut cursor = Cursor::new(octets);
     let tag = tag(&mut cursor).ok()?;
-    if !cursor.take_word(" APPEND ") {
+    cursor.space().ok()?;
+    if !cursor.take_word("APPEND") {
         return None;
     }
+    cursor.space().ok()?;
     let mailbox = cursor.mailbox().ok()?;
     cursor.space().ok()?;
     let mut append = Append { tag, mailbox, flags: Default::default(), date: None };
@@ -191,8 +199,10 @@ fn id(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     if cursor.take_word("NIL") {
         return Ok(Command::Id(pairs));
     }
-    cursor.expect(b'(', "NIL or a list")?;
-    while !cursor.take(b')') {
+    if !cursor.open() {
+        return Err(Problem::Expected("NIL or a list"));
+    }
+    while !cursor.close() {
         if !pairs.is_empty() {
             cursor.space()?;
         }
@@ -210,6 +220,7 @@ fn id(cursor: &mut Cursor<'_>) -> Parsed<Command> {
 fn authenticate(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mechanism = cursor.atom("a mechanism")?.to_ascii_uppercase();
     let initial = if cursor.take(b' ') {
+        cursor.spaces();
         let is_base64 = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'=');
         Some(Password::from(cursor.word(is_base64, "a response in base64")?.as_bytes()))
     } else {
@@ -240,7 +251,9 @@ fn list(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
 fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mailbox = cursor.mailbox()?;
     cursor.space()?;
-    cursor.expect(b'(', "a list of status items")?;
+    if !cursor.open() {
+        return Err(Problem::Expected("a list of status items"));
+    }
     let mut items = Vec::new();
     loop {
         let item = match cursor.atom("a status item")?.to_ascii_uppercase().as_str() {
@@ -255,7 +268,7 @@ fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         if !items.contains(&item) {
             items.push(item);
         }
-        if cursor.take(b')') {
+        if cursor.close() {
             return Ok(Command::Status { mailbox, items });
         }
         cursor.space()?;

@@ -14,6 +14,7 @@ const MAX_DEPTH: u8 = 32;
 pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     let mut charset = UTF_8;
     if cursor.take_word("CHARSET ") {
+        cursor.spaces();
         let label = cursor.astring()?;
         charset = Encoding::for_label(&label).ok_or(Problem::BadCharset)?;
         cursor.space()?;
@@ -33,8 +34,9 @@ impl Keys<'_, '_> {
     fn list(&mut self, depth: u8) -> Parsed<SearchKey> {
         let mut keys = vec![self.key(depth)?];
         while self.cursor.take(b' ') {
-            // Spaces at the end of a command belong to nothing.
-            if self.cursor.peek().is_none() {
+            self.cursor.spaces();
+            // Spaces at the end belong to nothing.
+            if matches!(self.cursor.peek(), None | Some(b')')) {
                 break;
             }
             keys.push(self.key(depth)?);
@@ -55,7 +57,7 @@ impl Keys<'_, '_> {
         self.cursor.element()?;
         match self.cursor.peek() {
             Some(b'(') => {
-                self.cursor.take(b'(');
+                self.cursor.open();
                 let keys = self.list(depth + 1)?;
                 self.cursor.expect(b')', "a closing parenthesis")?;
                 return Ok(keys);
@@ -88,8 +90,8 @@ impl Keys<'_, '_> {
             "SENTSINCE" => SearchKey::SentSince(self.date()?),
             "KEYWORD" => SearchKey::Keyword(self.keyword()?),
             "UNKEYWORD" => not(SearchKey::Keyword(self.keyword()?)),
-            "LARGER" => SearchKey::Larger(self.number()?),
-            "SMALLER" => SearchKey::Smaller(self.number()?),
+            "LARGER" => SearchKey::Larger(self.size()?),
+            "SMALLER" => SearchKey::Smaller(self.size()?),
             "UID" => {
                 self.cursor.space()?;
                 SearchKey::Uid(self.cursor.sequence_set()?)
@@ -105,9 +107,10 @@ impl Keys<'_, '_> {
         self.key(depth + 1)
     }
 
-    fn number(&mut self) -> Parsed<u32> {
+    /// A size. No message is larger than 32 bits can tell: more than that is the largest there is.
+    fn size(&mut self) -> Parsed<u32> {
         self.cursor.space()?;
-        self.cursor.number()
+        self.cursor.number_or_largest()
     }
 
     fn keyword(&mut self) -> Parsed<String> {
@@ -129,11 +132,12 @@ impl Keys<'_, '_> {
             .ok_or(Problem::Expected("a string in the charset of the search"))
     }
 
-    /// `date`, with or without quotes.
+    /// `date`, with or without quotes. Some clients put a space for the first digit of a day, as in `date-time`.
     fn date(&mut self) -> Parsed<Date> {
         self.cursor.space()?;
         let octets = self.cursor.astring()?;
-        let day = std::str::from_utf8(&octets).ok().and_then(date::parse_day);
+        let day =
+            std::str::from_utf8(&octets).ok().and_then(|text| date::parse_day(text.trim_start_matches(' ')));
         day.map(Date).ok_or(Problem::Expected("a date like 1-Feb-2026"))
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::imap::wire::command::{
-    Date, Depth, FetchItem, GetMetadata, MailboxName, SearchKey, Section, SectionText,
+    Date, Depth, FetchItem, GetMetadata, MailboxName, NO_NAME, SearchKey, Section, SectionText,
 };
 use crate::imap::wire::field_names::FieldNames;
 use crate::imap::wire::sequence::SequenceSet;
@@ -60,7 +60,9 @@ fn mailbox_names_come_in_modified_utf7() {
     assert_eq!(command(r#"LIST "" a/%*"#), Command::List(args));
     let args = ListArgs { reference: "a/".into(), pattern: String::new() };
     assert_eq!(command(r#"LSUB a/ """#), Command::Lsub(args));
-    assert_eq!(problem("SELECT A&B"), Problem::MailboxName);
+    assert_eq!(command("SELECT A&B"), Command::Select(mailbox(NO_NAME)), "refused with NO");
+    let args = ListArgs { reference: String::new(), pattern: NO_NAME.into() };
+    assert_eq!(command(r#"LIST "" A&B*"#), Command::List(args));
 }
 
 #[test]
@@ -112,6 +114,8 @@ fn fetch_items_and_macros() {
         "BODY[1",
         "BODY.PEEK",
         "BODY[]<1.0>",
+        "BODY[]<1.>",
+        "BODY[]<>",
         "X",
         "BODY[HEADER.FIELDS ()]",
     ] {
@@ -202,11 +206,41 @@ fn search_keys() {
     assert_eq!(problem(&format!("SEARCH {}", "(".repeat(1000))), Problem::TooDeep);
     assert_eq!(problem(&format!("SEARCH ALL{}", " ALL".repeat(5000))), Problem::TooMany);
     assert_eq!(problem(&format!("SEARCH ALL{}", " BODY a".repeat(64))), Problem::TooMany);
-    for text in ["", "SUBJECT", "BEFORE 32-Jan-2000", "OR ALL", "(ALL", "FOO", "ALL  ALL"] {
+    for text in
+        ["", "SUBJECT", "BEFORE 32-Jan-2000", "OR ALL", "(ALL", "FOO", "ALL )", "( )", "LARGER", "LARGER 1x"]
+    {
         problem(&format!("SEARCH {text}"));
     }
     let latin1 = parse(b"a SEARCH CHARSET iso-8859-1 BODY {1}\r\n\xfc").map(|tagged| tagged.command);
     assert_eq!(latin1, Ok(Command::Search { uid: false, key: Body("ü".into()) }));
+}
+
+/// Catches: a client that is refused for what it and other servers agree on.
+#[test]
+fn harmless_deviations_are_taken() {
+    let most = u32::MAX;
+    for (sent, meant) in [
+        ("  SELECT   x  ", "SELECT x"),
+        ("UID  FETCH  1:2  ( FLAGS  UID )", "UID FETCH 1:2 (FLAGS UID)"),
+        ("FETCH 1 BODY[HEADER.FIELDS  ( DATE  From )]", "FETCH 1 BODY[HEADER.FIELDS (DATE From)]"),
+        ("FETCH 1 BODY[]<0>", "FETCH 1 BODY[]<0.4294967295>"),
+        ("STORE  1  +FLAGS  ( \\Seen  $Junk )", "STORE 1 +FLAGS (\\Seen $Junk)"),
+        ("STORE 1 FLAGS ( )", "STORE 1 FLAGS ()"),
+        ("STORE 1 FLAGS \\Seen  $Junk  ", "STORE 1 FLAGS \\Seen $Junk"),
+        ("STATUS  x  ( MESSAGES  UIDNEXT )", "STATUS x (MESSAGES UIDNEXT)"),
+        ("ID  ( \"name\"  \"x\" )", "ID (\"name\" \"x\")"),
+        ("LOGIN  fred  secret", "LOGIN fred secret"),
+        ("AUTHENTICATE  PLAIN  AGEAYg==", "AUTHENTICATE PLAIN AGEAYg=="),
+        ("COPY  1  x", "COPY 1 x"),
+        ("SEARCH  CHARSET  UTF-8  ( SEEN  ALL )  NOT  ( OLD )", "SEARCH CHARSET UTF-8 (SEEN ALL) NOT (OLD)"),
+        ("SEARCH SINCE \" 1-Jan-2020\"", "SEARCH SINCE 1-Jan-2020"),
+        ("SEARCH LARGER 99999999999", &format!("SEARCH LARGER {most}")),
+        ("SEARCH SMALLER 99999999999999999999999", &format!("SEARCH SMALLER {most}")),
+        ("GETMETADATA  ( DEPTH  1 )  x  ( /shared/a )", "GETMETADATA (DEPTH 1) x (/shared/a)"),
+        ("SETMETADATA  x  ( /shared/a  NIL )", "SETMETADATA x (/shared/a NIL)"),
+    ] {
+        assert_eq!(command(sent), command(meant), "{sent}");
+    }
 }
 
 #[test]
@@ -218,6 +252,7 @@ fn append_is_told_from_other_commands_before_its_literal() {
         (r"a append INBOX (\Seen) ", Some(("INBOX", seen, None))),
         ("a APPEND {5}\r\nsaved ", Some(("saved", none, None))),
         (r#"a APPEND x (\Seen) " 1-Jan-1970 01:00:01 +0100" "#, Some(("x", seen, Some(1)))),
+        (r#"a  APPEND  x  ( \Seen )  " 1-Jan-1970 00:00:01 +0000"  "#, Some(("x", seen, Some(1)))),
         (r#"a APPEND x "01-Jan-1970 00:00:01 +0000" "#, Some(("x", none, Some(1)))),
         ("a APPEND ", None),
         ("a APPEND saved", None),
