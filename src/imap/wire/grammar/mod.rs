@@ -240,6 +240,11 @@ fn list(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
 fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mailbox = cursor.mailbox()?;
     cursor.space()?;
+    Ok(Command::Status { mailbox, items: status_items(cursor)? })
+}
+
+/// The status items in their parentheses, each once.
+fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
     cursor.expect(b'(', "a list of status items")?;
     let mut items = Vec::new();
     loop {
@@ -256,7 +261,7 @@ fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             items.push(item);
         }
         if cursor.take(b')') {
-            return Ok(Command::Status { mailbox, items });
+            return Ok(items);
         }
         cursor.space()?;
     }
