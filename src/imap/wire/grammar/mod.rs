@@ -6,6 +6,7 @@
 
 mod cursor;
 mod fetch;
+mod list;
 mod metadata;
 mod search;
 #[cfg(test)]
@@ -14,7 +15,7 @@ mod tests;
 pub use cursor::is_astring_char;
 use cursor::{Cursor, Parsed};
 
-use super::command::{Append, Command, ListArgs, Messages, StatusItem, StoreArgs, Tagged};
+use super::command::{Append, Command, Messages, StatusItem, StoreArgs, Tagged};
 use crate::message::date;
 use crate::sasl::server::Password;
 use crate::store::FlagChange;
@@ -147,8 +148,8 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "RENAME" => rename,
         "SUBSCRIBE" => |c| c.mailbox().map(Command::Subscribe),
         "UNSUBSCRIBE" => |c| c.mailbox().map(Command::Unsubscribe),
-        "LIST" => |c| list(c).map(Command::List),
-        "LSUB" => |c| list(c).map(Command::Lsub),
+        "LIST" => |c| list::list(c).map(Command::List),
+        "LSUB" => |c| list::lsub(c).map(Command::Lsub),
         "STATUS" => status,
         "GETMETADATA" => metadata::get,
         "SETMETADATA" => metadata::set,
@@ -229,12 +230,6 @@ fn rename(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let from = cursor.mailbox()?;
     cursor.space()?;
     Ok(Command::Rename { from, to: cursor.mailbox()? })
-}
-
-fn list(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
-    let reference = cursor.list_mailbox()?;
-    cursor.space()?;
-    Ok(ListArgs { reference, pattern: cursor.list_mailbox()? })
 }
 
 fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
