@@ -42,8 +42,7 @@ fn commit(transaction: Transaction, tag: String, done: &'static str) -> Outcome 
     Outcome::commit(transaction, Reply::new(tag, done))
 }
 
-/// RFC 3501 section 6.3.10. Which messages are `\Recent` is the `selected` session's own matter, where
-/// it asks for its own mailbox.
+/// RFC 3501 section 6.3.10.
 pub fn status(
     account: &Account,
     tag: String,
@@ -52,17 +51,31 @@ pub fn status(
     selected: Option<&Selected>,
     out: &mut String,
 ) -> Outcome {
-    let Some(id) = account.find(&name.0) else {
-        return Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox));
-    };
+    if write_status(account, &name.0, items, selected, out) {
+        Outcome::reply(tag, "OK STATUS completed")
+    } else {
+        Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox))
+    }
+}
+
+/// Writes the STATUS response; `false`: there is no such mailbox. Which messages are `\Recent` is the `selected`
+/// session's own matter, where it asks for its own mailbox.
+pub fn write_status(
+    account: &Account,
+    name: &str,
+    items: &[StatusItem],
+    selected: Option<&Selected>,
+    out: &mut String,
+) -> bool {
+    let Some(id) = account.find(name) else { return false };
     let numbers = selected.map(Selected::numbers).filter(|numbers| numbers.mailbox() == id);
-    account.view(id, |mailbox| {
+    let written = account.view(id, |mailbox| {
         out.push_str("* STATUS ");
         words::mailbox(&mailbox.name, out);
         let items: Vec<String> = items.iter().map(|&item| status_item(item, mailbox, numbers)).collect();
         out.push_str(&format!(" ({})\r\n", items.join(" ")));
     });
-    Outcome::reply(tag, "OK STATUS completed")
+    written.is_some()
 }
 
 fn status_item(item: StatusItem, mailbox: &Mailbox, numbers: Option<&SequenceNumbers>) -> String {

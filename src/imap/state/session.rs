@@ -20,7 +20,7 @@ use crate::store::{self, Account};
 
 /// What the greeting and CAPABILITY announce whatever the state.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
-                            MOVE STATUS=SIZE METADATA";
+                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
@@ -168,8 +168,8 @@ impl Session {
             Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to),
             Command::Subscribe(name) => mailboxes::subscribe(account, tag, &name, true),
             Command::Unsubscribe(name) => mailboxes::subscribe(account, tag, &name, false),
-            Command::List(args) => list::list(tag, Listed::Mailboxes, &args, out),
-            Command::Lsub(args) => list::list(tag, Listed::Subscriptions, &args, out),
+            Command::List(args) => list::list(tag, Listed::Mailboxes, args, out),
+            Command::Lsub(args) => list::list(tag, Listed::Subscriptions, args, out),
             Command::Namespace => {
                 out.push_str("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
                 Outcome::reply(tag, "OK NAMESPACE completed")

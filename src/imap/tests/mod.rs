@@ -5,6 +5,7 @@ mod fetch;
 mod idle;
 mod input;
 mod limits;
+mod list;
 mod login;
 mod mailboxes;
 mod messages;

@@ -178,12 +178,37 @@ pub enum Depth {
 }
 
 /// The arguments of LIST and LSUB.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct ListArgs {
     /// The reference name, UTF-8 or [`NO_NAME`].
     pub reference: String,
-    /// The mailbox name with its wildcards, UTF-8 or [`NO_NAME`].
-    pub pattern: String,
+    /// Mailbox names with their wildcards, UTF-8 or [`NO_NAME`]; at least one.
+    pub patterns: Vec<String>,
+    /// Those of the extended LIST; `None`: the syntax was that of RFC 3501.
+    pub options: Option<ListOptions>,
+}
+
+/// The options of an extended LIST (RFC 5258 section 3). Those that change nothing are not kept: REMOTE, since no
+/// mailboxes are elsewhere, and the return options CHILDREN and SPECIAL-USE, since both are told unasked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ListOptions {
+    /// Which mailboxes.
+    pub select: ListSelect,
+    /// Return option SUBSCRIBED: `\Subscribed` is told.
+    pub subscribed: bool,
+    /// Return option STATUS (RFC 5819): what is told of each mailbox.
+    pub status: Vec<StatusItem>,
+}
+
+/// The selection options of an extended LIST. All that are set must hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListSelect {
+    /// SUBSCRIBED: subscribed names, whether or not they are mailboxes.
+    pub subscribed: bool,
+    /// SPECIAL-USE (RFC 6154).
+    pub special_use: bool,
+    /// RECURSIVEMATCH: also names above selected ones. Never alone.
+    pub recursive_match: bool,
 }
 
 /// The messages that a command is about.

@@ -1,10 +1,12 @@
-//! LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9), with the attributes of RFC 3348 (children) and
-//! RFC 6154 (special use). Pure: names and a pattern go in, lines come out, a hundred names at a time.
+//! LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9), with the attributes of RFC 3348 (children) and RFC 6154 (special
+//! use), and the options of RFC 5258. Pure: names and patterns go in, lines come out, a hundred names at a time.
 
-use super::pattern::Pattern;
-use crate::imap::wire::command::ListArgs;
+use std::cmp::Ordering;
+
+use super::pattern::{Patterns, TooMany};
+use crate::imap::wire::command::{ListArgs, ListOptions, ListSelect, StatusItem};
 use crate::imap::wire::words;
-use crate::store::mailbox_name::{is_inferior, superiors};
+use crate::store::mailbox_name::{compare, is_inferior, superiors};
 
 /// Names that are looked at before others have their turn.
 pub const NAMES: usize = 100;
@@ -27,30 +29,86 @@ pub enum Listed {
     Subscriptions,
 }
 
+/// A name, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// The name.
+    pub name: String,
+    /// It is a mailbox. LSUB does not ask, and has it set.
+    pub exists: bool,
+    /// It is subscribed.
+    pub subscribed: bool,
+}
+
+/// A line that is told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The untagged response with its CRLF.
+    pub line: String,
+    /// The mailbox whose STATUS follows it (RFC 5819).
+    pub status: Option<String>,
+}
+
 /// A LIST or LSUB under way. The names come in the order in which those below a name follow it at once, so that the
-/// neighbours of a name tell all there is to say of it.
+/// neighbours of a name tell all there is to say of it; but with RECURSIVEMATCH, where a name is told when all below
+/// it were looked at.
 #[derive(Debug)]
 pub struct Listing {
     listed: Listed,
-    pattern: Pattern,
-    /// Names that only stand above others are listed.
-    superiors: bool,
+    patterns: Patterns,
+    /// `None`: LSUB, or LIST as in RFC 3501.
+    options: Option<ListOptions>,
+    /// What is to hold of a name.
+    select: ListSelect,
     /// The name that was looked at last.
     last: Option<String>,
+    /// For RECURSIVEMATCH: it, and those above it that were not told yet, the outermost first. No more than a name has
+    /// levels.
+    open: Vec<Open>,
+}
+
+/// A name of which not all is known yet.
+#[derive(Debug)]
+struct Open {
+    name: Name,
+    /// Mailboxes are below it.
+    children: bool,
+    matches: bool,
+    selected: bool,
+    /// Selected names are below it.
+    selected_below: bool,
+    /// Selected names that no pattern matches are below it.
+    hidden_below: bool,
 }
 
 impl Listing {
-    /// What `args` ask for; `None`: the pattern has too many wildcards.
-    pub fn new(listed: Listed, args: &ListArgs) -> Option<Listing> {
-        let pattern = Pattern::new(&args.reference, &args.pattern)?;
-        // RFC 3501: when foo/bar is subscribed and foo is not, a pattern that ends with % names foo.
-        let superiors = listed == Listed::Mailboxes || args.pattern.ends_with('%');
-        Some(Listing { listed, pattern, superiors, last: None })
+    /// What `args` ask for.
+    ///
+    /// # Errors
+    /// [`TooMany`] patterns, or wildcards in them.
+    pub fn new(listed: Listed, args: ListArgs) -> Result<Listing, TooMany> {
+        let patterns = Patterns::new(&args.reference, &args.patterns)?;
+        let mut select = args.options.as_ref().map(|options| options.select).unwrap_or_default();
+        if listed == Listed::Subscriptions {
+            // RFC 3501: when foo/bar is subscribed and foo is not, a pattern that ends with % names foo.
+            select.subscribed = !args.patterns.iter().any(|pattern| pattern.ends_with('%'));
+        }
+        Ok(Listing { listed, patterns, options: args.options, select, last: None, open: Vec::new() })
     }
 
-    /// What is listed.
-    pub fn listed(&self) -> Listed {
-        self.listed
+    /// Whether names come from the mailboxes.
+    pub fn wants_mailboxes(&self) -> bool {
+        self.listed == Listed::Mailboxes
+    }
+
+    /// Whether names come from the subscriptions.
+    pub fn wants_subscriptions(&self) -> bool {
+        self.listed == Listed::Subscriptions || self.select.subscribed
+    }
+
+    /// What of the mailboxes the STATUS responses tell.
+    pub fn status(&self) -> &[StatusItem] {
+        self.options.as_ref().map(|options| options.status.as_slice()).unwrap_or_default()
     }
 
     /// The name that was looked at last.
@@ -58,52 +116,132 @@ impl Listing {
         self.last.as_deref()
     }
 
+    /// The next `n` names, from the next ones of the mailboxes and of the subscriptions, one more than `n` of each where
+    /// there are so many. Those that are left over come again.
+    pub fn merge(&self, n: usize, mailboxes: Vec<String>, subscriptions: Vec<String>) -> Piece {
+        let mut mailboxes = mailboxes.into_iter().peekable();
+        let mut subscriptions = subscriptions.into_iter().peekable();
+        let mut names = Vec::new();
+        while names.len() < n {
+            let order = match (mailboxes.peek(), subscriptions.peek()) {
+                (Some(mailbox), Some(subscription)) => compare(mailbox, subscription),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            let mailbox = if order.is_le() { mailboxes.next() } else { None };
+            let subscription = if order.is_ge() { subscriptions.next() } else { None };
+            let exists = mailbox.is_some() || self.listed == Listed::Subscriptions;
+            let subscribed = subscription.is_some();
+            names.extend(mailbox.or(subscription).map(|name| Name { name, exists, subscribed }));
+        }
+        let next = mailboxes.next();
+        let more = next.is_some() || subscriptions.next().is_some();
+        Piece { names, next, more }
+    }
+
     /// Names above those of `names`, the next in order, that were not given themselves.
-    pub fn implied<'a>(&self, names: &'a [String]) -> impl Iterator<Item = &'a str> {
-        let before = [self.last.clone()].into_iter().chain(names.iter().cloned().map(Some));
+    pub fn implied<'a>(&self, names: &'a [Name]) -> impl Iterator<Item = &'a str> {
+        let before = [self.last.clone()].into_iter().chain(names.iter().map(|name| Some(name.name.clone())));
         names.iter().zip(before).flat_map(|(name, before)| {
-            superiors(name).filter(move |superior| {
+            superiors(&name.name).filter(move |superior| {
                 !before.as_deref().is_some_and(|before| before == *superior || is_inferior(before, superior))
             })
         })
     }
 
-    /// Writes the responses for `names`, the next in order, behind which comes `next`; `exists` tells of an implied
-    /// name whether it is a mailbox all the same.
-    pub fn write(
-        &mut self,
-        names: &[String],
-        next: Option<&str>,
-        exists: impl Fn(&str) -> bool,
-        out: &mut String,
-    ) {
+    /// Tells of the names of `piece`, the next in order; `about` says what is known of an implied name.
+    pub fn tell(&mut self, piece: Piece, about: impl Fn(&str) -> Name, told: &mut Vec<Told>) {
+        let Piece { names, next, more } = piece;
         for (place, name) in names.iter().enumerate() {
-            if self.superiors {
-                let above: Vec<&str> = self.implied(std::slice::from_ref(name)).collect();
-                for superior in above.into_iter().filter(|superior| self.pattern.matches(superior)) {
-                    self.line(superior, exists(superior), true, out);
-                }
+            // The first mailbox at or behind a place.
+            let mailbox = |place: usize| {
+                let names = names.get(place..).unwrap_or_default();
+                names.iter().find(|name| name.exists).map(|name| name.name.as_str()).or(next.as_deref())
+            };
+            let has_children = |name: &str, place| mailbox(place).is_some_and(|next| is_inferior(next, name));
+            let above: Vec<&str> = self.implied(std::slice::from_ref(name)).collect();
+            for superior in above {
+                self.name(about(superior), has_children(superior, place), told);
             }
-            if self.pattern.matches(name) {
-                let next = names.get(place + 1).map(String::as_str).or(next);
-                self.line(name, true, next.is_some_and(|next| is_inferior(next, name)), out);
-            }
-            self.last = Some(name.clone());
+            self.name(name.clone(), has_children(&name.name, place + 1), told);
+            self.last = Some(name.name.clone());
+        }
+        if !more {
+            self.close(0, told);
         }
     }
 
-    fn line(&self, name: &str, exists: bool, children: bool, out: &mut String) {
+    fn name(&mut self, name: Name, children: bool, told: &mut Vec<Told>) {
+        let selected = self.selects(&name);
+        if !self.select.recursive_match {
+            if selected && self.patterns.matches(&name.name) {
+                told.push(self.told(&name, children, true, false));
+            }
+            return;
+        }
+        let above = self.open.iter().take_while(|open| is_inferior(&name.name, &open.name.name)).count();
+        self.close(above, told);
+        let matches = self.patterns.matches(&name.name);
+        if selected {
+            for open in &mut self.open {
+                open.selected_below = true;
+                open.hidden_below |= !matches;
+            }
+        }
+        let (selected_below, hidden_below) = (false, false);
+        self.open.push(Open { name, children, matches, selected, selected_below, hidden_below });
+    }
+
+    /// Nothing more is below the open names but for the first `keep`. RFC 5258 section 3.5: one that is not selected is
+    /// told only for names below it that are not told themselves.
+    fn close(&mut self, keep: usize, told: &mut Vec<Told>) {
+        while self.open.len() > keep
+            && let Some(open) = self.open.pop()
+        {
+            if open.matches && (open.selected || open.hidden_below) {
+                told.push(self.told(&open.name, open.children, open.selected, open.selected_below));
+            }
+        }
+    }
+
+    fn selects(&self, name: &Name) -> bool {
+        let ListSelect { subscribed, special_use, .. } = self.select;
+        (!subscribed || name.subscribed) && (!special_use || use_of(name).is_some())
+    }
+
+    fn told(&self, name: &Name, children: bool, selected: bool, selected_below: bool) -> Told {
         let mut attributes = Vec::new();
-        if !exists {
+        if !name.exists {
+            // RFC 5258 section 3 has the one imply the other, but not all clients know the newer one.
+            attributes.extend(self.options.as_ref().map(|_| "\\NonExistent"));
             attributes.push("\\Noselect");
         }
         if self.listed == Listed::Mailboxes {
             attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
-            attributes.extend(special_use(name).filter(|_| exists));
+            attributes.extend(use_of(name));
         }
-        out.push_str(&format!("* {} ({}) \"/\" ", self.word(), attributes.join(" ")));
-        words::mailbox(name, out);
-        out.push_str("\r\n");
+        let tells_subscribed = |options: &ListOptions| options.subscribed || options.select.subscribed;
+        if name.subscribed && self.options.as_ref().is_some_and(tells_subscribed) {
+            attributes.push("\\Subscribed");
+        }
+        let mut line = format!("* {} ({}) \"/\" ", self.word(), attributes.join(" "));
+        words::mailbox(&name.name, &mut line);
+        if selected_below {
+            line.push_str(&format!(" (\"CHILDINFO\" ({}))", self.selection()));
+        }
+        line.push_str("\r\n");
+        let status = name.exists && selected && !self.status().is_empty();
+        Told { line, status: status.then(|| name.name.clone()) }
+    }
+
+    /// The selection options that names below have met.
+    fn selection(&self) -> &'static str {
+        match (self.select.subscribed, self.select.special_use) {
+            (true, true) => r#""SUBSCRIBED" "SPECIAL-USE""#,
+            (true, false) => r#""SUBSCRIBED""#,
+            (false, _) => r#""SPECIAL-USE""#,
+        }
     }
 
     fn word(&self) -> &'static str {
@@ -114,6 +252,17 @@ impl Listing {
     }
 }
 
+/// The next names.
+#[derive(Debug)]
+pub struct Piece {
+    /// In order.
+    pub names: Vec<Name>,
+    /// The mailbox behind them.
+    pub next: Option<String>,
+    /// Names are left over.
+    pub more: bool,
+}
+
 /// The answer to an empty pattern. RFC 3501: the hierarchy delimiter and the root name are asked for.
 pub fn root(listed: Listed) -> &'static str {
     match listed {
@@ -122,75 +271,11 @@ pub fn root(listed: Listed) -> &'static str {
     }
 }
 
-fn special_use(name: &str) -> Option<&'static str> {
-    SPECIAL_USE.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, attribute)| attribute)
+/// RFC 6154: what the mailbox is for.
+fn use_of(name: &Name) -> Option<&'static str> {
+    let known = SPECIAL_USE.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name.name));
+    known.filter(|_| name.exists).map(|&(_, attribute)| attribute)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::mailbox_name::compare;
-
-    const MAILBOXES: [&str; 8] =
-        ["INBOX", "INBOX/kids", "Sent", "a/b/c", "a/b/c/d", "a-b", "Entwürfe", "x\"y"];
-
-    /// The responses, with so many names at a time.
-    fn lines(listed: Listed, names: &[&str], reference: &str, pattern: &str) -> Vec<String> {
-        let mut names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        names.sort_by(|one, other| compare(one, other));
-        let by = |size: usize| {
-            let args = ListArgs { reference: reference.into(), pattern: pattern.into() };
-            let mut listing = Listing::new(listed, &args).unwrap();
-            let mut out = String::new();
-            for start in (0..names.len()).step_by(size) {
-                let end = names.len().min(start + size);
-                let next = names.get(end).map(String::as_str);
-                listing.write(&names[start..end], next, |_| false, &mut out);
-            }
-            out.lines().map(str::to_owned).collect::<Vec<_>>()
-        };
-        let all = by(NAMES);
-        assert!((1..8).all(|size| by(size) == all), "the pieces make no difference");
-        all
-    }
-
-    #[test]
-    fn list_tells_attributes() {
-        assert_eq!(
-            lines(Listed::Mailboxes, &MAILBOXES, "", "*"),
-            [
-                r#"* LIST (\HasNoChildren) "/" Entw&APw-rfe"#,
-                r#"* LIST (\HasChildren) "/" INBOX"#,
-                r#"* LIST (\HasNoChildren) "/" INBOX/kids"#,
-                r#"* LIST (\HasNoChildren \Sent) "/" Sent"#,
-                r#"* LIST (\Noselect \HasChildren) "/" a"#,
-                r#"* LIST (\Noselect \HasChildren) "/" a/b"#,
-                r#"* LIST (\HasChildren) "/" a/b/c"#,
-                r#"* LIST (\HasNoChildren) "/" a/b/c/d"#,
-                r#"* LIST (\HasNoChildren) "/" a-b"#,
-                r#"* LIST (\HasNoChildren) "/" "x\"y""#,
-            ]
-        );
-        assert_eq!(root(Listed::Mailboxes), "* LIST (\\Noselect) \"/\" \"\"\r\n");
-    }
-
-    #[test]
-    fn the_reference_goes_before_the_pattern() {
-        let children = [r#"* LIST (\HasChildren) "/" a/b/c"#];
-        assert_eq!(lines(Listed::Mailboxes, &MAILBOXES, "a/b/", "%"), children);
-        assert_eq!(lines(Listed::Mailboxes, &MAILBOXES, "nowhere/", "*"), [""; 0]);
-    }
-
-    #[test]
-    fn lsub_names_what_stands_above_a_subscribed_name_for_a_percent_sign() {
-        let subscribed = ["INBOX", "foo/bar", "foo/baz"];
-        assert_eq!(
-            lines(Listed::Subscriptions, &subscribed, "", "%"),
-            [r#"* LSUB () "/" INBOX"#, r#"* LSUB (\Noselect) "/" foo"#]
-        );
-        assert_eq!(
-            lines(Listed::Subscriptions, &subscribed, "", "*"),
-            [r#"* LSUB () "/" INBOX"#, r#"* LSUB () "/" foo/bar"#, r#"* LSUB () "/" foo/baz"#]
-        );
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9), told a hundred names at a time.
+//! LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9, RFC 5258, RFC 5819), told a hundred names at a time.
 
 pub mod listing;
 pub mod pattern;
@@ -6,9 +6,9 @@ pub mod pattern;
 use std::collections::BTreeSet;
 use std::io;
 
-use self::listing::{Listed, Listing};
-use self::pattern::MAX_WILDCARDS;
-use super::connector;
+use self::listing::{Listed, Listing, Name, Told};
+use self::pattern::{MAX_PATTERNS, MAX_WILDCARDS, TooMany};
+use super::{connector, mailboxes};
 use crate::imap::server::Connection;
 use crate::imap::state::outcome::{Outcome, Reply};
 use crate::imap::state::session::Session;
@@ -17,57 +17,94 @@ use crate::pace::{Pace, TURN};
 use crate::store::Account;
 
 /// RFC 3501 sections 6.3.8 and 6.3.9. The names follow in pieces: see [`list_piece`].
-pub fn list(tag: String, listed: Listed, args: &ListArgs, out: &mut String) -> Outcome {
+pub fn list(tag: String, listed: Listed, args: ListArgs, out: &mut String) -> Outcome {
     let done = match listed {
         Listed::Mailboxes => "OK LIST completed",
         Listed::Subscriptions => "OK LSUB completed",
     };
-    if args.pattern.is_empty() {
+    // RFC 5258 section 3: in an extended LIST an empty pattern is none that asks for the delimiter.
+    if args.options.is_none() && args.patterns.iter().all(String::is_empty) {
         out.push_str(listing::root(listed));
         return Outcome::reply(tag, done);
     }
-    match Listing::new(listed, args) {
-        Some(listing) => Outcome::List { listing, reply: Reply::new(tag, done) },
-        None => Outcome::reply(tag, format!("NO [LIMIT] A pattern can have {MAX_WILDCARDS} wildcards")),
-    }
+    let several = args.patterns.len() > 1;
+    let refused = match Listing::new(listed, args) {
+        Ok(listing) => return Outcome::List { listing, reply: Reply::new(tag, done) },
+        Err(TooMany::Wildcards) if several => {
+            format!("The patterns can have {MAX_WILDCARDS} wildcards together")
+        }
+        Err(TooMany::Wildcards) => format!("A pattern can have {MAX_WILDCARDS} wildcards"),
+        Err(TooMany::Patterns) => format!("There can be {MAX_PATTERNS} patterns"),
+    };
+    Outcome::reply(tag, format!("NO [LIMIT] {refused}"))
 }
 
-/// Writes what is to be said of the next names. `false`: those were the last. Folders of groupware are for Connector
+/// Tells what is to be said of the next names. `false`: those were the last. Folders of groupware are for Connector
 /// clients.
-fn list_piece(account: &Account, listing: &mut Listing, connector: bool, out: &mut String) -> bool {
+fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &mut Vec<Told>) -> bool {
     let n = listing::NAMES;
     // One more, since a name has children where the next one is one.
-    let mut names = match listing.listed() {
-        Listed::Mailboxes => account.mailboxes_after(listing.last(), n + 1, |id, name| {
+    let (mut mailboxes, mut subscriptions) = (Vec::new(), Vec::new());
+    if listing.wants_mailboxes() {
+        mailboxes = account.mailboxes_after(listing.last(), n + 1, |id, name| {
             connector || connector::is_for_mail(account, id, name)
-        }),
-        Listed::Subscriptions => account.subscriptions_after(listing.last(), n + 1),
-    };
-    let next = (names.len() > n).then(|| names.pop()).flatten();
+        });
+    }
+    if listing.wants_subscriptions() {
+        subscriptions = account.subscriptions_after(listing.last(), n + 1);
+    }
+    let mut piece = listing.merge(n, mailboxes, subscriptions);
+    for name in &mut piece.names {
+        name.subscribed = account.is_subscribed(&name.name);
+    }
     // A folder of groupware above a name that is told is told.
-    let implied: BTreeSet<&str> = match listing.listed() {
-        Listed::Mailboxes if !connector => listing.implied(&names).collect(),
-        _ => BTreeSet::new(),
+    let implied: BTreeSet<&str> = if listing.wants_mailboxes() && !connector {
+        listing.implied(&piece.names).collect()
+    } else {
+        BTreeSet::new()
     };
     let existing = if implied.is_empty() { BTreeSet::new() } else { account.existing(&implied) };
-    listing.write(&names, next.as_deref(), |name| existing.contains(name), out);
-    next.is_some()
+    let more = piece.more;
+    let about = |name: &str| Name {
+        name: name.to_owned(),
+        exists: existing.contains(name),
+        subscribed: account.is_subscribed(name),
+    };
+    listing.tell(piece, about, told);
+    more
 }
 
 impl Session {
-    /// Writes the next piece of a LIST or LSUB. `false`: it was the last.
-    pub fn list(&self, listing: &mut Listing, out: &mut String) -> bool {
+    /// Tells the next piece of a LIST or LSUB. `false`: it was the last.
+    fn list(&self, listing: &mut Listing, told: &mut Vec<Told>) -> bool {
         let account = self.account();
-        account.is_some_and(|account| list_piece(account, listing, self.connector, out))
+        account.is_some_and(|account| list_piece(account, listing, self.connector, told))
+    }
+
+    /// RFC 5819: writes the STATUS of a mailbox that was told. One that is gone meanwhile has none.
+    fn list_status(&self, listing: &Listing, name: &str, out: &mut String) {
+        if let Some(account) = self.account() {
+            mailboxes::write_status(account, name, listing.status(), self.selected(), out);
+        }
     }
 }
 
 impl Connection {
     /// Tells the names.
     pub async fn list(&mut self, listing: &mut Listing) -> io::Result<()> {
-        let (pace, mut out) = (Pace::new(), String::new());
+        let (pace, mut out, mut told) = (Pace::new(), String::new(), Vec::new());
         loop {
-            let more = self.session.list(listing, &mut out);
+            let more = self.session.list(listing, &mut told);
+            for Told { line, status } in told.drain(..) {
+                out.push_str(&line);
+                if let Some(name) = status {
+                    self.session.list_status(listing, &name, &mut out);
+                    self.write(&out).await?;
+                    out.clear();
+                    // All names were looked at to find it, and all its messages for each item.
+                    pace.did(TURN).await;
+                }
+            }
             self.write(&out).await?;
             if !more {
                 return Ok(());

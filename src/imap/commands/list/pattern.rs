@@ -1,8 +1,48 @@
 //! The patterns of LIST and LSUB (RFC 3501 section 6.3.8). All ways through a pattern are followed at once, so that a
 //! name costs no more than its length times that of the pattern.
 
-/// Wildcards of a pattern, those that follow each other counted once.
+/// Wildcards of all patterns of a command, those that follow each other counted once.
 pub const MAX_WILDCARDS: usize = 16;
+/// Patterns of a command.
+pub const MAX_PATTERNS: usize = 64;
+
+/// The patterns of one command.
+#[derive(Debug)]
+pub struct Patterns(Vec<Pattern>);
+
+/// What a command has too many of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooMany {
+    /// More than [`MAX_WILDCARDS`].
+    Wildcards,
+    /// More than [`MAX_PATTERNS`].
+    Patterns,
+}
+
+impl Patterns {
+    /// Each pattern is behind the reference.
+    ///
+    /// # Errors
+    /// [`TooMany`].
+    pub fn new(reference: &str, patterns: &[String]) -> Result<Patterns, TooMany> {
+        if patterns.len() > MAX_PATTERNS {
+            return Err(TooMany::Patterns);
+        }
+        let mut left = MAX_WILDCARDS;
+        let mut all = Vec::new();
+        for pattern in patterns {
+            let pattern = Pattern::new(reference, pattern).ok_or(TooMany::Wildcards)?;
+            left = left.checked_sub(pattern.rest.len()).ok_or(TooMany::Wildcards)?;
+            all.push(pattern);
+        }
+        Ok(Patterns(all))
+    }
+
+    /// Whether one of them means a mailbox of this name.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(name))
+    }
+}
 
 /// Reference and mailbox name together.
 #[derive(Debug)]
@@ -152,6 +192,18 @@ mod tests {
         assert!(Pattern::new(&runs, "%b").is_none());
         assert!(Pattern::new(&runs, "b%").is_none());
         assert!(Pattern::new(&"*a".repeat(500), "b").is_none());
+    }
+
+    /// Catches: limits that hold for each pattern and not for all of them, or that are one off.
+    #[test]
+    fn several_patterns_share_the_wildcards() {
+        let patterns = |of: &str, n: usize| Patterns::new("", &vec![of.to_owned(); n]).map(|_| ());
+        assert_eq!(patterns("%a*", MAX_WILDCARDS / 2), Ok(()));
+        assert_eq!(patterns("%a*", MAX_WILDCARDS / 2 + 1), Err(TooMany::Wildcards));
+        assert_eq!(patterns("a", MAX_PATTERNS), Ok(()));
+        assert_eq!(patterns("a", MAX_PATTERNS + 1), Err(TooMany::Patterns));
+        let any = Patterns::new("x/", &["a".into(), "b*".into()]).unwrap();
+        assert!(any.matches("x/a") && any.matches("x/bc") && !any.matches("x/c") && !any.matches("a"));
     }
 
     /// By trying everything, as the RFC has it.

@@ -6,6 +6,7 @@
 
 mod cursor;
 mod fetch;
+mod list;
 mod metadata;
 mod search;
 #[cfg(test)]
@@ -14,7 +15,7 @@ mod tests;
 pub use cursor::is_astring_char;
 use cursor::{Cursor, Parsed};
 
-use super::command::{Append, Command, ListArgs, Messages, StatusItem, StoreArgs, Tagged};
+use super::command::{Append, Command, Messages, StatusItem, StoreArgs, Tagged};
 use crate::message::date;
 use crate::sasl::server::Password;
 use crate::store::FlagChange;
@@ -155,8 +156,8 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "RENAME" => rename,
         "SUBSCRIBE" => |c| c.mailbox().map(Command::Subscribe),
         "UNSUBSCRIBE" => |c| c.mailbox().map(Command::Unsubscribe),
-        "LIST" => |c| list(c).map(Command::List),
-        "LSUB" => |c| list(c).map(Command::Lsub),
+        "LIST" => |c| list::list(c).map(Command::List),
+        "LSUB" => |c| list::lsub(c).map(Command::Lsub),
         "STATUS" => status,
         "GETMETADATA" => metadata::get,
         "SETMETADATA" => metadata::set,
@@ -242,15 +243,14 @@ fn rename(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     Ok(Command::Rename { from, to: cursor.mailbox()? })
 }
 
-fn list(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
-    let reference = cursor.list_mailbox()?;
-    cursor.space()?;
-    Ok(ListArgs { reference, pattern: cursor.list_mailbox()? })
-}
-
 fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mailbox = cursor.mailbox()?;
     cursor.space()?;
+    Ok(Command::Status { mailbox, items: status_items(cursor)? })
+}
+
+/// The status items in their parentheses, each once.
+fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
     if !cursor.open() {
         return Err(Problem::Expected("a list of status items"));
     }
@@ -269,7 +269,7 @@ fn status(cursor: &mut Cursor<'_>) -> Parsed<Command> {
             items.push(item);
         }
         if cursor.close() {
-            return Ok(Command::Status { mailbox, items });
+            return Ok(items);
         }
         cursor.space()?;
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::imap::wire::command::{
-    Date, Depth, FetchItem, GetMetadata, MailboxName, NO_NAME, SearchKey, Section, SectionText,
+    Date, Depth, FetchItem, GetMetadata, ListArgs, MailboxName, NO_NAME, SearchKey, Section, SectionText,
 };
 use crate::imap::wire::field_names::FieldNames;
 use crate::imap::wire::sequence::SequenceSet;
@@ -56,12 +56,12 @@ fn mailbox_names_come_in_modified_utf7() {
     assert_eq!(command("SELECT inbox"), Command::Select(mailbox("inbox")), "its case is the store's");
     assert_eq!(command(r#"CREATE "Entw&APw-rfe""#), Command::Create(mailbox("Entwürfe")));
     assert_eq!(command("RENAME a {3}\r\nb c"), Command::Rename { from: mailbox("a"), to: mailbox("b c") });
-    let args = ListArgs { reference: String::new(), pattern: "a/%*".into() };
+    let args = ListArgs { patterns: vec!["a/%*".into()], ..ListArgs::default() };
     assert_eq!(command(r#"LIST "" a/%*"#), Command::List(args));
-    let args = ListArgs { reference: "a/".into(), pattern: String::new() };
+    let args = ListArgs { reference: "a/".into(), patterns: vec![String::new()], options: None };
     assert_eq!(command(r#"LSUB a/ """#), Command::Lsub(args));
     assert_eq!(command("SELECT A&B"), Command::Select(mailbox(NO_NAME)), "refused with NO");
-    let args = ListArgs { reference: String::new(), pattern: NO_NAME.into() };
+    let args = ListArgs { patterns: vec![NO_NAME.into()], ..ListArgs::default() };
     assert_eq!(command(r#"LIST "" A&B*"#), Command::List(args));
 }
 

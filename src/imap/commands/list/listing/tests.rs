@@ -1,0 +1,278 @@
+use super::*;
+use crate::store::mailbox_name::compare;
+
+const MAILBOXES: [&str; 8] = ["INBOX", "INBOX/kids", "Sent", "a/b/c", "a/b/c/d", "a-b", "Entwürfe", "x\"y"];
+
+fn owned(names: &[&str]) -> Vec<String> {
+    let mut names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    names.sort_by(|one, other| compare(one, other));
+    names
+}
+
+/// The next names, one more than `n`.
+fn after(names: &[String], last: Option<&str>, n: usize) -> Vec<String> {
+    let behind = |name: &&String| last.is_none_or(|last| compare(name, last).is_gt());
+    names.iter().filter(behind).take(n + 1).cloned().collect()
+}
+
+/// What is told of an account with these names; in brackets that a STATUS follows. The pieces make no difference.
+fn told(listed: Listed, mailboxes: &[&str], subscribed: &[&str], args: impl Fn() -> ListArgs) -> Vec<String> {
+    let (mailboxes, subscriptions) = (owned(mailboxes), owned(subscribed));
+    let by = |n: usize| {
+        let mut listing = Listing::new(listed, args()).unwrap();
+        let mut told = Vec::new();
+        loop {
+            let of = |names, wanted| if wanted { after(names, listing.last(), n) } else { Vec::new() };
+            let from = of(&mailboxes, listing.wants_mailboxes());
+            let mut piece = listing.merge(n, from, of(&subscriptions, listing.wants_subscriptions()));
+            for name in &mut piece.names {
+                name.subscribed = subscriptions.contains(&name.name);
+            }
+            let more = piece.more;
+            let about = |name: &str| Name { name: name.to_owned(), exists: false, subscribed: false };
+            listing.tell(piece, about, &mut told);
+            assert!(listing.open.len() <= 16, "no more open names than levels");
+            if !more {
+                break;
+            }
+        }
+        let line = |told: Told| {
+            let status = told.status.map(|name| format!(" [{name}]")).unwrap_or_default();
+            told.line.trim_end().to_owned() + &status
+        };
+        told.into_iter().map(line).collect::<Vec<_>>()
+    };
+    let all = by(NAMES);
+    for n in 1..12 {
+        assert_eq!(by(n), all, "{n} names at a time");
+    }
+    all
+}
+
+fn lines(listed: Listed, names: &[&str], reference: &str, pattern: &str) -> Vec<String> {
+    let args = || ListArgs { reference: reference.into(), patterns: vec![pattern.into()], options: None };
+    told(listed, names, names, args)
+}
+
+/// What an extended LIST tells.
+fn extended(mailboxes: &[&str], subscribed: &[&str], patterns: &[&str], options: Options) -> Vec<String> {
+    told(Listed::Mailboxes, mailboxes, subscribed, || ListArgs {
+        reference: String::new(),
+        patterns: patterns.iter().map(|&pattern| pattern.to_owned()).collect(),
+        options: Some(ListOptions {
+            select: options.select,
+            subscribed: options.subscribed,
+            status: if options.status { vec![StatusItem::Messages] } else { Vec::new() },
+        }),
+    })
+}
+
+#[derive(Clone, Copy, Default)]
+struct Options {
+    select: ListSelect,
+    subscribed: bool,
+    status: bool,
+}
+
+const SUBSCRIBED: Options = select(true, false, false);
+const SPECIAL_USE: Options = select(false, true, false);
+const RECURSIVE: Options = select(true, false, true);
+
+const fn select(subscribed: bool, special_use: bool, recursive_match: bool) -> Options {
+    let select = ListSelect { subscribed, special_use, recursive_match };
+    Options { select, subscribed: false, status: false }
+}
+
+#[test]
+fn list_tells_attributes() {
+    assert_eq!(
+        lines(Listed::Mailboxes, &MAILBOXES, "", "*"),
+        [
+            r#"* LIST (\HasNoChildren) "/" Entw&APw-rfe"#,
+            r#"* LIST (\HasChildren) "/" INBOX"#,
+            r#"* LIST (\HasNoChildren) "/" INBOX/kids"#,
+            r#"* LIST (\HasNoChildren \Sent) "/" Sent"#,
+            r#"* LIST (\Noselect \HasChildren) "/" a"#,
+            r#"* LIST (\Noselect \HasChildren) "/" a/b"#,
+            r#"* LIST (\HasChildren) "/" a/b/c"#,
+            r#"* LIST (\HasNoChildren) "/" a/b/c/d"#,
+            r#"* LIST (\HasNoChildren) "/" a-b"#,
+            r#"* LIST (\HasNoChildren) "/" "x\"y""#,
+        ]
+    );
+    assert_eq!(root(Listed::Mailboxes), "* LIST (\\Noselect) \"/\" \"\"\r\n");
+}
+
+#[test]
+fn the_reference_goes_before_the_pattern() {
+    let children = [r#"* LIST (\HasChildren) "/" a/b/c"#];
+    assert_eq!(lines(Listed::Mailboxes, &MAILBOXES, "a/b/", "%"), children);
+    assert_eq!(lines(Listed::Mailboxes, &MAILBOXES, "nowhere/", "*"), [""; 0]);
+}
+
+#[test]
+fn lsub_names_what_stands_above_a_subscribed_name_for_a_percent_sign() {
+    let subscribed = ["INBOX", "foo/bar", "foo/baz"];
+    assert_eq!(
+        lines(Listed::Subscriptions, &subscribed, "", "%"),
+        [r#"* LSUB () "/" INBOX"#, r#"* LSUB (\Noselect) "/" foo"#]
+    );
+    assert_eq!(
+        lines(Listed::Subscriptions, &subscribed, "", "*"),
+        [r#"* LSUB () "/" INBOX"#, r#"* LSUB () "/" foo/bar"#, r#"* LSUB () "/" foo/baz"#]
+    );
+}
+
+/// RFC 5258 section 5, the mailboxes of its first examples.
+const GARDEN: [&str; 5] = ["INBOX", "Fruit/Apple", "Fruit/Banana", "Tofu", "Vegetable"];
+/// And the subscriptions; `Fruit/Peach` is no mailbox.
+const SUBSCRIPTIONS: [&str; 5] = ["INBOX", "Fruit/Banana", "Fruit/Peach", "Vegetable", "Vegetable/Broccoli"];
+
+/// Catches: a subscribed name that is not told where there is no mailbox, and `\HasChildren` for what is below only as
+/// a subscription.
+#[test]
+fn subscribed_selects_names_that_are_no_mailboxes() {
+    assert_eq!(
+        extended(&GARDEN, &SUBSCRIPTIONS, &["*"], SUBSCRIBED),
+        [
+            r#"* LIST (\HasNoChildren \Subscribed) "/" Fruit/Banana"#,
+            r#"* LIST (\NonExistent \Noselect \HasNoChildren \Subscribed) "/" Fruit/Peach"#,
+            r#"* LIST (\HasNoChildren \Subscribed) "/" INBOX"#,
+            r#"* LIST (\HasNoChildren \Subscribed) "/" Vegetable"#,
+            r#"* LIST (\NonExistent \Noselect \HasNoChildren \Subscribed) "/" Vegetable/Broccoli"#,
+        ]
+    );
+    let mailboxes = ["a/z"];
+    let subscribed = ["a", "a/b", "a/c", "a/d", "b/c"];
+    assert_eq!(
+        extended(&mailboxes, &subscribed, &["a", "b"], SUBSCRIBED),
+        [r#"* LIST (\NonExistent \Noselect \HasChildren \Subscribed) "/" a"#]
+    );
+}
+
+#[test]
+fn subscribed_is_told_where_it_is_asked_for() {
+    let asked = Options { subscribed: true, ..Options::default() };
+    assert_eq!(
+        extended(&GARDEN, &SUBSCRIPTIONS, &["%"], asked),
+        [
+            r#"* LIST (\NonExistent \Noselect \HasChildren) "/" Fruit"#,
+            r#"* LIST (\HasNoChildren \Subscribed) "/" INBOX"#,
+            r#"* LIST (\HasNoChildren) "/" Tofu"#,
+            r#"* LIST (\HasNoChildren \Subscribed) "/" Vegetable"#,
+        ]
+    );
+    let inbox = extended(&GARDEN, &SUBSCRIPTIONS, &["INBOX"], Options::default());
+    assert_eq!(inbox, [r#"* LIST (\HasNoChildren) "/" INBOX"#]);
+}
+
+/// Catches: a mailbox that is told once for each pattern that means it.
+#[test]
+fn several_patterns_tell_a_name_once() {
+    assert_eq!(
+        extended(&GARDEN, &[], &["INBOX", "Fruit/%", "Fruit/A*", ""], Options::default()),
+        [
+            r#"* LIST (\HasNoChildren) "/" Fruit/Apple"#,
+            r#"* LIST (\HasNoChildren) "/" Fruit/Banana"#,
+            r#"* LIST (\HasNoChildren) "/" INBOX"#,
+        ]
+    );
+}
+
+#[test]
+fn special_use_selects_mailboxes_with_a_use() {
+    let mailboxes = ["INBOX", "Sent", "Trash/old", "drafts", "x/Sent"];
+    let expected =
+        [r#"* LIST (\HasNoChildren \Sent) "/" Sent"#, r#"* LIST (\HasNoChildren \Drafts) "/" drafts"#];
+    assert_eq!(extended(&mailboxes, &["Trash"], &["*"], SPECIAL_USE), expected, "Trash is no mailbox");
+    let both = select(true, true, false);
+    assert_eq!(
+        extended(&mailboxes, &["INBOX", "Sent", "Trash"], &["*"], both),
+        [r#"* LIST (\HasNoChildren \Sent \Subscribed) "/" Sent"#]
+    );
+}
+
+/// Catches: CHILDINFO of names whose neighbours alone are looked at, and `\Subscribed` for what is told for others.
+#[test]
+fn recursivematch_tells_what_stands_above() {
+    assert_eq!(
+        extended(&GARDEN, &SUBSCRIPTIONS, &["%"], RECURSIVE),
+        [
+            r#"* LIST (\NonExistent \Noselect \HasChildren) "/" Fruit ("CHILDINFO" ("SUBSCRIBED"))"#,
+            r#"* LIST (\HasNoChildren \Subscribed) "/" INBOX"#,
+            r#"* LIST (\HasNoChildren \Subscribed) "/" Vegetable ("CHILDINFO" ("SUBSCRIBED"))"#,
+        ]
+    );
+    // The one subscribed name is far below, behind others.
+    let deep = ["a", "a/b", "a/b/c", "a/b/c/d", "a/c", "b"];
+    assert_eq!(
+        extended(&deep, &["a/b/c/x/y"], &["a", "%/b", "a/b/c/d", "*/x"], RECURSIVE),
+        [
+            r#"* LIST (\NonExistent \Noselect \HasNoChildren) "/" a/b/c/x ("CHILDINFO" ("SUBSCRIBED"))"#,
+            r#"* LIST (\HasChildren) "/" a/b ("CHILDINFO" ("SUBSCRIBED"))"#,
+            r#"* LIST (\HasChildren) "/" a ("CHILDINFO" ("SUBSCRIBED"))"#,
+        ]
+    );
+}
+
+/// RFC 5258 section 5, example 9. Catches: `baz2`, below which all subscribed names are told themselves.
+#[test]
+fn recursivematch_tells_nothing_twice() {
+    let mailboxes = [
+        "foo2",
+        "foo2/bar1",
+        "foo2/bar2",
+        "baz2",
+        "baz2/bar2",
+        "baz2/bar22",
+        "baz2/bar222",
+        "eps2",
+        "eps2/mamba",
+        "qux2/bar2",
+    ];
+    let subscribed = [
+        "foo2/bar1",
+        "foo2/bar2",
+        "baz2/bar2",
+        "baz2/bar22",
+        "baz2/bar222",
+        "eps2",
+        "eps2/mamba",
+        "qux2/bar2",
+    ];
+    assert_eq!(
+        extended(&mailboxes, &subscribed, &["*2"], RECURSIVE),
+        [
+            r#"* LIST (\HasNoChildren \Subscribed) "/" baz2/bar2"#,
+            r#"* LIST (\HasNoChildren \Subscribed) "/" baz2/bar22"#,
+            r#"* LIST (\HasNoChildren \Subscribed) "/" baz2/bar222"#,
+            r#"* LIST (\HasChildren \Subscribed) "/" eps2 ("CHILDINFO" ("SUBSCRIBED"))"#,
+            r#"* LIST (\HasNoChildren \Subscribed) "/" foo2/bar2"#,
+            r#"* LIST (\HasChildren) "/" foo2 ("CHILDINFO" ("SUBSCRIBED"))"#,
+            r#"* LIST (\HasNoChildren \Subscribed) "/" qux2/bar2"#,
+        ]
+    );
+}
+
+/// RFC 5819 section 2. Catches: a STATUS of what is no mailbox, or of one that is told only for others below it.
+#[test]
+fn status_is_of_mailboxes_that_are_selected() {
+    let mailboxes = ["INBOX", "foo", "foo/x", "bar/x"];
+    let subscribed = ["INBOX", "foo/x", "gone"];
+    assert_eq!(
+        extended(&mailboxes, &subscribed, &["%"], Options { status: true, ..Options::default() }),
+        [
+            r#"* LIST (\HasNoChildren) "/" INBOX [INBOX]"#,
+            r#"* LIST (\NonExistent \Noselect \HasChildren) "/" bar"#,
+            r#"* LIST (\HasChildren) "/" foo [foo]"#,
+        ]
+    );
+    assert_eq!(
+        extended(&mailboxes, &subscribed, &["%"], Options { status: true, ..RECURSIVE }),
+        [
+            r#"* LIST (\HasNoChildren \Subscribed) "/" INBOX [INBOX]"#,
+            r#"* LIST (\HasChildren) "/" foo ("CHILDINFO" ("SUBSCRIBED"))"#,
+            r#"* LIST (\NonExistent \Noselect \HasNoChildren \Subscribed) "/" gone"#,
+        ]
+    );
+}
