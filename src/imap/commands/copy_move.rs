@@ -47,7 +47,8 @@ impl Selected {
         let uids = self.uids(&numbers, |_| true);
         match (uids.is_empty(), numbers.is_empty()) {
             (true, true) => Err("OK No messages"),
-            (true, false) => Err(GONE),
+            // UIDs that are not there are passed over (RFC 3501 section 6.4.8): nothing has gone wrong.
+            (true, false) => Err(if messages.uid { "OK No messages" } else { GONE }),
             _ => Ok((uids, to)),
         }
     }

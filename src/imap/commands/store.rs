@@ -21,7 +21,9 @@ impl Selected {
         }
         let uids = self.uids(&numbers, |_| true);
         if uids.is_empty() {
-            return answer(if numbers.is_empty() { "OK STORE completed" } else { GONE }.into());
+            // UIDs that are not there are passed over (RFC 3501 section 6.4.8): nothing has gone wrong.
+            let all_gone = !numbers.is_empty() && !messages.uid;
+            return answer(if all_gone { GONE } else { "OK STORE completed" }.into());
         }
         let before = if args.silent { self.known_flags(&numbers) } else { Vec::new() };
         let mut transaction = self.account.begin();

@@ -112,6 +112,12 @@ impl SequenceNumbers {
         message.modseq <= self.modseq
     }
 
+    /// Takes the client to hear of the mailbox's keywords now; whether it has not yet.
+    pub fn hear_of_keywords(&mut self, mailbox: &Mailbox) -> bool {
+        let now = hash(&mailbox.keywords);
+        std::mem::replace(&mut self.keywords, now) != now
+    }
+
     /// Whether a [`SequenceNumbers::sync`] would find nothing.
     pub fn is_current(&self, mailbox: &Mailbox) -> bool {
         self.modseq == mailbox.highest_modseq && self.uids.len() == mailbox.messages.len()

@@ -2,8 +2,9 @@
 //! a large mailbox take no more room than the sequence numbers themselves. The words are made in pieces.
 
 use super::sequence_numbers::{SequenceNumbers, hash};
+use super::session::{Session, State};
 use crate::imap::wire::words;
-use crate::store::Mailbox;
+use crate::store::{Mailbox, Message};
 
 /// Octets after which a piece ends.
 const PIECE: usize = 8 * 1024;
@@ -88,6 +89,27 @@ impl Updates {
     }
 }
 
+impl Session {
+    /// RFC 3501 section 7.2.6: what must be said before the flags of `message` are shown, which may have
+    /// keywords that another session has made since the last news.
+    pub fn name_keywords(&mut self, message: &Message) -> String {
+        let mut out = String::new();
+        let State::Selected(selected) = &mut self.state else { return out };
+        let (account, numbers) = (&selected.account, &mut selected.numbers);
+        if numbers.knows(message) {
+            return out;
+        }
+        let id = numbers.mailbox();
+        let (read_only, new_keywords) = (selected.read_only.is_some(), account.takes_keywords(id));
+        account.view(id, |mailbox| {
+            if numbers.hear_of_keywords(mailbox) {
+                keywords(mailbox, Manner { uid: false, read_only, new_keywords }, &mut out);
+            }
+        });
+        out
+    }
+}
+
 /// RFC 3501 sections 7.2.6 and 7.1: FLAGS and PERMANENTFLAGS.
 pub fn keywords(mailbox: &Mailbox, manner: Manner, out: &mut String) {
     flags_response(mailbox, out);
@@ -122,7 +144,7 @@ fn flags(seq: u32, numbers: &SequenceNumbers, mailbox: &Mailbox, with_uid: bool,
 mod tests {
     use super::*;
     use crate::imap::state::sequence_numbers::{Own, tests::mailbox};
-    use crate::store::{Flags, Message, Uid};
+    use crate::store::{Flags, Uid};
     use proptest::prelude::*;
 
     /// Everything in pieces, and how many there were.

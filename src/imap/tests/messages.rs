@@ -52,8 +52,10 @@ fn changes_of_another_session_are_told_with_the_next_command() {
             S: 2 OK STORE completed
             C: 3 STORE 1 +FLAGS (\\Seen)
             S: 3 NO [EXPUNGEISSUED] *
-            C: 4 NOOP
+            C: u UID STORE 1 +FLAGS (\\Seen)
             S: * 1 EXPUNGE
+            S: u OK *
+            C: 4 NOOP
             S: 4 OK *",
         )
         .await;

@@ -86,6 +86,11 @@ impl Connection {
                 outcome.gone = true;
                 continue;
             };
+            if fetch.items.contains(&FetchItem::Flags) {
+                let named = self.session.name_keywords(&message);
+                self.write(&named).await?;
+            }
+            let Some(selected) = self.session.selected() else { break };
             // A client that reads at all reads this fast.
             let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
             let fetched = Fetched { seq, message, flags: &flags };

@@ -1,5 +1,6 @@
 //! FETCH responses (RFC 3501 section 7.4.2), streamed: nothing here holds a whole message.
 
+use std::borrow::Cow;
 use std::io::{self, Write as _};
 use std::ops::Range;
 
@@ -238,12 +239,17 @@ impl Response<'_> {
             section::clip(&mut places, origin, count);
         }
         let length: u64 = places.iter().map(|place| place.end - place.start).sum();
+        if length == 0 {
+            // Not `{0}`, behind which iOS waits for more.
+            self.out.extend(b" \"\"");
+            return Ok(());
+        }
         write!(self.out, " {{{length}}}\r\n")?;
         for place in places {
             match &held {
                 Some(text) => {
                     let text = text.get(place.start as usize..place.end as usize);
-                    self.out.extend(text.unwrap_or_default());
+                    self.out.extend_from_slice(&without_nul(text.unwrap_or_default()));
                 }
                 None => self.copy(stream, place).await?,
             }
@@ -259,7 +265,7 @@ impl Response<'_> {
             && let Some(whole) = body.in_memory()
             && let Some(octets) = whole.get(place.start as usize..place.end as usize)
         {
-            return stream.write(octets).await;
+            return stream.write(&without_nul(octets)).await;
         }
         let mut piece = vec![b' '; (place.end - place.start).min(PIECE) as usize];
         let (mut at, mut lost) = (place.start, false);
@@ -271,12 +277,20 @@ impl Response<'_> {
             } else {
                 piece.fill(b' ');
             }
-            stream.write(&piece).await?;
+            stream.write(&without_nul(&piece)).await?;
             at += piece.len() as u64;
             self.pace.did(PIECE).await;
         }
         Ok(())
     }
+}
+
+/// A literal has no NUL (RFC 3501 section 9): 0x80 in its place, so that the length is as it was.
+fn without_nul(octets: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(0, octets).is_none() {
+        return octets.into();
+    }
+    octets.iter().map(|&octet| if octet == 0 { 0x80 } else { octet }).collect::<Vec<u8>>().into()
 }
 
 /// The fields of these names out of a summary.
