@@ -88,7 +88,9 @@ impl Connection {
             };
             if fetch.items.contains(&FetchItem::Flags) {
                 let named = self.session.name_keywords(&message);
-                self.write(&named).await?;
+                if !named.is_empty() {
+                    self.write(&named).await?;
+                }
             }
             let Some(selected) = self.session.selected() else { break };
             // A client that reads at all reads this fast.
