@@ -7,7 +7,6 @@ use zeroize::Zeroizing;
 use super::input::Input;
 use super::server::Connection;
 use crate::auth::Verdict;
-
 use crate::imap::state::outcome::{Outcome, Reply};
 use crate::net::line::LineEnd;
 use crate::pace::Pace;

@@ -1,10 +1,10 @@
 //! COPY (RFC 3501 section 6.4.7) and MOVE (RFC 6851).
 
 use crate::imap::state::outcome::{AfterCommit, Copied, News, Outcome, Reply};
-use crate::imap::state::selected::{GONE, NO_SUCH_NUMBER, Selected};
+use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected, none_left};
 use crate::imap::wire::command::{MailboxName, Messages};
 use crate::imap::wire::sequence::write_uid_set;
-use crate::store::{Account, Committed, MailboxId, Uids};
+use crate::store::{Account, Committed, Transaction};
 
 /// Ranges of UIDs in a response code.
 const MAX_RANGES: usize = 4096;
@@ -12,15 +12,12 @@ const MAX_RANGES: usize = 4096;
 impl Selected {
     /// RFC 3501 section 6.4.7: all of them, or none.
     pub fn copy(&self, tag: String, messages: &Messages, to: &MailboxName) -> Outcome {
-        let (uids, to) = match self.to_copy(messages, to) {
-            Ok(both) => both,
-            Err(text) => return Outcome::reply(tag, text),
-        };
-        let from = self.numbers.mailbox();
-        let mut transaction = self.account.begin();
-        transaction.copy_all(from, &uids, to);
-        let copied = Copied { uids, to, uid: messages.uid };
-        Outcome::Commit { transaction, tag, then: AfterCommit::Copy(copied) }
+        match self.copying(messages, to) {
+            Ok((transaction, copied)) => {
+                Outcome::Commit { transaction, tag, then: AfterCommit::Copy(copied) }
+            }
+            Err(text) => Outcome::reply(tag, text),
+        }
     }
 
     /// RFC 6851: copied and removed in one commit. Where they went is told before they are expunged.
@@ -28,29 +25,26 @@ impl Selected {
         if let Some(read_only) = self.read_only {
             return Outcome::reply(tag, read_only.refusal());
         }
-        let (uids, to) = match self.to_copy(messages, to) {
-            Ok(both) => both,
-            Err(text) => return Outcome::reply(tag, text),
-        };
-        let from = self.numbers.mailbox();
-        let mut transaction = self.account.begin();
-        transaction.copy_all(from, &uids, to);
-        transaction.expunge(from, &uids);
-        let copied = Copied { uids, to, uid: messages.uid };
-        Outcome::Commit { transaction, tag, then: AfterCommit::Move(copied) }
+        match self.copying(messages, to) {
+            Ok((mut transaction, copied)) => {
+                transaction.expunge(self.numbers.mailbox(), &copied.uids);
+                Outcome::Commit { transaction, tag, then: AfterCommit::Move(copied) }
+            }
+            Err(text) => Outcome::reply(tag, text),
+        }
     }
 
-    /// Which messages COPY and MOVE are about, and where they go, or the refusal.
-    fn to_copy(&self, messages: &Messages, to: &MailboxName) -> Result<(Uids, MailboxId), &'static str> {
+    /// The copies that COPY and MOVE make, or the refusal.
+    fn copying(&self, messages: &Messages, to: &MailboxName) -> Result<(Transaction, Copied), &'static str> {
         let numbers = self.numbers.select(messages).ok_or(NO_SUCH_NUMBER)?;
         let to = self.account.find(&to.0).ok_or("NO [TRYCREATE] There is no such mailbox")?;
         let uids = self.uids(&numbers, |_| true);
-        match (uids.is_empty(), numbers.is_empty()) {
-            (true, true) => Err("OK No messages"),
-            // UIDs that are not there are passed over (RFC 3501 section 6.4.8): nothing has gone wrong.
-            (true, false) => Err(if messages.uid { "OK No messages" } else { GONE }),
-            _ => Ok((uids, to)),
+        if uids.is_empty() {
+            return Err(none_left(messages, &numbers, "OK No messages"));
         }
+        let mut transaction = self.account.begin();
+        transaction.copy_all(self.numbers.mailbox(), &uids, to);
+        Ok((transaction, Copied { uids, to, uid: messages.uid }))
     }
 }
 

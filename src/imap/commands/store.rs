@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use crate::imap::state::outcome::{AfterCommit, News, Outcome, Reply, Stored};
-use crate::imap::state::selected::{GONE, NO_SUCH_NUMBER, Selected};
+use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected, none_left};
 use crate::imap::state::sequence_numbers::Own;
 use crate::imap::wire::command::{Messages, StoreArgs};
 use crate::store::{FlagChange, Flags, Mailbox, Uid};
@@ -21,9 +21,7 @@ impl Selected {
         }
         let uids = self.uids(&numbers, |_| true);
         if uids.is_empty() {
-            // UIDs that are not there are passed over (RFC 3501 section 6.4.8): nothing has gone wrong.
-            let all_gone = !numbers.is_empty() && !messages.uid;
-            return answer(if all_gone { GONE } else { "OK STORE completed" }.into());
+            return answer(none_left(messages, &numbers, "OK STORE completed").into());
         }
         let before = if args.silent { self.known_flags(&numbers) } else { Vec::new() };
         let mut transaction = self.account.begin();

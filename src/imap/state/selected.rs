@@ -8,13 +8,13 @@ use super::outcome::{News, Outcome};
 use super::sequence_numbers::{Own, SequenceNumbers};
 use super::updates::{Manner, Updates};
 use crate::imap::commands::select;
-use crate::imap::wire::command::Command;
+use crate::imap::wire::command::{Command, Messages};
 use crate::imap::wire::words;
 use crate::store::{Account, Error, Mailbox, Message, Uid, Uids};
 
 pub const NO_SUCH_NUMBER: &str = "BAD There is no message of that number";
 /// RFC 5530.
-pub const GONE: &str = "NO [EXPUNGEISSUED] Another session has removed these messages";
+const GONE: &str = "NO [EXPUNGEISSUED] Another session has removed these messages";
 
 /// Why nothing can be changed in a selected mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,16 @@ impl ReadOnly {
             ReadOnly::Flash => words::refusal(&Error::ReadOnly).into(),
         }
     }
+}
+
+/// How a command about `messages`, which have these `numbers`, ends where none of them is left; `nothing` is how it does where
+/// there was none. UIDs that are not there are passed over (RFC 3501 section 6.4.8): nothing has gone wrong.
+pub fn none_left(
+    messages: &Messages,
+    numbers: &[RangeInclusive<u32>],
+    nothing: &'static str,
+) -> &'static str {
+    if messages.uid || numbers.is_empty() { nothing } else { GONE }
 }
 
 /// A selected mailbox.

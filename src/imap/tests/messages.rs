@@ -62,6 +62,27 @@ fn changes_of_another_session_are_told_with_the_next_command() {
     });
 }
 
+/// Catches: an alert for each message that two devices have deleted: UIDs that are not there are passed over (RFC 3501 section
+/// 6.4.8), sequence numbers are not.
+#[test]
+fn uids_that_another_session_has_removed_are_no_error() {
+    for (command, said) in [
+        ("UID STORE 1 +FLAGS (\\Seen)", "OK"),
+        ("UID COPY 1 Sent", "OK"),
+        ("UID MOVE 1 Sent", "OK"),
+        ("COPY 1 Sent", "NO [EXPUNGEISSUED]"),
+        ("MOVE 1 Sent", "NO [EXPUNGEISSUED]"),
+    ] {
+        story(|world| async move {
+            world.deliver(&["one", "two"]).await;
+            let (mut one, mut two) = (world.inbox().await, world.inbox().await);
+            two.play("C: 1 STORE 1 +FLAGS.SILENT (\\Deleted)\nS: 1 OK *\nC: 2 EXPUNGE").await;
+            two.until("2 OK").await;
+            one.play(&format!("C: a {command}\nS: * 1 EXPUNGE\nS: a {said} *")).await;
+        });
+    }
+}
+
 #[test]
 fn expunge_close_and_unselect() {
     story(|world| async move {

@@ -79,6 +79,7 @@ impl Connection {
         let mut outcome = FetchResult::default();
         let mut flags = String::new();
         let pace = Pace::new();
+        let shows_flags = fetch.items.contains(&FetchItem::Flags);
         for seq in fetch.messages.iter().cloned().flatten() {
             pace.did(ITEM).await;
             let Some(selected) = self.session.selected() else { break };
@@ -86,7 +87,7 @@ impl Connection {
                 outcome.gone = true;
                 continue;
             };
-            if fetch.items.contains(&FetchItem::Flags) {
+            if shows_flags {
                 let named = self.session.name_keywords(&message);
                 if !named.is_empty() {
                     self.write(&named).await?;
