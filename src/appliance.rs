@@ -268,11 +268,12 @@ impl Appliance {
         executor.spawn(look_after(appliance.clone())).detach();
         if options.board.is_some() {
             let (named, near) = (appliance.clone(), appliance.context.clone());
+            let time = appliance.context.time.clone();
             let hostname = move || named.name_in_the_network();
             let is_on_lan = move |peer| access::on_lan(&near.config(), peer);
             let found = appliance.context.clone();
             let found_as = move |name| found.set_announced(name);
-            executor.spawn(mdns::announce(hostname, is_on_lan, found_as)).detach();
+            executor.spawn(mdns::announce(time, hostname, is_on_lan, found_as)).detach();
         }
         executor.spawn(wait_for_time(appliance.clone())).detach();
         executor.spawn(follow(appliance.clone())).detach();
