@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use zeroize::Zeroizing;
+
 use super::Problem;
 use crate::imap::mailbox_name;
 use crate::imap::wire::command::{FlagList, MailboxName, NO_NAME};
@@ -181,11 +183,12 @@ impl<'a> Cursor<'a> {
     /// The rest of a quoted string. RFC 3501 has ASCII there; other octets are let through, because
     /// clients do send them.
     fn quoted(&mut self) -> Parsed<Vec<u8>> {
-        let mut text = Vec::new();
+        // A password may be in it, which would stay behind where it grows, and where there is no end.
+        let mut text = Zeroizing::new(Vec::with_capacity(self.to_closing_quote()));
         loop {
             text.extend_from_slice(self.run(|c| !matches!(c, b'"' | b'\\' | b'\r' | b'\n' | 0)));
             if self.take(b'"') {
-                return Ok(text);
+                return Ok(std::mem::take(&mut *text));
             }
             self.expect(b'\\', "a closing quote")?;
             match self.peek() {
@@ -194,6 +197,17 @@ impl<'a> Cursor<'a> {
             }
             self.advance(1);
         }
+    }
+
+    /// Octets up to the quote that closes a quoted string, and not more than a line's.
+    fn to_closing_quote(&self) -> usize {
+        let mut escaped = false;
+        let is_end = |&octet: &u8| {
+            let ends = octet == b'\n' || octet == b'"' && !escaped;
+            escaped = octet == b'\\' && !escaped;
+            ends
+        };
+        self.rest.iter().position(is_end).unwrap_or(self.rest.len())
     }
 
     /// `nstring` as text; what is not UTF-8 in it is replaced.
