@@ -80,8 +80,6 @@ impl Time {
 
     /// Runs `future`, for `limit` at the most.
     ///
-    /// Not an `async fn`: that would hold `future` twice, once as its argument and once where it is awaited.
-    ///
     /// # Errors
     /// `TimedOut`, or the future's own.
     pub fn deadline<T>(
@@ -89,11 +87,24 @@ impl Time {
         limit: Duration,
         future: impl Future<Output = io::Result<T>>,
     ) -> impl Future<Output = io::Result<T>> {
-        smol::future::or(future, async move {
-            self.sleep(limit).await;
-            Err(io::ErrorKind::TimedOut.into())
-        })
+        until(self.sleep(limit), future)
     }
+}
+
+/// Runs `future` until `end`.
+///
+/// Not an `async fn`: that would hold `future` twice, once as its argument and once where it is awaited.
+///
+/// # Errors
+/// `TimedOut`, or the future's own.
+pub fn until<T>(
+    end: impl Future<Output = ()>,
+    future: impl Future<Output = io::Result<T>>,
+) -> impl Future<Output = io::Result<T>> {
+    smol::future::or(future, async move {
+        end.await;
+        Err(io::ErrorKind::TimedOut.into())
+    })
 }
 
 #[cfg(not(test))]
