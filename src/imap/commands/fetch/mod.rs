@@ -1,7 +1,7 @@
 //! FETCH (RFC 3501 section 6.4.5).
 
 pub mod response;
-mod section;
+pub mod section;
 
 use std::io;
 use std::time::Duration;

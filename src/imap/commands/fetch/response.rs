@@ -4,19 +4,15 @@ use std::borrow::Cow;
 use std::io::{self, Write as _};
 use std::ops::Range;
 
-use super::section;
+use super::section::{self, Octets, PIECE};
 use crate::flash::ReadAt;
 use crate::imap::commands::lazy_message::{LastStructure, LazyMessage};
 use crate::imap::wire::command::{FetchItem, SectionText};
-use crate::imap::wire::field_names::FieldNames;
 use crate::message::bodystructure::Description;
-use crate::message::{date, header};
+use crate::message::date;
 use crate::net::stream::Stream;
 use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Message};
-
-/// Octets read from flash at a time.
-const PIECE: u64 = 16 * 1024;
 
 /// Octets of a response that are kept before they are sent.
 const KEPT: usize = 8 * 1024;
@@ -71,13 +67,6 @@ struct Response<'a> {
     whole: bool,
 }
 
-/// The octets of a section.
-enum Octets {
-    Held(Vec<u8>),
-    /// Places in the body.
-    Places(Vec<Range<u64>>),
-}
-
 impl Response<'_> {
     /// Sends what was written when it is much; gives others their turn when it is time to. An item began when there were
     /// `before` octets, unless some of it was sent already.
@@ -130,7 +119,7 @@ impl Response<'_> {
                 (&[][..], &SectionText::Text, None)
             }
         };
-        let octets = Box::pin(self.section(part, text)).await;
+        let octets = Box::pin(section::octets(&mut self.opened, part, text, self.last, self.pace)).await;
         let octets = self.readable(octets).flatten();
         self.send(stream, octets, partial).await
     }
@@ -180,41 +169,6 @@ impl Response<'_> {
             self.readable::<()>(Err(unreadable));
         }
         Ok(())
-    }
-
-    /// The octets of a section; `None`: there is no such part.
-    async fn section(&mut self, part: &[u32], text: &SectionText) -> Result<Option<Octets>, Error> {
-        let size = u64::from(self.fetched.message.size);
-        let selected = match text {
-            SectionText::HeaderFields { not, names } => Some((names, *not)),
-            _ => None,
-        };
-        if part.is_empty()
-            && let Some((names, false)) = selected
-            && names.are_in_summaries()
-            && let Some(fields) = self.opened.fields()?
-        {
-            return Ok(header_fields(fields, names).ok().map(Octets::Held));
-        }
-        let range = if !part.is_empty() {
-            let structure = self.opened.structure(self.last, self.pace).await?;
-            section::find(&structure, part, text)
-        } else if *text == SectionText::Whole {
-            self.opened.body()?;
-            Some(0..size)
-        } else {
-            let header = self.opened.ask_body(header::length)?;
-            self.pace.did(self.opened.take_passed()).await;
-            match text {
-                SectionText::Text => Some(header..size),
-                SectionText::Mime => None,
-                _ => Some(0..header),
-            }
-        };
-        let Some(range) = range else { return Ok(None) };
-        let Some((names, not)) = selected else { return Ok(Some(Octets::Places(vec![range]))) };
-        let select = |body: &dyn ReadAt| header::select(body, range, |field| names.contain(field) != not);
-        Ok(Some(Octets::Places(self.opened.ask_body(select)?)))
     }
 
     /// Sends octets as a literal of exactly their length, or NIL.
@@ -291,12 +245,4 @@ fn without_nul(octets: &[u8]) -> Cow<'_, [u8]> {
         return octets.into();
     }
     octets.iter().map(|&octet| if octet == 0 { 0x80 } else { octet }).collect::<Vec<u8>>().into()
-}
-
-/// The fields of these names out of a summary.
-fn header_fields(fields: &[u8], names: &FieldNames) -> io::Result<Vec<u8>> {
-    let all = 0..fields.len() as u64;
-    let places = header::select(&fields, all, |field| names.contain(field))?;
-    let text = |place: Range<u64>| fields.get(place.start as usize..place.end as usize).unwrap_or_default();
-    Ok(places.into_iter().flat_map(text).copied().collect())
 }

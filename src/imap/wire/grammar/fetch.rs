@@ -90,7 +90,7 @@ fn body(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<FetchItem> {
     Ok(FetchItem::Body { section, partial, peek })
 }
 
-fn section(cursor: &mut Cursor<'_>) -> Parsed<Section> {
+pub(super) fn section(cursor: &mut Cursor<'_>) -> Parsed<Section> {
     let mut section = Section::default();
     while cursor.peek().is_some_and(|c| c.is_ascii_digit()) {
         if section.part.len() == MAX_PART_DEPTH {
