@@ -211,4 +211,6 @@ pub struct FetchResult {
     pub gone: bool,
     /// Some could not be read.
     pub damaged: bool,
+    /// Some parts are in an encoding that is not known.
+    pub undecodable: bool,
 }

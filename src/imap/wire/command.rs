@@ -278,6 +278,20 @@ pub enum FetchItem {
         /// `BODY.PEEK`: `\Seen` stays as it is.
         peek: bool,
     },
+    /// `BINARY[part]<partial>` (RFC 3516).
+    Binary {
+        /// From the outside in, counted from 1; none: the whole message.
+        part: Vec<u32>,
+        /// Where the client wants to begin and how many octets it wants at most.
+        partial: Option<(u32, u32)>,
+        /// `BINARY.PEEK`: `\Seen` stays as it is.
+        peek: bool,
+    },
+    /// `BINARY.SIZE[part]`.
+    BinarySize {
+        /// From the outside in, counted from 1; none: the whole message.
+        part: Vec<u32>,
+    },
     /// `BODYSTRUCTURE`, or `BODY` without a section, which lacks the extension data.
     BodyStructure {
         /// With extension data.
@@ -304,7 +318,13 @@ pub enum FetchItem {
 impl FetchItem {
     /// Whether fetching it sets `\Seen`.
     pub fn sets_seen(&self) -> bool {
-        matches!(self, FetchItem::Body { peek: false, .. } | FetchItem::Rfc822 | FetchItem::Rfc822Text)
+        matches!(
+            self,
+            FetchItem::Body { peek: false, .. }
+                | FetchItem::Binary { peek: false, .. }
+                | FetchItem::Rfc822
+                | FetchItem::Rfc822Text
+        )
     }
 }
 

@@ -28,8 +28,8 @@ pub struct Fetched<'a> {
 }
 
 /// Writes one untagged FETCH response with `items` in their order, in pieces, never holding a whole
-/// message. `false`: part of the message could not be read from flash (which is logged), NIL or fewer
-/// octets padded with spaces stand in its place, and the command ends with NO.
+/// message. Where part of it could not be read from flash (which is logged), NIL or fewer octets padded with spaces stand
+/// in its place.
 ///
 /// # Errors
 /// What the connection says.
@@ -40,9 +40,17 @@ pub async fn write(
     items: &[FetchItem],
     last: &mut LastStructure,
     pace: &Pace,
-) -> io::Result<bool> {
+) -> io::Result<Written> {
     let opened = LazyMessage::new(account, fetched.message);
-    let mut response = Response { fetched, opened, last, pace, out: Vec::with_capacity(128), whole: true };
+    let mut response = Response {
+        fetched,
+        opened,
+        last,
+        pace,
+        out: Vec::with_capacity(128),
+        damaged: false,
+        undecodable: false,
+    };
     write!(response.out, "* {} FETCH (", response.fetched.seq)?;
     for (place, item) in items.iter().enumerate() {
         if place > 0 {
@@ -54,17 +62,26 @@ pub async fn write(
     }
     response.out.extend(b")\r\n");
     stream.write(&response.out).await?;
-    Ok(response.whole)
+    Ok(Written { damaged: response.damaged, undecodable: response.undecodable })
 }
 
-struct Response<'a> {
+/// How a message was sent.
+pub struct Written {
+    /// Some of it could not be read.
+    pub damaged: bool,
+    /// Some of it is in an encoding that is not known.
+    pub undecodable: bool,
+}
+
+pub(super) struct Response<'a> {
     fetched: Fetched<'a>,
-    opened: LazyMessage<'a>,
-    last: &'a mut LastStructure,
-    pace: &'a Pace,
+    pub(super) opened: LazyMessage<'a>,
+    pub(super) last: &'a mut LastStructure,
+    pub(super) pace: &'a Pace,
     /// What was written and not sent yet.
-    out: Vec<u8>,
-    whole: bool,
+    pub(super) out: Vec<u8>,
+    damaged: bool,
+    pub(super) undecodable: bool,
 }
 
 impl Response<'_> {
@@ -102,6 +119,10 @@ impl Response<'_> {
             FetchItem::BodyStructure { extensible } => {
                 return Box::pin(self.structure(stream, *extensible)).await;
             }
+            FetchItem::Binary { part, partial, .. } => {
+                return Box::pin(self.binary(stream, part, *partial)).await;
+            }
+            FetchItem::BinarySize { part } => return Box::pin(self.binary_size(part)).await,
             FetchItem::Body { section, partial, .. } => {
                 section::write_label(section, partial.map(|(origin, _)| origin), &mut self.out);
                 (section.part.as_slice(), &section.text, *partial)
@@ -125,12 +146,12 @@ impl Response<'_> {
     }
 
     /// What could be read; what could not is logged, and makes the command fail in the end.
-    fn readable<T>(&mut self, read: Result<T, Error>) -> Option<T> {
+    pub(super) fn readable<T>(&mut self, read: Result<T, Error>) -> Option<T> {
         match read {
             Ok(read) => Some(read),
             Err(error) => {
                 log::error!("imap: {error}");
-                self.whole = false;
+                self.damaged = true;
                 None
             }
         }
