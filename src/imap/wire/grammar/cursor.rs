@@ -326,3 +326,17 @@ fn name_from_wire(wire: &[u8]) -> Parsed<String> {
     }
     Ok(mailbox_name::decode(wire).unwrap_or_else(|| NO_NAME.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a quoted password that stays where it was before it grew, at an escape.
+    #[test]
+    fn a_quoted_string_has_its_room_at_once() {
+        for (said, text, room) in [("\"abc\" \"def\"", "abc", 3), (r#""a\"b\\" "c""#, "a\"b\\", 6)] {
+            let quoted = Cursor::new(said.as_bytes()).string().unwrap();
+            assert_eq!((quoted.as_slice(), quoted.capacity()), (text.as_bytes(), room));
+        }
+    }
+}
