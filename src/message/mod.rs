@@ -15,6 +15,7 @@ pub mod mailbox_name;
 pub mod mime;
 pub mod nstring;
 mod parameters;
+pub mod preview;
 mod references;
 pub mod search;
 mod summary;

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::sequence_numbers::Own;
 use crate::imap::commands::append::Appending;
 use crate::imap::commands::list::listing::Listing;
-use crate::imap::wire::command::{FetchItem, SearchKey, StoreArgs};
+use crate::imap::wire::command::{FetchItem, MailboxName, SearchKey, StoreArgs};
 use crate::sasl::server::{Exchange, Password, Step};
 use crate::store::{Flags, MailboxId, Transaction, Uid, Uids};
 
@@ -89,6 +89,8 @@ pub enum AfterCommit {
     Append(Appended),
     /// CLOSE: the mailbox is not selected any more.
     Close,
+    /// CREATE: which identity the mailbox has.
+    Create(MailboxName),
     /// COPY: where the messages are now.
     Copy(Copied),
     /// MOVE: the same, and that they are gone from here.

@@ -78,8 +78,8 @@ fn more_than_an_account_may_have_is_refused_without_a_quota() {
     story(|world| async move {
         let fred = world.fred().await;
         let mut transaction = fred.begin();
-        (6..MAILBOXES_MAX).for_each(|n| transaction.create_mailbox(&format!("m{n}")));
-        (6..SUBSCRIPTIONS_MAX).for_each(|n| transaction.subscribe(&format!("m{n}"), true));
+        (7..MAILBOXES_MAX).for_each(|n| transaction.create_mailbox(&format!("m{n}")));
+        (7..SUBSCRIPTIONS_MAX).for_each(|n| transaction.subscribe(&format!("m{n}"), true));
         transaction.commit().await.unwrap();
         let mut client = world.login().await;
         client.send("1 CREATE x\r\n2 CREATE y\r\n3 SUBSCRIBE x\r\n4 SUBSCRIBE y\r\n").await;

@@ -5,7 +5,8 @@ use crate::imap::wire::grammar::parse;
 
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
                             MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS \
-                            MULTIAPPEND CATENATE REPLACE BINARY";
+                            MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
+                            QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE APPENDLIMIT=52428800";
 
 #[test]
 fn a_session_from_the_greeting_to_the_goodbye() {
