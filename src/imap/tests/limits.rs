@@ -102,7 +102,7 @@ fn more_than_an_account_may_have_is_refused_without_a_quota() {
         let mut transaction = fred.begin();
         for n in 0..240 {
             transaction.annotate(
-                &format!("m{}", 6 + n / 32),
+                &format!("m{}", 7 + n / 32),
                 &format!("/shared/{n:04}"),
                 Some(&[b'x'; 4096]),
             );
