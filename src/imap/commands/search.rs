@@ -11,7 +11,7 @@ use crate::imap::state::sequence_numbers::SequenceNumbers;
 use crate::imap::state::session::Session;
 use crate::imap::wire::command::{Date, SearchKey};
 use crate::imap::wire::words;
-use crate::message::search::{Needle, Scope, Search, in_field};
+use crate::message::search::{Needle, Scope, Search, in_addresses, in_field};
 use crate::message::{date, header};
 use crate::pace::{ITEM, Pace, STEP};
 use crate::store::{Account, Error, Flags, Message};
@@ -106,6 +106,10 @@ enum Test {
     Index(IndexTest),
     /// The day of the Date field.
     Sent(RangeInclusive<i32>),
+    Addresses {
+        name: String,
+        needle: Needle,
+    },
     Field {
         name: String,
         needle: Needle,
@@ -196,6 +200,9 @@ impl Formula {
             SearchKey::SentSince(day) => Test::Sent(since(*day)),
             SearchKey::Larger(size) => index(IndexTest::Larger(*size)),
             SearchKey::Smaller(size) => index(IndexTest::Smaller(*size)),
+            SearchKey::Addresses { name, text } => {
+                Test::Addresses { name: name.clone(), needle: Needle::new(text) }
+            }
             SearchKey::Header { name, text } => Test::Field { name: name.clone(), needle: Needle::new(text) },
             SearchKey::Body(text) => Test::Content { scope: Scope::Body, needle: Needle::new(text) },
             SearchKey::Text(text) => Test::Content { scope: Scope::Text, needle: Needle::new(text) },
@@ -237,7 +244,7 @@ impl Test {
     fn cost(&self) -> u8 {
         match self {
             Test::Index(_) => 0,
-            Test::Sent(_) | Test::Field { .. } => 1,
+            Test::Sent(_) | Test::Addresses { .. } | Test::Field { .. } => 1,
             Test::Content { .. } => 2,
         }
     }
@@ -249,6 +256,9 @@ impl Test {
                 let field = opened.ask_header("Date", |fields| header::value(fields, 0..u64::MAX, "Date"))?;
                 let date = field.and_then(|field| date::parse_rfc5322(&field));
                 Ok(date.is_some_and(|date| days.contains(&date.day())))
+            }
+            Test::Addresses { name, needle } => {
+                opened.ask_header(name, |fields| in_addresses(fields, 0..u64::MAX, name, needle))
             }
             Test::Field { name, needle } => {
                 opened.ask_header(name, |fields| in_field(fields, 0..u64::MAX, name, needle))

@@ -363,8 +363,14 @@ pub enum SearchKey {
     Larger(u32),
     /// RFC822.SIZE smaller than.
     Smaller(u32),
-    /// BCC, CC, FROM, SUBJECT, TO and HEADER: a field of this name contains the text; an empty text:
-    /// there is such a field.
+    /// BCC, CC, FROM and TO: the envelope's addresses of this field contain the text.
+    Addresses {
+        /// The field's name.
+        name: String,
+        /// What to look for.
+        text: String,
+    },
+    /// SUBJECT and HEADER: a field of this name contains the text; an empty text: there is such a field.
     Header {
         /// The field's name.
         name: String,

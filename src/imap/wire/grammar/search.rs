@@ -76,9 +76,10 @@ impl Keys<'_, '_> {
 
     fn key_with_argument(&mut self, name: &str, depth: u8) -> Parsed<SearchKey> {
         Ok(match name {
-            "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => {
-                SearchKey::Header { name: name.to_owned(), text: self.text()? }
+            "BCC" | "CC" | "FROM" | "TO" => {
+                SearchKey::Addresses { name: name.to_owned(), text: self.text()? }
             }
+            "SUBJECT" => SearchKey::Header { name: name.to_owned(), text: self.text()? },
             "HEADER" => SearchKey::Header { name: self.text()?, text: self.text()? },
             "BODY" => SearchKey::Body(self.body_text()?),
             "TEXT" => SearchKey::Text(self.body_text()?),
