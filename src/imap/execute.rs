@@ -74,10 +74,7 @@ impl Connection {
                     Outcome::Reply(reply)
                 }
                 Outcome::Fetch(fetch) => self.fetch(fetch).await?,
-                Outcome::Search { tag, uid, key } => {
-                    let result = self.search(uid, &key).await?;
-                    self.session.searched(tag, uid, result)
-                }
+                Outcome::Search { tag, args } => self.search(tag, args).await?,
             };
         }
     }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::imap::state::marks::Marks;
 use crate::imap::state::outcome::{AfterCommit, Outcome, Reply};
 use crate::imap::state::selected::{ReadOnly, Selected};
 use crate::imap::state::sequence_numbers::SequenceNumbers;
@@ -78,7 +79,7 @@ impl Selected {
             describe(mailbox, &numbers, manner, out);
             numbers
         })?;
-        Some(Selected { account: account.clone(), numbers, read_only })
+        Some(Selected { account: account.clone(), numbers, read_only, saved: Marks::default() })
     }
 }
 

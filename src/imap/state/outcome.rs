@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 
 use super::sequence_numbers::Own;
 use crate::imap::commands::list::listing::Listing;
-use crate::imap::wire::command::{FetchItem, SearchKey, StoreArgs};
+use crate::imap::wire::command::{FetchItem, StoreArgs};
+use crate::imap::wire::search::SearchArgs;
 use crate::sasl::server::{Exchange, Password, Step};
 use crate::store::{Flags, MailboxId, Transaction, Uid, Uids};
 
@@ -55,14 +56,12 @@ pub enum Outcome {
     },
     /// Send messages, then [`Session::fetched`].
     Fetch(Fetch),
-    /// Look for messages, send the result, then [`Session::searched`].
+    /// Look for messages, send the result, then the tagged response.
     Search {
         /// The command's.
         tag: String,
-        /// The result is UIDs.
-        uid: bool,
-        /// What to look for.
-        key: SearchKey,
+        /// What to look for, and what to answer.
+        args: SearchArgs,
     },
     /// Tell names in pieces by [`Session::list`], then the tagged response.
     List {

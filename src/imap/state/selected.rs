@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
+use super::marks::Marks;
 use super::outcome::{News, Outcome};
 use super::sequence_numbers::{Own, SequenceNumbers};
 use super::updates::{Manner, Updates};
 use crate::imap::commands::select;
-use crate::imap::wire::command::{Command, Messages};
+use crate::imap::wire::command::{Command, MessageSet, Messages};
 use crate::imap::wire::words;
 use crate::store::{Account, Error, Mailbox, Message, Uid, Uids};
 
@@ -50,6 +51,7 @@ pub struct Selected {
     pub(in crate::imap) account: Rc<Account>,
     pub(in crate::imap) numbers: SequenceNumbers,
     pub(in crate::imap) read_only: Option<ReadOnly>,
+    pub(in crate::imap) saved: Marks,
 }
 
 impl Selected {
@@ -63,6 +65,20 @@ impl Selected {
         &self.numbers
     }
 
+    /// What `$` stands for (RFC 5182).
+    pub fn saved(&self) -> &Marks {
+        &self.saved
+    }
+
+    /// The sequence numbers of `messages`, as ascending ranges; `None` is one that does not exist, as
+    /// [`SequenceNumbers::select`] says.
+    pub fn choose(&self, messages: &Messages) -> Option<Vec<RangeInclusive<u32>>> {
+        match &messages.set {
+            MessageSet::Numbers(set) => self.numbers.select(messages.uid, set),
+            MessageSet::Saved => Some(self.saved.ranges()),
+        }
+    }
+
     /// Carries out a command of the selected state; gives back any other.
     ///
     /// # Errors
@@ -72,7 +88,7 @@ impl Selected {
             // RFC 3501 section 6.4.1: everything is on flash already.
             Command::Check => Outcome::reply(tag, "OK CHECK completed"),
             Command::Expunge(set) => self.expunge(tag, set.as_ref()),
-            Command::Search { uid, key } => Outcome::Search { tag, uid, key },
+            Command::Search(args) => Outcome::Search { tag, args },
             Command::Fetch { messages, items } => self.fetch(tag, &messages, items),
             Command::Store { messages, args } => self.store(tag, &messages, args),
             Command::Copy { messages, to } => self.copy(tag, &messages, &to),
@@ -92,9 +108,12 @@ impl Selected {
         let recent_from =
             select::recent_from(&self.account, id, self.read_only.is_some()).unwrap_or(Uid::MAX);
         let numbers = &mut self.numbers;
-        self.account
+        let updates = self
+            .account
             .view(id, |mailbox| numbers.sync(Some(mailbox), recent_from, news.expunge, &news.own))
-            .unwrap_or_else(|| numbers.sync(None, recent_from, news.expunge, &news.own))
+            .unwrap_or_else(|| numbers.sync(None, recent_from, news.expunge, &news.own));
+        self.saved.expunge(&updates.expunged);
+        updates
     }
 
     /// Puts the next piece of the updates into words.

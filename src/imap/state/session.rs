@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::marks::Marks;
 use super::outcome::{AfterCommit, News, Outcome, Reply};
 use super::selected::{ReadOnly, Selected};
 use super::updates::Updates;
@@ -20,7 +21,7 @@ use crate::store::{self, Account};
 
 /// What the greeting and CAPABILITY announce whatever the state.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
-                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS";
+                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
@@ -144,9 +145,17 @@ impl Session {
     }
 
     /// Answers what is no command.
-    pub fn refuse(&self, refused: Refused) -> String {
+    pub fn refuse(&mut self, refused: Refused) -> String {
         let Refused { tag, problem } = refused;
-        let condition = if problem == Problem::BadCharset { "NO" } else { "BAD" };
+        let condition = match problem {
+            Problem::BadCharset { saves } => {
+                if saves {
+                    self.keep(Marks::default());
+                }
+                "NO"
+            }
+            _ => "BAD",
+        };
         format!("{} {condition} {problem}\r\n", tag.as_deref().unwrap_or("*"))
     }
 

@@ -2,6 +2,7 @@
 //! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
 
 use super::field_names::FieldNames;
+use super::search::SearchArgs;
 use super::sequence::SequenceSet;
 use crate::sasl::server::Password;
 use crate::store::{FlagChange, Flags};
@@ -92,14 +93,9 @@ pub enum Command {
     /// RFC 3691 UNSELECT.
     Unselect,
     /// 6.4.3 EXPUNGE, or RFC 4315 UID EXPUNGE with the UIDs it is confined to.
-    Expunge(Option<SequenceSet>),
+    Expunge(Option<MessageSet>),
     /// 6.4.4 SEARCH.
-    Search {
-        /// UID SEARCH answers UIDs.
-        uid: bool,
-        /// All of it.
-        key: SearchKey,
-    },
+    Search(SearchArgs),
     /// 6.4.5 FETCH.
     Fetch {
         /// Which messages.
@@ -216,8 +212,17 @@ pub struct ListSelect {
 pub struct Messages {
     /// Whether the set is of UIDs (RFC 3501 section 6.4.8).
     pub uid: bool,
+    /// Which.
+    pub set: MessageSet,
+}
+
+/// What may stand for a `sequence-set` (RFC 5182 section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageSet {
     /// Their numbers.
-    pub set: SequenceSet,
+    Numbers(SequenceSet),
+    /// `$`: what the last search has kept.
+    Saved,
 }
 
 /// RFC 3501 section 6.3.10, and SIZE of RFC 8438.
@@ -339,6 +344,8 @@ pub enum SearchKey {
     All,
     /// Message sequence numbers.
     Sequence(SequenceSet),
+    /// `$` (RFC 5182): what the last search has kept.
+    Saved,
     /// UID.
     Uid(SequenceSet),
     /// ANSWERED, DELETED, DRAFT, FLAGGED and SEEN: has this flag.

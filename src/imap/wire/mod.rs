@@ -4,5 +4,6 @@ pub mod command;
 pub mod field_names;
 pub mod fragments;
 pub mod grammar;
+pub mod search;
 pub mod sequence;
 pub mod words;

@@ -61,6 +61,36 @@ impl SequenceSet {
     }
 }
 
+/// Writes a `sequence-set` of numbers as they come: those that follow each other become a range, the order stays.
+#[derive(Debug, Default)]
+pub struct SetWriter {
+    run: Option<(u32, u32)>,
+    goes_on: bool,
+}
+
+impl SetWriter {
+    /// One more number.
+    pub fn push(&mut self, number: u32, out: &mut String) {
+        if let Some((_, last)) = &mut self.run
+            && last.checked_add(1) == Some(number)
+        {
+            *last = number;
+            return;
+        }
+        self.finish(out);
+        self.run = Some((number, number));
+    }
+
+    /// There are no more.
+    pub fn finish(&mut self, out: &mut String) {
+        let Some((first, last)) = self.run.take() else { return };
+        if std::mem::replace(&mut self.goes_on, true) {
+            out.push(',');
+        }
+        write_uid_set([(first, last)], out);
+    }
+}
+
 /// Appends a `uid-set` of RFC 4315: ranges of UIDs in ascending order.
 pub fn write_uid_set(ranges: impl IntoIterator<Item = (Uid, Uid)>, out: &mut String) {
     for (n, (first, last)) in ranges.into_iter().enumerate() {
@@ -105,6 +135,22 @@ mod tests {
             let mut out = String::new();
             write_uid_set(Uids::from(uids).ranges().iter().copied(), &mut out);
             assert_eq!(out, set);
+        }
+    }
+
+    /// Catches: a range that goes down, or over a number that is not there.
+    #[test]
+    fn a_set_keeps_the_order_of_its_numbers() {
+        for (numbers, expected) in [
+            (&[][..], ""),
+            (&[7], "7"),
+            (&[2, 3, 4, 6], "2:4,6"),
+            (&[5, 3, 4, 2, 1, u32::MAX, 1], "5,3:4,2,1,4294967295,1"),
+        ] {
+            let (mut set, mut out) = (SetWriter::default(), String::new());
+            numbers.iter().for_each(|&number| set.push(number, &mut out));
+            set.finish(&mut out);
+            assert_eq!(out, expected);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::store::{FlagChange, Flags, Message};
 impl Selected {
     /// RFC 3501 section 6.4.5.
     pub fn fetch(&self, tag: String, messages: &Messages, mut items: Vec<FetchItem>) -> Outcome {
-        let Some(numbers) = self.numbers.select(messages) else {
+        let Some(numbers) = self.choose(messages) else {
             return Outcome::Reply(Reply {
                 news: News::of_messages(false),
                 ..Reply::new(tag, NO_SUCH_NUMBER)

@@ -8,6 +8,7 @@ mod cursor;
 mod fetch;
 mod list;
 mod metadata;
+mod returns;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -44,7 +45,10 @@ pub enum Problem {
     TooLong,
     /// RFC 3501 section 6.4.4: answered with NO, not BAD.
     #[error("[BADCHARSET (US-ASCII UTF-8)] That charset is not known here")]
-    BadCharset,
+    BadCharset {
+        /// The result was to be kept as `$`, which stands for nothing then (RFC 5182 section 2.1).
+        saves: bool,
+    },
 }
 
 /// A command that cannot be carried out.
@@ -189,7 +193,7 @@ fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "COPY" => copy(cursor, true),
         "MOVE" => r#move(cursor, true),
         "SEARCH" => search::search(cursor, true),
-        "EXPUNGE" => Ok(Command::Expunge(Some(cursor.sequence_set()?))),
+        "EXPUNGE" => Ok(Command::Expunge(Some(cursor.message_set()?))),
         _ => Err(Problem::Unknown),
     }
 }
@@ -277,7 +281,7 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
 
 /// The messages, and the space after them.
 fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Messages> {
-    let set = cursor.sequence_set()?;
+    let set = cursor.message_set()?;
     cursor.space()?;
     Ok(Messages { uid, set })
 }

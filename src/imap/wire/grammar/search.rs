@@ -4,7 +4,10 @@ use encoding_rs::{Encoding, UTF_8};
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
-use crate::imap::wire::command::{Command, Date, SearchKey};
+use super::returns::returns;
+use crate::imap::wire::command::{Command, Date, MessageSet, SearchKey};
+use crate::imap::wire::search::SearchArgs;
+use crate::imap::wire::sequence::SequenceSet;
 use crate::message::date;
 use crate::store::Flags;
 
@@ -12,16 +15,18 @@ use crate::store::Flags;
 const MAX_DEPTH: u8 = 32;
 
 pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
+    let returns = returns(cursor)?;
     let mut charset = UTF_8;
     if cursor.take_word("CHARSET ") {
         cursor.spaces();
         let label = cursor.astring()?;
-        charset = Encoding::for_label(&label).ok_or(Problem::BadCharset)?;
+        let saves = returns.as_ref().is_some_and(|returns| returns.save);
+        charset = Encoding::for_label(&label).ok_or(Problem::BadCharset { saves })?;
         cursor.space()?;
     }
     let mut keys = Keys { cursor, charset };
     let key = keys.list(0)?;
-    Ok(Command::Search { uid, key })
+    Ok(Command::Search(SearchArgs { uid, returns, key }))
 }
 
 struct Keys<'c, 'a> {
@@ -62,8 +67,8 @@ impl Keys<'_, '_> {
                 self.cursor.expect(b')', "a closing parenthesis")?;
                 return Ok(keys);
             }
-            Some(c) if c == b'*' || c.is_ascii_digit() => {
-                return Ok(SearchKey::Sequence(self.cursor.sequence_set()?));
+            Some(c) if matches!(c, b'*' | b'$') || c.is_ascii_digit() => {
+                return Ok(set(self.cursor.message_set()?, SearchKey::Sequence));
             }
             _ => {}
         }
@@ -95,7 +100,7 @@ impl Keys<'_, '_> {
             "SMALLER" => SearchKey::Smaller(self.size()?),
             "UID" => {
                 self.cursor.space()?;
-                SearchKey::Uid(self.cursor.sequence_set()?)
+                set(self.cursor.message_set()?, SearchKey::Uid)
             }
             "NOT" => not(self.operand(depth)?),
             "OR" => SearchKey::Or(Box::new(self.operand(depth)?), Box::new(self.operand(depth)?)),
@@ -140,6 +145,14 @@ impl Keys<'_, '_> {
         let day =
             std::str::from_utf8(&octets).ok().and_then(|text| date::parse_day(text.trim_start_matches(' ')));
         day.map(Date).ok_or(Problem::Expected("a date like 1-Feb-2026"))
+    }
+}
+
+/// `$` is the same messages by either kind of number.
+fn set(set: MessageSet, key: fn(SequenceSet) -> SearchKey) -> SearchKey {
+    match set {
+        MessageSet::Numbers(set) => key(set),
+        MessageSet::Saved => SearchKey::Saved,
     }
 }
 
