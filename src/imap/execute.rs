@@ -75,6 +75,10 @@ impl Connection {
                 }
                 Outcome::Fetch(fetch) => self.fetch(fetch).await?,
                 Outcome::Search { tag, args } => self.search(tag, args).await?,
+                Outcome::Sort { tag, args } => self.sort(tag, args).await?,
+                Outcome::Thread { tag, uid, algorithm, key } => {
+                    self.thread(tag, uid, algorithm, &key).await?
+                }
             };
         }
     }
@@ -90,6 +94,7 @@ impl Connection {
             self.write(&out).await?;
             pace.did(out.len() as u64).await;
         }
+        self.tell_contexts().await?;
         self.write(&format!("{} {}\r\n", reply.tag, reply.text)).await?;
         self.say(reply.goodbye.unwrap_or_default()).await
     }

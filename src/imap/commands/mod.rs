@@ -13,4 +13,6 @@ pub mod mailboxes;
 pub mod metadata;
 pub mod search;
 pub mod select;
+mod sort;
 mod store;
+mod thread;

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 
 use super::sequence_numbers::Own;
 use crate::imap::commands::list::listing::Listing;
-use crate::imap::wire::command::{FetchItem, StoreArgs};
+use crate::imap::wire::command::{FetchItem, SearchKey, StoreArgs};
 use crate::imap::wire::search::SearchArgs;
+use crate::imap::wire::sort::{SortArgs, ThreadAlgorithm};
 use crate::sasl::server::{Exchange, Password, Step};
 use crate::store::{Flags, MailboxId, Transaction, Uid, Uids};
 
@@ -62,6 +63,24 @@ pub enum Outcome {
         tag: String,
         /// What to look for, and what to answer.
         args: SearchArgs,
+    },
+    /// Look for messages, send them sorted, then the tagged response.
+    Sort {
+        /// The command's.
+        tag: String,
+        /// By what, which messages, and what to answer.
+        args: SortArgs,
+    },
+    /// Look for messages, send their threads, then the tagged response.
+    Thread {
+        /// The command's.
+        tag: String,
+        /// The answer has UIDs.
+        uid: bool,
+        /// How.
+        algorithm: ThreadAlgorithm,
+        /// Which messages.
+        key: SearchKey,
     },
     /// Tell names in pieces by [`Session::list`], then the tagged response.
     List {

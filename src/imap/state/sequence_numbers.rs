@@ -112,6 +112,11 @@ impl SequenceNumbers {
         message.modseq <= self.modseq
     }
 
+    /// Up to which change of messages the client has heard.
+    pub fn modseq(&self) -> u64 {
+        self.modseq
+    }
+
     /// Takes the client to hear of the mailbox's keywords now; whether it has not yet.
     pub fn hear_of_keywords(&mut self, mailbox: &Mailbox) -> bool {
         let now = hash(&mailbox.keywords);

@@ -21,7 +21,9 @@ use crate::store::{self, Account};
 
 /// What the greeting and CAPABILITY announce whatever the state.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
-                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES";
+                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES \
+                            WITHIN PARTIAL CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT \
+                            THREAD=REFERENCES";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
@@ -194,6 +196,7 @@ impl Session {
                 Outcome::reply(tag, "BAD Logged in already")
             }
             Command::Close | Command::Unselect if self.selected().is_some() => self.close(tag, &command),
+            Command::CancelUpdate(tags) if self.selected().is_some() => self.cancel_update(tag, &tags),
             // The others are of the selected state, which would have taken them.
             _ => Outcome::reply(tag, "BAD Select a mailbox first"),
         }
@@ -250,10 +253,10 @@ impl Session {
     }
 
     /// Puts the next piece of the updates into words.
-    pub fn write_updates(&self, updates: &mut Updates, uid: bool, out: &mut String) {
-        match self.selected() {
-            Some(selected) => selected.write_updates(updates, uid, out),
-            None => *updates = Updates::default(),
+    pub fn write_updates(&mut self, updates: &mut Updates, uid: bool, out: &mut String) {
+        match &mut self.state {
+            State::Selected(selected) => selected.write_updates(updates, uid, out),
+            _ => *updates = Updates::default(),
         }
     }
 

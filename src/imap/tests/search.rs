@@ -87,6 +87,32 @@ fn every_key_finds_its_messages() {
     });
 }
 
+/// RFC 5032. Catches: an interval that is counted from elsewhere than now, and a message of just that age that only one
+/// of both finds.
+#[test]
+fn how_old_messages_are() {
+    story(|world| async move {
+        world.deliver(&["Subject: of 1970\r\n\r\n"]).await;
+        let mut client = world.inbox().await;
+        crate::clock::FIXED.set(Some(1000));
+        for (key, expected) in [
+            ("OLDER 999", "1"),
+            ("OLDER 1000", "1"),
+            ("OLDER 1001", ""),
+            ("YOUNGER 999", ""),
+            ("YOUNGER 1000", "1"),
+            ("YOUNGER 1001", "1"),
+            ("NOT YOUNGER 4294967295", ""),
+        ] {
+            assert_eq!(found(&mut client, key).await, expected, "{key}");
+        }
+        crate::clock::FIXED.set(None);
+        client.send("a SEARCH OLDER 0\r\nb SEARCH YOUNGER x\r\n").await;
+        client.until("a BAD").await;
+        client.until("b BAD").await;
+    });
+}
+
 #[test]
 fn what_was_removed_or_is_damaged_matches_nothing() {
     story(|world| async move {

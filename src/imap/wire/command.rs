@@ -2,8 +2,9 @@
 //! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
 
 use super::field_names::FieldNames;
-use super::search::SearchArgs;
+use super::search::{Partial, SearchArgs};
 use super::sequence::SequenceSet;
+use super::sort::{SortArgs, ThreadAlgorithm};
 use crate::sasl::server::Password;
 use crate::store::{FlagChange, Flags};
 
@@ -96,12 +97,27 @@ pub enum Command {
     Expunge(Option<MessageSet>),
     /// 6.4.4 SEARCH.
     Search(SearchArgs),
+    /// RFC 5256 SORT.
+    Sort(SortArgs),
+    /// RFC 5256 THREAD.
+    Thread {
+        /// UID THREAD answers UIDs.
+        uid: bool,
+        /// How.
+        algorithm: ThreadAlgorithm,
+        /// Which messages.
+        key: SearchKey,
+    },
+    /// RFC 5267 section 4.3.5 CANCELUPDATE, with the tags of searches.
+    CancelUpdate(Vec<String>),
     /// 6.4.5 FETCH.
     Fetch {
         /// Which messages.
         messages: Messages,
         /// What of them: macros expanded, nothing twice but for body sections.
         items: Vec<FetchItem>,
+        /// RFC 9394: just these of the messages.
+        partial: Option<Partial>,
     },
     /// 6.4.6 STORE.
     Store {
@@ -360,6 +376,10 @@ pub enum SearchKey {
     On(Date),
     /// INTERNALDATE within or later than.
     Since(Date),
+    /// RFC 5032 OLDER: INTERNALDATE so many seconds ago, or more.
+    Older(u32),
+    /// RFC 5032 YOUNGER: INTERNALDATE so many seconds ago, or less.
+    Younger(u32),
     /// Date field earlier than.
     SentBefore(Date),
     /// Date field within.

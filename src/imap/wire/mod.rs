@@ -6,4 +6,5 @@ pub mod fragments;
 pub mod grammar;
 pub mod search;
 pub mod sequence;
+pub mod sort;
 pub mod words;

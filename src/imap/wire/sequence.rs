@@ -50,6 +50,16 @@ impl SequenceSet {
         merged
     }
 
+    /// Whether `*` stands in it.
+    pub fn has_star(&self) -> bool {
+        self.0.iter().any(|(a, b)| a.is_none() || b.is_none())
+    }
+
+    /// Octets of memory that its ranges take.
+    pub fn size(&self) -> usize {
+        self.0.len() * size_of::<(SequenceNumber, SequenceNumber)>()
+    }
+
     /// Whether `n` is in the set, with `*` taken for `largest`. For many questions about one set,
     /// [`SequenceSet::ranges`] is faster.
     pub fn contains(&self, n: u32, largest: u32) -> bool {

@@ -1,4 +1,5 @@
-//! What a search answers: SEARCH (RFC 3501 section 7.2.5) or ESEARCH (RFC 4731 section 3.1), in pieces.
+//! What a search answers: SEARCH (RFC 3501 section 7.2.5), SORT (RFC 5256 section 4) or ESEARCH (RFC 4731 section 3.1),
+//! in pieces.
 
 use std::io;
 
@@ -11,17 +12,24 @@ use crate::pace::Pace;
 const PIECE: usize = 256;
 
 impl Connection {
-    /// Tells what was found: sequence numbers, in the order of the result.
-    pub async fn answer(&mut self, tag: &str, args: &SearchArgs, found: &[u32]) -> io::Result<()> {
+    /// Tells what SEARCH or SORT has found: sequence numbers, in the order of the result. MIN and MAX are the first and the last
+    /// of that order (RFC 5267 section 3.1).
+    pub async fn answer(
+        &mut self,
+        tag: &str,
+        command: &str,
+        args: &SearchArgs,
+        found: &[u32],
+    ) -> io::Result<()> {
         match &args.returns {
-            None => self.plain(args.uid, found).await,
+            None => self.plain(command, args.uid, found).await,
             Some(returns) if returns.tells() => self.extended(tag, args.uid, returns, found).await,
             Some(_) => Ok(()),
         }
     }
 
-    async fn plain(&mut self, uid: bool, found: &[u32]) -> io::Result<()> {
-        self.write("* SEARCH").await?;
+    async fn plain(&mut self, command: &str, uid: bool, found: &[u32]) -> io::Result<()> {
+        self.write(&format!("* {command}")).await?;
         let pace = Pace::new();
         for piece in found.chunks(PIECE) {
             pace.did_items(piece.len()).await;
@@ -52,6 +60,14 @@ impl Connection {
         if returns.all && !found.is_empty() {
             self.write(" ALL ").await?;
             self.set(uid, found).await?;
+        }
+        if let Some(partial) = returns.partial {
+            self.write(&format!(" PARTIAL ({partial} ")).await?;
+            match partial.of(found) {
+                [] => self.write("NIL").await?,
+                part => self.set(uid, part).await?,
+            }
+            self.write(")").await?;
         }
         self.write("\r\n").await
     }

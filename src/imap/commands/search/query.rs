@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::clock::unix_now;
 use crate::imap::commands::lazy_message::LazyMessage;
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::command::{Date, SearchKey};
@@ -65,6 +66,8 @@ enum IndexTest {
     Flags(Option<Flags>),
     Recent,
     Internal(RangeInclusive<i32>),
+    /// Seconds since 1970.
+    Received(RangeInclusive<i64>),
     Larger(u32),
     Smaller(u32),
 }
@@ -144,6 +147,13 @@ impl Formula {
             SearchKey::Before(day) => index(IndexTest::Internal(before(*day))),
             SearchKey::On(day) => index(IndexTest::Internal(on(*day))),
             SearchKey::Since(day) => index(IndexTest::Internal(since(*day))),
+            // RFC 5032 section 3: the moment itself counts to both.
+            SearchKey::Older(seconds) => {
+                index(IndexTest::Received(i64::MIN..=unix_now().saturating_sub((*seconds).into())))
+            }
+            SearchKey::Younger(seconds) => {
+                index(IndexTest::Received(unix_now().saturating_sub((*seconds).into())..=i64::MAX))
+            }
             SearchKey::SentBefore(day) => Test::Sent(before(*day)),
             SearchKey::SentOn(day) => Test::Sent(on(*day)),
             SearchKey::SentSince(day) => Test::Sent(since(*day)),
@@ -240,6 +250,7 @@ impl IndexTest {
             IndexTest::Flags(flags) => flags.is_some_and(|flags| message.flags.contains(flags)),
             IndexTest::Recent => candidate.recent,
             IndexTest::Internal(days) => days.contains(&date::day_of(message.date)),
+            IndexTest::Received(moments) => moments.contains(&{ message.date }),
             IndexTest::Larger(size) => message.size > *size,
             IndexTest::Smaller(size) => message.size < *size,
         }

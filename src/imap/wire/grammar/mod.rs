@@ -10,6 +10,7 @@ mod list;
 mod metadata;
 mod returns;
 mod search;
+mod sort;
 #[cfg(test)]
 mod tests;
 
@@ -167,6 +168,9 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "SETMETADATA" => metadata::set,
         "APPEND" => |_| Err(Problem::Expected("mailbox, flags, date and a message literal after APPEND")),
         "SEARCH" => |c| search::search(c, false),
+        "SORT" => |c| sort::sort(c, false),
+        "THREAD" => |c| sort::thread(c, false),
+        "CANCELUPDATE" => search::cancel_update,
         "UID" => uid,
         _ => return messages_arguments_of(name),
     })
@@ -193,6 +197,8 @@ fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "COPY" => copy(cursor, true),
         "MOVE" => r#move(cursor, true),
         "SEARCH" => search::search(cursor, true),
+        "SORT" => sort::sort(cursor, true),
+        "THREAD" => sort::thread(cursor, true),
         "EXPUNGE" => Ok(Command::Expunge(Some(cursor.message_set()?))),
         _ => Err(Problem::Unknown),
     }
@@ -287,7 +293,8 @@ fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Messages> {
 }
 
 fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
-    Ok(Command::Fetch { messages: messages(cursor, uid)?, items: fetch::items(cursor)? })
+    let messages = messages(cursor, uid)?;
+    Ok(Command::Fetch { messages, items: fetch::items(cursor)?, partial: fetch::modifiers(cursor, uid)? })
 }
 
 fn copy(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {

@@ -1,12 +1,14 @@
 //! What SEARCH looks for (RFC 3501 section 6.4.4).
 
+use std::num::NonZeroU32;
+
 use encoding_rs::{Encoding, UTF_8};
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
 use super::returns::returns;
 use crate::imap::wire::command::{Command, Date, MessageSet, SearchKey};
-use crate::imap::wire::search::SearchArgs;
+use crate::imap::wire::search::{Returns, SearchArgs};
 use crate::imap::wire::sequence::SequenceSet;
 use crate::message::date;
 use crate::store::Flags;
@@ -16,17 +18,40 @@ const MAX_DEPTH: u8 = 32;
 
 pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     let returns = returns(cursor)?;
-    let mut charset = UTF_8;
+    let mut named = UTF_8;
     if cursor.take_word("CHARSET ") {
         cursor.spaces();
-        let label = cursor.astring()?;
-        let saves = returns.as_ref().is_some_and(|returns| returns.save);
-        charset = Encoding::for_label(&label).ok_or(Problem::BadCharset { saves })?;
-        cursor.space()?;
+        named = charset(cursor, returns.as_ref())?;
     }
-    let mut keys = Keys { cursor, charset };
-    let key = keys.list(0)?;
+    let key = program(cursor, named)?;
     Ok(Command::Search(SearchArgs { uid, returns, key }))
+}
+
+/// A charset's name, and the space behind it.
+pub(super) fn charset(cursor: &mut Cursor<'_>, returns: Option<&Returns>) -> Parsed<&'static Encoding> {
+    let label = cursor.astring()?;
+    let saves = returns.is_some_and(|returns| returns.save);
+    let charset = Encoding::for_label(&label).ok_or(Problem::BadCharset { saves })?;
+    cursor.space()?;
+    Ok(charset)
+}
+
+/// What is looked for; strings are in this charset.
+pub(super) fn program(cursor: &mut Cursor<'_>, charset: &'static Encoding) -> Parsed<SearchKey> {
+    Keys { cursor, charset }.list(0)
+}
+
+/// RFC 5267 section 4.3.5.
+pub(super) fn cancel_update(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mut tags = Vec::new();
+    loop {
+        cursor.element()?;
+        tags.push(String::from_utf8_lossy(&cursor.astring()?).into_owned());
+        if !cursor.take(b' ') {
+            return Ok(Command::CancelUpdate(tags));
+        }
+        cursor.spaces();
+    }
 }
 
 struct Keys<'c, 'a> {
@@ -96,6 +121,8 @@ impl Keys<'_, '_> {
             "SENTSINCE" => SearchKey::SentSince(self.date()?),
             "KEYWORD" => SearchKey::Keyword(self.keyword()?),
             "UNKEYWORD" => not(SearchKey::Keyword(self.keyword()?)),
+            "OLDER" => SearchKey::Older(self.interval()?),
+            "YOUNGER" => SearchKey::Younger(self.interval()?),
             "LARGER" => SearchKey::Larger(self.size()?),
             "SMALLER" => SearchKey::Smaller(self.size()?),
             "UID" => {
@@ -117,6 +144,12 @@ impl Keys<'_, '_> {
     fn size(&mut self) -> Parsed<u32> {
         self.cursor.space()?;
         self.cursor.number_or_largest()
+    }
+
+    /// Seconds.
+    fn interval(&mut self) -> Parsed<u32> {
+        self.cursor.space()?;
+        self.cursor.nz_number().map(NonZeroU32::get)
     }
 
     fn keyword(&mut self) -> Parsed<String> {

@@ -109,7 +109,11 @@ fn fetch_items_and_macros() {
     ];
     for (text, items) in table {
         let messages = Messages { uid: false, set: numbers(&[(1, 1)]) };
-        assert_eq!(command(&format!("FETCH 1 {text}")), Command::Fetch { messages, items }, "{text}");
+        assert_eq!(
+            command(&format!("FETCH 1 {text}")),
+            Command::Fetch { messages, items, partial: None },
+            "{text}"
+        );
     }
     for text in [
         "",
