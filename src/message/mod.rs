@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod base_subject;
+pub mod binary;
 pub mod bodystructure;
 mod boundary;
 mod charset;

@@ -4,9 +4,9 @@ use crate::imap::state::session::Session;
 use crate::imap::wire::grammar::parse;
 
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
-                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ESEARCH SEARCHRES \
-                            WITHIN PARTIAL CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT \
-                            THREAD=REFERENCES";
+                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS \
+                            MULTIAPPEND CATENATE REPLACE BINARY ESEARCH SEARCHRES WITHIN PARTIAL \
+                            CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
 
 #[test]
 fn a_session_from_the_greeting_to_the_goodbye() {

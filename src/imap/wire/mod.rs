@@ -7,4 +7,5 @@ pub mod grammar;
 pub mod search;
 pub mod sequence;
 pub mod sort;
+pub mod url;
 pub mod words;

@@ -71,11 +71,11 @@ mod tests {
         assert_eq!(ids.find(1), None);
         for node in 0..5000_u64 {
             // Many begin at the same place.
-            ids.push(if node % 7 == 0 { 0 } else { node << 20 | node % 3 });
+            ids.push(if node % 7 == 0 { 0 } else { (node << 20) | (node % 3) });
         }
         for node in 0..5000_u64 {
             let expected = (node % 7 != 0).then_some(node as u32);
-            assert_eq!(ids.find(node << 20 | node % 3), expected, "{node}");
+            assert_eq!(ids.find((node << 20) | (node % 3)), expected, "{node}");
         }
         assert_ne!(ids.id(b"a@b"), ids.id(b"A@b"));
     }

@@ -44,7 +44,7 @@ fn option(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Parsed<()> {
         "CONTEXT" => {}
         "PARTIAL" if returns.partial.is_none() => {
             cursor.space()?;
-            returns.partial = Some(partial(cursor)?);
+            returns.partial = Some(partial_range(cursor)?);
         }
         "PARTIAL" => return Err(EITHER),
         _ => return Err(Problem::UnknownItem("result option")),
@@ -53,7 +53,7 @@ fn option(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Parsed<()> {
 }
 
 /// `partial-range`.
-pub(super) fn partial(cursor: &mut Cursor<'_>) -> Parsed<Partial> {
+pub(super) fn partial_range(cursor: &mut Cursor<'_>) -> Parsed<Partial> {
     let from_end = cursor.take(b'-');
     let from = cursor.nz_number()?;
     cursor.expect(b':', "a colon in the range of PARTIAL")?;

@@ -18,7 +18,7 @@ pub(super) fn sort(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     cursor.space()?;
     let charset = charset(cursor, returns.as_ref())?;
     let search = SearchArgs { uid, returns, key: program(cursor, charset)? };
-    Ok(Command::Sort(SortArgs { criteria, search }))
+    Ok(Command::Sort(Box::new(SortArgs { criteria, search })))
 }
 
 pub(super) fn thread(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
