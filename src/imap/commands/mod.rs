@@ -15,4 +15,6 @@ pub mod metadata;
 pub mod quota;
 pub mod search;
 pub mod select;
+mod sort;
 mod store;
+mod thread;

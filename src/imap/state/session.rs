@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::marks::Marks;
 use super::outcome::{AfterCommit, News, Outcome, Reply};
 use super::selected::{ReadOnly, Selected};
 use super::updates::Updates;
@@ -23,7 +24,8 @@ use crate::store::{self, Account};
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
                             MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS \
                             MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
-                            QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE";
+                            QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE ESEARCH SEARCHRES WITHIN PARTIAL \
+                            CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
@@ -149,9 +151,17 @@ impl Session {
     }
 
     /// Answers what is no command.
-    pub fn refuse(&self, refused: Refused) -> String {
+    pub fn refuse(&mut self, refused: Refused) -> String {
         let Refused { tag, problem } = refused;
-        let condition = if problem == Problem::BadCharset { "NO" } else { "BAD" };
+        let condition = match problem {
+            Problem::BadCharset { saves } => {
+                if saves {
+                    self.keep(Marks::default());
+                }
+                "NO"
+            }
+            _ => "BAD",
+        };
         format!("{} {condition} {problem}\r\n", tag.as_deref().unwrap_or("*"))
     }
 
@@ -193,6 +203,7 @@ impl Session {
                 Outcome::reply(tag, "BAD Logged in already")
             }
             Command::Close | Command::Unselect if self.selected().is_some() => self.close(tag, &command),
+            Command::CancelUpdate(tags) if self.selected().is_some() => self.cancel_update(tag, &tags),
             // The others are of the selected state, which would have taken them.
             _ => Outcome::reply(tag, "BAD Select a mailbox first"),
         }
@@ -250,10 +261,10 @@ impl Session {
     }
 
     /// Puts the next piece of the updates into words.
-    pub fn write_updates(&self, updates: &mut Updates, uid: bool, out: &mut String) {
-        match self.selected() {
-            Some(selected) => selected.write_updates(updates, uid, out),
-            None => *updates = Updates::default(),
+    pub fn write_updates(&mut self, updates: &mut Updates, uid: bool, out: &mut String) {
+        match &mut self.state {
+            State::Selected(selected) => selected.write_updates(updates, uid, out),
+            _ => *updates = Updates::default(),
         }
     }
 

@@ -2,7 +2,9 @@
 //! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
 
 use super::field_names::FieldNames;
+use super::search::{Partial, SearchArgs};
 use super::sequence::SequenceSet;
+use super::sort::{SortArgs, ThreadAlgorithm};
 use crate::sasl::server::Password;
 use crate::store::{FlagChange, Flags};
 
@@ -103,20 +105,30 @@ pub enum Command {
     /// RFC 3691 UNSELECT.
     Unselect,
     /// 6.4.3 EXPUNGE, or RFC 4315 UID EXPUNGE with the UIDs it is confined to.
-    Expunge(Option<SequenceSet>),
+    Expunge(Option<MessageSet>),
     /// 6.4.4 SEARCH.
-    Search {
-        /// UID SEARCH answers UIDs.
+    Search(SearchArgs),
+    /// RFC 5256 SORT.
+    Sort(Box<SortArgs>),
+    /// RFC 5256 THREAD.
+    Thread {
+        /// UID THREAD answers UIDs.
         uid: bool,
-        /// All of it.
+        /// How.
+        algorithm: ThreadAlgorithm,
+        /// Which messages.
         key: SearchKey,
     },
+    /// RFC 5267 section 4.3.5 CANCELUPDATE, with the tags of searches.
+    CancelUpdate(Vec<String>),
     /// 6.4.5 FETCH.
     Fetch {
         /// Which messages.
         messages: Messages,
         /// What of them: macros expanded, nothing twice but for body sections.
         items: Vec<FetchItem>,
+        /// RFC 9394: just these of the messages.
+        partial: Option<Partial>,
     },
     /// 6.4.6 STORE.
     Store {
@@ -240,8 +252,17 @@ pub struct ListSelect {
 pub struct Messages {
     /// Whether the set is of UIDs (RFC 3501 section 6.4.8).
     pub uid: bool,
+    /// Which.
+    pub set: MessageSet,
+}
+
+/// What may stand for a `sequence-set` (RFC 5182 section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageSet {
     /// Their numbers.
-    pub set: SequenceSet,
+    Numbers(SequenceSet),
+    /// `$`: what the last search has kept.
+    Saved,
 }
 
 /// RFC 3501 section 6.3.10, SIZE of RFC 8438, APPENDLIMIT of RFC 7889, MAILBOXID of RFC 8474, DELETED and DELETED-STORAGE of
@@ -394,6 +415,8 @@ pub enum SearchKey {
     All,
     /// Message sequence numbers.
     Sequence(SequenceSet),
+    /// `$` (RFC 5182): what the last search has kept.
+    Saved,
     /// UID.
     Uid(SequenceSet),
     /// ANSWERED, DELETED, DRAFT, FLAGGED and SEEN: has this flag.
@@ -408,6 +431,10 @@ pub enum SearchKey {
     On(Date),
     /// INTERNALDATE within or later than.
     Since(Date),
+    /// RFC 5032 OLDER: INTERNALDATE so many seconds ago, or more.
+    Older(u32),
+    /// RFC 5032 YOUNGER: INTERNALDATE so many seconds ago, or less.
+    Younger(u32),
     /// Date field earlier than.
     SentBefore(Date),
     /// Date field within.
@@ -418,8 +445,14 @@ pub enum SearchKey {
     Larger(u32),
     /// RFC822.SIZE smaller than.
     Smaller(u32),
-    /// BCC, CC, FROM, SUBJECT, TO and HEADER: a field of this name contains the text; an empty text:
-    /// there is such a field.
+    /// BCC, CC, FROM and TO: the envelope's addresses of this field contain the text.
+    Addresses {
+        /// The field's name.
+        name: String,
+        /// What to look for.
+        text: String,
+    },
+    /// SUBJECT and HEADER: a field of this name contains the text; an empty text: there is such a field.
     Header {
         /// The field's name.
         name: String,

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::Problem;
 use crate::imap::mailbox_name;
-use crate::imap::wire::command::{FlagList, MailboxName, NO_NAME};
+use crate::imap::wire::command::{FlagList, MailboxName, MessageSet, NO_NAME};
 use crate::imap::wire::sequence::{SequenceNumber, SequenceSet};
 use crate::store::Flags;
 
@@ -233,7 +233,12 @@ impl<'a> Cursor<'a> {
         name_from_wire(&self.string_or(|c| is_astring_char(c) || matches!(c, b'%' | b'*'))?)
     }
 
-    /// `sequence-set`.
+    /// `sequence-set`, or the `$` of RFC 5182.
+    pub fn message_set(&mut self) -> Parsed<MessageSet> {
+        if self.take(b'$') { Ok(MessageSet::Saved) } else { self.sequence_set().map(MessageSet::Numbers) }
+    }
+
+    /// `sequence-set` of numbers.
     pub fn sequence_set(&mut self) -> Parsed<SequenceSet> {
         let mut set = SequenceSet::default();
         loop {

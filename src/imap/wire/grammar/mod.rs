@@ -9,7 +9,9 @@ mod cursor;
 mod fetch;
 mod list;
 mod metadata;
+mod returns;
 mod search;
+mod sort;
 #[cfg(test)]
 mod tests;
 
@@ -44,7 +46,10 @@ pub enum Problem {
     TooLong,
     /// RFC 3501 section 6.4.4: answered with NO, not BAD.
     #[error("[BADCHARSET (US-ASCII UTF-8)] That charset is not known here")]
-    BadCharset,
+    BadCharset {
+        /// The result was to be kept as `$`, which stands for nothing then (RFC 5182 section 2.1).
+        saves: bool,
+    },
 }
 
 /// A command that cannot be carried out.
@@ -152,6 +157,9 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "APPEND" => |c| append::append(c).map(Command::Append),
         "REPLACE" => |c| append::replace(c, false).map(Command::Append),
         "SEARCH" => |c| search::search(c, false),
+        "SORT" => |c| sort::sort(c, false),
+        "THREAD" => |c| sort::thread(c, false),
+        "CANCELUPDATE" => search::cancel_update,
         "UID" => uid,
         _ => return messages_arguments_of(name),
     })
@@ -178,7 +186,9 @@ fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "COPY" => copy(cursor, true),
         "MOVE" => r#move(cursor, true),
         "SEARCH" => search::search(cursor, true),
-        "EXPUNGE" => Ok(Command::Expunge(Some(cursor.sequence_set()?))),
+        "SORT" => sort::sort(cursor, true),
+        "THREAD" => sort::thread(cursor, true),
+        "EXPUNGE" => Ok(Command::Expunge(Some(cursor.message_set()?))),
         "REPLACE" => append::replace(cursor, true).map(Command::Append),
         _ => Err(Problem::Unknown),
     }
@@ -291,13 +301,14 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
 
 /// The messages, and the space after them.
 fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Messages> {
-    let set = cursor.sequence_set()?;
+    let set = cursor.message_set()?;
     cursor.space()?;
     Ok(Messages { uid, set })
 }
 
 fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
-    Ok(Command::Fetch { messages: messages(cursor, uid)?, items: fetch::items(cursor)? })
+    let messages = messages(cursor, uid)?;
+    Ok(Command::Fetch { messages, items: fetch::items(cursor)?, partial: fetch::modifiers(cursor, uid)? })
 }
 
 fn copy(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
