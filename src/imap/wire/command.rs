@@ -435,6 +435,10 @@ pub enum SearchKey {
     Older(u32),
     /// RFC 5032 YOUNGER: INTERNALDATE so many seconds ago, or less.
     Younger(u32),
+    /// RFC 8474 EMAILID.
+    EmailId(String),
+    /// RFC 8474 THREADID: no message has one.
+    ThreadId,
     /// Date field earlier than.
     SentBefore(Date),
     /// Date field within.

@@ -121,6 +121,8 @@ impl Keys<'_, '_> {
             "SENTSINCE" => SearchKey::SentSince(self.date()?),
             "KEYWORD" => SearchKey::Keyword(self.keyword()?),
             "UNKEYWORD" => not(SearchKey::Keyword(self.keyword()?)),
+            "EMAILID" => SearchKey::EmailId(self.text()?),
+            "THREADID" => self.text().map(|_| SearchKey::ThreadId)?,
             "OLDER" => SearchKey::Older(self.interval()?),
             "YOUNGER" => SearchKey::Younger(self.interval()?),
             "LARGER" => SearchKey::Larger(self.size()?),
