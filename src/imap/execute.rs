@@ -8,6 +8,7 @@ use super::input::Input;
 use super::server::Connection;
 use crate::auth::Verdict;
 use crate::imap::state::outcome::{Outcome, Reply};
+use crate::imap::state::updates::Updates;
 use crate::net::line::LineEnd;
 use crate::pace::Pace;
 use crate::sasl::server::Claim;
@@ -73,6 +74,10 @@ impl Connection {
                     self.list(&mut listing).await?;
                     Outcome::Reply(reply)
                 }
+                Outcome::Resync { mut missed, reply } => {
+                    self.tell(&mut missed, true).await?;
+                    Outcome::Reply(reply)
+                }
                 Outcome::Fetch(fetch) => self.fetch(fetch).await?,
                 Outcome::Search { tag, uid, key } => {
                     let result = self.search(uid, &key).await?;
@@ -84,16 +89,23 @@ impl Connection {
 
     /// Tells the news of the mailbox, then the tagged response.
     pub async fn reply(&mut self, reply: Reply) -> io::Result<()> {
-        let mut updates = self.session.news(&reply.news);
+        let mut news = self.session.news(&reply.news);
+        self.tell(&mut news, reply.news.uid).await?;
+        let tagged = self.session.tagged(&reply);
+        self.write(&tagged).await?;
+        self.say(reply.goodbye.unwrap_or_default()).await
+    }
+
+    /// Tells updates of the selected mailbox, in pieces.
+    pub async fn tell(&mut self, updates: &mut Updates, uid: bool) -> io::Result<()> {
         // A client that reads as fast as this writes never lets it wait.
         let pace = Pace::new();
         while !updates.is_empty() {
             let mut out = String::new();
-            self.session.write_updates(&mut updates, reply.news.uid, &mut out);
+            self.session.write_updates(updates, uid, &mut out);
             self.write(&out).await?;
             pace.did(out.len() as u64).await;
         }
-        self.write(&format!("{} {}\r\n", reply.tag, reply.text)).await?;
-        self.say(reply.goodbye.unwrap_or_default()).await
+        Ok(())
     }
 }

@@ -92,6 +92,7 @@ fn status_item(item: StatusItem, mailbox: &Mailbox, numbers: Option<&SequenceNum
         StatusItem::Unseen => {
             format!("UNSEEN {}", messages.iter().filter(|m| !m.flags.contains(Flags::SEEN)).count())
         }
+        StatusItem::HighestModseq => format!("HIGHESTMODSEQ {}", mailbox.highest_modseq),
         StatusItem::Size => format!("SIZE {}", messages.iter().map(|m| u64::from(m.size)).sum::<u64>()),
     }
 }

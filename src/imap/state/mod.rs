@@ -1,8 +1,11 @@
 //! What a session knows: whether it has logged in, the selected mailbox with its sequence numbers, and what its client must
 //! hear.
 
+pub mod enabled;
 pub mod outcome;
+pub mod own;
 pub mod selected;
 pub mod sequence_numbers;
 pub mod session;
 pub mod updates;
+pub mod vanished;

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use super::outcome::{News, Outcome};
-use super::sequence_numbers::{Own, SequenceNumbers};
+use super::own::Own;
+use super::sequence_numbers::SequenceNumbers;
 use super::updates::{Manner, Updates};
 use crate::imap::commands::select;
 use crate::imap::wire::command::{Command, Messages};
@@ -50,6 +51,10 @@ pub struct Selected {
     pub(in crate::imap) account: Rc<Account>,
     pub(in crate::imap) numbers: SequenceNumbers,
     pub(in crate::imap) read_only: Option<ReadOnly>,
+    /// The largest MODSEQ that was told since the last tagged response.
+    pub(in crate::imap) told: u64,
+    /// The client was told to take a lower HIGHESTMODSEQ than it was told MODSEQs, this one.
+    pub(in crate::imap) lowered: Option<u64>,
 }
 
 impl Selected {
@@ -73,7 +78,7 @@ impl Selected {
             Command::Check => Outcome::reply(tag, "OK CHECK completed"),
             Command::Expunge(set) => self.expunge(tag, set.as_ref()),
             Command::Search { uid, key } => Outcome::Search { tag, uid, key },
-            Command::Fetch { messages, items } => self.fetch(tag, &messages, items),
+            Command::Fetch { messages, items, since } => self.fetch(tag, &messages, items, since),
             Command::Store { messages, args } => self.store(tag, &messages, args),
             Command::Copy { messages, to } => self.copy(tag, &messages, &to),
             Command::Move { messages, to } => self.r#move(tag, &messages, &to),
@@ -85,7 +90,12 @@ impl Selected {
     pub fn news(&mut self, news: &News) -> Updates {
         let id = self.numbers.mailbox();
         let current = self.account.view(id, |mailbox| self.numbers.is_current(mailbox));
-        let own = matches!(news.own, Own::Report(_));
+        // Where there is more to tell than what is new.
+        let own = match &news.own {
+            Own::Nothing => false,
+            Own::Report(_) => true,
+            Own::Silent(silent) => silent.conditional,
+        };
         if current == Some(true) && !own {
             return Updates::default();
         }
@@ -98,15 +108,25 @@ impl Selected {
     }
 
     /// Puts the next piece of the updates into words.
-    pub fn write_updates(&self, updates: &mut Updates, uid: bool, out: &mut String) {
+    pub fn write_updates(&mut self, updates: &mut Updates, uid: bool, out: &mut String) {
         let new_keywords = updates.keywords && self.account.takes_keywords(self.numbers.mailbox());
         let manner = Manner { uid, read_only: self.read_only.is_some(), new_keywords };
         let written = self.account.view(self.numbers.mailbox(), |mailbox| {
-            updates.write_piece(&self.numbers, Some(mailbox), manner, out);
+            updates.write_piece(&self.numbers, Some(mailbox), manner, out)
         });
-        if written.is_none() {
-            updates.write_piece(&self.numbers, None, manner, out);
-        }
+        let modseq = written.unwrap_or_else(|| updates.write_piece(&self.numbers, None, manner, out));
+        self.told = self.told.max(modseq);
+    }
+
+    /// The numbers of those of these messages that still exist and are `wanted`.
+    pub fn numbers_of(
+        &self,
+        messages: &[RangeInclusive<u32>],
+        wanted: impl Fn(&Message) -> bool,
+    ) -> Vec<RangeInclusive<u32>> {
+        let uids = self.uids(messages, wanted);
+        let set = |&(first, last): &(Uid, Uid)| self.numbers.within(first..=last);
+        uids.ranges().iter().filter_map(set).collect()
     }
 
     /// The messages of these numbers that still exist, those that are `wanted`.

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::enabled::Enabled;
 use super::outcome::{AfterCommit, News, Outcome, Reply};
 use super::selected::{ReadOnly, Selected};
 use super::updates::Updates;
@@ -20,7 +21,7 @@ use crate::store::{self, Account};
 
 /// What the greeting and CAPABILITY announce whatever the state.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
-                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS";
+                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ENABLE";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
@@ -37,6 +38,7 @@ pub struct Session {
     pub(in crate::imap) connector: bool,
     /// The flash takes no changes.
     pub(in crate::imap) read_only: bool,
+    pub(in crate::imap) enabled: Enabled,
 }
 
 pub(in crate::imap) enum State {
@@ -55,6 +57,7 @@ impl Session {
             refused: 0,
             connector: false,
             read_only: false,
+            enabled: Enabled::default(),
         }
     }
 
@@ -113,6 +116,7 @@ impl Session {
     /// Carries out a command. Untagged responses are appended to `out`.
     pub fn handle(&mut self, config: &Config, command: Tagged, out: &mut String) -> Outcome {
         let Tagged { tag, command } = command;
+        self.hears_of_modseqs(&command, out);
         match command {
             Command::Capability => {
                 out.push_str(&format!("* CAPABILITY {}\r\n", self.capabilities(config)));
@@ -159,10 +163,14 @@ impl Session {
         out: &mut String,
     ) -> Outcome {
         match command {
-            Command::Select(name) => {
-                self.select(account, tag, &name, self.read_only.then_some(ReadOnly::Flash), out)
+            Command::Enable(extensions) => self.enable(tag, &extensions, out),
+            Command::Select(name, params) => {
+                let read_only = self.read_only.then_some(ReadOnly::Flash);
+                self.select(account, tag, &name, params, read_only, out)
             }
-            Command::Examine(name) => self.select(account, tag, &name, Some(ReadOnly::Examined), out),
+            Command::Examine(name, params) => {
+                self.select(account, tag, &name, params, Some(ReadOnly::Examined), out)
+            }
             Command::Create(name) => mailboxes::create(account, tag, &name),
             Command::Delete(name) => mailboxes::delete(account, tag, &name),
             Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to),
@@ -226,7 +234,7 @@ impl Session {
             AfterCommit::Copy(copied) => copy_move::copied(&account, tag, &copied, committed),
             AfterCommit::Move(copied) => copy_move::moved(&account, tag, &copied, committed, out),
             AfterCommit::Store(stored) => match self.selected() {
-                Some(selected) => selected.stored(tag, stored),
+                Some(selected) => selected.stored(tag, stored, committed),
                 None => return Outcome::End,
             },
         })
@@ -241,10 +249,10 @@ impl Session {
     }
 
     /// Puts the next piece of the updates into words.
-    pub fn write_updates(&self, updates: &mut Updates, uid: bool, out: &mut String) {
-        match self.selected() {
-            Some(selected) => selected.write_updates(updates, uid, out),
-            None => *updates = Updates::default(),
+    pub fn write_updates(&mut self, updates: &mut Updates, uid: bool, out: &mut String) {
+        match &mut self.state {
+            State::Selected(selected) => selected.write_updates(updates, uid, out),
+            _ => *updates = Updates::default(),
         }
     }
 

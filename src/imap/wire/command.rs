@@ -1,7 +1,9 @@
 //! What a client can say, as plain data. The parser makes it, nothing else does; every list in it is
 //! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
 
+use super::extension::Extension;
 use super::field_names::FieldNames;
+use super::modseq::{ChangedSince, SelectParams};
 use super::sequence::SequenceSet;
 use crate::sasl::server::Password;
 use crate::store::{FlagChange, Flags};
@@ -42,10 +44,12 @@ pub enum Command {
         /// As it came.
         password: Password,
     },
+    /// RFC 5161 ENABLE: what is known of it, each once.
+    Enable(Vec<Extension>),
     /// 6.3.1 SELECT.
-    Select(MailboxName),
+    Select(MailboxName, SelectParams),
     /// 6.3.2 EXAMINE.
-    Examine(MailboxName),
+    Examine(MailboxName, SelectParams),
     /// 6.3.3 CREATE.
     Create(MailboxName),
     /// 6.3.4 DELETE.
@@ -106,6 +110,8 @@ pub enum Command {
         messages: Messages,
         /// What of them: macros expanded, nothing twice but for body sections.
         items: Vec<FetchItem>,
+        /// RFC 7162: only those that have changed.
+        since: Option<ChangedSince>,
     },
     /// 6.4.6 STORE.
     Store {
@@ -220,7 +226,7 @@ pub struct Messages {
     pub set: SequenceSet,
 }
 
-/// RFC 3501 section 6.3.10, and SIZE of RFC 8438.
+/// RFC 3501 section 6.3.10, SIZE of RFC 8438 and HIGHESTMODSEQ of RFC 7162.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the RFC's own names")]
 pub enum StatusItem {
@@ -230,6 +236,7 @@ pub enum StatusItem {
     UidValidity,
     Unseen,
     Size,
+    HighestModseq,
 }
 
 /// Flags that a client names. `\Recent` and system flags that do not exist are left out: they are not
@@ -251,6 +258,8 @@ pub struct StoreArgs {
     pub silent: bool,
     /// Which.
     pub flags: FlagList,
+    /// RFC 7162 section 3.1.3: only of messages whose MODSEQ is no larger.
+    pub unchanged_since: Option<u64>,
 }
 
 /// RFC 3501 section 6.4.5.
@@ -286,6 +295,8 @@ pub enum FetchItem {
     Rfc822Text,
     /// UID.
     Uid,
+    /// MODSEQ (RFC 7162).
+    Modseq,
 }
 
 impl FetchItem {

@@ -50,6 +50,22 @@ impl SequenceSet {
         merged
     }
 
+    /// Whether it names the largest number in use, `*`.
+    pub fn names_largest(&self) -> bool {
+        self.0.iter().any(|(from, to)| from.is_none() || to.is_none())
+    }
+
+    /// The ranges as they were written, where they ascend and name no `*`.
+    pub fn ascending(&self) -> Option<Vec<RangeInclusive<u32>>> {
+        let mut last = 0;
+        let range = |&(from, to): &(SequenceNumber, SequenceNumber)| {
+            let (from, to) = (from?.get(), to?.get());
+            let before = std::mem::replace(&mut last, to);
+            (before < from && from <= to).then_some(from..=to)
+        };
+        self.0.iter().map(range).collect()
+    }
+
     /// Whether `n` is in the set, with `*` taken for `largest`. For many questions about one set,
     /// [`SequenceSet::ranges`] is faster.
     pub fn contains(&self, n: u32, largest: u32) -> bool {

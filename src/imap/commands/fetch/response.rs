@@ -95,6 +95,7 @@ impl Response<'_> {
         let message = &self.fetched.message;
         let (part, text, partial) = match item {
             FetchItem::Uid => return write!(self.out, "UID {}", message.uid),
+            FetchItem::Modseq => return write!(self.out, "MODSEQ ({})", { message.modseq }),
             FetchItem::Flags => return write!(self.out, "FLAGS {}", self.fetched.flags),
             FetchItem::Rfc822Size => return write!(self.out, "RFC822.SIZE {}", message.size),
             FetchItem::InternalDate => {

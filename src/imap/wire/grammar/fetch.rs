@@ -71,6 +71,7 @@ fn item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
         "RFC822.SIZE" => FetchItem::Rfc822Size,
         "RFC822.TEXT" => FetchItem::Rfc822Text,
         "UID" => FetchItem::Uid,
+        "MODSEQ" => FetchItem::Modseq,
         _ => return Err(Problem::UnknownItem("fetch item")),
     })
 }

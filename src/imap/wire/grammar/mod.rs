@@ -8,6 +8,7 @@ mod cursor;
 mod fetch;
 mod list;
 mod metadata;
+mod modseq;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -149,8 +150,9 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "ID" => id,
         "AUTHENTICATE" => authenticate,
         "LOGIN" => login,
-        "SELECT" => |c| c.mailbox().map(Command::Select),
-        "EXAMINE" => |c| c.mailbox().map(Command::Examine),
+        "ENABLE" => modseq::enable,
+        "SELECT" => |c| modseq::select(c).map(|(mailbox, params)| Command::Select(mailbox, params)),
+        "EXAMINE" => |c| modseq::select(c).map(|(mailbox, params)| Command::Examine(mailbox, params)),
         "CREATE" => |c| c.mailbox().map(Command::Create),
         "DELETE" => |c| c.mailbox().map(Command::Delete),
         "RENAME" => rename,
@@ -263,6 +265,7 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
             "UIDVALIDITY" => StatusItem::UidValidity,
             "UNSEEN" => StatusItem::Unseen,
             "SIZE" => StatusItem::Size,
+            "HIGHESTMODSEQ" => StatusItem::HighestModseq,
             _ => return Err(Problem::UnknownItem("status item")),
         };
         if !items.contains(&item) {
@@ -283,7 +286,9 @@ fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Messages> {
 }
 
 fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
-    Ok(Command::Fetch { messages: messages(cursor, uid)?, items: fetch::items(cursor)? })
+    let (messages, mut items) = (messages(cursor, uid)?, fetch::items(cursor)?);
+    let since = modseq::fetch_modifiers(cursor, uid, &mut items)?;
+    Ok(Command::Fetch { messages, items, since })
 }
 
 fn copy(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
@@ -296,6 +301,7 @@ fn r#move(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
 
 fn store(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     let messages = messages(cursor, uid)?;
+    let unchanged_since = modseq::store_modifiers(cursor)?;
     let change = match cursor.peek() {
         Some(b'+') => FlagChange::Add,
         Some(b'-') => FlagChange::Remove,
@@ -309,5 +315,6 @@ fn store(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     }
     let silent = cursor.take_word(".SILENT");
     cursor.space()?;
-    Ok(Command::Store { messages, args: StoreArgs { change, silent, flags: cursor.flag_list(true)? } })
+    let flags = cursor.flag_list(true)?;
+    Ok(Command::Store { messages, args: StoreArgs { change, silent, flags, unchanged_since } })
 }

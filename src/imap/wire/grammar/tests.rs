@@ -7,6 +7,7 @@ use crate::imap::wire::command::{
     Date, Depth, FetchItem, GetMetadata, ListArgs, MailboxName, NO_NAME, SearchKey, Section, SectionText,
 };
 use crate::imap::wire::field_names::FieldNames;
+use crate::imap::wire::modseq::SelectParams;
 use crate::imap::wire::sequence::SequenceSet;
 use crate::store::{ENTRY_MAX, Flags};
 
@@ -53,14 +54,22 @@ fn strings_come_as_atoms_quoted_or_as_literals() {
 
 #[test]
 fn mailbox_names_come_in_modified_utf7() {
-    assert_eq!(command("SELECT inbox"), Command::Select(mailbox("inbox")), "its case is the store's");
+    assert_eq!(
+        command("SELECT inbox"),
+        Command::Select(mailbox("inbox"), SelectParams::default()),
+        "its case is the store's"
+    );
     assert_eq!(command(r#"CREATE "Entw&APw-rfe""#), Command::Create(mailbox("Entwürfe")));
     assert_eq!(command("RENAME a {3}\r\nb c"), Command::Rename { from: mailbox("a"), to: mailbox("b c") });
     let args = ListArgs { patterns: vec!["a/%*".into()], ..ListArgs::default() };
     assert_eq!(command(r#"LIST "" a/%*"#), Command::List(args));
     let args = ListArgs { reference: "a/".into(), patterns: vec![String::new()], options: None };
     assert_eq!(command(r#"LSUB a/ """#), Command::Lsub(args));
-    assert_eq!(command("SELECT A&B"), Command::Select(mailbox(NO_NAME)), "refused with NO");
+    assert_eq!(
+        command("SELECT A&B"),
+        Command::Select(mailbox(NO_NAME), SelectParams::default()),
+        "refused with NO"
+    );
     let args = ListArgs { patterns: vec![NO_NAME.into()], ..ListArgs::default() };
     assert_eq!(command(r#"LIST "" A&B*"#), Command::List(args));
 }
@@ -103,7 +112,11 @@ fn fetch_items_and_macros() {
     ];
     for (text, items) in table {
         let messages = Messages { uid: false, set: set(&[(1, 1)]) };
-        assert_eq!(command(&format!("FETCH 1 {text}")), Command::Fetch { messages, items }, "{text}");
+        assert_eq!(
+            command(&format!("FETCH 1 {text}")),
+            Command::Fetch { messages, items, since: None },
+            "{text}"
+        );
     }
     for text in [
         "",
