@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::own::Own;
 use super::updates::Updates;
+use crate::imap::commands::append::Appending;
 use crate::imap::commands::list::listing::Listing;
 use crate::imap::wire::command::{FetchItem, SearchKey, StoreArgs};
 use crate::sasl::server::{Exchange, Password, Step};
@@ -54,6 +55,8 @@ pub enum Outcome {
         /// The command's.
         reply: Reply,
     },
+    /// Take messages as they come, then commit them.
+    Append(Box<Appending>),
     /// Send messages, then [`Session::fetched`].
     Fetch(Fetch),
     /// Tell what the client of a mailbox that is just selected has missed, then the tagged response.
@@ -90,11 +93,8 @@ pub enum Outcome {
 pub enum AfterCommit {
     /// The tagged response, and nothing else.
     Reply(Reply),
-    /// APPEND: where the message is now.
-    Append {
-        /// It went there.
-        mailbox: MailboxId,
-    },
+    /// APPEND and REPLACE: where the messages are now.
+    Append(Appended),
     /// CLOSE: the mailbox is not selected any more.
     Close,
     /// COPY: where the messages are now.
@@ -103,6 +103,16 @@ pub enum AfterCommit {
     Move(Copied),
     /// STORE: what the flags are now.
     Store(Stored),
+}
+
+/// What APPEND or REPLACE brought.
+pub struct Appended {
+    /// They went there.
+    pub mailbox: MailboxId,
+    /// So many.
+    pub messages: usize,
+    /// REPLACE.
+    pub replaces: bool,
 }
 
 /// What was copied or moved.
@@ -213,4 +223,6 @@ pub struct FetchResult {
     pub gone: bool,
     /// Some could not be read.
     pub damaged: bool,
+    /// Some parts are in an encoding that is not known.
+    pub undecodable: bool,
 }

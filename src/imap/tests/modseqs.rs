@@ -18,6 +18,32 @@ impl World {
     }
 }
 
+/// The same for a MODSEQ that the client asks for. Catches: a message that came behind the expunge, and is known by EXISTS only.
+#[test]
+fn a_fetched_modseq_is_no_highestmodseq_while_a_vanished_must_wait() {
+    story(|world| async move {
+        world.deliver(&["one", "two"]).await;
+        let (mut one, mut two) = (world.qresync().await, world.inbox().await);
+        let (_, known) = world.numbers().await;
+        two.play("C: 1 STORE 1 +FLAGS.SILENT (\\Deleted)\nS: 1 OK *\nC: 2 EXPUNGE").await;
+        two.until("2 OK").await;
+        world.deliver(&["three"]).await;
+        one.play(&format!(
+            "C: 1 FETCH 2 (UID)
+            S: * 2 FETCH (UID 2)
+            S: * 3 EXISTS
+            S: * 3 RECENT
+            S: 1 OK *
+            C: 2 FETCH 3 (UID MODSEQ)
+            S: * 3 FETCH (UID 3 MODSEQ ({}))
+            S: * OK [HIGHESTMODSEQ {known}] *
+            S: 2 OK *",
+            known + 3
+        ))
+        .await;
+    });
+}
+
 /// RFC 7162 section 6, its example. Catches: a client that takes the MODSEQ of its STORE for its HIGHESTMODSEQ, loses the
 /// connection, and never hears of the expunge before it.
 #[test]

@@ -7,4 +7,5 @@ pub mod fragments;
 pub mod grammar;
 pub mod modseq;
 pub mod sequence;
+pub mod url;
 pub mod words;
