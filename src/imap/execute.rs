@@ -10,7 +10,7 @@ use crate::auth::Verdict;
 use crate::imap::state::outcome::{Outcome, Reply};
 use crate::imap::state::updates::Updates;
 use crate::net::line::LineEnd;
-use crate::pace::Pace;
+use crate::pace::{Pace, STEP};
 use crate::sasl::server::Claim;
 use crate::store::Error;
 
@@ -75,13 +75,14 @@ impl Connection {
                 }
                 Outcome::Append(appending) => self.append(*appending).await?,
                 Outcome::Resync { mut missed, reply } => {
-                    self.tell(&mut missed, true).await?;
+                    self.tell_updates(&mut missed, true).await?;
                     Outcome::Reply(reply)
                 }
                 Outcome::Fetch(fetch) => self.fetch(fetch).await?,
-                Outcome::Search { tag, uid, key } => {
-                    let result = self.search(uid, &key).await?;
-                    self.session.searched(tag, uid, result)
+                Outcome::Search { tag, args } => self.search(tag, args).await?,
+                Outcome::Sort { tag, args } => self.sort(tag, *args).await?,
+                Outcome::Thread { tag, uid, algorithm, key } => {
+                    self.thread(tag, uid, algorithm, &key).await?
                 }
             };
         }
@@ -90,21 +91,23 @@ impl Connection {
     /// Tells the news of the mailbox, then the tagged response.
     pub async fn reply(&mut self, reply: Reply) -> io::Result<()> {
         let mut news = self.session.news(&reply.news);
-        self.tell(&mut news, reply.news.uid).await?;
+        self.tell_updates(&mut news, reply.news.uid).await?;
+        self.tell_contexts().await?;
         let tagged = self.session.tagged(&reply);
         self.write(&tagged).await?;
         self.say(reply.goodbye.unwrap_or_default()).await
     }
 
     /// Tells updates of the selected mailbox, in pieces.
-    pub async fn tell(&mut self, updates: &mut Updates, uid: bool) -> io::Result<()> {
+    pub async fn tell_updates(&mut self, updates: &mut Updates, uid: bool) -> io::Result<()> {
         // A client that reads as fast as this writes never lets it wait.
         let pace = Pace::new();
         while !updates.is_empty() {
             let mut out = String::new();
             self.session.write_updates(updates, uid, &mut out);
             self.write(&out).await?;
-            pace.did(out.len() as u64).await;
+            // What tells little may have looked at much.
+            pace.did(STEP.max(out.len() as u64)).await;
         }
         Ok(())
     }

@@ -73,7 +73,8 @@ impl Connection {
         if updates.is_empty() {
             return Ok(());
         }
-        self.tell(&mut updates, false).await?;
+        self.tell_updates(&mut updates, false).await?;
+        self.tell_contexts().await?;
         self.flush().await
     }
 

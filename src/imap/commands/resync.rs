@@ -1,11 +1,13 @@
-//! What changed since a client was here last (RFC 7162): for FETCH with CHANGEDSINCE, and for SELECT with QRESYNC.
+//! What changed since a client was here last (RFC 7162): for FETCH with CHANGEDSINCE, SEARCH with MODSEQ, and SELECT with
+//! QRESYNC.
 
 use std::ops::RangeInclusive;
 
 use crate::imap::state::selected::Selected;
+use crate::imap::state::session::Session;
 use crate::imap::state::updates::Updates;
 use crate::imap::state::vanished::Earlier;
-use crate::imap::wire::command::Messages;
+use crate::imap::wire::command::SearchKey;
 use crate::imap::wire::modseq::Resync;
 use crate::imap::wire::sequence::SequenceSet;
 use crate::store::Uid;
@@ -21,7 +23,7 @@ impl Selected {
             return None;
         }
         let numbers = match &client.known {
-            Some(set) => self.numbers.select(&Messages { uid: true, set: set.clone() })?,
+            Some(set) => self.numbers.select(true, set)?,
             None => vec![1..=self.numbers.exists()],
         };
         let flags = self.changed_since(&numbers, client.modseq).into_iter().flatten().collect();
@@ -51,6 +53,21 @@ impl Selected {
         let (least, most) = (known.map_or(1, |known| known + 1), given);
         let clipped = gone.into_iter().map(|range| least.max(*range.start())..=most.min(*range.end()));
         Earlier::new(clipped.filter(|range| !range.is_empty()).collect())
+    }
+}
+
+impl Session {
+    /// RFC 7162 section 3.1.5, RFC 4731 section 3.2: the largest MODSEQ of what a search tells of, sequence numbers, if it has
+    /// asked for MODSEQ and has found something.
+    pub fn answers_modseq(&mut self, key: &SearchKey, told: impl Iterator<Item = u32>) -> Option<u64> {
+        let selected = self.selected().filter(|_| key.names_modseq())?;
+        let largest = selected.account.view(selected.numbers.mailbox(), |mailbox| {
+            let uids = told.filter_map(|seq| selected.numbers.uid(seq));
+            uids.filter_map(|uid| mailbox.message(uid)).map(|message| message.modseq).max()
+        });
+        let modseq = largest.flatten()?;
+        self.tells_modseq(modseq);
+        Some(modseq)
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a session knows: whether it has logged in, the selected mailbox with its sequence numbers, and what its client must
 //! hear.
 
+pub mod contexts;
 pub mod enabled;
+pub mod marks;
 pub mod outcome;
 pub mod own;
 pub mod selected;

@@ -10,8 +10,8 @@ use std::ops::RangeInclusive;
 use super::enabled::Enabled;
 use super::own::{Own, Tell};
 use super::updates::Updates;
-use crate::imap::wire::command::Messages;
 use crate::imap::wire::extension::Extension;
+use crate::imap::wire::sequence::SequenceSet;
 use crate::store::{Mailbox, MailboxId, Message, Uid};
 
 /// The selected mailbox as the client knows it.
@@ -85,18 +85,18 @@ impl SequenceNumbers {
         self.recent.get(at).is_some_and(|&(first, _)| first <= uid)
     }
 
-    /// The sequence numbers of `messages`, as ascending ranges. UIDs that do not exist are ignored
+    /// The sequence numbers of a set of UIDs or sequence numbers, as ascending ranges. UIDs that do not exist are ignored
     /// (RFC 3501 section 6.4.8); `None` is a sequence number that does not.
-    pub fn select(&self, messages: &Messages) -> Option<Vec<RangeInclusive<u32>>> {
-        if !messages.uid {
-            let ranges = messages.set.ranges(self.exists());
+    pub fn select(&self, uid: bool, set: &SequenceSet) -> Option<Vec<RangeInclusive<u32>>> {
+        if !uid {
+            let ranges = set.ranges(self.exists());
             // `1:*` is what clients say before they know that a mailbox is empty.
             let inside = ranges.iter().all(|range| *range.end() <= self.exists());
-            let only_star = self.uids.is_empty() && messages.set.contains(0, 0);
+            let only_star = self.uids.is_empty() && set.contains(0, 0);
             return if only_star { Some(Vec::new()) } else { inside.then_some(ranges) };
         }
         let mut found = Vec::new();
-        for range in messages.set.ranges(self.largest_uid()) {
+        for range in set.ranges(self.largest_uid()) {
             found.extend(self.within(range));
         }
         Some(found)
@@ -124,6 +124,11 @@ impl SequenceNumbers {
         message.modseq <= self.modseq
     }
 
+    /// Up to which change of messages the client has heard.
+    pub fn modseq(&self) -> u64 {
+        self.modseq
+    }
+
     /// Takes the client to hear of the mailbox's keywords now; whether it has not yet.
     pub fn hear_of_keywords(&mut self, mailbox: &Mailbox) -> bool {
         let now = hash(&mailbox.keywords);
@@ -138,7 +143,6 @@ impl SequenceNumbers {
     /// Updates that tell nothing yet.
     pub fn nothing_new(&self) -> Updates {
         let mut updates = Updates::default();
-        updates.vanish = self.enabled.has(Extension::Qresync);
         updates.named = self.keywords;
         updates
     }
@@ -152,6 +156,7 @@ impl SequenceNumbers {
         let mut updates = self.nothing_new();
         updates.keywords = keywords != self.keywords;
         let knows_modseqs = self.enabled.has(Extension::Condstore);
+        let vanish = self.enabled.has(Extension::Qresync);
         let mut present = messages.iter().peekable();
         let mut place = 0;
         self.uids.retain(|&uid| {
@@ -160,7 +165,10 @@ impl SequenceNumbers {
             let message = present.next_if(|message| message.uid == uid);
             let Some(message) = message else {
                 if expunge {
-                    updates.expunged.push(if updates.vanish { uid } else { seq(place) });
+                    updates.expunged.push(seq(place));
+                    if vanish {
+                        updates.vanished.push(uid);
+                    }
                 }
                 return !expunge;
             };
@@ -217,7 +225,6 @@ fn seq(n: usize) -> u32 {
 pub(super) mod tests {
     use super::*;
     use crate::imap::state::own::Silent;
-    use crate::imap::wire::sequence::SequenceSet;
     use crate::store::Flags;
     use std::num::NonZeroU32;
 
@@ -239,12 +246,12 @@ pub(super) mod tests {
         Message { uid, size: 0, date: 0, flags, modseq, body: 0, segment: 0, offset: 0 }
     }
 
-    fn messages(uid: bool, ranges: &[(u32, u32)]) -> Messages {
+    fn set(ranges: &[(u32, u32)]) -> SequenceSet {
         let mut set = SequenceSet::default();
         for &(a, b) in ranges {
             set.push(NonZeroU32::new(a), NonZeroU32::new(b));
         }
-        Messages { uid, set }
+        set
     }
 
     fn silent(expected: Vec<(Uid, Flags)>) -> Own {
@@ -268,12 +275,12 @@ pub(super) mod tests {
             (true, &[(20, STAR)], Some(vec![3..=3])),
             (true, &[(9, 9), (1, 3)], Some(vec![1..=1, 3..=3])),
         ] {
-            assert_eq!(numbers.select(&messages(uid, ranges)), expected, "{uid} {ranges:?}");
+            assert_eq!(numbers.select(uid, &set(ranges)), expected, "{uid} {ranges:?}");
         }
         let empty = SequenceNumbers::new(&mailbox(&[]), 1);
-        assert_eq!(empty.select(&messages(false, &[(1, STAR)])), Some(vec![]));
-        assert_eq!(empty.select(&messages(false, &[(1, 1)])), None);
-        assert_eq!(empty.select(&messages(true, &[(1, STAR)])), Some(vec![]));
+        assert_eq!(empty.select(false, &set(&[(1, STAR)])), Some(vec![]));
+        assert_eq!(empty.select(false, &set(&[(1, 1)])), None);
+        assert_eq!(empty.select(true, &set(&[(1, STAR)])), Some(vec![]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::session::{Session, State};
 use super::vanished::{self, Earlier};
 use crate::imap::wire::extension::Extension;
 use crate::imap::wire::words;
-use crate::store::{Mailbox, Message};
+use crate::store::{Mailbox, Message, Uid};
 
 /// Octets after which a piece ends.
 const PIECE: usize = 8 * 1024;
@@ -18,10 +18,10 @@ pub struct Updates {
     pub keywords: bool,
     /// RFC 7162: what was gone before the mailbox was selected.
     pub earlier: Earlier,
-    /// Sequence numbers, ascending, as they were before any of them was removed; UIDs where they `vanish`.
+    /// Sequence numbers, ascending, as they were before any of them was removed.
     pub expunged: Vec<u32>,
-    /// RFC 7162: VANISHED in the place of EXPUNGE.
-    pub vanish: bool,
+    /// RFC 7162: their UIDs, where the client hears VANISHED in the place of EXPUNGE.
+    pub vanished: Vec<Uid>,
     /// EXISTS and RECENT.
     pub exists: Option<(u32, u32)>,
     /// Sequence numbers, ascending and after the removals, of messages whose flags are told.
@@ -51,6 +51,7 @@ impl Updates {
         !self.keywords
             && self.earlier.is_empty()
             && self.expunged.is_empty()
+            && self.vanished.is_empty()
             && self.exists.is_none()
             && self.flags.len() + self.modseqs.len() == self.told
     }
@@ -70,8 +71,12 @@ impl Updates {
             self.earlier.write_piece(numbers, out);
             return 0;
         }
-        if self.vanish && !self.expunged.is_empty() {
-            vanished::write_piece(&mut self.expunged, out);
+        if !self.vanished.is_empty() {
+            vanished::write_piece(&mut self.vanished, out);
+            if self.vanished.is_empty() {
+                self.expunged.clear();
+            }
+            return 0;
         }
         // From the last to the first, so that no removal changes the number of another.
         while out.len() < end
@@ -189,7 +194,7 @@ mod tests {
     use super::*;
     use crate::imap::state::own::Own;
     use crate::imap::state::sequence_numbers::tests::mailbox;
-    use crate::store::{Flags, Uid};
+    use crate::store::Flags;
     use proptest::prelude::*;
 
     /// Everything in pieces, and how many there were.

@@ -69,6 +69,7 @@ fn select_describes_the_mailbox() {
             S: * OK [UNSEEN 1] *
             S: * OK [UIDVALIDITY *
             S: * OK [UIDNEXT 3] *
+            S: * OK [MAILBOXID (F1-*
             S: * OK [HIGHESTMODSEQ 3] *";
         let closed = "S: * OK [CLOSED] *";
         let examine = describe.replace("(\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)", "()");

@@ -150,6 +150,30 @@ fn what_is_to_vanish_has_not_vanished_earlier() {
     });
 }
 
+/// RFC 7162 section 3.2.10.2: neither in FETCH, STORE and SEARCH nor in a UID SEARCH that names numbers may a message vanish.
+#[test]
+fn nothing_vanishes_while_numbers_are_named() {
+    for (command, waits) in [
+        ("SEARCH ALL", true),
+        ("FETCH 2 (UID)", true),
+        ("UID SEARCH OR SEEN NOT 1:2", true),
+        ("UID SORT (DATE) UTF-8 2:3", true),
+        ("UID SEARCH UID 1:3", false),
+        ("UID FETCH 2 (UID)", false),
+        ("NOOP", false),
+    ] {
+        story(|world| async move {
+            world.deliver(&["1", "2", "3"]).await;
+            let (mut one, mut two) = (world.qresync().await, world.inbox().await);
+            two.play("C: 1 STORE 1 +FLAGS.SILENT (\\Deleted)\nS: 1 OK *\nC: 2 EXPUNGE").await;
+            two.until("2 OK").await;
+            one.send(&format!("1 {command}\r\n")).await;
+            let vanished = one.until("1 OK").await.iter().any(|line| line == "* VANISHED 1");
+            assert_eq!(vanished, !waits, "{command}");
+        });
+    }
+}
+
 /// More was expunged than is remembered: all that is not there is told (RFC 7162 section 3.2.6), in lines that a client can
 /// read. Catches: a UID that is there, one that was never given, a gap that is left out between two lines, and a line for
 /// all of it.

@@ -6,6 +6,8 @@ pub mod field_names;
 pub mod fragments;
 pub mod grammar;
 pub mod modseq;
+pub mod search;
 pub mod sequence;
+pub mod sort;
 pub mod url;
 pub mod words;

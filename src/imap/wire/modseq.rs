@@ -1,6 +1,6 @@
 //! What a client says about mod-sequences (RFC 7162), as plain data.
 
-use super::command::{Command, FetchItem, StatusItem};
+use super::command::{Command, FetchItem, SearchKey, StatusItem};
 use super::sequence::SequenceSet;
 use std::ops::RangeInclusive;
 
@@ -38,6 +38,28 @@ pub struct ChangedSince {
     pub vanished: bool,
 }
 
+impl SearchKey {
+    /// Whether MODSEQ is among the keys, so that the answer has one, too.
+    pub fn names_modseq(&self) -> bool {
+        self.has(|key| matches!(key, SearchKey::Modseq(_)))
+    }
+
+    /// Whether sequence numbers are among the keys: no message may vanish then (RFC 7162 section 3.2.10.2).
+    pub fn names_numbers(&self) -> bool {
+        self.has(|key| matches!(key, SearchKey::Sequence(_)))
+    }
+
+    /// Whether one of the keys `is` so. The parser limits how deep they are.
+    fn has(&self, is: fn(&SearchKey) -> bool) -> bool {
+        match self {
+            SearchKey::And(keys) => keys.iter().any(|key| key.has(is)),
+            SearchKey::Or(one, other) => one.has(is) || other.has(is),
+            SearchKey::Not(key) => key.has(is),
+            key => is(key),
+        }
+    }
+}
+
 impl Command {
     /// Whether it tells that the client knows of mod-sequences (RFC 7162 section 3.1). ENABLE does so by itself.
     pub fn enables_condstore(&self) -> bool {
@@ -49,6 +71,9 @@ impl Command {
             // CHANGEDSINCE has added it.
             Command::Fetch { items, .. } => items.contains(&FetchItem::Modseq),
             Command::Store { args, .. } => args.unchanged_since.is_some(),
+            Command::Search(args) => args.key.names_modseq(),
+            Command::Sort(args) => args.search.key.names_modseq(),
+            Command::Thread { key, .. } => key.names_modseq(),
             _ => false,
         }
     }

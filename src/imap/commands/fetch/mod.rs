@@ -14,9 +14,10 @@ use crate::imap::state::outcome::{Fetch, FetchResult, News, Outcome, Reply};
 use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected};
 use crate::imap::state::session::{Session, State};
 use crate::imap::state::updates::Updates;
-use crate::imap::wire::command::{FetchItem, Messages};
+use crate::imap::wire::command::{FetchItem, MessageSet, Messages};
 use crate::imap::wire::extension::Extension;
 use crate::imap::wire::modseq::ChangedSince;
+use crate::imap::wire::search::Partial;
 use crate::imap::wire::words;
 use crate::pace::{ITEM, Pace};
 use crate::serving::uncut;
@@ -29,26 +30,33 @@ impl Selected {
         tag: String,
         messages: &Messages,
         mut items: Vec<FetchItem>,
+        partial: Option<Partial>,
         since: Option<ChangedSince>,
     ) -> Outcome {
         let vanished = since.is_some_and(|since| since.vanished);
         if vanished && !self.numbers.enabled.has(Extension::Qresync) {
             return Outcome::reply(tag, NOT_ENABLED);
         }
-        let Some(mut numbers) = self.numbers.select(messages) else {
+        let Some(mut numbers) = self.choose(messages) else {
             return Outcome::Reply(Reply {
                 news: News::of_messages(false),
                 ..Reply::new(tag, NO_SUCH_NUMBER)
             });
         };
+        if let Some(partial) = partial {
+            numbers = partial.of_ranges(&numbers);
+        }
         if messages.uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);
         }
         let mut earlier = Updates::default();
         if let Some(since) = since {
             numbers = self.changed_since(&numbers, since.modseq);
-            if since.vanished {
-                earlier.earlier = self.vanished(Some(&messages.set), since.modseq, None);
+            // What `$` stands for is there, or will be told to vanish.
+            if since.vanished
+                && let MessageSet::Numbers(set) = &messages.set
+            {
+                earlier.earlier = self.vanished(Some(set), since.modseq, None);
             }
         }
         let sets_seen = self.read_only.is_none() && items.iter().any(FetchItem::sets_seen);
@@ -102,7 +110,7 @@ impl Connection {
         let mut outcome = FetchResult::default();
         let mut flags = String::new();
         let pace = Pace::new();
-        self.tell(&mut fetch.earlier, true).await?;
+        self.tell_updates(&mut fetch.earlier, true).await?;
         let shows_flags = fetch.items.contains(&FetchItem::Flags);
         let shows_modseq = fetch.items.contains(&FetchItem::Modseq);
         for seq in fetch.messages.iter().cloned().flatten() {

@@ -10,7 +10,9 @@ mod fetch;
 mod list;
 mod metadata;
 mod modseq;
+mod returns;
 mod search;
+mod sort;
 #[cfg(test)]
 mod tests;
 
@@ -45,7 +47,10 @@ pub enum Problem {
     TooLong,
     /// RFC 3501 section 6.4.4: answered with NO, not BAD.
     #[error("[BADCHARSET (US-ASCII UTF-8)] That charset is not known here")]
-    BadCharset,
+    BadCharset {
+        /// The result was to be kept as `$`, which stands for nothing then (RFC 5182 section 2.1).
+        saves: bool,
+    },
 }
 
 /// A command that cannot be carried out.
@@ -137,19 +142,26 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "ENABLE" => modseq::enable,
         "SELECT" => |c| modseq::select(c).map(|(mailbox, params)| Command::Select(mailbox, params)),
         "EXAMINE" => |c| modseq::select(c).map(|(mailbox, params)| Command::Examine(mailbox, params)),
-        "CREATE" => |c| c.mailbox().map(Command::Create),
+        "CREATE" => create,
+        "GETQUOTA" => {
+            |c| c.astring().map(|root| Command::GetQuota(String::from_utf8_lossy(&root).into_owned()))
+        }
+        "GETQUOTAROOT" => |c| c.mailbox().map(Command::GetQuotaRoot),
         "DELETE" => |c| c.mailbox().map(Command::Delete),
         "RENAME" => rename,
         "SUBSCRIBE" => |c| c.mailbox().map(Command::Subscribe),
         "UNSUBSCRIBE" => |c| c.mailbox().map(Command::Unsubscribe),
-        "LIST" => |c| list::list(c).map(Command::List),
-        "LSUB" => |c| list::lsub(c).map(Command::Lsub),
+        "LIST" => |c| list::list(c).map(Box::new).map(Command::List),
+        "LSUB" => |c| list::lsub(c).map(Box::new).map(Command::Lsub),
         "STATUS" => status,
         "GETMETADATA" => metadata::get,
         "SETMETADATA" => metadata::set,
         "APPEND" => |c| append::append(c).map(Command::Append),
         "REPLACE" => |c| append::replace(c, false).map(Command::Append),
         "SEARCH" => |c| search::search(c, false),
+        "SORT" => |c| sort::sort(c, false),
+        "THREAD" => |c| sort::thread(c, false),
+        "CANCELUPDATE" => search::cancel_update,
         "UID" => uid,
         _ => return messages_arguments_of(name),
     })
@@ -176,7 +188,9 @@ fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "COPY" => copy(cursor, true),
         "MOVE" => r#move(cursor, true),
         "SEARCH" => search::search(cursor, true),
-        "EXPUNGE" => Ok(Command::Expunge(Some(cursor.sequence_set()?))),
+        "SORT" => sort::sort(cursor, true),
+        "THREAD" => sort::thread(cursor, true),
+        "EXPUNGE" => Ok(Command::Expunge(Some(cursor.message_set()?))),
         "REPLACE" => append::replace(cursor, true).map(Command::Append),
         _ => Err(Problem::Unknown),
     }
@@ -225,6 +239,26 @@ fn login(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     Ok(Command::Login { username, password: Password::from(password.as_slice()) })
 }
 
+/// RFC 3501 section 6.3.3, RFC 6154 section 3, in the syntax of RFC 4466 section 2.2.
+fn create(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mailbox = cursor.mailbox()?;
+    let mut uses = None;
+    if cursor.take(b' ') {
+        cursor.spaces();
+        if !cursor.open() || !cursor.take_word("USE ") {
+            return Err(Problem::Expected("USE in parentheses after the name"));
+        }
+        cursor.spaces();
+        cursor.expect(b'(', "a list of attributes after USE")?;
+        let attributes = cursor.run(|c| c == b'\\' || c == b' ' || cursor::is_atom_char(c));
+        uses = Some(String::from_utf8_lossy(attributes).into_owned());
+        if !cursor.close() || !cursor.close() {
+            return Err(Problem::Expected("a closing parenthesis"));
+        }
+    }
+    Ok(Command::Create { mailbox, uses })
+}
+
 fn rename(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let from = cursor.mailbox()?;
     cursor.space()?;
@@ -252,6 +286,10 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
             "UNSEEN" => StatusItem::Unseen,
             "SIZE" => StatusItem::Size,
             "HIGHESTMODSEQ" => StatusItem::HighestModseq,
+            "APPENDLIMIT" => StatusItem::AppendLimit,
+            "MAILBOXID" => StatusItem::MailboxId,
+            "DELETED" => StatusItem::Deleted,
+            "DELETED-STORAGE" => StatusItem::DeletedStorage,
             _ => return Err(Problem::UnknownItem("status item")),
         };
         if !items.contains(&item) {
@@ -266,15 +304,15 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
 
 /// The messages, and the space after them.
 fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Messages> {
-    let set = cursor.sequence_set()?;
+    let set = cursor.message_set()?;
     cursor.space()?;
     Ok(Messages { uid, set })
 }
 
 fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     let (messages, mut items) = (messages(cursor, uid)?, fetch::items(cursor)?);
-    let since = modseq::fetch_modifiers(cursor, uid, &mut items)?;
-    Ok(Command::Fetch { messages, items, since })
+    let (partial, since) = modseq::fetch_modifiers(cursor, uid, &mut items)?;
+    Ok(Command::Fetch { messages, items, partial, since })
 }
 
 fn copy(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {

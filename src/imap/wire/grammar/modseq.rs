@@ -2,9 +2,11 @@
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
+use super::returns::partial_range;
 use crate::imap::wire::command::{Command, FetchItem, MailboxName};
 use crate::imap::wire::extension::Extension;
 use crate::imap::wire::modseq::{ChangedSince, Resync, SelectParams};
+use crate::imap::wire::search::Partial;
 
 /// `ENABLE 1*(SP capability)` of RFC 5161: those that are known, each once.
 pub(super) fn enable(cursor: &mut Cursor<'_>) -> Parsed<Command> {
@@ -72,7 +74,7 @@ fn resync(cursor: &mut Cursor<'_>) -> Parsed<Resync> {
             resync.matches = (numbers, uids);
         }
     }
-    if resync.known.as_ref().is_some_and(|known| known.names_largest()) {
+    if resync.known.as_ref().is_some_and(|known| known.has_star()) {
         return Err(Problem::Expected("UIDs without *"));
     }
     if cursor.close() { Ok(resync) } else { Err(Problem::Expected("a closing parenthesis")) }
@@ -82,13 +84,14 @@ fn count(ranges: &[std::ops::RangeInclusive<u32>]) -> u64 {
     ranges.iter().map(|range| u64::from(range.end() - range.start()) + 1).sum()
 }
 
-/// What stands behind the items of a FETCH, which get MODSEQ where it is implied.
+/// `fetch-modifiers` (RFC 4466 section 2.4): those of RFC 7162, by which MODSEQ is one of the items, and PARTIAL (RFC 9394
+/// section 3.3).
 pub(super) fn fetch_modifiers(
     cursor: &mut Cursor<'_>,
     uid: bool,
     items: &mut Vec<FetchItem>,
-) -> Parsed<Option<ChangedSince>> {
-    let (mut since, mut vanished) = (None, false);
+) -> Parsed<(Option<Partial>, Option<ChangedSince>)> {
+    let (mut partial, mut since, mut vanished) = (None, None, false);
     list(cursor, |cursor| match () {
         () if cursor.take_word("CHANGEDSINCE") => {
             cursor.space()?;
@@ -99,8 +102,16 @@ pub(super) fn fetch_modifiers(
             vanished = true;
             Ok(())
         }
-        () => Err(Problem::UnknownItem("modifier")),
+        () if cursor.take_word("PARTIAL") => {
+            cursor.space()?;
+            partial = Some(partial_range(cursor)?);
+            Ok(())
+        }
+        () => Err(Problem::UnknownItem("fetch modifier")),
     })?;
+    if partial.is_some() && !uid {
+        return Err(Problem::Expected("UID FETCH where PARTIAL is"));
+    }
     if vanished && !uid {
         return Err(Problem::Expected("UID FETCH where VANISHED is asked for"));
     }
@@ -110,7 +121,7 @@ pub(super) fn fetch_modifiers(
     if since.is_some() && !items.contains(&FetchItem::Modseq) {
         items.push(FetchItem::Modseq);
     }
-    Ok(since.map(|modseq| ChangedSince { modseq, vanished }))
+    Ok((partial, since.map(|modseq| ChangedSince { modseq, vanished })))
 }
 
 /// What stands before the flags of a STORE, and the space behind it.
@@ -129,6 +140,25 @@ pub(super) fn store_modifiers(cursor: &mut Cursor<'_>) -> Parsed<Option<u64>> {
     })?;
     cursor.space()?;
     Ok(unchanged_since)
+}
+
+/// `search-modsequence` behind its name. The entry and its type are read and passed over, as RFC 7162 section 3.1.5 has it
+/// where each message has one MODSEQ.
+pub(super) fn search_key(cursor: &mut Cursor<'_>) -> Parsed<u64> {
+    cursor.space()?;
+    if cursor.peek() == Some(b'"') {
+        let entry = cursor.string()?;
+        if !entry.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"/flags/")) {
+            return Err(Problem::Expected("an entry of /flags/"));
+        }
+        cursor.space()?;
+        let kind = cursor.atom("priv, shared or all")?;
+        if !["priv", "shared", "all"].iter().any(|known| known.eq_ignore_ascii_case(kind)) {
+            return Err(Problem::Expected("priv, shared or all"));
+        }
+        cursor.space()?;
+    }
+    cursor.mod_sequence()
 }
 
 /// A list in parentheses, if one is next, read item by item.
@@ -215,6 +245,11 @@ mod tests {
             "STORE 1 (UNCHANGEDSINCE) FLAGS ()",
             "STORE 1 (UNCHANGEDSINCE 1 UNCHANGEDSINCE 1) FLAGS ()",
             "STORE 1 (UNCHANGEDSINCE 1)FLAGS ()",
+            "SEARCH MODSEQ",
+            "SEARCH MODSEQ -1",
+            "SEARCH MODSEQ \"/flags/\\\\Seen\" 1",
+            "SEARCH MODSEQ \"/other\" all 1",
+            "SEARCH MODSEQ \"/flags/\\\\Seen\" none 1",
             "ENABLE",
             "ENABLE (CONDSTORE)",
         ] {
