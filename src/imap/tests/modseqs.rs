@@ -76,6 +76,8 @@ fn a_vanished_that_must_wait_holds_highestmodseq_back() {
     });
 }
 
+/// Catches: what has the client's own MODSEQ told again, another UIDVALIDITY that is not heeded, and pairs of numbers and UIDs
+/// that count for nothing.
 #[test]
 fn a_client_that_comes_back_hears_what_it_has_missed() {
     story(|world| async move {
@@ -150,7 +152,8 @@ fn what_is_to_vanish_has_not_vanished_earlier() {
     });
 }
 
-/// RFC 7162 section 3.2.10.2: neither in FETCH, STORE and SEARCH nor in a UID SEARCH that names numbers may a message vanish.
+/// RFC 7162 section 3.2.10.2. Catches: a message that vanishes while numbers are named, in UID SEARCH and UID SORT, too; one that
+/// waits longer than it must.
 #[test]
 fn nothing_vanishes_while_numbers_are_named() {
     for (command, waits) in [

@@ -76,6 +76,7 @@ mod tests {
     const A: MailboxId = MailboxId(1);
     const B: MailboxId = MailboxId(2);
 
+    /// Catches: more that is called known than is, an expunge that is told to who has heard of it, and one mailbox's told of another.
     #[test]
     fn what_came_since_and_how_far_back_that_is_known() {
         let mut expunged = Expunged::default();
