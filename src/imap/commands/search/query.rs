@@ -74,6 +74,7 @@ enum IndexTest {
     Received(RangeInclusive<i64>),
     Larger(u32),
     Smaller(u32),
+    Modseq(u64),
 }
 
 impl Query {
@@ -168,6 +169,7 @@ impl Formula {
             SearchKey::SentSince(day) => Test::Sent(since(*day)),
             SearchKey::Larger(size) => index(IndexTest::Larger(*size)),
             SearchKey::Smaller(size) => index(IndexTest::Smaller(*size)),
+            SearchKey::Modseq(modseq) => index(IndexTest::Modseq(*modseq)),
             SearchKey::Addresses { name, text } => {
                 Test::Addresses { name: name.clone(), needle: Needle::new(text) }
             }
@@ -264,6 +266,7 @@ impl IndexTest {
             IndexTest::Received(moments) => moments.contains(&{ message.date }),
             IndexTest::Larger(size) => message.size > *size,
             IndexTest::Smaller(size) => message.size < *size,
+            IndexTest::Modseq(modseq) => message.modseq >= *modseq,
         }
     }
 }

@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 
 use encoding_rs::{Encoding, UTF_8};
 
-use super::Problem;
 use super::cursor::{Cursor, Parsed};
 use super::returns::returns;
+use super::{Problem, modseq};
 use crate::imap::wire::command::{Command, Date, MessageSet, SearchKey};
 use crate::imap::wire::search::{Returns, SearchArgs};
 use crate::imap::wire::sequence::SequenceSet;
@@ -131,6 +131,7 @@ impl Keys<'_, '_> {
                 self.cursor.space()?;
                 set(self.cursor.message_set()?, SearchKey::Uid)
             }
+            "MODSEQ" => SearchKey::Modseq(modseq::search_key(self.cursor)?),
             "NOT" => not(self.operand(depth)?),
             "OR" => SearchKey::Or(Box::new(self.operand(depth)?), Box::new(self.operand(depth)?)),
             _ => return Err(Problem::UnknownItem("search key")),
