@@ -8,7 +8,8 @@ use super::forest::NONE;
 /// What an identifier is known by.
 pub type Id = u64;
 
-/// Which node has which identifier: open addressing, 8 octets for a node and 4 for each of twice to four times as many places.
+/// Which node has which identifier: open addressing, 8 octets for a node and 4 for each of twice to four times as many places,
+/// all of them from the beginning on, so that nothing ever moves.
 #[derive(Debug, Default)]
 pub struct Ids {
     random: RandomState,
@@ -19,6 +20,12 @@ pub struct Ids {
 }
 
 impl Ids {
+    /// Room for so many nodes.
+    pub fn for_nodes(nodes: usize) -> Ids {
+        let places = vec![NONE; (2 * nodes).next_power_of_two()];
+        Ids { random: RandomState::new(), ids: Vec::new(), places }
+    }
+
     /// What an identifier is known by; never 0.
     pub fn id(&self, text: &[u8]) -> Id {
         self.random.hash_one(text).max(1)
@@ -44,19 +51,12 @@ impl Ids {
 
     /// Gives the next node an identifier, or 0 for none.
     pub fn push(&mut self, id: Id) {
+        let node = u32::try_from(self.ids.len()).unwrap_or(NONE);
         self.ids.push(id);
-        if self.ids.len() * 2 > self.places.len() {
-            self.places = vec![NONE; (self.ids.len() * 2).next_power_of_two().max(64)];
-            (0..self.ids.len()).for_each(|node| self.enter(node));
-        } else {
-            self.enter(self.ids.len() - 1);
-        }
-    }
-
-    fn enter(&mut self, node: usize) {
-        let Some(&id) = self.ids.get(node).filter(|&&id| id != 0) else { return };
-        if let Some(place) = self.place(id).and_then(|at| self.places.get_mut(at)) {
-            *place = u32::try_from(node).unwrap_or(NONE);
+        if id != 0
+            && let Some(place) = self.place(id).and_then(|at| self.places.get_mut(at))
+        {
+            *place = node;
         }
     }
 }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn identifiers_are_found_again() {
-        let mut ids = Ids::default();
+        let mut ids = Ids::for_nodes(5000);
         assert_eq!(ids.find(1), None);
         for node in 0..5000_u64 {
             // Many begin at the same place.

@@ -40,7 +40,8 @@ struct Parents {
 
 /// The threads of `found`, sequence numbers in ascending order.
 pub async fn threads(found: &[u32], headers: &Headers<'_>, pace: &Pace) -> Forest {
-    let mut parents = Parents::default();
+    let most = found.len().max(MISSING);
+    let mut parents = Parents { ids: Ids::for_nodes(found.len() + most), ..Parents::default() };
     let mut sent = Vec::with_capacity(found.len());
     for (message, &seq) in (0..).zip(found) {
         let ids = &parents.ids;
@@ -57,7 +58,7 @@ pub async fn threads(found: &[u32], headers: &Headers<'_>, pace: &Pace) -> Fores
             })
             .await;
         sent.push(refers.sent);
-        parents.add(message, &refers, found.len().max(MISSING), pace).await;
+        parents.add(message, &refers, most, pace).await;
     }
     parents.ids = Ids::default();
     parents.prune(pace).await;
