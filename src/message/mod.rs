@@ -19,6 +19,7 @@ pub mod message_id;
 pub mod mime;
 pub mod nstring;
 mod parameters;
+pub mod preview;
 mod references;
 pub mod search;
 mod summary;

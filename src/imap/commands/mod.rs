@@ -12,6 +12,7 @@ pub mod list;
 pub mod login;
 pub mod mailboxes;
 pub mod metadata;
+pub mod quota;
 pub mod search;
 pub mod select;
 mod sort;

@@ -101,4 +101,8 @@ fn describe(mailbox: &Mailbox, numbers: &SequenceNumbers, manner: Manner, out: &
     }
     out.push_str(&format!("* OK [UIDVALIDITY {}] UIDs are valid\r\n", mailbox.uid_validity));
     out.push_str(&format!("* OK [UIDNEXT {}] The next UID\r\n", mailbox.uid_next));
+    out.push_str(&format!(
+        "* OK [MAILBOXID ({})] This mailbox, whatever its name\r\n",
+        words::mailbox_id(mailbox)
+    ));
 }

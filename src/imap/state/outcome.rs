@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::sequence_numbers::Own;
 use crate::imap::commands::append::Appending;
 use crate::imap::commands::list::listing::Listing;
-use crate::imap::wire::command::{FetchItem, SearchKey, StoreArgs};
+use crate::imap::wire::command::{FetchItem, MailboxName, SearchKey, StoreArgs};
 use crate::imap::wire::search::SearchArgs;
 use crate::imap::wire::sort::{SortArgs, ThreadAlgorithm};
 use crate::sasl::server::{Exchange, Password, Step};
@@ -107,6 +107,8 @@ pub enum AfterCommit {
     Append(Appended),
     /// CLOSE: the mailbox is not selected any more.
     Close,
+    /// CREATE: which identity the mailbox has.
+    Create(MailboxName),
     /// COPY: where the messages are now.
     Copy(Copied),
     /// MOVE: the same, and that they are gone from here.

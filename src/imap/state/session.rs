@@ -11,7 +11,8 @@ use super::selected::{ReadOnly, Selected};
 use super::updates::Updates;
 use crate::config::Config;
 use crate::imap::commands::list::{self, listing::Listed};
-use crate::imap::commands::{append, copy_move, mailboxes, metadata};
+use crate::imap::commands::mailboxes::About;
+use crate::imap::commands::{append, copy_move, mailboxes, metadata, quota};
 use crate::imap::wire::command::{Command, Tagged};
 use crate::imap::wire::grammar::{Problem, Refused};
 use crate::imap::wire::words;
@@ -22,7 +23,8 @@ use crate::store::{self, Account};
 /// What the greeting and CAPABILITY announce whatever the state.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
                             MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS \
-                            MULTIAPPEND CATENATE REPLACE BINARY ESEARCH SEARCHRES WITHIN PARTIAL \
+                            MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
+                            QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE ESEARCH SEARCHRES WITHIN PARTIAL \
                             CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
@@ -141,7 +143,7 @@ impl Session {
                     State::Logout => return Outcome::End,
                 };
                 match self.account().cloned() {
-                    Some(account) => self.authenticated(&account, tag, command, out),
+                    Some(account) => self.authenticated(config, &account, tag, command, out),
                     None => Outcome::End,
                 }
             }
@@ -166,6 +168,7 @@ impl Session {
     /// RFC 3501 section 6.3 and the extensions to it.
     fn authenticated(
         &mut self,
+        config: &Config,
         account: &Rc<Account>,
         tag: String,
         command: Command,
@@ -176,20 +179,22 @@ impl Session {
                 self.select(account, tag, &name, self.read_only.then_some(ReadOnly::Flash), out)
             }
             Command::Examine(name) => self.select(account, tag, &name, Some(ReadOnly::Examined), out),
-            Command::Create(name) => mailboxes::create(account, tag, &name),
+            Command::Create { mailbox, uses } => mailboxes::create(account, tag, mailbox, uses.as_deref()),
             Command::Delete(name) => mailboxes::delete(account, tag, &name),
             Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to),
             Command::Subscribe(name) => mailboxes::subscribe(account, tag, &name, true),
             Command::Unsubscribe(name) => mailboxes::subscribe(account, tag, &name, false),
-            Command::List(args) => list::list(tag, Listed::Mailboxes, args, out),
-            Command::Lsub(args) => list::list(tag, Listed::Subscriptions, args, out),
+            Command::List(args) => list::list(tag, Listed::Mailboxes, *args, out),
+            Command::Lsub(args) => list::list(tag, Listed::Subscriptions, *args, out),
             Command::Namespace => {
                 out.push_str("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
                 Outcome::reply(tag, "OK NAMESPACE completed")
             }
             Command::Status { mailbox, items } => {
-                mailboxes::status(account, tag, &mailbox, &items, self.selected(), out)
+                mailboxes::status(account, tag, &mailbox, &items, self.about(config), out)
             }
+            Command::GetQuota(root) => quota::get(account, tag, &root, out),
+            Command::GetQuotaRoot(mailbox) => quota::get_root(account, tag, &mailbox, out),
             Command::GetMetadata(args) => metadata::get(account, tag, &args, out),
             Command::SetMetadata { mailbox, values } => metadata::set(account, tag, &mailbox, values),
             Command::Idle => Outcome::Idle { tag },
@@ -236,6 +241,7 @@ impl Session {
         Outcome::Reply(match then {
             AfterCommit::Reply(reply) => reply,
             AfterCommit::Append(appended) => append::appended(&account, tag, &appended, committed, out),
+            AfterCommit::Create(name) => mailboxes::created(&account, tag, &name),
             AfterCommit::Close => self.closed(tag),
             AfterCommit::Copy(copied) => copy_move::copied(&account, tag, &copied, committed),
             AfterCommit::Move(copied) => copy_move::moved(&account, tag, &copied, committed, out),
@@ -262,6 +268,11 @@ impl Session {
         }
     }
 
+    /// What STATUS tells of the session and the settings.
+    pub fn about(&self, config: &Config) -> About<'_> {
+        About { selected: self.selected(), append_limit: config.server.max_message_size }
+    }
+
     pub fn end(&mut self, goodbye: &str, out: &mut String) -> Outcome {
         self.state = State::Logout;
         out.push_str(goodbye);
@@ -269,7 +280,7 @@ impl Session {
     }
 
     pub fn capabilities(&self, config: &Config) -> String {
-        let mut text = CAPABILITIES.to_owned();
+        let mut text = format!("{CAPABILITIES} APPENDLIMIT={}", config.server.max_message_size);
         if self.account().is_none() {
             if !self.channel.tls {
                 text.push_str(" STARTTLS");

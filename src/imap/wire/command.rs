@@ -49,7 +49,12 @@ pub enum Command {
     /// 6.3.2 EXAMINE.
     Examine(MailboxName),
     /// 6.3.3 CREATE.
-    Create(MailboxName),
+    Create {
+        /// What.
+        mailbox: MailboxName,
+        /// RFC 6154 section 3: attributes with spaces between them, as the client wrote them.
+        uses: Option<String>,
+    },
     /// 6.3.4 DELETE.
     Delete(MailboxName),
     /// 6.3.5 RENAME.
@@ -64,9 +69,9 @@ pub enum Command {
     /// 6.3.7 UNSUBSCRIBE.
     Unsubscribe(MailboxName),
     /// 6.3.8 LIST.
-    List(ListArgs),
+    List(Box<ListArgs>),
     /// 6.3.9 LSUB.
-    Lsub(ListArgs),
+    Lsub(Box<ListArgs>),
     /// RFC 2342 NAMESPACE.
     Namespace,
     /// 6.3.10 STATUS.
@@ -78,6 +83,10 @@ pub enum Command {
     },
     /// 6.3.11 APPEND, and RFC 8508 REPLACE.
     Append(Append),
+    /// RFC 9208 section 4.1.1 GETQUOTA.
+    GetQuota(String),
+    /// RFC 9208 section 4.1.2 GETQUOTAROOT.
+    GetQuotaRoot(MailboxName),
     /// RFC 5464 section 4.2 GETMETADATA.
     GetMetadata(GetMetadata),
     /// RFC 5464 section 4.3 SETMETADATA.
@@ -223,6 +232,8 @@ pub struct ListOptions {
     pub subscribed: bool,
     /// Return option STATUS (RFC 5819): what is told of each mailbox.
     pub status: Vec<StatusItem>,
+    /// Return option METADATA (RFC 9590): entries whose values are told of each mailbox, in lower case.
+    pub metadata: Vec<String>,
 }
 
 /// The selection options of an extended LIST. All that are set must hold.
@@ -254,7 +265,8 @@ pub enum MessageSet {
     Saved,
 }
 
-/// RFC 3501 section 6.3.10, and SIZE of RFC 8438.
+/// RFC 3501 section 6.3.10, SIZE of RFC 8438, APPENDLIMIT of RFC 7889, MAILBOXID of RFC 8474, DELETED and DELETED-STORAGE of
+/// RFC 9208.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the RFC's own names")]
 pub enum StatusItem {
@@ -264,6 +276,10 @@ pub enum StatusItem {
     UidValidity,
     Unseen,
     Size,
+    AppendLimit,
+    MailboxId,
+    Deleted,
+    DeletedStorage,
 }
 
 /// Flags that a client names. `\Recent` and system flags that do not exist are left out: they are not
@@ -318,12 +334,16 @@ pub enum FetchItem {
         /// With extension data.
         extensible: bool,
     },
+    /// EMAILID (RFC 8474).
+    EmailId,
     /// ENVELOPE.
     Envelope,
     /// FLAGS.
     Flags,
     /// INTERNALDATE.
     InternalDate,
+    /// PREVIEW (RFC 8970); LAZY changes nothing, since it is made from the message each time.
+    Preview,
     /// RFC822: `BODY[]` under its old name.
     Rfc822,
     /// RFC822.HEADER: `BODY.PEEK[HEADER]` under its old name.
@@ -332,6 +352,8 @@ pub enum FetchItem {
     Rfc822Size,
     /// RFC822.TEXT: `BODY[TEXT]` under its old name.
     Rfc822Text,
+    /// THREADID (RFC 8474).
+    ThreadId,
     /// UID.
     Uid,
 }

@@ -85,13 +85,16 @@ fn item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
         "BINARY.SIZE" => FetchItem::BinarySize { part: binary_part(cursor)? },
         "BODY" => FetchItem::BodyStructure { extensible: false },
         "BODYSTRUCTURE" => FetchItem::BodyStructure { extensible: true },
+        "EMAILID" => FetchItem::EmailId,
         "ENVELOPE" => FetchItem::Envelope,
         "FLAGS" => FetchItem::Flags,
         "INTERNALDATE" => FetchItem::InternalDate,
+        "PREVIEW" => preview(cursor)?,
         "RFC822" => FetchItem::Rfc822,
         "RFC822.HEADER" => FetchItem::Rfc822Header,
         "RFC822.SIZE" => FetchItem::Rfc822Size,
         "RFC822.TEXT" => FetchItem::Rfc822Text,
+        "THREADID" => FetchItem::ThreadId,
         "UID" => FetchItem::Uid,
         _ => return Err(Problem::UnknownItem("fetch item")),
     })
@@ -113,6 +116,14 @@ fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u32, u32)>> {
     let count = if cursor.take(b'.') { cursor.nz_number()?.get() } else { u32::MAX };
     cursor.expect(b'>', "a closing angle bracket after the partial range")?;
     Ok(Some((from, count)))
+}
+
+/// RFC 8970 section 6: modifiers in parentheses, of which LAZY is the one that there is.
+fn preview(cursor: &mut Cursor<'_>) -> Parsed<FetchItem> {
+    if cursor.take_word(" (") && !(cursor.take_word("LAZY") && cursor.close()) {
+        return Err(Problem::Expected("LAZY in parentheses after PREVIEW"));
+    }
+    Ok(FetchItem::Preview)
 }
 
 /// `section-binary` (RFC 3516 section 7): part numbers alone.

@@ -140,13 +140,17 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "LOGIN" => login,
         "SELECT" => |c| c.mailbox().map(Command::Select),
         "EXAMINE" => |c| c.mailbox().map(Command::Examine),
-        "CREATE" => |c| c.mailbox().map(Command::Create),
+        "CREATE" => create,
+        "GETQUOTA" => {
+            |c| c.astring().map(|root| Command::GetQuota(String::from_utf8_lossy(&root).into_owned()))
+        }
+        "GETQUOTAROOT" => |c| c.mailbox().map(Command::GetQuotaRoot),
         "DELETE" => |c| c.mailbox().map(Command::Delete),
         "RENAME" => rename,
         "SUBSCRIBE" => |c| c.mailbox().map(Command::Subscribe),
         "UNSUBSCRIBE" => |c| c.mailbox().map(Command::Unsubscribe),
-        "LIST" => |c| list::list(c).map(Command::List),
-        "LSUB" => |c| list::lsub(c).map(Command::Lsub),
+        "LIST" => |c| list::list(c).map(Box::new).map(Command::List),
+        "LSUB" => |c| list::lsub(c).map(Box::new).map(Command::Lsub),
         "STATUS" => status,
         "GETMETADATA" => metadata::get,
         "SETMETADATA" => metadata::set,
@@ -233,6 +237,26 @@ fn login(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     Ok(Command::Login { username, password: Password::from(password.as_slice()) })
 }
 
+/// RFC 3501 section 6.3.3, RFC 6154 section 3, in the syntax of RFC 4466 section 2.2.
+fn create(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mailbox = cursor.mailbox()?;
+    let mut uses = None;
+    if cursor.take(b' ') {
+        cursor.spaces();
+        if !cursor.open() || !cursor.take_word("USE ") {
+            return Err(Problem::Expected("USE in parentheses after the name"));
+        }
+        cursor.spaces();
+        cursor.expect(b'(', "a list of attributes after USE")?;
+        let attributes = cursor.run(|c| c == b'\\' || c == b' ' || cursor::is_atom_char(c));
+        uses = Some(String::from_utf8_lossy(attributes).into_owned());
+        if !cursor.close() || !cursor.close() {
+            return Err(Problem::Expected("a closing parenthesis"));
+        }
+    }
+    Ok(Command::Create { mailbox, uses })
+}
+
 fn rename(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let from = cursor.mailbox()?;
     cursor.space()?;
@@ -259,6 +283,10 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
             "UIDVALIDITY" => StatusItem::UidValidity,
             "UNSEEN" => StatusItem::Unseen,
             "SIZE" => StatusItem::Size,
+            "APPENDLIMIT" => StatusItem::AppendLimit,
+            "MAILBOXID" => StatusItem::MailboxId,
+            "DELETED" => StatusItem::Deleted,
+            "DELETED-STORAGE" => StatusItem::DeletedStorage,
             _ => return Err(Problem::UnknownItem("status item")),
         };
         if !items.contains(&item) {

@@ -60,15 +60,23 @@ fn strings_come_as_atoms_quoted_or_as_literals() {
 #[test]
 fn mailbox_names_come_in_modified_utf7() {
     assert_eq!(command("SELECT inbox"), Command::Select(mailbox("inbox")), "its case is the store's");
-    assert_eq!(command(r#"CREATE "Entw&APw-rfe""#), Command::Create(mailbox("Entwürfe")));
+    assert_eq!(
+        command(r#"CREATE "Entw&APw-rfe""#),
+        Command::Create { mailbox: mailbox("Entwürfe"), uses: None }
+    );
+    let uses = Some("\\Sent \\x".to_owned());
+    assert_eq!(command(r"CREATE x (USE (\Sent \x))"), Command::Create { mailbox: mailbox("x"), uses });
+    for wrong in [r"CREATE x (USE \Sent)", "CREATE x (USE (a)", "CREATE x y", "CREATE x (COLOUR (a))"] {
+        problem(wrong);
+    }
     assert_eq!(command("RENAME a {3}\r\nb c"), Command::Rename { from: mailbox("a"), to: mailbox("b c") });
     let args = ListArgs { patterns: vec!["a/%*".into()], ..ListArgs::default() };
-    assert_eq!(command(r#"LIST "" a/%*"#), Command::List(args));
+    assert_eq!(command(r#"LIST "" a/%*"#), Command::List(Box::new(args)));
     let args = ListArgs { reference: "a/".into(), patterns: vec![String::new()], options: None };
-    assert_eq!(command(r#"LSUB a/ """#), Command::Lsub(args));
+    assert_eq!(command(r#"LSUB a/ """#), Command::Lsub(Box::new(args)));
     assert_eq!(command("SELECT A&B"), Command::Select(mailbox(NO_NAME)), "refused with NO");
     let args = ListArgs { patterns: vec![NO_NAME.into()], ..ListArgs::default() };
-    assert_eq!(command(r#"LIST "" A&B*"#), Command::List(args));
+    assert_eq!(command(r#"LIST "" A&B*"#), Command::List(Box::new(args)));
 }
 
 #[test]
