@@ -49,16 +49,35 @@ impl Ids {
         })
     }
 
-    /// Gives the next node an identifier, or 0 for none.
+    /// The identifier of a node; 0 where it has none.
+    pub fn of(&self, node: u32) -> Id {
+        usize::try_from(node).ok().and_then(|node| self.ids.get(node)).copied().unwrap_or_default()
+    }
+
+    /// Gives the next node an identifier, or 0 for none. Of two with the same identifier, the last one is found.
     pub fn push(&mut self, id: Id) {
         let node = u32::try_from(self.ids.len()).unwrap_or(NONE);
-        self.ids.push(id);
+        push(&mut self.ids, id);
+        self.enter(node);
+    }
+
+    /// From now on this node is found by its identifier.
+    pub fn enter(&mut self, node: u32) {
+        let id = self.of(node);
         if id != 0
             && let Some(place) = self.place(id).and_then(|at| self.places.get_mut(at))
         {
             *place = node;
         }
     }
+}
+
+/// As [`Vec::push`], with little more room than is needed: doubling would waste as much memory again.
+pub fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 8 + 1024);
+    }
+    list.push(item);
 }
 
 #[cfg(test)]
