@@ -10,8 +10,10 @@ mod login;
 mod mailboxes;
 mod messages;
 mod metadata;
+mod modseqs;
 mod read_only;
 mod search;
+mod two_clients;
 
 use std::cell::RefCell;
 use std::net::TcpListener;
