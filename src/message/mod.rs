@@ -16,7 +16,9 @@ pub mod nstring;
 mod parameters;
 mod references;
 pub mod search;
+pub mod signature;
 mod summary;
+mod texts;
 mod transfer;
 mod window;
 
