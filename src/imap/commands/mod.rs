@@ -11,6 +11,7 @@ pub mod list;
 pub mod login;
 pub mod mailboxes;
 pub mod metadata;
+mod ruled_out;
 pub mod search;
 pub mod select;
 mod store;

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::RangeInclusive;
 
 use super::lazy_message::LazyMessage;
+use super::ruled_out::{AHEAD, RuledOut};
 use crate::imap::server::Connection;
 use crate::imap::state::outcome::{News, Outcome, Reply};
 use crate::imap::state::sequence_numbers::SequenceNumbers;
@@ -29,6 +30,9 @@ async fn run(account: &Account, numbers: &SequenceNumbers, key: &SearchKey) -> R
     let mut found = Vec::new();
     for (seq, &uid) in (1..).zip(numbers.uids()) {
         query.pace.did_items(query.size).await;
+        if query.ruled_out.is_behind(seq) {
+            query.ask_signatures(account, numbers, seq).await;
+        }
         let message = account.view(mailbox, |mailbox| mailbox.message(uid).copied());
         let Some(message) = message.ok_or(Error::NoSuchMailbox)? else { continue };
         let candidate = Candidate { seq, recent: numbers.is_recent(uid), message };
@@ -91,6 +95,7 @@ struct Query {
     size: usize,
     /// What the tests say of the message at hand, as far as they were made.
     answers: Vec<Option<bool>>,
+    ruled_out: RuledOut,
     pace: Pace,
 }
 
@@ -132,17 +137,44 @@ impl Query {
         let mut tests = Vec::new();
         let formula = Formula::new(key, numbers, keywords, &mut tests);
         let size = formula.size();
-        Query { formula, size, answers: vec![None; tests.len()], tests, pace: Pace::new() }
+        let needles = tests.iter().enumerate().filter_map(|(n, test)| Some((n, test.needle()?)));
+        let ruled_out = RuledOut::new(needles);
+        Query { formula, size, answers: vec![None; tests.len()], ruled_out, tests, pace: Pace::new() }
+    }
+
+    /// Looks at the signatures of the messages from the number `seq` on that would have to be opened.
+    async fn ask_signatures(&mut self, account: &Account, numbers: &SequenceNumbers, seq: u32) {
+        let (mut candidates, mut to) = (Vec::new(), seq);
+        for (seq, &uid) in (1..).zip(numbers.uids()).skip(seq as usize - 1) {
+            self.pace.did_items(self.size).await;
+            to = seq;
+            let message = account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied());
+            if let Some(message) = message.flatten() {
+                self.answer_from_index(&Candidate { seq, recent: numbers.is_recent(uid), message });
+                if self.formula.verdict(self).is_err() {
+                    candidates.push((seq, message));
+                }
+            }
+            if candidates.len() >= AHEAD {
+                break;
+            }
+        }
+        self.ruled_out.ask(account, candidates, to, &self.pace).await;
+    }
+
+    /// Answers what nothing need be opened for.
+    fn answer_from_index(&mut self, candidate: &Candidate) {
+        for (n, (test, answer)) in self.tests.iter().zip(&mut self.answers).enumerate() {
+            *answer = match test {
+                Test::Index(test) => Some(test.holds(candidate)),
+                _ => self.ruled_out.rules_out(candidate.seq, n).then_some(false),
+            };
+        }
     }
 
     /// Whether a message matches, asking as little as possible.
     async fn matches(&mut self, account: &Account, candidate: Candidate) -> Result<bool, Error> {
-        for (test, answer) in self.tests.iter().zip(&mut self.answers) {
-            *answer = match test {
-                Test::Index(test) => Some(test.holds(&candidate)),
-                _ => None,
-            };
-        }
+        self.answer_from_index(&candidate);
         let mut opened = LazyMessage::new(account, candidate.message);
         loop {
             let open = match self.formula.verdict(self) {
@@ -234,6 +266,14 @@ impl Formula {
 }
 
 impl Test {
+    /// The text that it looks for.
+    fn needle(&self) -> Option<&Needle> {
+        match self {
+            Test::Field { needle, .. } | Test::Content { needle, .. } => Some(needle),
+            Test::Index(_) | Test::Sent(_) => None,
+        }
+    }
+
     fn cost(&self) -> u8 {
         match self {
             Test::Index(_) => 0,

@@ -12,6 +12,7 @@ mod messages;
 mod metadata;
 mod read_only;
 mod search;
+mod signatures;
 
 use std::cell::RefCell;
 use std::net::TcpListener;
