@@ -1,7 +1,10 @@
 //! An IMAP command as it comes over the wire: lines and literals, put together and parsed.
 
+use crate::imap::wire::command::{Command, Tagged};
 use crate::imap::wire::fragments::{Fragments, Next};
 use crate::imap::wire::grammar;
+use crate::imap::wire::grammar::append::{Part, Parts};
+use crate::imap::wire::url::MessageUrl;
 use crate::message::mailbox_name;
 
 /// One input.
@@ -18,15 +21,34 @@ pub fn run(wire: &[u8]) {
         rest = after;
         match gather.line(line, true) {
             Next::Finished => break,
-            Next::Literal { length, .. } => {
-                let length = (length as usize).min(rest.len());
+            Next::Literal(literal) => {
+                let length = (literal.length as usize).min(rest.len());
                 gather.literal(&rest[..length]);
                 rest = &rest[length..];
             }
-            Next::Skip(length) | Next::Message { length, .. } => {
-                rest = &rest[(length as usize).min(rest.len())..]
+            Next::Skip(length) => rest = &rest[(length as usize).min(rest.len())..],
+            Next::Append(append) => {
+                parts(append, rest);
+                break;
             }
         }
     }
     let _ = gather.finish();
+}
+
+/// The parts of an APPEND, each line of `rest` behind a literal.
+fn parts(append: Tagged, rest: &[u8]) {
+    let Command::Append(append) = append.command else { panic!("{append:?}") };
+    let mut parts = Parts::new(append.text, append.replaces.is_some());
+    for line in rest.split(|&octet| octet == b'\n') {
+        loop {
+            match parts.next(true) {
+                Ok(Part::Octets | Part::UrlLiteral) => break,
+                Ok(Part::Url(url)) => drop(MessageUrl::parse(&url)),
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        parts.line(line);
+    }
 }

@@ -21,7 +21,6 @@ impl Connection {
         self.session.takes_no_changes(self.context.store.read_only().is_some());
         let mut outcome = match self.input(line, end).await? {
             Input::Closed => return Ok(None),
-            Input::Append(outcome) => outcome,
             Input::Command(command) => self.session.handle(&self.context.config(), command, &mut out),
             Input::Refused(refused) => {
                 let refusal = self.session.refuse(refused);
@@ -73,6 +72,7 @@ impl Connection {
                     self.list(&mut listing).await?;
                     Outcome::Reply(reply)
                 }
+                Outcome::Append(appending) => self.append(*appending).await?,
                 Outcome::Fetch(fetch) => self.fetch(fetch).await?,
                 Outcome::Search { tag, uid, key } => {
                     let result = self.search(uid, &key).await?;

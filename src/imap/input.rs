@@ -1,4 +1,4 @@
-//! Reading: commands with their literals, and the message of an APPEND in pieces.
+//! Reading: commands with their literals.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::server::{Connection, Imap};
-use crate::imap::state::outcome::Outcome;
-use crate::imap::wire::command::{Append, Tagged};
+use crate::imap::wire::command::{Literal, Tagged};
 use crate::imap::wire::fragments::{Fragments, Next};
 use crate::imap::wire::grammar::{self, Refused};
 use crate::net::line::LineEnd;
 use crate::serving::Protocol;
-use crate::store::Incoming;
 
 /// Octets of a command after the login.
 pub(super) const LIMIT: usize = 64 * 1024;
@@ -30,8 +28,6 @@ pub(super) enum Input {
     Command(Tagged),
     /// Something that is none.
     Refused(Refused),
-    /// APPEND, whose message was taken or refused on the way.
-    Append(Outcome),
     /// The client closed the connection.
     Closed,
 }
@@ -51,14 +47,12 @@ impl Connection {
             let whole = end == LineEnd::Complete;
             match fragments.line(&line, whole) {
                 Next::Finished => break,
-                Next::Literal { length, synchronizing } => {
-                    self.go_ahead(synchronizing).await?;
-                    self.pieces(length, None, |piece| fragments.literal(piece)).await?;
+                Next::Literal(literal) => {
+                    self.go_ahead(literal).await?;
+                    self.pieces(literal.length, |piece| fragments.literal(piece)).await?;
                 }
                 Next::Skip(length) => self.skip(length).await?,
-                Next::Message { append, length, synchronizing } => {
-                    return self.message(append, length, synchronizing).await.map(Input::Append);
-                }
+                Next::Append(append) => return Ok(Input::Command(append)),
             }
             end = self.read_line(&mut line, fragments.room()).await?;
         }
@@ -69,12 +63,16 @@ impl Connection {
     }
 
     /// The command continuation request that a synchronizing literal waits for.
-    async fn go_ahead(&mut self, synchronizing: bool) -> io::Result<()> {
-        if synchronizing { self.say("+ Go ahead\r\n").await } else { Ok(()) }
+    pub async fn go_ahead(&mut self, literal: Literal) -> io::Result<()> {
+        if literal.synchronizing { self.say("+ Go ahead\r\n").await } else { Ok(()) }
     }
 
-    /// Hands `length` octets on as they come, all of them before `until`.
-    async fn pieces(
+    /// Hands `length` octets on as they come.
+    pub async fn pieces(&mut self, length: u64, take: impl FnMut(&[u8])) -> io::Result<()> {
+        self.pieces_until(length, None, take).await
+    }
+
+    async fn pieces_until(
         &mut self,
         mut length: u64,
         until: Option<Instant>,
@@ -98,53 +96,8 @@ impl Connection {
 
     /// Throws away `length` octets. RFC 7888 section 4 lets a server close the connection instead: that
     /// happens to a client that goes on for long.
-    async fn skip(&mut self, length: u64) -> io::Result<()> {
+    pub async fn skip(&mut self, length: u64) -> io::Result<()> {
         let until = self.context.time.now() + SKIP_TIME;
-        self.pieces(length, Some(until), |_| {}).await
-    }
-
-    /// Takes the message of an APPEND, or throws it away where it comes although it is refused.
-    async fn message(&mut self, append: Append, length: u64, synchronizing: bool) -> io::Result<Outcome> {
-        let mut target = match self.session.append(&self.context.config(), &append, length) {
-            Ok(target) => target,
-            Err(refusal) => {
-                if !synchronizing {
-                    self.skip(length).await?;
-                    self.rest().await?;
-                }
-                return Ok(Outcome::Reply(refusal));
-            }
-        };
-        self.go_ahead(synchronizing).await?;
-        let mut result = Ok(());
-        self.pieces(length, None, |piece| take(&mut target.message, &mut result, piece)).await?;
-        let nothing_follows = self.rest().await?;
-        Ok(match result {
-            Ok(()) if nothing_follows => target.keep(append),
-            Ok(()) => Outcome::reply(append.tag, "BAD Expected the end of the command after the message"),
-            Err(error) => Outcome::reply(append.tag, crate::imap::wire::words::refusal(&error)),
-        })
-    }
-
-    /// The rest of a command whose message is done with; whether there is nothing in it. Literals that it
-    /// announces come whether they are wanted or not, and none of them may be taken for a command.
-    async fn rest(&mut self) -> io::Result<bool> {
-        let mut rest = Fragments::behind_message(OTHERS_BEFORE_LOGIN);
-        let (mut line, mut nothing) = (Zeroizing::default(), true);
-        loop {
-            let end = self.read_line(&mut line, rest.room()).await?;
-            nothing &= end == LineEnd::Complete && line.is_empty();
-            match rest.line(&line, end == LineEnd::Complete) {
-                Next::Skip(length) => self.skip(length).await?,
-                _ => return Ok(nothing),
-            }
-        }
-    }
-}
-
-/// Keeps the first error: what comes after it is thrown away.
-fn take(message: &mut Incoming, result: &mut Result<(), crate::store::Error>, piece: &[u8]) {
-    if result.is_ok() {
-        *result = message.write(piece);
+        self.pieces_until(length, Some(until), |_| {}).await
     }
 }

@@ -1,6 +1,7 @@
 //! Internet messages (RFC 5322, RFC 2045) read in pieces: nothing here holds a whole message.
 
 pub mod address;
+pub mod binary;
 pub mod bodystructure;
 mod boundary;
 mod charset;

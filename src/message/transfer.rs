@@ -35,6 +35,17 @@ impl TransferDecoder {
             TransferDecoder::QuotedPrintable(decoder) => decoder.decode(piece, out),
         }
     }
+
+    /// Appends what is left at the end of a text: the beginning of an escape that has none. A soft line break that ends the text
+    /// breaks nothing.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if let TransferDecoder::QuotedPrintable(decoder) = self {
+            let escape = std::mem::take(&mut decoder.escape);
+            if !escape.iter().skip(1).all(u8::is_ascii_whitespace) {
+                out.extend(escape);
+            }
+        }
+    }
 }
 
 /// base64 (RFC 2045 section 6.8); every piece gives all octets that are whole.

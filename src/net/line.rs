@@ -9,11 +9,16 @@ use super::stream::Stream;
 pub enum LineEnd {
     /// The line is whole, its CRLF (or LF) taken off.
     Complete,
-    /// It was longer than the limit: all of it was skipped, the buffer holds its first `limit` octets.
+    /// It was longer than the limit: the buffer holds its first `limit` octets and, behind them, the last [`TAIL`] of those
+    /// above the limit; what was between them was skipped.
     TooLong,
     /// The other end closed; what came after the last line end is in the buffer.
     Closed,
 }
+
+/// Octets that are kept of the end of a line that is too long: an IMAP literal may be announced there, whose octets are no
+/// commands.
+pub const TAIL: usize = 32;
 
 /// Reads one line of at most `limit` octets, its line end not counted, into `line`, which is cleared
 /// first. Any other octet may stand in it, NUL and bare CR included.
@@ -30,14 +35,15 @@ pub async fn read_line(stream: &mut Stream, line: &mut Vec<u8>, limit: usize) ->
         if let Some(lf) = memchr::memchr(b'\n', buffered) {
             let content = without_cr(&buffered[..lf]);
             let end = if content.len() > limit { LineEnd::TooLong } else { LineEnd::Complete };
-            line.extend_from_slice(&content[..content.len().min(limit)]);
+            let (within, above) = content.split_at(content.len().min(limit));
+            line.extend_from_slice(within);
+            line.extend_from_slice(&above[above.len().saturating_sub(TAIL)..]);
             stream.consume(lf + 1);
             return Ok(end);
         }
-        // Of a line that is too long, just enough is kept to find it too long again, whatever follows.
-        if buffered.len() > limit + 2 {
-            stream.forget_after(limit + 2);
-        }
+        // Of a line that is too long, just enough is kept to find it too long again, whatever follows; its CR may be
+        // there already.
+        stream.forget_between(limit + 1, TAIL + 1);
         if !stream.more().await? {
             let rest = stream.buffered();
             line.extend_from_slice(&rest[..rest.len().min(limit)]);
@@ -89,8 +95,8 @@ mod tests {
                 (b"\r\n\n\r\r\n", vec![(Complete, b""), (Complete, b""), (Complete, b"\r"), (Closed, b"")]),
                 (b"a\0b\rc\xff\r\n", vec![(Complete, b"a\0b\rc\xff"), (Closed, b"")]),
                 (b"0123456789\r\n", vec![(Complete, b"0123456789"), (Closed, b"")]),
-                (b"0123456789a\r\nb\r\n", vec![(TooLong, b"0123456789"), (Complete, b"b"), (Closed, b"")]),
-                (b"0123456789\r\r\n", vec![(TooLong, b"0123456789"), (Closed, b"")]),
+                (b"0123456789a\r\nb\r\n", vec![(TooLong, b"0123456789a"), (Complete, b"b"), (Closed, b"")]),
+                (b"0123456789\r\r\n", vec![(TooLong, b"0123456789\r"), (Closed, b"")]),
                 (b"0123456789ab", vec![(Closed, b"0123456789")]),
             ] {
                 let found = lines(sent).await;
@@ -136,11 +142,11 @@ mod tests {
             };
             let skip = read_line(&mut server, &mut line, 10);
             interrupted(async { smol::future::try_zip(flood, skip).await.map(drop) }).await;
-            assert!(server.buffered().len() <= 12);
-            client.queue(b"y\r\nNOOP\r\n");
+            assert!(server.buffered().len() <= 10 + 2 + TAIL);
+            client.queue(b"y {34+}\r\nNOOP\r\n");
             client.flush().await.unwrap();
             assert_eq!(read_line(&mut server, &mut line, 10).await.unwrap(), LineEnd::TooLong);
-            assert_eq!(line, b"xxxxxxxxxx");
+            assert!(line.ends_with(b"xxxy {34+}") && line.len() == 10 + TAIL, "{line:?}");
             assert_eq!(read_line(&mut server, &mut line, 10).await.unwrap(), LineEnd::Complete);
             assert_eq!(line, b"NOOP");
         });

@@ -42,11 +42,17 @@ impl Plaintext {
         }
     }
 
-    /// Keeps the first `n` of what waits and forgets the others.
-    pub(super) fn forget_after(&mut self, n: usize) {
-        let end = self.octets.len().min(self.taken.saturating_add(n));
-        self.octets[end..].zeroize();
-        self.octets.truncate(end);
+    /// Keeps the first `first` and the last `last` of what waits and forgets those between.
+    pub(super) fn forget_between(&mut self, first: usize, last: usize) {
+        let len = self.octets.len();
+        let start = self.taken.saturating_add(first);
+        let end = len.saturating_sub(last);
+        if start < end {
+            self.octets.copy_within(end.., start);
+            let kept = start + (len - end);
+            self.octets[kept..].zeroize();
+            self.octets.truncate(kept);
+        }
     }
 
     /// Octets of memory.
@@ -151,8 +157,8 @@ pub(super) mod tests {
         assert!(Place::of(&plain).holds(b"secret"));
 
         let (mut plain, place) = holding();
-        plain.forget_after(300);
-        assert_eq!(plain.waiting(), &line[..300]);
+        plain.forget_between(300, 2);
+        assert_eq!(plain.waiting(), [&line[..300], &line[line.len() - 2..]].concat());
         assert!(!place.holds(b"secret"), "cut");
 
         let (plain, place) = holding();

@@ -143,9 +143,9 @@ impl Stream {
         self.input.take(n);
     }
 
-    /// Keeps the first `n` of [`Stream::buffered`] and forgets the others.
-    pub(super) fn forget_after(&mut self, n: usize) {
-        self.input.forget_after(n);
+    /// Keeps the first `first` and the last `last` of [`Stream::buffered`] and forgets those between.
+    pub(super) fn forget_between(&mut self, first: usize, last: usize) {
+        self.input.forget_between(first, last);
     }
 
     /// Waits until the other end sent something, which may be too little of a TLS record to add to

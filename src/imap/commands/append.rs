@@ -1,86 +1,301 @@
-//! APPEND (RFC 3501 section 6.3.11): whether the message is wanted, and what is said once it is kept.
+//! APPEND (RFC 3501 section 6.3.11), with as many messages as the client has (RFC 3502), made of parts that are here already
+//! (CATENATE, RFC 4469), and REPLACE (RFC 8508).
+//!
+//! All of a command's messages are one commit. From the first refusal on what still comes is thrown away: no literal
+//! that a client announces is ever taken for commands.
 
+use std::borrow::Cow;
+use std::io;
 use std::rc::Rc;
+
+use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::config::Config;
-use crate::imap::state::outcome::{AfterCommit, Outcome, Reply};
+use crate::imap::commands::catenate;
+use crate::imap::server::{Connection, Imap};
+use crate::imap::state::outcome::{AfterCommit, Appended, Outcome, Reply};
+use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected};
 use crate::imap::state::session::Session;
-use crate::imap::wire::command::Append;
+use crate::imap::wire::command::{Append, FlagList, Literal, Messages};
+use crate::imap::wire::fragments::Announced;
+use crate::imap::wire::grammar::Problem;
+use crate::imap::wire::grammar::append::{Part, Parts};
+use crate::imap::wire::sequence::write_uid_set;
 use crate::imap::wire::words;
-use crate::store::{self, Account, Committed, Incoming, MailboxId};
+use crate::net::line::LineEnd;
+use crate::serving::Protocol;
+use crate::store::{self, Account, Committed, Incoming, MailboxId, Transaction, Uid};
 
-/// Where a message is to go.
-pub struct Target {
-    account: Rc<Account>,
-    mailbox: MailboxId,
-    /// What comes of the message.
-    pub message: Incoming,
+/// Octets in memory of the messages that one command may bring: they wait for its commit, long ones but for their first 64 KiB in
+/// files.
+const IN_MEMORY: u64 = 4 << 20;
+/// What a message takes in memory besides its octets.
+const OVERHEAD: u64 = 512;
+/// Octets of a URL.
+const URL_MAX: u64 = 8 * 1024;
+
+/// A tagged response that refuses.
+pub(super) type Refusal = Cow<'static, str>;
+
+/// An APPEND under way.
+pub struct Appending {
+    tag: String,
+    parts: Parts,
+    /// What was announced and not read yet.
+    literal: Option<Literal>,
+    target: Result<Target, Refusal>,
 }
 
-/// Whether the account may have a message of `length` octets there.
-///
-/// # Errors
-/// The refusal.
-fn target(config: &Config, account: &Rc<Account>, command: &Append, length: u64) -> Result<Target, Reply> {
-    let refuse = |text: String| Reply::new(command.tag.clone(), text);
-    let limit = config.server.max_message_size;
-    if length > limit {
-        return Err(refuse(format!("NO [TOOBIG] A message may have {limit} octets")));
-    }
-    let Some(mailbox) = account.find(&command.mailbox.0) else {
-        return Err(refuse("NO [TRYCREATE] There is no such mailbox".into()));
-    };
-    // The commit would find it too, after all the octets have come.
-    let mut message = account.incoming();
-    let wanted = account.fits(1, length).and_then(|()| message.expect(length));
-    wanted.map_err(|error| refuse(words::refusal(&error)))?;
-    Ok(Target { account: account.clone(), mailbox, message })
+/// Where messages are to go.
+pub struct Target {
+    pub(super) account: Rc<Account>,
+    mailbox: MailboxId,
+    /// What REPLACE removes, and from where.
+    replaced: Option<(MailboxId, Uid)>,
+    transaction: Transaction,
+    /// Messages in the transaction, their octets, and how many of these are in memory.
+    messages: usize,
+    octets: u64,
+    in_memory: u64,
+    draft: Option<Draft>,
+    /// Octets that a message may have.
+    limit: u64,
+}
+
+/// The message that comes.
+struct Draft {
+    incoming: Incoming,
+    flags: FlagList,
+    date: Option<i64>,
 }
 
 impl Target {
-    /// The message is there: keeps it.
-    pub fn keep(self, command: Append) -> Outcome {
-        let Append { tag, flags, date, .. } = command;
-        if self.message.is_empty() {
-            return Outcome::reply(tag, "NO A message cannot be empty");
+    fn new(config: &Config, session: &Session, command: &Append) -> Result<Target, Refusal> {
+        let account = session.account().ok_or("BAD Log in first")?;
+        if session.read_only {
+            return Err(words::refusal(&store::Error::ReadOnly).into());
+        }
+        let replaced = command.replaces.as_ref().map(|messages| replaced(session.selected(), messages));
+        let replaced = replaced.transpose()?;
+        let mailbox = account.find(&command.mailbox.0).ok_or("NO [TRYCREATE] There is no such mailbox")?;
+        Ok(Target {
+            account: account.clone(),
+            mailbox,
+            replaced,
+            transaction: account.begin(),
+            messages: 0,
+            octets: 0,
+            in_memory: 0,
+            draft: None,
+            limit: config.server.max_message_size,
+        })
+    }
+
+    fn begin(&mut self, flags: FlagList, date: Option<i64>) {
+        self.draft = Some(Draft { incoming: self.account.incoming(), flags, date });
+    }
+
+    /// Whether the message may become longer by so many octets. The commit would find out, too, after all of them have
+    /// come.
+    pub(super) fn expect(&mut self, more: u64) -> Result<(), Refusal> {
+        let Some(draft) = &mut self.draft else { return Ok(()) };
+        let length = draft.incoming.len().saturating_add(more);
+        if length > self.limit {
+            return Err(format!("NO [TOOBIG] A message may have {} octets", self.limit).into());
+        }
+        let messages = self.messages as u64 + 1;
+        let wanted = self.account.fits(messages, self.octets.saturating_add(length));
+        wanted.and_then(|()| draft.incoming.expect(length)).map_err(|error| words::refusal(&error).into())
+    }
+
+    /// Takes octets of the message.
+    pub(super) fn write(&mut self, piece: &[u8]) -> Result<(), Refusal> {
+        let Some(draft) = &mut self.draft else { return Ok(()) };
+        draft.incoming.write(piece).map_err(|error| words::refusal(&error).into())
+    }
+
+    /// The message is whole.
+    fn end(&mut self) -> Result<(), Refusal> {
+        let Some(Draft { incoming, flags, date }) = self.draft.take() else { return Ok(()) };
+        if incoming.is_empty() {
+            return Err("NO A message cannot be empty".into());
+        }
+        self.messages += 1;
+        self.octets += incoming.len();
+        self.in_memory += incoming.head().len() as u64 + OVERHEAD;
+        if self.messages > 1 && self.in_memory > IN_MEMORY {
+            return Err("NO [LIMIT] Too many messages at once; send them in several commands".into());
         }
         let keywords: Vec<&str> = flags.keywords.iter().map(String::as_str).collect();
-        let mut transaction = self.account.begin();
-        transaction.deliver(
-            self.mailbox,
-            self.message,
-            flags.flags,
-            &keywords,
-            date.unwrap_or_else(clock::unix_now),
-        );
-        Outcome::Commit { transaction, tag, then: AfterCommit::Append { mailbox: self.mailbox } }
+        let date = date.unwrap_or_else(clock::unix_now);
+        self.transaction.deliver(self.mailbox, incoming, flags.flags, &keywords, date);
+        Ok(())
+    }
+
+    /// The command is whole.
+    fn commit(mut self, tag: String) -> Outcome {
+        if let Some((mailbox, uid)) = self.replaced {
+            self.transaction.expunge(mailbox, &[uid]);
+        }
+        let Target { mailbox, messages, replaced, .. } = self;
+        let appended = Appended { mailbox, messages, replaces: replaced.is_some() };
+        Outcome::Commit { transaction: self.transaction, tag, then: AfterCommit::Append(appended) }
     }
 }
 
-/// RFC 4315 section 3: where the message is now.
-pub fn appended(account: &Account, mailbox: MailboxId, tag: String, committed: &Committed) -> Reply {
-    let validity = account.view(mailbox, |mailbox| mailbox.uid_validity);
-    match (validity, committed.placed.first()) {
-        (Some(validity), Some((_, uid))) => {
-            Reply::new(tag, format!("OK [APPENDUID {validity} {uid}] APPEND completed"))
-        }
-        _ => Reply::new(tag, "OK APPEND completed"),
+/// RFC 8508 section 3.2: the one message that is replaced, and where it is.
+fn replaced(selected: Option<&Selected>, messages: &Messages) -> Result<(MailboxId, Uid), Refusal> {
+    let selected = selected.ok_or("BAD Select a mailbox first")?;
+    if let Some(read_only) = selected.read_only {
+        return Err(read_only.refusal());
     }
+    let numbers = selected.numbers.select(messages).ok_or(NO_SUCH_NUMBER)?;
+    let uids = selected.uids(&numbers, |_| true);
+    match (uids.len(), uids.ranges()) {
+        (1, [(uid, _)]) => Ok((selected.numbers.mailbox(), *uid)),
+        (0, _) => Err("NO [NONEXISTENT] The message to be replaced is not there any more".into()),
+        _ => Err("BAD REPLACE is about one message".into()),
+    }
+}
+
+impl Appending {
+    /// Reads what stands in the present line, and does what needs no waiting; the next part that does.
+    fn read(&mut self) -> Option<Part> {
+        let target = self.target.as_mut().ok()?;
+        let read = loop {
+            match self.parts.next(self.literal.is_some()) {
+                Ok(Part::Message { flags, date }) => target.begin(flags, date),
+                Ok(Part::End) => {
+                    if let Err(refusal) = target.end() {
+                        break Err(refusal);
+                    }
+                }
+                Ok(part) => break Ok(part),
+                Err(problem) => break Err(format!("BAD {problem}").into()),
+            }
+        };
+        read.map_err(|refusal| self.refuse(refusal)).ok()
+    }
+
+    /// Nothing of it is kept.
+    fn refuse(&mut self, refusal: Refusal) {
+        if self.target.is_ok() {
+            self.target = Err(refusal);
+        }
+    }
+
+    /// Hands what has come to the target, until that refuses.
+    fn change(&mut self, act: impl FnOnce(&mut Target) -> Result<(), Refusal>) {
+        if let Ok(target) = &mut self.target
+            && let Err(refusal) = act(target)
+        {
+            self.refuse(refusal);
+        }
+    }
+
+    fn finish(self) -> Outcome {
+        match self.target {
+            Ok(target) => target.commit(self.tag),
+            Err(refusal) => Outcome::reply(self.tag, refusal),
+        }
+    }
+}
+
+/// RFC 4315 section 3, RFC 3502 section 3: where the messages are now. REPLACE says so before the old message is expunged.
+pub fn appended(
+    account: &Account,
+    tag: String,
+    appended: &Appended,
+    committed: &Committed,
+    out: &mut String,
+) -> Reply {
+    let Appended { mailbox, messages, replaces } = appended;
+    let mut code = String::new();
+    if let Some(validity) = account.view(*mailbox, |mailbox| mailbox.uid_validity)
+        && committed.placed.len() == *messages
+    {
+        code.push_str(&format!("[APPENDUID {validity} "));
+        write_uid_set(committed.placed.ranges(), &mut code);
+        code.push_str("] ");
+    }
+    if *replaces {
+        out.push_str(&format!("* OK {code}The new message is there\r\n"));
+        return Reply::new(tag, "OK REPLACE completed");
+    }
+    Reply::new(tag, format!("OK {code}APPEND completed"))
 }
 
 impl Session {
-    /// Whether the message of an APPEND is wanted.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub fn append(&self, config: &Config, command: &Append, length: u64) -> Result<Target, Reply> {
-        let Some(account) = self.account() else {
-            return Err(Reply::new(command.tag.clone(), "BAD Log in first"));
-        };
-        if self.read_only {
-            return Err(Reply::new(command.tag.clone(), words::refusal(&store::Error::ReadOnly)));
+    /// Whether messages are wanted.
+    pub fn append(&self, config: &Config, tag: String, command: Append) -> Appending {
+        let target = Target::new(config, self, &command);
+        let Append { replaces, text, literal, .. } = command;
+        Appending { tag, parts: Parts::new(text, replaces.is_some()), literal, target }
+    }
+}
+
+impl Connection {
+    /// Takes the messages, or throws them away where they come although they are refused; then what follows.
+    pub async fn append(&mut self, mut appending: Appending) -> io::Result<Outcome> {
+        loop {
+            let mut part = appending.read();
+            while let Some(Part::Url(url)) = part {
+                self.catenate(&mut appending, &url).await;
+                part = appending.read();
+            }
+            let Some(literal) = appending.literal.take() else { return Ok(appending.finish()) };
+            let is_url = part == Some(Part::UrlLiteral);
+            if is_url && literal.length > URL_MAX {
+                appending.refuse("NO [BADURL] The URL is too long".into());
+            }
+            if !is_url {
+                appending.change(|target| target.expect(literal.length));
+            }
+            match &mut appending.target {
+                // The client hears this instead of the go-ahead.
+                Err(_) if literal.synchronizing => return Ok(appending.finish()),
+                Err(_) => self.skip(literal.length).await?,
+                Ok(_) if is_url => {
+                    let mut url = Vec::new();
+                    self.go_ahead(literal).await?;
+                    self.pieces(literal.length, |piece| url.extend_from_slice(piece)).await?;
+                    self.catenate(&mut appending, &url).await;
+                }
+                Ok(_) => {
+                    self.go_ahead(literal).await?;
+                    self.pieces(literal.length, |piece| appending.change(|target| target.write(piece)))
+                        .await?;
+                }
+            }
+            self.line_behind_literal(&mut appending).await?;
         }
-        target(config, account, command, length)
+    }
+
+    async fn line_behind_literal(&mut self, appending: &mut Appending) -> io::Result<()> {
+        let mut line = Zeroizing::default();
+        let end = self.read_line(&mut line, Imap::line_limit(&self.session)).await?;
+        match end {
+            LineEnd::Complete => {}
+            LineEnd::TooLong => appending.refuse(format!("BAD {}", Problem::TooLong).into()),
+            LineEnd::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+        let (announced, whole) = (Announced::at_end_of(&line), end == LineEnd::Complete);
+        let text = announced.as_ref().and_then(|announced| line.get(..line.len() - announced.marker));
+        appending.parts.line(text.unwrap_or(&line));
+        appending.literal = match announced {
+            None if !whole => Announced::cut(&line),
+            announced => announced.map(|announced| announced.literal),
+        };
+        Ok(())
+    }
+
+    /// Makes what a URL names the next part of the message (RFC 4469).
+    async fn catenate(&mut self, appending: &mut Appending, url: &[u8]) {
+        let Ok(target) = &mut appending.target else { return };
+        let part = catenate::Part { url, config: &self.context.config(), session: &self.session };
+        if let Err(refusal) = part.append_to(target, &mut self.own.last_structure).await {
+            appending.refuse(refusal);
+        }
     }
 }

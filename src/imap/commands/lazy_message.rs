@@ -39,6 +39,11 @@ impl<'a> LazyMessage<'a> {
         LazyMessage { account, message, summary: None, body: None, structure: None, passed: 0 }
     }
 
+    /// RFC822.SIZE.
+    pub fn size(&self) -> u32 {
+        self.message.size
+    }
+
     /// The whole message.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What the commands do, one place a command: what it asks of the store, what is said about it, and what waits.
 
 pub mod append;
+mod catenate;
 mod connector;
 pub mod copy_move;
 mod expunge;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use super::sequence_numbers::Own;
+use crate::imap::commands::append::Appending;
 use crate::imap::commands::list::listing::Listing;
 use crate::imap::wire::command::{FetchItem, SearchKey, StoreArgs};
 use crate::sasl::server::{Exchange, Password, Step};
@@ -53,6 +54,8 @@ pub enum Outcome {
         /// The command's.
         reply: Reply,
     },
+    /// Take messages as they come, then commit them.
+    Append(Box<Appending>),
     /// Send messages, then [`Session::fetched`].
     Fetch(Fetch),
     /// Look for messages, send the result, then [`Session::searched`].
@@ -82,11 +85,8 @@ pub enum Outcome {
 pub enum AfterCommit {
     /// The tagged response, and nothing else.
     Reply(Reply),
-    /// APPEND: where the message is now.
-    Append {
-        /// It went there.
-        mailbox: MailboxId,
-    },
+    /// APPEND and REPLACE: where the messages are now.
+    Append(Appended),
     /// CLOSE: the mailbox is not selected any more.
     Close,
     /// COPY: where the messages are now.
@@ -95,6 +95,16 @@ pub enum AfterCommit {
     Move(Copied),
     /// STORE: what the flags are now.
     Store(Stored),
+}
+
+/// What APPEND or REPLACE brought.
+pub struct Appended {
+    /// They went there.
+    pub mailbox: MailboxId,
+    /// So many.
+    pub messages: usize,
+    /// REPLACE.
+    pub replaces: bool,
 }
 
 /// What was copied or moved.
@@ -201,4 +211,6 @@ pub struct FetchResult {
     pub gone: bool,
     /// Some could not be read.
     pub damaged: bool,
+    /// Some parts are in an encoding that is not known.
+    pub undecodable: bool,
 }

@@ -20,7 +20,8 @@ use crate::store::{self, Account};
 
 /// What the greeting and CAPABILITY announce whatever the state.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
-                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS";
+                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS \
+                            MULTIAPPEND CATENATE REPLACE BINARY";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
@@ -125,6 +126,8 @@ impl Session {
                 Outcome::reply(tag, "OK LOGOUT completed")
             }
             Command::Id(pairs) => self.id(config, tag, &pairs, out),
+            // Its messages come whether or not they are wanted.
+            Command::Append(append) => Outcome::Append(Box::new(self.append(config, tag, append))),
             command => {
                 let (tag, command) = match &self.state {
                     State::NotAuthenticated => return self.not_authenticated(config, tag, command),
@@ -221,7 +224,7 @@ impl Session {
         let Some(account) = self.account().cloned() else { return Outcome::End };
         Outcome::Reply(match then {
             AfterCommit::Reply(reply) => reply,
-            AfterCommit::Append { mailbox } => append::appended(&account, mailbox, tag, committed),
+            AfterCommit::Append(appended) => append::appended(&account, tag, &appended, committed, out),
             AfterCommit::Close => self.closed(tag),
             AfterCommit::Copy(copied) => copy_move::copied(&account, tag, &copied, committed),
             AfterCommit::Move(copied) => copy_move::moved(&account, tag, &copied, committed, out),

@@ -140,7 +140,7 @@ fn append_refuses_what_does_not_fit() {
                 S: 4 NO [TOOBIG] *
                 C: 5 APPEND INBOX {5+}
                 C: hello (\\Seen)
-                S: 5 BAD Expected the end of the command *
+                S: 5 BAD Expected flags, a date or a message literal
                 C: 6 APPEND INBOX \"yesterday\" {5+}
                 C: hello
                 S: 6 BAD *",
@@ -164,19 +164,19 @@ fn what_follows_a_message_is_no_command() {
         let inner = "q CREATE Injected\r\n";
         let literal = format!("{{{}+}}\r\n{inner}", inner.len());
         for (tag, command, answer) in [
-            ("1", "APPEND INBOX {3+}\r\nabc ", "BAD Expected the end of the command *"),
-            ("2", "APPEND INBOX {3+}\r\nabc {2+}\r\nab ", "BAD Expected the end of the command *"),
+            ("1", "APPEND INBOX {3+}\r\nabc x ", "BAD Expected a message literal"),
+            ("2", "APPEND INBOX {3+}\r\nabc {2+}\r\nab x ", "BAD Expected a message literal"),
             ("3", "APPEND nowhere {3+}\r\nabc ", "NO [TRYCREATE] *"),
             ("4", "APPEND INBOX \"yesterday\" {3+}\r\nabc ", "BAD *"),
-            ("5", "APPEND INBOX {0+}\r\n ", "BAD *"),
+            ("5", "APPEND INBOX {0+}\r\n ", "NO A message cannot be empty"),
             ("6", "NOOP ", "BAD *"),
             ("7", "FROBNICATE ", "BAD *"),
         ] {
             client.send(&format!("{tag} {command}{literal}\r\n")).await;
             client.play(&format!("S: {tag} {answer}")).await;
         }
-        client.send(&format!("8 APPEND INBOX {{3+}}\r\nabc {{{}}}\r\n", inner.len())).await;
-        client.play("S: 8 BAD Expected the end of the command *\nC: 9 NOOP\nS: 9 OK *").await;
+        client.send(&format!("8 APPEND INBOX {{3+}}\r\nabc x {{{}}}\r\n", inner.len())).await;
+        client.play("S: 8 BAD Expected a message literal\nC: 9 NOOP\nS: 9 OK *").await;
         let fred = world.fred().await;
         assert_eq!(fred.find("Injected"), None);
         assert_eq!(fred.usage().messages, 0);

@@ -189,3 +189,17 @@ fn the_57th_keyword_is_left_out_and_nothing_else() {
             .await;
     });
 }
+
+/// Catches: short messages of one APPEND that all wait in memory, however many the client sends.
+#[test]
+fn messages_of_one_append_wait_in_bounded_memory() {
+    story(|world| async move {
+        let mut client = world.login().await;
+        client.send("1 APPEND INBOX {1+}\r\nx").await;
+        for _ in 0..90 {
+            client.send(&" {1+}\r\nx".repeat(100)).await;
+        }
+        client.send("\r\n").await;
+        client.play("S: 1 NO [LIMIT] *\nC: 2 STATUS INBOX (MESSAGES)\nS: * STATUS INBOX (MESSAGES 0)").await;
+    });
+}

@@ -4,7 +4,8 @@ use crate::imap::state::session::Session;
 use crate::imap::wire::grammar::parse;
 
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
-                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS";
+                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS \
+                            MULTIAPPEND CATENATE REPLACE BINARY";
 
 #[test]
 fn a_session_from_the_greeting_to_the_goodbye() {

@@ -74,6 +74,8 @@ pub enum Command {
         /// At least one.
         items: Vec<StatusItem>,
     },
+    /// 6.3.11 APPEND, and RFC 8508 REPLACE.
+    Append(Append),
     /// RFC 5464 section 4.2 GETMETADATA.
     GetMetadata(GetMetadata),
     /// RFC 5464 section 4.3 SETMETADATA.
@@ -130,17 +132,28 @@ pub enum Command {
     },
 }
 
-/// The part of 6.3.11 APPEND that stands before the message literal.
+/// APPEND and REPLACE up to their first message literal.
 #[derive(Debug, PartialEq)]
 pub struct Append {
-    /// The command's tag.
-    pub tag: String,
     /// Where to.
     pub mailbox: MailboxName,
-    /// The flags the message gets.
-    pub flags: FlagList,
-    /// INTERNALDATE, seconds since 1970 UTC.
-    pub date: Option<i64>,
+    /// RFC 8508: what the message comes in the place of.
+    pub replaces: Option<Messages>,
+    /// What stands behind the mailbox, for [`super::grammar::append::Parts`].
+    pub text: Vec<u8>,
+    /// The literal that is announced behind it; `None`: the command ends there.
+    pub literal: Option<Literal>,
+}
+
+/// A literal that was announced and has not come (RFC 3501 section 4.3, RFC 7888, RFC 3516).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Literal {
+    /// Octets.
+    pub length: u64,
+    /// The client waits for a continuation request.
+    pub synchronizing: bool,
+    /// `~{n}`, which may hold NUL.
+    pub binary: bool,
 }
 
 /// A mailbox name in UTF-8, out of the modified UTF-7 of the wire (RFC 3501 section 5.1.3), or
@@ -265,6 +278,20 @@ pub enum FetchItem {
         /// `BODY.PEEK`: `\Seen` stays as it is.
         peek: bool,
     },
+    /// `BINARY[part]<partial>` (RFC 3516).
+    Binary {
+        /// From the outside in, counted from 1; none: the whole message.
+        part: Vec<u32>,
+        /// Where the client wants to begin and how many octets it wants at most.
+        partial: Option<(u32, u32)>,
+        /// `BINARY.PEEK`: `\Seen` stays as it is.
+        peek: bool,
+    },
+    /// `BINARY.SIZE[part]`.
+    BinarySize {
+        /// From the outside in, counted from 1; none: the whole message.
+        part: Vec<u32>,
+    },
     /// `BODYSTRUCTURE`, or `BODY` without a section, which lacks the extension data.
     BodyStructure {
         /// With extension data.
@@ -291,7 +318,13 @@ pub enum FetchItem {
 impl FetchItem {
     /// Whether fetching it sets `\Seen`.
     pub fn sets_seen(&self) -> bool {
-        matches!(self, FetchItem::Body { peek: false, .. } | FetchItem::Rfc822 | FetchItem::Rfc822Text)
+        matches!(
+            self,
+            FetchItem::Body { peek: false, .. }
+                | FetchItem::Binary { peek: false, .. }
+                | FetchItem::Rfc822
+                | FetchItem::Rfc822Text
+        )
     }
 }
 

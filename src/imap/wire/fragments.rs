@@ -6,8 +6,9 @@
 
 use zeroize::Zeroizing;
 
-use super::command::{Append, Tagged};
-use super::grammar::{self, Problem, Refused};
+use super::command::{Literal, Tagged};
+use super::grammar::{self, Problem, Refused, append};
+use crate::net::line::TAIL;
 
 /// Literals that can stand before the message of an APPEND: its mailbox. To look for one behind each of ten thousand
 /// literals would be to read the command ten thousand times.
@@ -33,23 +34,11 @@ pub enum Next {
     /// Nothing: see [`Fragments::finish`].
     Finished,
     /// A literal for [`Fragments::literal`], then a line.
-    Literal {
-        /// Octets.
-        length: u64,
-        /// The client waits for a continuation request.
-        synchronizing: bool,
-    },
+    Literal(Literal),
     /// Octets to be thrown away, then a line.
     Skip(u64),
-    /// The message of an APPEND, then an empty line; the gathering ends here.
-    Message {
-        /// All that was said before.
-        append: Append,
-        /// Octets.
-        length: u64,
-        /// The client waits for a continuation request.
-        synchronizing: bool,
-    },
+    /// A command whose first message literal comes now, and whose rest is not gathered here.
+    Append(Tagged),
 }
 
 impl Fragments {
@@ -58,46 +47,38 @@ impl Fragments {
         Fragments { octets: Zeroizing::default(), limit, problem: None, literals: 0 }
     }
 
-    /// What comes behind the message of an APPEND, where nothing belongs: all of it is refused, and the
-    /// literals that it announces are passed over.
-    pub fn behind_message(limit: usize) -> Fragments {
-        let problem = Some(Problem::Expected("the end of the command after the message"));
-        Fragments { problem, ..Fragments::new(limit) }
-    }
-
     /// The octets that a line may still have.
     pub fn room(&self) -> usize {
         self.limit.saturating_sub(self.octets.len())
     }
 
-    /// Takes a line without its CRLF; `whole` is false for the beginning of one that was longer than
-    /// [`Fragments::room`].
+    /// Takes a line without its CRLF; `whole` is false where only its beginning and its end are there, since it was
+    /// longer than [`Fragments::room`].
     pub fn line(&mut self, line: &[u8], whole: bool) -> Next {
         if !whole {
             self.refuse(line);
-            return Next::Finished;
         }
-        let Some(literal) = Announced::at_end_of(line) else {
+        let Some(Announced { literal, marker }) = Announced::at_end_of(line) else {
             self.keep(line);
-            return Next::Finished;
+            let cut = if whole { None } else { Announced::cut(line) };
+            return cut.map_or(Next::Finished, |literal| Next::Skip(literal.length));
         };
         self.literals += 1;
         if self.problem.is_none()
             && self.literals <= BEFORE_MESSAGE + 1
-            && let Some(append) = self.append(line, literal.marker)
+            && let Some(append) = self.append(line, marker, literal)
         {
-            let Announced { length, synchronizing, .. } = literal;
-            return Next::Message { append, length, synchronizing };
+            return Next::Append(append);
         }
         self.keep(line);
         self.keep(b"\r\n");
         if literal.length > self.room() as u64 {
             self.refuse(b"");
         }
-        match (self.problem, literal.synchronizing) {
-            (None, synchronizing) => Next::Literal { length: literal.length, synchronizing },
-            (Some(_), true) => Next::Finished,
-            (Some(_), false) => Next::Skip(literal.length),
+        match self.problem {
+            None => Next::Literal(literal),
+            Some(_) if literal.synchronizing => Next::Finished,
+            Some(_) => Next::Skip(literal.length),
         }
     }
 
@@ -117,12 +98,14 @@ impl Fragments {
         }
     }
 
-    fn append(&self, line: &[u8], marker: usize) -> Option<Append> {
+    fn append(&self, line: &[u8], marker: usize, literal: Literal) -> Option<Tagged> {
         let line = line.get(..line.len() - marker)?;
         if self.octets.is_empty() {
-            return grammar::append(line);
+            return append::begins(line, literal);
         }
-        grammar::append(&[self.octets.as_slice(), line].concat())
+        // What may hold a password is not copied.
+        append::may_begin(&self.octets)
+            .then(|| append::begins(&[self.octets.as_slice(), line].concat(), literal))?
     }
 
     fn keep(&mut self, octets: &[u8]) {
@@ -144,29 +127,41 @@ impl Fragments {
     }
 }
 
-/// `{n}` or `{n+}` at the end of a line.
-struct Announced {
-    length: u64,
-    synchronizing: bool,
+/// `{n}`, `{n+}`, `~{n}` or `~{n+}` at the end of a line.
+pub struct Announced {
+    /// What comes.
+    pub literal: Literal,
     /// Octets of the announcement.
-    marker: usize,
+    pub marker: usize,
 }
 
 impl Announced {
-    fn at_end_of(line: &[u8]) -> Option<Announced> {
+    /// The literal that a line announces, if it does.
+    pub fn at_end_of(line: &[u8]) -> Option<Announced> {
         let inside = line.strip_suffix(b"}")?;
         let open = inside.iter().rposition(|&c| c == b'{')?;
+        let before = line.get(..open)?;
         let inside = std::str::from_utf8(inside.get(open + 1..)?).ok()?;
         let digits = inside.strip_suffix('+').unwrap_or(inside);
-        if !digits.bytes().all(|c| c.is_ascii_digit()) {
-            return None;
-        }
-        if digits.is_empty() {
+        if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_digit()) {
             return None;
         }
         // More than can be counted is a literal all the same, and what follows is no command.
         let length = digits.parse().unwrap_or(u64::MAX);
-        Some(Announced { length, synchronizing: digits.len() == inside.len(), marker: line.len() - open })
+        let binary = before.ends_with(b"~");
+        let marker = line.len() - open + usize::from(binary);
+        Some(Announced {
+            literal: Literal { length, synchronizing: digits.len() == inside.len(), binary },
+            marker,
+        })
+    }
+
+    /// The literal where all that is left of a line that was too long is the end of a number: longer than anybody means, but
+    /// no octet behind it may be taken for a command.
+    pub fn cut(line: &[u8]) -> Option<Literal> {
+        let number = line.strip_suffix(b"+}").and_then(|line| line.last_chunk::<{ TAIL - 2 }>())?;
+        let endless = Literal { length: u64::MAX, synchronizing: false, binary: false };
+        number.iter().all(u8::is_ascii_digit).then_some(endless)
     }
 }
 
@@ -179,20 +174,24 @@ mod tests {
         fragments.finish().map(|t| t.command).map_err(|refused| (refused.tag, refused.problem))
     }
 
+    fn literal(length: u64, synchronizing: bool) -> Literal {
+        Literal { length, synchronizing, binary: false }
+    }
+
     /// Catches: a command that is read from its beginning behind each of its literals.
     #[test]
     fn the_message_of_an_append_is_looked_for_behind_its_mailbox_only() {
         for (before, is_message) in [(0, true), (1, true), (2, false), (5000, false)] {
             let mut fragments = Fragments { literals: before, ..Fragments::new(1000) };
             let next = fragments.line(b"a APPEND x {3}", true);
-            assert_eq!(matches!(next, Next::Message { .. }), is_message, "behind {before} literals");
+            assert_eq!(matches!(next, Next::Append(_)), is_message, "behind {before} literals");
         }
     }
 
     #[test]
     fn a_command_is_its_lines_and_literals() {
         let mut fragments = Fragments::new(100);
-        assert_eq!(fragments.line(b"a SELECT {3+}", true), Next::Literal { length: 3, synchronizing: false });
+        assert_eq!(fragments.line(b"a SELECT {3+}", true), Next::Literal(literal(3, false)));
         fragments.literal(b"a");
         fragments.literal(b" b");
         assert_eq!(fragments.line(b"", true), Next::Finished);
@@ -202,10 +201,12 @@ mod tests {
     #[test]
     fn the_literal_of_an_append_is_left_to_the_reader() {
         let mut fragments = Fragments::new(100);
-        assert_eq!(fragments.line(b"a APPEND {1}", true), Next::Literal { length: 1, synchronizing: true });
+        assert_eq!(fragments.line(b"a APPEND {1}", true), Next::Literal(literal(1, true)));
         fragments.literal(b"x");
         let next = fragments.line(b" (\\Seen) {50000000}", true);
-        assert!(matches!(next, Next::Message { length: 50_000_000, synchronizing: true, .. }));
+        let Next::Append(Tagged { command: Command::Append(append), .. }) = next else { panic!("{next:?}") };
+        assert_eq!((append.mailbox.0, append.text), ("x".to_owned(), b" (\\Seen) ".to_vec()));
+        assert_eq!(append.literal, Some(literal(50_000_000, true)));
     }
 
     #[test]
@@ -224,15 +225,21 @@ mod tests {
         assert_eq!(outcome(fragments), Err((Some("a7".into()), Problem::TooLong)));
     }
 
-    /// Catches: what follows the message of an APPEND run as commands.
+    /// Catches: a literal that runs as commands since it was announced at the end of a line that was too long.
     #[test]
-    fn behind_a_message_literals_are_passed_over() {
-        let mut fragments = Fragments::behind_message(100);
-        assert_eq!(fragments.line(b" (\\Seen) {34+}", true), Next::Skip(34));
-        assert_eq!(fragments.line(b" {1000000+}", true), Next::Skip(1_000_000));
-        assert_eq!(fragments.line(b" {34}", true), Next::Finished, "a client waits for a go-ahead");
-        let mut fragments = Fragments::behind_message(100);
-        assert_eq!(fragments.line(b"a APPEND x {3+}", true), Next::Skip(3), "no command begins here");
+    fn too_long_a_line_announces_literals_all_the_same() {
+        for (end, next) in [
+            (" {34+}".to_owned(), Next::Skip(34)),
+            (" {34}".to_owned(), Next::Finished),
+            (format!("{{{}5+}}", "0".repeat(40)), Next::Skip(u64::MAX)),
+            (format!("{}5+}}", "0".repeat(20)), Next::Finished),
+        ] {
+            let mut fragments = Fragments::new(100);
+            let line = format!("a7 NOOP {}", "x".repeat(100));
+            let tail = end.get(end.len().saturating_sub(TAIL)..).unwrap();
+            assert_eq!(fragments.line(format!("{line}{tail}").as_bytes(), false), next, "{end}");
+            assert_eq!(outcome(fragments), Err((Some("a7".into()), Problem::TooLong)));
+        }
     }
 
     #[test]
@@ -251,7 +258,7 @@ mod tests {
     fn literals_are_announced_at_the_end_of_a_line_only() {
         let announced = |line: &str| {
             let literal = Announced::at_end_of(line.as_bytes());
-            literal.map(|literal| (literal.length, literal.synchronizing))
+            literal.map(|Announced { literal, .. }| (literal.length, literal.synchronizing))
         };
         for (line, expected) in [
             ("a {10}", Some((10, true))),

@@ -5,4 +5,5 @@ pub mod field_names;
 pub mod fragments;
 pub mod grammar;
 pub mod sequence;
+pub mod url;
 pub mod words;

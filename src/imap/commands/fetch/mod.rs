@@ -1,7 +1,8 @@
 //! FETCH (RFC 3501 section 6.4.5).
 
+mod binary;
 pub mod response;
-mod section;
+pub mod section;
 
 use std::io;
 use std::time::Duration;
@@ -36,9 +37,10 @@ impl Selected {
     /// What follows a FETCH. `\Seen` is set last: a client whose connection breaks in the middle has not
     /// read what it did not get. The client has its messages also where that cannot be written.
     pub fn fetched(&self, fetch: Fetch, outcome: FetchResult) -> Outcome {
-        let text = match (outcome.damaged, outcome.gone) {
-            (true, _) => "NO [SERVERBUG] Some messages could not be read; the appliance's log says why",
-            (_, true) => "OK [EXPUNGEISSUED] Another session has removed some of these messages",
+        let text = match (outcome.damaged, outcome.undecodable, outcome.gone) {
+            (true, ..) => "NO [SERVERBUG] Some messages could not be read; the appliance's log says why",
+            (_, true, _) => "NO [UNKNOWN-CTE] Some parts are in an encoding that is not known here",
+            (.., true) => "OK [EXPUNGEISSUED] Another session has removed some of these messages",
             _ => "OK FETCH completed",
         };
         let reply = Reply { news: News::of_messages(fetch.uid), ..Reply::new(fetch.tag, text) };
@@ -104,9 +106,10 @@ impl Connection {
             if written.is_err() {
                 self.broke_off();
             }
-            let whole = written?;
-            outcome.damaged |= !whole;
-            if whole && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
+            let written = written?;
+            outcome.damaged |= written.damaged;
+            outcome.undecodable |= written.undecodable;
+            if !written.damaged && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
                 outcome.unseen.push(message.uid);
             }
         }

@@ -4,19 +4,15 @@ use std::borrow::Cow;
 use std::io::{self, Write as _};
 use std::ops::Range;
 
-use super::section;
+use super::section::{self, Octets, PIECE};
 use crate::flash::ReadAt;
 use crate::imap::commands::lazy_message::{LastStructure, LazyMessage};
 use crate::imap::wire::command::{FetchItem, SectionText};
-use crate::imap::wire::field_names::FieldNames;
 use crate::message::bodystructure::Description;
-use crate::message::{date, header};
+use crate::message::date;
 use crate::net::stream::Stream;
 use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Message};
-
-/// Octets read from flash at a time.
-const PIECE: u64 = 16 * 1024;
 
 /// Octets of a response that are kept before they are sent.
 const KEPT: usize = 8 * 1024;
@@ -32,8 +28,8 @@ pub struct Fetched<'a> {
 }
 
 /// Writes one untagged FETCH response with `items` in their order, in pieces, never holding a whole
-/// message. `false`: part of the message could not be read from flash (which is logged), NIL or fewer
-/// octets padded with spaces stand in its place, and the command ends with NO.
+/// message. Where part of it could not be read from flash (which is logged), NIL or fewer octets padded with spaces stand
+/// in its place.
 ///
 /// # Errors
 /// What the connection says.
@@ -44,9 +40,17 @@ pub async fn write(
     items: &[FetchItem],
     last: &mut LastStructure,
     pace: &Pace,
-) -> io::Result<bool> {
+) -> io::Result<Written> {
     let opened = LazyMessage::new(account, fetched.message);
-    let mut response = Response { fetched, opened, last, pace, out: Vec::with_capacity(128), whole: true };
+    let mut response = Response {
+        fetched,
+        opened,
+        last,
+        pace,
+        out: Vec::with_capacity(128),
+        damaged: false,
+        undecodable: false,
+    };
     write!(response.out, "* {} FETCH (", response.fetched.seq)?;
     for (place, item) in items.iter().enumerate() {
         if place > 0 {
@@ -58,24 +62,26 @@ pub async fn write(
     }
     response.out.extend(b")\r\n");
     stream.write(&response.out).await?;
-    Ok(response.whole)
+    Ok(Written { damaged: response.damaged, undecodable: response.undecodable })
 }
 
-struct Response<'a> {
+/// How a message was sent.
+pub struct Written {
+    /// Some of it could not be read.
+    pub damaged: bool,
+    /// Some of it is in an encoding that is not known.
+    pub undecodable: bool,
+}
+
+pub(super) struct Response<'a> {
     fetched: Fetched<'a>,
-    opened: LazyMessage<'a>,
-    last: &'a mut LastStructure,
-    pace: &'a Pace,
+    pub(super) opened: LazyMessage<'a>,
+    pub(super) last: &'a mut LastStructure,
+    pub(super) pace: &'a Pace,
     /// What was written and not sent yet.
-    out: Vec<u8>,
-    whole: bool,
-}
-
-/// The octets of a section.
-enum Octets {
-    Held(Vec<u8>),
-    /// Places in the body.
-    Places(Vec<Range<u64>>),
+    pub(super) out: Vec<u8>,
+    damaged: bool,
+    pub(super) undecodable: bool,
 }
 
 impl Response<'_> {
@@ -113,6 +119,10 @@ impl Response<'_> {
             FetchItem::BodyStructure { extensible } => {
                 return Box::pin(self.structure(stream, *extensible)).await;
             }
+            FetchItem::Binary { part, partial, .. } => {
+                return Box::pin(self.binary(stream, part, *partial)).await;
+            }
+            FetchItem::BinarySize { part } => return Box::pin(self.binary_size(part)).await,
             FetchItem::Body { section, partial, .. } => {
                 section::write_label(section, partial.map(|(origin, _)| origin), &mut self.out);
                 (section.part.as_slice(), &section.text, *partial)
@@ -130,18 +140,18 @@ impl Response<'_> {
                 (&[][..], &SectionText::Text, None)
             }
         };
-        let octets = Box::pin(self.section(part, text)).await;
+        let octets = Box::pin(section::octets(&mut self.opened, part, text, self.last, self.pace)).await;
         let octets = self.readable(octets).flatten();
         self.send(stream, octets, partial).await
     }
 
     /// What could be read; what could not is logged, and makes the command fail in the end.
-    fn readable<T>(&mut self, read: Result<T, Error>) -> Option<T> {
+    pub(super) fn readable<T>(&mut self, read: Result<T, Error>) -> Option<T> {
         match read {
             Ok(read) => Some(read),
             Err(error) => {
                 log::error!("imap: {error}");
-                self.whole = false;
+                self.damaged = true;
                 None
             }
         }
@@ -180,41 +190,6 @@ impl Response<'_> {
             self.readable::<()>(Err(unreadable));
         }
         Ok(())
-    }
-
-    /// The octets of a section; `None`: there is no such part.
-    async fn section(&mut self, part: &[u32], text: &SectionText) -> Result<Option<Octets>, Error> {
-        let size = u64::from(self.fetched.message.size);
-        let selected = match text {
-            SectionText::HeaderFields { not, names } => Some((names, *not)),
-            _ => None,
-        };
-        if part.is_empty()
-            && let Some((names, false)) = selected
-            && names.are_in_summaries()
-            && let Some(fields) = self.opened.fields()?
-        {
-            return Ok(header_fields(fields, names).ok().map(Octets::Held));
-        }
-        let range = if !part.is_empty() {
-            let structure = self.opened.structure(self.last, self.pace).await?;
-            section::find(&structure, part, text)
-        } else if *text == SectionText::Whole {
-            self.opened.body()?;
-            Some(0..size)
-        } else {
-            let header = self.opened.ask_body(header::length)?;
-            self.pace.did(self.opened.take_passed()).await;
-            match text {
-                SectionText::Text => Some(header..size),
-                SectionText::Mime => None,
-                _ => Some(0..header),
-            }
-        };
-        let Some(range) = range else { return Ok(None) };
-        let Some((names, not)) = selected else { return Ok(Some(Octets::Places(vec![range]))) };
-        let select = |body: &dyn ReadAt| header::select(body, range, |field| names.contain(field) != not);
-        Ok(Some(Octets::Places(self.opened.ask_body(select)?)))
     }
 
     /// Sends octets as a literal of exactly their length, or NIL.
@@ -291,12 +266,4 @@ fn without_nul(octets: &[u8]) -> Cow<'_, [u8]> {
         return octets.into();
     }
     octets.iter().map(|&octet| if octet == 0 { 0x80 } else { octet }).collect::<Vec<u8>>().into()
-}
-
-/// The fields of these names out of a summary.
-fn header_fields(fields: &[u8], names: &FieldNames) -> io::Result<Vec<u8>> {
-    let all = 0..fields.len() as u64;
-    let places = header::select(&fields, all, |field| names.contain(field))?;
-    let text = |place: Range<u64>| fields.get(place.start as usize..place.end as usize).unwrap_or_default();
-    Ok(places.into_iter().flat_map(text).copied().collect())
 }

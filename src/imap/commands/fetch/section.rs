@@ -1,10 +1,20 @@
 //! `BODY[section]<partial>` (RFC 3501 section 6.4.5): how it is written, and which octets it means.
 
+use std::io;
 use std::ops::Range;
 
+use crate::flash::ReadAt;
+use crate::imap::commands::lazy_message::{LastStructure, LazyMessage};
 use crate::imap::wire::command::{Section, SectionText};
+use crate::imap::wire::field_names::FieldNames;
+use crate::message::header;
 use crate::message::mime::Structure;
 use crate::message::nstring::string;
+use crate::pace::Pace;
+use crate::store::Error;
+
+/// Octets read from flash at a time.
+pub const PIECE: u64 = 16 * 1024;
 
 /// Appends the name of the data item: `BODY[1.HEADER]<0>`.
 pub fn write_label(section: &Section, origin: Option<u32>, out: &mut Vec<u8>) {
@@ -40,6 +50,66 @@ fn astring(text: &str, out: &mut Vec<u8>) {
     } else {
         string(text.as_bytes(), out);
     }
+}
+
+/// The octets of a section.
+pub enum Octets {
+    /// They are here.
+    Held(Vec<u8>),
+    /// They stand in these places of the body.
+    Places(Vec<Range<u64>>),
+}
+
+/// The octets of a section of a message; `None`: there is no such part. Others get their turn meanwhile.
+///
+/// # Errors
+/// What cannot be read.
+pub async fn octets(
+    opened: &mut LazyMessage<'_>,
+    part: &[u32],
+    text: &SectionText,
+    last: &mut LastStructure,
+    pace: &Pace,
+) -> Result<Option<Octets>, Error> {
+    let size = u64::from(opened.size());
+    let selected = match text {
+        SectionText::HeaderFields { not, names } => Some((names, *not)),
+        _ => None,
+    };
+    if part.is_empty()
+        && let Some((names, false)) = selected
+        && names.are_in_summaries()
+        && let Some(fields) = opened.fields()?
+    {
+        return Ok(header_fields(fields, names).ok().map(Octets::Held));
+    }
+    let range = if !part.is_empty() {
+        let structure = opened.structure(last, pace).await?;
+        find(&structure, part, text)
+    } else if *text == SectionText::Whole {
+        opened.body()?;
+        Some(0..size)
+    } else {
+        let header = opened.ask_body(header::length)?;
+        pace.did(opened.take_passed()).await;
+        match text {
+            SectionText::Text => Some(header..size),
+            SectionText::Mime => None,
+            _ => Some(0..header),
+        }
+    };
+    let Some(range) = range else { return Ok(None) };
+    let Some((names, not)) = selected else { return Ok(Some(Octets::Places(vec![range]))) };
+    let select = |body: &dyn ReadAt| header::select(body, range, |field| names.contain(field) != not);
+    Ok(Some(Octets::Places(opened.ask_body(select)?)))
+}
+
+/// The fields of these names out of a summary.
+fn header_fields(fields: &[u8], names: &FieldNames) -> io::Result<Vec<u8>> {
+    let all = 0..fields.len() as u64;
+    let places = header::select(&fields, all, |field| names.contain(field))?;
+    let text = |place: Range<u64>| fields.get(place.start as usize..place.end as usize).unwrap_or_default();
+    Ok(places.into_iter().flat_map(text).copied().collect())
 }
 
 /// The octets of the message that a section with part numbers means, or out of whose header fields it

@@ -31,6 +31,11 @@ impl<'a> Cursor<'a> {
         self.rest.first().copied()
     }
 
+    /// What was not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Takes `octet` if it is next.
     pub fn take(&mut self, octet: u8) -> bool {
         let next = self.peek() == Some(octet);

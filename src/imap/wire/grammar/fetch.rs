@@ -61,6 +61,11 @@ fn item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
             cursor.expect(b'[', "a section after BODY.PEEK")?;
             body(cursor, true)?
         }
+        "BINARY" | "BINARY.PEEK" => {
+            let part = binary_part(cursor)?;
+            FetchItem::Binary { part, partial: partial(cursor)?, peek: name.len() > "BINARY".len() }
+        }
+        "BINARY.SIZE" => FetchItem::BinarySize { part: binary_part(cursor)? },
         "BODY" => FetchItem::BodyStructure { extensible: false },
         "BODYSTRUCTURE" => FetchItem::BodyStructure { extensible: true },
         "ENVELOPE" => FetchItem::Envelope,
@@ -79,25 +84,47 @@ fn item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
 fn body(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<FetchItem> {
     let section = section(cursor)?;
     cursor.expect(b']', "a closing bracket after the section")?;
-    let mut partial = None;
-    if cursor.take(b'<') {
-        let from = cursor.number()?;
-        // Some clients leave the count out when they want everything.
-        let count = if cursor.take(b'.') { cursor.nz_number()?.get() } else { u32::MAX };
-        partial = Some((from, count));
-        cursor.expect(b'>', "a closing angle bracket after the partial range")?;
-    }
-    Ok(FetchItem::Body { section, partial, peek })
+    Ok(FetchItem::Body { section, partial: partial(cursor)?, peek })
 }
 
-fn section(cursor: &mut Cursor<'_>) -> Parsed<Section> {
+fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u32, u32)>> {
+    if !cursor.take(b'<') {
+        return Ok(None);
+    }
+    let from = cursor.number()?;
+    // Some clients leave the count out when they want everything.
+    let count = if cursor.take(b'.') { cursor.nz_number()?.get() } else { u32::MAX };
+    cursor.expect(b'>', "a closing angle bracket after the partial range")?;
+    Ok(Some((from, count)))
+}
+
+/// `section-binary` (RFC 3516 section 7): part numbers alone.
+fn binary_part(cursor: &mut Cursor<'_>) -> Parsed<Vec<u32>> {
+    cursor.expect(b'[', "a section after BINARY")?;
+    let mut part = Vec::new();
+    while cursor.peek() != Some(b']') {
+        if !part.is_empty() {
+            cursor.expect(b'.', "part numbers with dots between them")?;
+        }
+        part_number(cursor, &mut part)?;
+    }
+    cursor.expect(b']', "a closing bracket after the section")?;
+    Ok(part)
+}
+
+fn part_number(cursor: &mut Cursor<'_>, part: &mut Vec<u32>) -> Parsed<()> {
+    if part.len() == MAX_PART_DEPTH {
+        return Err(Problem::TooDeep);
+    }
+    cursor.element()?;
+    part.push(cursor.nz_number()?.get());
+    Ok(())
+}
+
+pub(super) fn section(cursor: &mut Cursor<'_>) -> Parsed<Section> {
     let mut section = Section::default();
     while cursor.peek().is_some_and(|c| c.is_ascii_digit()) {
-        if section.part.len() == MAX_PART_DEPTH {
-            return Err(Problem::TooDeep);
-        }
-        cursor.element()?;
-        section.part.push(cursor.nz_number()?.get());
+        part_number(cursor, &mut section.part)?;
         if !cursor.take(b'.') {
             return Ok(section);
         }

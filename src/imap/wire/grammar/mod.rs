@@ -4,6 +4,7 @@
 //! [`Problem`] to be told. Where clients are known to deviate harmlessly it is lenient, and a comment
 //! says so.
 
+pub mod append;
 mod cursor;
 mod fetch;
 mod list;
@@ -15,8 +16,7 @@ mod tests;
 pub use cursor::is_astring_char;
 use cursor::{Cursor, Parsed};
 
-use super::command::{Append, Command, Messages, StatusItem, StoreArgs, Tagged};
-use crate::message::date;
+use super::command::{Command, Messages, Section, StatusItem, StoreArgs, Tagged};
 use crate::sasl::server::Password;
 use crate::store::FlagChange;
 
@@ -84,30 +84,14 @@ pub fn is_id(beginning: &[u8]) -> bool {
         && cursor.atom("a command").is_ok_and(|name| name.eq_ignore_ascii_case("ID"))
 }
 
-/// What stands before the message literal of an APPEND, if these octets, whose last line ends where
-/// the literal's `{` is, are that. Anything else, wrong ones included, is `None` and goes the usual way
-/// of [`parse`].
-pub fn append(octets: &[u8]) -> Option<Append> {
+/// A `section-spec` alone, as a URL has it.
+///
+/// # Errors
+/// What is wrong.
+pub fn section(octets: &[u8]) -> Result<Section, Problem> {
     let mut cursor = Cursor::new(octets);
-    let tag = tag(&mut cursor).ok()?;
-    cursor.space().ok()?;
-    if !cursor.take_word("APPEND") {
-        return None;
-    }
-    cursor.space().ok()?;
-    let mailbox = cursor.mailbox().ok()?;
-    cursor.space().ok()?;
-    let mut append = Append { tag, mailbox, flags: Default::default(), date: None };
-    if cursor.peek() == Some(b'(') {
-        append.flags = cursor.flag_list(false).ok()?;
-        cursor.space().ok()?;
-    }
-    if cursor.peek() == Some(b'"') {
-        let text = cursor.string().ok()?;
-        append.date = Some(date::parse_internal(std::str::from_utf8(&text).ok()?)?.unix);
-        cursor.space().ok()?;
-    }
-    cursor.end().is_ok().then_some(append)
+    let section = fetch::section(&mut cursor)?;
+    cursor.end().map(|()| section)
 }
 
 fn tag(cursor: &mut Cursor<'_>) -> Parsed<String> {
@@ -161,7 +145,8 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "STATUS" => status,
         "GETMETADATA" => metadata::get,
         "SETMETADATA" => metadata::set,
-        "APPEND" => |_| Err(Problem::Expected("mailbox, flags, date and a message literal after APPEND")),
+        "APPEND" => |c| append::append(c).map(Command::Append),
+        "REPLACE" => |c| append::replace(c, false).map(Command::Append),
         "SEARCH" => |c| search::search(c, false),
         "UID" => uid,
         _ => return messages_arguments_of(name),
@@ -190,6 +175,7 @@ fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "MOVE" => r#move(cursor, true),
         "SEARCH" => search::search(cursor, true),
         "EXPUNGE" => Ok(Command::Expunge(Some(cursor.sequence_set()?))),
+        "REPLACE" => append::replace(cursor, true).map(Command::Append),
         _ => Err(Problem::Unknown),
     }
 }

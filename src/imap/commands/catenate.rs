@@ -1,0 +1,94 @@
+//! CATENATE (RFC 4469): parts of messages that are here already become parts of one that is appended.
+
+use super::append::{Refusal, Target};
+use super::fetch::section::{self, Octets, PIECE};
+use super::lazy_message::{LastStructure, LazyMessage};
+use crate::config::Config;
+use crate::flash::ReadAt;
+use crate::imap::state::session::Session;
+use crate::imap::wire::url::MessageUrl;
+use crate::imap::wire::words;
+use crate::pace::Pace;
+use crate::store::{Error, Message};
+
+/// A part that a client names by a URL.
+pub struct Part<'a> {
+    pub url: &'a [u8],
+    pub config: &'a Config,
+    pub session: &'a Session,
+}
+
+impl Part<'_> {
+    /// Appends its octets to the message.
+    pub async fn append_to(&self, target: &mut Target, last: &mut LastStructure) -> Result<(), Refusal> {
+        let bad = || Refusal::from(format!("NO [BADURL {}] That names no message here", self.printable()));
+        let unreadable = |error: Error| Refusal::from(words::refusal(&error));
+        let url = MessageUrl::parse(self.url).ok_or_else(bad)?;
+        let message = self.find(&url).ok_or_else(bad)?;
+        let account = target.account.clone();
+        let mut opened = LazyMessage::new(&account, message);
+        let pace = Pace::new();
+        let octets = section::octets(&mut opened, &url.section.part, &url.section.text, last, &pace).await;
+        let octets = octets.map_err(unreadable)?.ok_or_else(bad)?;
+        let (held, mut places) = match octets {
+            Octets::Held(text) => {
+                let all = 0..text.len() as u64;
+                (Some(text), vec![all])
+            }
+            Octets::Places(places) => (None, places),
+        };
+        if let Some((origin, count)) = url.partial {
+            section::clip(&mut places, origin, count);
+        }
+        target.expect(places.iter().map(|place| place.end - place.start).sum())?;
+        for place in places {
+            let mut at = place.start;
+            while at < place.end {
+                let mut piece = vec![0; (place.end - at).min(PIECE) as usize];
+                match &held {
+                    Some(text) => text
+                        .as_slice()
+                        .read_exact_at(at, &mut piece)
+                        .map_err(|error| opened.unreadable(error)),
+                    None => opened.ask_body(|body| body.read_exact_at(at, &mut piece)),
+                }
+                .map_err(unreadable)?;
+                target.write(&piece)?;
+                at += piece.len() as u64;
+                pace.did(PIECE).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The message that the URL names, if it is the account's own.
+    fn find(&self, url: &MessageUrl) -> Option<Message> {
+        let account = self.session.account()?;
+        if let Some((user, host)) = &url.server {
+            let own = self.config.account(account.name());
+            let is_user = |user: &String| {
+                user.eq_ignore_ascii_case(account.name())
+                    || own.is_some_and(|own| user.eq_ignore_ascii_case(own.address.as_str()))
+            };
+            if !host.eq_ignore_ascii_case(&self.config.server.hostname) || !user.as_ref().is_none_or(is_user)
+            {
+                return None;
+            }
+        }
+        let mailbox = match url.mailbox.as_str() {
+            "" => self.session.selected()?.numbers().mailbox(),
+            name => account.find(name)?,
+        };
+        let found = account.view(mailbox, |mailbox| {
+            let valid = url.uid_validity.is_none_or(|validity| validity == mailbox.uid_validity);
+            mailbox.message(url.uid).filter(|_| valid).copied()
+        });
+        found.flatten()
+    }
+
+    /// The URL as the refusal has it: what would end the response code or the line is left out.
+    fn printable(&self) -> String {
+        let text = self.url.iter().filter(|octet| octet.is_ascii_graphic() && **octet != b']');
+        text.map(|&octet| char::from(octet)).collect()
+    }
+}

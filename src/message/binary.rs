@@ -1,0 +1,67 @@
+//! What a part holds once its transfer encoding is undone (RFC 3516 section 4.3).
+
+use std::io;
+use std::ops::Range;
+
+use super::header;
+use super::mime::{Media, Part};
+use super::parameters::Parameterized;
+use super::transfer::TransferDecoder;
+use crate::flash::ReadAt;
+
+/// Octets that are decoded at once.
+const PIECE: u64 = 16 * 1024;
+
+/// Decodes a part, piece by piece.
+pub struct Binary<'a> {
+    message: &'a dyn ReadAt,
+    rest: Range<u64>,
+    decoder: TransferDecoder,
+}
+
+impl<'a> Binary<'a> {
+    /// The octets of `range` as they are.
+    pub fn identity(message: &'a dyn ReadAt, range: Range<u64>) -> Binary<'a> {
+        Binary { message, rest: range, decoder: TransferDecoder::Identity }
+    }
+
+    /// The content of `part`; `None`: in an encoding that is not known.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn of(message: &'a dyn ReadAt, part: &Part) -> io::Result<Option<Binary<'a>>> {
+        let mut binary = Binary::identity(message, part.content());
+        // What has parts has no encoding, whatever it says (RFC 2045 section 6.4).
+        if matches!(part.media, Media::Multipart | Media::Message | Media::Opaque) {
+            return Ok(Some(binary));
+        }
+        if let Some(field) = header::value(message, part.header(), "Content-Transfer-Encoding")? {
+            let encoding = Parameterized::parse(&field).first_word().to_ascii_lowercase();
+            binary.decoder = TransferDecoder::new(&encoding);
+            let plain = matches!(encoding.as_slice(), b"" | b"7bit" | b"8bit" | b"binary");
+            if matches!(binary.decoder, TransferDecoder::Identity) && !plain {
+                return Ok(None);
+            }
+        }
+        Ok(Some(binary))
+    }
+
+    /// Appends what the next piece decodes to; `None`: there is no more. Says how much was read.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn step(&mut self, out: &mut Vec<u8>) -> io::Result<Option<u64>> {
+        let length = (self.rest.end - self.rest.start).min(PIECE);
+        if length == 0 {
+            return Ok(None);
+        }
+        let mut piece = vec![0; length as usize];
+        self.message.read_exact_at(self.rest.start, &mut piece)?;
+        self.rest.start += length;
+        self.decoder.decode(&piece, out);
+        if self.rest.is_empty() {
+            self.decoder.finish(out);
+        }
+        Ok(Some(length))
+    }
+}
