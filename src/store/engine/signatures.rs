@@ -242,8 +242,12 @@ impl Account {
         let mut window = Window::new(file, 0).read_ahead(AHEAD)?;
         while !window.at_end()? {
             let before = window.at;
-            // What lies behind a frame that is none is made anew in a while.
-            let Ok(frame) = window.frame(true)? else { return Ok(()) };
+            let Ok(frame) = window.frame(true)? else {
+                // A cut has torn it, or it is damaged: all of the segment is made anew in a while.
+                self.forget_signatures(segment);
+                self.signed_to.set(self.signed_to.get().min(Place { segment, offset: 0 }));
+                return Ok(());
+            };
             if let Head::Known(Part::Signatures { version: own, entries }) = frame.head
                 && own == version
             {

@@ -36,6 +36,7 @@ mod long;
 mod model;
 mod room;
 mod side_by_side;
+mod signatures;
 mod tail;
 
 fn summarize(head: &[u8]) -> Vec<u8> {
