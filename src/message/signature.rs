@@ -192,6 +192,9 @@ fn is_kept(place: usize, kept: usize) -> bool {
     place % SAMPLES < kept
 }
 
+/// Places of a key that are asked for: however long it is, a signature is asked in no time.
+const MAX_PLACES: usize = 64;
+
 /// A text that is looked for, as signatures are asked for it: the places of its grams of each length.
 pub struct Probe {
     three: Vec<u16>,
@@ -205,6 +208,11 @@ impl Probe {
         grams(needle.folded(), |length, place| {
             if length == Length::Four { &mut four } else { &mut three }.push(place)
         });
+        for places in [&mut three, &mut four] {
+            places.sort_unstable();
+            places.dedup();
+            places.truncate(MAX_PLACES);
+        }
         (!three.is_empty()).then_some(Probe { three, four })
     }
 

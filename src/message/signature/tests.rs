@@ -138,7 +138,7 @@ fn written() -> Vec<Vec<u8>> {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) as usize % below
     };
-    (0..60)
+    (0..40)
         .map(|n| {
             let mut noise = |length: usize| -> String { (0..length).map(|_| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[dice(64)])).collect() };
             let mut message = format!(
@@ -179,6 +179,14 @@ fn what_reading_finds_a_signature_does_not_deny() {
     }
 }
 
+/// Catches: texts, folding, a hash or a form that have changed while [`VERSION`] has not: signatures on flash would deny what
+/// reading finds. Whoever changes them raises it, and writes the new number here.
+#[test]
+fn signatures_are_made_as_their_version_says() {
+    let all = made_up().iter().fold(0, |crc, message| crc32c::crc32c_append(crc, &signature(message)));
+    assert_eq!((VERSION, format!("{all:08x}").as_str()), (1, "32c30d48"));
+}
+
 /// Words of all texts, as somebody would look for them.
 fn words(messages: &[Vec<u8>]) -> Vec<String> {
     let mut words = BTreeSet::new();
@@ -188,7 +196,7 @@ fn words(messages: &[Vec<u8>]) -> Vec<String> {
             words.extend(found.filter(|word| (5..16).contains(&word.chars().count())).map(str::to_lowercase));
         }
     }
-    let step = (words.len() / 400).max(1);
+    let step = (words.len() / 250).max(1);
     words.into_iter().step_by(step).collect()
 }
 
@@ -224,7 +232,7 @@ fn a_signature_seldom_says_yes_for_nothing() {
 #[test]
 fn reading_agrees() {
     let messages = corpus();
-    let words: Vec<String> = words(&messages).into_iter().step_by(7).collect();
+    let words: Vec<String> = words(&messages).into_iter().step_by(29).collect();
     for message in messages.iter().chain(&made_up()) {
         let signature = signature(message);
         for word in &words {
