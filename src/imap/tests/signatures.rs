@@ -42,6 +42,8 @@ fn a_search_finds_what_reading_finds() {
             "BODY \"the needle\"",
             "OR SUBJECT lunch BODY pizza",
             "TEXT ab",
+            "OR TEXT needle TEXT sesquipedalian",
+            "OR BODY sesquipedalian SUBJECT lunch",
             "BODY \"a b\"",
         ]
         .map(str::to_owned)

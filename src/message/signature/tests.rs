@@ -106,6 +106,8 @@ fn made_up() -> Vec<Vec<u8>> {
     vec![
         format!("{html}{umlauts}").into_bytes(),
         long(&umlauts).into_bytes(),
+        // Once only, wherever the first window ends in it.
+        format!("\n{}{}", "x ".repeat(8180), ('a'..='z').map(|c| format!("{c}q{c}")).collect::<String>()).into_bytes(),
         b"From: ann(home)@home.test (Ann \\(B.\\))\nTo: \"Doe, =?utf-8?Q?J=C3=BC?=\"\n <j . doe@(x)e.org>, Friends: bob@e;\n\nx"
             .to_vec(),
         format!("To: {}\n\nx", "somebody (a comment)@example.org, ".repeat(4000)).into_bytes(),
@@ -184,7 +186,7 @@ fn what_reading_finds_a_signature_does_not_deny() {
 #[test]
 fn signatures_are_made_as_their_version_says() {
     let all = made_up().iter().fold(0, |crc, message| crc32c::crc32c_append(crc, &signature(message)));
-    assert_eq!((VERSION, format!("{all:08x}").as_str()), (1, "32c30d48"));
+    assert_eq!((VERSION, format!("{all:08x}").as_str()), (1, "b2d3def5"));
 }
 
 /// Words of all texts, as somebody would look for them.
