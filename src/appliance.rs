@@ -21,7 +21,6 @@ use async_signal::{Signal, Signals};
 use smol::LocalExecutor;
 use smol::stream::StreamExt;
 
-use crate::auth::Logins;
 use crate::board::device::Ending;
 use crate::board::{Board, LOG, etc, health, ports};
 use crate::certificate::Present;
@@ -216,8 +215,8 @@ impl Appliance {
         let store = Store::new(flash.clone(), message::summarize);
         let device = start::device(options, &flash)?;
         let listen = config.listen.clone();
-        let logins = Logins::new(&start::login_key(&*flash).await?);
-        let mut context = Context::new(config, tls, store).with_logins(logins).with_device(device);
+        let key = start::login_key(&*flash).await?;
+        let mut context = Context::new(config, tls, store).with_login_key(&key).with_device(device);
         if options.board.as_ref().is_some_and(|board| !board.has(CLOCK)) {
             context = context.without_time();
         }
@@ -270,11 +269,12 @@ impl Appliance {
         executor.spawn(look_after(appliance.clone())).detach();
         if options.board.is_some() {
             let (named, near) = (appliance.clone(), appliance.context.clone());
+            let time = appliance.context.time.clone();
             let hostname = move || named.name_in_the_network();
             let is_on_lan = move |peer| access::on_lan(&near.config(), peer);
             let found = appliance.context.clone();
             let found_as = move |name| found.set_announced(name);
-            executor.spawn(mdns::announce(hostname, is_on_lan, found_as)).detach();
+            executor.spawn(mdns::announce(time, hostname, is_on_lan, found_as)).detach();
         }
         executor.spawn(wait_for_time(appliance.clone())).detach();
         executor.spawn(follow(appliance.clone())).detach();

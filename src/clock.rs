@@ -3,6 +3,9 @@
 
 use std::cell::Cell;
 use std::future::pending;
+use std::io;
+#[cfg(test)]
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use event_listener::Event;
@@ -58,13 +61,50 @@ impl Knowledge {
     }
 }
 
-/// The time that deadlines are measured by. In unit tests it stands still until [`Time::advance`] moves it.
+/// The time that deadlines are measured by; its clones show the same. In unit tests it stands still until
+/// [`Time::advance`] moves it.
+#[derive(Debug, Clone)]
 #[cfg_attr(not(test), derive(Default))]
 pub struct Time {
     #[cfg(test)]
-    shows: Cell<Instant>,
+    shows: Rc<Cell<Instant>>,
     #[cfg(test)]
-    moved: Event,
+    moved: Rc<Event>,
+}
+
+impl Time {
+    /// How long ago `since` was.
+    pub fn since(&self, since: Instant) -> Duration {
+        self.now().saturating_duration_since(since)
+    }
+
+    /// Runs `future`, for `limit` at the most.
+    ///
+    /// # Errors
+    /// `TimedOut`, or the future's own.
+    pub fn deadline<T>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = io::Result<T>>,
+    ) -> impl Future<Output = io::Result<T>> {
+        until(self.sleep(limit), future)
+    }
+}
+
+/// Runs `future` until `end`.
+///
+/// Not an `async fn`: that would hold `future` twice, once as its argument and once where it is awaited.
+///
+/// # Errors
+/// `TimedOut`, or the future's own.
+pub fn until<T>(
+    end: impl Future<Output = ()>,
+    future: impl Future<Output = io::Result<T>>,
+) -> impl Future<Output = io::Result<T>> {
+    smol::future::or(future, async move {
+        end.await;
+        Err(io::ErrorKind::TimedOut.into())
+    })
 }
 
 #[cfg(not(test))]
@@ -108,7 +148,7 @@ impl Time {
 #[cfg(test)]
 impl Default for Time {
     fn default() -> Time {
-        Time { shows: Cell::new(Instant::now()), moved: Event::new() }
+        Time { shows: Rc::new(Cell::new(Instant::now())), moved: Rc::default() }
     }
 }
 

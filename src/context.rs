@@ -44,24 +44,25 @@ impl Context {
     /// Puts the parts together.
     pub fn new(config: Config, tls: Arc<ServerConfig>, store: Store) -> Context {
         store.set_quotas(config.quotas());
+        let time = Time::default();
         Context {
             config: RefCell::new(Rc::new(config)),
             changed: Event::new(),
             tls: RefCell::new(tls),
             announced: RefCell::default(),
             store,
-            logins: Logins::new(&random()),
             places: Places::default(),
             deadlines: Deadlines::default(),
-            time: Time::default(),
+            logins: Logins::new(&random(), &time),
+            time,
             clock: Knowledge::new(true),
             device: None,
         }
     }
 
     /// With logins of its own key, for refusals that a restart does not change.
-    pub fn with_logins(self, logins: Logins) -> Context {
-        Context { logins, ..self }
+    pub fn with_login_key(self, key: &[u8; 32]) -> Context {
+        Context { logins: Logins::new(key, &self.time), ..self }
     }
 
     /// With a clock that does not show the time until somebody says so.

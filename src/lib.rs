@@ -15,7 +15,7 @@
 //! store  message  config                 mail on flash; the octets of messages; settings on flash
 //! net  credential                        sockets, TLS and names; passwords as they are kept
 //! flash  clock  pace  failure  say       the machine
-//! sandbox  watchdog                      what holds the process to its work
+//! sandbox  watchdog  wiping              what holds the process to its work; no copy of a password
 //! ```
 //!
 //! `tests/layers` holds the code to it.
@@ -54,3 +54,4 @@ pub mod smtp;
 pub mod status;
 pub mod store;
 pub mod watchdog;
+pub mod wiping;

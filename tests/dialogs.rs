@@ -107,12 +107,12 @@ fn play(service: &str, file: &Path) -> Result<(), String> {
             }
             "TLS" => wire = wire.map(|connection| connection.start_tls(&appliance.ca())),
             "S:" if rest == "..." => skipping = true,
-            "S:" => loop {
+            "S:" | "S=" => loop {
                 let Some(got) = connection.try_line() else {
                     return fail(format!("the server closed, expected {rest:?}"));
                 };
                 let got = String::from_utf8_lossy(&got);
-                if matches(rest, &got) {
+                if if word == "S=" { rest == got } else { matches(rest, &got) } {
                     skipping = false;
                     break;
                 }

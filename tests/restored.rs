@@ -140,8 +140,8 @@ fn clients_that_knew_a_newer_state_start_anew() {
     assert!(kept.contains("perhaps for the second time: 1"), "{kept}");
     let told = appliance.verb("restored", &["--discard-queue"]).success();
     for line in [
-        "accounts/anna: mailboxes with a new UIDVALIDITY: 6, messages in them: 3\n",
-        "accounts/ben: mailboxes with a new UIDVALIDITY: 5, messages in them: 1\n",
+        "accounts/anna: mailboxes with a new UIDVALIDITY: 7, messages in them: 3\n",
+        "accounts/ben: mailboxes with a new UIDVALIDITY: 6, messages in them: 1\n",
         "queue: messages that do not go out any more: 1\n",
         "done: mail programs load their folders anew",
     ] {

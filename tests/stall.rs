@@ -359,6 +359,31 @@ fn very_many_messages() {
     });
 }
 
+/// Catches: a sort, the threads of a mailbox, or words for them, that are done without a turn for others: subjects of which
+/// only the end differs, and messages that refer to very many.
+#[test]
+fn very_many_messages_in_order() {
+    const MESSAGES: u32 = 3000;
+    story(|world| async move {
+        let message = |n: u32| {
+            let refers: String = (0..20).map(|m| format!("\r\n <{}@x>", n / 3 + m)).collect();
+            let subject = format!("{} {}", "long ".repeat(8), n * 7919 % MESSAGES);
+            format!("Subject: {subject}\r\nMessage-ID: <{n}@x>\r\nReferences:{refers}\r\n\r\nx").into_bytes()
+        };
+        world.deliver((0..MESSAGES).map(message)).await;
+        let mut client = world.inbox(world.work.clone()).await;
+        for said in [
+            "s SORT (SUBJECT) UTF-8 ALL\r\n",
+            "s SORT (SIZE FROM REVERSE DATE) UTF-8 ALL\r\n",
+            "s THREAD ORDEREDSUBJECT UTF-8 ALL\r\n",
+            "s THREAD REFERENCES UTF-8 ALL\r\n",
+        ] {
+            // Each header is some 600 octets, and 64 KiB are a turn.
+            world.meanwhile(&mut client, said, "s OK").await.gave_way(said.trim(), MESSAGES * 600 / 65536);
+        }
+    });
+}
+
 /// Catches: a message that is sent, or looked through for TOP, without a turn for others.
 #[test]
 fn a_long_message() {

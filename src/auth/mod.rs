@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::access::{self, Refusal};
+use crate::clock::Time;
 use crate::config::{Account, Config, Service};
 use crate::credential::Verifier;
 use crate::credential::verifier::{self, DEFAULT_ITERATIONS};
@@ -40,6 +41,7 @@ const SHOWN: usize = 64;
 pub struct Logins {
     /// Makes up the salts of logins that there are not.
     unknown: Unknown,
+    time: Time,
     state: RefCell<State>,
 }
 
@@ -102,9 +104,10 @@ impl fmt::Display for RefusedLogin {
 
 impl Logins {
     /// Nothing remembered. `key` makes up the salts of logins that there are not: with the same key they
-    /// are the same ones after a restart, as those of accounts are.
-    pub fn new(key: &[u8; 32]) -> Logins {
+    /// are the same ones after a restart, as those of accounts are. Waits are measured by `time`.
+    pub fn new(key: &[u8; 32], time: &Time) -> Logins {
         Logins {
+            time: time.clone(),
             unknown: Unknown::new(key),
             state: RefCell::new(State {
                 throttle: Throttle::new(),
@@ -173,19 +176,19 @@ impl Logins {
         check: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         let Origin { address, account, .. } = origin;
-        let now = Instant::now();
+        let now = self.time.now();
         let Some(wait) = self.state.borrow_mut().throttle.attempt(origin, now) else {
             self.turned_away(service, origin, now);
             return Err(Refusal::TooManyWait);
         };
         if !wait.is_zero() {
-            async_io::Timer::after(wait).await;
+            self.time.sleep(wait).await;
         }
         let verdict = check.await;
         let mut state = self.state.borrow_mut();
         match verdict {
             Ok(_) => {
-                state.throttle.succeeded(origin, Instant::now());
+                state.throttle.succeeded(origin, self.time.now());
                 log::info!("login: service={service} account={account} address={address}");
             }
             Err(reason) => {
@@ -228,7 +231,7 @@ impl Logins {
     #[cfg(test)]
     pub(crate) fn crowd(&self, address: IpAddr) {
         let origin = Origin { address, on_lan: true, account: "crowd" };
-        let waits = || self.state.borrow_mut().throttle.attempt(origin, Instant::now());
+        let waits = || self.state.borrow_mut().throttle.attempt(origin, self.time.now());
         assert!((0..1000).any(|_| waits().is_none()), "there is no bound");
     }
 
@@ -258,7 +261,7 @@ impl Logins {
         let ways = || ways(config, account, &nobody, client.service);
         let known = first(ways(), |way| {
             let remembered = &self.state.borrow().remembered;
-            let is_known = remembered.knows(&remembered.mark(way.verifier, password), Instant::now());
+            let is_known = remembered.knows(&remembered.mark(way.verifier, password), self.time.now());
             (is_known && way.opens).then_some(())
         });
         // Only a login that succeeds may be quick: a quick refusal would say that the password is right.
@@ -274,7 +277,7 @@ impl Logins {
         verifier::spend(most.saturating_sub(verifier.iterations));
         let (way, ()) = admitted(account, found, permitted)?;
         let mark = self.state.borrow().remembered.mark(way.verifier, password);
-        self.state.borrow_mut().remembered.remember(mark, Instant::now());
+        self.state.borrow_mut().remembered.remember(mark, self.time.now());
         Ok(way.granted())
     }
 

@@ -43,11 +43,12 @@ impl Logins {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Time;
     use crate::credential::Verifier;
 
     #[test]
     fn only_the_operator_with_his_password_is_let_in() {
-        let logins = Logins::new(&[7; 32]);
+        let logins = Logins::new(&[7; 32], &Time::default());
         let mut config = Config::default();
         let address = IpAddr::from([192, 168, 7, 5]);
         let judge = |config: &Config, login: &str, password: &[u8]| {

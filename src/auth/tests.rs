@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use data_encoding::BASE64;
 
 use super::*;
@@ -76,7 +78,7 @@ fn proofs() {
         ("pop", "right", Err(Refusal::ServiceOff)),
         ("lan", "right", Err(Refusal::NotFromLan)),
     ] {
-        let logins = Logins::new(&[0; 32]);
+        let logins = Logins::new(&[0; 32], &Time::default());
         let client = Client { service: Service::Imap, address: outside.parse().unwrap(), bindings: None };
         let expected = expected.map(str::to_owned);
         assert_eq!(told(prove(&logins, &config(), client, login, password)), expected, "{login}");
@@ -91,7 +93,7 @@ fn a_proof_over_another_connection_is_refused() {
         let bindings = ChannelBindings { exporter: [7; 32], end_point: None };
         let address = "198.51.100.7".parse().unwrap();
         let client = Client { service: Service::Imap, address, bindings: Some(&bindings) };
-        let (logins, config) = (Logins::new(&[0; 32]), config());
+        let (logins, config) = (Logins::new(&[0; 32], &Time::default()), config());
         let verifier = &config.accounts[0].verifier;
         // The client side of SCRAM by hand: the one of this house has no PLUS.
         let first = BASE64.encode(b"p=tls-exporter,,n=office,r=nonce");
@@ -120,7 +122,7 @@ fn a_client_hears_the_same_salt_for_each_spelling_of_a_login_that_there_is_not()
     let config = config();
     let client = Client { service: Service::Imap, address: [127, 0, 0, 1].into(), bindings: None };
     let hears = |key: u8, login: &str| {
-        let logins = Logins::new(&[key; 32]);
+        let logins = Logins::new(&[key; 32], &Time::default());
         async_io::block_on(logins.judge(&config, client, Claim::Login(login.into())))
     };
     let nobody = hears(0, "nobody");
@@ -150,7 +152,7 @@ fn logins() {
         ("lan", "right", lan, Ok("lan")),
         ("lan", "right", "::ffff:192.168.7.5", Ok("lan")),
     ] {
-        let (logins, config) = (Logins::new(&[0; 32]), config());
+        let (logins, config) = (Logins::new(&[0; 32], &Time::default()), config());
         let expected = expected.map(str::to_owned);
         for again in [false, true] {
             let verdict = log_in(&logins, &config, address, login, password);
@@ -175,7 +177,7 @@ fn with_app_passwords() -> Config {
 
 #[test]
 fn app_passwords_open_what_they_are_for_and_show_their_last_use() {
-    let (logins, mut config) = (Logins::new(&[0; 32]), with_app_passwords());
+    let (logins, mut config) = (Logins::new(&[0; 32], &Time::default()), with_app_passwords());
     let address = "192.168.7.5".parse().unwrap();
     let verifiers = [&config.accounts[0].verifier]
         .into_iter()
@@ -210,7 +212,7 @@ fn app_passwords_open_what_they_are_for_and_show_their_last_use() {
 
 #[test]
 fn app_passwords_make_no_login_dearer() {
-    let (logins, config) = (Logins::new(&[0; 32]), with_app_passwords());
+    let (logins, config) = (Logins::new(&[0; 32], &Time::default()), with_app_passwords());
     for (password, rounds) in
         [("right", 4096), ("desk's", 4096), ("desk's", 0), ("wrong", 4096), ("phone's", 4096)]
     {
@@ -251,17 +253,17 @@ fn every_refusal_costs_the_same_work_and_a_login_known_already_no_rounds() {
     let log_in = |logins: &Logins, login: &str, password: &str| {
         cost(|| log_in(logins, &config, "198.51.100.7", login, password))
     };
-    let (work, _) = log_in(&Logins::new(&[0; 32]), "office", "wrong");
+    let (work, _) = log_in(&Logins::new(&[0; 32], &Time::default()), "office", "wrong");
     assert_eq!(work.0, 8192);
     for (login, password) in REFUSED.into_iter().chain([("office", "")]) {
-        let logins = Logins::new(&[0; 32]);
+        let logins = Logins::new(&[0; 32], &Time::default());
         for again in [false, true] {
             let (found, verdict) = log_in(&logins, login, password);
             assert!(matches!(verdict, Verdict::Refused(_)), "{login} {password}");
             assert_eq!(found, work, "{login} {password} {again}");
         }
     }
-    let logins = Logins::new(&[0; 32]);
+    let logins = Logins::new(&[0; 32], &Time::default());
     assert_eq!(log_in(&logins, "office", "right").0.0, 8192);
     assert_eq!(log_in(&logins, "office", "right").0.0, 0);
     assert_eq!(log_in(&logins, "office", "wrong").0, work);
@@ -273,7 +275,7 @@ fn every_refusal_of_a_proof_costs_the_same_work() {
     let config = with_app_passwords();
     let client = Client { service: Service::Imap, address: "198.51.100.7".parse().unwrap(), bindings: None };
     let works = REFUSED.map(|(login, password)| {
-        let logins = Logins::new(&[0; 32]);
+        let logins = Logins::new(&[0; 32], &Time::default());
         // The client's own hashes are not counted.
         let (work, verdict) = cost(|| prove(&logins, &config, client, login, password));
         assert!(matches!(verdict, Verdict::Refused(_)), "{login} {password}");
@@ -287,7 +289,7 @@ fn every_refusal_of_a_proof_costs_the_same_work() {
 
 #[test]
 fn a_login_that_lost_its_right_is_not_helped_by_having_been_good() {
-    let (logins, mut config) = (Logins::new(&[0; 32]), config());
+    let (logins, mut config) = (Logins::new(&[0; 32], &Time::default()), config());
     let login = |config: &Config| log_in(&logins, config, "198.51.100.7", "office", "right");
     assert_eq!(told(login(&config)), Ok("office".to_owned()));
     config.accounts[0].imap = false;
@@ -299,7 +301,7 @@ fn a_login_that_lost_its_right_is_not_helped_by_having_been_good() {
 
 #[test]
 fn the_operator_sees_the_latest_refusals_and_no_forged_line() {
-    let (logins, config) = (Logins::new(&[0; 32]), config());
+    let (logins, config) = (Logins::new(&[0; 32], &Time::default()), config());
     let refuse = |host: u8, login: &str| {
         let client = Client { service: Service::Pop3, address: [127, 0, 0, host].into(), bindings: None };
         let claim = Claim::Password { login: login.to_owned(), password: Password::from(&b"wrong"[..]) };
@@ -319,10 +321,34 @@ fn the_operator_sees_the_latest_refusals_and_no_forged_line() {
     assert_eq!(refusals[31].account, "x?login??service?imap?account?office");
 }
 
+/// Catches: a password that can be guessed as fast as it is hashed.
+#[test]
+fn who_has_guessed_waits_half_a_minute_for_the_next_answer() {
+    let (time, config) = (Time::default(), config());
+    let logins = Logins::new(&[0; 32], &time);
+    let client = Client { service: Service::Pop3, address: "198.51.100.7".parse().unwrap(), bindings: None };
+    let claim = || Claim::Password { login: "office".to_owned(), password: Password::from(&b"wrong"[..]) };
+    async_io::block_on(async {
+        let mut waited = Duration::ZERO;
+        for _ in 0..20 {
+            let mut login = std::pin::pin!(logins.judge(&config, client, claim()));
+            waited = Duration::ZERO;
+            // An answer that is due comes after the hash, before which others have their turn once.
+            while smol::future::poll_once(login.as_mut()).await.is_none()
+                && smol::future::poll_once(login.as_mut()).await.is_none()
+            {
+                time.advance(Duration::from_secs(1));
+                waited += Duration::from_secs(1);
+            }
+        }
+        assert_eq!(waited.as_secs(), 30);
+    });
+}
+
 /// Catches: a login that waits without bound, whichever way it is made, and refusals that drown those that were looked at.
 #[test]
 fn above_the_bound_a_login_is_turned_away_at_once() {
-    let (logins, config) = (Logins::new(&[0; 32]), config());
+    let (logins, config) = (Logins::new(&[0; 32], &Time::default()), config());
     let address = "198.51.100.7";
     logins.crowd(address.parse().unwrap());
     let client = Client { service: Service::Imap, address: address.parse().unwrap(), bindings: None };

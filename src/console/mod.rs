@@ -146,7 +146,7 @@ impl Console {
         let right = self.context.config().server.operator_verifier.verify(password);
         if !right {
             log::warn!("console: a wrong password of the operator");
-            async_io::Timer::after(AFTER_A_WRONG_PASSWORD).await;
+            self.context.time.sleep(AFTER_A_WRONG_PASSWORD).await;
         }
         right
     }

@@ -23,6 +23,7 @@ use super::{Console, SOCKET, mail, terminal};
 use crate::failure::Failure;
 use crate::flash;
 use crate::pace;
+use crate::wiping;
 
 /// Line editing and prompts, for a raw terminal.
 pub const INTERACTIVE: &[u8] = b"interactive\n";
@@ -185,7 +186,7 @@ async fn line(
         let mut piece = Zeroizing::new([0; 256]);
         match stream.read(&mut *piece).await? {
             0 => break,
-            read => pending.extend(&piece[..read]),
+            read => wiping::append(pending, &piece[..read]),
         }
     }
     let end = pending.iter().position(|&octet| octet == b'\n').map_or(pending.len(), |at| at + 1);

@@ -1,6 +1,7 @@
 //! What a smarthost says to who hands mail to it. Each recipient gets one verdict, whatever it is.
 
 use super::{Speaker, wait};
+use crate::clock::Time;
 use crate::config::{Secret, Security};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Credentials, Message, Route};
@@ -17,7 +18,10 @@ pub fn run(octets: &[u8]) {
                 username: "demo".to_owned(),
                 password: Secret::new("secret").expect("it is short"),
             });
-            let Ok(mut client) = Client::connect(&route, "pillarbox.local", login).await else { continue };
+            let Ok(mut client) = Client::connect(&route, "pillarbox.local", login, &Time::default()).await
+            else {
+                continue;
+            };
             for eight_bit in [false, true] {
                 let content: &[u8] = b"Subject: hello\r\n\r\n.\r\n";
                 let size = content.len() as u64;

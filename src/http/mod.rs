@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use crate::access;
 use crate::board::device::Ending;
+use crate::clock::Time;
 use crate::context::Context;
-use crate::net::deadline;
 use crate::net::stream::Stream;
 use crate::status::Status;
 use authority::{Own, Sight};
@@ -83,7 +83,7 @@ pub trait Facts {
 /// Serves one request, over TLS from the first octet where `implicit_tls` says so.
 pub async fn serve(mut stream: Stream, implicit_tls: bool, context: Rc<Context>, facts: impl Facts) {
     let outcome = async {
-        let asked = deadline(PATIENCE, async {
+        let asked = context.time.deadline(PATIENCE, async {
             if implicit_tls {
                 stream.accept_tls(context.tls()).await?;
             }
@@ -99,13 +99,13 @@ pub async fn serve(mut stream: Stream, implicit_tls: bool, context: Rc<Context>,
                     // Apart: every connection, of any service, has room for the largest future.
                     let put = Box::pin(update::put(&mut stream, &context, &mut request));
                     let (taken, response) = put.await?;
-                    let heard = answer(&mut stream, &response, true).await;
+                    let heard = answer(&mut stream, &response, true, &context.time).await;
                     return if taken { Ok(true) } else { heard.map(|()| false) };
                 }
                 None => (respond(&request.path, &context, &facts), request.method != Method::Head),
             },
         };
-        answer(&mut stream, &response, with_content).await.map(|()| false)
+        answer(&mut stream, &response, with_content, &context.time).await.map(|()| false)
     };
     let outcome: io::Result<bool> = outcome.await;
     if let Err(error) = &outcome {
@@ -117,8 +117,8 @@ pub async fn serve(mut stream: Stream, implicit_tls: bool, context: Rc<Context>,
     }
 }
 
-async fn answer(stream: &mut Stream, response: &Response, with_content: bool) -> io::Result<()> {
-    deadline(PATIENCE, async {
+async fn answer(stream: &mut Stream, response: &Response, with_content: bool, time: &Time) -> io::Result<()> {
+    time.deadline(PATIENCE, async {
         stream.write(response.head().as_bytes()).await?;
         if with_content {
             stream.write(response.content.as_bytes()).await?;

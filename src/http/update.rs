@@ -15,7 +15,6 @@ use crate::access::Refusal;
 use crate::board::ReceiveError;
 use crate::board::update::LARGEST;
 use crate::context::Context;
-use crate::net::deadline;
 use crate::net::stream::Stream;
 use crate::serving::Channel;
 
@@ -68,14 +67,14 @@ pub async fn put(
     let next = async |buffer: &mut [u8]| {
         if std::mem::take(&mut request.expects_continue) {
             stream.queue(CONTINUE);
-            deadline(PATIENCE, stream.flush()).await?;
+            context.time.deadline(PATIENCE, stream.flush()).await?;
         }
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         if wanted == 0 {
             return Ok(0);
         }
         let taken = if begun.is_empty() {
-            let more = deadline(PATIENCE, stream.fill()).await?;
+            let more = context.time.deadline(PATIENCE, stream.fill()).await?;
             let taken = take(more, &mut buffer[..wanted]);
             stream.consume(taken);
             taken

@@ -74,9 +74,10 @@ impl Connection {
                 }
                 Outcome::Append(appending) => self.append(*appending).await?,
                 Outcome::Fetch(fetch) => self.fetch(fetch).await?,
-                Outcome::Search { tag, uid, key } => {
-                    let result = self.search(uid, &key).await?;
-                    self.session.searched(tag, uid, result)
+                Outcome::Search { tag, args } => self.search(tag, args).await?,
+                Outcome::Sort { tag, args } => self.sort(tag, *args).await?,
+                Outcome::Thread { tag, uid, algorithm, key } => {
+                    self.thread(tag, uid, algorithm, &key).await?
                 }
             };
         }
@@ -93,6 +94,7 @@ impl Connection {
             self.write(&out).await?;
             pace.did(out.len() as u64).await;
         }
+        self.tell_contexts().await?;
         self.write(&format!("{} {}\r\n", reply.tag, reply.text)).await?;
         self.say(reply.goodbye.unwrap_or_default()).await
     }

@@ -1,20 +1,25 @@
 //! Internet messages (RFC 5322, RFC 2045) read in pieces: nothing here holds a whole message.
 
 pub mod address;
+pub mod base_subject;
 pub mod binary;
 pub mod bodystructure;
 mod boundary;
 mod charset;
+pub mod collation;
 pub mod compose;
 pub mod date;
 mod encoded_word;
 pub mod envelope;
+pub mod first_address;
 pub mod fold;
 pub mod header;
 pub mod mailbox_name;
+pub mod message_id;
 pub mod mime;
 pub mod nstring;
 mod parameters;
+pub mod preview;
 mod references;
 pub mod search;
 pub mod signature;

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::Error;
+use crate::clock::Time;
 
 /// Octets that are no message: replies, lists, and whatever else nobody asked for.
 const CHATTER: u64 = 128 * 1024 * 1024;
@@ -24,29 +25,27 @@ pub const PASSED_OVER: u64 = 1024 * 1024;
 /// What is left of it.
 #[derive(Debug)]
 pub struct Budget {
+    time: Time,
     began: Instant,
     patience: Duration,
     chatter: u64,
     messages: u64,
-    slowest: u64,
-}
-
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget::new(CHATTER, PATIENCE)
-    }
 }
 
 impl Budget {
-    /// From now on so many octets that are no message, and so much time.
-    pub fn new(chatter: u64, patience: Duration) -> Budget {
-        Budget { began: Instant::now(), patience, chatter, messages: 0, slowest: SLOWEST }
+    /// What a poll that begins now may cost, by this clock.
+    pub fn usual(time: &Time) -> Budget {
+        Budget::new(time, CHATTER, PATIENCE)
     }
 
-    /// Lines are expected to be so many times as fast.
-    #[cfg(test)]
-    pub fn for_lines_faster_by(self, times: u64) -> Budget {
-        Budget { slowest: self.slowest * times, ..self }
+    /// From now on so many octets that are no message, and so much time.
+    pub fn new(time: &Time, chatter: u64, patience: Duration) -> Budget {
+        Budget { time: time.clone(), began: time.now(), patience, chatter, messages: 0 }
+    }
+
+    /// The clock that it is measured by.
+    pub fn time(&self) -> &Time {
+        &self.time
     }
 
     /// So many octets came, and so many of them are messages that were asked for.
@@ -65,8 +64,8 @@ impl Budget {
     /// # Errors
     /// [`Error::TooSlow`]: none is.
     pub fn time_left(&self) -> Result<Duration, Error> {
-        let allowed = self.patience.saturating_add(Duration::from_secs(self.messages / self.slowest));
-        allowed.checked_sub(self.began.elapsed()).filter(|left| !left.is_zero()).ok_or(Error::TooSlow)
+        let allowed = self.patience.saturating_add(Duration::from_secs(self.messages / SLOWEST));
+        allowed.checked_sub(self.time.since(self.began)).filter(|left| !left.is_zero()).ok_or(Error::TooSlow)
     }
 }
 
@@ -80,19 +79,19 @@ mod tests {
     fn a_million_messages_can_be_listed_and_two_cannot() {
         let list = "1000000 1000000000\r\n".len();
         let uidl = "1000000 \r\n".len() + 70;
-        let mut budget = Budget::default();
+        let mut budget = Budget::usual(&Time::default());
         budget.spend(1_000_000 * (list + uidl), 0).unwrap();
         assert!(matches!(budget.spend(1_000_000 * (list + uidl), 0), Err(Error::Chatter)));
-        assert!(budget.time_left().unwrap() <= Duration::from_secs(30 * 60));
+        assert_eq!(budget.time_left().unwrap(), Duration::from_secs(30 * 60));
     }
 
     /// Catches: messages that count as chatter, and chatter that counts as messages.
     #[test]
     fn messages_cost_nothing_and_buy_time() {
-        let mut budget = Budget::new(10, Duration::ZERO);
+        let mut budget = Budget::new(&Time::default(), 10, Duration::ZERO);
         assert!(matches!(budget.time_left(), Err(Error::TooSlow)));
         budget.spend(5 << 20, 5 << 20).unwrap();
-        assert!(budget.time_left().unwrap() > Duration::from_secs(5000));
+        assert_eq!(budget.time_left().unwrap(), Duration::from_secs(5 << 10));
         budget.spend(10, 0).unwrap();
         assert!(matches!(budget.spend(1, 0), Err(Error::Chatter)));
     }

@@ -12,7 +12,7 @@ use super::budget::{POLL_OCTETS, POLL_TIME};
 use super::ledger::{Identity, Ledger, Verdict, source_key};
 use super::needs::Needs;
 use super::notice;
-use crate::clock::unix_now;
+use crate::clock::{Time, unix_now};
 use crate::config::{Config, Source};
 use crate::store::{self, Account, Flags, INBOX, Incoming, SourceKey, Transaction};
 
@@ -58,7 +58,10 @@ pub struct Collection {
     /// Messages that stay since they are too large: the user is told in the commit that notes it.
     told: Vec<Told>,
     needs: Needs,
+    time: Time,
     began: Instant,
+    /// Octets of messages that this poll takes on; the one that exceeds them is its last.
+    pub room: u64,
     /// No more messages are taken on.
     enough: bool,
     /// How many messages are to be read, and their octets.
@@ -85,8 +88,14 @@ struct Told {
 
 impl Collection {
     /// A poll of `source` for `account`, whose settings are in `config`.
-    /// It knows the `needs` that earlier polls of the source found out.
-    pub fn new(account: Rc<Account>, source: &Source, config: &Config, needs: Needs) -> Collection {
+    /// It knows the `needs` that earlier polls of the source found out, and what `time` it is.
+    pub fn new(
+        account: Rc<Account>,
+        source: &Source,
+        config: &Config,
+        needs: Needs,
+        time: &Time,
+    ) -> Collection {
         let (key, max) = (source_key(source), config.server.max_message_size);
         needs.begin();
         Collection {
@@ -97,10 +106,12 @@ impl Collection {
             key,
             batch: Vec::new(),
             batch_octets: 0,
-            batch_began: Instant::now(),
+            batch_began: time.now(),
             told: Vec::new(),
             needs,
-            began: Instant::now(),
+            time: time.clone(),
+            began: time.now(),
+            room: POLL_OCTETS,
             enough: false,
             planned: (0, 0),
             octets: 0,
@@ -162,19 +173,12 @@ impl Collection {
 
     /// Whether this poll has done its part, and leaves its place and what is left to the next one.
     pub fn has_enough(&mut self) -> bool {
-        let long = self.octets >= POLL_OCTETS || self.began.elapsed() >= POLL_TIME;
+        let long = self.octets >= self.room || self.time.since(self.began) >= POLL_TIME;
         if long && !self.enough {
             self.stop();
             self.outcome.more = true;
         }
         self.enough
-    }
-
-    /// As if so many octets had come, and so much time had passed.
-    #[cfg(test)]
-    pub fn has_had(&mut self, octets: u64, time: Duration) {
-        self.octets += octets;
-        self.began -= time;
     }
 
     /// No more messages are taken on.
@@ -202,7 +206,7 @@ impl Collection {
 
     fn deliver(&mut self, handle: Handle, identity: Identity, incoming: Incoming) {
         if self.batch.is_empty() {
-            self.batch_began = Instant::now();
+            self.batch_began = self.time.now();
         }
         self.batch.push(handle);
         self.batch_octets += incoming.len();
@@ -231,7 +235,7 @@ impl Collection {
         if self.batch.len() >= BATCH_MESSAGES || self.batch_octets >= BATCH_OCTETS {
             return Some(Duration::ZERO);
         }
-        (!self.batch.is_empty()).then(|| BATCH_TIME.saturating_sub(self.batch_began.elapsed()))
+        (!self.batch.is_empty()).then(|| BATCH_TIME.saturating_sub(self.time.since(self.batch_began)))
     }
 
     /// Makes durable what is whole. After this the messages are safe, and deletable if they shall not

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_io::{Async, Timer};
 
+use crate::clock::Time;
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 
@@ -24,7 +25,7 @@ impl Mail {
     }
 }
 
-/// How the server behaves.
+/// How the server behaves. Where it lets time pass that is the time of [`Provider::time`].
 #[derive(Debug, Clone, Default)]
 pub struct Behaviour {
     pub pipelining: bool,
@@ -47,6 +48,8 @@ pub struct Behaviour {
 /// The server.
 pub struct Provider {
     pub address: SocketAddr,
+    /// The clock that it moves.
+    pub time: Time,
     listener: Async<TcpListener>,
     pub maildrop: RefCell<Vec<Mail>>,
     pub behaviour: RefCell<Behaviour>,
@@ -61,6 +64,7 @@ impl Provider {
         let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
         Provider {
             address: listener.get_ref().local_addr().unwrap(),
+            time: Time::default(),
             listener,
             maildrop: RefCell::new(maildrop.to_vec()),
             behaviour: RefCell::default(),
@@ -89,7 +93,7 @@ impl Provider {
                 for octet in now {
                     stream.write(&[*octet]).await?;
                     stream.flush().await?;
-                    Timer::after(pause).await;
+                    self.lets_pass(pause).await;
                 }
             }
         }
@@ -98,6 +102,12 @@ impl Provider {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         Ok(())
+    }
+
+    /// Lets `time` pass, once the other side has had a moment to take what was said.
+    async fn lets_pass(&self, time: Duration) {
+        Timer::after(Duration::from_millis(1)).await;
+        self.time.advance(time);
     }
 
     async fn session(&self, stream: &mut Stream) -> io::Result<()> {
@@ -117,7 +127,9 @@ impl Provider {
             let behaviour = self.behaviour.borrow().clone();
             if behaviour.silent_at.is_some_and(|at| line.starts_with(at)) {
                 stream.flush().await?;
-                std::future::pending::<()>().await;
+                loop {
+                    self.lets_pass(Duration::from_secs(1)).await;
+                }
             }
             if let Some((_, reply)) = behaviour.reply.as_ref().filter(|(at, _)| line.starts_with(at)) {
                 self.say(stream, reply.as_bytes()).await?;
@@ -131,7 +143,7 @@ impl Provider {
                     self.say(stream, again.as_bytes()).await?;
                     if let Some(pause) = behaviour.pause {
                         stream.flush().await?;
-                        Timer::after(pause).await;
+                        self.lets_pass(pause).await;
                     }
                 }
             }

@@ -1,11 +1,12 @@
 //! Polls of a POP3 server that never ends, drips, lies about sizes, or says too much.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_io::block_on;
-use smol::future::or;
+use smol::future::{or, poll_once};
 
 use super::Error;
 use super::budget::Budget;
@@ -13,23 +14,25 @@ use super::fake::{Behaviour, Mail, Provider};
 use super::needs::Needs;
 use super::tests::{inbox, mails, poll, poll_with, polled, run, source, store};
 use super::wire::Wire;
+use crate::clock::Time;
 use crate::config::{Config, Protocol, Source};
 use crate::flash::sim::SimFlash;
 use crate::store;
 
+/// Catches: a server that is waited for without end, and octets that break the silence though nothing whole has come.
 #[test]
 fn silence_and_dripping_end_a_poll_and_keep_what_came_whole() {
     let provider = Provider::new(&mails());
     for (behaviour, collected) in [
         (Behaviour { silent_at: Some("CAPA"), ..Behaviour::default() }, 0),
         (Behaviour { silent_at: Some("RETR 3"), ..Behaviour::default() }, 2),
-        (Behaviour { drip: Some(Duration::from_millis(100)), ..Behaviour::default() }, 0),
+        (Behaviour { drip: Some(Duration::from_secs(1)), ..Behaviour::default() }, 0),
     ] {
-        let begun = Instant::now();
+        let begun = provider.time.now();
         let (result, outcome, inbox) = polled(&provider, behaviour);
         assert!(matches!(result, Err(Error::Silence)), "{result:?}");
         assert_eq!((outcome.collected, inbox.len()), (collected, collected as usize));
-        assert!(begun.elapsed() < Duration::from_secs(3));
+        assert!(provider.time.since(begun) < Duration::from_secs(20));
     }
 }
 
@@ -53,8 +56,8 @@ fn chatter_without_end_ends_a_poll_at_every_step() {
         let provider = Provider::new(&mails());
         provider.behaviour.borrow_mut().flood = Some((at, beginning, again));
         run(&provider, async {
-            let (store, budget) = (store(&SimFlash::default()), Budget::new(50_000, Duration::from_secs(5)));
-            let patience = Duration::from_secs(5);
+            let (store, patience) = (store(&SimFlash::default()), Duration::from_secs(5));
+            let budget = Budget::new(&Time::default(), 50_000, patience);
             let (config, needs) = (Config::default(), Needs::default());
             let result = poll_with(&source(&provider), &store, patience, budget, &config, needs).await.0;
             let is_told = match &result {
@@ -77,18 +80,19 @@ fn a_drip_ends_when_its_time_is_over() {
         let provider = Provider::new(&mails());
         *provider.behaviour.borrow_mut() = Behaviour {
             flood: Some((at, beginning, "x".repeat(1024))),
-            pause: Some(Duration::from_millis(50)),
+            pause: Some(Duration::from_secs(10)),
             ..Behaviour::default()
         };
         run(&provider, async {
-            // A message buys as much time as a line of 1 KiB/s takes for it: here a thousandth of that.
-            let budget = Budget::new(1 << 20, Duration::from_millis(300)).for_lines_faster_by(1000);
-            let (store, begun) = (store(&SimFlash::default()), Instant::now());
-            let patience = Duration::from_secs(5);
+            // A message buys as much time as a line of 1 KiB/s takes for it: a tenth of what passes.
+            let (time, minute) = (&provider.time, Duration::from_secs(60));
+            let budget = Budget::new(time, 1 << 20, minute);
+            let (store, begun) = (store(&SimFlash::default()), time.now());
+            let patience = Duration::from_secs(30);
             let (config, needs) = (Config::default(), Needs::default());
             let result = poll_with(&source(&provider), &store, patience, budget, &config, needs).await.0;
             assert!(matches!(result, Err(Error::TooSlow)), "{at}: {result:?}");
-            assert!(begun.elapsed() < Duration::from_secs(3));
+            assert!(time.since(begun) < 3 * minute);
         });
     }
 }
@@ -98,10 +102,11 @@ fn a_drip_ends_when_its_time_is_over() {
 fn what_has_come_buys_no_time() {
     let provider = Provider::new(&mails());
     run(&provider, async {
-        let mut wire =
-            Wire::connect(&source(&provider), Duration::from_secs(5), Rc::default()).await.unwrap();
+        let (time, minute) = (Time::default(), Duration::from_secs(60));
+        let (source, budget) = (source(&provider), Budget::new(&time, 1000, minute));
+        let mut wire = Wire::connect(&source, 10 * minute, Rc::default(), budget).await.unwrap();
         assert!(!wire.fill().await.unwrap().is_empty());
-        wire.allow(Budget::new(1000, Duration::ZERO));
+        time.advance(minute);
         assert!(matches!(wire.fill().await, Err(Error::TooSlow)));
     });
 }
@@ -111,14 +116,16 @@ fn what_has_come_buys_no_time() {
 fn nothing_is_waited_for_longer_than_a_poll_may_take() {
     let provider = Provider::new(&mails());
     run(&provider, async {
-        let mut wire =
-            Wire::connect(&source(&provider), Duration::from_secs(20), Rc::default()).await.unwrap();
+        let (time, minute) = (Time::default(), Duration::from_secs(60));
+        let (source, budget) = (source(&provider), Budget::new(&time, 1000, minute));
+        let mut wire = Wire::connect(&source, 10 * minute, Rc::default(), budget).await.unwrap();
         let greeting = wire.fill().await.unwrap().len();
         wire.consume(greeting, 0).unwrap();
-        wire.allow(Budget::new(1000, Duration::from_millis(100)));
-        let begun = Instant::now();
-        assert!(matches!(wire.fill().await, Err(Error::TooSlow)));
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        let mut waits = pin!(wire.fill());
+        time.advance(minute - Duration::from_secs(1));
+        assert!(poll_once(waits.as_mut()).await.is_none(), "it has a second left");
+        time.advance(Duration::from_secs(1));
+        assert!(matches!(poll_once(waits.as_mut()).await, Some(Err(Error::TooSlow))));
     });
 }
 
@@ -189,7 +196,15 @@ fn a_message_without_end_is_read_once_and_told_of_once() {
             let limit = if max_size > 0 { max_size } else { 400_000 };
             let poll = async || {
                 let patience = Duration::from_secs(5);
-                poll_with(&source, &store, patience, Budget::default(), &config, Needs::default()).await
+                poll_with(
+                    &source,
+                    &store,
+                    patience,
+                    Budget::usual(&Time::default()),
+                    &config,
+                    Needs::default(),
+                )
+                .await
             };
             *provider.behaviour.borrow_mut() = Behaviour {
                 flood: Some(("RETR 1", "+OK\r\n", "x".repeat(998) + "\r\n")),
@@ -219,8 +234,15 @@ fn a_message_without_end_is_read_once_and_told_of_once() {
             config.server.max_message_size += 1;
             let source = Source { max_size: max_size.saturating_sub(1), ..source.clone() };
             let patience = Duration::from_secs(5);
-            let again =
-                poll_with(&source, &store, patience, Budget::default(), &config, Needs::default()).await;
+            let again = poll_with(
+                &source,
+                &store,
+                patience,
+                Budget::usual(&Time::default()),
+                &config,
+                Needs::default(),
+            )
+            .await;
             assert_eq!(again.1.collected, 1);
         });
     }
@@ -238,7 +260,8 @@ fn what_had_no_room_is_not_written_again_before_there_is_more() {
         let source = source(&provider);
         let poll = async || {
             let patience = Duration::from_secs(5);
-            poll_with(&source, &store, patience, Budget::default(), &config, needs.clone()).await
+            poll_with(&source, &store, patience, Budget::usual(&Time::default()), &config, needs.clone())
+                .await
         };
         let asked = || provider.heard.borrow().iter().filter(|line| *line == "RETR 1").count();
         flash.limit(Some(300_000));
@@ -263,7 +286,7 @@ fn a_message_without_end_and_without_a_name_holds_up_nobody_for_long() {
         let source = Source { max_size: 1000, ..source(&provider) };
         provider.behaviour.borrow_mut().flood = Some(("RETR 1", "+OK\r\n", "x".repeat(998) + "\r\n"));
         for (is_endless, messages) in [(true, 1), (false, 2), (false, 2)] {
-            let (patience, budget) = (Duration::from_secs(5), Budget::default());
+            let (patience, budget) = (Duration::from_secs(5), Budget::usual(&Time::default()));
             let result = poll_with(&source, &store, patience, budget, &config, needs.clone()).await.0;
             assert_eq!(matches!(result, Err(Error::Endless(1000))), is_endless, "{result:?}");
             assert_eq!(inbox(&store).await.len(), messages);

@@ -7,9 +7,10 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use async_io::Timer;
 use event_listener::Event;
 use smol::lock::{Semaphore, SemaphoreGuard};
+
+use crate::clock::Time;
 
 /// Polls at once: each holds a batch of messages in memory, and a connection.
 pub const AT_ONCE: usize = 4;
@@ -18,12 +19,12 @@ const BESIDE: usize = 8;
 /// Those of one account among them.
 const BESIDE_EACH: usize = 2;
 /// How long a place is held whoever waits.
-const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_secs(60);
 
 /// All places.
 pub struct Places {
     first: Semaphore,
-    lease: Duration,
+    time: Time,
     waiting: Cell<usize>,
     /// Those who have a place, and those of them who will give it up.
     held: Cell<usize>,
@@ -33,18 +34,12 @@ pub struct Places {
     changed: Event,
 }
 
-impl Default for Places {
-    fn default() -> Places {
-        Places::with_lease(LEASE)
-    }
-}
-
 impl Places {
-    /// Places that are held for `lease`.
-    pub fn with_lease(lease: Duration) -> Places {
+    /// All are free; how long one is held `time` tells.
+    pub fn new(time: &Time) -> Places {
         Places {
             first: Semaphore::new(AT_ONCE),
-            lease,
+            time: time.clone(),
             waiting: Cell::new(0),
             held: Cell::new(0),
             leaving: Cell::new(0),
@@ -109,7 +104,7 @@ pub struct Place<'p> {
 impl Place<'_> {
     /// Comes back when the poll has to end for the sake of others.
     pub async fn is_needed(&mut self) {
-        Timer::after(self.places.lease).await;
+        self.places.time.sleep(LEASE).await;
         while self.first.is_some() {
             let changed = self.places.changed.listen();
             if self.places.are_short() {
@@ -152,7 +147,8 @@ mod tests {
     /// Catches: places that slow polls keep, a share that one account exceeds, and places beside that are not given back.
     #[test]
     fn who_waits_gets_a_place_however_many_others_never_end() {
-        let places = Places::with_lease(Duration::ZERO);
+        let time = Time::default();
+        let places = Places::new(&time);
         async_io::block_on(async {
             // None of them ends by itself: of the six of one account only two may go beside.
             let (ended, tasks) = (RefCell::new(Vec::new()), LocalExecutor::new());
@@ -177,7 +173,14 @@ mod tests {
                 let beside = places.beside.borrow();
                 assert!(beside.iter().filter(|account| *account == "a").count() == 2, "{beside:?}");
             };
-            smol::future::or(others, tasks.run(std::future::pending())).await;
+            // Leases end all the while.
+            let passing = async {
+                loop {
+                    time.advance(LEASE);
+                    smol::future::yield_now().await;
+                }
+            };
+            smol::future::or(others, smol::future::or(passing, tasks.run(std::future::pending()))).await;
             drop(tasks);
             assert_eq!((places.beside.borrow().len(), places.held.get(), places.leaving.get()), (0, 0, 0));
             // Where all is free, nobody is sent away.
@@ -186,7 +189,10 @@ mod tests {
                 all.push(places.take("e").await);
             }
             let alone = async {
-                Timer::after(Duration::from_millis(5)).await;
+                for _ in 0..5 {
+                    time.advance(LEASE);
+                    smol::future::yield_now().await;
+                }
             };
             smol::future::or(alone, async {
                 all[0].is_needed().await;

@@ -9,6 +9,7 @@ use smol::LocalExecutor;
 use smol::future::or;
 
 use super::Error;
+use super::budget::Budget;
 use super::collection::{Collection, Outcome};
 use super::ledger::source_key;
 use super::places::{Place, Places};
@@ -16,6 +17,8 @@ use super::status::SourceStatus;
 use super::watch::Watch;
 use super::wire::{Wire, Withdrawal};
 use super::{imap_client, pop3_client};
+#[cfg(any(test, fuzzing))]
+use crate::clock::Time;
 use crate::clock::unix_now;
 use crate::config::{Config, Protocol, Security, Source};
 use crate::context::Context;
@@ -34,7 +37,8 @@ pub struct Poller {
 impl Poller {
     /// Contacts nobody yet.
     pub fn new(context: Rc<Context>) -> Rc<Poller> {
-        Rc::new(Poller { context, places: Places::default(), watches: RefCell::default() })
+        let places = Places::new(&context.time);
+        Rc::new(Poller { context, places, watches: RefCell::default() })
     }
 
     /// Polls until dropped; new settings take effect at once.
@@ -86,7 +90,7 @@ impl Poller {
                 continue;
             }
             let watch = watches.entry(key).or_insert_with(|| {
-                let watch = Rc::new(Watch::new(account, source));
+                let watch = Rc::new(Watch::new(account, source, &self.context.time));
                 new.push(watch.clone());
                 watch
             });
@@ -163,9 +167,11 @@ impl Poller {
             return Err(store::Error::ReadOnly.into());
         }
         let timeout = Duration::from_secs(self.context.config().multipop.timeout.max(1).into());
-        let mut wire = Wire::connect(source, timeout, withdrawal).await?;
+        let time = &self.context.time;
+        let mut wire = Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?;
         let account = self.context.store.account(&watch.account).await?;
-        let mut collection = Collection::new(account, source, &self.context.config(), watch.needs.clone());
+        let (config, needs) = (self.context.config(), watch.needs.clone());
+        let mut collection = Collection::new(account, source, &config, needs, time);
         let result = match source.protocol {
             Protocol::Pop3 => pop3_client::collect(&mut wire, source, &mut collection).await,
             Protocol::Imap => imap_client::collect(&mut wire, source, &mut collection).await,
@@ -200,8 +206,10 @@ pub(crate) async fn poll(
         leave_on_server: true,
         ..Source::default()
     };
-    let mut wire = Wire::connect(&source, Duration::from_secs(60), Rc::default()).await?;
-    let mut collection = Collection::new(account, &source, &Config::default(), Default::default());
+    let time = Time::default();
+    let budget = Budget::usual(&time);
+    let mut wire = Wire::connect(&source, Duration::from_secs(60), Rc::default(), budget).await?;
+    let mut collection = Collection::new(account, &source, &Config::default(), Default::default(), &time);
     match protocol {
         Protocol::Pop3 => pop3_client::collect(&mut wire, &source, &mut collection).await,
         Protocol::Imap => imap_client::collect(&mut wire, &source, &mut collection).await,
@@ -222,7 +230,7 @@ mod tests {
     use smol::future::or;
 
     use super::super::fake::{Behaviour, Mail, Provider};
-    use super::super::places::AT_ONCE;
+    use super::super::places::{AT_ONCE, LEASE};
     use super::super::status::PollResult;
     use super::*;
     use crate::certificate;
@@ -263,24 +271,12 @@ mod tests {
         providers: &[&Provider],
         test: impl AsyncFnOnce(&Poller, &Context) -> T,
     ) -> T {
-        play_with(Duration::from_secs(60), world, config, providers, test)
-    }
-
-    /// The same, with places that are held for `lease`.
-    fn play_with<T>(
-        lease: Duration,
-        world: impl FnOnce(Context) -> Context,
-        config: Config,
-        providers: &[&Provider],
-        test: impl AsyncFnOnce(&Poller, &Context) -> T,
-    ) -> T {
         block_on(async {
             let flash = SimFlash::default();
             let tls = certificate::server_config(&config, &flash).await.unwrap();
             let store = Store::new(Rc::new(flash), |_| Vec::new());
             let context = Rc::new(world(Context::new(config, tls, store)));
-            let mut poller = Poller::new(context.clone());
-            Rc::get_mut(&mut poller).unwrap().places = Places::with_lease(lease);
+            let poller = Poller::new(context.clone());
             let servers = LocalExecutor::new();
             for provider in providers {
                 servers.spawn(provider.serve()).detach();
@@ -484,17 +480,16 @@ mod tests {
             accounts[0].sources.push(source);
         }
         accounts.push(account("b", &good));
-        let lease = Duration::from_millis(50);
-        play_with(
-            lease,
-            |context| context,
-            config(&accounts),
-            &[&bad, &good],
-            async |poller, context| {
-                until("the mail", async || inbox_len(context, "b").await == 1).await;
-                let failed = poller.status().iter().filter(|source| source.failures > 0).count();
-                assert!(failed <= AT_ONCE + 2 - 2, "two of them go on beside");
-            },
-        );
+        let mut settings = config(&accounts);
+        // So it is not their silence that ends their polls.
+        settings.multipop.timeout = u32::MAX;
+        play(settings, &[&bad, &good], async |poller, context| {
+            let polling = || poller.status().iter().filter(|source| source.polling).count();
+            until("the places are taken", async || polling() == AT_ONCE).await;
+            context.time.advance(LEASE);
+            until("the mail", async || inbox_len(context, "b").await == 1).await;
+            let failed = poller.status().iter().filter(|source| source.failures > 0).count();
+            assert!(failed <= AT_ONCE + 2 - 2, "two of them go on beside");
+        });
     }
 }

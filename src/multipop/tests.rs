@@ -13,6 +13,7 @@ use super::fake::{Behaviour, Mail, Provider};
 use super::needs::Needs;
 use super::wire::Wire;
 use super::{Error, pop3_client};
+use crate::clock::Time;
 use crate::config::{Config, Secret, Security, Source};
 use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
@@ -33,11 +34,7 @@ pub(super) fn source(provider: &Provider) -> Source {
     }
 }
 
-/// One poll into the INBOX of `ann`.
-async fn poll_within(source: &Source, store: &Store, timeout: Duration) -> (Result<(), Error>, Outcome) {
-    poll_with(source, store, timeout, Budget::default(), &Config::default(), Needs::default()).await
-}
-
+/// One poll into the INBOX of `ann`, by the clock of `budget`.
 pub(super) async fn poll_with(
     source: &Source,
     store: &Store,
@@ -48,10 +45,9 @@ pub(super) async fn poll_with(
 ) -> (Result<(), Error>, Outcome) {
     let mut outcome = Outcome::default();
     let result = async {
-        let mut wire = Wire::connect(source, timeout, Rc::default()).await?;
-        wire.allow(budget);
         let account = store.account("ann").await?;
-        let mut collection = Collection::new(account, source, config, needs);
+        let mut collection = Collection::new(account, source, config, needs, budget.time());
+        let mut wire = Wire::connect(source, timeout, Rc::default(), budget).await?;
         let result = pop3_client::collect(&mut wire, source, &mut collection).await;
         outcome = collection.outcome;
         result
@@ -60,8 +56,17 @@ pub(super) async fn poll_with(
     (result, outcome)
 }
 
+async fn poll_by(
+    time: &Time,
+    source: &Source,
+    store: &Store,
+    patience: Duration,
+) -> (Result<(), Error>, Outcome) {
+    poll_with(source, store, patience, Budget::usual(time), &Config::default(), Needs::default()).await
+}
+
 pub(super) async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome) {
-    poll_within(source, store, Duration::from_secs(5)).await
+    poll_by(&Time::default(), source, store, Duration::from_secs(5)).await
 }
 
 /// The messages of the INBOX, sorted.
@@ -155,7 +160,8 @@ pub(super) fn polled(
     *provider.behaviour.borrow_mut() = behaviour;
     run(provider, async {
         let store = store(&SimFlash::default());
-        let (result, outcome) = poll_within(&source(provider), &store, Duration::from_millis(300)).await;
+        let patience = Duration::from_secs(5);
+        let (result, outcome) = poll_by(&provider.time, &source(provider), &store, patience).await;
         (result, outcome, inbox(&store).await)
     })
 }
@@ -285,6 +291,7 @@ fn what_an_account_has_no_room_for_stays_with_the_provider() {
     });
 }
 
+/// Catches: messages that wait in memory until the server goes on, which they would for an hour here.
 #[test]
 fn what_is_whole_does_not_wait_for_what_is_slow() {
     let provider = Provider::new(&mails());
@@ -299,7 +306,7 @@ fn what_is_whole_does_not_wait_for_what_is_slow() {
             }
         };
         or(came, async {
-            let _ = poll(&source, &store).await;
+            let _ = poll_by(&provider.time, &source, &store, Duration::from_secs(3600)).await;
             panic!("the poll ended first");
         })
         .await;
@@ -322,10 +329,13 @@ fn deletion_waits_for_the_commit_and_shares_it() {
 
 /// One poll that has had so many octets and so much time already, when it begins to read messages.
 async fn poll_after(source: &Source, store: &Store, octets: u64, time: Duration) -> Outcome {
-    let mut wire = Wire::connect(source, Duration::from_secs(5), Rc::default()).await.unwrap();
+    let clock = Time::default();
     let account = store.account("ann").await.unwrap();
-    let mut collection = Collection::new(account, source, &Config::default(), Needs::default());
-    collection.has_had(octets, time);
+    let mut collection = Collection::new(account, source, &Config::default(), Needs::default(), &clock);
+    collection.room -= octets;
+    clock.advance(time);
+    let (patience, budget) = (Duration::from_secs(5), Budget::usual(&clock));
+    let mut wire = Wire::connect(source, patience, Rc::default(), budget).await.unwrap();
     pop3_client::collect(&mut wire, source, &mut collection).await.unwrap();
     collection.outcome
 }

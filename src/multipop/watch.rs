@@ -5,7 +5,6 @@ use std::future::pending;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use event_listener::Event;
 use smol::future::or;
 
@@ -15,13 +14,14 @@ use super::schedule::{is_letter_due, pause};
 use super::status::{PollResult, SourceStatus};
 use super::wire::Withdrawal;
 use super::{Error, notice};
-use crate::clock::unix_now;
+use crate::clock::{Time, unix_now};
 use crate::config::{Config, Source};
 
 /// A source and all that is remembered of it while the appliance runs.
 pub struct Watch {
     /// The account that it collects for.
     pub account: String,
+    time: Time,
     source: RefCell<Rc<Source>>,
     /// MultiPOP is on, for the server and for the account.
     enabled: Cell<bool>,
@@ -54,10 +54,11 @@ struct Fate {
 }
 
 impl Watch {
-    /// A new source, due at once.
-    pub fn new(account: &str, source: &Source) -> Watch {
+    /// A new source, due at once; when it is due again `time` tells.
+    pub fn new(account: &str, source: &Source, time: &Time) -> Watch {
         Watch {
             account: account.to_owned(),
+            time: time.clone(),
             source: RefCell::new(Rc::new(source.clone())),
             enabled: Cell::new(false),
             removed: Cell::new(false),
@@ -136,7 +137,7 @@ impl Watch {
             }
             let timer = async {
                 match self.due_in() {
-                    Some(time) => drop(Timer::after(time).await),
+                    Some(time) => self.time.sleep(time).await,
                     None => pending().await,
                 }
             };
@@ -174,7 +175,7 @@ impl Watch {
         if matches!(result, Err(Error::Withdrawn)) {
             return None;
         }
-        fate.ended = Some(Instant::now());
+        fate.ended = Some(self.time.now());
         fate.ended_unix = Some(unix_now());
         fate.jitter = jitter;
         fate.broken = if result.is_err() { fate.broken.saturating_add(1) } else { 0 };
@@ -189,9 +190,9 @@ impl Watch {
         let text = format!("{error}. {}", error.advice());
         fate.result = Some(PollResult::Failed { error: text, collected: outcome.collected });
         fate.failures = fate.failures.saturating_add(1);
-        let since = fate.letter.map(|letter| letter.elapsed());
+        let since = fate.letter.map(|letter| self.time.since(letter));
         is_letter_due(fate.failures, config.multipop.warn_after, since).then(|| {
-            fate.letter = Some(Instant::now());
+            fate.letter = Some(self.time.now());
             let letterhead = notice::Letterhead::new(config, &self.account, &self.source());
             letterhead.failing(fate.failures, &error, unix_now())
         })
@@ -224,7 +225,7 @@ impl Watch {
         match fate.ended {
             Some(ended) if !self.urgent.get() => {
                 let pause = pause(self.interval.get(), fate.broken, fate.jitter);
-                Some(pause.saturating_sub(ended.elapsed()))
+                Some(pause.saturating_sub(self.time.since(ended)))
             }
             _ => Some(Duration::ZERO),
         }

@@ -9,15 +9,15 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use event_listener::Event;
 use smol::future::or;
 
 use super::Error;
 use super::budget::Budget;
+use crate::clock::Time;
 use crate::config::{Security, Source};
 use crate::net::stream::Stream;
-use crate::net::{deadline, resolve, tls};
+use crate::net::{resolve, tls};
 use crate::pace::Pace;
 
 /// Octets of a message that break the silence.
@@ -73,7 +73,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Connects to the server of `source`, with TLS where it comes first.
+    /// Connects to the server of `source`, with TLS where it comes first, for a poll that may cost `budget`.
     ///
     /// # Errors
     /// [`Error::Resolve`], [`Error::Connect`], [`Error::Tls`], [`Error::Trust`], [`Error::Withdrawn`].
@@ -81,14 +81,16 @@ impl Wire {
         source: &Source,
         timeout: Duration,
         withdrawal: Rc<Withdrawal>,
+        budget: Budget,
     ) -> Result<Wire, Error> {
-        let stream = or(connect(source, timeout), async { Err(withdrawal.wait().await) }).await?;
+        let connected = connect(source, timeout, budget.time());
+        let stream = or(connected, async { Err(withdrawal.wait().await) }).await?;
         let mut wire = Wire {
             stream,
             timeout,
-            heard: Instant::now(),
+            heard: budget.time().now(),
             octets: 0,
-            budget: Budget::default(),
+            budget,
             pace: Pace::new(),
             withdrawal,
         };
@@ -104,7 +106,7 @@ impl Wire {
     /// [`Error::Tls`], [`Error::Trust`].
     pub async fn start_tls(&mut self, source: &Source) -> Result<(), Error> {
         let trust = tls::client_config(&source.ca)?;
-        let shake = deadline(self.timeout, self.stream.connect_tls(trust, &source.host));
+        let shake = self.budget.time().deadline(self.timeout, self.stream.connect_tls(trust, &source.host));
         let withdrawal = &self.withdrawal;
         or(async { shake.await.map_err(Error::Tls) }, async { Err(withdrawal.wait().await) }).await?;
         self.progress();
@@ -127,17 +129,11 @@ impl Wire {
     /// # Errors
     /// [`Error::Silence`], [`Error::Connection`].
     pub async fn flush(&mut self) -> Result<(), Error> {
-        let (stream, withdrawal) = (&mut self.stream, &self.withdrawal);
-        or(async { Ok(deadline(self.timeout, stream.flush()).await?) }, async {
+        let (stream, withdrawal, time) = (&mut self.stream, &self.withdrawal, self.budget.time());
+        or(async { Ok(time.deadline(self.timeout, stream.flush()).await?) }, async {
             Err(withdrawal.wait().await)
         })
         .await
-    }
-
-    /// Another budget than the usual one.
-    #[cfg(test)]
-    pub fn allow(&mut self, budget: Budget) {
-        self.budget = budget;
     }
 
     /// Long work begins or goes on: others get their turn now and then.
@@ -152,9 +148,9 @@ impl Wire {
     pub async fn fill(&mut self) -> Result<&[u8], Error> {
         self.pace.keep().await;
         let (patience, left) = (self.patience(), self.budget.time_left()?);
-        let (stream, withdrawal) = (&mut self.stream, &self.withdrawal);
+        let (stream, withdrawal, time) = (&mut self.stream, &self.withdrawal, self.budget.time());
         let octets = async {
-            match deadline(patience.min(left), stream.fill()).await {
+            match time.deadline(patience.min(left), stream.fill()).await {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && left < patience => {
                     Err(Error::TooSlow)
                 }
@@ -171,15 +167,16 @@ impl Wire {
     /// As [`Wire::fill`].
     pub async fn fill_within(&mut self, limit: Option<Duration>) -> Result<&[u8], Error> {
         let Some(limit) = limit.filter(|limit| *limit < self.patience()) else { return self.fill().await };
+        let time = self.budget.time().clone();
         or(self.fill(), async {
-            Timer::after(limit).await;
+            time.sleep(limit).await;
             Ok(&[][..])
         })
         .await
     }
 
     fn patience(&self) -> Duration {
-        self.timeout.saturating_sub(self.heard.elapsed())
+        self.timeout.saturating_sub(self.budget.time().since(self.heard))
     }
 
     /// Reads a line into `line`, its end taken off, and what is beyond `limit` left out. All of it must come
@@ -226,7 +223,7 @@ impl Wire {
 
     /// Something whole has come, or it was us who kept the server waiting.
     pub fn progress(&mut self) {
-        self.heard = Instant::now();
+        self.heard = self.budget.time().now();
         self.octets = 0;
     }
 
@@ -237,14 +234,15 @@ impl Wire {
 }
 
 /// Tries the addresses of the server in turn.
-async fn connect(source: &Source, timeout: Duration) -> Result<Stream, Error> {
+async fn connect(source: &Source, timeout: Duration, time: &Time) -> Result<Stream, Error> {
     let host = source.host.as_str();
-    let addresses = deadline(timeout, resolve::resolve(host, source.port))
+    let addresses = time
+        .deadline(timeout, resolve::resolve(host, source.port))
         .await
         .map_err(|source| Error::Resolve { host: host.to_owned(), source })?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in addresses {
-        match deadline(timeout.min(CONNECT_LIMIT), Stream::connect(address)).await {
+        match time.deadline(timeout.min(CONNECT_LIMIT), Stream::connect(address)).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

@@ -36,8 +36,11 @@ pub async fn read_line(stream: &mut Stream, line: &mut Vec<u8>, limit: usize) ->
             let content = without_cr(&buffered[..lf]);
             let end = if content.len() > limit { LineEnd::TooLong } else { LineEnd::Complete };
             let (within, above) = content.split_at(content.len().min(limit));
+            let tail = &above[above.len().saturating_sub(TAIL)..];
+            // At once: where it grew, a password would stay behind.
+            line.reserve(within.len() + tail.len());
             line.extend_from_slice(within);
-            line.extend_from_slice(&above[above.len().saturating_sub(TAIL)..]);
+            line.extend_from_slice(tail);
             stream.consume(lf + 1);
             return Ok(end);
         }

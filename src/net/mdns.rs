@@ -18,6 +18,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, soc
 use smol::future::or;
 
 use super::addresses::Addresses;
+use crate::clock::Time;
 pub use message::local_name;
 use message::{PORT, announcement, is_near, probe};
 pub(crate) use message::{is_conflict, reply};
@@ -40,6 +41,7 @@ const BURST: u32 = 10;
 /// Announces the host name that `hostname` gives, as long as it gives one, and answers for it to neighbours and to whom `is_on_lan` names, for ever.
 /// Tells `found_as` which name it became, and when there is none.
 pub async fn announce(
+    time: Time,
     hostname: impl Fn() -> Option<String>,
     is_on_lan: impl Fn(IpAddr) -> bool + 'static,
     found_as: impl Fn(Option<String>),
@@ -50,14 +52,14 @@ pub async fn announce(
     loop {
         let Some(host) = hostname() else {
             found_as(None);
-            Timer::after(LOOK).await;
+            time.sleep(LOOK).await;
             continue;
         };
         let addresses = Addresses::now();
         let name = numbered(&local_name(&host), number);
         let sockets = Sockets::open(&addresses);
         if addresses.all().is_empty() || sockets.is_empty() {
-            Timer::after(LOOK).await;
+            time.sleep(LOOK).await;
             continue;
         }
         let mut responder = Responder {
@@ -66,7 +68,8 @@ pub async fn announce(
             sockets,
             is_on_lan: is_on_lan.clone(),
             replies: BURST,
-            since: Instant::now(),
+            since: time.now(),
+            time: time.clone(),
         };
         if responder.is_taken().await && number < LAST {
             log::warn!("another device of this network is called {}: the next name is tried", responder.name);
@@ -97,6 +100,7 @@ fn numbered(name: &str, number: u32) -> String {
 /// One for each family that there is.
 struct Sockets {
     v4: Option<Async<UdpSocket>>,
+    v4_group: SocketAddr,
     v6: Option<Async<UdpSocket>>,
 }
 
@@ -107,7 +111,8 @@ impl Sockets {
             addresses.v4.map(socket_v4).and_then(|it| it.inspect_err(|error| refused("IPv4", error)).ok());
         let some = !addresses.interfaces.is_empty();
         let v6 = some.then(|| socket_v6(&addresses.interfaces));
-        Sockets { v4, v6: v6.and_then(|it| it.inspect_err(|error| refused("IPv6", error)).ok()) }
+        let v4_group = (GROUP_V4, PORT).into();
+        Sockets { v4, v4_group, v6: v6.and_then(|it| it.inspect_err(|error| refused("IPv6", error)).ok()) }
     }
 
     fn is_empty(&self) -> bool {
@@ -144,11 +149,7 @@ async fn receive(socket: Option<&Async<UdpSocket>>, buffer: &mut [u8]) -> (usize
     let Some(socket) = socket else { return pending().await };
     loop {
         match socket.recv_from(buffer).await {
-            Ok(received) => {
-                // A neighbour who sends without a pause must not keep the only thread to itself.
-                smol::future::yield_now().await;
-                return received;
-            }
+            Ok(received) => return received,
             // An ICMP error of an earlier reply, or an interface that went away: the next look finds out.
             Err(_) => drop(Timer::after(AGAIN).await),
         }
@@ -164,6 +165,7 @@ struct Responder {
     /// Replies that may be sent now.
     replies: u32,
     since: Instant,
+    time: Time,
 }
 
 impl Responder {
@@ -177,7 +179,7 @@ impl Responder {
         for _ in 0..3 {
             self.to_all(&question).await;
             let silence = async {
-                Timer::after(PROBE).await;
+                self.time.sleep(PROBE).await;
                 false
             };
             let conflict = async {
@@ -201,10 +203,12 @@ impl Responder {
         let all = self.addresses.all();
         let Some(announcement) = announcement(&self.name, &all) else { return };
         self.to_all(&announcement).await;
-        let (mut announced, mut looked, mut wait) = (1, Instant::now(), AGAIN);
+        let mut again = Some(self.time.now() + AGAIN);
+        let mut look = self.time.now() + LOOK;
         loop {
+            let next = again.unwrap_or(look).saturating_duration_since(self.time.now());
             let due = async {
-                Timer::after(wait).await;
+                self.time.sleep(next).await;
                 None
             };
             let event = or(async { Some(self.message().await) }, due).await;
@@ -216,16 +220,16 @@ impl Responder {
                     }
                     self.reply_to(&message, peer).await;
                 }
-                Some(_) => {}
-                None if announced == 1 => {
-                    self.to_all(&announcement).await;
-                    (announced, wait) = (2, LOOK);
-                }
-                None => {}
+                Some(_) | None => {}
             }
-            // Who asks without a pause keeps the timer from ending.
-            if looked.elapsed() >= LOOK {
-                looked = Instant::now();
+            // Whatever woke it: who asks without a pause keeps the timer from ending.
+            let now = self.time.now();
+            if again.is_some_and(|due| due <= now) {
+                self.to_all(&announcement).await;
+                again = None;
+            }
+            if look <= now {
+                look = now + LOOK;
                 if !wanted() || Addresses::now() != self.addresses {
                     return;
                 }
@@ -235,6 +239,9 @@ impl Responder {
 
     /// The next message that comes in, and who sent it.
     async fn message(&self) -> (Vec<u8>, SocketAddr) {
+        // A neighbour who sends without a pause must not keep the only thread to itself. Before a message is taken:
+        // whoever stops waiting meanwhile loses none.
+        smol::future::yield_now().await;
         let (mut v4, mut v6) = ([0; MESSAGE_MAX], [0; MESSAGE_MAX]);
         let first = async {
             let (len, peer) = receive(self.sockets.v4.as_ref(), &mut v4).await;
@@ -249,8 +256,8 @@ impl Responder {
 
     async fn reply_to(&mut self, message: &[u8], peer: SocketAddr) {
         let Some(reply) = reply(message, peer.port(), &self.name, &self.addresses.all()) else { return };
-        if self.since.elapsed() >= AGAIN {
-            (self.since, self.replies) = (Instant::now(), BURST);
+        if self.time.since(self.since) >= AGAIN {
+            (self.since, self.replies) = (self.time.now(), BURST);
         }
         let Some(left) = self.replies.checked_sub(1) else { return };
         self.replies = left;
@@ -266,7 +273,7 @@ impl Responder {
 
     async fn to_all(&self, octets: &[u8]) {
         if let Some(socket) = &self.sockets.v4 {
-            let _ = socket.send_to(octets, (GROUP_V4, PORT)).await;
+            let _ = socket.send_to(octets, self.sockets.v4_group).await;
         }
         if let Some(socket) = &self.sockets.v6 {
             for interface in &self.addresses.interfaces {
@@ -293,15 +300,16 @@ mod tests {
 
     /// A responder on loopback, and its address, on any port.
     fn responder() -> (Responder, SocketAddr) {
-        let socket = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0)).unwrap();
+        let (time, socket) = (Time::default(), Async::<UdpSocket>::bind(([127, 0, 0, 1], 0)).unwrap());
         let address = socket.get_ref().local_addr().unwrap();
         let responder = Responder {
             name: "pillarbox.local".to_owned(),
             addresses: Addresses { v4: Some(Ipv4Addr::new(192, 168, 1, 5)), ..Addresses::default() },
-            sockets: Sockets { v4: Some(socket), v6: None },
+            sockets: Sockets { v4: Some(socket), v4_group: (GROUP_V4, PORT).into(), v6: None },
             is_on_lan: Rc::new(|_| false),
             replies: BURST,
-            since: Instant::now(),
+            since: time.now(),
+            time,
         };
         (responder, address)
     }
@@ -333,17 +341,53 @@ mod tests {
         });
     }
 
+    fn query() -> Vec<u8> {
+        let mut query = Packet::new_query(7);
+        let name = Name::new("pillarbox.local").unwrap();
+        query.questions.push(Question::new(name, QTYPE::TYPE(TYPE::A), CLASS::IN.into(), false));
+        query.build_bytes_vec().unwrap()
+    }
+
+    /// Catches: packets that keep the second announcement away (section 8.3), one that comes early, or is followed by
+    /// more; and packets that keep it from noticing that its name is no longer wanted.
+    #[test]
+    fn a_busy_network_delays_nothing() {
+        async_io::block_on(async {
+            let (mut responder, address) = responder();
+            let group = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0)).unwrap();
+            responder.sockets.v4_group = group.get_ref().local_addr().unwrap();
+            let time = responder.time.clone();
+            let network = async {
+                let client = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0)).unwrap();
+                let (mut buffer, query) = ([0; MESSAGE_MAX], query());
+                let mut announced = 0;
+                for packet in 1..=30 {
+                    // The reply tells that the packet was heard, and the one before dealt with.
+                    client.send_to(&query, address).await.unwrap();
+                    client.recv_from(&mut buffer).await.unwrap();
+                    while group.get_ref().recv_from(&mut buffer).is_ok() {
+                        announced += 1;
+                    }
+                    // After the tenth packet a second is over.
+                    assert_eq!(announced, if packet <= 10 { 1 } else { 2 }, "at packet {packet}");
+                    time.advance(AGAIN / 10);
+                }
+                time.advance(LOOK);
+                client.send_to(&query, address).await.unwrap();
+                Timer::after(Duration::from_secs(20)).await;
+                panic!("nobody wants the name, and it is announced all the same");
+            };
+            or(responder.answer(|| false), network).await;
+        });
+    }
+
     /// A query of a simple resolver, there and back.
     #[test]
     fn a_simple_resolver_is_answered_until_it_asks_too_often() {
         async_io::block_on(async {
             let (mut responder, address) = responder();
             let client = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0)).unwrap();
-            let mut query = Packet::new_query(7);
-            let name = Name::new("pillarbox.local").unwrap();
-            query.questions.push(Question::new(name, QTYPE::TYPE(TYPE::A), CLASS::IN.into(), false));
-            let query = query.build_bytes_vec().unwrap();
-
+            let query = query();
             client.send_to(&query, address).await.unwrap();
             let (message, peer) = responder.message().await;
             responder.reply_to(&message, peer).await;
@@ -352,7 +396,6 @@ mod tests {
             let packet = Packet::parse(&buffer[..len]).unwrap();
             assert_eq!((from, packet.id(), packet.answers.len()), (address, 7, 1));
             responder.replies = 0;
-            responder.since = Instant::now();
             responder.reply_to(&message, peer).await;
             assert_eq!(responder.replies, 0, "nothing more in this second");
         });

@@ -21,9 +21,8 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-/// Runs `future`, for `limit` at the most.
-///
-/// Not an `async fn`: that would hold `future` twice, once as its argument and once where it is awaited.
+/// Runs `future`, for `limit` at the most, by the machine's clock: for what nobody hands another one to, a question of
+/// DNS and the last moment of a connection. All others use [`crate::clock::Time::deadline`].
 ///
 /// # Errors
 /// `TimedOut`, or the future's own.
@@ -31,8 +30,8 @@ pub fn deadline<T>(
     limit: Duration,
     future: impl Future<Output = io::Result<T>>,
 ) -> impl Future<Output = io::Result<T>> {
-    smol::future::or(future, async move {
+    let end = async move {
         async_io::Timer::after(limit).await;
-        Err(io::ErrorKind::TimedOut.into())
-    })
+    };
+    crate::clock::until(end, future)
 }

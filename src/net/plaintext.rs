@@ -55,6 +55,12 @@ impl Plaintext {
         }
     }
 
+    /// Where it is.
+    #[cfg(test)]
+    pub(super) fn place(&self) -> crate::wiping::tests::Place {
+        crate::wiping::tests::Place::of(&self.octets)
+    }
+
     /// Octets of memory.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
@@ -70,31 +76,9 @@ impl Drop for Plaintext {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use std::os::unix::fs::FileExt;
-
-    /// Where a buffer is, its spare room included; what is there can be looked at after it was given back, too.
-    pub(in crate::net) struct Place(u64, usize);
-
-    impl Place {
-        pub(in crate::net) fn of_vec(octets: &Vec<u8>) -> Place {
-            Place(octets.as_ptr() as u64, octets.capacity())
-        }
-        pub(in crate::net) fn of(plain: &Plaintext) -> Place {
-            Place::of_vec(&plain.octets)
-        }
-        /// Whether `secret` is there now.
-        pub(in crate::net) fn holds(&self, secret: &[u8]) -> bool {
-            // Not from the heap, which would give the very place that was given back.
-            let mut octets = [0; 1 << 16];
-            let octets = &mut octets[..self.1];
-            let memory = std::fs::File::open("/proc/self/mem").unwrap();
-            // What is no memory any longer holds nothing.
-            memory.read_exact_at(octets, self.0).is_ok()
-                && octets.windows(secret.len()).any(|window| window == secret)
-        }
-    }
+    use crate::wiping::tests::Place;
 
     #[test]
     fn octets_come_out_in_the_order_they_went_in() {
@@ -133,7 +117,7 @@ pub(super) mod tests {
         let holding = || {
             let mut plain = Plaintext::default();
             plain.append(&line);
-            let place = Place::of(&plain);
+            let place = Place::of(&plain.octets);
             assert!(place.holds(b"secret"));
             (plain, place)
         };
@@ -148,13 +132,13 @@ pub(super) mod tests {
         let (mut plain, place) = holding();
         plain.append(&[b'+'; 5000]);
         assert!(!place.holds(b"secret"), "grown");
-        assert!(Place::of(&plain).holds(b"secret"));
+        assert!(Place::of(&plain.octets).holds(b"secret"));
 
         let (mut plain, place) = holding();
         plain.take(300);
         plain.append(b"+");
         assert!(!place.holds(b"secret"), "moved");
-        assert!(Place::of(&plain).holds(b"secret"));
+        assert!(Place::of(&plain.octets).holds(b"secret"));
 
         let (mut plain, place) = holding();
         plain.forget_between(300, 2);

@@ -261,9 +261,9 @@ fn error(error: rustls::Error) -> io::Error {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::plaintext::tests::Place;
     use super::*;
     use crate::net::{tls, trust};
+    use crate::wiping::tests::Place;
     use rustls::pki_types::PrivateKeyDer;
 
     /// What a server and a client that trusts it need.
@@ -383,7 +383,7 @@ pub(super) mod tests {
         server.receive(&wire[..start + 9], &mut plain, &mut answer).unwrap();
         server.receive(&wire[start + 9..next + 9], &mut plain, &mut answer).unwrap();
         assert_eq!((plain.waiting(), server.incoming.len()), (&line[..], 9));
-        let place = Place::of_vec(&server.incoming);
+        let place = Place::of(&server.incoming);
         assert!(
             !place.holds(b"secret") && !place.holds(b"-----"),
             "a record that is not whole is all there is"

@@ -1,8 +1,8 @@
 //! A connection, plain or TLS, upgraded in place.
 //!
 //! Idle connections must cost next to nothing: buffers are allocated when octets come or go and given
-//! back when they are empty, and what the socket has is read into a buffer on the stack first. What was read is
-//! wiped, for it may have been a password.
+//! back when they are empty, and what the socket has is read into a buffer on the stack first. What was read or sent
+//! is wiped, for it may have been a password.
 
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
@@ -18,6 +18,7 @@ use zeroize::Zeroize;
 use super::binding::ChannelBindings;
 use super::plaintext::Plaintext;
 use super::secure::Secure;
+use crate::wiping;
 
 /// Octets read at once, and written at once: a TLS record's worth.
 const CHUNK: usize = 16 * 1024;
@@ -201,7 +202,7 @@ impl Stream {
 
     /// Puts octets into the output buffer; they leave with [`Stream::flush`]. For short replies.
     pub fn queue(&mut self, octets: &[u8]) {
-        self.output.extend_from_slice(octets);
+        wiping::append(&mut self.output, octets);
     }
 
     /// Like [`Stream::queue`], but sends what waits whenever that is 16 KiB, so that a long reply
@@ -231,15 +232,22 @@ impl Stream {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.sent >= self.wire.len() {
+                if self.tls.is_none() {
+                    self.wire.as_mut_slice().zeroize();
+                }
                 self.wire = Vec::new();
                 self.sent = 0;
                 if self.output.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
-                let output = std::mem::take(&mut self.output);
+                let mut output = std::mem::take(&mut self.output);
                 match &mut self.tls {
                     None => self.wire = output,
-                    Some(tls) => tls.seal(&output, &mut self.wire)?,
+                    Some(tls) => {
+                        let sealed = tls.seal(&output, &mut self.wire);
+                        output.as_mut_slice().zeroize();
+                        sealed?;
+                    }
                 }
             }
             ready!(self.poll_turn(cx));
@@ -293,9 +301,9 @@ impl Stream {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::super::line::read_line;
-    use super::super::plaintext::tests::Place;
     use super::super::secure;
     use super::*;
+    use crate::wiping::tests::Place;
     use std::net::TcpListener;
 
     /// Both ends of a connection over loopback.
@@ -399,7 +407,7 @@ pub(crate) mod tests {
                 }
                 let places = |server: &Stream| {
                     let incoming = server.tls.as_ref().map(|tls| tls.incoming());
-                    [Some(Place::of(&server.input)), incoming.map(Place::of_vec)].into_iter().flatten()
+                    [Some(server.input.place()), incoming.map(Place::of)].into_iter().flatten()
                 };
                 let mut seen = Vec::new();
                 for (piece, whole) in [("a LOGIN fred plover-417", 23), ("\r", 24), ("\nb NO", 29)] {
@@ -426,6 +434,64 @@ pub(crate) mod tests {
                 for place in &seen {
                     assert!(!place.holds(PASSWORD), "TLS: {tls}, after the next line");
                 }
+            });
+        }
+    }
+
+    /// Whether `secret` is in the 64 KiB of the stack that were given back last. It uses little of the stack itself.
+    #[inline(never)]
+    fn stack_held(secret: &[u8]) -> bool {
+        use std::os::unix::fs::FileExt;
+        let (here, mut below) = (0_u8, vec![0; 1 << 16]);
+        let begin = std::ptr::from_ref(&here) as u64 - below.len() as u64;
+        std::fs::File::open("/proc/self/mem").unwrap().read_exact_at(&mut below, begin).unwrap();
+        memchr::memmem::find(&below, secret).is_some()
+    }
+
+    /// Catches: a password that stays on the stack, where the octets of the socket are read first.
+    #[test]
+    fn a_line_that_was_read_is_not_on_the_stack() {
+        #[inline(never)]
+        fn leaves(secret: &[u8]) {
+            let mut chunk = [0; CHUNK];
+            chunk[..secret.len()].copy_from_slice(secret);
+            std::hint::black_box(&chunk);
+        }
+        leaves(b"plover-418");
+        assert!(stack_held(b"plover-418"), "this is where to look");
+        async_io::block_on(async {
+            let (mut client, mut server) = pair().await;
+            client.queue(b"a LOGIN fred plover-419\r\n");
+            client.flush().await.unwrap();
+            while server.buffered().len() < 25 {
+                assert!(server.more().await.unwrap());
+                assert!(!stack_held(b"plover-419"));
+            }
+        });
+    }
+
+    /// Catches: a password for a server elsewhere that stays in the buffers of the connection when it was sent, or where
+    /// they grew.
+    #[test]
+    fn what_was_sent_is_nowhere_in_the_buffers() {
+        let (server_config, client_config) = secure::tests::configs();
+        // Far enough from both ends: the allocator writes into what was given back, too.
+        let line = [&[b'-'; 500][..], b"plover-420", &[b'-'; 500]].concat();
+        for tls in [false, true] {
+            async_io::block_on(async {
+                let (mut client, mut server) = pair().await;
+                if tls {
+                    let accept = server.accept_tls(server_config.clone());
+                    let connect = client.connect_tls(client_config.clone(), "localhost");
+                    smol::future::try_zip(accept, connect).await.unwrap();
+                }
+                client.queue(&line);
+                let mut places = vec![Place::of(&client.output)];
+                client.queue(&[b'+'; 5000]);
+                places.push(Place::of(&client.output));
+                assert!(places[1].holds(b"plover-420"), "this is where to look");
+                client.flush().await.unwrap();
+                assert!(places.iter().all(|place| !place.holds(b"plover-420")), "TLS: {tls}");
             });
         }
     }

@@ -14,7 +14,7 @@ use super::entry::{Entry, Work};
 use super::queue::Claim;
 use super::report::Letter;
 use super::{Relay, deposit};
-use crate::clock::unix_now;
+use crate::clock::{Time, unix_now};
 use crate::config::{Config, Security};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Credentials, Failure, Message, Route};
@@ -136,7 +136,7 @@ impl Relay {
     /// One connection: all that is due with one login.
     async fn converse(&self, talk: Talk<'_>, first: Claim<'_>) {
         let config = self.context.config();
-        let mut client = match connect(&talk.login, &config).await {
+        let mut client = match connect(&talk.login, &config, &self.context.time).await {
             Ok(client) => client,
             Err(failure) => return self.turned_away(&talk.login, first, &failure, &config).await,
         };
@@ -245,7 +245,7 @@ impl Relay {
     }
 }
 
-async fn connect(login: &Login, config: &Config) -> Result<Client, Failure> {
+async fn connect(login: &Login, config: &Config, time: &Time) -> Result<Client, Failure> {
     let smarthost = &config.smarthost;
     if smarthost.host.is_empty() {
         return Err(Failure::Unavailable("no smarthost is set".to_owned()));
@@ -260,7 +260,7 @@ async fn connect(login: &Login, config: &Config) -> Result<Client, Failure> {
         security: smarthost.security,
         ca: &smarthost.ca,
     };
-    Client::connect(&route, &config.server.hostname, credentials).await
+    Client::connect(&route, &config.server.hostname, credentials, time).await
 }
 
 /// Another attempt failed for all that is due.

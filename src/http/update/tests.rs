@@ -115,7 +115,8 @@ fn what_is_not_taken_is_refused_with_words_and_leaves_nothing() {
     });
 }
 
-/// Catches: an operator with the right password who hears that it is wrong, for somebody else guesses.
+/// Catches: an operator with the right password who hears that it is wrong, for somebody else guesses, or does not hear
+/// when to come again.
 #[test]
 fn who_is_turned_away_hears_when_to_come_again() {
     async_io::block_on(async {

@@ -150,7 +150,7 @@ fn replaced(selected: Option<&Selected>, messages: &Messages) -> Result<(Mailbox
     if let Some(read_only) = selected.read_only {
         return Err(read_only.refusal());
     }
-    let numbers = selected.numbers.select(messages).ok_or(NO_SUCH_NUMBER)?;
+    let numbers = selected.choose(messages).ok_or(NO_SUCH_NUMBER)?;
     let uids = selected.uids(&numbers, |_| true);
     match (uids.len(), uids.ranges()) {
         (1, [(uid, _)]) => Ok((selected.numbers.mailbox(), *uid)),

@@ -36,7 +36,7 @@ impl Selected {
 
     /// The copies that COPY and MOVE make, or the refusal.
     fn copying(&self, messages: &Messages, to: &MailboxName) -> Result<(Transaction, Copied), &'static str> {
-        let numbers = self.numbers.select(messages).ok_or(NO_SUCH_NUMBER)?;
+        let numbers = self.choose(messages).ok_or(NO_SUCH_NUMBER)?;
         let to = self.account.find(&to.0).ok_or("NO [TRYCREATE] There is no such mailbox")?;
         let uids = self.uids(&numbers, |_| true);
         if uids.is_empty() {

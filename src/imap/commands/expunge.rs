@@ -2,13 +2,12 @@
 
 use crate::imap::state::outcome::{News, Outcome, Reply};
 use crate::imap::state::selected::Selected;
-use crate::imap::wire::command::Messages;
-use crate::imap::wire::sequence::SequenceSet;
+use crate::imap::wire::command::{MessageSet, Messages};
 use crate::store::{Flags, Transaction, Uids};
 
 impl Selected {
     /// RFC 3501 section 6.4.3, RFC 4315 section 2.1.
-    pub fn expunge(&self, tag: String, set: Option<&SequenceSet>) -> Outcome {
+    pub fn expunge(&self, tag: String, set: Option<&MessageSet>) -> Outcome {
         if let Some(read_only) = self.read_only {
             return Outcome::reply(tag, read_only.refusal());
         }
@@ -24,9 +23,9 @@ impl Selected {
     }
 
     /// UIDs of messages that the client knows and that are `\Deleted`, within `set` where there is one.
-    fn deleted(&self, set: Option<&SequenceSet>) -> Uids {
+    fn deleted(&self, set: Option<&MessageSet>) -> Uids {
         let messages = match set {
-            Some(set) => self.numbers.select(&Messages { uid: true, set: set.clone() }).unwrap_or_default(),
+            Some(set) => self.choose(&Messages { uid: true, set: set.clone() }).unwrap_or_default(),
             None => vec![1..=self.numbers.exists()],
         };
         self.uids(&messages, |message| message.flags.contains(Flags::DELETED))

@@ -78,6 +78,7 @@ impl Connection {
             self.session.write_updates(&mut updates, false, &mut out);
             self.write(&out).await?;
         }
+        self.tell_contexts().await?;
         self.flush().await
     }
 

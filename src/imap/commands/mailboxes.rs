@@ -3,18 +3,34 @@
 
 use std::rc::Rc;
 
-use crate::imap::state::outcome::{Outcome, Reply};
+use super::list::special_use::{self, Uses};
+use crate::imap::state::outcome::{AfterCommit, Outcome, Reply};
 use crate::imap::state::selected::Selected;
 use crate::imap::state::sequence_numbers::SequenceNumbers;
 use crate::imap::wire::command::{MailboxName, StatusItem};
 use crate::imap::wire::words;
 use crate::store::{Account, Error, Flags, Mailbox, Transaction};
 
-/// RFC 3501 section 6.3.3.
-pub fn create(account: &Rc<Account>, tag: String, name: &MailboxName) -> Outcome {
+/// RFC 3501 section 6.3.3, and what the mailbox is for (RFC 6154 section 3).
+pub fn create(account: &Rc<Account>, tag: String, name: MailboxName, uses: Option<&str>) -> Outcome {
     let mut transaction = account.begin();
     transaction.create_mailbox(&name.0);
-    commit(transaction, tag, "OK CREATE completed")
+    if let Some(uses) = uses {
+        let Some(uses) = Uses::parse(uses.as_bytes()) else {
+            return Outcome::reply(tag, special_use::UNKNOWN);
+        };
+        transaction.annotate(&name.0, special_use::ENTRY, Some(uses.written().as_bytes()));
+    }
+    Outcome::Commit { transaction, tag, then: AfterCommit::Create(name) }
+}
+
+/// RFC 8474 section 4.1: the mailbox is there.
+pub fn created(account: &Account, tag: String, name: &MailboxName) -> Reply {
+    let id = account.find(&name.0).and_then(|id| account.view(id, words::mailbox_id));
+    Reply::new(
+        tag,
+        id.map_or("OK CREATE completed".into(), |id| format!("OK [MAILBOXID ({id})] CREATE completed")),
+    )
 }
 
 /// RFC 3501 section 6.3.4. Sessions that have the mailbox selected see its messages expunged.
@@ -48,38 +64,53 @@ pub fn status(
     tag: String,
     name: &MailboxName,
     items: &[StatusItem],
-    selected: Option<&Selected>,
+    about: About<'_>,
     out: &mut String,
 ) -> Outcome {
-    if write_status(account, &name.0, items, selected, out) {
+    if write_status(account, &name.0, items, about, out) {
         Outcome::reply(tag, "OK STATUS completed")
     } else {
         Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox))
     }
 }
 
-/// Writes the STATUS response; `false`: there is no such mailbox. Which messages are `\Recent` is the `selected`
-/// session's own matter, where it asks for its own mailbox.
+/// What STATUS tells besides what the store knows.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    /// The session's own mailbox, of which it knows itself what is `\Recent`.
+    pub selected: Option<&'a Selected>,
+    /// Octets that a message may have.
+    pub append_limit: u64,
+}
+
+/// Writes the STATUS response; `false`: there is no such mailbox.
 pub fn write_status(
     account: &Account,
     name: &str,
     items: &[StatusItem],
-    selected: Option<&Selected>,
+    about: About<'_>,
     out: &mut String,
 ) -> bool {
     let Some(id) = account.find(name) else { return false };
-    let numbers = selected.map(Selected::numbers).filter(|numbers| numbers.mailbox() == id);
+    let numbers = about.selected.map(Selected::numbers).filter(|numbers| numbers.mailbox() == id);
     let written = account.view(id, |mailbox| {
         out.push_str("* STATUS ");
         words::mailbox(&mailbox.name, out);
-        let items: Vec<String> = items.iter().map(|&item| status_item(item, mailbox, numbers)).collect();
+        let items: Vec<String> =
+            items.iter().map(|&item| status_item(item, mailbox, numbers, about.append_limit)).collect();
         out.push_str(&format!(" ({})\r\n", items.join(" ")));
     });
     written.is_some()
 }
 
-fn status_item(item: StatusItem, mailbox: &Mailbox, numbers: Option<&SequenceNumbers>) -> String {
+fn status_item(
+    item: StatusItem,
+    mailbox: &Mailbox,
+    numbers: Option<&SequenceNumbers>,
+    append_limit: u64,
+) -> String {
     let messages = &mailbox.messages;
+    let deleted = || messages.iter().filter(|message| message.flags.contains(Flags::DELETED));
     match item {
         StatusItem::Messages => format!("MESSAGES {}", messages.len()),
         StatusItem::Recent => {
@@ -91,6 +122,12 @@ fn status_item(item: StatusItem, mailbox: &Mailbox, numbers: Option<&SequenceNum
         StatusItem::UidValidity => format!("UIDVALIDITY {}", mailbox.uid_validity),
         StatusItem::Unseen => {
             format!("UNSEEN {}", messages.iter().filter(|m| !m.flags.contains(Flags::SEEN)).count())
+        }
+        StatusItem::AppendLimit => format!("APPENDLIMIT {append_limit}"),
+        StatusItem::MailboxId => format!("MAILBOXID ({})", words::mailbox_id(mailbox)),
+        StatusItem::Deleted => format!("DELETED {}", deleted().count()),
+        StatusItem::DeletedStorage => {
+            format!("DELETED-STORAGE {}", deleted().map(|message| u64::from(message.size)).sum::<u64>())
         }
         StatusItem::Size => format!("SIZE {}", messages.iter().map(|m| u64::from(m.size)).sum::<u64>()),
     }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::list::special_use::{self, Uses};
 use crate::imap::state::outcome::{Outcome, Reply};
 use crate::imap::wire::command::{Depth, GetMetadata, MailboxName};
 use crate::imap::wire::words;
@@ -18,21 +19,44 @@ pub fn get(account: &Account, tag: String, args: &GetMetadata, out: &mut String)
     let Some(id) = annotated(account, &args.mailbox) else {
         return Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox));
     };
+    let longest = write(account, id, &args.entries, args.depth, args.max_size, out);
+    match longest {
+        Some(octets) => Outcome::reply(tag, format!("OK [METADATA LONGENTRIES {octets}] Some are longer")),
+        None => Outcome::reply(tag, "OK GETMETADATA completed"),
+    }
+}
+
+/// RFC 9590: writes the entries of a mailbox that LIST has told; one that is gone meanwhile has none.
+pub fn write_listed(account: &Account, name: &str, entries: &[String], out: &mut String) {
+    if let Some(id) = account.find(name) {
+        write(account, id, entries, Depth::Zero, None, out);
+    }
+}
+
+/// Writes the METADATA response, where there is something to tell. Says how long the longest value is that was left out,
+/// since it is longer than `max_size` octets.
+fn write(
+    account: &Account,
+    id: MailboxId,
+    entries: &[String],
+    depth: Depth,
+    max_size: Option<u32>,
+    out: &mut String,
+) -> Option<usize> {
     let all = account.annotations(id);
     let (mut found, mut longest) = (Vec::new(), None);
-    for entry in &args.entries {
+    for entry in entries {
         let before = found.len();
-        let below = all.iter().filter(|(known, _)| is_within(known, entry, args.depth));
+        let below = all.iter().filter(|(known, _)| is_within(known, entry, depth));
         for (known, value) in below {
-            if args.max_size.is_some_and(|max| value.len() > max as usize) {
+            if max_size.is_some_and(|max| value.len() > max as usize) {
                 longest = longest.max(Some(value.len()));
             } else if !found.iter().any(|(told, _): &(&str, _)| told == known) {
                 found.push((known.as_str(), Some(value.as_slice())));
             }
         }
         // One that was asked for by its name is told to have no value.
-        if found.len() == before && !all.iter().any(|(known, _)| known == entry) && args.depth == Depth::Zero
-        {
+        if found.len() == before && !all.iter().any(|(known, _)| known == entry) && depth == Depth::Zero {
             found.push((entry, None));
         }
     }
@@ -48,10 +72,7 @@ pub fn get(account: &Account, tag: String, args: &GetMetadata, out: &mut String)
         }
         out.push_str(")\r\n");
     }
-    match longest {
-        Some(octets) => Outcome::reply(tag, format!("OK [METADATA LONGENTRIES {octets}] Some are longer")),
-        None => Outcome::reply(tag, "OK GETMETADATA completed"),
-    }
+    longest
 }
 
 fn is_within(known: &str, entry: &str, depth: Depth) -> bool {
@@ -80,6 +101,11 @@ pub fn set(
 ) -> Outcome {
     let mut transaction = account.begin();
     for (entry, value) in values {
+        let wrong =
+            entry == special_use::ENTRY && value.as_deref().is_some_and(|uses| Uses::parse(uses).is_none());
+        if wrong {
+            return Outcome::reply(tag, special_use::UNKNOWN);
+        }
         transaction.annotate(&mailbox.0, &entry, value.as_deref());
     }
     Outcome::commit(transaction, Reply::new(tag, "OK SETMETADATA completed"))

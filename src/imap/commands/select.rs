@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use crate::imap::state::contexts::Contexts;
+use crate::imap::state::marks::Marks;
 use crate::imap::state::outcome::{AfterCommit, Outcome, Reply};
 use crate::imap::state::selected::{ReadOnly, Selected};
 use crate::imap::state::sequence_numbers::SequenceNumbers;
@@ -78,7 +80,8 @@ impl Selected {
             describe(mailbox, &numbers, manner, out);
             numbers
         })?;
-        Some(Selected { account: account.clone(), numbers, read_only })
+        let (saved, contexts) = (Marks::default(), Contexts::default());
+        Some(Selected { account: account.clone(), numbers, read_only, saved, contexts })
     }
 }
 
@@ -98,4 +101,8 @@ fn describe(mailbox: &Mailbox, numbers: &SequenceNumbers, manner: Manner, out: &
     }
     out.push_str(&format!("* OK [UIDVALIDITY {}] UIDs are valid\r\n", mailbox.uid_validity));
     out.push_str(&format!("* OK [UIDNEXT {}] The next UID\r\n", mailbox.uid_next));
+    out.push_str(&format!(
+        "* OK [MAILBOXID ({})] This mailbox, whatever its name\r\n",
+        words::mailbox_id(mailbox)
+    ));
 }

@@ -15,7 +15,7 @@ impl Selected {
         let answer = |text: Cow<'static, str>| {
             Outcome::Reply(Reply { news: News::of_messages(messages.uid), ..Reply::new(tag.clone(), text) })
         };
-        let Some(numbers) = self.numbers.select(messages) else { return answer(NO_SUCH_NUMBER.into()) };
+        let Some(numbers) = self.choose(messages) else { return answer(NO_SUCH_NUMBER.into()) };
         if let Some(read_only) = self.read_only {
             return answer(read_only.refusal());
         }

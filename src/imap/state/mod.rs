@@ -1,6 +1,8 @@
 //! What a session knows: whether it has logged in, the selected mailbox with its sequence numbers, and what its client must
 //! hear.
 
+pub mod contexts;
+pub mod marks;
 pub mod outcome;
 pub mod selected;
 pub mod sequence_numbers;

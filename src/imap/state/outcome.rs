@@ -6,7 +6,9 @@ use std::ops::RangeInclusive;
 use super::sequence_numbers::Own;
 use crate::imap::commands::append::Appending;
 use crate::imap::commands::list::listing::Listing;
-use crate::imap::wire::command::{FetchItem, SearchKey, StoreArgs};
+use crate::imap::wire::command::{FetchItem, MailboxName, SearchKey, StoreArgs};
+use crate::imap::wire::search::SearchArgs;
+use crate::imap::wire::sort::{SortArgs, ThreadAlgorithm};
 use crate::sasl::server::{Exchange, Password, Step};
 use crate::store::{Flags, MailboxId, Transaction, Uid, Uids};
 
@@ -58,13 +60,29 @@ pub enum Outcome {
     Append(Box<Appending>),
     /// Send messages, then [`Session::fetched`].
     Fetch(Fetch),
-    /// Look for messages, send the result, then [`Session::searched`].
+    /// Look for messages, send the result, then the tagged response.
     Search {
         /// The command's.
         tag: String,
-        /// The result is UIDs.
+        /// What to look for, and what to answer.
+        args: SearchArgs,
+    },
+    /// Look for messages, send them sorted, then the tagged response.
+    Sort {
+        /// The command's.
+        tag: String,
+        /// By what, which messages, and what to answer.
+        args: Box<SortArgs>,
+    },
+    /// Look for messages, send their threads, then the tagged response.
+    Thread {
+        /// The command's.
+        tag: String,
+        /// The answer has UIDs.
         uid: bool,
-        /// What to look for.
+        /// How.
+        algorithm: ThreadAlgorithm,
+        /// Which messages.
         key: SearchKey,
     },
     /// Tell names in pieces by [`Session::list`], then the tagged response.
@@ -89,6 +107,8 @@ pub enum AfterCommit {
     Append(Appended),
     /// CLOSE: the mailbox is not selected any more.
     Close,
+    /// CREATE: which identity the mailbox has.
+    Create(MailboxName),
     /// COPY: where the messages are now.
     Copy(Copied),
     /// MOVE: the same, and that they are gone from here.

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
+use super::contexts::Contexts;
+use super::marks::Marks;
 use super::outcome::{News, Outcome};
 use super::sequence_numbers::{Own, SequenceNumbers};
 use super::updates::{Manner, Updates};
 use crate::imap::commands::select;
-use crate::imap::wire::command::{Command, Messages};
+use crate::imap::wire::command::{Command, MessageSet, Messages};
 use crate::imap::wire::words;
 use crate::store::{Account, Error, Mailbox, Message, Uid, Uids};
 
@@ -50,6 +52,8 @@ pub struct Selected {
     pub(in crate::imap) account: Rc<Account>,
     pub(in crate::imap) numbers: SequenceNumbers,
     pub(in crate::imap) read_only: Option<ReadOnly>,
+    pub(in crate::imap) saved: Marks,
+    pub(in crate::imap) contexts: Contexts,
 }
 
 impl Selected {
@@ -63,6 +67,20 @@ impl Selected {
         &self.numbers
     }
 
+    /// What `$` stands for (RFC 5182).
+    pub fn saved(&self) -> &Marks {
+        &self.saved
+    }
+
+    /// The sequence numbers of `messages`, as ascending ranges; `None` is one that does not exist, as
+    /// [`SequenceNumbers::select`] says.
+    pub fn choose(&self, messages: &Messages) -> Option<Vec<RangeInclusive<u32>>> {
+        match &messages.set {
+            MessageSet::Numbers(set) => self.numbers.select(messages.uid, set),
+            MessageSet::Saved => Some(self.saved.ranges()),
+        }
+    }
+
     /// Carries out a command of the selected state; gives back any other.
     ///
     /// # Errors
@@ -72,8 +90,10 @@ impl Selected {
             // RFC 3501 section 6.4.1: everything is on flash already.
             Command::Check => Outcome::reply(tag, "OK CHECK completed"),
             Command::Expunge(set) => self.expunge(tag, set.as_ref()),
-            Command::Search { uid, key } => Outcome::Search { tag, uid, key },
-            Command::Fetch { messages, items } => self.fetch(tag, &messages, items),
+            Command::Sort(args) => Outcome::Sort { tag, args },
+            Command::Thread { uid, algorithm, key } => Outcome::Thread { tag, uid, algorithm, key },
+            Command::Search(args) => Outcome::Search { tag, args },
+            Command::Fetch { messages, items, partial } => self.fetch(tag, &messages, items, partial),
             Command::Store { messages, args } => self.store(tag, &messages, args),
             Command::Copy { messages, to } => self.copy(tag, &messages, &to),
             Command::Move { messages, to } => self.r#move(tag, &messages, &to),
@@ -92,13 +112,21 @@ impl Selected {
         let recent_from =
             select::recent_from(&self.account, id, self.read_only.is_some()).unwrap_or(Uid::MAX);
         let numbers = &mut self.numbers;
-        self.account
+        let before = if self.contexts.is_empty() { Vec::new() } else { numbers.uids().to_vec() };
+        let updates = self
+            .account
             .view(id, |mailbox| numbers.sync(Some(mailbox), recent_from, news.expunge, &news.own))
-            .unwrap_or_else(|| numbers.sync(None, recent_from, news.expunge, &news.own))
+            .unwrap_or_else(|| numbers.sync(None, recent_from, news.expunge, &news.own));
+        self.saved.expunge(&updates.expunged);
+        self.contexts.expunge(&before, &updates.expunged);
+        updates
     }
 
     /// Puts the next piece of the updates into words.
-    pub fn write_updates(&self, updates: &mut Updates, uid: bool, out: &mut String) {
+    pub fn write_updates(&mut self, updates: &mut Updates, uid: bool, out: &mut String) {
+        if self.contexts.write_gone(out) {
+            return;
+        }
         let new_keywords = updates.keywords && self.account.takes_keywords(self.numbers.mailbox());
         let manner = Manner { uid, read_only: self.read_only.is_some(), new_keywords };
         let written = self.account.view(self.numbers.mailbox(), |mailbox| {

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
 use super::updates::Updates;
-use crate::imap::wire::command::Messages;
+use crate::imap::wire::sequence::SequenceSet;
 use crate::store::{Flags, Mailbox, MailboxId, Message, Uid};
 
 /// The selected mailbox as the client knows it.
@@ -86,18 +86,18 @@ impl SequenceNumbers {
         self.recent.get(at).is_some_and(|&(first, _)| first <= uid)
     }
 
-    /// The sequence numbers of `messages`, as ascending ranges. UIDs that do not exist are ignored
+    /// The sequence numbers of a set of UIDs or sequence numbers, as ascending ranges. UIDs that do not exist are ignored
     /// (RFC 3501 section 6.4.8); `None` is a sequence number that does not.
-    pub fn select(&self, messages: &Messages) -> Option<Vec<RangeInclusive<u32>>> {
-        if !messages.uid {
-            let ranges = messages.set.ranges(self.exists());
+    pub fn select(&self, uid: bool, set: &SequenceSet) -> Option<Vec<RangeInclusive<u32>>> {
+        if !uid {
+            let ranges = set.ranges(self.exists());
             // `1:*` is what clients say before they know that a mailbox is empty.
             let inside = ranges.iter().all(|range| *range.end() <= self.exists());
-            let only_star = self.uids.is_empty() && messages.set.contains(0, 0);
+            let only_star = self.uids.is_empty() && set.contains(0, 0);
             return if only_star { Some(Vec::new()) } else { inside.then_some(ranges) };
         }
         let mut found = Vec::new();
-        for range in messages.set.ranges(self.largest_uid()) {
+        for range in set.ranges(self.largest_uid()) {
             let first = self.uids.partition_point(|uid| uid < range.start());
             let end = self.uids.partition_point(|uid| uid <= range.end());
             if first < end {
@@ -110,6 +110,11 @@ impl SequenceNumbers {
     /// Whether the client knows the flags that the message has.
     pub fn knows(&self, message: &Message) -> bool {
         message.modseq <= self.modseq
+    }
+
+    /// Up to which change of messages the client has heard.
+    pub fn modseq(&self) -> u64 {
+        self.modseq
     }
 
     /// Takes the client to hear of the mailbox's keywords now; whether it has not yet.
@@ -203,7 +208,6 @@ fn seq(n: usize) -> u32 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::imap::wire::sequence::SequenceSet;
     use std::num::NonZeroU32;
 
     /// A mailbox with messages of these UIDs, flags and MODSEQs.
@@ -224,12 +228,12 @@ pub(super) mod tests {
         Message { uid, size: 0, date: 0, flags, modseq, body: 0, segment: 0, offset: 0 }
     }
 
-    fn messages(uid: bool, ranges: &[(u32, u32)]) -> Messages {
+    fn set(ranges: &[(u32, u32)]) -> SequenceSet {
         let mut set = SequenceSet::default();
         for &(a, b) in ranges {
             set.push(NonZeroU32::new(a), NonZeroU32::new(b));
         }
-        Messages { uid, set }
+        set
     }
 
     const NONE: Flags = Flags::NONE;
@@ -249,12 +253,12 @@ pub(super) mod tests {
             (true, &[(20, STAR)], Some(vec![3..=3])),
             (true, &[(9, 9), (1, 3)], Some(vec![1..=1, 3..=3])),
         ] {
-            assert_eq!(numbers.select(&messages(uid, ranges)), expected, "{uid} {ranges:?}");
+            assert_eq!(numbers.select(uid, &set(ranges)), expected, "{uid} {ranges:?}");
         }
         let empty = SequenceNumbers::new(&mailbox(&[]), 1);
-        assert_eq!(empty.select(&messages(false, &[(1, STAR)])), Some(vec![]));
-        assert_eq!(empty.select(&messages(false, &[(1, 1)])), None);
-        assert_eq!(empty.select(&messages(true, &[(1, STAR)])), Some(vec![]));
+        assert_eq!(empty.select(false, &set(&[(1, STAR)])), Some(vec![]));
+        assert_eq!(empty.select(false, &set(&[(1, 1)])), None);
+        assert_eq!(empty.select(true, &set(&[(1, STAR)])), Some(vec![]));
     }
 
     #[test]

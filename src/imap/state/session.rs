@@ -5,12 +5,14 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::marks::Marks;
 use super::outcome::{AfterCommit, News, Outcome, Reply};
 use super::selected::{ReadOnly, Selected};
 use super::updates::Updates;
 use crate::config::Config;
 use crate::imap::commands::list::{self, listing::Listed};
-use crate::imap::commands::{append, copy_move, mailboxes, metadata};
+use crate::imap::commands::mailboxes::About;
+use crate::imap::commands::{append, copy_move, mailboxes, metadata, quota};
 use crate::imap::wire::command::{Command, Tagged};
 use crate::imap::wire::grammar::{Problem, Refused};
 use crate::imap::wire::words;
@@ -21,7 +23,9 @@ use crate::store::{self, Account};
 /// What the greeting and CAPABILITY announce whatever the state.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
                             MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS \
-                            MULTIAPPEND CATENATE REPLACE BINARY";
+                            MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
+                            QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE ESEARCH SEARCHRES WITHIN PARTIAL \
+                            CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
@@ -139,7 +143,7 @@ impl Session {
                     State::Logout => return Outcome::End,
                 };
                 match self.account().cloned() {
-                    Some(account) => self.authenticated(&account, tag, command, out),
+                    Some(account) => self.authenticated(config, &account, tag, command, out),
                     None => Outcome::End,
                 }
             }
@@ -147,15 +151,24 @@ impl Session {
     }
 
     /// Answers what is no command.
-    pub fn refuse(&self, refused: Refused) -> String {
+    pub fn refuse(&mut self, refused: Refused) -> String {
         let Refused { tag, problem } = refused;
-        let condition = if problem == Problem::BadCharset { "NO" } else { "BAD" };
+        let condition = match problem {
+            Problem::BadCharset { saves } => {
+                if saves {
+                    self.keep(Marks::default());
+                }
+                "NO"
+            }
+            _ => "BAD",
+        };
         format!("{} {condition} {problem}\r\n", tag.as_deref().unwrap_or("*"))
     }
 
     /// RFC 3501 section 6.3 and the extensions to it.
     fn authenticated(
         &mut self,
+        config: &Config,
         account: &Rc<Account>,
         tag: String,
         command: Command,
@@ -166,20 +179,22 @@ impl Session {
                 self.select(account, tag, &name, self.read_only.then_some(ReadOnly::Flash), out)
             }
             Command::Examine(name) => self.select(account, tag, &name, Some(ReadOnly::Examined), out),
-            Command::Create(name) => mailboxes::create(account, tag, &name),
+            Command::Create { mailbox, uses } => mailboxes::create(account, tag, mailbox, uses.as_deref()),
             Command::Delete(name) => mailboxes::delete(account, tag, &name),
             Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to),
             Command::Subscribe(name) => mailboxes::subscribe(account, tag, &name, true),
             Command::Unsubscribe(name) => mailboxes::subscribe(account, tag, &name, false),
-            Command::List(args) => list::list(tag, Listed::Mailboxes, args, out),
-            Command::Lsub(args) => list::list(tag, Listed::Subscriptions, args, out),
+            Command::List(args) => list::list(tag, Listed::Mailboxes, *args, out),
+            Command::Lsub(args) => list::list(tag, Listed::Subscriptions, *args, out),
             Command::Namespace => {
                 out.push_str("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
                 Outcome::reply(tag, "OK NAMESPACE completed")
             }
             Command::Status { mailbox, items } => {
-                mailboxes::status(account, tag, &mailbox, &items, self.selected(), out)
+                mailboxes::status(account, tag, &mailbox, &items, self.about(config), out)
             }
+            Command::GetQuota(root) => quota::get(account, tag, &root, out),
+            Command::GetQuotaRoot(mailbox) => quota::get_root(account, tag, &mailbox, out),
             Command::GetMetadata(args) => metadata::get(account, tag, &args, out),
             Command::SetMetadata { mailbox, values } => metadata::set(account, tag, &mailbox, values),
             Command::Idle => Outcome::Idle { tag },
@@ -188,6 +203,7 @@ impl Session {
                 Outcome::reply(tag, "BAD Logged in already")
             }
             Command::Close | Command::Unselect if self.selected().is_some() => self.close(tag, &command),
+            Command::CancelUpdate(tags) if self.selected().is_some() => self.cancel_update(tag, &tags),
             // The others are of the selected state, which would have taken them.
             _ => Outcome::reply(tag, "BAD Select a mailbox first"),
         }
@@ -225,6 +241,7 @@ impl Session {
         Outcome::Reply(match then {
             AfterCommit::Reply(reply) => reply,
             AfterCommit::Append(appended) => append::appended(&account, tag, &appended, committed, out),
+            AfterCommit::Create(name) => mailboxes::created(&account, tag, &name),
             AfterCommit::Close => self.closed(tag),
             AfterCommit::Copy(copied) => copy_move::copied(&account, tag, &copied, committed),
             AfterCommit::Move(copied) => copy_move::moved(&account, tag, &copied, committed, out),
@@ -244,11 +261,16 @@ impl Session {
     }
 
     /// Puts the next piece of the updates into words.
-    pub fn write_updates(&self, updates: &mut Updates, uid: bool, out: &mut String) {
-        match self.selected() {
-            Some(selected) => selected.write_updates(updates, uid, out),
-            None => *updates = Updates::default(),
+    pub fn write_updates(&mut self, updates: &mut Updates, uid: bool, out: &mut String) {
+        match &mut self.state {
+            State::Selected(selected) => selected.write_updates(updates, uid, out),
+            _ => *updates = Updates::default(),
         }
+    }
+
+    /// What STATUS tells of the session and the settings.
+    pub fn about(&self, config: &Config) -> About<'_> {
+        About { selected: self.selected(), append_limit: config.server.max_message_size }
     }
 
     pub fn end(&mut self, goodbye: &str, out: &mut String) -> Outcome {
@@ -258,7 +280,7 @@ impl Session {
     }
 
     pub fn capabilities(&self, config: &Config) -> String {
-        let mut text = CAPABILITIES.to_owned();
+        let mut text = format!("{CAPABILITIES} APPENDLIMIT={}", config.server.max_message_size);
         if self.account().is_none() {
             if !self.channel.tls {
                 text.push_str(" STARTTLS");

@@ -78,8 +78,8 @@ fn more_than_an_account_may_have_is_refused_without_a_quota() {
     story(|world| async move {
         let fred = world.fred().await;
         let mut transaction = fred.begin();
-        (6..MAILBOXES_MAX).for_each(|n| transaction.create_mailbox(&format!("m{n}")));
-        (6..SUBSCRIPTIONS_MAX).for_each(|n| transaction.subscribe(&format!("m{n}"), true));
+        (7..MAILBOXES_MAX).for_each(|n| transaction.create_mailbox(&format!("m{n}")));
+        (7..SUBSCRIPTIONS_MAX).for_each(|n| transaction.subscribe(&format!("m{n}"), true));
         transaction.commit().await.unwrap();
         let mut client = world.login().await;
         client.send("1 CREATE x\r\n2 CREATE y\r\n3 SUBSCRIBE x\r\n4 SUBSCRIBE y\r\n").await;
@@ -102,7 +102,7 @@ fn more_than_an_account_may_have_is_refused_without_a_quota() {
         let mut transaction = fred.begin();
         for n in 0..240 {
             transaction.annotate(
-                &format!("m{}", 6 + n / 32),
+                &format!("m{}", 7 + n / 32),
                 &format!("/shared/{n:04}"),
                 Some(&[b'x'; 4096]),
             );

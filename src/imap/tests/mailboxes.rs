@@ -68,7 +68,8 @@ fn select_describes_the_mailbox() {
             S: * 2 RECENT
             S: * OK [UNSEEN 1] *
             S: * OK [UIDVALIDITY *
-            S: * OK [UIDNEXT 3] *";
+            S: * OK [UIDNEXT 3] *
+            S: * OK [MAILBOXID (F1-*";
         let examine = describe.replace("(\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)", "()");
         client.play(&format!("C: 1 EXAMINE INBOX\n{examine}\nS: 1 OK [READ-ONLY] *")).await;
         client.play(&format!("C: 2 SELECT InBox\n{describe}\nS: 2 OK [READ-WRITE] *")).await;

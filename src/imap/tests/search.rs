@@ -87,6 +87,32 @@ fn every_key_finds_its_messages() {
     });
 }
 
+/// RFC 5032. Catches: an interval that is counted from elsewhere than now, and a message of just that age that only one
+/// of both finds.
+#[test]
+fn how_old_messages_are() {
+    story(|world| async move {
+        world.deliver(&["Subject: of 1970\r\n\r\n"]).await;
+        let mut client = world.inbox().await;
+        crate::clock::FIXED.set(Some(1000));
+        for (key, expected) in [
+            ("OLDER 999", "1"),
+            ("OLDER 1000", "1"),
+            ("OLDER 1001", ""),
+            ("YOUNGER 999", ""),
+            ("YOUNGER 1000", "1"),
+            ("YOUNGER 1001", "1"),
+            ("NOT YOUNGER 4294967295", ""),
+        ] {
+            assert_eq!(found(&mut client, key).await, expected, "{key}");
+        }
+        crate::clock::FIXED.set(None);
+        client.send("a SEARCH OLDER 0\r\nb SEARCH YOUNGER x\r\n").await;
+        client.until("a BAD").await;
+        client.until("b BAD").await;
+    });
+}
+
 #[test]
 fn what_was_removed_or_is_damaged_matches_nothing() {
     story(|world| async move {
@@ -102,5 +128,85 @@ fn what_was_removed_or_is_damaged_matches_nothing() {
         }
         assert_eq!(found(&mut client, "ALL").await, "1 3 4");
         assert_eq!(found(&mut client, "NOT TEXT lunch").await, "3", "4 cannot be read");
+    });
+}
+
+/// Catches: an order by the beginnings of keys alone, subjects that are taken for each other or for none, and ties that are
+/// not in the order of the numbers.
+#[test]
+fn the_order_is_exact_however_long_subjects_are() {
+    story(|world| async move {
+        let subjects: Vec<String> = (0..300_usize)
+            .map(|n| match n % 3 {
+                // More than is held of a key at a time.
+                0 => format!("{}{:03}", "x".repeat(5000), n * 7 % 300),
+                1 => format!("{}{}", "x".repeat(n * 11 % 9000), n % 2),
+                _ => format!("Re: {}", "X".repeat(4096)),
+            })
+            .collect();
+        let messages: Vec<String> =
+            subjects.iter().map(|subject| format!("Subject: {subject}\r\n\r\n")).collect();
+        world.deliver(&messages.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let mut client = world.inbox().await;
+        for (criterion, reverse) in [("SUBJECT", false), ("REVERSE SUBJECT", true)] {
+            let mut expected: Vec<(String, usize)> =
+                subjects.iter().map(|s| s.trim_start_matches("Re: ").to_uppercase()).zip(1..).collect();
+            expected.sort_by(|a, b| if reverse { b.0.cmp(&a.0) } else { a.0.cmp(&b.0) });
+            let expected: String = expected.iter().map(|(_, seq)| format!(" {seq}")).collect();
+            client.send(&format!("s SORT ({criterion}) UTF-8 ALL\r\n")).await;
+            assert_eq!(client.until("s OK").await[0], format!("* SORT{expected}"), "{criterion}");
+        }
+    });
+}
+
+/// RFC 5267 section 4.3: what another session does is told while this one idles. Catches: news of a search that only come
+/// with this session's own commands, a removed message that is told by the number of another, and one that is told before
+/// the client knows of it.
+#[test]
+fn an_idle_client_hears_how_its_search_changes() {
+    story(|world| async move {
+        let messages = messages();
+        let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+        world.deliver(&messages).await;
+        let mut client = world.inbox().await;
+        client
+            .play(
+                "C: B01 SEARCH RETURN (UPDATE ALL) OR BODY needle FLAGGED
+                 S: * ESEARCH (TAG \"B01\") ALL 2:3
+                 S: B01 OK *
+                 C: i IDLE
+                 S: + *",
+            )
+            .await;
+        let fred = world.fred().await;
+        let mut transaction = fred.begin();
+        transaction.expunge(store::INBOX, &[1, 3]);
+        transaction.commit().await.unwrap();
+        client
+            .play(
+                "S: * ESEARCH (TAG \"B01\") REMOVEFROM (0 3)
+                 S: * 3 EXPUNGE
+                 S: * 1 EXPUNGE",
+            )
+            .await;
+        world.deliver(&[messages[2], messages[0]]).await;
+        client
+            .play(
+                "S: * 4 EXISTS
+                 S: * *
+                 S: * ESEARCH (TAG \"B01\") ADDTO (0 3)",
+            )
+            .await;
+        let mut transaction = fred.begin();
+        transaction.flags(store::INBOX, &[4], store::FlagChange::Add, Flags::FLAGGED, &[]);
+        transaction.commit().await.unwrap();
+        client
+            .play(
+                "S: * 2 FETCH *
+                 S: * ESEARCH (TAG \"B01\") ADDTO (0 2)
+                 C: DONE
+                 S: i OK *",
+            )
+            .await;
     });
 }

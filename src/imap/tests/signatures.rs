@@ -113,13 +113,13 @@ fn what_is_not_there_is_not_looked_for_in_messages() {
         assert!(answer == "8" && n < 12, "{n}: only what may have it");
         let fred = world.fred().await;
         let mut transaction = fred.begin();
-        transaction.create_mailbox("Archive");
+        transaction.create_mailbox("Kept");
         transaction.commit().await.unwrap();
-        let archive = fred.find("Archive").unwrap();
+        let archive = fred.find("Kept").unwrap();
         let mut transaction = fred.begin();
         transaction.copy_all(store::INBOX, &(1..=40).collect::<Vec<_>>(), archive);
         transaction.commit().await.unwrap();
-        client.send("a SELECT Archive\r\n").await;
+        client.send("a SELECT Kept\r\n").await;
         client.until("a OK").await;
         let (answer, n) = reads(&mut client, "TEXT sesquipedalian").await;
         assert!(answer.is_empty() && n < 8, "{n}");

@@ -2,7 +2,9 @@
 //! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
 
 use super::field_names::FieldNames;
+use super::search::{Partial, SearchArgs};
 use super::sequence::SequenceSet;
+use super::sort::{SortArgs, ThreadAlgorithm};
 use crate::sasl::server::Password;
 use crate::store::{FlagChange, Flags};
 
@@ -47,7 +49,12 @@ pub enum Command {
     /// 6.3.2 EXAMINE.
     Examine(MailboxName),
     /// 6.3.3 CREATE.
-    Create(MailboxName),
+    Create {
+        /// What.
+        mailbox: MailboxName,
+        /// RFC 6154 section 3: attributes with spaces between them, as the client wrote them.
+        uses: Option<String>,
+    },
     /// 6.3.4 DELETE.
     Delete(MailboxName),
     /// 6.3.5 RENAME.
@@ -62,9 +69,9 @@ pub enum Command {
     /// 6.3.7 UNSUBSCRIBE.
     Unsubscribe(MailboxName),
     /// 6.3.8 LIST.
-    List(ListArgs),
+    List(Box<ListArgs>),
     /// 6.3.9 LSUB.
-    Lsub(ListArgs),
+    Lsub(Box<ListArgs>),
     /// RFC 2342 NAMESPACE.
     Namespace,
     /// 6.3.10 STATUS.
@@ -76,6 +83,10 @@ pub enum Command {
     },
     /// 6.3.11 APPEND, and RFC 8508 REPLACE.
     Append(Append),
+    /// RFC 9208 section 4.1.1 GETQUOTA.
+    GetQuota(String),
+    /// RFC 9208 section 4.1.2 GETQUOTAROOT.
+    GetQuotaRoot(MailboxName),
     /// RFC 5464 section 4.2 GETMETADATA.
     GetMetadata(GetMetadata),
     /// RFC 5464 section 4.3 SETMETADATA.
@@ -94,20 +105,30 @@ pub enum Command {
     /// RFC 3691 UNSELECT.
     Unselect,
     /// 6.4.3 EXPUNGE, or RFC 4315 UID EXPUNGE with the UIDs it is confined to.
-    Expunge(Option<SequenceSet>),
+    Expunge(Option<MessageSet>),
     /// 6.4.4 SEARCH.
-    Search {
-        /// UID SEARCH answers UIDs.
+    Search(SearchArgs),
+    /// RFC 5256 SORT.
+    Sort(Box<SortArgs>),
+    /// RFC 5256 THREAD.
+    Thread {
+        /// UID THREAD answers UIDs.
         uid: bool,
-        /// All of it.
+        /// How.
+        algorithm: ThreadAlgorithm,
+        /// Which messages.
         key: SearchKey,
     },
+    /// RFC 5267 section 4.3.5 CANCELUPDATE, with the tags of searches.
+    CancelUpdate(Vec<String>),
     /// 6.4.5 FETCH.
     Fetch {
         /// Which messages.
         messages: Messages,
         /// What of them: macros expanded, nothing twice but for body sections.
         items: Vec<FetchItem>,
+        /// RFC 9394: just these of the messages.
+        partial: Option<Partial>,
     },
     /// 6.4.6 STORE.
     Store {
@@ -211,6 +232,8 @@ pub struct ListOptions {
     pub subscribed: bool,
     /// Return option STATUS (RFC 5819): what is told of each mailbox.
     pub status: Vec<StatusItem>,
+    /// Return option METADATA (RFC 9590): entries whose values are told of each mailbox, in lower case.
+    pub metadata: Vec<String>,
 }
 
 /// The selection options of an extended LIST. All that are set must hold.
@@ -229,11 +252,21 @@ pub struct ListSelect {
 pub struct Messages {
     /// Whether the set is of UIDs (RFC 3501 section 6.4.8).
     pub uid: bool,
-    /// Their numbers.
-    pub set: SequenceSet,
+    /// Which.
+    pub set: MessageSet,
 }
 
-/// RFC 3501 section 6.3.10, and SIZE of RFC 8438.
+/// What may stand for a `sequence-set` (RFC 5182 section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageSet {
+    /// Their numbers.
+    Numbers(SequenceSet),
+    /// `$`: what the last search has kept.
+    Saved,
+}
+
+/// RFC 3501 section 6.3.10, SIZE of RFC 8438, APPENDLIMIT of RFC 7889, MAILBOXID of RFC 8474, DELETED and DELETED-STORAGE of
+/// RFC 9208.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the RFC's own names")]
 pub enum StatusItem {
@@ -243,6 +276,10 @@ pub enum StatusItem {
     UidValidity,
     Unseen,
     Size,
+    AppendLimit,
+    MailboxId,
+    Deleted,
+    DeletedStorage,
 }
 
 /// Flags that a client names. `\Recent` and system flags that do not exist are left out: they are not
@@ -297,12 +334,16 @@ pub enum FetchItem {
         /// With extension data.
         extensible: bool,
     },
+    /// EMAILID (RFC 8474).
+    EmailId,
     /// ENVELOPE.
     Envelope,
     /// FLAGS.
     Flags,
     /// INTERNALDATE.
     InternalDate,
+    /// PREVIEW (RFC 8970); LAZY changes nothing, since it is made from the message each time.
+    Preview,
     /// RFC822: `BODY[]` under its old name.
     Rfc822,
     /// RFC822.HEADER: `BODY.PEEK[HEADER]` under its old name.
@@ -311,6 +352,8 @@ pub enum FetchItem {
     Rfc822Size,
     /// RFC822.TEXT: `BODY[TEXT]` under its old name.
     Rfc822Text,
+    /// THREADID (RFC 8474).
+    ThreadId,
     /// UID.
     Uid,
 }
@@ -372,6 +415,8 @@ pub enum SearchKey {
     All,
     /// Message sequence numbers.
     Sequence(SequenceSet),
+    /// `$` (RFC 5182): what the last search has kept.
+    Saved,
     /// UID.
     Uid(SequenceSet),
     /// ANSWERED, DELETED, DRAFT, FLAGGED and SEEN: has this flag.
@@ -386,6 +431,10 @@ pub enum SearchKey {
     On(Date),
     /// INTERNALDATE within or later than.
     Since(Date),
+    /// RFC 5032 OLDER: INTERNALDATE so many seconds ago, or more.
+    Older(u32),
+    /// RFC 5032 YOUNGER: INTERNALDATE so many seconds ago, or less.
+    Younger(u32),
     /// Date field earlier than.
     SentBefore(Date),
     /// Date field within.
@@ -396,8 +445,14 @@ pub enum SearchKey {
     Larger(u32),
     /// RFC822.SIZE smaller than.
     Smaller(u32),
-    /// BCC, CC, FROM, SUBJECT, TO and HEADER: a field of this name contains the text; an empty text:
-    /// there is such a field.
+    /// BCC, CC, FROM and TO: the envelope's addresses of this field contain the text.
+    Addresses {
+        /// The field's name.
+        name: String,
+        /// What to look for.
+        text: String,
+    },
+    /// SUBJECT and HEADER: a field of this name contains the text; an empty text: there is such a field.
     Header {
         /// The field's name.
         name: String,

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::command::{Literal, Tagged};
 use super::grammar::{self, Problem, Refused, append};
 use crate::net::line::TAIL;
+use crate::wiping;
 
 /// Literals that can stand before the message of an APPEND: its mailbox. To look for one behind each of ten thousand
 /// literals would be to read the command ten thousand times.
@@ -113,16 +114,16 @@ impl Fragments {
             self.refuse(octets);
         }
         if self.problem.is_none() {
-            self.octets.extend_from_slice(octets);
+            wiping::append(&mut self.octets, octets);
         }
     }
 
     fn refuse(&mut self, more: &[u8]) {
         if self.problem.is_none() {
             self.problem = Some(Problem::TooLong);
-            self.octets.extend(more.iter().take(KEPT));
-            self.octets.truncate(KEPT);
-            self.octets.shrink_to_fit();
+            let mut kept = Zeroizing::new(Vec::with_capacity(KEPT));
+            kept.extend(self.octets.iter().chain(more).take(KEPT));
+            self.octets = kept;
         }
     }
 }
@@ -169,6 +170,7 @@ impl Announced {
 mod tests {
     use super::*;
     use crate::imap::wire::command::Command;
+    use crate::wiping::tests::Place;
 
     fn outcome(fragments: Fragments) -> Result<Command, (Option<String>, Problem)> {
         fragments.finish().map(|t| t.command).map_err(|refused| (refused.tag, refused.problem))
@@ -185,6 +187,21 @@ mod tests {
             let mut fragments = Fragments { literals: before, ..Fragments::new(1000) };
             let next = fragments.line(b"a APPEND x {3}", true);
             assert_eq!(matches!(next, Next::Append(_)), is_message, "behind {before} literals");
+        }
+    }
+
+    /// Catches: a password that stays where the command was before it grew, or before most of it was thrown away.
+    #[test]
+    fn a_command_that_grows_leaves_no_password_behind() {
+        let secret = [&[b'-'; 500][..], b"plover-93", &[b'-'; 500]].concat();
+        for more in [5000, 50_000] {
+            let mut fragments = Fragments::new(10_000);
+            fragments.line(b"a LOGIN fred {1009}", true);
+            fragments.literal(&secret);
+            let place = Place::of(&fragments.octets);
+            assert!(place.holds(b"plover-93"));
+            fragments.literal(&vec![b'+'; more]);
+            assert!(!place.holds(b"plover-93"), "{more} more");
         }
     }
 

@@ -4,6 +4,8 @@ pub mod command;
 pub mod field_names;
 pub mod fragments;
 pub mod grammar;
+pub mod search;
 pub mod sequence;
+pub mod sort;
 pub mod url;
 pub mod words;

@@ -50,6 +50,16 @@ impl SequenceSet {
         merged
     }
 
+    /// Whether `*` stands in it.
+    pub fn has_star(&self) -> bool {
+        self.0.iter().any(|(a, b)| a.is_none() || b.is_none())
+    }
+
+    /// Octets of memory that its ranges take.
+    pub fn size(&self) -> usize {
+        self.0.len() * size_of::<(SequenceNumber, SequenceNumber)>()
+    }
+
     /// Whether `n` is in the set, with `*` taken for `largest`. For many questions about one set,
     /// [`SequenceSet::ranges`] is faster.
     pub fn contains(&self, n: u32, largest: u32) -> bool {
@@ -58,6 +68,36 @@ impl SequenceSet {
             let (a, b) = (number(a), number(b));
             (a.min(b)..=a.max(b)).contains(&n)
         })
+    }
+}
+
+/// Writes a `sequence-set` of numbers as they come: those that follow each other become a range, the order stays.
+#[derive(Debug, Default)]
+pub struct SetWriter {
+    run: Option<(u32, u32)>,
+    goes_on: bool,
+}
+
+impl SetWriter {
+    /// One more number.
+    pub fn push(&mut self, number: u32, out: &mut String) {
+        if let Some((_, last)) = &mut self.run
+            && last.checked_add(1) == Some(number)
+        {
+            *last = number;
+            return;
+        }
+        self.finish(out);
+        self.run = Some((number, number));
+    }
+
+    /// There are no more.
+    pub fn finish(&mut self, out: &mut String) {
+        let Some((first, last)) = self.run.take() else { return };
+        if std::mem::replace(&mut self.goes_on, true) {
+            out.push(',');
+        }
+        write_uid_set([(first, last)], out);
     }
 }
 
@@ -105,6 +145,22 @@ mod tests {
             let mut out = String::new();
             write_uid_set(Uids::from(uids).ranges().iter().copied(), &mut out);
             assert_eq!(out, set);
+        }
+    }
+
+    /// Catches: a range that goes down, or over a number that is not there.
+    #[test]
+    fn a_set_keeps_the_order_of_its_numbers() {
+        for (numbers, expected) in [
+            (&[][..], ""),
+            (&[7], "7"),
+            (&[2, 3, 4, 6], "2:4,6"),
+            (&[5, 3, 4, 2, 1, u32::MAX, 1], "5,3:4,2,1,4294967295,1"),
+        ] {
+            let (mut set, mut out) = (SetWriter::default(), String::new());
+            numbers.iter().for_each(|&number| set.push(number, &mut out));
+            set.finish(&mut out);
+            assert_eq!(out, expected);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::grammar::is_astring_char;
 use crate::imap::mailbox_name;
-use crate::store::{Error, Flags, Mailbox};
+use crate::store::{Error, Flags, Mailbox, Message};
 
 const SYSTEM_FLAGS: [(Flags, &str); 5] = [
     (Flags::ANSWERED, "\\Answered"),
@@ -27,6 +27,18 @@ pub fn mailbox(name: &str, out: &mut String) {
         out.push(c);
     }
     out.push('"');
+}
+
+/// EMAILID (RFC 8474 section 5.1): the same for all copies of a message. Size and date are in it, since an account that was
+/// restored from an older copy gives the numbers of lost bodies again.
+pub fn email_id(message: &Message) -> String {
+    let Message { body, size, date, .. } = *message;
+    format!("M{body}-{size}-{}", date.unsigned_abs())
+}
+
+/// MAILBOXID (RFC 8474 section 4): another one where UIDVALIDITY is another one.
+pub fn mailbox_id(mailbox: &Mailbox) -> String {
+    format!("F{}-{}", mailbox.id.0, mailbox.uid_validity)
 }
 
 /// Appends flags in parentheses; `keywords` are the mailbox's.

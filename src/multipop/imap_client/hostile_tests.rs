@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::UNKNOWN_LIMIT;
 use super::tests::{inbox, new_store};
+use crate::clock::Time;
 use crate::config::{Config, Protocol, Security, Source};
 use crate::fuzzing::Speaker;
 use crate::multipop::budget::Budget;
@@ -33,10 +34,11 @@ async fn poll_at(speaker: &Speaker, store: &Store, says: &str, octets: u64) -> R
         ..Source::default()
     };
     let poll = async {
-        let mut wire = Wire::connect(&source, Duration::from_secs(20), Rc::default()).await.unwrap();
-        wire.allow(Budget::new(octets, Duration::from_secs(20)));
+        let (time, patience) = (Time::default(), Duration::from_secs(20));
+        let budget = Budget::new(&time, octets, patience);
+        let mut wire = Wire::connect(&source, patience, Rc::default(), budget).await.unwrap();
         let account = store.account("ann").await.unwrap();
-        let mut collection = Collection::new(account, &source, &Config::default(), Needs::default());
+        let mut collection = Collection::new(account, &source, &Config::default(), Needs::default(), &time);
         imap_client::collect(&mut wire, &source, &mut collection).await
     };
     smol::future::or(poll, speaker.says(says.as_bytes())).await

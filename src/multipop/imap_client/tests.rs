@@ -9,9 +9,11 @@ use std::time::Duration;
 use async_io::{Async, block_on};
 use smol::future::or;
 
+use crate::clock::Time;
 use crate::config::{Config, Protocol, Secret, Security, Source};
 use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
+use crate::multipop::budget::Budget;
 use crate::multipop::collection::{Collection, Outcome};
 use crate::multipop::needs::Needs;
 use crate::multipop::wire::Wire;
@@ -174,10 +176,13 @@ async fn poll_after(
     octets: u64,
     time: Duration,
 ) -> (Result<(), Error>, Outcome) {
-    let mut wire = Wire::connect(source, Duration::from_secs(5), Rc::default()).await.unwrap();
+    let clock = Time::default();
     let account = store.account("ann").await.unwrap();
-    let mut collection = Collection::new(account, source, &Config::default(), Needs::default());
-    collection.has_had(octets, time);
+    let mut collection = Collection::new(account, source, &Config::default(), Needs::default(), &clock);
+    collection.room -= octets;
+    clock.advance(time);
+    let (patience, budget) = (Duration::from_secs(5), Budget::usual(&clock));
+    let mut wire = Wire::connect(source, patience, Rc::default(), budget).await.unwrap();
     let result = imap_client::collect(&mut wire, source, &mut collection).await;
     (result, collection.outcome)
 }

@@ -140,7 +140,7 @@ impl Login {
             }
             State::User => match status(line)? {
                 Status::Ok(_) => {
-                    let pass = Zeroizing::new(format!("PASS {}", self.password.reveal()));
+                    let pass = Zeroizing::new(["PASS ", self.password.reveal()].concat());
                     self.state = State::Pass;
                     Ok(Step::Send(pass))
                 }

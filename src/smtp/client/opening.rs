@@ -142,9 +142,10 @@ impl Opening {
         let short = login.username.len() + login.password.reveal().len() <= MAX_INITIAL;
         let initial = if short { sasl.initial() } else { None };
         let name = mechanism.name();
+        // At once, not piece by piece: growing would leave a password behind.
         let command = match initial {
-            Some(octets) => format!("AUTH {name} {}\r\n", &*encode(&octets)),
-            None => format!("AUTH {name}\r\n"),
+            Some(octets) => ["AUTH ", name, " ", &encode(&octets), "\r\n"].concat(),
+            None => ["AUTH ", name, "\r\n"].concat(),
         };
         Ok((sasl, Zeroizing::new(command.into_bytes())))
     }
@@ -166,9 +167,8 @@ impl Opening {
         };
         match answer {
             Ok(octets) => {
-                let mut response = Zeroizing::new(encode(&octets).as_bytes().to_vec());
-                response.extend_from_slice(b"\r\n");
-                Ok(Next::Send(response))
+                let response = [encode(&octets).as_bytes(), b"\r\n"].concat();
+                Ok(Next::Send(Zeroizing::new(response)))
             }
             Err(reason) => {
                 self.state = State::Cancelled(reason);

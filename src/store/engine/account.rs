@@ -144,6 +144,11 @@ impl Account {
         self.state.borrow().index.usage
     }
 
+    /// Octets that the account may be charged for, where it has a quota.
+    pub fn quota(&self) -> Option<u64> {
+        self.quota.get()
+    }
+
     /// Whether so many messages more, of so many octets together, may come into the account. What is staged counts.
     ///
     /// # Errors
@@ -274,6 +279,16 @@ impl Account {
         self.index(|index| {
             let own = index.annotations_of(mailbox);
             own.map(|(entry, value)| (entry.to_owned(), value.to_owned())).collect()
+        })
+    }
+
+    /// The mailboxes that have the annotation `entry`, by their names, and its values.
+    pub fn annotated(&self, entry: &str) -> Vec<(String, Vec<u8>)> {
+        self.index(|index| {
+            let found = index.annotations.iter().filter(|((_, known), _)| known == entry);
+            let named = found
+                .filter_map(|((id, _), value)| Some((index.mailboxes.get(id)?.name.clone(), value.clone())));
+            named.collect()
         })
     }
 

@@ -18,7 +18,7 @@ use crate::store::format::{INBOX, Place};
 use crate::store::model::Index;
 
 /// Mailboxes that a new account gets, with the names by which clients know them (RFC 6154).
-const FURNITURE: [&str; 5] = ["INBOX", "Drafts", "Sent", "Junk", "Trash"];
+const FURNITURE: [&str; 6] = ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"];
 
 /// Which account is to be opened, and how.
 pub struct Wanted<'a> {

@@ -22,7 +22,7 @@ impl World {
     /// One with the mailboxes and subscriptions that every account is given.
     pub fn new() -> World {
         let mut world = World::default();
-        for name in ["INBOX", "Drafts", "Sent", "Junk", "Trash"] {
+        for name in ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"] {
             world.commit(&[create(name), subscribe(name, true)]).unwrap();
         }
         world
@@ -182,8 +182,8 @@ fn whatever_can_be_made_costs_its_share_and_may_always_go() {
     let charged = world.index.usage.charged();
     let (message, annotation) = (SHARE + 1, SHARE + 15 + 1);
     // The names of what is given leave a few octets over.
-    let spare = 2 * "INBOXDraftsSentJunkTrash".len() as u64;
-    assert_eq!(charged, message + 3 * (SHARE + 1) + annotation - (60 - spare));
+    let spare = 2 * "INBOXDraftsSentJunkTrashArchive".len() as u64;
+    assert_eq!(charged, message + 3 * (SHARE + 1) + annotation - (84 - spare));
 
     world.quota = Some(charged + SHARE);
     for refused in [

@@ -22,9 +22,9 @@ pub const ALL_ANNOTATIONS_MAX: u64 = 1024 * 1024;
 pub const KEYWORDS_MAX: u64 = 10_000;
 /// Entries of an account's ledger: a provider's mailbox that keeps what was collected has as many messages.
 pub const LEDGER_MAX: u64 = 1_000_000;
-/// The five mailboxes that every account is given and its subscriptions to them cost nothing: no name has more than six
+/// The six mailboxes that every account is given and its subscriptions to them cost nothing: no name has more than seven
 /// octets.
-const GIVEN: u64 = 10 * (SHARE + 6);
+const GIVEN: u64 = 12 * (SHARE + 7);
 
 /// What an account holds, or what a change makes it hold more or less of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

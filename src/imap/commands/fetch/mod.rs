@@ -13,6 +13,7 @@ use crate::imap::state::outcome::{Fetch, FetchResult, News, Outcome, Reply};
 use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected};
 use crate::imap::state::session::{Session, State};
 use crate::imap::wire::command::{FetchItem, Messages};
+use crate::imap::wire::search::Partial;
 use crate::imap::wire::words;
 use crate::pace::{ITEM, Pace};
 use crate::serving::uncut;
@@ -20,13 +21,22 @@ use crate::store::{FlagChange, Flags, Message};
 
 impl Selected {
     /// RFC 3501 section 6.4.5.
-    pub fn fetch(&self, tag: String, messages: &Messages, mut items: Vec<FetchItem>) -> Outcome {
-        let Some(numbers) = self.numbers.select(messages) else {
+    pub fn fetch(
+        &self,
+        tag: String,
+        messages: &Messages,
+        mut items: Vec<FetchItem>,
+        partial: Option<Partial>,
+    ) -> Outcome {
+        let Some(mut numbers) = self.choose(messages) else {
             return Outcome::Reply(Reply {
                 news: News::of_messages(false),
                 ..Reply::new(tag, NO_SUCH_NUMBER)
             });
         };
+        if let Some(partial) = partial {
+            numbers = partial.of_ranges(&numbers);
+        }
         if messages.uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);
         }

@@ -8,8 +8,9 @@ use super::section::{self, Octets, PIECE};
 use crate::flash::ReadAt;
 use crate::imap::commands::lazy_message::{LastStructure, LazyMessage};
 use crate::imap::wire::command::{FetchItem, SectionText};
+use crate::imap::wire::words;
 use crate::message::bodystructure::Description;
-use crate::message::date;
+use crate::message::{date, nstring, preview};
 use crate::net::stream::Stream;
 use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Message};
@@ -102,6 +103,19 @@ impl Response<'_> {
         let (part, text, partial) = match item {
             FetchItem::Uid => return write!(self.out, "UID {}", message.uid),
             FetchItem::Flags => return write!(self.out, "FLAGS {}", self.fetched.flags),
+            FetchItem::EmailId => {
+                self.out.extend(b"EMAILID (");
+                let id = words::email_id(message);
+                self.out.extend(id.as_bytes());
+                self.out.push(b')');
+                return Ok(());
+            }
+            FetchItem::Preview => return Box::pin(self.preview()).await,
+            // RFC 8474 section 5.2: of a server that knows no threads.
+            FetchItem::ThreadId => {
+                self.out.extend(b"THREADID NIL");
+                return Ok(());
+            }
             FetchItem::Rfc822Size => return write!(self.out, "RFC822.SIZE {}", message.size),
             FetchItem::InternalDate => {
                 self.out.extend(b"INTERNALDATE \"");
@@ -155,6 +169,16 @@ impl Response<'_> {
                 None
             }
         }
+    }
+
+    async fn preview(&mut self) -> io::Result<()> {
+        self.out.extend(b"PREVIEW ");
+        let structure = self.opened.structure(self.last, self.pace).await;
+        let preview =
+            structure.and_then(|structure| self.opened.ask_body(|body| preview::preview(body, &structure)));
+        let preview = self.readable(preview);
+        nstring::nstring(preview.as_deref().map(str::as_bytes), &mut self.out);
+        Ok(())
     }
 
     /// Sent part by part: it may be long, and what cannot be read of it is the default.

@@ -4,21 +4,13 @@
 use std::cmp::Ordering;
 
 use super::pattern::{Patterns, TooMany};
+use super::special_use::Uses;
 use crate::imap::wire::command::{ListArgs, ListOptions, ListSelect, StatusItem};
 use crate::imap::wire::words;
 use crate::store::mailbox_name::{compare, is_inferior, superiors};
 
 /// Names that are looked at before others have their turn.
 pub const NAMES: usize = 100;
-
-/// Mailboxes that clients are told what to use for, by their name.
-const SPECIAL_USE: [(&str, &str); 5] = [
-    ("Drafts", "\\Drafts"),
-    ("Sent", "\\Sent"),
-    ("Junk", "\\Junk"),
-    ("Trash", "\\Trash"),
-    ("Archive", "\\Archive"),
-];
 
 /// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +30,8 @@ pub struct Name {
     pub exists: bool,
     /// It is subscribed.
     pub subscribed: bool,
+    /// What the mailbox is for.
+    pub uses: Uses,
 }
 
 /// A line that is told.
@@ -45,8 +39,8 @@ pub struct Name {
 pub struct Told {
     /// The untagged response with its CRLF.
     pub line: String,
-    /// The mailbox whose STATUS follows it (RFC 5819).
-    pub status: Option<String>,
+    /// The mailbox whose STATUS (RFC 5819) and METADATA (RFC 9590) follow it.
+    pub more: Option<String>,
 }
 
 /// A LIST or LSUB under way. The names come in the order in which those below a name follow it at once, so that the
@@ -111,6 +105,11 @@ impl Listing {
         self.options.as_ref().map(|options| options.status.as_slice()).unwrap_or_default()
     }
 
+    /// Entries of the mailboxes that the METADATA responses tell.
+    pub fn metadata(&self) -> &[String] {
+        self.options.as_ref().map(|options| options.metadata.as_slice()).unwrap_or_default()
+    }
+
     /// The name that was looked at last.
     pub fn last(&self) -> Option<&str> {
         self.last.as_deref()
@@ -133,7 +132,8 @@ impl Listing {
             let subscription = if order.is_ge() { subscriptions.next() } else { None };
             let exists = mailbox.is_some() || self.listed == Listed::Subscriptions;
             let subscribed = subscription.is_some();
-            names.extend(mailbox.or(subscription).map(|name| Name { name, exists, subscribed }));
+            let uses = Uses::default();
+            names.extend(mailbox.or(subscription).map(|name| Name { name, exists, subscribed, uses }));
         }
         let next = mailboxes.next();
         let more = next.is_some() || subscriptions.next().is_some();
@@ -207,7 +207,7 @@ impl Listing {
 
     fn selects(&self, name: &Name) -> bool {
         let ListSelect { subscribed, special_use, .. } = self.select;
-        (!subscribed || name.subscribed) && (!special_use || use_of(name).is_some())
+        (!subscribed || name.subscribed) && (!special_use || name.has_use())
     }
 
     fn told(&self, name: &Name, children: bool, selected: bool, selected_below: bool) -> Told {
@@ -219,7 +219,7 @@ impl Listing {
         }
         if self.listed == Listed::Mailboxes {
             attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
-            attributes.extend(use_of(name));
+            attributes.extend(name.uses.attributes().filter(|_| name.exists));
         }
         let tells_subscribed = |options: &ListOptions| options.subscribed || options.select.subscribed;
         if name.subscribed && self.options.as_ref().is_some_and(tells_subscribed) {
@@ -231,8 +231,8 @@ impl Listing {
             line.push_str(&format!(" (\"CHILDINFO\" ({}))", self.selection()));
         }
         line.push_str("\r\n");
-        let status = name.exists && selected && !self.status().is_empty();
-        Told { line, status: status.then(|| name.name.clone()) }
+        let more = !self.status().is_empty() || !self.metadata().is_empty();
+        Told { line, more: (name.exists && selected && more).then(|| name.name.clone()) }
     }
 
     /// The selection options that names below have met.
@@ -271,10 +271,10 @@ pub fn root(listed: Listed) -> &'static str {
     }
 }
 
-/// RFC 6154: what the mailbox is for.
-fn use_of(name: &Name) -> Option<&'static str> {
-    let known = SPECIAL_USE.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name.name));
-    known.filter(|_| name.exists).map(|&(_, attribute)| attribute)
+impl Name {
+    fn has_use(&self) -> bool {
+        self.exists && !self.uses.is_empty()
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
-//! LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9, RFC 5258, RFC 5819), told a hundred names at a time.
+//! LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9, RFC 5258, RFC 5819, RFC 9590), told a hundred names at a time.
 
 pub mod listing;
 pub mod pattern;
+pub mod special_use;
 
 use std::collections::BTreeSet;
 use std::io;
 
 use self::listing::{Listed, Listing, Name, Told};
 use self::pattern::{MAX_PATTERNS, MAX_WILDCARDS, TooMany};
-use super::{connector, mailboxes};
+use self::special_use::SpecialUse;
+use super::{connector, mailboxes, metadata};
+use crate::config::Config;
 use crate::imap::server::Connection;
 use crate::imap::state::outcome::{Outcome, Reply};
 use crate::imap::state::session::Session;
@@ -54,8 +57,10 @@ fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &
         subscriptions = account.subscriptions_after(listing.last(), n + 1);
     }
     let mut piece = listing.merge(n, mailboxes, subscriptions);
+    let uses = SpecialUse::of(account);
     for name in &mut piece.names {
         name.subscribed = account.is_subscribed(&name.name);
+        name.uses = uses.of_mailbox(&name.name);
     }
     // A folder of groupware above a name that is told is told.
     let implied: BTreeSet<&str> = if listing.wants_mailboxes() && !connector {
@@ -69,6 +74,7 @@ fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &
         name: name.to_owned(),
         exists: existing.contains(name),
         subscribed: account.is_subscribed(name),
+        uses: uses.of_mailbox(name),
     };
     listing.tell(piece, about, told);
     more
@@ -81,10 +87,14 @@ impl Session {
         account.is_some_and(|account| list_piece(account, listing, self.connector, told))
     }
 
-    /// RFC 5819: writes the STATUS of a mailbox that was told. One that is gone meanwhile has none.
-    fn list_status(&self, listing: &Listing, name: &str, out: &mut String) {
-        if let Some(account) = self.account() {
-            mailboxes::write_status(account, name, listing.status(), self.selected(), out);
+    /// RFC 5819, RFC 9590: writes the STATUS and METADATA of a mailbox that was told. One that is gone meanwhile has none.
+    fn list_more(&self, config: &Config, listing: &Listing, name: &str, out: &mut String) {
+        let Some(account) = self.account() else { return };
+        if !listing.status().is_empty() {
+            mailboxes::write_status(account, name, listing.status(), self.about(config), out);
+        }
+        if !listing.metadata().is_empty() {
+            metadata::write_listed(account, name, listing.metadata(), out);
         }
     }
 }
@@ -95,10 +105,10 @@ impl Connection {
         let (pace, mut out, mut told) = (Pace::new(), String::new(), Vec::new());
         loop {
             let more = self.session.list(listing, &mut told);
-            for Told { line, status } in told.drain(..) {
+            for Told { line, more } in told.drain(..) {
                 out.push_str(&line);
-                if let Some(name) = status {
-                    self.session.list_status(listing, &name, &mut out);
+                if let Some(name) = more {
+                    self.session.list_more(&self.context.config(), listing, &name, &mut out);
                     self.write(&out).await?;
                     out.clear();
                     // All names were looked at to find it, and all its messages for each item.

@@ -5,7 +5,7 @@
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
 use super::tag as parse_tag;
-use crate::imap::wire::command::{Append, Command, FlagList, Literal, Messages, Tagged};
+use crate::imap::wire::command::{Append, Command, FlagList, Literal, MessageSet, Messages, Tagged};
 use crate::message::date;
 
 /// The command whose first message literal is announced behind `octets`; `None` where that literal is something else,
@@ -46,7 +46,7 @@ pub(super) fn append(cursor: &mut Cursor<'_>) -> Parsed<Append> {
 pub(super) fn replace(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Append> {
     let set = cursor.sequence_set()?;
     cursor.space()?;
-    Ok(Append { replaces: Some(Messages { uid, set }), ..append(cursor)? })
+    Ok(Append { replaces: Some(Messages { uid, set: MessageSet::Numbers(set) }), ..append(cursor)? })
 }
 
 /// What a command says of its messages, one after the other.

@@ -2,9 +2,11 @@
 
 use std::num::NonZeroU32;
 
+use zeroize::Zeroizing;
+
 use super::Problem;
 use crate::imap::mailbox_name;
-use crate::imap::wire::command::{FlagList, MailboxName, NO_NAME};
+use crate::imap::wire::command::{FlagList, MailboxName, MessageSet, NO_NAME};
 use crate::imap::wire::sequence::{SequenceNumber, SequenceSet};
 use crate::store::Flags;
 
@@ -186,11 +188,12 @@ impl<'a> Cursor<'a> {
     /// The rest of a quoted string. RFC 3501 has ASCII there; other octets are let through, because
     /// clients do send them.
     fn quoted(&mut self) -> Parsed<Vec<u8>> {
-        let mut text = Vec::new();
+        // A password may be in it, which would stay behind where it grows, and where there is no end.
+        let mut text = Zeroizing::new(Vec::with_capacity(self.to_closing_quote()));
         loop {
             text.extend_from_slice(self.run(|c| !matches!(c, b'"' | b'\\' | b'\r' | b'\n' | 0)));
             if self.take(b'"') {
-                return Ok(text);
+                return Ok(std::mem::take(&mut *text));
             }
             self.expect(b'\\', "a closing quote")?;
             match self.peek() {
@@ -199,6 +202,17 @@ impl<'a> Cursor<'a> {
             }
             self.advance(1);
         }
+    }
+
+    /// Octets up to the quote that closes a quoted string, and not more than a line's.
+    fn to_closing_quote(&self) -> usize {
+        let mut escaped = false;
+        let is_end = |&octet: &u8| {
+            let ends = octet == b'\n' || octet == b'"' && !escaped;
+            escaped = octet == b'\\' && !escaped;
+            ends
+        };
+        self.rest.iter().position(is_end).unwrap_or(self.rest.len())
     }
 
     /// `nstring` as text; what is not UTF-8 in it is replaced.
@@ -219,7 +233,12 @@ impl<'a> Cursor<'a> {
         name_from_wire(&self.string_or(|c| is_astring_char(c) || matches!(c, b'%' | b'*'))?)
     }
 
-    /// `sequence-set`.
+    /// `sequence-set`, or the `$` of RFC 5182.
+    pub fn message_set(&mut self) -> Parsed<MessageSet> {
+        if self.take(b'$') { Ok(MessageSet::Saved) } else { self.sequence_set().map(MessageSet::Numbers) }
+    }
+
+    /// `sequence-set` of numbers.
     pub fn sequence_set(&mut self) -> Parsed<SequenceSet> {
         let mut set = SequenceSet::default();
         loop {
@@ -311,4 +330,18 @@ fn name_from_wire(wire: &[u8]) -> Parsed<String> {
         return Err(Problem::TooLong);
     }
     Ok(mailbox_name::decode(wire).unwrap_or_else(|| NO_NAME.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a quoted password that stays where it was before it grew, at an escape.
+    #[test]
+    fn a_quoted_string_has_its_room_at_once() {
+        for (said, text, room) in [("\"abc\" \"def\"", "abc", 3), (r#""a\"b\\" "c""#, "a\"b\\", 6)] {
+            let quoted = Cursor::new(said.as_bytes()).string().unwrap();
+            assert_eq!((quoted.as_slice(), quoted.capacity()), (text.as_bytes(), room));
+        }
+    }
 }

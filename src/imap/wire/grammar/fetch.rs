@@ -2,8 +2,10 @@
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
+use super::returns::partial_range;
 use crate::imap::wire::command::{FetchItem, Section, SectionText};
 use crate::imap::wire::field_names::FieldNames;
+use crate::imap::wire::search::Partial;
 
 /// What an item counts for among the elements of a command, each of which may read a message's header or structure: 256
 /// items are plenty.
@@ -41,6 +43,21 @@ pub(super) fn items(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
     Ok(items)
 }
 
+/// `fetch-modifiers` (RFC 4466 section 2.4), if there are any: PARTIAL, of UID FETCH only (RFC 9394 section 3.3).
+pub(super) fn modifiers(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Option<Partial>> {
+    cursor.spaces();
+    if !cursor.open() {
+        return Ok(None);
+    }
+    match cursor.atom("a fetch modifier")?.to_ascii_uppercase().as_str() {
+        "PARTIAL" if uid => cursor.space()?,
+        "PARTIAL" => return Err(Problem::Expected("UID FETCH where PARTIAL is")),
+        _ => return Err(Problem::UnknownItem("fetch modifier")),
+    }
+    let partial = partial_range(cursor)?;
+    if cursor.close() { Ok(Some(partial)) } else { Err(Problem::Expected("a closing parenthesis")) }
+}
+
 fn name(cursor: &mut Cursor<'_>) -> Parsed<String> {
     let is_name = |c: u8| c.is_ascii_alphanumeric() || c == b'.';
     cursor.word(is_name, "a fetch item").map(str::to_ascii_uppercase)
@@ -68,13 +85,16 @@ fn item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
         "BINARY.SIZE" => FetchItem::BinarySize { part: binary_part(cursor)? },
         "BODY" => FetchItem::BodyStructure { extensible: false },
         "BODYSTRUCTURE" => FetchItem::BodyStructure { extensible: true },
+        "EMAILID" => FetchItem::EmailId,
         "ENVELOPE" => FetchItem::Envelope,
         "FLAGS" => FetchItem::Flags,
         "INTERNALDATE" => FetchItem::InternalDate,
+        "PREVIEW" => preview(cursor)?,
         "RFC822" => FetchItem::Rfc822,
         "RFC822.HEADER" => FetchItem::Rfc822Header,
         "RFC822.SIZE" => FetchItem::Rfc822Size,
         "RFC822.TEXT" => FetchItem::Rfc822Text,
+        "THREADID" => FetchItem::ThreadId,
         "UID" => FetchItem::Uid,
         _ => return Err(Problem::UnknownItem("fetch item")),
     })
@@ -96,6 +116,14 @@ fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u32, u32)>> {
     let count = if cursor.take(b'.') { cursor.nz_number()?.get() } else { u32::MAX };
     cursor.expect(b'>', "a closing angle bracket after the partial range")?;
     Ok(Some((from, count)))
+}
+
+/// RFC 8970 section 6: modifiers in parentheses, of which LAZY is the one that there is.
+fn preview(cursor: &mut Cursor<'_>) -> Parsed<FetchItem> {
+    if cursor.take_word(" (") && !(cursor.take_word("LAZY") && cursor.close()) {
+        return Err(Problem::Expected("LAZY in parentheses after PREVIEW"));
+    }
+    Ok(FetchItem::Preview)
 }
 
 /// `section-binary` (RFC 3516 section 7): part numbers alone.

@@ -1,8 +1,8 @@
 //! LIST and LSUB: RFC 3501 sections 6.3.8 and 6.3.9, and the extended LIST of RFC 5258 section 6 with the options of
-//! RFC 5819 (STATUS) and RFC 6154 (SPECIAL-USE).
+//! RFC 5819 (STATUS), RFC 6154 (SPECIAL-USE) and RFC 9590 (METADATA).
 
 use super::cursor::{Cursor, Parsed};
-use super::{Problem, status_items};
+use super::{Problem, metadata, status_items};
 use crate::imap::wire::command::{ListArgs, ListOptions, ListSelect};
 
 /// RFC 3501 section 6.3.9: LSUB has no options.
@@ -77,6 +77,11 @@ fn returned(cursor: &mut Cursor<'_>, to: &mut ListOptions) -> Parsed<()> {
             "STATUS" => {
                 cursor.space()?;
                 to.status = status_items(cursor)?;
+            }
+            "METADATA" => {
+                cursor.space()?;
+                cursor.expect(b'(', "a list of entries")?;
+                to.metadata = metadata::entries(cursor)?;
             }
             _ => return Err(Problem::UnknownItem("return option")),
         }

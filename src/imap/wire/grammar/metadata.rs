@@ -43,19 +43,20 @@ pub fn get(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     }
     let mailbox = cursor.mailbox()?;
     cursor.space()?;
-    let mut entries = Vec::new();
-    if cursor.open() {
-        loop {
-            entries.push(entry(cursor)?);
-            if cursor.close() {
-                break;
-            }
-            cursor.space()?;
-        }
-    } else {
-        entries.push(entry(cursor)?);
-    }
+    let entries = if cursor.open() { entries(cursor)? } else { vec![entry(cursor)?] };
     Ok(Command::GetMetadata(GetMetadata { mailbox, entries, max_size, depth }))
+}
+
+/// Entries behind an opening parenthesis, up to the closing one.
+pub fn entries(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
+    let mut entries = Vec::new();
+    loop {
+        entries.push(entry(cursor)?);
+        if cursor.close() {
+            return Ok(entries);
+        }
+        cursor.space()?;
+    }
 }
 
 /// SETMETADATA.

@@ -9,7 +9,9 @@ mod cursor;
 mod fetch;
 mod list;
 mod metadata;
+mod returns;
 mod search;
+mod sort;
 #[cfg(test)]
 mod tests;
 
@@ -44,7 +46,10 @@ pub enum Problem {
     TooLong,
     /// RFC 3501 section 6.4.4: answered with NO, not BAD.
     #[error("[BADCHARSET (US-ASCII UTF-8)] That charset is not known here")]
-    BadCharset,
+    BadCharset {
+        /// The result was to be kept as `$`, which stands for nothing then (RFC 5182 section 2.1).
+        saves: bool,
+    },
 }
 
 /// A command that cannot be carried out.
@@ -135,19 +140,26 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "LOGIN" => login,
         "SELECT" => |c| c.mailbox().map(Command::Select),
         "EXAMINE" => |c| c.mailbox().map(Command::Examine),
-        "CREATE" => |c| c.mailbox().map(Command::Create),
+        "CREATE" => create,
+        "GETQUOTA" => {
+            |c| c.astring().map(|root| Command::GetQuota(String::from_utf8_lossy(&root).into_owned()))
+        }
+        "GETQUOTAROOT" => |c| c.mailbox().map(Command::GetQuotaRoot),
         "DELETE" => |c| c.mailbox().map(Command::Delete),
         "RENAME" => rename,
         "SUBSCRIBE" => |c| c.mailbox().map(Command::Subscribe),
         "UNSUBSCRIBE" => |c| c.mailbox().map(Command::Unsubscribe),
-        "LIST" => |c| list::list(c).map(Command::List),
-        "LSUB" => |c| list::lsub(c).map(Command::Lsub),
+        "LIST" => |c| list::list(c).map(Box::new).map(Command::List),
+        "LSUB" => |c| list::lsub(c).map(Box::new).map(Command::Lsub),
         "STATUS" => status,
         "GETMETADATA" => metadata::get,
         "SETMETADATA" => metadata::set,
         "APPEND" => |c| append::append(c).map(Command::Append),
         "REPLACE" => |c| append::replace(c, false).map(Command::Append),
         "SEARCH" => |c| search::search(c, false),
+        "SORT" => |c| sort::sort(c, false),
+        "THREAD" => |c| sort::thread(c, false),
+        "CANCELUPDATE" => search::cancel_update,
         "UID" => uid,
         _ => return messages_arguments_of(name),
     })
@@ -174,7 +186,9 @@ fn uid(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         "COPY" => copy(cursor, true),
         "MOVE" => r#move(cursor, true),
         "SEARCH" => search::search(cursor, true),
-        "EXPUNGE" => Ok(Command::Expunge(Some(cursor.sequence_set()?))),
+        "SORT" => sort::sort(cursor, true),
+        "THREAD" => sort::thread(cursor, true),
+        "EXPUNGE" => Ok(Command::Expunge(Some(cursor.message_set()?))),
         "REPLACE" => append::replace(cursor, true).map(Command::Append),
         _ => Err(Problem::Unknown),
     }
@@ -223,6 +237,26 @@ fn login(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     Ok(Command::Login { username, password: Password::from(password.as_slice()) })
 }
 
+/// RFC 3501 section 6.3.3, RFC 6154 section 3, in the syntax of RFC 4466 section 2.2.
+fn create(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mailbox = cursor.mailbox()?;
+    let mut uses = None;
+    if cursor.take(b' ') {
+        cursor.spaces();
+        if !cursor.open() || !cursor.take_word("USE ") {
+            return Err(Problem::Expected("USE in parentheses after the name"));
+        }
+        cursor.spaces();
+        cursor.expect(b'(', "a list of attributes after USE")?;
+        let attributes = cursor.run(|c| c == b'\\' || c == b' ' || cursor::is_atom_char(c));
+        uses = Some(String::from_utf8_lossy(attributes).into_owned());
+        if !cursor.close() || !cursor.close() {
+            return Err(Problem::Expected("a closing parenthesis"));
+        }
+    }
+    Ok(Command::Create { mailbox, uses })
+}
+
 fn rename(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let from = cursor.mailbox()?;
     cursor.space()?;
@@ -249,6 +283,10 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
             "UIDVALIDITY" => StatusItem::UidValidity,
             "UNSEEN" => StatusItem::Unseen,
             "SIZE" => StatusItem::Size,
+            "APPENDLIMIT" => StatusItem::AppendLimit,
+            "MAILBOXID" => StatusItem::MailboxId,
+            "DELETED" => StatusItem::Deleted,
+            "DELETED-STORAGE" => StatusItem::DeletedStorage,
             _ => return Err(Problem::UnknownItem("status item")),
         };
         if !items.contains(&item) {
@@ -263,13 +301,14 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
 
 /// The messages, and the space after them.
 fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Messages> {
-    let set = cursor.sequence_set()?;
+    let set = cursor.message_set()?;
     cursor.space()?;
     Ok(Messages { uid, set })
 }
 
 fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
-    Ok(Command::Fetch { messages: messages(cursor, uid)?, items: fetch::items(cursor)? })
+    let messages = messages(cursor, uid)?;
+    Ok(Command::Fetch { messages, items: fetch::items(cursor)?, partial: fetch::modifiers(cursor, uid)? })
 }
 
 fn copy(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {

@@ -1,10 +1,15 @@
 //! What SEARCH looks for (RFC 3501 section 6.4.4).
 
+use std::num::NonZeroU32;
+
 use encoding_rs::{Encoding, UTF_8};
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
-use crate::imap::wire::command::{Command, Date, SearchKey};
+use super::returns::returns;
+use crate::imap::wire::command::{Command, Date, MessageSet, SearchKey};
+use crate::imap::wire::search::{Returns, SearchArgs};
+use crate::imap::wire::sequence::SequenceSet;
 use crate::message::date;
 use crate::store::Flags;
 
@@ -12,16 +17,41 @@ use crate::store::Flags;
 const MAX_DEPTH: u8 = 32;
 
 pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
-    let mut charset = UTF_8;
+    let returns = returns(cursor)?;
+    let mut named = UTF_8;
     if cursor.take_word("CHARSET ") {
         cursor.spaces();
-        let label = cursor.astring()?;
-        charset = Encoding::for_label(&label).ok_or(Problem::BadCharset)?;
-        cursor.space()?;
+        named = charset(cursor, returns.as_ref())?;
     }
-    let mut keys = Keys { cursor, charset };
-    let key = keys.list(0)?;
-    Ok(Command::Search { uid, key })
+    let key = program(cursor, named)?;
+    Ok(Command::Search(SearchArgs { uid, returns, key }))
+}
+
+/// A charset's name, and the space behind it.
+pub(super) fn charset(cursor: &mut Cursor<'_>, returns: Option<&Returns>) -> Parsed<&'static Encoding> {
+    let label = cursor.astring()?;
+    let saves = returns.is_some_and(|returns| returns.save);
+    let charset = Encoding::for_label(&label).ok_or(Problem::BadCharset { saves })?;
+    cursor.space()?;
+    Ok(charset)
+}
+
+/// What is looked for; strings are in this charset.
+pub(super) fn program(cursor: &mut Cursor<'_>, charset: &'static Encoding) -> Parsed<SearchKey> {
+    Keys { cursor, charset }.list(0)
+}
+
+/// RFC 5267 section 4.3.5.
+pub(super) fn cancel_update(cursor: &mut Cursor<'_>) -> Parsed<Command> {
+    let mut tags = Vec::new();
+    loop {
+        cursor.element()?;
+        tags.push(String::from_utf8_lossy(&cursor.astring()?).into_owned());
+        if !cursor.take(b' ') {
+            return Ok(Command::CancelUpdate(tags));
+        }
+        cursor.spaces();
+    }
 }
 
 struct Keys<'c, 'a> {
@@ -62,8 +92,8 @@ impl Keys<'_, '_> {
                 self.cursor.expect(b')', "a closing parenthesis")?;
                 return Ok(keys);
             }
-            Some(c) if c == b'*' || c.is_ascii_digit() => {
-                return Ok(SearchKey::Sequence(self.cursor.sequence_set()?));
+            Some(c) if matches!(c, b'*' | b'$') || c.is_ascii_digit() => {
+                return Ok(set(self.cursor.message_set()?, SearchKey::Sequence));
             }
             _ => {}
         }
@@ -76,9 +106,10 @@ impl Keys<'_, '_> {
 
     fn key_with_argument(&mut self, name: &str, depth: u8) -> Parsed<SearchKey> {
         Ok(match name {
-            "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => {
-                SearchKey::Header { name: name.to_owned(), text: self.text()? }
+            "BCC" | "CC" | "FROM" | "TO" => {
+                SearchKey::Addresses { name: name.to_owned(), text: self.text()? }
             }
+            "SUBJECT" => SearchKey::Header { name: name.to_owned(), text: self.text()? },
             "HEADER" => SearchKey::Header { name: self.text()?, text: self.text()? },
             "BODY" => SearchKey::Body(self.body_text()?),
             "TEXT" => SearchKey::Text(self.body_text()?),
@@ -90,11 +121,13 @@ impl Keys<'_, '_> {
             "SENTSINCE" => SearchKey::SentSince(self.date()?),
             "KEYWORD" => SearchKey::Keyword(self.keyword()?),
             "UNKEYWORD" => not(SearchKey::Keyword(self.keyword()?)),
+            "OLDER" => SearchKey::Older(self.interval()?),
+            "YOUNGER" => SearchKey::Younger(self.interval()?),
             "LARGER" => SearchKey::Larger(self.size()?),
             "SMALLER" => SearchKey::Smaller(self.size()?),
             "UID" => {
                 self.cursor.space()?;
-                SearchKey::Uid(self.cursor.sequence_set()?)
+                set(self.cursor.message_set()?, SearchKey::Uid)
             }
             "NOT" => not(self.operand(depth)?),
             "OR" => SearchKey::Or(Box::new(self.operand(depth)?), Box::new(self.operand(depth)?)),
@@ -111,6 +144,12 @@ impl Keys<'_, '_> {
     fn size(&mut self) -> Parsed<u32> {
         self.cursor.space()?;
         self.cursor.number_or_largest()
+    }
+
+    /// Seconds.
+    fn interval(&mut self) -> Parsed<u32> {
+        self.cursor.space()?;
+        self.cursor.nz_number().map(NonZeroU32::get)
     }
 
     fn keyword(&mut self) -> Parsed<String> {
@@ -139,6 +178,14 @@ impl Keys<'_, '_> {
         let day =
             std::str::from_utf8(&octets).ok().and_then(|text| date::parse_day(text.trim_start_matches(' ')));
         day.map(Date).ok_or(Problem::Expected("a date like 1-Feb-2026"))
+    }
+}
+
+/// `$` is the same messages by either kind of number.
+fn set(set: MessageSet, key: fn(SequenceSet) -> SearchKey) -> SearchKey {
+    match set {
+        MessageSet::Numbers(set) => key(set),
+        MessageSet::Saved => SearchKey::Saved,
     }
 }
 

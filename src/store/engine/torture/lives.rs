@@ -9,7 +9,7 @@ use super::model::{Letter, Model, Op};
 use super::*;
 use crate::store::identity_hash;
 
-const FURNITURE: [&str; 5] = ["INBOX", "Drafts", "Sent", "Junk", "Trash"];
+const FURNITURE: [&str; 6] = ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"];
 
 /// What was promised of the account and of the queue.
 pub type Promises = [Expected; 2];

@@ -27,9 +27,15 @@ fn told(listed: Listed, mailboxes: &[&str], subscribed: &[&str], args: impl Fn()
             let mut piece = listing.merge(n, from, of(&subscriptions, listing.wants_subscriptions()));
             for name in &mut piece.names {
                 name.subscribed = subscriptions.contains(&name.name);
+                name.uses = Uses::by_name(&name.name);
             }
             let more = piece.more;
-            let about = |name: &str| Name { name: name.to_owned(), exists: false, subscribed: false };
+            let about = |name: &str| Name {
+                name: name.to_owned(),
+                exists: false,
+                subscribed: false,
+                uses: Uses::by_name(name),
+            };
             listing.tell(piece, about, &mut told);
             assert!(listing.open.len() <= 16, "no more open names than levels");
             if !more {
@@ -37,7 +43,7 @@ fn told(listed: Listed, mailboxes: &[&str], subscribed: &[&str], args: impl Fn()
             }
         }
         let line = |told: Told| {
-            let status = told.status.map(|name| format!(" [{name}]")).unwrap_or_default();
+            let status = told.more.map(|name| format!(" [{name}]")).unwrap_or_default();
             told.line.trim_end().to_owned() + &status
         };
         told.into_iter().map(line).collect::<Vec<_>>()
@@ -63,6 +69,7 @@ fn extended(mailboxes: &[&str], subscribed: &[&str], patterns: &[&str], options:
             select: options.select,
             subscribed: options.subscribed,
             status: if options.status { vec![StatusItem::Messages] } else { Vec::new() },
+            metadata: Vec::new(),
         }),
     })
 }

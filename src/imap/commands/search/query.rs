@@ -1,94 +1,30 @@
-//! SEARCH (RFC 3501 section 6.4.4): whatever the index knows is asked first, then header fields, and
-//! bodies only where nothing else decides.
+//! Which messages a search key means (RFC 3501 section 6.4.4): whatever the index knows is asked first, then header fields,
+//! and bodies only where nothing else decides.
 
-use std::io;
 use std::ops::RangeInclusive;
 
-use super::lazy_message::LazyMessage;
 use super::ruled_out::{AHEAD, RuledOut};
-use crate::imap::server::Connection;
-use crate::imap::state::outcome::{News, Outcome, Reply};
-use crate::imap::state::sequence_numbers::SequenceNumbers;
-use crate::imap::state::session::Session;
+use crate::clock::unix_now;
+use crate::imap::commands::lazy_message::LazyMessage;
+use crate::imap::state::selected::Selected;
 use crate::imap::wire::command::{Date, SearchKey};
-use crate::imap::wire::words;
-use crate::message::search::{Needle, Scope, Search, in_field};
+use crate::message::search::{Needle, Scope, Search, in_addresses, in_field};
 use crate::message::{date, header};
-use crate::pace::{ITEM, Pace, STEP};
+use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Flags, Message};
 
-/// The sequence numbers, ascending, of the messages in `numbers` that match. Messages that other sessions
-/// removed meanwhile match nothing, and neither do those that cannot be read, which is logged. Headers
-/// come from the summaries, bodies are streamed, and other sessions get their turn between.
-///
-/// # Errors
-/// [`Error::NoSuchMailbox`]: another session has deleted it.
-async fn run(account: &Account, numbers: &SequenceNumbers, key: &SearchKey) -> Result<Vec<u32>, Error> {
-    let mailbox = numbers.mailbox();
-    let keywords = account.view(mailbox, |mailbox| mailbox.keywords.clone());
-    let mut query = Query::new(key, numbers, &keywords.ok_or(Error::NoSuchMailbox)?);
-    let mut found = Vec::new();
-    for (seq, &uid) in (1..).zip(numbers.uids()) {
-        query.pace.did_items(query.size).await;
-        if query.ruled_out.is_behind(seq) {
-            query.ask_signatures(account, numbers, seq).await;
-        }
-        let message = account.view(mailbox, |mailbox| mailbox.message(uid).copied());
-        let Some(message) = message.ok_or(Error::NoSuchMailbox)? else { continue };
-        let candidate = Candidate { seq, recent: numbers.is_recent(uid), message };
-        match query.matches(account, candidate).await {
-            Ok(true) => found.push(seq),
-            Ok(false) => (),
-            Err(error) => log::error!("imap: SEARCH passes over a message: {error}"),
-        }
-    }
-    Ok(found)
-}
-
-impl Session {
-    /// What follows a SEARCH whose result is out.
-    pub fn searched(&self, tag: String, uid: bool, result: Result<(), Error>) -> Outcome {
-        let text = result.map_or_else(|error| words::refusal(&error), |()| "OK SEARCH completed".into());
-        Outcome::Reply(Reply { news: News::of_messages(uid), ..Reply::new(tag, text) })
-    }
-}
-
-impl Connection {
-    /// RFC 3501 section 7.2.5.
-    pub async fn search(
-        &mut self,
-        uid: bool,
-        key: &crate::imap::wire::command::SearchKey,
-    ) -> io::Result<Result<(), Error>> {
-        let Some(selected) = self.session.selected() else { return Ok(Ok(())) };
-        let found = match run(selected.account(), selected.numbers(), key).await {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
-        };
-        self.write("* SEARCH").await?;
-        let pace = Pace::new();
-        for seq in found {
-            pace.did(ITEM).await;
-            let number = match self.session.selected() {
-                Some(selected) if uid => selected.numbers().uid(seq).unwrap_or(seq),
-                _ => seq,
-            };
-            self.write(&format!(" {number}")).await?;
-        }
-        self.write("\r\n").await?;
-        Ok(Ok(()))
-    }
-}
-
 /// A message that may match.
-struct Candidate {
-    seq: u32,
-    recent: bool,
-    message: Message,
+pub struct Candidate {
+    /// Its sequence number.
+    pub seq: u32,
+    /// It is `\Recent` to this session.
+    pub recent: bool,
+    /// From the index.
+    pub message: Message,
 }
 
 /// A search key, with what can be prepared once for all messages.
-struct Query {
+pub struct Query {
     formula: Formula,
     tests: Vec<Test>,
     /// What it takes to look at all of it, in items.
@@ -111,6 +47,10 @@ enum Test {
     Index(IndexTest),
     /// The day of the Date field.
     Sent(RangeInclusive<i32>),
+    Addresses {
+        name: String,
+        needle: Needle,
+    },
     Field {
         name: String,
         needle: Needle,
@@ -128,29 +68,47 @@ enum IndexTest {
     Flags(Option<Flags>),
     Recent,
     Internal(RangeInclusive<i32>),
+    /// Seconds since 1970.
+    Received(RangeInclusive<i64>),
     Larger(u32),
     Smaller(u32),
 }
 
 impl Query {
-    fn new(key: &SearchKey, numbers: &SequenceNumbers, keywords: &[String]) -> Query {
+    /// Prepares a key for the messages of the selected mailbox.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchMailbox`]: another session has deleted it.
+    pub fn new(key: &SearchKey, selected: &Selected) -> Result<Query, Error> {
+        let mailbox = selected.numbers().mailbox();
+        let keywords = selected.account().view(mailbox, |mailbox| mailbox.keywords.clone());
         let mut tests = Vec::new();
-        let formula = Formula::new(key, numbers, keywords, &mut tests);
+        let formula = Formula::new(key, selected, &keywords.ok_or(Error::NoSuchMailbox)?, &mut tests);
         let size = formula.size();
         let needles = tests.iter().enumerate().filter_map(|(n, test)| Some((n, test.needle()?)));
         let ruled_out = RuledOut::new(needles);
-        Query { formula, size, answers: vec![None; tests.len()], ruled_out, tests, pace: Pace::new() }
+        Ok(Query { formula, size, answers: vec![None; tests.len()], ruled_out, tests, pace: Pace::new() })
     }
 
-    /// Looks at the signatures of the messages from the number `seq` on that would have to be opened.
-    async fn ask_signatures(&mut self, account: &Account, numbers: &SequenceNumbers, seq: u32) {
+    /// Before each message: others have their turn when it is time to.
+    pub async fn turn(&self) {
+        self.pace.did_items(self.size).await;
+    }
+
+    /// Before the message with the number `seq`, where those that follow it are to be looked at as well: asks signatures
+    /// which of them need not be opened.
+    pub async fn look_ahead(&mut self, selected: &Selected, seq: u32) {
+        if !self.ruled_out.is_behind(seq) {
+            return;
+        }
+        let (account, numbers) = (selected.account(), selected.numbers());
         let (mut candidates, mut to) = (Vec::new(), seq);
         for (seq, &uid) in (1..).zip(numbers.uids()).skip(seq as usize - 1) {
-            self.pace.did_items(self.size).await;
+            self.turn().await;
             to = seq;
             let message = account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied());
             if let Some(message) = message.flatten() {
-                self.answer_from_index(&Candidate { seq, recent: numbers.is_recent(uid), message });
+                self.answer_unopened(&Candidate { seq, recent: numbers.is_recent(uid), message });
                 if self.formula.verdict(self).is_err() {
                     candidates.push((seq, message));
                 }
@@ -163,7 +121,7 @@ impl Query {
     }
 
     /// Answers what nothing need be opened for.
-    fn answer_from_index(&mut self, candidate: &Candidate) {
+    fn answer_unopened(&mut self, candidate: &Candidate) {
         for (n, (test, answer)) in self.tests.iter().zip(&mut self.answers).enumerate() {
             *answer = match test {
                 Test::Index(test) => Some(test.holds(candidate)),
@@ -172,9 +130,12 @@ impl Query {
         }
     }
 
-    /// Whether a message matches, asking as little as possible.
-    async fn matches(&mut self, account: &Account, candidate: Candidate) -> Result<bool, Error> {
-        self.answer_from_index(&candidate);
+    /// Whether a message matches, asking as little as possible. This is the one place where a search opens messages.
+    ///
+    /// # Errors
+    /// The message cannot be read.
+    pub async fn matches(&mut self, account: &Account, candidate: Candidate) -> Result<bool, Error> {
+        self.answer_unopened(&candidate);
         let mut opened = LazyMessage::new(account, candidate.message);
         loop {
             let open = match self.formula.verdict(self) {
@@ -192,27 +153,24 @@ impl Query {
 
 impl Formula {
     /// Recurses as deep as the key, which the parser limits.
-    fn new(
-        key: &SearchKey,
-        numbers: &SequenceNumbers,
-        keywords: &[String],
-        tests: &mut Vec<Test>,
-    ) -> Formula {
+    fn new(key: &SearchKey, selected: &Selected, keywords: &[String], tests: &mut Vec<Test>) -> Formula {
+        let numbers = selected.numbers();
         let index = |test| Test::Index(test);
         let test = match key {
             SearchKey::All => return Formula::Unless(false, Vec::new()),
             SearchKey::And(keys) => {
-                let keys = keys.iter().map(|key| Formula::new(key, numbers, keywords, tests));
+                let keys = keys.iter().map(|key| Formula::new(key, selected, keywords, tests));
                 return Formula::Unless(false, keys.collect());
             }
             SearchKey::Or(one, other) => {
-                let keys = [one, other].map(|key| Formula::new(key, numbers, keywords, tests));
+                let keys = [one, other].map(|key| Formula::new(key, selected, keywords, tests));
                 return Formula::Unless(true, keys.into());
             }
             SearchKey::Not(key) => {
-                return Formula::Not(Box::new(Formula::new(key, numbers, keywords, tests)));
+                return Formula::Not(Box::new(Formula::new(key, selected, keywords, tests)));
             }
             SearchKey::Sequence(set) => index(IndexTest::Sequence(set.ranges(numbers.exists()))),
+            SearchKey::Saved => index(IndexTest::Sequence(selected.saved().ranges())),
             SearchKey::Uid(set) => index(IndexTest::Uid(set.ranges(numbers.largest_uid()))),
             SearchKey::Flag(flags) => index(IndexTest::Flags(Some(*flags))),
             SearchKey::Keyword(keyword) => {
@@ -223,11 +181,21 @@ impl Formula {
             SearchKey::Before(day) => index(IndexTest::Internal(before(*day))),
             SearchKey::On(day) => index(IndexTest::Internal(on(*day))),
             SearchKey::Since(day) => index(IndexTest::Internal(since(*day))),
+            // RFC 5032 section 3: the moment itself counts to both.
+            SearchKey::Older(seconds) => {
+                index(IndexTest::Received(i64::MIN..=unix_now().saturating_sub((*seconds).into())))
+            }
+            SearchKey::Younger(seconds) => {
+                index(IndexTest::Received(unix_now().saturating_sub((*seconds).into())..=i64::MAX))
+            }
             SearchKey::SentBefore(day) => Test::Sent(before(*day)),
             SearchKey::SentOn(day) => Test::Sent(on(*day)),
             SearchKey::SentSince(day) => Test::Sent(since(*day)),
             SearchKey::Larger(size) => index(IndexTest::Larger(*size)),
             SearchKey::Smaller(size) => index(IndexTest::Smaller(*size)),
+            SearchKey::Addresses { name, text } => {
+                Test::Addresses { name: name.clone(), needle: Needle::new(text) }
+            }
             SearchKey::Header { name, text } => Test::Field { name: name.clone(), needle: Needle::new(text) },
             SearchKey::Body(text) => Test::Content { scope: Scope::Body, needle: Needle::new(text) },
             SearchKey::Text(text) => Test::Content { scope: Scope::Text, needle: Needle::new(text) },
@@ -269,7 +237,9 @@ impl Test {
     /// The text that it looks for.
     fn needle(&self) -> Option<&Needle> {
         match self {
-            Test::Field { needle, .. } | Test::Content { needle, .. } => Some(needle),
+            Test::Addresses { needle, .. } | Test::Field { needle, .. } | Test::Content { needle, .. } => {
+                Some(needle)
+            }
             Test::Index(_) | Test::Sent(_) => None,
         }
     }
@@ -277,7 +247,7 @@ impl Test {
     fn cost(&self) -> u8 {
         match self {
             Test::Index(_) => 0,
-            Test::Sent(_) | Test::Field { .. } => 1,
+            Test::Sent(_) | Test::Addresses { .. } | Test::Field { .. } => 1,
             Test::Content { .. } => 2,
         }
     }
@@ -289,6 +259,9 @@ impl Test {
                 let field = opened.ask_header("Date", |fields| header::value(fields, 0..u64::MAX, "Date"))?;
                 let date = field.and_then(|field| date::parse_rfc5322(&field));
                 Ok(date.is_some_and(|date| days.contains(&date.day())))
+            }
+            Test::Addresses { name, needle } => {
+                opened.ask_header(name, |fields| in_addresses(fields, 0..u64::MAX, name, needle))
             }
             Test::Field { name, needle } => {
                 opened.ask_header(name, |fields| in_field(fields, 0..u64::MAX, name, needle))
@@ -321,6 +294,7 @@ impl IndexTest {
             IndexTest::Flags(flags) => flags.is_some_and(|flags| message.flags.contains(flags)),
             IndexTest::Recent => candidate.recent,
             IndexTest::Internal(days) => days.contains(&date::day_of(message.date)),
+            IndexTest::Received(moments) => moments.contains(&{ message.date }),
             IndexTest::Larger(size) => message.size > *size,
             IndexTest::Smaller(size) => message.size < *size,
         }

@@ -1,0 +1,41 @@
+//! QUOTA (RFC 9208): each account is one quota root, whose limits are the operator's, so that there is no SETQUOTA.
+
+use crate::imap::state::outcome::Outcome;
+use crate::imap::wire::command::MailboxName;
+use crate::imap::wire::words;
+use crate::store::{Account, Error, MESSAGES_MAX};
+
+/// The name of the quota root.
+const ROOT: &str = "";
+
+/// RFC 9208 section 4.1.1.
+pub fn get(account: &Account, tag: String, root: &str, out: &mut String) -> Outcome {
+    if root != ROOT {
+        return Outcome::reply(tag, "NO [NONEXISTENT] There is no such quota root");
+    }
+    write(account, out);
+    Outcome::reply(tag, "OK GETQUOTA completed")
+}
+
+/// RFC 9208 section 4.1.2.
+pub fn get_root(account: &Account, tag: String, mailbox: &MailboxName, out: &mut String) -> Outcome {
+    let Some(name) = account.find(&mailbox.0).and_then(|id| account.view(id, |mailbox| mailbox.name.clone()))
+    else {
+        return Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox));
+    };
+    out.push_str("* QUOTAROOT ");
+    words::mailbox(&name, out);
+    out.push_str(" \"\"\r\n");
+    write(account, out);
+    Outcome::reply(tag, "OK GETQUOTAROOT completed")
+}
+
+/// The QUOTA response: STORAGE in units of 1,024 octets, begun ones counted, where the account has such a limit.
+fn write(account: &Account, out: &mut String) {
+    let usage = account.usage();
+    out.push_str("* QUOTA \"\" (");
+    if let Some(quota) = account.quota() {
+        out.push_str(&format!("STORAGE {} {} ", usage.charged().div_ceil(1024), quota / 1024));
+    }
+    out.push_str(&format!("MESSAGE {} {MESSAGES_MAX})\r\n", usage.messages));
+}

@@ -1,0 +1,97 @@
+//! What a search answers: SEARCH (RFC 3501 section 7.2.5), SORT (RFC 5256 section 4) or ESEARCH (RFC 4731 section 3.1),
+//! in pieces.
+
+use std::io;
+
+use crate::imap::server::Connection;
+use crate::imap::wire::search::{Returns, SearchArgs};
+use crate::imap::wire::sequence::SetWriter;
+use crate::pace::Pace;
+
+/// Numbers that are written before others have their turn.
+const PIECE: usize = 256;
+
+impl Connection {
+    /// Tells what SEARCH or SORT has found: sequence numbers, in the order of the result. MIN and MAX are the first and the last
+    /// of that order (RFC 5267 section 3.1).
+    pub async fn answer(
+        &mut self,
+        tag: &str,
+        command: &str,
+        args: &SearchArgs,
+        found: &[u32],
+    ) -> io::Result<()> {
+        match &args.returns {
+            None => self.plain(command, args.uid, found).await,
+            Some(returns) if returns.tells() => self.extended(tag, args.uid, returns, found).await,
+            Some(_) => Ok(()),
+        }
+    }
+
+    async fn plain(&mut self, command: &str, uid: bool, found: &[u32]) -> io::Result<()> {
+        self.write(&format!("* {command}")).await?;
+        let pace = Pace::new();
+        for piece in found.chunks(PIECE) {
+            pace.did_items(piece.len()).await;
+            let mut out = String::new();
+            for number in self.numbers(uid, piece) {
+                out.push_str(&format!(" {number}"));
+            }
+            self.write(&out).await?;
+        }
+        self.write("\r\n").await
+    }
+
+    /// Where nothing is found there is neither MIN nor MAX nor ALL (RFC 4731 section 3.1).
+    async fn extended(&mut self, tag: &str, uid: bool, returns: &Returns, found: &[u32]) -> io::Result<()> {
+        let mut out = format!("* ESEARCH (TAG \"{tag}\")");
+        if uid {
+            out.push_str(" UID");
+        }
+        for (wanted, name, one) in [(returns.min, "MIN", found.first()), (returns.max, "MAX", found.last())] {
+            if wanted && let Some(one) = one {
+                self.numbers(uid, &[*one]).for_each(|number| out.push_str(&format!(" {name} {number}")));
+            }
+        }
+        if returns.count {
+            out.push_str(&format!(" COUNT {}", found.len()));
+        }
+        self.write(&out).await?;
+        if returns.all && !found.is_empty() {
+            self.write(" ALL ").await?;
+            self.set(uid, found).await?;
+        }
+        if let Some(partial) = returns.partial {
+            self.write(&format!(" PARTIAL ({partial} ")).await?;
+            match partial.of(found) {
+                [] => self.write("NIL").await?,
+                part => self.set(uid, part).await?,
+            }
+            self.write(")").await?;
+        }
+        self.write("\r\n").await
+    }
+
+    /// A `sequence-set` of these messages.
+    async fn set(&mut self, uid: bool, found: &[u32]) -> io::Result<()> {
+        let (mut set, pace) = (SetWriter::default(), Pace::new());
+        for piece in found.chunks(PIECE) {
+            pace.did_items(piece.len()).await;
+            let mut out = String::new();
+            self.numbers(uid, piece).for_each(|number| set.push(number, &mut out));
+            self.write(&out).await?;
+        }
+        let mut out = String::new();
+        set.finish(&mut out);
+        self.write(&out).await
+    }
+
+    /// The messages of these sequence numbers as the client wants them called.
+    fn numbers(&self, uid: bool, found: &[u32]) -> impl Iterator<Item = u32> {
+        let numbers = self.session.selected().map(|selected| selected.numbers());
+        found.iter().map(move |&seq| match numbers {
+            Some(numbers) if uid => numbers.uid(seq).unwrap_or(seq),
+            _ => seq,
+        })
+    }
+}

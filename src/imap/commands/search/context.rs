@@ -1,0 +1,113 @@
+//! Searches that go on (RFC 5267 section 4.3): what has come into their results and what has left them is told with the
+//! other news of the mailbox.
+
+use std::io;
+
+use super::query::{Candidate, Query};
+use crate::imap::server::Connection;
+use crate::imap::state::contexts::{Change, Context};
+use crate::imap::state::marks::Marks;
+use crate::imap::state::outcome::Outcome;
+use crate::imap::state::selected::Selected;
+use crate::imap::state::session::{Session, State};
+use crate::imap::wire::search::SearchArgs;
+use crate::pace::Pace;
+
+/// What messages are and were to a search, by sequence number, ascending.
+#[derive(Default)]
+struct Changes {
+    added: Vec<u32>,
+    removed: Vec<u32>,
+}
+
+impl Selected {
+    /// What has changed for `context`, of which the client has heard the changes of the messages. Messages that are gone
+    /// stay in the result until that is told.
+    async fn changes(&self, context: &Context) -> Changes {
+        let mut changes = Changes::default();
+        let Ok(mut query) = Query::new(&context.key, self) else { return changes };
+        let (account, numbers) = (self.account(), self.numbers());
+        for (seq, &uid) in (1..).zip(numbers.uids()) {
+            query.turn().await;
+            let message = account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied());
+            let Some(message) = message.flatten().filter(|message| message.modseq > context.modseq) else {
+                continue;
+            };
+            let candidate = Candidate { seq, recent: numbers.is_recent(uid), message };
+            match (query.matches(account, candidate).await, context.found.has(seq)) {
+                (Ok(true), false) => changes.added.push(seq),
+                (Ok(false), true) => changes.removed.push(seq),
+                (Ok(_), _) => (),
+                (Err(error), _) => log::error!("imap: a search passes over a message: {error}"),
+            }
+        }
+        changes
+    }
+}
+
+impl Session {
+    /// CANCELUPDATE (RFC 5267 section 4.3.5).
+    pub fn cancel_update(&mut self, tag: String, tags: &[String]) -> Outcome {
+        let State::Selected(selected) = &mut self.state else { return Outcome::End };
+        let mut all = true;
+        for tag in tags {
+            all &= selected.contexts.cancel(tag);
+        }
+        Outcome::reply(
+            tag,
+            if all { "OK No more updates" } else { "BAD No search of that tag tells changes" },
+        )
+    }
+
+    /// From now on the changes of this search's result are told; they are known up to `modseq`.
+    pub fn begin_context(&mut self, tag: String, args: SearchArgs, found: &[u32], modseq: u64) {
+        if let State::Selected(selected) = &mut self.state {
+            let found = Marks::on(found.iter().copied());
+            selected.contexts.begin(Context { tag, uid: args.uid, key: args.key, found, modseq });
+        }
+    }
+
+    /// Takes over what is in the result of the search at this place.
+    fn changed(&mut self, at: usize, changes: &Changes, modseq: u64) -> Vec<Change> {
+        let State::Selected(selected) = &mut self.state else { return Vec::new() };
+        let Some(context) = selected.contexts.get_mut(at) else { return Vec::new() };
+        context.modseq = modseq;
+        let mut told = Vec::new();
+        for (added, list) in [(false, &changes.removed), (true, &changes.added)] {
+            list.iter().for_each(|&seq| context.found.set(seq, added));
+            let uid = |&seq: &u32| selected.numbers.uid(seq);
+            let numbers: Vec<u32> =
+                if context.uid { list.iter().filter_map(uid).collect() } else { list.clone() };
+            if !numbers.is_empty() {
+                told.push(Change { tag: context.tag.clone(), uid: context.uid, added, numbers });
+            }
+        }
+        told
+    }
+}
+
+impl Connection {
+    /// After the news of the mailbox, so that the client knows of each message (RFC 5267 section 4.3.3): tells what they
+    /// mean for searches that go on.
+    pub async fn tell_contexts(&mut self) -> io::Result<()> {
+        let pace = Pace::new();
+        for at in 0.. {
+            let Some(selected) = self.session.selected() else { break };
+            let Some(context) = selected.contexts.live().get(at) else { break };
+            let modseq = selected.numbers().modseq();
+            if context.modseq >= modseq {
+                continue;
+            }
+            let changes = selected.changes(context).await;
+            for mut change in self.session.changed(at, &changes, modseq) {
+                while !change.numbers.is_empty() {
+                    let mut out = String::new();
+                    change.write_piece(&mut out);
+                    self.write(&out).await?;
+                    pace.did(out.len() as u64).await;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! SEARCH (RFC 3501 section 6.4.4) with its result options (RFC 4731, RFC 9394), `$`, the last result (RFC 5182), and
+//! searches that go on (RFC 5267).
+
+mod answer;
+mod context;
+mod query;
+mod ruled_out;
+
+use std::io;
+
+use crate::imap::server::Connection;
+use crate::imap::state::marks::Marks;
+use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::selected::Selected;
+use crate::imap::state::session::{Session, State};
+use crate::imap::wire::command::SearchKey;
+use crate::imap::wire::search::SearchArgs;
+use crate::imap::wire::words;
+use crate::store::Error;
+use query::{Candidate, Query};
+
+/// The sequence numbers, ascending, of the messages that match. Messages that other sessions removed meanwhile match
+/// nothing, and neither do those that cannot be read, which is logged. Headers come from the summaries, bodies are
+/// streamed, and other sessions get their turn between.
+///
+/// # Errors
+/// [`Error::NoSuchMailbox`]: another session has deleted it.
+pub async fn found(selected: &Selected, key: &SearchKey) -> Result<Vec<u32>, Error> {
+    let (account, numbers) = (selected.account(), selected.numbers());
+    let mailbox = numbers.mailbox();
+    let mut query = Query::new(key, selected)?;
+    let mut found = Vec::new();
+    for (seq, &uid) in (1..).zip(numbers.uids()) {
+        query.turn().await;
+        query.look_ahead(selected, seq).await;
+        let message = account.view(mailbox, |mailbox| mailbox.message(uid).copied());
+        let Some(message) = message.ok_or(Error::NoSuchMailbox)? else { continue };
+        let candidate = Candidate { seq, recent: numbers.is_recent(uid), message };
+        match query.matches(account, candidate).await {
+            Ok(true) => found.push(seq),
+            Ok(false) => (),
+            Err(error) => log::error!("imap: SEARCH passes over a message: {error}"),
+        }
+    }
+    Ok(found)
+}
+
+impl Session {
+    /// `$` stands for these from now on. RFC 5182 section 2.1: for none, when a search that was to be kept ends with NO.
+    pub fn keep(&mut self, found: Marks) {
+        if let State::Selected(selected) = &mut self.state {
+            selected.saved = found;
+        }
+    }
+}
+
+impl Connection {
+    /// Looks for messages and tells which there are.
+    pub async fn search(&mut self, tag: String, args: SearchArgs) -> io::Result<Outcome> {
+        let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
+        let (uid, saves, modseq) = (args.uid, args.saves(), selected.numbers().modseq());
+        let mut updates = args.returns.as_ref().is_some_and(|returns| returns.update);
+        if updates && selected.contexts.has(&tag) {
+            return Ok(Outcome::reply(tag, "BAD A search of that tag tells changes already"));
+        }
+        if updates && let Some(why) = selected.contexts.refusal(&args.key) {
+            updates = false;
+            self.write(&format!("* NO [NOUPDATE \"{tag}\"] {why}\r\n")).await?;
+        }
+        let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
+        let (kept, text) = match found(selected, &args.key).await {
+            Ok(found) => {
+                self.answer(&tag, "SEARCH", &args, &found).await?;
+                let kept = args.returns.iter().flat_map(|returns| returns.kept(&found));
+                let kept = Marks::on(kept);
+                if updates {
+                    self.session.begin_context(tag.clone(), args, &found, modseq);
+                }
+                (kept, "OK SEARCH completed".into())
+            }
+            Err(error) => (Marks::default(), words::refusal(&error)),
+        };
+        if saves {
+            self.session.keep(kept);
+        }
+        Ok(Outcome::Reply(Reply { news: News::of_messages(uid), ..Reply::new(tag, text) }))
+    }
+}

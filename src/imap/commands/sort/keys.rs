@@ -1,0 +1,109 @@
+//! What messages are sorted by (RFC 5256 section 3, RFC 5957).
+
+use std::io;
+
+use crate::flash::ReadAt;
+use crate::imap::commands::lazy_message::LazyMessage;
+use crate::imap::state::selected::Selected;
+use crate::imap::wire::sort::SortKey;
+use crate::message::base_subject::BaseSubject;
+use crate::message::collation::collate;
+use crate::message::first_address::FirstAddress;
+use crate::message::{date, header};
+use crate::pace::{ITEM, Pace};
+use crate::store::{Error, Message};
+
+/// Reads headers of the selected mailbox, mostly out of summaries; others have their turn between.
+pub struct Headers<'a> {
+    selected: &'a Selected,
+    pace: &'a Pace,
+}
+
+/// The header of one message.
+pub struct Header<'a> {
+    message: Message,
+    opened: LazyMessage<'a>,
+}
+
+impl<'a> Headers<'a> {
+    /// Nothing is read yet.
+    pub fn new(selected: &'a Selected, pace: &'a Pace) -> Headers<'a> {
+        Headers { selected, pace }
+    }
+
+    /// What `ask` makes of the header of a message; the default where another session has removed it meanwhile, or where
+    /// it cannot be read, which is logged.
+    pub async fn ask<T: Default>(
+        &self,
+        seq: u32,
+        ask: impl FnOnce(&mut Header<'a>) -> Result<T, Error>,
+    ) -> T {
+        let (account, numbers) = (self.selected.account(), self.selected.numbers());
+        let message = numbers.uid(seq).and_then(|uid| {
+            account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied()).flatten()
+        });
+        let Some(message) = message else {
+            self.pace.did(ITEM).await;
+            return T::default();
+        };
+        let mut header = Header { message, opened: LazyMessage::new(account, message) };
+        let answer = ask(&mut header).unwrap_or_else(|error| {
+            log::error!("imap: a message is sorted as if it had no header: {error}");
+            T::default()
+        });
+        self.pace.did(header.opened.take_passed()).await;
+        answer
+    }
+
+    /// The octets by whose order messages are sorted.
+    pub async fn key(&self, seq: u32, key: SortKey) -> Vec<u8> {
+        self.ask(seq, |header| header.key(key)).await
+    }
+}
+
+impl Header<'_> {
+    fn key(&mut self, key: SortKey) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        match key {
+            SortKey::Arrival => out.extend(moment(self.message.date)),
+            SortKey::Date => out.extend(moment(self.sent()?)),
+            SortKey::Size => out.extend(self.message.size.to_be_bytes()),
+            SortKey::Subject => collate(&self.subject()?.text, &mut out),
+            SortKey::Cc | SortKey::From | SortKey::To => {
+                let name = match key {
+                    SortKey::Cc => "Cc",
+                    SortKey::From => "From",
+                    _ => "To",
+                };
+                let first = FirstAddress::of(&self.field(name)?);
+                collate(&String::from_utf8_lossy(&first.mailbox), &mut out);
+            }
+            SortKey::DisplayFrom => collate(&FirstAddress::of(&self.field("From")?).display, &mut out),
+            SortKey::DisplayTo => collate(&FirstAddress::of(&self.field("To")?).display, &mut out),
+        }
+        Ok(out)
+    }
+
+    /// The content of the first field of this name; empty where there is none.
+    pub fn field(&mut self, name: &str) -> Result<Vec<u8>, Error> {
+        let value = |fields: &dyn ReadAt| -> io::Result<_> { header::value(fields, 0..u64::MAX, name) };
+        self.opened.ask_header(name, value).map(Option::unwrap_or_default)
+    }
+
+    /// The base subject.
+    pub fn subject(&mut self) -> Result<BaseSubject, Error> {
+        Ok(BaseSubject::of(&self.field("Subject")?))
+    }
+
+    /// The sent date (RFC 5256 section 2.2), in seconds since 1970: that of the Date field with its time and zone, or else
+    /// INTERNALDATE.
+    pub fn sent(&mut self) -> Result<i64, Error> {
+        let date = date::parse_rfc5322(&self.field("Date")?);
+        Ok(date.map_or(self.message.date, |date| date.unix))
+    }
+}
+
+/// Octets in the order of time.
+fn moment(unix: i64) -> [u8; 8] {
+    (unix ^ i64::MIN).to_be_bytes()
+}

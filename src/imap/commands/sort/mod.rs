@@ -1,0 +1,45 @@
+//! SORT (RFC 5256 section 3) and its result options (RFC 5267 section 3).
+
+mod keys;
+mod merge;
+mod order;
+
+use std::io;
+
+use super::search::found;
+use crate::imap::server::Connection;
+use crate::imap::state::marks::Marks;
+use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::wire::sort::SortArgs;
+use crate::imap::wire::words;
+use crate::pace::Pace;
+
+pub use keys::Headers;
+pub use merge::sort as merge_sort;
+pub use order::{MAX_SORTED, sort as order};
+
+/// RFC 5530: why messages are not sorted.
+pub const TOO_MANY: &str = "NO [LIMIT] That is too many messages to sort; ask for fewer";
+
+impl Connection {
+    /// Looks for messages, sorts them and tells in which order they are.
+    pub async fn sort(&mut self, tag: String, args: SortArgs) -> io::Result<Outcome> {
+        let SortArgs { criteria, search } = args;
+        let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
+        let (kept, text) = match found(selected, &search.key).await {
+            Ok(found) if found.len() > MAX_SORTED => (Marks::default(), TOO_MANY.into()),
+            Ok(mut found) => {
+                let pace = Pace::new();
+                order(&mut found, &criteria, &Headers::new(selected, &pace), &pace).await;
+                self.answer(&tag, "SORT", &search, &found).await?;
+                let kept = search.returns.iter().flat_map(|returns| returns.kept(&found));
+                (Marks::on(kept), "OK SORT completed".into())
+            }
+            Err(error) => (Marks::default(), words::refusal(&error)),
+        };
+        if search.saves() {
+            self.session.keep(kept);
+        }
+        Ok(Outcome::Reply(Reply { news: News::of_messages(search.uid), ..Reply::new(tag, text) }))
+    }
+}

@@ -1,0 +1,123 @@
+//! Messages in order, by keys that need not fit into memory.
+//!
+//! Of each key only the beginning is held, and a hash of the whole. Messages whose beginnings are the same while their hashes
+//! are not are read again from there on; those whose keys are the same go on with the next criterion. So the order is exact
+//! however long the keys are, and 100,000 messages take 6 MiB: 8 octets for their numbers, 24 for the places and hashes of
+//! their keys, 8 to sort these, and 2 MiB for the beginnings together. The hash has a random key, so that nobody can write
+//! mail whose subjects are taken for each other.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+
+use super::keys::Headers;
+use super::merge;
+use crate::imap::state::marks::Marks;
+use crate::imap::wire::sort::SortCriterion;
+use crate::pace::{ITEM, Pace};
+
+/// Messages that are sorted at once; there may be no memory for more.
+pub const MAX_SORTED: usize = 128 * 1024;
+
+/// Octets of keys that are held together.
+const HELD: usize = 2 * 1024 * 1024;
+/// Octets of one key that are held at the least.
+const LEAST: usize = 16;
+/// And at the most.
+const MOST: usize = 4096;
+
+/// Messages that are the same so far: places in the order.
+struct Task {
+    places: Range<u32>,
+    /// By which criterion they are to be told apart,
+    criterion: u8,
+    /// from this octet of its key on.
+    offset: u32,
+}
+
+/// Keys of messages.
+#[derive(Default)]
+struct Keys {
+    keys: Vec<Key>,
+    octets: Vec<u8>,
+}
+
+struct Key {
+    seq: u32,
+    start: u32,
+    length: u32,
+    hash: u64,
+}
+
+impl Keys {
+    fn get(&self, at: u32) -> Option<&Key> {
+        self.keys.get(usize::try_from(at).ok()?)
+    }
+
+    fn beginning(&self, at: u32) -> &[u8] {
+        let place = self.get(at).map(|key| key.start as usize..key.start as usize + key.length as usize);
+        place.and_then(|place| self.octets.get(place)).unwrap_or_default()
+    }
+
+    fn push(&mut self, seq: u32, beginning: &[u8], hash: u64) {
+        // Together they have less than 32 bits.
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (start, length) = (number(self.octets.len()), number(beginning.len()));
+        self.octets.extend_from_slice(beginning);
+        self.keys.push(Key { seq, start, length, hash });
+    }
+}
+
+/// Puts messages, by sequence number and in ascending order, into the order of the criteria. Marks the places, from 1, at
+/// which another key of the first criterion begins.
+pub async fn sort(
+    order: &mut [u32],
+    criteria: &[SortCriterion],
+    headers: &Headers<'_>,
+    pace: &Pace,
+) -> Marks {
+    let random = RandomState::new();
+    let mut begins = Marks::on([1]);
+    let all = u32::try_from(order.len()).unwrap_or(u32::MAX);
+    let mut tasks = vec![Task { places: 0..all, criterion: 0, offset: 0 }];
+    while let Some(task) = tasks.pop() {
+        let Some(criterion) = criteria.get(usize::from(task.criterion)) else { continue };
+        let places = task.places.start as usize..task.places.end as usize;
+        let room = (HELD / places.len().max(1)).clamp(LEAST, MOST);
+        let Some(part) = order.get_mut(places) else { continue };
+        let mut keys = Keys::default();
+        keys.keys.reserve_exact(part.len());
+        for &seq in part.iter() {
+            let key = headers.key(seq, criterion.key).await;
+            let rest = key.get(task.offset as usize..).unwrap_or_default();
+            keys.push(seq, rest.get(..room).unwrap_or(rest), random.hash_one(&key));
+        }
+        let mut sorted: Vec<u32> = (0..task.places.end - task.places.start).collect();
+        let compare = |a: &u32, b: &u32| {
+            let order = keys.beginning(*a).cmp(keys.beginning(*b));
+            if criterion.reverse { order.reverse() } else { order }
+        };
+        merge::sort(&mut sorted, ITEM.max(room as u64), compare, pace).await;
+        for (place, &at) in part.iter_mut().zip(&sorted) {
+            *place = keys.get(at).map_or(*place, |key| key.seq);
+        }
+        let mut start = task.places.start;
+        for run in sorted.chunk_by(|a, b| keys.beginning(*a) == keys.beginning(*b)) {
+            pace.did(ITEM.max(room as u64)).await;
+            let end = start + u32::try_from(run.len()).unwrap_or(u32::MAX);
+            if task.criterion == 0 {
+                begins.set(start + 1, true);
+            }
+            let hash = |at: &u32| keys.get(*at).map(|key| key.hash);
+            let same = run.windows(2).all(|pair| pair.first().map(hash) == pair.last().map(hash));
+            let (criterion, offset) = match same {
+                true => (task.criterion + 1, 0),
+                false => (task.criterion, task.offset + u32::try_from(room).unwrap_or(u32::MAX)),
+            };
+            if run.len() > 1 {
+                tasks.push(Task { places: start..end, criterion, offset });
+            }
+            start = end;
+        }
+    }
+    begins
+}

@@ -1,0 +1,213 @@
+//! Threads as they are told (RFC 5256 section 5, `thread-data`).
+
+/// No node.
+pub const NONE: u32 = u32::MAX;
+
+/// Messages in threads. Nodes are known by their numbers, from 0 on.
+#[derive(Debug, Default)]
+pub struct Forest {
+    /// Sequence number; 0 is a message that is not there and whose children belong together.
+    pub seq: Vec<u32>,
+    /// The first child, or [`NONE`].
+    pub child: Vec<u32>,
+    /// The next sibling, or [`NONE`].
+    pub next: Vec<u32>,
+    /// The first root, or [`NONE`].
+    pub first: u32,
+}
+
+/// What of a list at this place of a forest.
+pub fn at(list: &[u32], node: u32) -> u32 {
+    usize::try_from(node).ok().and_then(|node| list.get(node)).copied().unwrap_or(NONE)
+}
+
+/// Sets that.
+pub fn set(list: &mut [u32], node: u32, value: u32) {
+    if let Some(place) = usize::try_from(node).ok().and_then(|node| list.get_mut(node)) {
+        *place = value;
+    }
+}
+
+impl Forest {
+    /// A node without relatives.
+    pub fn add(&mut self, seq: u32) -> u32 {
+        self.seq.push(seq);
+        self.child.push(NONE);
+        self.next.push(NONE);
+        u32::try_from(self.seq.len() - 1).unwrap_or(NONE)
+    }
+
+    /// The nodes of a list that begins with `first`.
+    pub fn siblings(&self, first: u32) -> impl Iterator<Item = u32> {
+        let some = |node: u32| (node != NONE).then_some(node);
+        std::iter::successors(some(first), move |&node| some(at(&self.next, node)))
+    }
+
+    /// Makes a list of these nodes; its first one.
+    pub fn link(&mut self, nodes: &[u32]) -> u32 {
+        let mut first = NONE;
+        for &node in nodes.iter().rev() {
+            set(&mut self.next, node, first);
+            first = node;
+        }
+        first
+    }
+
+    /// Puts `node` behind the last of its siblings.
+    pub fn link_behind(&mut self, last: u32, node: u32) {
+        set(&mut self.next, last, node);
+    }
+
+    /// Puts `node` before the children of `parent`.
+    pub fn adopt(&mut self, parent: u32, node: u32) {
+        let first = at(&self.child, parent);
+        set(&mut self.next, node, first);
+        set(&mut self.child, parent, node);
+    }
+}
+
+/// The words of a forest, written in pieces. It goes down without calling itself, since a thread may be as deep as the mailbox
+/// has messages.
+pub struct Words {
+    /// Siblings that come after the lists that are open, from the outside in.
+    after: Vec<u32>,
+    step: Step,
+}
+
+enum Step {
+    /// A list begins with this node.
+    Open(u32),
+    /// A list goes on with it.
+    On(u32),
+    Close,
+    Done,
+}
+
+impl Words {
+    /// In front of the first root.
+    pub fn new(forest: &Forest) -> Words {
+        match forest.first {
+            NONE => Words { after: Vec::new(), step: Step::Done },
+            first => Words { after: vec![at(&forest.next, first)], step: Step::Open(first) },
+        }
+    }
+
+    /// Appends about so many nodes more, by the numbers that `name` gives for sequence numbers; whether there are more.
+    pub fn write(
+        &mut self,
+        forest: &Forest,
+        nodes: usize,
+        name: impl Fn(u32) -> u32,
+        out: &mut String,
+    ) -> bool {
+        for _ in 0..nodes {
+            self.step = match self.step {
+                Step::Open(node) => {
+                    out.push('(');
+                    self.node(forest, node, &name, out)
+                }
+                Step::On(node) => {
+                    out.push(' ');
+                    self.node(forest, node, &name, out)
+                }
+                Step::Close => {
+                    out.push(')');
+                    self.behind(forest)
+                }
+                Step::Done => return false,
+            };
+        }
+        true
+    }
+
+    fn node(&mut self, forest: &Forest, node: u32, name: impl Fn(u32) -> u32, out: &mut String) -> Step {
+        let seq = at(&forest.seq, node);
+        if seq != 0 {
+            out.push_str(&name(seq).to_string());
+        }
+        let child = at(&forest.child, node);
+        match at(&forest.next, child) {
+            _ if child == NONE => Step::Close,
+            NONE => Step::On(child),
+            next => {
+                if seq != 0 {
+                    out.push(' ');
+                }
+                self.after.push(next);
+                Step::Open(child)
+            }
+        }
+    }
+
+    /// Behind a list: the next of its siblings, or the end of what they are in.
+    fn behind(&mut self, forest: &Forest) -> Step {
+        match self.after.pop() {
+            None => Step::Done,
+            Some(NONE) if self.after.is_empty() => Step::Done,
+            Some(NONE) => Step::Close,
+            Some(next) => {
+                self.after.push(at(&forest.next, next));
+                Step::Open(next)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `(3 (6 …))` as pairs of a number and its children.
+    struct Tree(u32, Vec<Tree>);
+
+    fn plant(trees: &[Tree], forest: &mut Forest) -> u32 {
+        let nodes: Vec<u32> = trees
+            .iter()
+            .map(|Tree(seq, children)| {
+                let node = forest.add(*seq);
+                let first = plant(children, forest);
+                set(&mut forest.child, node, first);
+                node
+            })
+            .collect();
+        forest.link(&nodes)
+    }
+
+    fn told(trees: &[Tree]) -> String {
+        let mut forest = Forest::default();
+        forest.first = plant(trees, &mut forest);
+        let (mut words, mut out) = (Words::new(&forest), String::new());
+        while words.write(&forest, 1, |seq| seq, &mut out) {}
+        out
+    }
+
+    /// RFC 5256 section 4: the examples of the THREAD response.
+    #[test]
+    fn threads_in_words() {
+        let one = |seq| Tree(seq, vec![]);
+        let chain = |seqs: &[u32]| {
+            seqs.iter().rev().fold(None, |child, &seq| Some(Tree(seq, child.into_iter().collect()))).unwrap()
+        };
+        let split = Tree(3, vec![Tree(6, vec![chain(&[4, 23]), chain(&[44, 7, 96])])]);
+        assert_eq!(told(&[one(2), split]), "(2)(3 6 (4 23)(44 7 96))");
+        assert_eq!(told(&[Tree(0, vec![one(3), one(5)])]), "((3)(5))");
+        assert_eq!(told(&[Tree(0, vec![chain(&[3, 4]), one(5)]), one(9)]), "((3 4)(5))(9)");
+        assert_eq!(told(&[]), "");
+    }
+
+    /// Catches: words that call themselves for each message of a thread.
+    #[test]
+    fn a_thread_as_deep_as_a_mailbox() {
+        let mut forest = Forest::default();
+        for seq in 1..=200_000 {
+            let node = forest.add(seq);
+            if node > 0 {
+                forest.adopt(node - 1, node);
+            }
+        }
+        forest.first = 0;
+        let (mut words, mut out) = (Words::new(&forest), String::new());
+        while words.write(&forest, 1000, |seq| seq, &mut out) {}
+        assert!(out.starts_with("(1 2 3 ") && out.ends_with(" 200000)"));
+    }
+}

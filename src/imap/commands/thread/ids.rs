@@ -1,0 +1,82 @@
+//! Message identifiers as numbers of nodes. An identifier is its hash of 64 bits with a random key, so that nobody can
+//! write two that are taken for each other.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::forest::NONE;
+
+/// What an identifier is known by.
+pub type Id = u64;
+
+/// Which node has which identifier: open addressing, 8 octets for a node and 4 for each of twice to four times as many places.
+#[derive(Debug, Default)]
+pub struct Ids {
+    random: RandomState,
+    /// Of each node; `None` is one that nobody can refer to.
+    ids: Vec<Id>,
+    /// Nodes by their identifiers' lower bits, or the next free place.
+    places: Vec<u32>,
+}
+
+impl Ids {
+    /// What an identifier is known by; never 0.
+    pub fn id(&self, text: &[u8]) -> Id {
+        self.random.hash_one(text).max(1)
+    }
+
+    /// The node of this identifier.
+    pub fn find(&self, id: Id) -> Option<u32> {
+        let node = self.places.get(self.place(id)?).copied()?;
+        (node != NONE).then_some(node)
+    }
+
+    /// Where the node of this identifier is, or a free place for it.
+    fn place(&self, id: Id) -> Option<usize> {
+        let mask = self.places.len().checked_sub(1)?;
+        let start = usize::try_from(id & u64::from(u32::MAX)).ok()?;
+        (0..=mask).map(|step| (start + step) & mask).find(|&at| match self.places.get(at) {
+            Some(&node) if node != NONE => {
+                usize::try_from(node).ok().and_then(|node| self.ids.get(node)) == Some(&id)
+            }
+            _ => true,
+        })
+    }
+
+    /// Gives the next node an identifier, or 0 for none.
+    pub fn push(&mut self, id: Id) {
+        self.ids.push(id);
+        if self.ids.len() * 2 > self.places.len() {
+            self.places = vec![NONE; (self.ids.len() * 2).next_power_of_two().max(64)];
+            (0..self.ids.len()).for_each(|node| self.enter(node));
+        } else {
+            self.enter(self.ids.len() - 1);
+        }
+    }
+
+    fn enter(&mut self, node: usize) {
+        let Some(&id) = self.ids.get(node).filter(|&&id| id != 0) else { return };
+        if let Some(place) = self.place(id).and_then(|at| self.places.get_mut(at)) {
+            *place = u32::try_from(node).unwrap_or(NONE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_found_again() {
+        let mut ids = Ids::default();
+        assert_eq!(ids.find(1), None);
+        for node in 0..5000_u64 {
+            // Many begin at the same place.
+            ids.push(if node % 7 == 0 { 0 } else { (node << 20) | (node % 3) });
+        }
+        for node in 0..5000_u64 {
+            let expected = (node % 7 != 0).then_some(node as u32);
+            assert_eq!(ids.find((node << 20) | (node % 3)), expected, "{node}");
+        }
+        assert_ne!(ids.id(b"a@b"), ids.id(b"A@b"));
+    }
+}

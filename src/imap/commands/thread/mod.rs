@@ -1,0 +1,72 @@
+//! THREAD (RFC 5256 section 3).
+
+mod forest;
+mod ids;
+mod ordered_subject;
+mod references;
+
+use std::io;
+
+use super::search::found;
+use super::sort::{Headers, MAX_SORTED, TOO_MANY};
+use crate::imap::server::Connection;
+use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::wire::command::SearchKey;
+use crate::imap::wire::sort::ThreadAlgorithm;
+use crate::imap::wire::words;
+use crate::pace::Pace;
+use forest::{Forest, Words};
+
+/// Nodes that are written before others have their turn.
+const PIECE: usize = 256;
+
+impl Connection {
+    /// Looks for messages and tells their threads.
+    pub async fn thread(
+        &mut self,
+        tag: String,
+        uid: bool,
+        algorithm: ThreadAlgorithm,
+        key: &SearchKey,
+    ) -> io::Result<Outcome> {
+        let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
+        let text = match found(selected, key).await {
+            Ok(found) if found.len() > MAX_SORTED => TOO_MANY.into(),
+            Ok(found) => {
+                let pace = Pace::new();
+                let headers = Headers::new(selected, &pace);
+                let forest = match algorithm {
+                    ThreadAlgorithm::OrderedSubject => ordered_subject::threads(found, &headers, &pace).await,
+                    ThreadAlgorithm::References => references::threads(&found, &headers, &pace).await,
+                };
+                self.tell(uid, &forest).await?;
+                "OK THREAD completed".into()
+            }
+            Err(error) => words::refusal(&error),
+        };
+        Ok(Outcome::Reply(Reply { news: News::of_messages(uid), ..Reply::new(tag, text) }))
+    }
+
+    async fn tell(&mut self, uid: bool, forest: &Forest) -> io::Result<()> {
+        let (mut words, pace) = (Words::new(forest), Pace::new());
+        let mut out = String::from("* THREAD ");
+        loop {
+            let numbers = self.session.selected().map(|selected| selected.numbers());
+            let name = |seq| match numbers {
+                Some(numbers) if uid => numbers.uid(seq).unwrap_or(seq),
+                _ => seq,
+            };
+            let goes_on = words.write(forest, PIECE, name, &mut out);
+            if !goes_on {
+                // Where there are no threads there is no space behind the word.
+                out.truncate(out.trim_end().len());
+                out.push_str("\r\n");
+            }
+            self.write(&std::mem::take(&mut out)).await?;
+            if !goes_on {
+                return Ok(());
+            }
+            pace.did_items(PIECE).await;
+        }
+    }
+}

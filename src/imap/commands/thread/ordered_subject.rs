@@ -1,0 +1,35 @@
+//! ORDEREDSUBJECT (RFC 5256 section 3): a thread is what has one base subject; its first message is the parent of all others.
+
+use super::forest::{Forest, NONE};
+use crate::imap::commands::sort::{self, Headers, merge_sort};
+use crate::imap::wire::sort::{SortCriterion, SortKey};
+use crate::pace::{ITEM, Pace};
+
+/// The threads of `found`, sequence numbers in ascending order.
+pub async fn threads(mut found: Vec<u32>, headers: &Headers<'_>, pace: &Pace) -> Forest {
+    let by = |key| SortCriterion { reverse: false, key };
+    let begins = sort::order(&mut found, &[by(SortKey::Subject), by(SortKey::Date)], headers, pace).await;
+    let mut forest = Forest { first: NONE, ..Forest::default() };
+    // By the sent date of the first message: that, its number, and its node.
+    let mut roots: Vec<(i64, u32, u32)> = Vec::new();
+    let mut last = NONE;
+    for (place, &seq) in (1..).zip(&found) {
+        pace.did(ITEM).await;
+        let node = forest.add(seq);
+        if begins.has(place) {
+            let sent = headers.ask(seq, |header| header.sent()).await;
+            roots.push((sent, seq, node));
+        } else if let Some(&(_, _, root)) = roots.last() {
+            if last == root {
+                forest.adopt(root, node);
+            } else {
+                forest.link_behind(last, node);
+            }
+        }
+        last = node;
+    }
+    drop(found);
+    merge_sort(&mut roots, ITEM, |a, b| a.cmp(b), pace).await;
+    forest.first = forest.link(&roots.iter().map(|&(_, _, node)| node).collect::<Vec<_>>());
+    forest
+}

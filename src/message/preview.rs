@@ -1,0 +1,177 @@
+//! The beginning of what a reader sees of a message (RFC 8970), for lists of messages.
+
+use std::io;
+
+use super::charset::{self, Charset};
+use super::header;
+use super::mime::{Media, Part, Structure};
+use super::parameters::Parameterized;
+use super::references::References;
+use super::transfer::TransferDecoder;
+use crate::flash::ReadAt;
+
+/// Characters of a preview (RFC 8970 section 3.2).
+const CHARACTERS: usize = 200;
+/// Octets of a part that are looked at: style sheets stand before the text of many.
+const LOOKED_AT: u64 = 64 * 1024;
+/// Parts that are looked at.
+const PARTS: usize = 32;
+
+/// The first 200 characters of the text that a reader sees first, in one line: the first plain text, else the first HTML without
+/// its markup; empty where there is neither.
+///
+/// # Errors
+/// What the source says.
+pub fn preview(message: &dyn ReadAt, structure: &Structure) -> io::Result<String> {
+    let mut html = None;
+    let texts = structure.parts().iter().filter(|part| part.media == Media::Text);
+    for part in texts.take(PARTS) {
+        let field = |name| {
+            header::value(message, part.header(), name)
+                .map(|value| Parameterized::parse(&value.unwrap_or_default()))
+        };
+        if field("Content-Disposition")?.first_word().eq_ignore_ascii_case(b"attachment") {
+            continue;
+        }
+        let content_type = field("Content-Type")?;
+        match content_type.media_type().unwrap_or((b"text", b"plain")) {
+            (_, kind) if kind.eq_ignore_ascii_case(b"plain") => {
+                return Ok(one_line(&text(message, part, &content_type)?));
+            }
+            (_, kind) if kind.eq_ignore_ascii_case(b"html") => html = html.or(Some((part, content_type))),
+            _ => {}
+        }
+    }
+    let Some((part, content_type)) = html else { return Ok(String::new()) };
+    let mut shown = String::new();
+    References::default().undo(&without_markup(&text(message, part, &content_type)?), true, &mut shown);
+    Ok(one_line(&shown))
+}
+
+/// The beginning of a part's text.
+fn text(message: &dyn ReadAt, part: &Part, content_type: &Parameterized) -> io::Result<String> {
+    let content = part.content();
+    let mut octets = vec![0; (content.end - content.start).min(LOOKED_AT) as usize];
+    message.read_exact_at(content.start, &mut octets)?;
+    let encoding = header::value(message, part.header(), "Content-Transfer-Encoding")?.unwrap_or_default();
+    let mut decoded = Vec::new();
+    TransferDecoder::new(Parameterized::parse(&encoding).first_word()).decode(&octets, &mut decoded);
+    let mut text = String::new();
+    charset::decode(Charset::named(&content_type.get("charset").unwrap_or_default()), &decoded, &mut text);
+    Ok(text)
+}
+
+/// HTML without tags and comments, and without what is between those of elements that show no text.
+fn without_markup(html: &str) -> String {
+    let (mut text, mut rest) = (String::new(), html);
+    while let Some((before, tag)) = rest.split_once('<') {
+        text.push_str(before);
+        if let Some(comment) = tag.strip_prefix("!--") {
+            rest = comment.split_once("-->").map_or("", |(_, rest)| rest);
+            continue;
+        }
+        if !tag.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')) {
+            text.push('<');
+            rest = tag;
+            continue;
+        }
+        text.push(' ');
+        let Some((name, behind)) = tag.split_once('>') else { return text };
+        rest = behind;
+        for hidden in ["style", "script", "head", "title"] {
+            let is_it = name.get(..hidden.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(hidden));
+            let ends = |c: char| c.is_ascii_alphanumeric();
+            if is_it && !name.get(hidden.len()..).is_some_and(|more| more.starts_with(ends)) {
+                rest = behind_end_of(behind, hidden);
+            }
+        }
+    }
+    text + rest
+}
+
+/// What stands behind the end tag of an element.
+fn behind_end_of<'a>(html: &'a str, element: &str) -> &'a str {
+    let ends = html.match_indices("</").find(|(at, _)| {
+        html.get(at + 2..at + 2 + element.len()).is_some_and(|name| name.eq_ignore_ascii_case(element))
+    });
+    ends.and_then(|(at, _)| html[at..].split_once('>')).map_or("", |(_, rest)| rest)
+}
+
+/// The first characters, runs of blanks and line ends as one blank, nothing that is not seen.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    let mut room = CHARACTERS;
+    for word in text.split(char::is_whitespace) {
+        let seen = |c: &char| {
+            !c.is_control()
+                && !matches!(c, '\u{ad}' | '\u{34f}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+        };
+        let mut characters = word.chars().filter(seen).peekable();
+        if characters.peek().is_none() {
+            continue;
+        }
+        if !line.is_empty() {
+            room -= 1;
+            if room == 0 {
+                break;
+            }
+            line.push(' ');
+        }
+        for c in characters {
+            line.push(c);
+            room -= 1;
+            if room == 0 {
+                return line;
+            }
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(message: &str) -> String {
+        let message = message.as_bytes();
+        preview(&message, &Structure::of(&message).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_first_text_in_one_line() {
+        for (message, expected) in [
+            ("Subject: x\r\n\r\nHello,\r\n\r\n  how are  you?\r\n", "Hello, how are you?"),
+            ("Content-Transfer-Encoding: base64\r\n\r\nR3LDvMOfZQ==\r\n", "Grüße"),
+            (
+                "Content-Type: text/plain; charset=latin1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nna=EFve=\r\n text",
+                "naïve text",
+            ),
+            (
+                "Content-Type: text/html\r\n\r\n<!doctype html><HTML><head><title>T</title></head><style type=\"a\">b { c }</style><body>\
+                 <!-- <p>no</p> -->a&amp;b<br>1 < 2<p>&uuml;\u{200b}\u{feff}<script>x()</script></p> \u{200c} end",
+                "a&b 1 < 2 ü end",
+            ),
+            (
+                "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>html\r\n\
+                 --b\r\nContent-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nattached\r\n--b\r\n\r\nplain\r\n--b--\r\n",
+                "plain",
+            ),
+            ("Content-Type: image/gif\r\n\r\nGIF", ""),
+            ("Content-Type: text/html\r\n\r\n<style>never ends", ""),
+            ("Content-Type: text/html\r\n\r\na<b", "a"),
+        ] {
+            assert_eq!(of(message), expected, "{message}");
+        }
+    }
+
+    /// Catches: more than RFC 8970 allows, and a limit in octets.
+    #[test]
+    fn no_more_than_200_characters() {
+        for word in ["ü", "üü ", "\u{200b}"] {
+            let shown = of(&format!("Subject: x\r\n\r\n{}", word.repeat(1000)));
+            assert!(shown.chars().count() <= 200 && !shown.ends_with(' '), "{shown}");
+            assert_eq!(shown.is_empty(), word == "\u{200b}");
+        }
+        assert_eq!(of(&format!("\r\n{}", "ü".repeat(1000))).chars().count(), 200);
+    }
+}
