@@ -417,3 +417,36 @@ fn a_slow_card() {
         assert!(outcome.waited <= 4, "a NOOP waited for {} steps", outcome.waited);
     });
 }
+
+/// A device that comes back after a hundred changes hears of them without a look at a message, and of very many gaps piece by
+/// piece. Catches: a body that is opened for its flags; gaps that are told in one step.
+#[test]
+fn coming_back_to_very_many_messages() {
+    const MESSAGES: u32 = 20_000;
+    story(|world| async move {
+        world.deliver((0..MESSAGES).map(|_| b"Subject: x\r\n\r\nx".to_vec())).await;
+        let fred = world.fred().await;
+        let known = fred.view(INBOX, |inbox| (inbox.uid_validity, inbox.highest_modseq)).unwrap();
+        let each = |n: u32| Vec::from_iter((1..=MESSAGES).filter(|uid| uid.is_multiple_of(n)));
+        let mut transaction = fred.begin();
+        transaction.expunge(INBOX, &each(400));
+        transaction.flags(INBOX, &each(399), store::FlagChange::Add, Flags::SEEN, &[]);
+        transaction.commit().await.unwrap();
+        let mut client = world.inbox(world.work.clone()).await;
+        client.say("e ENABLE QRESYNC\r\n", "e OK").await;
+        let (validity, modseq) = known;
+        let select = format!("s SELECT INBOX (QRESYNC ({validity} {modseq}))\r\n");
+        let outcome = world.meanwhile(&mut client, &select, "s OK").await;
+        assert!(outcome.answer.contains("* VANISHED (EARLIER) 400,800,1200,"), "{}", outcome.answer);
+        assert!(outcome.answer.contains("FETCH (UID 19950 FLAGS (\\Seen) MODSEQ"), "{}", outcome.answer);
+        assert_eq!(outcome.read, 0, "octets were read from flash");
+        let mut transaction = fred.begin();
+        transaction.expunge(INBOX, &each(2));
+        transaction.commit().await.unwrap();
+        client.say("n NOOP\r\n", "n OK").await;
+        let outcome = world.meanwhile(&mut client, &select, "s OK").await;
+        outcome.gave_way("gaps", 4);
+        assert!(outcome.answer.contains(",19998,20000\r\n"), "{}", outcome.answer);
+        assert_eq!(outcome.read, 0, "octets were read from flash");
+    });
+}

@@ -8,8 +8,9 @@ use super::input::Input;
 use super::server::Connection;
 use crate::auth::Verdict;
 use crate::imap::state::outcome::{Outcome, Reply};
+use crate::imap::state::updates::Updates;
 use crate::net::line::LineEnd;
-use crate::pace::Pace;
+use crate::pace::{Pace, STEP};
 use crate::sasl::server::Claim;
 use crate::store::Error;
 
@@ -73,6 +74,10 @@ impl Connection {
                     Outcome::Reply(reply)
                 }
                 Outcome::Append(appending) => self.append(*appending).await?,
+                Outcome::Resync { mut missed, reply } => {
+                    self.tell_updates(&mut missed, true).await?;
+                    Outcome::Reply(reply)
+                }
                 Outcome::Fetch(fetch) => self.fetch(fetch).await?,
                 Outcome::Search { tag, args } => self.search(tag, args).await?,
                 Outcome::Sort { tag, args } => self.sort(tag, *args).await?,
@@ -85,17 +90,25 @@ impl Connection {
 
     /// Tells the news of the mailbox, then the tagged response.
     pub async fn reply(&mut self, reply: Reply) -> io::Result<()> {
-        let mut updates = self.session.news(&reply.news);
+        let mut news = self.session.news(&reply.news);
+        self.tell_updates(&mut news, reply.news.uid).await?;
+        self.tell_contexts().await?;
+        let tagged = self.session.tagged(&reply);
+        self.write(&tagged).await?;
+        self.say(reply.goodbye.unwrap_or_default()).await
+    }
+
+    /// Tells updates of the selected mailbox, in pieces.
+    pub async fn tell_updates(&mut self, updates: &mut Updates, uid: bool) -> io::Result<()> {
         // A client that reads as fast as this writes never lets it wait.
         let pace = Pace::new();
         while !updates.is_empty() {
             let mut out = String::new();
-            self.session.write_updates(&mut updates, reply.news.uid, &mut out);
+            self.session.write_updates(updates, uid, &mut out);
             self.write(&out).await?;
-            pace.did(out.len() as u64).await;
+            // What tells little may have looked at much.
+            pace.did(STEP.max(out.len() as u64)).await;
         }
-        self.tell_contexts().await?;
-        self.write(&format!("{} {}\r\n", reply.tag, reply.text)).await?;
-        self.say(reply.goodbye.unwrap_or_default()).await
+        Ok(())
     }
 }

@@ -65,3 +65,36 @@ impl<'a> Binary<'a> {
         Ok(Some(length))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::mime::Structure;
+    use super::*;
+
+    /// Catches: octets that are lost at the end of a text, or between two pieces.
+    #[test]
+    fn a_part_is_decoded_to_its_end() {
+        let long = "0123456789abcde\n".repeat(3000);
+        for (encoding, text, expected) in [
+            ("quoted-printable", "a=3D=", Some("a=")),
+            ("quoted-printable", "a=4", Some("a=4")),
+            ("quoted-printable", "a= \t", Some("a")),
+            ("Quoted-Printable (comment)", "=41", Some("A")),
+            ("base64", "aGVsbG8", Some("hello")),
+            ("8bit", &long, Some(&long)),
+            ("", "as it is", Some("as it is")),
+            ("x-uuencode", "M", None),
+        ] {
+            let message = format!("Content-Transfer-Encoding: {encoding}\n\n{text}");
+            let message = message.as_bytes();
+            let structure = Structure::of(&message).unwrap();
+            let binary = Binary::of(&message, structure.message()).unwrap();
+            let decoded = binary.map(|mut binary| {
+                let mut out = Vec::new();
+                while binary.step(&mut out).unwrap().is_some() {}
+                String::from_utf8(out).unwrap()
+            });
+            assert_eq!(decoded.as_deref(), expected, "{encoding}: {text}");
+        }
+    }
+}

@@ -67,7 +67,7 @@ pub fn moved(
         out.push_str(&format!("* OK {code}Moved\r\n"));
     }
     let news = News { uid: copied.uid, ..News::default() };
-    Reply { news, ..Reply::new(tag, "OK MOVE completed") }
+    Reply { news, modseq: true, ..Reply::new(tag, "OK MOVE completed") }
 }
 
 /// `[COPYUID …] ` of RFC 4315 section 3. `None` when some messages were removed at the last moment, so

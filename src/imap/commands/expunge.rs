@@ -12,13 +12,14 @@ impl Selected {
             return Outcome::reply(tag, read_only.refusal());
         }
         let news = News { uid: set.is_some(), ..News::default() };
-        let reply = Reply { news, ..Reply::new(tag, "OK EXPUNGE completed") };
+        let mut reply = Reply { news, ..Reply::new(tag, "OK EXPUNGE completed") };
         let uids = self.deleted(set);
         if uids.is_empty() {
             return Outcome::Reply(reply);
         }
         let mut transaction = self.account.begin();
         transaction.expunge(self.numbers.mailbox(), &uids);
+        reply.modseq = true;
         Outcome::commit(transaction, reply)
     }
 

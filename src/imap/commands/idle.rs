@@ -73,11 +73,7 @@ impl Connection {
         if updates.is_empty() {
             return Ok(());
         }
-        while !updates.is_empty() {
-            let mut out = String::new();
-            self.session.write_updates(&mut updates, false, &mut out);
-            self.write(&out).await?;
-        }
+        self.tell_updates(&mut updates, false).await?;
         self.tell_contexts().await?;
         self.flush().await
     }

@@ -123,6 +123,7 @@ fn status_item(
         StatusItem::Unseen => {
             format!("UNSEEN {}", messages.iter().filter(|m| !m.flags.contains(Flags::SEEN)).count())
         }
+        StatusItem::HighestModseq => format!("HIGHESTMODSEQ {}", mailbox.highest_modseq),
         StatusItem::AppendLimit => format!("APPENDLIMIT {append_limit}"),
         StatusItem::MailboxId => format!("MAILBOXID ({})", words::mailbox_id(mailbox)),
         StatusItem::Deleted => format!("DELETED {}", deleted().count()),

@@ -13,6 +13,7 @@ pub mod login;
 pub mod mailboxes;
 pub mod metadata;
 pub mod quota;
+mod resync;
 pub mod search;
 pub mod select;
 mod sort;

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::imap::commands::resync::NOT_ENABLED;
 use crate::imap::state::contexts::Contexts;
 use crate::imap::state::marks::Marks;
 use crate::imap::state::outcome::{AfterCommit, Outcome, Reply};
@@ -10,6 +11,8 @@ use crate::imap::state::sequence_numbers::SequenceNumbers;
 use crate::imap::state::session::{Session, State};
 use crate::imap::state::updates::{self, Manner};
 use crate::imap::wire::command::{Command, MailboxName};
+use crate::imap::wire::extension::Extension;
+use crate::imap::wire::modseq::SelectParams;
 use crate::imap::wire::words;
 use crate::store::{self, Account, Flags, Mailbox, MailboxId, Uid};
 
@@ -20,20 +23,33 @@ impl Session {
         account: &Rc<Account>,
         tag: String,
         name: &MailboxName,
+        params: SelectParams,
         read_only: Option<ReadOnly>,
         out: &mut String,
     ) -> Outcome {
+        if params.qresync.is_some() && !self.enabled.has(Extension::Qresync) {
+            return Outcome::reply(tag, NOT_ENABLED);
+        }
+        if self.selected().is_some() {
+            out.push_str("* OK [CLOSED] The mailbox before this one is closed\r\n");
+        }
         self.state = State::Authenticated(account.clone());
-        let Some(selected) = Selected::open(account, name, read_only, out) else {
+        let Some(mut selected) = Selected::open(account, name, read_only, out) else {
             return Outcome::reply(tag, words::refusal(&store::Error::NoSuchMailbox));
         };
+        selected.numbers.enabled = self.enabled;
+        let missed = params.qresync.and_then(|known| selected.missed(&known));
         self.state = State::Selected(Box::new(selected));
         let text = match read_only {
             None => "OK [READ-WRITE] Selected",
             Some(ReadOnly::Examined) => "OK [READ-ONLY] Examined",
             Some(ReadOnly::Flash) => "OK [READ-ONLY] The flash takes no changes; all mail can be read",
         };
-        Outcome::reply(tag, text)
+        let reply = Reply::new(tag, text);
+        match missed {
+            Some(missed) => Outcome::Resync { missed, reply },
+            None => Outcome::Reply(reply),
+        }
     }
 
     /// CLOSE (RFC 3501 section 6.4.2), which removes what is `\Deleted` without a word, and UNSELECT
@@ -81,7 +97,15 @@ impl Selected {
             numbers
         })?;
         let (saved, contexts) = (Marks::default(), Contexts::default());
-        Some(Selected { account: account.clone(), numbers, read_only, saved, contexts })
+        Some(Selected {
+            account: account.clone(),
+            numbers,
+            read_only,
+            saved,
+            contexts,
+            told: 0,
+            lowered: None,
+        })
     }
 }
 
@@ -92,7 +116,7 @@ pub fn recent_from(account: &Account, mailbox: MailboxId, read_only: bool) -> Op
     Some(if read_only { waiting } else { account.claim_recent(mailbox) })
 }
 
-/// The untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1).
+/// The untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1, and RFC 7162 section 3.1.2.1).
 fn describe(mailbox: &Mailbox, numbers: &SequenceNumbers, manner: Manner, out: &mut String) {
     updates::keywords(mailbox, manner, out);
     out.push_str(&format!("* {} EXISTS\r\n* {} RECENT\r\n", numbers.exists(), numbers.recent()));
@@ -105,4 +129,5 @@ fn describe(mailbox: &Mailbox, numbers: &SequenceNumbers, manner: Manner, out: &
         "* OK [MAILBOXID ({})] This mailbox, whatever its name\r\n",
         words::mailbox_id(mailbox)
     ));
+    out.push_str(&format!("* OK [HIGHESTMODSEQ {}] The last change\r\n", mailbox.highest_modseq));
 }

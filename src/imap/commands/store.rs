@@ -1,13 +1,18 @@
-//! STORE (RFC 3501 section 6.4.6).
+//! STORE (RFC 3501 section 6.4.6), and UNCHANGEDSINCE (RFC 7162 section 3.1.3).
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use crate::imap::state::outcome::{AfterCommit, News, Outcome, Reply, Stored};
+use crate::imap::state::own::{Own, Silent};
 use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected, none_left};
-use crate::imap::state::sequence_numbers::Own;
 use crate::imap::wire::command::{Messages, StoreArgs};
-use crate::store::{FlagChange, Flags, Mailbox, Uid};
+use crate::imap::wire::sequence::write_uid_set;
+use crate::store::{Committed, FlagChange, Flags, Mailbox, Uid, Uids};
+
+/// Ranges of messages that a MODIFIED response code names. Unlike COPYUID it cannot be left out.
+const MAX_RANGES: usize = 4096;
+const TOO_MANY: &str = "NO [LIMIT] Too many scattered messages have changed; name fewer of them at a time";
 
 impl Selected {
     /// RFC 3501 section 6.4.6.
@@ -23,22 +28,54 @@ impl Selected {
         if uids.is_empty() {
             return answer(none_left(messages, &numbers, "OK STORE completed").into());
         }
+        if let Some(modseq) = args.unchanged_since {
+            let modified = self.uids(&numbers, |message| message.modseq > modseq);
+            if modified.ranges().len() > MAX_RANGES {
+                return answer(TOO_MANY.into());
+            }
+        }
         let before = if args.silent { self.known_flags(&numbers) } else { Vec::new() };
         let mut transaction = self.account.begin();
         let keywords: Vec<&str> = args.flags.keywords.iter().map(String::as_str).collect();
         transaction.flags(self.numbers.mailbox(), &uids, args.change, args.flags.flags, &keywords);
+        if let Some(modseq) = args.unchanged_since {
+            transaction.unless_changed_since(modseq);
+        }
         let stored = Stored { messages: numbers, before, args, uid: messages.uid };
         Outcome::Commit { transaction, tag, then: AfterCommit::Store(stored) }
     }
 
     /// The flags are changed.
-    pub fn stored(&self, tag: String, stored: Stored) -> Reply {
+    pub fn stored(&self, tag: String, stored: Stored, committed: &Committed) -> Reply {
         let Stored { messages, before, args, uid } = stored;
+        let modified = &committed.modified;
         let own = match args.silent && self.knows_keywords(&args) {
-            true => Own::Silent(self.expected(before, &args)),
+            true => Own::Silent(Silent {
+                expected: self.expected(before, &args),
+                modified: modified.clone(),
+                conditional: args.unchanged_since.is_some(),
+            }),
             false => Own::Report(messages),
         };
-        Reply { news: News { own, ..News::of_messages(uid) }, ..Reply::new(tag, "OK STORE completed") }
+        let text = match modified.is_empty() {
+            true => "OK STORE completed".into(),
+            false => format!("OK [MODIFIED {}] The others were changed meanwhile", self.set(modified, uid)),
+        };
+        Reply { news: News { own, ..News::of_messages(uid) }, ..Reply::new(tag, text) }
+    }
+
+    /// These messages as a set of UIDs, or of sequence numbers.
+    fn set(&self, uids: &Uids, uid: bool) -> String {
+        let mut set = String::new();
+        let numbers = |&(first, last): &(Uid, Uid)| self.numbers.within(first..=last);
+        match uid {
+            true => write_uid_set(uids.ranges().iter().copied(), &mut set),
+            false => {
+                let numbers = uids.ranges().iter().filter_map(numbers);
+                write_uid_set(numbers.map(RangeInclusive::into_inner), &mut set);
+            }
+        }
+        set
     }
 
     /// The flags that the client knows of these messages: not of those that another session changed.

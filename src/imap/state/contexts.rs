@@ -142,7 +142,10 @@ fn size(key: &SearchKey) -> usize {
         SearchKey::Or(one, other) => size(one) + size(other),
         SearchKey::Not(key) => size(key),
         SearchKey::Uid(set) => set.size(),
-        SearchKey::Keyword(text) | SearchKey::Body(text) | SearchKey::Text(text) => text.len(),
+        SearchKey::Keyword(text)
+        | SearchKey::EmailId(text)
+        | SearchKey::Body(text)
+        | SearchKey::Text(text) => text.len(),
         SearchKey::Addresses { name, text } | SearchKey::Header { name, text } => name.len() + text.len(),
         _ => 0,
     };

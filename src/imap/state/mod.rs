@@ -2,9 +2,12 @@
 //! hear.
 
 pub mod contexts;
+pub mod enabled;
 pub mod marks;
 pub mod outcome;
+pub mod own;
 pub mod selected;
 pub mod sequence_numbers;
 pub mod session;
 pub mod updates;
+pub mod vanished;

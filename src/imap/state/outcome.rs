@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use super::sequence_numbers::Own;
+use super::own::Own;
+use super::updates::Updates;
 use crate::imap::commands::append::Appending;
 use crate::imap::commands::list::listing::Listing;
 use crate::imap::wire::command::{FetchItem, MailboxName, SearchKey, StoreArgs};
@@ -60,6 +61,13 @@ pub enum Outcome {
     Append(Box<Appending>),
     /// Send messages, then [`Session::fetched`].
     Fetch(Fetch),
+    /// Tell what the client of a mailbox that is just selected has missed, then the tagged response.
+    Resync {
+        /// What that is.
+        missed: Updates,
+        /// The command's.
+        reply: Reply,
+    },
     /// Look for messages, send the result, then the tagged response.
     Search {
         /// The command's.
@@ -170,6 +178,8 @@ pub struct Reply {
     pub text: Cow<'static, str>,
     /// How the news of the mailbox are told before.
     pub news: News,
+    /// OK has HIGHESTMODSEQ, where QRESYNC is enabled (RFC 7162 section 3.2.7).
+    pub modseq: bool,
     /// Said after it; the connection ends.
     pub goodbye: Option<&'static str>,
 }
@@ -177,7 +187,7 @@ pub struct Reply {
 impl Reply {
     /// A response before which all news are told.
     pub fn new(tag: String, text: impl Into<Cow<'static, str>>) -> Reply {
-        Reply { tag, text: text.into(), news: News::default(), goodbye: None }
+        Reply { tag, text: text.into(), news: News::default(), modseq: false, goodbye: None }
     }
 }
 
@@ -205,6 +215,11 @@ impl News {
     pub fn of_messages(uid: bool) -> News {
         News { expunge: uid, uid, own: Own::Nothing }
     }
+
+    /// For SEARCH and its like.
+    pub fn of_search(uid: bool, key: &SearchKey) -> News {
+        News { expunge: uid && !key.names_numbers(), ..News::of_messages(uid) }
+    }
 }
 
 /// A FETCH under way.
@@ -216,6 +231,8 @@ pub struct Fetch {
     pub uid: bool,
     /// Sequence numbers, ascending.
     pub messages: Vec<RangeInclusive<u32>>,
+    /// Told before them (RFC 7162 section 3.2.6).
+    pub earlier: Updates,
     /// What of each.
     pub items: Vec<FetchItem>,
     /// `\Seen` is to be set.

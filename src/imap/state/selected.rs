@@ -7,7 +7,8 @@ use std::rc::Rc;
 use super::contexts::Contexts;
 use super::marks::Marks;
 use super::outcome::{News, Outcome};
-use super::sequence_numbers::{Own, SequenceNumbers};
+use super::own::Own;
+use super::sequence_numbers::SequenceNumbers;
 use super::updates::{Manner, Updates};
 use crate::imap::commands::select;
 use crate::imap::wire::command::{Command, MessageSet, Messages};
@@ -52,6 +53,10 @@ pub struct Selected {
     pub(in crate::imap) account: Rc<Account>,
     pub(in crate::imap) numbers: SequenceNumbers,
     pub(in crate::imap) read_only: Option<ReadOnly>,
+    /// The largest MODSEQ that was told since the last tagged response.
+    pub(in crate::imap) told: u64,
+    /// The client was told to take a lower HIGHESTMODSEQ than it was told MODSEQs, this one.
+    pub(in crate::imap) lowered: Option<u64>,
     pub(in crate::imap) saved: Marks,
     pub(in crate::imap) contexts: Contexts,
 }
@@ -93,7 +98,9 @@ impl Selected {
             Command::Sort(args) => Outcome::Sort { tag, args },
             Command::Thread { uid, algorithm, key } => Outcome::Thread { tag, uid, algorithm, key },
             Command::Search(args) => Outcome::Search { tag, args },
-            Command::Fetch { messages, items, partial } => self.fetch(tag, &messages, items, partial),
+            Command::Fetch { messages, items, partial, since } => {
+                self.fetch(tag, &messages, items, partial, since)
+            }
             Command::Store { messages, args } => self.store(tag, &messages, args),
             Command::Copy { messages, to } => self.copy(tag, &messages, &to),
             Command::Move { messages, to } => self.r#move(tag, &messages, &to),
@@ -105,7 +112,12 @@ impl Selected {
     pub fn news(&mut self, news: &News) -> Updates {
         let id = self.numbers.mailbox();
         let current = self.account.view(id, |mailbox| self.numbers.is_current(mailbox));
-        let own = matches!(news.own, Own::Report(_));
+        // Where there is more to tell than what is new.
+        let own = match &news.own {
+            Own::Nothing => false,
+            Own::Report(_) => true,
+            Own::Silent(silent) => silent.conditional,
+        };
         if current == Some(true) && !own {
             return Updates::default();
         }
@@ -130,11 +142,21 @@ impl Selected {
         let new_keywords = updates.keywords && self.account.takes_keywords(self.numbers.mailbox());
         let manner = Manner { uid, read_only: self.read_only.is_some(), new_keywords };
         let written = self.account.view(self.numbers.mailbox(), |mailbox| {
-            updates.write_piece(&self.numbers, Some(mailbox), manner, out);
+            updates.write_piece(&self.numbers, Some(mailbox), manner, out)
         });
-        if written.is_none() {
-            updates.write_piece(&self.numbers, None, manner, out);
-        }
+        let modseq = written.unwrap_or_else(|| updates.write_piece(&self.numbers, None, manner, out));
+        self.told = self.told.max(modseq);
+    }
+
+    /// The numbers of those of these messages that still exist and are `wanted`.
+    pub fn numbers_of(
+        &self,
+        messages: &[RangeInclusive<u32>],
+        wanted: impl Fn(&Message) -> bool,
+    ) -> Vec<RangeInclusive<u32>> {
+        let uids = self.uids(messages, wanted);
+        let set = |&(first, last): &(Uid, Uid)| self.numbers.within(first..=last);
+        uids.ranges().iter().filter_map(set).collect()
     }
 
     /// The messages of these numbers that still exist, those that are `wanted`.

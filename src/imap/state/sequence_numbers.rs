@@ -7,9 +7,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
+use super::enabled::Enabled;
+use super::own::{Own, Tell};
 use super::updates::Updates;
+use crate::imap::wire::extension::Extension;
 use crate::imap::wire::sequence::SequenceSet;
-use crate::store::{Flags, Mailbox, MailboxId, Message, Uid};
+use crate::store::{Mailbox, MailboxId, Message, Uid};
 
 /// The selected mailbox as the client knows it.
 #[derive(Debug)]
@@ -18,25 +21,18 @@ pub struct SequenceNumbers {
     uids: Vec<Uid>,
     /// The largest UID ever seen here: what is above it is new.
     seen_up_to: Uid,
+    /// UIDNEXT as of the last sync: what is below it and not here is gone.
+    uid_next: Uid,
     /// Flags are known as of this MODSEQ.
     modseq: u64,
+    /// As of this one the client was told of all changes, also of what was removed.
+    told_through: u64,
+    /// What the session has enabled.
+    pub enabled: Enabled,
     /// First and last UID of runs of messages that are `\Recent` to this session, ascending.
     recent: Vec<(Uid, Uid)>,
     /// A hash of the mailbox's keywords as the client was told of them.
     keywords: u64,
-}
-
-/// What the client knows already, or wants to know, of the change that its own command made.
-#[derive(Debug, Default)]
-pub enum Own {
-    /// It made none.
-    #[default]
-    Nothing,
-    /// STORE: the flags of these are its answer, changed or not. Sequence numbers, ascending.
-    Report(Vec<RangeInclusive<u32>>),
-    /// STORE with `.SILENT`: the client takes the messages, in ascending order of UID, to have these
-    /// flags now, and need not hear so.
-    Silent(Vec<(Uid, Flags)>),
 }
 
 impl SequenceNumbers {
@@ -47,7 +43,10 @@ impl SequenceNumbers {
             mailbox: mailbox.id,
             uids: Vec::new(),
             seen_up_to: 0,
+            uid_next: 1,
             modseq: 0,
+            told_through: 0,
+            enabled: Enabled::default(),
             recent: Vec::new(),
             keywords: hash(&[]),
         };
@@ -98,13 +97,26 @@ impl SequenceNumbers {
         }
         let mut found = Vec::new();
         for range in set.ranges(self.largest_uid()) {
-            let first = self.uids.partition_point(|uid| uid < range.start());
-            let end = self.uids.partition_point(|uid| uid <= range.end());
-            if first < end {
-                found.push(seq(first + 1)..=seq(end));
-            }
+            found.extend(self.within(range));
         }
         Some(found)
+    }
+
+    /// The sequence numbers of the messages with these UIDs.
+    pub fn within(&self, uids: RangeInclusive<Uid>) -> Option<RangeInclusive<u32>> {
+        let first = self.uids.partition_point(|uid| uid < uids.start());
+        let end = self.uids.partition_point(|uid| uid <= uids.end());
+        (first < end).then(|| seq(first + 1)..=seq(end))
+    }
+
+    /// UIDNEXT as the session knows it.
+    pub fn uid_next(&self) -> Uid {
+        self.uid_next
+    }
+
+    /// As of this MODSEQ the client was told of all changes: what it may take for its HIGHESTMODSEQ.
+    pub fn told_through(&self) -> u64 {
+        self.told_through
     }
 
     /// Whether the client knows the flags that the message has.
@@ -128,27 +140,43 @@ impl SequenceNumbers {
         self.modseq == mailbox.highest_modseq && self.uids.len() == mailbox.messages.len()
     }
 
+    /// Updates that tell nothing yet.
+    pub fn nothing_new(&self) -> Updates {
+        let mut updates = Updates::default();
+        updates.named = self.keywords;
+        updates
+    }
+
     /// Takes over what happened in the mailbox (`None`: it is gone, and all its messages with it).
     /// Removed messages keep their numbers unless `expunge` allows to tell of them. Messages that are
     /// new are `\Recent` from `recent_from` on.
     pub fn sync(&mut self, mailbox: Option<&Mailbox>, recent_from: Uid, expunge: bool, own: &Own) -> Updates {
         let messages = mailbox.map_or(&[][..], |mailbox| &mailbox.messages);
         let keywords = mailbox.map_or(self.keywords, |mailbox| hash(&mailbox.keywords));
-        let mut updates = Updates::default();
+        let mut updates = self.nothing_new();
         updates.keywords = keywords != self.keywords;
+        let knows_modseqs = self.enabled.has(Extension::Condstore);
+        let vanish = self.enabled.has(Extension::Qresync);
         let mut present = messages.iter().peekable();
         let mut place = 0;
         self.uids.retain(|&uid| {
             place += 1;
             while present.next_if(|message| message.uid < uid).is_some() {}
             let message = present.next_if(|message| message.uid == uid);
-            if message.is_none() && expunge {
-                updates.expunged.push(seq(place));
-                return false;
-            }
-            let new_place = place - updates.expunged.len();
-            if message.is_some_and(|message| own.must_tell(message, seq(place), self.modseq)) {
-                updates.flags.push(seq(new_place));
+            let Some(message) = message else {
+                if expunge {
+                    updates.expunged.push(seq(place));
+                    if vanish {
+                        updates.vanished.push(uid);
+                    }
+                }
+                return !expunge;
+            };
+            let new_seq = seq(place - updates.expunged.len());
+            match own.tell(message, seq(place), self.modseq) {
+                Tell::Flags => updates.flags.push(new_seq),
+                Tell::Modseq if knows_modseqs => updates.modseqs.push(new_seq),
+                Tell::Modseq | Tell::Nothing => {}
             }
             true
         });
@@ -161,7 +189,13 @@ impl SequenceNumbers {
             self.add_recent(recent_from.max(known + 1), last.uid);
             updates.exists = Some((self.exists(), self.recent()));
         }
-        self.modseq = mailbox.map_or(self.modseq, |mailbox| mailbox.highest_modseq);
+        if let Some(mailbox) = mailbox {
+            (self.modseq, self.uid_next) = (mailbox.highest_modseq, mailbox.uid_next);
+            // What was removed and is not told yet may be anything since then.
+            if self.uids.len() == mailbox.messages.len() {
+                self.told_through = self.modseq;
+            }
+        }
         self.keywords = keywords;
         updates.named = keywords;
         updates
@@ -183,24 +217,6 @@ pub(super) fn hash(keywords: &[String]) -> u64 {
     hasher.finish()
 }
 
-impl Own {
-    fn must_tell(&self, message: &Message, seq: u32, known: u64) -> bool {
-        let changed = message.modseq > known;
-        match self {
-            Own::Nothing => changed,
-            Own::Report(ranges) => {
-                let at = ranges.partition_point(|range| *range.end() < seq);
-                changed || ranges.get(at).is_some_and(|range| range.contains(&seq))
-            }
-            Own::Silent(expected) => {
-                let at = expected.binary_search_by_key(&message.uid, |&(uid, _)| uid).ok();
-                let expected = at.and_then(|at| expected.get(at)).map(|&(_, flags)| flags);
-                changed && expected != Some(message.flags)
-            }
-        }
-    }
-}
-
 fn seq(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
@@ -208,6 +224,8 @@ fn seq(n: usize) -> u32 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::imap::state::own::Silent;
+    use crate::store::Flags;
     use std::num::NonZeroU32;
 
     /// A mailbox with messages of these UIDs, flags and MODSEQs.
@@ -234,6 +252,10 @@ pub(super) mod tests {
             set.push(NonZeroU32::new(a), NonZeroU32::new(b));
         }
         set
+    }
+
+    fn silent(expected: Vec<(Uid, Flags)>) -> Own {
+        Own::Silent(Silent { expected, ..Silent::default() })
     }
 
     const NONE: Flags = Flags::NONE;
@@ -305,7 +327,7 @@ pub(super) mod tests {
         let told = |own: Own| SequenceNumbers::new(&before, 1).sync(Some(&now), 1, false, &own).flags;
         assert_eq!(told(Own::Nothing), [1, 2]);
         assert_eq!(told(Own::Report(vec![2..=3])), [1, 2, 3], "3 is answered although nothing changed");
-        assert_eq!(told(Own::Silent(vec![(1, SEEN), (2, SEEN)])), [2], "another session set more");
+        assert_eq!(told(silent(vec![(1, SEEN), (2, SEEN)])), [2], "another session set more");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::enabled::Enabled;
 use super::marks::Marks;
 use super::outcome::{AfterCommit, News, Outcome, Reply};
 use super::selected::{ReadOnly, Selected};
@@ -22,9 +23,9 @@ use crate::store::{self, Account};
 
 /// What the greeting and CAPABILITY announce whatever the state.
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
-                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS \
+                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ENABLE CONDSTORE QRESYNC \
                             MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
-                            QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE ESEARCH SEARCHRES WITHIN PARTIAL \
+                            QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID ESEARCH SEARCHRES WITHIN PARTIAL \
                             CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
@@ -42,6 +43,7 @@ pub struct Session {
     pub(in crate::imap) connector: bool,
     /// The flash takes no changes.
     pub(in crate::imap) read_only: bool,
+    pub(in crate::imap) enabled: Enabled,
 }
 
 pub(in crate::imap) enum State {
@@ -60,6 +62,7 @@ impl Session {
             refused: 0,
             connector: false,
             read_only: false,
+            enabled: Enabled::default(),
         }
     }
 
@@ -118,6 +121,7 @@ impl Session {
     /// Carries out a command. Untagged responses are appended to `out`.
     pub fn handle(&mut self, config: &Config, command: Tagged, out: &mut String) -> Outcome {
         let Tagged { tag, command } = command;
+        self.hears_of_modseqs(&command, out);
         match command {
             Command::Capability => {
                 out.push_str(&format!("* CAPABILITY {}\r\n", self.capabilities(config)));
@@ -175,10 +179,14 @@ impl Session {
         out: &mut String,
     ) -> Outcome {
         match command {
-            Command::Select(name) => {
-                self.select(account, tag, &name, self.read_only.then_some(ReadOnly::Flash), out)
+            Command::Enable(extensions) => self.enable(tag, &extensions, out),
+            Command::Select(name, params) => {
+                let read_only = self.read_only.then_some(ReadOnly::Flash);
+                self.select(account, tag, &name, params, read_only, out)
             }
-            Command::Examine(name) => self.select(account, tag, &name, Some(ReadOnly::Examined), out),
+            Command::Examine(name, params) => {
+                self.select(account, tag, &name, params, Some(ReadOnly::Examined), out)
+            }
             Command::Create { mailbox, uses } => mailboxes::create(account, tag, mailbox, uses.as_deref()),
             Command::Delete(name) => mailboxes::delete(account, tag, &name),
             Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to),
@@ -246,7 +254,7 @@ impl Session {
             AfterCommit::Copy(copied) => copy_move::copied(&account, tag, &copied, committed),
             AfterCommit::Move(copied) => copy_move::moved(&account, tag, &copied, committed, out),
             AfterCommit::Store(stored) => match self.selected() {
-                Some(selected) => selected.stored(tag, stored),
+                Some(selected) => selected.stored(tag, stored, committed),
                 None => return Outcome::End,
             },
         })

@@ -3,8 +3,10 @@
 
 use super::sequence_numbers::{SequenceNumbers, hash};
 use super::session::{Session, State};
+use super::vanished::{self, Earlier};
+use crate::imap::wire::extension::Extension;
 use crate::imap::wire::words;
-use crate::store::{Mailbox, Message};
+use crate::store::{Mailbox, Message, Uid};
 
 /// Octets after which a piece ends.
 const PIECE: usize = 8 * 1024;
@@ -14,13 +16,19 @@ const PIECE: usize = 8 * 1024;
 pub struct Updates {
     /// The mailbox names other keywords than the client has heard of.
     pub keywords: bool,
+    /// RFC 7162: what was gone before the mailbox was selected.
+    pub earlier: Earlier,
     /// Sequence numbers, ascending, as they were before any of them was removed.
     pub expunged: Vec<u32>,
+    /// RFC 7162: their UIDs, where the client hears VANISHED in the place of EXPUNGE.
+    pub vanished: Vec<Uid>,
     /// EXISTS and RECENT.
     pub exists: Option<(u32, u32)>,
     /// Sequence numbers, ascending and after the removals, of messages whose flags are told.
     pub flags: Vec<u32>,
-    /// How many of `flags` were told.
+    /// The same of messages of which MODSEQ is all that is told (RFC 7162 section 3.1.4.2).
+    pub modseqs: Vec<u32>,
+    /// How many of `flags` and `modseqs` were told.
     told: usize,
     /// A hash of the keywords that the client will have heard of when `keywords` are told.
     pub(super) named: u64,
@@ -40,20 +48,36 @@ pub struct Manner {
 impl Updates {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        !self.keywords && self.expunged.is_empty() && self.exists.is_none() && self.flags.len() == self.told
+        !self.keywords
+            && self.earlier.is_empty()
+            && self.expunged.is_empty()
+            && self.vanished.is_empty()
+            && self.exists.is_none()
+            && self.flags.len() + self.modseqs.len() == self.told
     }
 
     /// Appends the next of the untagged responses until nothing is left or enough for one write is
     /// there. Flags are told as they are now, and not at all of a message that was removed meanwhile:
-    /// the next sync finds that.
+    /// the next sync finds that. The largest MODSEQ that was told, 0 where none was.
     pub fn write_piece(
         &mut self,
         numbers: &SequenceNumbers,
         mailbox: Option<&Mailbox>,
         manner: Manner,
         out: &mut String,
-    ) {
+    ) -> u64 {
         let end = out.len() + PIECE;
+        if !self.earlier.is_empty() {
+            self.earlier.write_piece(numbers, out);
+            return 0;
+        }
+        if !self.vanished.is_empty() {
+            vanished::write_piece(&mut self.vanished, out);
+            if self.vanished.is_empty() {
+                self.expunged.clear();
+            }
+            return 0;
+        }
         // From the last to the first, so that no removal changes the number of another.
         while out.len() < end
             && let Some(seq) = self.expunged.pop()
@@ -61,9 +85,9 @@ impl Updates {
             out.push_str(&format!("* {seq} EXPUNGE\r\n"));
         }
         let Some(mailbox) = mailbox else {
-            self.told = self.flags.len();
+            self.told = self.flags.len() + self.modseqs.len();
             self.keywords = false;
-            return;
+            return 0;
         };
         let (now, due) = (hash(&mailbox.keywords), std::mem::take(&mut self.keywords));
         if due {
@@ -76,16 +100,25 @@ impl Updates {
         if let Some((exists, recent)) = self.exists.take_if(|_| self.expunged.is_empty()) {
             out.push_str(&format!("* {exists} EXISTS\r\n* {recent} RECENT\r\n"));
         }
+        let mut modseq = 0;
         while self.expunged.is_empty()
             && out.len() < end
-            && let Some(&seq) = self.flags.get(self.told)
+            && let Some(next) = self.next_message()
         {
             self.told += 1;
-            flags(seq, numbers, mailbox, manner.uid, out);
+            modseq = modseq.max(fetch(next, numbers, mailbox, manner.uid, out));
         }
         if self.is_empty() {
             *self = Updates::default();
         }
+        modseq
+    }
+
+    /// The message that is told of next, and whether its flags are.
+    fn next_message(&self) -> Option<(u32, bool)> {
+        let flags = self.flags.get(self.told).map(|seq| (*seq, true));
+        let modseq = || self.modseqs.get(self.told.checked_sub(self.flags.len())?).map(|seq| (*seq, false));
+        flags.or_else(modseq)
     }
 }
 
@@ -129,22 +162,39 @@ fn flags_response(mailbox: &Mailbox, out: &mut String) {
     out.push_str("\r\n");
 }
 
-fn flags(seq: u32, numbers: &SequenceNumbers, mailbox: &Mailbox, with_uid: bool, out: &mut String) {
-    let Some(message) = numbers.uid(seq).and_then(|uid| mailbox.message(uid)) else { return };
-    out.push_str(&format!("* {seq} FETCH ("));
-    if with_uid {
-        out.push_str(&format!("UID {} ", message.uid));
+/// RFC 3501 section 7.4.2. Who knows of mod-sequences hears the UID and the MODSEQ (RFC 7162 section 3.2.4), which is
+/// returned.
+fn fetch(
+    (seq, with_flags): (u32, bool),
+    numbers: &SequenceNumbers,
+    mailbox: &Mailbox,
+    with_uid: bool,
+    out: &mut String,
+) -> u64 {
+    let Some(message) = numbers.uid(seq).and_then(|uid| mailbox.message(uid)) else { return 0 };
+    let with_modseq = numbers.enabled.has(Extension::Condstore);
+    let mut items = Vec::new();
+    if with_uid || with_modseq {
+        items.push(format!("UID {}", message.uid));
     }
-    out.push_str("FLAGS ");
-    words::flags(message.flags, &mailbox.keywords, numbers.is_recent(message.uid), out);
-    out.push_str(")\r\n");
+    if with_flags {
+        let mut flags = String::from("FLAGS ");
+        words::flags(message.flags, &mailbox.keywords, numbers.is_recent(message.uid), &mut flags);
+        items.push(flags);
+    }
+    if with_modseq {
+        items.push(format!("MODSEQ ({})", { message.modseq }));
+    }
+    out.push_str(&format!("* {seq} FETCH ({})\r\n", items.join(" ")));
+    if with_modseq { message.modseq } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::state::sequence_numbers::{Own, tests::mailbox};
-    use crate::store::{Flags, Uid};
+    use crate::imap::state::own::Own;
+    use crate::imap::state::sequence_numbers::tests::mailbox;
+    use crate::store::Flags;
     use proptest::prelude::*;
 
     /// Everything in pieces, and how many there were.

@@ -112,7 +112,7 @@ fn more_than_an_account_may_have_is_refused_without_a_quota() {
         client
             .play(&format!("C: 9 SETMETADATA y (/shared/comment \"{value}\")\nS: 9 NO [METADATA TOOMANY] *"))
             .await;
-        client.play("C: 10 SETMETADATA m6 (/shared/0000 NIL)\nS: 10 OK *").await;
+        client.play("C: 10 SETMETADATA m7 (/shared/0000 NIL)\nS: 10 OK *").await;
         client.play(&format!("C: 11 SETMETADATA y (/shared/comment \"{value}\")\nS: 11 OK *")).await;
     });
 }

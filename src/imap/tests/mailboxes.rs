@@ -69,15 +69,20 @@ fn select_describes_the_mailbox() {
             S: * OK [UNSEEN 1] *
             S: * OK [UIDVALIDITY *
             S: * OK [UIDNEXT 3] *
-            S: * OK [MAILBOXID (F1-*";
+            S: * OK [MAILBOXID (F1-*
+            S: * OK [HIGHESTMODSEQ 3] *";
+        let closed = "S: * OK [CLOSED] *";
         let examine = describe.replace("(\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)", "()");
         client.play(&format!("C: 1 EXAMINE INBOX\n{examine}\nS: 1 OK [READ-ONLY] *")).await;
-        client.play(&format!("C: 2 SELECT InBox\n{describe}\nS: 2 OK [READ-WRITE] *")).await;
+        client.play(&format!("C: 2 SELECT InBox\n{closed}\n{describe}\nS: 2 OK [READ-WRITE] *")).await;
         client
-            .play(&format!("C: 3 SELECT INBOX\n{}\nS: 3 OK *", describe.replace("2 RECENT", "0 RECENT")))
+            .play(&format!(
+                "C: 3 SELECT INBOX\n{closed}\n{}\nS: 3 OK *",
+                describe.replace("2 RECENT", "0 RECENT")
+            ))
             .await;
         client
-            .play("C: 4 SELECT nowhere\nS: 4 NO [NONEXISTENT] *\nC: 5 CHECK\nS: 5 BAD Select a mailbox first")
+            .play("C: 4 SELECT nowhere\nS: * OK [CLOSED] *\nS: 4 NO [NONEXISTENT] *\nC: 5 CHECK\nS: 5 BAD Select a mailbox first")
             .await;
     });
 }

@@ -10,9 +10,11 @@ mod login;
 mod mailboxes;
 mod messages;
 mod metadata;
+mod modseqs;
 mod read_only;
 mod search;
 mod signatures;
+mod two_clients;
 
 use std::cell::RefCell;
 use std::net::TcpListener;

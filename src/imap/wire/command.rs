@@ -1,7 +1,9 @@
 //! What a client can say, as plain data. The parser makes it, nothing else does; every list in it is
 //! bounded by the parser, so that a command of 64 KiB stays within a few times that in memory.
 
+use super::extension::Extension;
 use super::field_names::FieldNames;
+use super::modseq::{ChangedSince, SelectParams};
 use super::search::{Partial, SearchArgs};
 use super::sequence::SequenceSet;
 use super::sort::{SortArgs, ThreadAlgorithm};
@@ -44,10 +46,12 @@ pub enum Command {
         /// As it came.
         password: Password,
     },
+    /// RFC 5161 ENABLE: what is known of it, each once.
+    Enable(Vec<Extension>),
     /// 6.3.1 SELECT.
-    Select(MailboxName),
+    Select(MailboxName, SelectParams),
     /// 6.3.2 EXAMINE.
-    Examine(MailboxName),
+    Examine(MailboxName, SelectParams),
     /// 6.3.3 CREATE.
     Create {
         /// What.
@@ -129,6 +133,8 @@ pub enum Command {
         items: Vec<FetchItem>,
         /// RFC 9394: just these of the messages.
         partial: Option<Partial>,
+        /// RFC 7162: of those only the ones that have changed.
+        since: Option<ChangedSince>,
     },
     /// 6.4.6 STORE.
     Store {
@@ -266,7 +272,7 @@ pub enum MessageSet {
 }
 
 /// RFC 3501 section 6.3.10, SIZE of RFC 8438, APPENDLIMIT of RFC 7889, MAILBOXID of RFC 8474, DELETED and DELETED-STORAGE of
-/// RFC 9208.
+/// RFC 9208, HIGHESTMODSEQ of RFC 7162.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the RFC's own names")]
 pub enum StatusItem {
@@ -276,6 +282,7 @@ pub enum StatusItem {
     UidValidity,
     Unseen,
     Size,
+    HighestModseq,
     AppendLimit,
     MailboxId,
     Deleted,
@@ -301,6 +308,8 @@ pub struct StoreArgs {
     pub silent: bool,
     /// Which.
     pub flags: FlagList,
+    /// RFC 7162 section 3.1.3: only of messages whose MODSEQ is no larger.
+    pub unchanged_since: Option<u64>,
 }
 
 /// RFC 3501 section 6.4.5.
@@ -356,6 +365,8 @@ pub enum FetchItem {
     ThreadId,
     /// UID.
     Uid,
+    /// MODSEQ (RFC 7162).
+    Modseq,
 }
 
 impl FetchItem {
@@ -435,6 +446,10 @@ pub enum SearchKey {
     Older(u32),
     /// RFC 5032 YOUNGER: INTERNALDATE so many seconds ago, or less.
     Younger(u32),
+    /// RFC 8474 EMAILID.
+    EmailId(String),
+    /// RFC 8474 THREADID: no message has one.
+    ThreadId,
     /// Date field earlier than.
     SentBefore(Date),
     /// Date field within.
@@ -459,6 +474,8 @@ pub enum SearchKey {
         /// What to look for.
         text: String,
     },
+    /// MODSEQ (RFC 7162 section 3.1.5): at least this.
+    Modseq(u64),
     /// BODY: the body contains.
     Body(String),
     /// TEXT: header or body contain.

@@ -212,7 +212,7 @@ mod tests {
         fragments.literal(b"a");
         fragments.literal(b" b");
         assert_eq!(fragments.line(b"", true), Next::Finished);
-        assert!(matches!(outcome(fragments), Ok(Command::Select(name)) if name.0 == "a b"));
+        assert!(matches!(outcome(fragments), Ok(Command::Select(name, _)) if name.0 == "a b"));
     }
 
     #[test]

@@ -50,6 +50,17 @@ impl SequenceSet {
         merged
     }
 
+    /// The ranges as they were written, where they ascend and name no `*`.
+    pub fn ascending(&self) -> Option<Vec<RangeInclusive<u32>>> {
+        let mut last = 0;
+        let range = |&(from, to): &(SequenceNumber, SequenceNumber)| {
+            let (from, to) = (from?.get(), to?.get());
+            let before = std::mem::replace(&mut last, to);
+            (before < from && from <= to).then_some(from..=to)
+        };
+        self.0.iter().map(range).collect()
+    }
+
     /// Whether `*` stands in it.
     pub fn has_star(&self) -> bool {
         self.0.iter().any(|(a, b)| a.is_none() || b.is_none())

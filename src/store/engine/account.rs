@@ -103,6 +103,12 @@ impl Account {
         self.state.borrow().index.mailboxes.get(&mailbox).map(look)
     }
 
+    /// UIDs that were expunged from the mailbox by changes with a larger MODSEQ, as ascending ranges; `None` where not all of
+    /// these are known any more.
+    pub fn expunged_since(&self, mailbox: MailboxId, modseq: u64) -> Option<Vec<(Uid, Uid)>> {
+        self.index(|index| index.expunged.since(mailbox, modseq))
+    }
+
     /// Names that are subscribed (RFC 3501 section 6.3.6), whether or not such a mailbox exists, in order.
     pub fn subscriptions(&self) -> Vec<String> {
         self.state.borrow().index.subscriptions.iter().cloned().collect()

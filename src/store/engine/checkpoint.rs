@@ -134,6 +134,8 @@ pub async fn load(
             (Part::Begin { version: VERSION, from: place, last }, None) => {
                 from = Some(place);
                 index.last = last;
+                // Expunge records behind it are in the log that is replayed.
+                index.expunged.forget(last.modseq);
             }
             (_, None) => return Ok(Some(Err("not a checkpoint of this version"))),
             (Part::End { parts: all }, Some(from)) if salvage || all + 1 == parts && window.at_end()? => {

@@ -137,10 +137,12 @@ impl State {
                 Records::From(place) => {
                     // From now on the index counts what there is more of.
                     self.overlay.applied();
+                    self.index.hold_modseqs();
                     *place = apply_piece(&self.log, &mut self.index, *place, self.sizes.piece)?;
                     if *place < staged.end {
                         return Ok(false);
                     }
+                    self.index.release_modseqs();
                 }
             }
             self.applied = staged.end;

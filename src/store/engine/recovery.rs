@@ -74,6 +74,10 @@ pub async fn open(
         remove_stray_bodies(&*flash, &dir, &index).map_err(io)?;
     }
     index.stirred = true;
+    if damaged || loss != Loss::Nothing {
+        // Messages may be gone of which no record says so.
+        index.expunged.forget(u64::MAX);
+    }
     let new = index.mailboxes.is_empty();
     // Without damage it is always there.
     let without_inbox = !new && !index.mailboxes.contains_key(&INBOX);

@@ -34,6 +34,7 @@ mod limits;
 mod lives;
 mod long;
 mod model;
+mod modseqs;
 mod room;
 mod side_by_side;
 mod signatures;

@@ -117,7 +117,23 @@ impl Transaction {
         keywords: &[&str],
     ) {
         let keywords = owned(keywords);
-        self.changes.push(Change::Flags { mailbox, uids: uids.into(), change, flags, keywords });
+        let unchanged_since = None;
+        self.changes.push(Change::Flags {
+            mailbox,
+            uids: uids.into(),
+            change,
+            flags,
+            keywords,
+            unchanged_since,
+        });
+    }
+
+    /// Lets the latest [`Transaction::flags`] pass over messages whose MODSEQ is larger, or will be by what is committed
+    /// just now: they are [`Committed::modified`].
+    pub fn unless_changed_since(&mut self, modseq: u64) {
+        if let Some(Change::Flags { unchanged_since, .. }) = self.changes.last_mut() {
+            *unchanged_since = Some(modseq);
+        }
     }
 
     /// Names keywords of a mailbox in this order, as far as there is place, before any message has them.

@@ -177,6 +177,11 @@ impl Uids {
         self.0.is_empty()
     }
 
+    /// Whether this is one of them.
+    pub fn contains(&self, uid: Uid) -> bool {
+        is_within(&self.0, uid)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.iter().map(|&(first, last)| (last - first) as usize + 1).sum()

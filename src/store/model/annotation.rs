@@ -3,8 +3,8 @@
 use super::plan::Planner;
 use super::{Usage, mailbox_name};
 use crate::store::Error;
-use crate::store::format::record::{AnnotationRecord, Record};
-use crate::store::format::{MailboxId, NO_MAILBOX};
+use crate::store::format::record::{AnnotationRecord, FlagsRecord, Record};
+use crate::store::format::{FlagChange, MailboxId, NO_MAILBOX};
 
 /// Octets of an entry's name.
 pub const ENTRY_MAX: usize = 255;
@@ -38,6 +38,14 @@ impl Planner<'_> {
         }
         let (entry, value) = (entry.to_owned(), value.map(<[u8]>::to_vec));
         self.record(Record::Annotation(AnnotationRecord { mailbox, entry, value }));
+        // A mailbox that comes from elsewhere with its numbers brings its annotations along.
+        let comes =
+            self.records().any(|record| matches!(record, Record::Numbers(it) if it.mailbox == mailbox));
+        if mailbox != NO_MAILBOX && !comes {
+            // RFC 7162 section 3.2: the mailbox's HIGHESTMODSEQ goes up. That is what a change of no message's flags does.
+            let (uids, change, flags, modseq) = (Vec::new(), FlagChange::Add, 0, self.draft.committed.modseq);
+            self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
+        }
         Ok(())
     }
 

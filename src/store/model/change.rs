@@ -26,6 +26,8 @@ pub enum Change {
         change: FlagChange,
         flags: Flags,
         keywords: Vec<String>,
+        /// Not of those that have a larger MODSEQ, or will.
+        unchanged_since: Option<u64>,
     },
     /// Names keywords that no message has yet.
     NameKeywords {
@@ -135,6 +137,8 @@ pub struct MessageNumbers {
 pub struct Committed {
     /// For each message that was delivered or copied, in order: where it went.
     pub placed: Placed,
+    /// Messages whose flags stayed as they are, since they were changed meanwhile.
+    pub modified: Uids,
     /// The MODSEQ of all its changes.
     pub modseq: u64,
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::keywords::set_name;
 use super::serial::later;
-use super::{Mailbox, Usage};
+use super::{Expunged, Mailbox, Usage};
 use crate::store::format::checkpoint::{Counters, Entry, MailboxPart, Part};
 use crate::store::format::frame::HEAD_MAX;
 use crate::store::format::record::{
@@ -30,8 +30,11 @@ pub struct Index {
     pub ledger: BTreeMap<(SourceKey, IdentityHash), i64>,
     pub annotations: BTreeMap<(MailboxId, String), Vec<u8>>,
     pub usage: Usage,
+    pub expunged: Expunged,
     /// The last ones given out; the next is larger.
     pub last: Counters,
+    /// HIGHESTMODSEQs that mailboxes get when the commit that is being applied in pieces is there as a whole.
+    held: Option<BTreeMap<MailboxId, u64>>,
     /// Bodies of the commit that is being applied, waiting for their messages.
     fresh: HashMap<u32, Place>,
     /// Bodies in files whose last message may have gone: see [`Index::take_orphans`].
@@ -120,7 +123,7 @@ impl Index {
             return;
         };
         mailbox.uid_next = mailbox.uid_next.max(uid.saturating_add(1));
-        mailbox.highest_modseq = mailbox.highest_modseq.max(modseq);
+        raise(&mut self.held, mailbox, modseq);
         let flags = Flags(record.flags);
         let message =
             Message { uid, size, date, flags, modseq, body, segment: at.segment, offset: at.offset };
@@ -208,7 +211,24 @@ impl Index {
         if let Some(mailbox) = self.mailboxes.get_mut(&mailbox) {
             mailbox.uid_validity = uid_validity;
             mailbox.uid_next = mailbox.uid_next.max(uid_next);
-            mailbox.highest_modseq = mailbox.highest_modseq.max(highest_modseq);
+            raise(&mut self.held, mailbox, highest_modseq);
+        }
+        // Messages may have come or gone otherwise than by a record of their own.
+        self.expunged.forget(highest_modseq);
+    }
+
+    /// From now on no HIGHESTMODSEQ goes up: what is applied is not yet there as a whole, and who was told of it would never
+    /// ask for the rest.
+    pub fn hold_modseqs(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// All of it is applied.
+    pub fn release_modseqs(&mut self) {
+        for (id, modseq) in self.held.take().unwrap_or_default() {
+            if let Some(mailbox) = self.mailboxes.get_mut(&id) {
+                raise(&mut None, mailbox, modseq);
+            }
         }
     }
 
@@ -216,7 +236,7 @@ impl Index {
         let FlagsRecord { flags, modseq, .. } = *record;
         self.last.modseq = self.last.modseq.max(modseq);
         let Some(mailbox) = self.mailboxes.get_mut(&record.mailbox) else { return };
-        mailbox.highest_modseq = mailbox.highest_modseq.max(modseq);
+        raise(&mut self.held, mailbox, modseq);
         for range in &record.uids {
             for message in within(&mut mailbox.messages, *range) {
                 let new = match record.change {
@@ -237,7 +257,8 @@ impl Index {
         let ExpungeRecord { mailbox: id, uids, modseq } = record;
         self.last.modseq = self.last.modseq.max(*modseq);
         let Some(mailbox) = self.mailboxes.get_mut(id) else { return };
-        mailbox.highest_modseq = mailbox.highest_modseq.max(*modseq);
+        raise(&mut self.held, mailbox, *modseq);
+        self.expunged.remember(*id, uids, *modseq);
         let before = mailbox.messages.len();
         mailbox.messages.retain(|message| {
             let stays = !is_within(uids, message.uid);
@@ -294,6 +315,7 @@ impl Index {
             for message in &mailbox.messages {
                 self.forget(id, message);
             }
+            self.expunged.forget_mailbox(id);
         }
     }
 
@@ -373,6 +395,15 @@ impl Index {
         let messages = self.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
         messages.filter(|message| in_file(message.size)).map(|message| message.body).collect()
     }
+}
+
+/// A change of this MODSEQ is made in the mailbox.
+fn raise(held: &mut Option<BTreeMap<MailboxId, u64>>, mailbox: &mut Mailbox, modseq: u64) {
+    let highest = match held {
+        Some(held) => held.entry(mailbox.id).or_default(),
+        None => &mut mailbox.highest_modseq,
+    };
+    *highest = modseq.max(*highest);
 }
 
 /// Adds a message to a mailbox's.

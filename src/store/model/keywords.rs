@@ -145,7 +145,14 @@ mod tests {
 
     fn store(mailbox: MailboxId, uids: &[Uid], change: FlagChange, keywords: &[&str]) -> Change {
         let keywords = keywords.iter().map(|&keyword| keyword.to_owned()).collect();
-        Change::Flags { mailbox, uids: uids.into(), change, flags: Flags::NONE, keywords }
+        Change::Flags {
+            mailbox,
+            uids: uids.into(),
+            change,
+            flags: Flags::NONE,
+            keywords,
+            unchanged_since: None,
+        }
     }
 
     fn names() -> Vec<String> {

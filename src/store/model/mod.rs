@@ -4,6 +4,7 @@
 mod annotation;
 mod change;
 mod draft;
+mod expunged;
 mod index;
 mod keywords;
 mod mailbox;
@@ -20,6 +21,7 @@ mod usage;
 pub use annotation::{ANNOTATION_MAX, ANNOTATIONS_MAX, ENTRY_MAX};
 pub use change::{Arrival, Change, Committed, MailboxNumbers, MessageNumbers, Placed, identity_hash};
 pub use draft::{Draft, Weight};
+pub use expunged::Expunged;
 pub use index::Index;
 pub use keywords::{KEYWORD_MAX, takes_keywords};
 pub use mailbox::Mailbox;

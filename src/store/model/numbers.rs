@@ -18,7 +18,10 @@ impl Planner<'_> {
         let next = self.uid_next(mailbox);
         let kept = kept.filter(|kept| self.uid_validity(mailbox) == Some(kept.uid_validity));
         let (uid, modseq) = match kept {
-            Some(kept) if kept.uid >= next => (kept.uid, kept.modseq.unwrap_or(self.draft.committed.modseq)),
+            // No message has MODSEQ 0 (RFC 7162 section 3.1).
+            Some(kept) if kept.uid >= next => {
+                (kept.uid, kept.modseq.map_or(self.draft.committed.modseq, |modseq| modseq.max(1)))
+            }
             Some(_) => {
                 let uid_validity = self.new_uid_validity();
                 self.take_numbers(

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::{Index, Usage};
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, Record};
-use crate::store::format::{Flags, MailboxId, Message, Place, Uid, Uids, is_within};
+use crate::store::format::{Flags, MailboxId, Message, Place, Uid, Uids};
 
 /// What one commit makes of the account's size.
 #[derive(Debug, Default)]
@@ -17,13 +17,19 @@ pub(super) struct Growth {
     pub(super) less: Usage,
     /// Messages that it removes.
     pub(super) expunged: Vec<(MailboxId, Uids)>,
+    /// Messages whose flags it changes.
+    pub(super) flagged: Vec<(MailboxId, Uids)>,
 }
 
 impl Growth {
     /// Whether it removes this message.
     pub(super) fn expunges(&self, mailbox: MailboxId, uid: Uid) -> bool {
-        self.expunged.iter().any(|(of, uids)| *of == mailbox && is_within(uids.ranges(), uid))
+        are_among(&self.expunged, mailbox, uid)
     }
+}
+
+fn are_among(messages: &[(MailboxId, Uids)], mailbox: MailboxId, uid: Uid) -> bool {
+    messages.iter().any(|(of, uids)| *of == mailbox && uids.contains(uid))
 }
 
 /// What staged commits have given out.
@@ -70,6 +76,11 @@ impl Overlay {
     /// Whether a staged commit removes this message.
     pub(super) fn expunges(&self, mailbox: MailboxId, uid: Uid) -> bool {
         self.growing.iter().any(|growth| growth.expunges(mailbox, uid))
+    }
+
+    /// Whether a staged commit changes this message's flags.
+    pub(super) fn flags(&self, mailbox: MailboxId, uid: Uid) -> bool {
+        self.growing.iter().any(|growth| are_among(&growth.flagged, mailbox, uid))
     }
 
     /// Where the body of `message` lies once everything staged is applied.

@@ -114,14 +114,21 @@ impl<'a> Planner<'a> {
                 self.mailbox(*from)?;
                 self.draft.rest.push_back(Rest::copy(*from, uids.clone(), *to));
             }
-            Change::Flags { mailbox, uids, change, flags, keywords } => {
+            Change::Flags { mailbox, uids, change, flags, keywords, unchanged_since } => {
                 let known = self.mailbox(*mailbox)?;
+                let uids = &match unchanged_since {
+                    Some(modseq) => self.unchanged(known, uids, *modseq),
+                    None => uids.clone(),
+                };
                 let mut found = uids.ranges().iter().flat_map(|&range| known.within(range));
                 let gives = *change != FlagChange::Remove
                     && found.any(|message| !self.is_expunged(*mailbox, message.uid));
                 let flags = self.flags(*mailbox, *flags, keywords, gives).0;
                 // Nothing is left of it: the client named keywords that nobody has, or for which there is no place.
                 let idle = flags == 0 && *change != FlagChange::Replace;
+                if !uids.is_empty() && !idle {
+                    self.draft.growth.flagged.push((*mailbox, uids.clone()));
+                }
                 for uids in uids.ranges().chunks(LIST_MAX).filter(|_| !idle) {
                     let (mailbox, uids, change) = (*mailbox, uids.to_vec(), *change);
                     self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
@@ -201,6 +208,18 @@ impl<'a> Planner<'a> {
         if !uids.is_empty() {
             self.draft.growth.expunged.push((id, uids.clone()));
         }
+    }
+
+    /// Those of the messages that no change behind `modseq` has touched, also none that is staged: of two who set the same
+    /// mark only one succeeds. The others are noted.
+    fn unchanged(&mut self, mailbox: &Mailbox, uids: &Uids, modseq: u64) -> Uids {
+        let (mut unchanged, mut modified) = (Uids::default(), Uids::default());
+        for message in uids.ranges().iter().flat_map(|&range| mailbox.within(range)) {
+            let touched = message.modseq > modseq || self.draft.overlay.flags(mailbox.id, message.uid);
+            (if touched { &mut modified } else { &mut unchanged }).push(message.uid);
+        }
+        self.draft.committed.modified = modified;
+        unchanged
     }
 
     /// Whether a message that the index has will be gone by then.

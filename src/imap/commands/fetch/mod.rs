@@ -8,11 +8,15 @@ use std::io;
 use std::time::Duration;
 
 use self::response::Fetched;
+use crate::imap::commands::resync::NOT_ENABLED;
 use crate::imap::server::Connection;
 use crate::imap::state::outcome::{Fetch, FetchResult, News, Outcome, Reply};
 use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected};
 use crate::imap::state::session::{Session, State};
-use crate::imap::wire::command::{FetchItem, Messages};
+use crate::imap::state::updates::Updates;
+use crate::imap::wire::command::{FetchItem, MessageSet, Messages};
+use crate::imap::wire::extension::Extension;
+use crate::imap::wire::modseq::ChangedSince;
 use crate::imap::wire::search::Partial;
 use crate::imap::wire::words;
 use crate::pace::{ITEM, Pace};
@@ -27,7 +31,12 @@ impl Selected {
         messages: &Messages,
         mut items: Vec<FetchItem>,
         partial: Option<Partial>,
+        since: Option<ChangedSince>,
     ) -> Outcome {
+        let vanished = since.is_some_and(|since| since.vanished);
+        if vanished && !self.numbers.enabled.has(Extension::Qresync) {
+            return Outcome::reply(tag, NOT_ENABLED);
+        }
         let Some(mut numbers) = self.choose(messages) else {
             return Outcome::Reply(Reply {
                 news: News::of_messages(false),
@@ -40,8 +49,18 @@ impl Selected {
         if messages.uid && !items.contains(&FetchItem::Uid) {
             items.insert(0, FetchItem::Uid);
         }
+        let mut earlier = Updates::default();
+        if let Some(since) = since {
+            numbers = self.changed_since(&numbers, since.modseq);
+            // What `$` stands for is there, or will be told to vanish.
+            if since.vanished
+                && let MessageSet::Numbers(set) = &messages.set
+            {
+                earlier.earlier = self.vanished(Some(set), since.modseq, None);
+            }
+        }
         let sets_seen = self.read_only.is_none() && items.iter().any(FetchItem::sets_seen);
-        Outcome::Fetch(Fetch { tag, uid: messages.uid, messages: numbers, items, sets_seen })
+        Outcome::Fetch(Fetch { tag, uid: messages.uid, messages: numbers, earlier, items, sets_seen })
     }
 
     /// What follows a FETCH. `\Seen` is set last: a client whose connection breaks in the middle has not
@@ -87,11 +106,13 @@ impl Session {
 
 impl Connection {
     /// Sends the messages, one response each; then what follows.
-    pub async fn fetch(&mut self, fetch: Fetch) -> io::Result<Outcome> {
+    pub async fn fetch(&mut self, mut fetch: Fetch) -> io::Result<Outcome> {
         let mut outcome = FetchResult::default();
         let mut flags = String::new();
         let pace = Pace::new();
+        self.tell_updates(&mut fetch.earlier, true).await?;
         let shows_flags = fetch.items.contains(&FetchItem::Flags);
+        let shows_modseq = fetch.items.contains(&FetchItem::Modseq);
         for seq in fetch.messages.iter().cloned().flatten() {
             pace.did(ITEM).await;
             let Some(selected) = self.session.selected() else { break };
@@ -99,6 +120,9 @@ impl Connection {
                 outcome.gone = true;
                 continue;
             };
+            if shows_modseq {
+                self.session.tells_modseq(message.modseq);
+            }
             if shows_flags {
                 let named = self.session.name_keywords(&message);
                 if !named.is_empty() {

@@ -102,6 +102,7 @@ impl Response<'_> {
         let message = &self.fetched.message;
         let (part, text, partial) = match item {
             FetchItem::Uid => return write!(self.out, "UID {}", message.uid),
+            FetchItem::Modseq => return write!(self.out, "MODSEQ ({})", { message.modseq }),
             FetchItem::Flags => return write!(self.out, "FLAGS {}", self.fetched.flags),
             FetchItem::EmailId => {
                 self.out.extend(b"EMAILID (");

@@ -22,13 +22,28 @@ impl Connection {
         found: &[u32],
     ) -> io::Result<()> {
         match &args.returns {
-            None => self.plain(command, args.uid, found).await,
-            Some(returns) if returns.tells() => self.extended(tag, args.uid, returns, found).await,
+            None => {
+                let modseq = self.session.answers_modseq(&args.key, found.iter().copied());
+                self.plain(command, args.uid, found, modseq).await
+            }
+            Some(returns) if returns.tells() => {
+                // What `$` would be is what it tells of.
+                let modseq = self.session.answers_modseq(&args.key, returns.kept(found));
+                self.extended(tag, args.uid, returns, found).await?;
+                self.write(&modseq.map_or(String::new(), |modseq| format!(" MODSEQ {modseq}"))).await?;
+                self.write("\r\n").await
+            }
             Some(_) => Ok(()),
         }
     }
 
-    async fn plain(&mut self, command: &str, uid: bool, found: &[u32]) -> io::Result<()> {
+    async fn plain(
+        &mut self,
+        command: &str,
+        uid: bool,
+        found: &[u32],
+        modseq: Option<u64>,
+    ) -> io::Result<()> {
         self.write(&format!("* {command}")).await?;
         let pace = Pace::new();
         for piece in found.chunks(PIECE) {
@@ -39,10 +54,11 @@ impl Connection {
             }
             self.write(&out).await?;
         }
+        self.write(&modseq.map_or(String::new(), |modseq| format!(" (MODSEQ {modseq})"))).await?;
         self.write("\r\n").await
     }
 
-    /// Where nothing is found there is neither MIN nor MAX nor ALL (RFC 4731 section 3.1).
+    /// But for its end. Where nothing is found there is neither MIN nor MAX nor ALL (RFC 4731 section 3.1).
     async fn extended(&mut self, tag: &str, uid: bool, returns: &Returns, found: &[u32]) -> io::Result<()> {
         let mut out = format!("* ESEARCH (TAG \"{tag}\")");
         if uid {
@@ -69,7 +85,7 @@ impl Connection {
             }
             self.write(")").await?;
         }
-        self.write("\r\n").await
+        Ok(())
     }
 
     /// A `sequence-set` of these messages.

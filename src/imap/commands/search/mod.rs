@@ -58,7 +58,8 @@ impl Connection {
     /// Looks for messages and tells which there are.
     pub async fn search(&mut self, tag: String, args: SearchArgs) -> io::Result<Outcome> {
         let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
-        let (uid, saves, modseq) = (args.uid, args.saves(), selected.numbers().modseq());
+        let (saves, modseq) = (args.saves(), selected.numbers().modseq());
+        let news = News::of_search(args.uid, &args.key);
         let mut updates = args.returns.as_ref().is_some_and(|returns| returns.update);
         if updates && selected.contexts.has(&tag) {
             return Ok(Outcome::reply(tag, "BAD A search of that tag tells changes already"));
@@ -83,6 +84,6 @@ impl Connection {
         if saves {
             self.session.keep(kept);
         }
-        Ok(Outcome::Reply(Reply { news: News::of_messages(uid), ..Reply::new(tag, text) }))
+        Ok(Outcome::Reply(Reply { news, ..Reply::new(tag, text) }))
     }
 }

@@ -8,6 +8,7 @@ use crate::clock::unix_now;
 use crate::imap::commands::lazy_message::LazyMessage;
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::command::{Date, SearchKey};
+use crate::imap::wire::words;
 use crate::message::search::{Needle, Scope, Search, in_addresses, in_field};
 use crate::message::{date, header};
 use crate::pace::{Pace, STEP};
@@ -68,10 +69,14 @@ enum IndexTest {
     Flags(Option<Flags>),
     Recent,
     Internal(RangeInclusive<i32>),
+    /// EMAILID, and the number of the body in it.
+    EmailId(u32, String),
+    Nothing,
     /// Seconds since 1970.
     Received(RangeInclusive<i64>),
     Larger(u32),
     Smaller(u32),
+    Modseq(u64),
 }
 
 impl Query {
@@ -181,6 +186,11 @@ impl Formula {
             SearchKey::Before(day) => index(IndexTest::Internal(before(*day))),
             SearchKey::On(day) => index(IndexTest::Internal(on(*day))),
             SearchKey::Since(day) => index(IndexTest::Internal(since(*day))),
+            SearchKey::EmailId(id) => {
+                let number = id.strip_prefix('M').and_then(|id| id.split('-').next()?.parse().ok());
+                index(number.map_or(IndexTest::Nothing, |number| IndexTest::EmailId(number, id.clone())))
+            }
+            SearchKey::ThreadId => index(IndexTest::Nothing),
             // RFC 5032 section 3: the moment itself counts to both.
             SearchKey::Older(seconds) => {
                 index(IndexTest::Received(i64::MIN..=unix_now().saturating_sub((*seconds).into())))
@@ -193,6 +203,7 @@ impl Formula {
             SearchKey::SentSince(day) => Test::Sent(since(*day)),
             SearchKey::Larger(size) => index(IndexTest::Larger(*size)),
             SearchKey::Smaller(size) => index(IndexTest::Smaller(*size)),
+            SearchKey::Modseq(modseq) => index(IndexTest::Modseq(*modseq)),
             SearchKey::Addresses { name, text } => {
                 Test::Addresses { name: name.clone(), needle: Needle::new(text) }
             }
@@ -294,9 +305,12 @@ impl IndexTest {
             IndexTest::Flags(flags) => flags.is_some_and(|flags| message.flags.contains(flags)),
             IndexTest::Recent => candidate.recent,
             IndexTest::Internal(days) => days.contains(&date::day_of(message.date)),
+            IndexTest::EmailId(body, id) => message.body == *body && words::email_id(message) == *id,
+            IndexTest::Nothing => false,
             IndexTest::Received(moments) => moments.contains(&{ message.date }),
             IndexTest::Larger(size) => message.size > *size,
             IndexTest::Smaller(size) => message.size < *size,
+            IndexTest::Modseq(modseq) => message.modseq >= *modseq,
         }
     }
 }

@@ -40,6 +40,7 @@ impl Connection {
         if search.saves() {
             self.session.keep(kept);
         }
-        Ok(Outcome::Reply(Reply { news: News::of_messages(search.uid), ..Reply::new(tag, text) }))
+        let news = News::of_search(search.uid, &search.key);
+        Ok(Outcome::Reply(Reply { news, ..Reply::new(tag, text) }))
     }
 }

@@ -44,7 +44,7 @@ impl Connection {
             }
             Err(error) => words::refusal(&error),
         };
-        Ok(Outcome::Reply(Reply { news: News::of_messages(uid), ..Reply::new(tag, text) }))
+        Ok(Outcome::Reply(Reply { news: News::of_search(uid, key), ..Reply::new(tag, text) }))
     }
 
     async fn tell(&mut self, uid: bool, forest: &Forest) -> io::Result<()> {

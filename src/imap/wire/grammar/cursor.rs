@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::Problem;
 use crate::imap::mailbox_name;
 use crate::imap::wire::command::{FlagList, MailboxName, MessageSet, NO_NAME};
+use crate::imap::wire::modseq::MODSEQ_MAX;
 use crate::imap::wire::sequence::{SequenceNumber, SequenceSet};
 use crate::store::Flags;
 
@@ -138,6 +139,12 @@ impl<'a> Cursor<'a> {
     /// `number` for a comparison with what has 32 bits: more is taken for the largest.
     pub fn number_or_largest(&mut self) -> Parsed<u32> {
         self.digits().map(|digits| digits.parse().unwrap_or(u32::MAX))
+    }
+
+    /// `mod-sequence-valzer` of RFC 7162; 0 is taken also where it should be larger.
+    pub fn mod_sequence(&mut self) -> Parsed<u64> {
+        let modseq = self.digits()?.parse().ok().filter(|modseq| *modseq <= MODSEQ_MAX);
+        modseq.ok_or(Problem::Expected("a 63-bit number"))
     }
 
     fn digits(&mut self) -> Parsed<&'a str> {

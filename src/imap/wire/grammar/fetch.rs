@@ -2,10 +2,8 @@
 
 use super::Problem;
 use super::cursor::{Cursor, Parsed};
-use super::returns::partial_range;
 use crate::imap::wire::command::{FetchItem, Section, SectionText};
 use crate::imap::wire::field_names::FieldNames;
-use crate::imap::wire::search::Partial;
 
 /// What an item counts for among the elements of a command, each of which may read a message's header or structure: 256
 /// items are plenty.
@@ -41,21 +39,6 @@ pub(super) fn items(cursor: &mut Cursor<'_>) -> Parsed<Vec<FetchItem>> {
         _ => items.push(item(cursor, &name)?),
     }
     Ok(items)
-}
-
-/// `fetch-modifiers` (RFC 4466 section 2.4), if there are any: PARTIAL, of UID FETCH only (RFC 9394 section 3.3).
-pub(super) fn modifiers(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Option<Partial>> {
-    cursor.spaces();
-    if !cursor.open() {
-        return Ok(None);
-    }
-    match cursor.atom("a fetch modifier")?.to_ascii_uppercase().as_str() {
-        "PARTIAL" if uid => cursor.space()?,
-        "PARTIAL" => return Err(Problem::Expected("UID FETCH where PARTIAL is")),
-        _ => return Err(Problem::UnknownItem("fetch modifier")),
-    }
-    let partial = partial_range(cursor)?;
-    if cursor.close() { Ok(Some(partial)) } else { Err(Problem::Expected("a closing parenthesis")) }
 }
 
 fn name(cursor: &mut Cursor<'_>) -> Parsed<String> {
@@ -96,6 +79,7 @@ fn item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
         "RFC822.TEXT" => FetchItem::Rfc822Text,
         "THREADID" => FetchItem::ThreadId,
         "UID" => FetchItem::Uid,
+        "MODSEQ" => FetchItem::Modseq,
         _ => return Err(Problem::UnknownItem("fetch item")),
     })
 }

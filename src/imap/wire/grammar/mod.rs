@@ -9,6 +9,7 @@ mod cursor;
 mod fetch;
 mod list;
 mod metadata;
+mod modseq;
 mod returns;
 mod search;
 mod sort;
@@ -138,8 +139,9 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "ID" => id,
         "AUTHENTICATE" => authenticate,
         "LOGIN" => login,
-        "SELECT" => |c| c.mailbox().map(Command::Select),
-        "EXAMINE" => |c| c.mailbox().map(Command::Examine),
+        "ENABLE" => modseq::enable,
+        "SELECT" => |c| modseq::select(c).map(|(mailbox, params)| Command::Select(mailbox, params)),
+        "EXAMINE" => |c| modseq::select(c).map(|(mailbox, params)| Command::Examine(mailbox, params)),
         "CREATE" => create,
         "GETQUOTA" => {
             |c| c.astring().map(|root| Command::GetQuota(String::from_utf8_lossy(&root).into_owned()))
@@ -283,6 +285,7 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
             "UIDVALIDITY" => StatusItem::UidValidity,
             "UNSEEN" => StatusItem::Unseen,
             "SIZE" => StatusItem::Size,
+            "HIGHESTMODSEQ" => StatusItem::HighestModseq,
             "APPENDLIMIT" => StatusItem::AppendLimit,
             "MAILBOXID" => StatusItem::MailboxId,
             "DELETED" => StatusItem::Deleted,
@@ -307,8 +310,9 @@ fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Messages> {
 }
 
 fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
-    let messages = messages(cursor, uid)?;
-    Ok(Command::Fetch { messages, items: fetch::items(cursor)?, partial: fetch::modifiers(cursor, uid)? })
+    let (messages, mut items) = (messages(cursor, uid)?, fetch::items(cursor)?);
+    let (partial, since) = modseq::fetch_modifiers(cursor, uid, &mut items)?;
+    Ok(Command::Fetch { messages, items, partial, since })
 }
 
 fn copy(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
@@ -321,6 +325,7 @@ fn r#move(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
 
 fn store(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     let messages = messages(cursor, uid)?;
+    let unchanged_since = modseq::store_modifiers(cursor)?;
     let change = match cursor.peek() {
         Some(b'+') => FlagChange::Add,
         Some(b'-') => FlagChange::Remove,
@@ -334,5 +339,6 @@ fn store(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     }
     let silent = cursor.take_word(".SILENT");
     cursor.space()?;
-    Ok(Command::Store { messages, args: StoreArgs { change, silent, flags: cursor.flag_list(true)? } })
+    let flags = cursor.flag_list(true)?;
+    Ok(Command::Store { messages, args: StoreArgs { change, silent, flags, unchanged_since } })
 }

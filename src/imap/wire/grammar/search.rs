@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 
 use encoding_rs::{Encoding, UTF_8};
 
-use super::Problem;
 use super::cursor::{Cursor, Parsed};
 use super::returns::returns;
+use super::{Problem, modseq};
 use crate::imap::wire::command::{Command, Date, MessageSet, SearchKey};
 use crate::imap::wire::search::{Returns, SearchArgs};
 use crate::imap::wire::sequence::SequenceSet;
@@ -121,6 +121,8 @@ impl Keys<'_, '_> {
             "SENTSINCE" => SearchKey::SentSince(self.date()?),
             "KEYWORD" => SearchKey::Keyword(self.keyword()?),
             "UNKEYWORD" => not(SearchKey::Keyword(self.keyword()?)),
+            "EMAILID" => SearchKey::EmailId(self.text()?),
+            "THREADID" => self.text().map(|_| SearchKey::ThreadId)?,
             "OLDER" => SearchKey::Older(self.interval()?),
             "YOUNGER" => SearchKey::Younger(self.interval()?),
             "LARGER" => SearchKey::Larger(self.size()?),
@@ -129,6 +131,7 @@ impl Keys<'_, '_> {
                 self.cursor.space()?;
                 set(self.cursor.message_set()?, SearchKey::Uid)
             }
+            "MODSEQ" => SearchKey::Modseq(modseq::search_key(self.cursor)?),
             "NOT" => not(self.operand(depth)?),
             "OR" => SearchKey::Or(Box::new(self.operand(depth)?), Box::new(self.operand(depth)?)),
             _ => return Err(Problem::UnknownItem("search key")),

@@ -8,6 +8,7 @@ use crate::imap::wire::command::{
     Section, SectionText,
 };
 use crate::imap::wire::field_names::FieldNames;
+use crate::imap::wire::modseq::SelectParams;
 use crate::imap::wire::search::SearchArgs;
 use crate::imap::wire::sequence::SequenceSet;
 use crate::store::{ENTRY_MAX, Flags};
@@ -59,7 +60,11 @@ fn strings_come_as_atoms_quoted_or_as_literals() {
 
 #[test]
 fn mailbox_names_come_in_modified_utf7() {
-    assert_eq!(command("SELECT inbox"), Command::Select(mailbox("inbox")), "its case is the store's");
+    assert_eq!(
+        command("SELECT inbox"),
+        Command::Select(mailbox("inbox"), SelectParams::default()),
+        "its case is the store's"
+    );
     assert_eq!(
         command(r#"CREATE "Entw&APw-rfe""#),
         Command::Create { mailbox: mailbox("Entwürfe"), uses: None }
@@ -74,7 +79,11 @@ fn mailbox_names_come_in_modified_utf7() {
     assert_eq!(command(r#"LIST "" a/%*"#), Command::List(Box::new(args)));
     let args = ListArgs { reference: "a/".into(), patterns: vec![String::new()], options: None };
     assert_eq!(command(r#"LSUB a/ """#), Command::Lsub(Box::new(args)));
-    assert_eq!(command("SELECT A&B"), Command::Select(mailbox(NO_NAME)), "refused with NO");
+    assert_eq!(
+        command("SELECT A&B"),
+        Command::Select(mailbox(NO_NAME), SelectParams::default()),
+        "refused with NO"
+    );
     let args = ListArgs { patterns: vec![NO_NAME.into()], ..ListArgs::default() };
     assert_eq!(command(r#"LIST "" A&B*"#), Command::List(Box::new(args)));
 }
@@ -119,7 +128,7 @@ fn fetch_items_and_macros() {
         let messages = Messages { uid: false, set: numbers(&[(1, 1)]) };
         assert_eq!(
             command(&format!("FETCH 1 {text}")),
-            Command::Fetch { messages, items, partial: None },
+            Command::Fetch { messages, items, partial: None, since: None },
             "{text}"
         );
     }

@@ -61,7 +61,7 @@ fn the_longest_and_the_deepest_name() {
             let renamed = change(&|it| it.rename_mailbox(from, to)).await;
             assert!(matches!(renamed, Err(Error::BadName(_))), "{renamed:?}");
         }
-        assert_eq!(account.mailboxes().len(), 5 + LEVELS_MAX + 2);
+        assert_eq!(account.mailboxes().len(), 6 + LEVELS_MAX + 2);
         reopens(&flash, |account| (account.mailboxes(), account.subscriptions())).await;
     });
 }
@@ -77,7 +77,7 @@ fn ten_thousand_mailboxes_and_subscriptions_of_the_longest_names() {
             of(&mut transaction);
             transaction.commit().await
         };
-        change(&|it| (5..MAILBOXES_MAX - 1).for_each(|n| it.create_mailbox(&name(n)))).await.unwrap();
+        change(&|it| (6..MAILBOXES_MAX - 1).for_each(|n| it.create_mailbox(&name(n)))).await.unwrap();
         let refused = change(&|it| it.create_mailbox("two/more")).await;
         assert!(matches!(refused, Err(Error::Limit("mailboxes"))), "{refused:?}");
         change(&|it| it.create_mailbox("one")).await.unwrap();
@@ -85,7 +85,7 @@ fn ten_thousand_mailboxes_and_subscriptions_of_the_longest_names() {
         assert!(matches!(refused, Err(Error::Limit("mailboxes"))), "{refused:?}");
         change(&|it| it.rename_mailbox("one", "two")).await.unwrap();
 
-        change(&|it| (5..SUBSCRIPTIONS_MAX - 1).for_each(|n| it.subscribe(&name(n), true))).await.unwrap();
+        change(&|it| (6..SUBSCRIPTIONS_MAX - 1).for_each(|n| it.subscribe(&name(n), true))).await.unwrap();
         // Side by side: none has seen the other applied.
         let subscribe = async |name: &str| change(&|it| it.subscribe(name, true)).await;
         let (one, other) = smol::future::zip(subscribe("one"), subscribe("other")).await;
