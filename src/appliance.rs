@@ -6,6 +6,7 @@
 mod identity;
 mod listeners;
 mod origin;
+pub(crate) mod signing;
 mod start;
 
 use std::cell::{OnceCell, RefCell};
@@ -262,6 +263,7 @@ impl Appliance {
             executor.spawn(async move { relay.run().await }).detach();
             executor.spawn(async move { poller.run().await }).detach();
         }
+        executor.spawn(signing::run(context.clone())).detach();
         executor.spawn(prove(context.clone())).detach();
         executor.spawn(tidy(context)).detach();
         executor.spawn(look_after(appliance.clone())).detach();

@@ -46,6 +46,12 @@ fn deliver(
     rate
 }
 
+/// Delivers `mails` to `user`, by one client.
+pub fn all(server: &Server, user: &str, mails: &[Vec<u8>]) {
+    let mut sender = Sender::new(server, user);
+    mails.iter().for_each(|mail| sender.send(&dot_stuffed(mail)));
+}
+
 struct Sender {
     connection: Connection,
     envelope: String,

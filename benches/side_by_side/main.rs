@@ -3,7 +3,7 @@
 //! look at. The client's own work is kept out of what is timed, so that it need not be an optimized build.
 //!
 //! `MESSAGES=2000 make bench` takes a smaller mailbox, where the disk is slow. `cargo bench --profile dev --bench
-//! side_by_side -- wear` prints what is written for what, alone.
+//! side_by_side -- wear` prints what is written for what, alone, and `search` measures only searches.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on fails")]
 
@@ -14,6 +14,7 @@ mod deliver;
 mod large;
 mod people;
 mod read;
+mod search;
 mod server;
 mod stall;
 mod table;
@@ -62,6 +63,27 @@ const ROWS: &[Row] = &[
     row("  eight that append together, times the rate of one", Factor, stall::together).alone().at_least(5.0),
 ];
 
+/// In a mailbox that says something, with nothing of it in memory.
+const SEARCHES: &[Row] = &[
+    row("delivered for searches: bytes written per byte delivered", Factor, search::fill).limit(1.35),
+    row("  signatures, octets per octet delivered", Factor, |server| server.noted("signatures"))
+        .alone()
+        .limit(0.05),
+    row("SEARCH TEXT, nothing in memory: a word that is nowhere", Milliseconds, |server| {
+        search::cold(server, search::ABSENT)
+    })
+    .ratio(10.0),
+    row("  octets read", Memory, |server| server.noted(search::ABSENT)).ratio(20.0),
+    row("SEARCH TEXT: a word in one of a thousand", Milliseconds, |server| {
+        search::cold(server, search::RARE)
+    })
+    .ratio(10.0),
+    row("  octets read", Memory, |server| server.noted(search::RARE)).ratio(20.0),
+    row("SEARCH TEXT: a word in one of fifty", Milliseconds, |server| search::cold(server, search::COMMON))
+        .ratio(10.0),
+    row("  octets read", Memory, |server| server.noted(search::COMMON)).ratio(20.0),
+];
+
 fn main() {
     if std::env::args().any(|argument| argument == "wear") {
         return wear::table();
@@ -71,8 +93,11 @@ fn main() {
     table::head();
     let binary = std::fs::metadata(appliance::binary()).unwrap().len();
     row("size of the binary", Memory, |_| 0.0).print(binary as f64, None);
-    for row in ROWS {
+    let only_searches = std::env::args().any(|argument| argument == "search");
+    for row in ROWS.iter().filter(|_| !only_searches).chain(SEARCHES) {
         row.measure(&ours, &theirs);
     }
-    wear::table();
+    if !only_searches {
+        wear::table();
+    }
 }

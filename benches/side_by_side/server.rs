@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -25,6 +25,8 @@ pub struct Server {
     pub delivery: (SocketAddr, &'static str),
     /// What follows the account's name in an address.
     pub domain: &'static str,
+    /// Where its mail lies.
+    pub folder: PathBuf,
     trust: Arc<ClientConfig>,
     pids: Box<dyn Fn() -> Vec<u32>>,
     /// Figures that a measure has found besides its own, by name.
@@ -45,6 +47,7 @@ impl Server {
             pop3: appliance.ports.pop3.address(),
             delivery: (appliance.ports.lan_smtp.address(), "EHLO"),
             domain: "@home.example",
+            folder: appliance.data().join("accounts"),
             trust: without_resumption(&appliance.ca()),
             pids: Box::new(move || vec![appliance.pid()]),
             notes: RefCell::default(),
@@ -61,6 +64,7 @@ impl Server {
             pop3: dovecot.ports.pop3.address(),
             delivery: (dovecot.ports.lmtp.address(), "LHLO"),
             domain: "",
+            folder: dovecot.mail(),
             trust: without_resumption(dovecot.ca()),
             pids: Box::new(move || dovecot.pids()),
             notes: RefCell::default(),
@@ -85,6 +89,10 @@ impl Server {
     /// Octets that all its processes have caused to be written.
     pub fn written(&self) -> f64 {
         (self.pids)().into_iter().map(proc::written).sum::<u64>() as f64
+    }
+    /// Octets that all its processes have caused to be read.
+    pub fn read(&self) -> f64 {
+        (self.pids)().into_iter().map(proc::read).sum::<u64>() as f64
     }
     pub fn note(&self, name: &'static str, figure: f64) {
         self.notes.borrow_mut().insert(name, figure);

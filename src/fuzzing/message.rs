@@ -4,6 +4,7 @@ use crate::message::envelope::Envelope;
 use crate::message::fold::Needle;
 use crate::message::mime::Structure;
 use crate::message::search::{Scope, Search};
+use crate::message::signature::{Probe, Signer};
 use crate::message::{Summary, bodystructure, header, summarize};
 
 /// One input.
@@ -30,10 +31,23 @@ pub fn run(octets: &[u8]) {
     let _ = Summary::decode(&summary);
     let _ = Summary::decode(octets);
 
-    for scope in [Scope::Body, Scope::Text] {
-        let needle = Needle::new("ab");
+    let mut signer = Signer::new(&octets);
+    let signature = loop {
+        if let Some(signature) = signer.step().expect("a slice can be read") {
+            break signature;
+        }
+    };
+    let key = String::from_utf8_lossy(octets.get(..16).unwrap_or(b"abc"));
+    for (scope, key) in [(Scope::Body, "ab"), (Scope::Text, "abc"), (Scope::Text, &*key)] {
+        let needle = Needle::new(key);
         let mut search = Search::new(&octets, &needle, scope);
-        while search.step().expect("a slice can be read").is_none() {}
+        let found = loop {
+            if let Some(found) = search.step().expect("a slice can be read") {
+                break found;
+            }
+        };
+        let denied = Probe::new(&needle).is_some_and(|probe| !probe.may_be_in(&signature));
+        assert!(!(found && denied), "the signature denies {key:?}");
     }
 }
 

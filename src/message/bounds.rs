@@ -9,6 +9,7 @@ use super::envelope::Envelope;
 use super::header::{self, MAX_FIELDS, MAX_HEADER};
 use super::mime::{Media, Scanner, Structure};
 use super::search::{Needle, Scope, Search, in_addresses, in_field};
+use super::signature::Signer;
 use super::{Summary, summarize};
 use crate::flash::ReadAt;
 
@@ -111,6 +112,12 @@ fn a_step_reads_so_much_and_no_more() {
             bounded("SEARCH TEXT");
         }
         assert!(search.passed() <= 4 * message.len() as u64, "{name}: {} octets", search.passed());
+        let mut signer = Signer::new(&source);
+        while signer.step().unwrap().is_none() {
+            bounded("a signature");
+        }
+        // HTML with references is looked at twice.
+        assert!(signer.passed() <= 6 * message.len() as u64, "{name}: {} octets", signer.passed());
     }
 }
 

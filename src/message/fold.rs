@@ -44,6 +44,11 @@ impl Needle {
         self.finder.needle().iter().any(|b| !b.is_ascii() || b" &<>\"'".contains(b))
     }
 
+    /// The text without its case, a blank for each run of them.
+    pub fn folded(&self) -> &[u8] {
+        self.finder.needle()
+    }
+
     /// Whether there is a `"` in it.
     pub fn has_quotes(&self) -> bool {
         self.finder.needle().contains(&b'"')

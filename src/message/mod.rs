@@ -22,7 +22,9 @@ mod parameters;
 pub mod preview;
 mod references;
 pub mod search;
+pub mod signature;
 mod summary;
+mod texts;
 mod transfer;
 mod window;
 

@@ -1,23 +1,19 @@
 //! Does a message contain a text? Without regard to case, in whatever charset and encoding it was sent
 //! (RFC 3501 section 6.4.4); attachments that are no text are passed over, their names are not.
 //!
-//! A search goes in steps of a window, so that a caller can let others run in between.
+//! A search goes in steps of a window, so that a caller can let others run in between. Which texts a message has, [`super::texts`] tells.
 
 use std::io;
 use std::ops::Range;
 
 use super::address::Addresses;
 use super::boundary::Boundaries;
-use super::charset::{Charset, Decoder};
 use super::encoded_word::decode;
 pub use super::fold::Needle;
-use super::fold::{fold, fold_ascii};
 use super::header::{Fields, MAX_HEADER, MAX_VALUE};
-use super::mime::{Media, Part, Scanner, Structure};
-use super::parameters::Parameterized;
-use super::references::References;
-use super::transfer::TransferDecoder;
-use super::window::{LOOKAHEAD, Window};
+pub use super::texts::Scope;
+use super::texts::{Look, Walk};
+use super::window::Window;
 use crate::flash::ReadAt;
 
 /// Whether a field `name` of the header block at `header` contains the text of `needle`.
@@ -49,20 +45,48 @@ pub fn in_addresses(
     name: &str,
     needle: &Needle,
 ) -> io::Result<bool> {
+    // Who copies an address from a header has the quotes of names, too.
+    let forms: &[bool] = if needle.has_quotes() { &[false, true] } else { &[false] };
+    let wanted = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+    address_lists(source, header, wanted, |field| {
+        forms.iter().any(|quoted| needle.is_in(&list(field, *quoted)))
+    })
+}
+
+/// Hands the texts that [`in_addresses`] looks into to `look`, of all fields that it looks for.
+///
+/// # Errors
+/// What the source says.
+pub fn texts_of_addresses(
+    source: &dyn ReadAt,
+    header: Range<u64>,
+    mut look: impl FnMut(&str),
+) -> io::Result<()> {
+    let wanted = |field: &[u8]| ADDRESSED.iter().any(|name| field.eq_ignore_ascii_case(name.as_bytes()));
+    let show = |field: &[u8]| {
+        [false, true].into_iter().for_each(|quoted| look(&list(field, quoted)));
+        false
+    };
+    address_lists(source, header, wanted, show).map(drop)
+}
+
+/// The fields in whose addresses SEARCH looks (RFC 3501 section 6.4.4).
+const ADDRESSED: [&str; 4] = ["From", "To", "Cc", "Bcc"];
+
+/// Whether `found` holds for one of the `wanted` fields.
+fn address_lists(
+    source: &dyn ReadAt,
+    header: Range<u64>,
+    wanted: impl Fn(&[u8]) -> bool,
+    mut found: impl FnMut(&[u8]) -> bool,
+) -> io::Result<bool> {
     let mut window = Window::new(source, header);
     let outer = Boundaries::default();
     // The whole list, as ENVELOPE: an address that is cut is another one.
     let limit = usize::try_from(MAX_HEADER).unwrap_or(usize::MAX);
     let mut fields = Fields::new(&mut window, &outer, limit);
-    let wanted = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
-    while fields.next(wanted)?.is_some() {
-        if !wanted(fields.name()) {
-            continue;
-        }
-        // Who copies an address from a header has the quotes of names, too.
-        let found = needle.is_in(&list(fields.value(), false))
-            || (needle.has_quotes() && needle.is_in(&list(fields.value(), true)));
-        if found {
+    while fields.next(&wanted)?.is_some() {
+        if wanted(fields.name()) && found(fields.value()) {
             return Ok(true);
         }
     }
@@ -95,42 +119,21 @@ fn list(field: &[u8], quoted: bool) -> String {
     text
 }
 
-/// Where [`Search`] looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// SEARCH BODY: all but the message's own header.
-    Body,
-    /// SEARCH TEXT: everything.
-    Text,
-}
-
 /// Looks for a text in a whole message, step by step.
 pub struct Search<'a> {
-    message: &'a dyn ReadAt,
+    walk: Walk<'a>,
     needle: &'a Needle,
-    scope: Scope,
-    stage: Stage<'a>,
-    passed: u64,
-}
-
-enum Stage<'a> {
-    Structure(Box<Scanner<'a>>),
-    /// In front of the part at this place.
-    Part(Structure, usize),
-    Content(Structure, usize, Box<Content<'a>>),
-    Done,
 }
 
 impl<'a> Search<'a> {
     /// Begins to look for `needle` in `message`.
     pub fn new(message: &'a dyn ReadAt, needle: &'a Needle, scope: Scope) -> Search<'a> {
-        let stage = Stage::Structure(Box::new(Scanner::new(message)));
-        Search { message, needle, scope, stage, passed: 0 }
+        Search { walk: Walk::new(message, scope), needle }
     }
 
     /// Octets that were looked at.
     pub fn passed(&self) -> u64 {
-        self.passed
+        self.walk.passed()
     }
 
     /// Looks into about one window more, or a header where that is longer; `None`: not decided yet.
@@ -138,205 +141,22 @@ impl<'a> Search<'a> {
     /// # Errors
     /// What the source says.
     pub fn step(&mut self) -> io::Result<Option<bool>> {
-        let mut found = false;
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Structure(mut scanner) => {
-                let before = scanner.passed();
-                let more = scanner.step()?;
-                self.passed += scanner.passed() - before;
-                if more { Stage::Structure(scanner) } else { Stage::Part(scanner.finish(), 0) }
-            }
-            Stage::Part(structure, at) => match structure.parts().get(at) {
-                None => return Ok(Some(false)),
-                Some(part) => {
-                    let shown: Option<Shown> = match (at, self.scope) {
-                        (0, Scope::Body) => None,
-                        (0, Scope::Text) => Some(whole_field),
-                        _ => Some(field_of_part),
-                    };
-                    self.passed += part.header().end - part.header().start;
-                    let mut described = Described::default();
-                    found = described.read(self.message, part, self.needle, shown)?;
-                    if described.is_text(part) {
-                        let content = Content::new(self.message, part.content(), &described);
-                        Stage::Content(structure, at, Box::new(content))
-                    } else {
-                        Stage::Part(structure, at + 1)
-                    }
-                }
-            },
-            Stage::Content(structure, at, mut content) => {
-                let before = content.window.position();
-                let step = content.step(self.needle)?;
-                // A long text is compared with the end of the last window anew.
-                self.passed += content.window.position() - before + self.needle.overlap() as u64;
-                match step {
-                    Some(false) => {
-                        let behind = structure.behind(at);
-                        Stage::Part(structure, behind)
-                    }
-                    step => {
-                        found = step.is_some();
-                        Stage::Content(structure, at, content)
-                    }
-                }
-            }
-            Stage::Done => return Ok(Some(false)),
-        };
-        Ok(found.then_some(true))
+        self.walk.step(&mut self.needle)
     }
 }
 
-/// The text of a header field that a search looks into.
-type Shown = fn(name: &[u8], value: &[u8]) -> String;
-
-fn whole_field(name: &[u8], value: &[u8]) -> String {
-    let mut text = format!("{}: {}", String::from_utf8_lossy(name), decode(value));
-    if let Some(parameter) = file_name(name) {
-        for name in Parameterized::parse(value).texts(parameter) {
-            text.extend(["\n", &name]);
-        }
+impl Look for &Needle {
+    fn text(&mut self, text: &str) -> bool {
+        self.is_in(text)
     }
-    text
-}
-
-/// The parameter of the field `name` that is a file's name.
-fn file_name(field: &[u8]) -> Option<&'static str> {
-    let is = |name: &str| field.eq_ignore_ascii_case(name.as_bytes());
-    if is("Content-Type") { Some("name") } else { is("Content-Disposition").then_some("filename") }
-}
-
-/// Of MIME fields, a reader sees the names of attachments: a search for "html" shall not find every
-/// message that has a part of that type.
-fn field_of_part(name: &[u8], value: &[u8]) -> String {
-    if let Some(parameter) = file_name(name) {
-        return Parameterized::parse(value).texts(parameter).join("\n");
+    fn piece(&mut self, folded: &mut Vec<u8>, new: usize) -> bool {
+        self.is_in_folded(folded, new)
     }
-    if name.eq_ignore_ascii_case(b"Content-Description") {
-        return decode(value);
+    fn overlap(&self) -> usize {
+        Needle::overlap(self)
     }
-    let is_mime = name.get(..8).is_some_and(|begin| begin.eq_ignore_ascii_case(b"Content-"));
-    if is_mime { String::new() } else { whole_field(name, value) }
-}
-
-/// What a part's header says of its content.
-#[derive(Default)]
-struct Described {
-    content_type: Parameterized,
-    encoding: Vec<u8>,
-}
-
-impl Described {
-    /// Reads the header of `part`, and looks for `needle` in what is `shown` of it.
-    fn read(
-        &mut self,
-        message: &dyn ReadAt,
-        part: &Part,
-        needle: &Needle,
-        shown: Option<Shown>,
-    ) -> io::Result<bool> {
-        let mut window = Window::new(message, part.header());
-        let outer = Boundaries::default();
-        let mut fields = Fields::new(&mut window, &outer, MAX_VALUE);
-        let is = |name: &[u8], other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        let kind = "Content-Type";
-        let encoding = "Content-Transfer-Encoding";
-        let mut found = false;
-        while fields.next(|name| shown.is_some() || is(name, kind) || is(name, encoding))?.is_some() {
-            if is(fields.name(), kind) {
-                self.content_type = Parameterized::parse(fields.value());
-            } else if is(fields.name(), encoding) {
-                self.encoding = Parameterized::parse(fields.value()).first_word().to_vec();
-            }
-            found |= shown.is_some_and(|shown| needle.is_in(&shown(fields.name(), fields.value())));
-        }
-        Ok(found)
-    }
-
-    /// Text, or a report, which is `message/…` and written to be read, or what is text by another name. Also a message in an
-    /// encoding, which RFC 2046 forbids and mail programs open: its parts are not known, but it is not passed over.
-    fn is_text(&self, part: &Part) -> bool {
-        let (kind, subtype) = self.content_type.media_type().unwrap_or((b"text", b"plain"));
-        match part.media {
-            Media::Text => true,
-            Media::Other => {
-                let subtype = subtype.to_ascii_lowercase();
-                let is_text = ["json", "xml", "ics"].iter().any(|end| subtype.ends_with(end.as_bytes()));
-                kind.eq_ignore_ascii_case(b"message")
-                    || (kind.eq_ignore_ascii_case(b"application") && is_text)
-            }
-            Media::Message => !matches!(TransferDecoder::new(&self.encoding), TransferDecoder::Identity),
-            Media::Multipart | Media::Opaque => false,
-        }
-    }
-}
-
-/// Looks for a text in the content of a part.
-struct Content<'a> {
-    window: Window<'a>,
-    transfer: TransferDecoder,
-    charset: Decoder,
-    /// Of HTML.
-    references: Option<References>,
-    octets: Vec<u8>,
-    text: String,
-    /// The text without its references.
-    shown: String,
-    /// The text without its case, and before it what the last piece ended with.
-    folded: Vec<u8>,
-}
-
-impl<'a> Content<'a> {
-    fn new(message: &'a dyn ReadAt, content: Range<u64>, described: &Described) -> Content<'a> {
-        let charset = Charset::named(&described.content_type.get("charset").unwrap_or_default());
-        let is_html = described.content_type.media_type().is_some_and(|(_, subtype)| {
-            subtype.eq_ignore_ascii_case(b"html") || subtype.eq_ignore_ascii_case(b"xhtml+xml")
-        });
-        Content {
-            window: Window::new(message, content),
-            transfer: TransferDecoder::new(&described.encoding),
-            charset: Decoder::new(charset),
-            references: is_html.then(References::default),
-            octets: Vec::new(),
-            text: String::new(),
-            shown: String::new(),
-            folded: Vec::new(),
-        }
-    }
-
-    /// Looks into one window more; `None`: not there yet.
-    fn step(&mut self, needle: &Needle) -> io::Result<Option<bool>> {
-        let piece = self.window.fill(LOOKAHEAD)?;
-        let (n, last) = (piece.len(), piece.is_empty());
-        self.folded.drain(..self.folded.len().saturating_sub(needle.overlap()));
-        let new = self.folded.len();
-        let octets = match &mut self.transfer {
-            TransferDecoder::Identity => piece,
-            decoder => {
-                self.octets.clear();
-                decoder.decode(piece, &mut self.octets);
-                &self.octets
-            }
-        };
-        let references = self.references.as_mut();
-        let references = references.filter(|known| needle.may_be_references() && known.are_in(octets));
-        // Most text is ASCII, in a charset that has it as it is: nothing to convert.
-        if references.is_none() && self.charset.is_ascii(octets) {
-            fold_ascii(octets, &mut self.folded);
-        } else {
-            self.text.clear();
-            self.charset.decode(octets, last, &mut self.text);
-            let mut text = &self.text;
-            if let Some(references) = references {
-                self.shown.clear();
-                references.undo(&self.text, last, &mut self.shown);
-                text = &self.shown;
-            }
-            fold(text, &mut self.folded);
-        }
-        self.window.advance(n);
-        let found = needle.is_in_folded(&mut self.folded, new);
-        Ok((found || last).then_some(found))
+    fn undoes_references(&self) -> bool {
+        self.may_be_references()
     }
 }
 

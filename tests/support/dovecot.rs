@@ -59,6 +59,11 @@ impl Dovecot {
         Dovecot { _server: server, scratch, ports, certificate }
     }
 
+    /// Where all mail lies.
+    pub fn mail(&self) -> PathBuf {
+        self.scratch.join("mail")
+    }
+
     /// Puts messages into the INBOX of `user` as Maildir files, in this order; only before its first login.
     pub fn fill<'a>(&self, user: &str, messages: impl IntoIterator<Item = &'a Vec<u8>>) {
         let maildir = self.scratch.join("staging").join(user);

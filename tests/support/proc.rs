@@ -51,6 +51,11 @@ pub fn written(pid: u32) -> u64 {
     number_after(&fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default(), "write_bytes:")
 }
 
+/// Octets that the process has caused to be read from disk.
+pub fn read(pid: u32) -> u64 {
+    number_after(&fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default(), "read_bytes:")
+}
+
 fn number_after(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()

@@ -13,6 +13,7 @@ mod metadata;
 mod modseqs;
 mod read_only;
 mod search;
+mod signatures;
 mod two_clients;
 
 use std::cell::RefCell;

@@ -1,14 +1,14 @@
 use super::*;
 
 /// What SEARCH answers: numbers, in a string.
-async fn found(client: &mut Client, key: &str) -> String {
+pub(super) async fn found(client: &mut Client, key: &str) -> String {
     client.send(&format!("s SEARCH {key}\r\n")).await;
     let said = client.until("s ").await;
     assert!(said.last().unwrap().starts_with("s OK"), "{key}: {said:?}");
     said[0].strip_prefix("* SEARCH").unwrap().trim_start().to_string()
 }
 
-fn messages() -> Vec<String> {
+pub(super) fn messages() -> Vec<String> {
     let padding = "padding ".repeat(1000);
     vec![
         "From: Ann <ann@home.example>\r\nTo: bob@home.example\r\nSubject: Lunch\r\n\

@@ -40,6 +40,8 @@ pub struct Account {
     pub(super) staging: smol::lock::Mutex<()>,
     /// Held by who looks after the account.
     pub(super) maintenance: smol::lock::Mutex<()>,
+    /// The messages whose Body records lie before it have signatures.
+    pub(super) signed_to: Cell<Place>,
     used: Cell<bool>,
     pub(super) quota: Cell<Option<u64>>,
     /// Octets of messages that are coming in.
@@ -70,6 +72,7 @@ impl Account {
             structure: smol::lock::Mutex::new(()),
             staging: smol::lock::Mutex::new(()),
             maintenance: smol::lock::Mutex::new(()),
+            signed_to: Cell::default(),
             used: Cell::new(true),
             quota: Cell::new(None),
             incoming_octets: Cell::new(0),

@@ -288,6 +288,7 @@ impl Account {
                     self.keep_unknown(segment).await?;
                     self.settle_before(segment).await.map_err(io)?;
                     self.log(|log| log.remove(segment)).map_err(io)?;
+                    self.forget_signatures(segment);
                     self.state.borrow_mut().survey.heads.remove(&segment);
                     removed = true;
                     continue;
@@ -418,7 +419,7 @@ impl Account {
         self.state.borrow_mut().damaged = true;
     }
 
-    fn is_damaged(&self) -> bool {
+    pub(super) fn is_damaged(&self) -> bool {
         self.state.borrow().damaged
     }
 }

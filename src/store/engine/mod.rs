@@ -13,6 +13,7 @@ mod replay;
 mod restored;
 mod room;
 mod scan;
+mod signatures;
 mod store;
 mod sync;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::commit::{Checked, State};
 use super::log::Log;
 use super::replay::{Replayed, replay};
 use super::room::Room;
-use super::{Account, Sizes, Summarize};
+use super::{Account, Sizes, Summarize, signatures};
 use crate::flash::Flash;
 use crate::store::Error;
 use crate::store::format::{INBOX, Place};
@@ -63,6 +63,11 @@ pub async fn open(
     let loss = Loss::of(&replayed, torn, &log, sizes).map_err(io)?;
     log.continue_behind(replayed.end).map_err(io)?;
     let writable = ready_for_writing(&*flash, &dir, &mut log, &replayed, loss).await;
+    if writable.is_ok() {
+        // Before a segment of their number is begun anew.
+        let segments = log.segments().map_err(io)?;
+        signatures::remove_stray(&*flash, &dir, &segments).await.map_err(io)?;
+    }
     let (end, damaged) = (replayed.end, !replayed.damaged.is_empty());
     let mut index = replayed.index;
     if writable.is_ok() && !damaged {

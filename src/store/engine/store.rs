@@ -210,6 +210,12 @@ impl Store {
         self.open.borrow().values().for_each(|account| account.mark_end());
     }
 
+    /// The accounts in memory, the queue left out. Nobody has asked for them: see [`Store::close_unused`].
+    pub fn open(&self) -> Vec<Rc<Account>> {
+        let open = self.open.borrow();
+        open.iter().filter(|(name, _)| !name.starts_with('/')).map(|(_, account)| account.clone()).collect()
+    }
+
     /// The names of the accounts in memory, the queue left out.
     pub fn open_accounts(&self) -> Vec<String> {
         self.open.borrow().keys().filter(|name| !name.starts_with('/')).cloned().collect()

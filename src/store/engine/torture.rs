@@ -37,6 +37,7 @@ mod model;
 mod modseqs;
 mod room;
 mod side_by_side;
+mod signatures;
 mod tail;
 
 fn summarize(head: &[u8]) -> Vec<u8> {

@@ -10,6 +10,7 @@ use serde_bytes::ByteBuf;
 use super::checkpoint::{Counters, MailboxPart, Part, VERSION};
 use super::frame::{self, FRAME, FrameHeader};
 use super::record::*;
+use super::signatures::{self, Entry, whose};
 use super::*;
 
 const BOX: MailboxId = MailboxId(300);
@@ -183,6 +184,26 @@ fn records_have_the_octets_that_they_always_had() {
 #[test]
 fn parts_of_a_checkpoint_have_the_octets_that_they_always_had() {
     compare("checkpoint_parts.txt", parts().iter().map(|part| line(part_name(part), part)).collect());
+}
+
+/// Catches, besides: a message that is known by other things than it was.
+#[test]
+fn parts_of_a_file_of_signatures_have_the_octets_that_they_always_had() {
+    let message = Message {
+        uid: 200,
+        size: 300,
+        date: -5,
+        flags: Flags(1 << 8),
+        modseq: 9,
+        body: 400,
+        segment: 5,
+        offset: 70_000,
+    };
+    let entry = Entry { offset: 70_000, whose: whose(&message), octets: 4 };
+    let moved = Message { uid: 1, flags: Flags(0), modseq: 1, segment: 6, offset: 16, ..message };
+    assert_eq!(whose(&moved), entry.whose, "what changes in the life of a message does not count");
+    let signed = signatures::Part::Signatures { version: 1, entries: vec![entry] };
+    compare("signatures.txt", line("Signatures", &signed));
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod frame;
 mod goldens;
 pub mod record;
 pub mod segment;
+pub mod signatures;
 mod value;
 
 pub use value::{

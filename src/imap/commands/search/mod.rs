@@ -4,6 +4,7 @@
 mod answer;
 mod context;
 mod query;
+mod ruled_out;
 
 use std::io;
 
@@ -31,6 +32,7 @@ pub async fn found(selected: &Selected, key: &SearchKey) -> Result<Vec<u32>, Err
     let mut found = Vec::new();
     for (seq, &uid) in (1..).zip(numbers.uids()) {
         query.turn().await;
+        query.look_ahead(selected, seq).await;
         let message = account.view(mailbox, |mailbox| mailbox.message(uid).copied());
         let Some(message) = message.ok_or(Error::NoSuchMailbox)? else { continue };
         let candidate = Candidate { seq, recent: numbers.is_recent(uid), message };

@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::ruled_out::{AHEAD, RuledOut};
 use crate::clock::unix_now;
 use crate::imap::commands::lazy_message::LazyMessage;
 use crate::imap::state::selected::Selected;
@@ -31,6 +32,7 @@ pub struct Query {
     size: usize,
     /// What the tests say of the message at hand, as far as they were made.
     answers: Vec<Option<bool>>,
+    ruled_out: RuledOut,
     pace: Pace,
 }
 
@@ -88,7 +90,9 @@ impl Query {
         let mut tests = Vec::new();
         let formula = Formula::new(key, selected, &keywords.ok_or(Error::NoSuchMailbox)?, &mut tests);
         let size = formula.size();
-        Ok(Query { formula, size, answers: vec![None; tests.len()], tests, pace: Pace::new() })
+        let needles = tests.iter().enumerate().filter_map(|(n, test)| Some((n, test.needle()?)));
+        let ruled_out = RuledOut::new(needles);
+        Ok(Query { formula, size, answers: vec![None; tests.len()], ruled_out, tests, pace: Pace::new() })
     }
 
     /// Before each message: others have their turn when it is time to.
@@ -96,17 +100,47 @@ impl Query {
         self.pace.did_items(self.size).await;
     }
 
+    /// Before the message with the number `seq`, where those that follow it are to be looked at as well: asks signatures
+    /// which of them need not be opened.
+    pub async fn look_ahead(&mut self, selected: &Selected, seq: u32) {
+        if !self.ruled_out.is_behind(seq) {
+            return;
+        }
+        let (account, numbers) = (selected.account(), selected.numbers());
+        let (mut candidates, mut to) = (Vec::new(), seq);
+        for (seq, &uid) in (1..).zip(numbers.uids()).skip(seq as usize - 1) {
+            self.turn().await;
+            to = seq;
+            let message = account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied());
+            if let Some(message) = message.flatten() {
+                self.answer_unopened(&Candidate { seq, recent: numbers.is_recent(uid), message });
+                if self.formula.verdict(self).is_err() {
+                    candidates.push((seq, message));
+                }
+            }
+            if candidates.len() >= AHEAD {
+                break;
+            }
+        }
+        self.ruled_out.ask(account, candidates, to, &self.pace).await;
+    }
+
+    /// Answers what nothing need be opened for.
+    fn answer_unopened(&mut self, candidate: &Candidate) {
+        for (n, (test, answer)) in self.tests.iter().zip(&mut self.answers).enumerate() {
+            *answer = match test {
+                Test::Index(test) => Some(test.holds(candidate)),
+                _ => self.ruled_out.rules_out(candidate.seq, n).then_some(false),
+            };
+        }
+    }
+
     /// Whether a message matches, asking as little as possible. This is the one place where a search opens messages.
     ///
     /// # Errors
     /// The message cannot be read.
     pub async fn matches(&mut self, account: &Account, candidate: Candidate) -> Result<bool, Error> {
-        for (test, answer) in self.tests.iter().zip(&mut self.answers) {
-            *answer = match test {
-                Test::Index(test) => Some(test.holds(&candidate)),
-                _ => None,
-            };
-        }
+        self.answer_unopened(&candidate);
         let mut opened = LazyMessage::new(account, candidate.message);
         loop {
             let open = match self.formula.verdict(self) {
@@ -211,6 +245,16 @@ impl Formula {
 }
 
 impl Test {
+    /// The text that it looks for.
+    fn needle(&self) -> Option<&Needle> {
+        match self {
+            Test::Addresses { needle, .. } | Test::Field { needle, .. } | Test::Content { needle, .. } => {
+                Some(needle)
+            }
+            Test::Index(_) | Test::Sent(_) => None,
+        }
+    }
+
     fn cost(&self) -> u8 {
         match self {
             Test::Index(_) => 0,

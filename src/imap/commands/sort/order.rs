@@ -121,3 +121,17 @@ pub async fn sort(
     }
     begins
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: a key or a task that grows until a large mailbox no longer fits.
+    #[test]
+    fn what_a_hundred_thousand_messages_take() {
+        const MESSAGES: usize = 100_000;
+        // The numbers, the places of the keys and those that they are merged into; tasks are of two messages at the least.
+        let each = 3 * size_of::<u32>() + size_of::<Key>() + size_of::<Task>() / 2;
+        assert!(MESSAGES * each + HELD.max(MESSAGES * LEAST) <= 8 << 20, "{each}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Threads as they are told (RFC 5256 section 5, `thread-data`).
 
+use super::ids::push;
+
 /// No node.
 pub const NONE: u32 = u32::MAX;
 
@@ -29,11 +31,17 @@ pub fn set(list: &mut [u32], node: u32, value: u32) {
 }
 
 impl Forest {
+    /// Nothing yet, with room for so many nodes.
+    pub fn with_room(nodes: usize) -> Forest {
+        let [seq, child, next] = [(); 3].map(|()| Vec::with_capacity(nodes));
+        Forest { seq, child, next, first: NONE }
+    }
+
     /// A node without relatives.
     pub fn add(&mut self, seq: u32) -> u32 {
-        self.seq.push(seq);
-        self.child.push(NONE);
-        self.next.push(NONE);
+        push(&mut self.seq, seq);
+        push(&mut self.child, NONE);
+        push(&mut self.next, NONE);
         u32::try_from(self.seq.len() - 1).unwrap_or(NONE)
     }
 

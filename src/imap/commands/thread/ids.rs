@@ -8,7 +8,8 @@ use super::forest::NONE;
 /// What an identifier is known by.
 pub type Id = u64;
 
-/// Which node has which identifier: open addressing, 8 octets for a node and 4 for each of twice to four times as many places.
+/// Which node has which identifier: open addressing, 8 octets for a node and 4 for each of twice to four times as many places,
+/// all of them from the beginning on, so that nothing ever moves.
 #[derive(Debug, Default)]
 pub struct Ids {
     random: RandomState,
@@ -19,6 +20,12 @@ pub struct Ids {
 }
 
 impl Ids {
+    /// Room for so many nodes.
+    pub fn for_nodes(nodes: usize) -> Ids {
+        let places = vec![NONE; (2 * nodes).next_power_of_two()];
+        Ids { random: RandomState::new(), ids: Vec::new(), places }
+    }
+
     /// What an identifier is known by; never 0.
     pub fn id(&self, text: &[u8]) -> Id {
         self.random.hash_one(text).max(1)
@@ -42,23 +49,35 @@ impl Ids {
         })
     }
 
-    /// Gives the next node an identifier, or 0 for none.
-    pub fn push(&mut self, id: Id) {
-        self.ids.push(id);
-        if self.ids.len() * 2 > self.places.len() {
-            self.places = vec![NONE; (self.ids.len() * 2).next_power_of_two().max(64)];
-            (0..self.ids.len()).for_each(|node| self.enter(node));
-        } else {
-            self.enter(self.ids.len() - 1);
-        }
+    /// The identifier of a node; 0 where it has none.
+    pub fn of(&self, node: u32) -> Id {
+        usize::try_from(node).ok().and_then(|node| self.ids.get(node)).copied().unwrap_or_default()
     }
 
-    fn enter(&mut self, node: usize) {
-        let Some(&id) = self.ids.get(node).filter(|&&id| id != 0) else { return };
-        if let Some(place) = self.place(id).and_then(|at| self.places.get_mut(at)) {
-            *place = u32::try_from(node).unwrap_or(NONE);
+    /// Gives the next node an identifier, or 0 for none. Of two with the same identifier, the last one is found.
+    pub fn push(&mut self, id: Id) {
+        let node = u32::try_from(self.ids.len()).unwrap_or(NONE);
+        push(&mut self.ids, id);
+        self.enter(node);
+    }
+
+    /// From now on this node is found by its identifier.
+    pub fn enter(&mut self, node: u32) {
+        let id = self.of(node);
+        if id != 0
+            && let Some(place) = self.place(id).and_then(|at| self.places.get_mut(at))
+        {
+            *place = node;
         }
     }
+}
+
+/// As [`Vec::push`], with little more room than is needed: doubling would waste as much memory again.
+pub fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 8 + 1024);
+    }
+    list.push(item);
 }
 
 #[cfg(test)]
@@ -67,7 +86,7 @@ mod tests {
 
     #[test]
     fn identifiers_are_found_again() {
-        let mut ids = Ids::default();
+        let mut ids = Ids::for_nodes(5000);
         assert_eq!(ids.find(1), None);
         for node in 0..5000_u64 {
             // Many begin at the same place.

@@ -9,7 +9,7 @@ use crate::pace::{ITEM, Pace};
 pub async fn threads(mut found: Vec<u32>, headers: &Headers<'_>, pace: &Pace) -> Forest {
     let by = |key| SortCriterion { reverse: false, key };
     let begins = sort::order(&mut found, &[by(SortKey::Subject), by(SortKey::Date)], headers, pace).await;
-    let mut forest = Forest { first: NONE, ..Forest::default() };
+    let mut forest = Forest::with_room(found.len());
     // By the sent date of the first message: that, its number, and its node.
     let mut roots: Vec<(i64, u32, u32)> = Vec::new();
     let mut last = NONE;

@@ -116,7 +116,7 @@ fn at_each_step_of_compaction_the_newest_checkpoint_may_be_damaged() {
         let account = store(&flash).account("a").await.unwrap();
         account.write_checkpoint().await.unwrap();
         account.write_checkpoint().await.unwrap();
-        for date in 1..=14 {
+        for date in 1..=20 {
             deliver_octets(&account, INBOX, date, 500, &mut Choices::new(date))
                 .unwrap()
                 .commit()
@@ -124,7 +124,7 @@ fn at_each_step_of_compaction_the_newest_checkpoint_may_be_damaged() {
                 .unwrap();
         }
         let mut transaction = account.begin();
-        transaction.expunge(INBOX, &(1..13).collect::<Vec<Uid>>());
+        transaction.expunge(INBOX, &(1..19).collect::<Vec<Uid>>());
         transaction.commit().await.unwrap();
         account.write_checkpoint().await.unwrap();
         let (shown, segments) = (dump(&account), account.log(|log| log.segments()).unwrap());

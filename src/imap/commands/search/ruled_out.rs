@@ -1,0 +1,58 @@
+//! Texts that the next messages of a search cannot have, as their signatures tell: those need not be opened.
+//!
+//! Signatures lie together by the place of the messages in the log, so they are asked for many messages at once, ahead of the search.
+
+use crate::message::search::Needle;
+use crate::message::signature::{Probe, VERSION};
+use crate::pace::Pace;
+use crate::store::{Account, Message};
+
+/// Messages that are asked about at once; they take half a mebibyte.
+pub const AHEAD: usize = 8192;
+
+/// Which texts messages cannot have, by the places of the tests that look for them.
+pub struct RuledOut {
+    probes: Vec<(usize, Probe)>,
+    /// Of the messages with these numbers, which ascend: a bit for each probe that says no.
+    known: Vec<(u32, u64)>,
+    /// Up to this sequence number signatures have been asked.
+    asked: u32,
+}
+
+impl RuledOut {
+    /// For tests for `needles`, each with its place. Those beyond the 64th are not asked about.
+    pub fn new<'n>(needles: impl Iterator<Item = (usize, &'n Needle)>) -> RuledOut {
+        let probes = needles.filter_map(|(test, needle)| Some((test, Probe::new(needle)?)));
+        let probes = probes.take(u64::BITS as usize).collect();
+        RuledOut { probes, known: Vec::new(), asked: 0 }
+    }
+
+    /// Whether signatures are to be asked about the message with this number, and about what follows it.
+    pub fn is_behind(&self, seq: u32) -> bool {
+        seq > self.asked && !self.probes.is_empty()
+    }
+
+    /// Asks about `candidates`, which ascend, all of those up to the number `to` that may have to be opened.
+    pub async fn ask(&mut self, account: &Account, candidates: Vec<(u32, Message)>, to: u32, pace: &Pace) {
+        let (seqs, messages): (Vec<u32>, Vec<Message>) = candidates.into_iter().unzip();
+        let mut known: Vec<(u32, u64)> = seqs.into_iter().map(|seq| (seq, 0)).collect();
+        let probes = &self.probes;
+        let tell = |n: usize, signature: &[u8]| {
+            if let Some((_, says_no)) = known.get_mut(n) {
+                for (bit, (_, probe)) in probes.iter().enumerate() {
+                    *says_no |= u64::from(!probe.may_be_in(signature)) << bit;
+                }
+            }
+        };
+        account.signatures(VERSION, &messages, pace, tell).await;
+        (self.known, self.asked) = (known, to);
+    }
+
+    /// Whether the message with this number cannot have the text of this test.
+    pub fn rules_out(&self, seq: u32, test: usize) -> bool {
+        let Ok(at) = self.known.binary_search_by_key(&seq, |(seq, _)| *seq) else { return false };
+        let says_no = self.known.get(at).map_or(0, |(_, says_no)| *says_no);
+        says_no != 0
+            && self.probes.iter().enumerate().any(|(bit, (of, _))| *of == test && says_no >> bit & 1 == 1)
+    }
+}

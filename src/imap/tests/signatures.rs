@@ -1,0 +1,127 @@
+//! Searches with signatures: they find what reading finds, and open little else.
+
+use super::search::{found, messages};
+use super::*;
+use crate::appliance::signing;
+
+async fn sign(world: &World) {
+    signing::sign(&*world.fred().await, 0).await.unwrap();
+}
+
+/// Messages of real mail programs, of one charset or another, which a store of text cannot hold.
+fn corpus() -> Vec<Vec<u8>> {
+    let folder = format!("{}/tests/data/corpus", env!("CARGO_MANIFEST_DIR"));
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "eml")).collect();
+    paths.sort();
+    paths.into_iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+async fn deliver(world: &World, messages: &[Vec<u8>]) {
+    let fred = world.fred().await;
+    for octets in messages {
+        let mut transaction = fred.begin();
+        let mut message = fred.incoming();
+        message.write(octets).unwrap();
+        transaction.deliver(store::INBOX, message, Flags::NONE, &[], 0);
+        transaction.commit().await.unwrap();
+    }
+}
+
+/// Catches: a key for which a signature says no where reading says yes, a NOT that takes the one for the other, and the
+/// signature of one message that is taken for another's.
+#[test]
+fn a_search_finds_what_reading_finds() {
+    story(|world| async move {
+        let mut all: Vec<Vec<u8>> = messages().into_iter().map(String::into_bytes).collect();
+        all.extend(corpus());
+        deliver(&world, &all).await;
+        let mut keys: Vec<String> = [
+            "TEXT needle",
+            "NOT TEXT needle",
+            "BODY \"the needle\"",
+            "OR SUBJECT lunch BODY pizza",
+            "TEXT ab",
+            "OR TEXT needle TEXT sesquipedalian",
+            "OR BODY sesquipedalian SUBJECT lunch",
+            "BODY \"a b\"",
+        ]
+        .map(str::to_owned)
+        .into();
+        for word in
+            ["subject", "example.org", "the", "regards", "html", "ing", "2024", "@", "mail", "nowhere-at-all"]
+        {
+            for key in [
+                "TEXT",
+                "BODY",
+                "SUBJECT",
+                "FROM",
+                "TO",
+                "HEADER Received",
+                "NOT BODY",
+                "SEEN TEXT",
+                "NOT SUBJECT",
+            ] {
+                keys.push(format!("{key} {word}"));
+            }
+        }
+        let mut client = world.inbox().await;
+        let mut read = Vec::new();
+        for key in &keys {
+            read.push(found(&mut client, key).await);
+        }
+        sign(&world).await;
+        // One that came behind them has none.
+        deliver(&world, &[b"Subject: needle\r\n\r\nnowhere-at-all".to_vec()]).await;
+        client.send("n NOOP\r\n").await;
+        client.until("n OK").await;
+        let last = all.len() + 1;
+        for (key, read) in keys.iter().zip(read) {
+            let now = found(&mut client, key).await;
+            let before: Vec<&str> =
+                now.split(' ').filter(|n| *n != last.to_string() && !n.is_empty()).collect();
+            assert_eq!(before.join(" "), read, "{key}");
+        }
+        assert_eq!(found(&mut client, "TEXT nowhere-at-all").await, last.to_string());
+    });
+}
+
+/// Catches: a message that is opened though its signature says no, signatures that are made of new mail only, and
+/// a signature that is lost when its message is moved or the account is opened anew.
+#[test]
+fn what_is_not_there_is_not_looked_for_in_messages() {
+    story(|world| async move {
+        let padding = "words of a message that nobody looks for ".repeat(200);
+        let all: Vec<Vec<u8>> =
+            (0..40).map(|n| format!("Subject: number-{n:03}\r\n\r\n{padding}").into_bytes()).collect();
+        deliver(&world, &all).await;
+        let mut client = world.inbox().await;
+        let reads = async |client: &mut Client, key: &str| {
+            let before = world.flash.reads();
+            let answer = found(client, key).await;
+            (answer, world.flash.reads() - before)
+        };
+        assert!(reads(&mut client, "TEXT sesquipedalian").await.1 >= 40);
+        sign(&world).await;
+        for key in
+            ["TEXT sesquipedalian", "BODY sesquipedalian", "SUBJECT sesquipedalian", "FROM sesquipedalian"]
+        {
+            let (answer, reads) = reads(&mut client, key).await;
+            assert!(answer.is_empty() && reads < 8, "{key}: {reads}");
+        }
+        let (answer, n) = reads(&mut client, "TEXT number-007").await;
+        assert!(answer == "8" && n < 12, "{n}: only what may have it");
+        let fred = world.fred().await;
+        let mut transaction = fred.begin();
+        transaction.create_mailbox("Kept");
+        transaction.commit().await.unwrap();
+        let archive = fred.find("Kept").unwrap();
+        let mut transaction = fred.begin();
+        transaction.copy_all(store::INBOX, &(1..=40).collect::<Vec<_>>(), archive);
+        transaction.commit().await.unwrap();
+        client.send("a SELECT Kept\r\n").await;
+        client.until("a OK").await;
+        let (answer, n) = reads(&mut client, "TEXT sesquipedalian").await;
+        assert!(answer.is_empty() && n < 8, "{n}");
+    });
+}

@@ -1,0 +1,232 @@
+//! What of a message may be found, in few octets: so that a search need not open what it will not find.
+//!
+//! A signature is a Bloom filter with one hash function over the grams, runs of three octets or of four, of all texts that a
+//! search looks into, as it looks into them: decoded, without their case, fields and names of files and addresses in all their
+//! forms. Where it lacks a gram of a key, reading would not find the key; otherwise it may. Grams with a blank are left out:
+//! a search joins blanks or not, and between two words nearly every gram occurs. The last octet says of what length the
+//! grams are, and how many of them were left out for want of room.
+
+use std::io;
+
+use super::fold::Needle;
+use super::search::texts_of_addresses;
+use super::texts::{Look, Scope, Walk};
+use crate::flash::ReadAt;
+
+/// Counts the ways in which signatures were made. It grows with each change of [`super::texts`], of charsets, of folding, of the
+/// hash or of the form: signatures of another version say nothing.
+pub const VERSION: u8 = 1;
+
+/// Octets of a signature at the most.
+pub const MAX: usize = 8 * 1024;
+
+/// Places of the widest filter.
+const PLACES: usize = MAX * 8;
+
+/// A filter has so many halves of a place for each place of the widest one that is set.
+const HALVES: usize = 5;
+
+/// A signature is no longer than this part of its message: writing is what wears flash, and reading is what it is to save.
+const SHARE: u64 = 24;
+
+/// Octets of a signature that every message may have: a page is read for the smallest, too.
+const LEAST: usize = 128;
+
+/// A message with more places of trigrams has them of four octets: in a long text nearly every three letters stand somewhere.
+const LONG: usize = 1500;
+
+/// In the last octet: the grams are of four octets.
+const FOURS: u8 = 0x80;
+
+/// Of so many grams, one to all are kept: where a message has more than its filter takes, fewer tell more.
+const SAMPLES: usize = 16;
+
+/// Makes the signature of a message, step by step.
+pub struct Signer<'a> {
+    message: &'a dyn ReadAt,
+    walk: Walk<'a>,
+    grams: Grams,
+    /// The addresses have been looked at.
+    begun: bool,
+}
+
+impl<'a> Signer<'a> {
+    /// Begins with `message`.
+    pub fn new(message: &'a dyn ReadAt) -> Signer<'a> {
+        Signer { message, walk: Walk::new(message, Scope::Text), grams: Grams::default(), begun: false }
+    }
+
+    /// Octets that were looked at.
+    pub fn passed(&self) -> u64 {
+        self.walk.passed()
+    }
+
+    /// Looks at about one window more, or a header where that is longer; `None`: not all of it yet. An empty signature says
+    /// nothing.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn step(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if !self.begun {
+            self.begun = true;
+            let look = |text: &str| _ = self.grams.text(text);
+            texts_of_addresses(self.message, 0..u64::MAX, look)?;
+            return Ok(None);
+        }
+        if self.walk.step(&mut self.grams)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(self.grams.signature(self.message.len()?)))
+    }
+}
+
+/// The grams of texts: two of the widest filters, a bit for each place.
+struct Grams {
+    three: Vec<u64>,
+    four: Vec<u64>,
+    /// HTML is looked at with its references as they stand, and, where there are some, with what they mean.
+    undoes: bool,
+    folded: Vec<u8>,
+}
+
+impl Default for Grams {
+    fn default() -> Grams {
+        let filter = vec![0; PLACES / 64];
+        Grams { three: filter.clone(), four: filter, undoes: false, folded: Vec::new() }
+    }
+}
+
+impl Grams {
+    fn add(&mut self, folded: &[u8]) {
+        grams(folded, |filter, place| {
+            let filter = if filter == Length::Four { &mut self.four } else { &mut self.three };
+            if let Some(word) = filter.get_mut(usize::from(place) / 64) {
+                *word |= 1 << (place % 64);
+            }
+        });
+    }
+
+    /// The filter, as narrow as what is in it allows, of a message of so many octets.
+    fn signature(&self, size: u64) -> Vec<u8> {
+        let set = |filter: &[u64]| filter.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+        let is_long = set(&self.three) > LONG;
+        let filter = if is_long { &self.four } else { &self.three };
+        let set = set(filter);
+        let share = usize::try_from(size / SHARE).unwrap_or(MAX).clamp(LEAST, MAX) - 1;
+        let octets = (set * HALVES / 2).div_ceil(8).clamp(1, share);
+        // Half of the places are set then: more would tell less, since each gram of a key is told by fewer others.
+        let kept = (SAMPLES * octets * 8 * 7 / 10).checked_div(set).unwrap_or(SAMPLES).clamp(1, SAMPLES);
+        let mut narrow = vec![0_u8; octets];
+        for (n, word) in filter.iter().enumerate() {
+            let mut word = *word;
+            while word != 0 {
+                let place = n * 64 + word.trailing_zeros() as usize;
+                let at = narrowed(place, octets);
+                if let Some(octet) = narrow.get_mut(at / 8).filter(|_| is_kept(place, kept)) {
+                    *octet |= 1 << (at % 8);
+                }
+                word &= word - 1;
+            }
+        }
+        narrow.push(kept as u8 | if is_long { FOURS } else { 0 });
+        narrow
+    }
+}
+
+impl Look for Grams {
+    fn text(&mut self, text: &str) -> bool {
+        let mut folded = std::mem::take(&mut self.folded);
+        folded.clear();
+        super::fold::fold(text, &mut folded);
+        self.add(&folded);
+        self.folded = folded;
+        false
+    }
+    fn piece(&mut self, folded: &mut Vec<u8>, _new: usize) -> bool {
+        self.add(folded);
+        false
+    }
+    fn overlap(&self) -> usize {
+        3
+    }
+    fn undoes_references(&self) -> bool {
+        self.undoes
+    }
+    fn ended(&mut self, references: bool) -> bool {
+        self.undoes = references;
+        references
+    }
+}
+
+/// How many octets a gram has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Three,
+    Four,
+}
+
+/// Hands the places of the grams of `folded` in the widest filters to `take`, those with a blank left out.
+fn grams(folded: &[u8], mut take: impl FnMut(Length, u16)) {
+    let (mut octets, mut known) = (0_u32, 0_u32);
+    for &b in folded {
+        known = if matches!(b, b' ' | b'\t' | b'\r' | b'\n') { 0 } else { known.saturating_add(1) };
+        octets = octets << 8 | u32::from(b);
+        // The upper half of a product with 2^32 divided by the golden ratio: neighbours come far apart.
+        let place = |gram: u32| (gram.wrapping_mul(0x9e37_79b1) >> 16) as u16;
+        if known > 2 {
+            take(Length::Three, place(octets & 0xff_ffff));
+        }
+        if known > 3 {
+            take(Length::Four, place(octets));
+        }
+    }
+}
+
+/// A place of the widest filter, in one of so many octets.
+fn narrowed(place: usize, octets: usize) -> usize {
+    place * octets * 8 / PLACES
+}
+
+/// Whether a place is among so many of [`SAMPLES`]. Its lowest bits tell, of which [`narrowed`] knows least.
+fn is_kept(place: usize, kept: usize) -> bool {
+    place % SAMPLES < kept
+}
+
+/// Places of a key that are asked for: however long it is, a signature is asked in no time.
+const MAX_PLACES: usize = 64;
+
+/// A text that is looked for, as signatures are asked for it: the places of its grams of each length.
+pub struct Probe {
+    three: Vec<u16>,
+    four: Vec<u16>,
+}
+
+impl Probe {
+    /// Asks for the text of `needle`; `None` where no signature can tell: it has no three octets without a blank.
+    pub fn new(needle: &Needle) -> Option<Probe> {
+        let (mut three, mut four) = (Vec::new(), Vec::new());
+        grams(needle.folded(), |length, place| {
+            if length == Length::Four { &mut four } else { &mut three }.push(place)
+        });
+        for places in [&mut three, &mut four] {
+            places.sort_unstable();
+            places.dedup();
+            places.truncate(MAX_PLACES);
+        }
+        (!three.is_empty()).then_some(Probe { three, four })
+    }
+
+    /// Whether reading may find the text in a message with this signature. `false`: it would not, wherever it looks.
+    pub fn may_be_in(&self, signature: &[u8]) -> bool {
+        let Some((&last, filter)) = signature.split_last() else { return true };
+        let places = if last & FOURS == 0 { &self.three } else { &self.four };
+        let kept = usize::from(last & !FOURS);
+        places.iter().map(|place| usize::from(*place)).filter(|place| is_kept(*place, kept)).all(|place| {
+            let at = narrowed(place, filter.len());
+            filter.get(at / 8).is_none_or(|octet| octet >> (at % 8) & 1 == 1)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! The parts of a file of signatures, each the head of a frame whose body is the signatures themselves. Pure values in postcard
+//! form.
+
+#![allow(missing_docs, reason = "fields have the names under which the store's other types document them")]
+
+use serde::{Deserialize, Serialize};
+
+use super::Message;
+
+/// What a file of signatures is made of. Variants are only ever appended: their order is the format.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Part {
+    /// Signatures that were made in the way of this number, and whose they are, in the order of their octets.
+    Signatures { version: u8, entries: Vec<Entry> },
+}
+
+/// Whose a signature is: the Body record's offset in the segment, what its message is known by, and octets of the signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub offset: u32,
+    pub whose: u32,
+    pub octets: u32,
+}
+
+/// What a message is known by besides its place: the CRC-32C of its body's number, its octets and its INTERNALDATE, each
+/// little-endian.
+pub fn whose(message: &Message) -> u32 {
+    let Message { body, size, date, .. } = *message;
+    let crc = crc32c::crc32c(&body.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc, &size.to_le_bytes());
+    crc32c::crc32c_append(crc, &date.to_le_bytes())
+}
