@@ -17,6 +17,7 @@ need gsasl /usr/bin/gsasl
 need curl /usr/bin/curl
 need fetchmail /usr/bin/fetchmail
 need getmail6 /usr/bin/getmail
+need offlineimap3 /usr/bin/offlineimap
 need python3 /usr/bin/python3
 need openssl /usr/bin/openssl
 need e2fsprogs /usr/sbin/mkfs.ext4

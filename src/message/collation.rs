@@ -1,14 +1,16 @@
-//! The order of texts: letters without their case, then octet by octet. It is that of `i;unicode-casemap` (RFC 5051), but for
-//! its last step, which takes letters with accents apart.
+//! The order of texts: that of `i;unicode-casemap` (RFC 5051), letters without their case and taken apart from their accents, then
+//! octet by octet.
 
-/// Appends `text` with each letter in title case; what would become more than one letter stays.
+use unicode_normalization::char::decompose_compatible;
+
+/// Appends `text` with each letter in title case, where that is one letter, and decomposed (RFC 5051 section 2).
 pub fn collate(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len());
     for c in text.chars() {
         if c.is_ascii() {
             out.push(c.to_ascii_uppercase() as u8);
         } else {
-            out.extend(title_case(c).encode_utf8(&mut [0; 4]).as_bytes());
+            decompose_compatible(title_case(c), |c| out.extend(c.encode_utf8(&mut [0; 4]).as_bytes()));
         }
     }
 }
@@ -41,14 +43,29 @@ mod tests {
         out
     }
 
-    /// Catches: letters that are told apart by their case, and `_`, which stands behind the letters.
+    /// Catches: letters that are told apart by their case or by how their accents are written, letters with accents that stand
+    /// behind all others, and `_`, which stands behind the letters.
     #[test]
     fn the_order_of_letters() {
-        for (a, b) in [("plain", "PLAIN"), ("\u{e4}\u{43f}", "\u{c4}\u{41f}"), ("\u{1c6}", "\u{1c4}")] {
+        for (a, b) in [
+            ("plain", "PLAIN"),
+            ("\u{e4}\u{43f}", "\u{c4}\u{41f}"),
+            ("\u{1c6}", "\u{1c4}"),
+            ("\u{e4}", "A\u{308}"),
+        ] {
             assert_eq!(collated(a), collated(b));
         }
         assert_eq!(collated("stra\u{df}e"), "STRA\u{df}E".as_bytes());
-        for (a, b) in [("a", "B"), ("A", "b"), ("z", "_"), ("", "a"), ("a", "ab"), ("z", "\u{e4}")] {
+        for (a, b) in [
+            ("a", "B"),
+            ("A", "b"),
+            ("z", "_"),
+            ("", "a"),
+            ("a", "ab"),
+            ("\u{e4}z", "b"),
+            ("a", "\u{e4}"),
+            ("z", "\u{df}"),
+        ] {
             assert!(collated(a) < collated(b), "{a} {b}");
         }
     }
