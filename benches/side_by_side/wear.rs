@@ -142,9 +142,9 @@ struct People {
 impl People {
     async fn begin(&mut self) {
         let mut transaction = self.account.begin();
-        transaction.create_mailbox("Archive");
+        transaction.create_mailbox("Filed");
         transaction.commit().await.unwrap();
-        self.archive = self.account.find("Archive").unwrap();
+        self.archive = self.account.find("Filed").unwrap();
         for _ in 0..HELD {
             self.deliver().await;
         }

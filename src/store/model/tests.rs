@@ -264,3 +264,10 @@ fn messages_are_moved_once_however_many_ask_at_the_same_time() {
     twice.push(Change::Expunge { mailbox: sent, uids: (&[1]).into() });
     assert!(matches!(world.commit(&twice), Err(Error::OverQuota)));
 }
+
+/// Catches: a sum that ends at nothing without a word when more goes than ever came.
+#[test]
+#[should_panic(expected = "more has gone than ever came")]
+fn what_never_came_does_not_go() {
+    Usage::of_message(1).remove(Usage::of_message(2));
+}
