@@ -51,6 +51,7 @@ const ROWS: &[Row] = &[
     row("SEARCH TEXT, a word that is nowhere", Milliseconds, |server| read::search(server, "TEXT")),
     row("SEARCH SUBJECT, a word that is nowhere", Milliseconds, |server| read::search(server, "SUBJECT")),
     row("APPEND to its OK, median", Milliseconds, people::append),
+    row("  by a client that sends its last CRLF by itself", Milliseconds, people::append_in_pieces),
     row("APPEND to EXISTS in an idling session, median", Milliseconds, |server| server.noted("idle")),
     row("100,000 messages: first login and SELECT after the start", Milliseconds, large::opening)
         .alone()

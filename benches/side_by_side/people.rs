@@ -61,3 +61,20 @@ pub fn append(server: &Server) -> f64 {
     server.note("idle", milliseconds(percentile(to_exists, 0.5)));
     milliseconds(percentile(to_ok, 0.5))
 }
+
+/// As Python's imaplib sends it: the message when the server has asked for it, its last CRLF by itself, and Nagle's algorithm on.
+pub fn append_in_pieces(server: &Server) -> f64 {
+    let mut client = server.login("u14");
+    client.connection.use_nagle();
+    let rounds = (0..31).map(|n| {
+        let message = named(&format!("pieces {n}"), 2_000);
+        let start = Instant::now();
+        let tag = client.send(format!("APPEND INBOX {{{}}}", message.len()).as_bytes()).unwrap();
+        client.connection.line();
+        client.connection.send(&message);
+        client.connection.send("\r\n");
+        client.answer(&tag).unwrap().ok();
+        start.elapsed()
+    });
+    milliseconds(percentile(rounds.collect(), 0.5))
+}

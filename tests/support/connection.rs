@@ -77,6 +77,14 @@ impl Connection {
         *self.wire.get_mut() = Wire::Tls(Box::new(tls));
         self
     }
+    /// From now on what is sent waits for the acknowledgement of what was sent before (RFC 896), as with most mail programs.
+    pub fn use_nagle(&mut self) {
+        match self.wire.get_mut() {
+            Wire::Plain(tcp) => tcp.set_nodelay(false).unwrap(),
+            Wire::Tls(tls) => tls.sock.set_nodelay(false).unwrap(),
+            Wire::None => {}
+        }
+    }
     pub fn try_send(&mut self, octets: &[u8]) -> std::io::Result<()> {
         match self.wire.get_mut() {
             Wire::Plain(tcp) => tcp.write_all(octets),

@@ -1,16 +1,13 @@
-use std::time::Instant;
-
 use super::*;
 
+/// Catches: news that wait until something else wakes the session: the clock stands still here.
 #[test]
 fn an_idling_session_hears_at_once() {
     story(|world| async move {
         let (mut idling, mut other) = (world.inbox().await, world.inbox().await);
         idling.play("C: 1 IDLE\nS: + Idling").await;
-        let before = Instant::now();
         world.deliver(&["one"]).await;
         idling.play("S: * 1 EXISTS\nS: * 1 RECENT").await;
-        assert!(before.elapsed() < Duration::from_millis(500), "{:?}", before.elapsed());
         other.play("C: 0 NOOP\nS: * 1 EXISTS\nS: * 0 RECENT\nS: 0 OK *").await;
         other.play("C: 1 STORE 1 FLAGS (\\Deleted)").await;
         idling.play("S: * 1 FETCH (FLAGS (\\Recent \\Deleted))").await;
