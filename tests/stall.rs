@@ -384,6 +384,33 @@ fn very_many_messages_in_order() {
     });
 }
 
+/// Catches: parts of a message that are looked at in one step for its preview, and parts of an APPEND that are here already, of
+/// which only the octets count.
+#[test]
+fn very_many_parts() {
+    story(|world| async move {
+        let part =
+            format!("--b\r\nContent-Type: text/x-odd\r\n{}\r\n\r\n", "A: of some length\r\n".repeat(900));
+        let multipart =
+            format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n", part.repeat(100));
+        world
+            .deliver([
+                multipart.into_bytes(),
+                format!("Subject: x\r\n\r\n{}", "x".repeat(60_000)).into_bytes(),
+            ])
+            .await;
+        let mut client = world.inbox(world.work.clone()).await;
+        client.say("f FETCH 1 BODYSTRUCTURE\r\n", "f OK").await;
+        let outcome = world.meanwhile(&mut client, "f FETCH 1 PREVIEW\r\n", "f OK").await;
+        assert!(outcome.answer.contains("PREVIEW \"\""), "{}", outcome.answer);
+        outcome.gave_way("PREVIEW", 32 * 16 / 64);
+        let urls = " URL ;UID=2/;PARTIAL=0.1".repeat(2000);
+        let said = format!("f APPEND INBOX CATENATE ({})\r\n", urls.trim_start());
+        let outcome = world.meanwhile(&mut client, &said, "f OK").await;
+        outcome.gave_way("CATENATE", 2000 / 2);
+    });
+}
+
 /// Catches: a message that is sent, or looked through for TOP, without a turn for others.
 #[test]
 fn a_long_message() {

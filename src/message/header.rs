@@ -190,16 +190,29 @@ pub fn select(
 /// # Errors
 /// What the source says.
 pub fn value(source: &dyn ReadAt, header: Range<u64>, name: &str) -> io::Result<Option<Vec<u8>>> {
+    values(source, header, [name]).map(|[value]| value)
+}
+
+/// The values of the first fields of these names of the header block at `header`, which is read once.
+///
+/// # Errors
+/// What the source says.
+pub fn values<const N: usize>(
+    source: &dyn ReadAt,
+    header: Range<u64>,
+    names: [&str; N],
+) -> io::Result<[Option<Vec<u8>>; N]> {
     let mut window = Window::new(source, header);
     let outer = Boundaries::default();
     let mut fields = Fields::new(&mut window, &outer, MAX_VALUE);
-    let wanted = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
-    while fields.next(wanted)?.is_some() {
-        if wanted(fields.name()) {
-            return Ok(Some(fields.value().to_vec()));
+    let mut values = [const { None }; N];
+    let wanted = |field: &[u8]| names.iter().position(|name| field.eq_ignore_ascii_case(name.as_bytes()));
+    while values.contains(&None) && fields.next(|field| wanted(field).is_some())?.is_some() {
+        if let Some(value) = wanted(fields.name()).and_then(|at| values.get_mut(at)) {
+            value.get_or_insert_with(|| fields.value().to_vec());
         }
     }
-    Ok(None)
+    Ok(values)
 }
 
 #[cfg(test)]

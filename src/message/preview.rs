@@ -17,48 +17,78 @@ const LOOKED_AT: u64 = 64 * 1024;
 /// Parts that are looked at.
 const PARTS: usize = 32;
 
-/// The first 200 characters of the text that a reader sees first, in one line: the first plain text, else the first HTML without
-/// its markup; empty where there is neither.
-///
-/// # Errors
-/// What the source says.
-pub fn preview(message: &dyn ReadAt, structure: &Structure) -> io::Result<String> {
-    let mut html = None;
-    let texts = structure.parts().iter().filter(|part| part.media == Media::Text);
-    for part in texts.take(PARTS) {
-        let field = |name| {
-            header::value(message, part.header(), name)
-                .map(|value| Parameterized::parse(&value.unwrap_or_default()))
-        };
-        if field("Content-Disposition")?.first_word().eq_ignore_ascii_case(b"attachment") {
-            continue;
-        }
-        let content_type = field("Content-Type")?;
-        match content_type.media_type().unwrap_or((b"text", b"plain")) {
-            (_, kind) if kind.eq_ignore_ascii_case(b"plain") => {
-                return Ok(one_line(&text(message, part, &content_type)?));
-            }
-            (_, kind) if kind.eq_ignore_ascii_case(b"html") => html = html.or(Some((part, content_type))),
-            _ => {}
-        }
-    }
-    let Some((part, content_type)) = html else { return Ok(String::new()) };
-    let mut shown = String::new();
-    References::default().undo(&without_markup(&text(message, part, &content_type)?), true, &mut shown);
-    Ok(one_line(&shown))
+/// Makes the first 200 characters of the text that a reader sees first, in one line: the first plain text, else the first HTML
+/// without its markup; empty where there is neither. It goes part by part.
+pub struct Preview<'a> {
+    message: &'a dyn ReadAt,
+    texts: std::vec::IntoIter<&'a Part>,
+    html: Option<Text<'a>>,
+    passed: u64,
 }
 
-/// The beginning of a part's text.
-fn text(message: &dyn ReadAt, part: &Part, content_type: &Parameterized) -> io::Result<String> {
-    let content = part.content();
-    let mut octets = vec![0; (content.end - content.start).min(LOOKED_AT) as usize];
-    message.read_exact_at(content.start, &mut octets)?;
-    let encoding = header::value(message, part.header(), "Content-Transfer-Encoding")?.unwrap_or_default();
-    let mut decoded = Vec::new();
-    TransferDecoder::new(Parameterized::parse(&encoding).first_word()).decode(&octets, &mut decoded);
-    let mut text = String::new();
-    charset::decode(Charset::named(&content_type.get("charset").unwrap_or_default()), &decoded, &mut text);
-    Ok(text)
+/// A part, and what its header says of its content.
+struct Text<'a> {
+    part: &'a Part,
+    content_type: Parameterized,
+    encoding: Parameterized,
+}
+
+impl<'a> Preview<'a> {
+    /// Nothing is looked at yet.
+    pub fn new(message: &'a dyn ReadAt, structure: &'a Structure) -> Preview<'a> {
+        let texts = structure.parts().iter().filter(|part| part.media == Media::Text).take(PARTS);
+        Preview { message, texts: texts.collect::<Vec<_>>().into_iter(), html: None, passed: 0 }
+    }
+
+    /// Octets that were looked at.
+    pub fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Looks at one part more; `None`: not there yet.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn step(&mut self) -> io::Result<Option<String>> {
+        let Some(part) = self.texts.next() else {
+            let Some(html) = self.html.take() else { return Ok(Some(String::new())) };
+            let mut shown = String::new();
+            References::default().undo(&without_markup(&self.text(&html)?), true, &mut shown);
+            return Ok(Some(one_line(&shown)));
+        };
+        self.passed += part.header().end - part.header().start;
+        let names = ["Content-Disposition", "Content-Type", "Content-Transfer-Encoding"];
+        let fields = header::values(self.message, part.header(), names)?;
+        let [disposition, content_type, encoding] =
+            fields.map(|field| Parameterized::parse(&field.unwrap_or_default()));
+        if disposition.first_word().eq_ignore_ascii_case(b"attachment") {
+            return Ok(None);
+        }
+        let (_, kind) = content_type.media_type().unwrap_or((b"text", b"plain"));
+        let (plain, html) = (kind.eq_ignore_ascii_case(b"plain"), kind.eq_ignore_ascii_case(b"html"));
+        let text = Text { part, content_type, encoding };
+        if plain {
+            return self.text(&text).map(|text| Some(one_line(&text)));
+        }
+        if html {
+            self.html.get_or_insert(text);
+        }
+        Ok(None)
+    }
+
+    /// The beginning of a part's text.
+    fn text(&mut self, text: &Text<'_>) -> io::Result<String> {
+        let content = text.part.content();
+        let mut octets = vec![0; (content.end - content.start).min(LOOKED_AT) as usize];
+        self.message.read_exact_at(content.start, &mut octets)?;
+        self.passed += octets.len() as u64;
+        let (mut decoded, mut decoder) = (Vec::new(), TransferDecoder::new(text.encoding.first_word()));
+        decoder.decode(&octets, &mut decoded);
+        let charset = Charset::named(&text.content_type.get("charset").unwrap_or_default());
+        let mut decoded_text = String::new();
+        charset::decode(charset, &decoded, &mut decoded_text);
+        Ok(decoded_text)
+    }
 }
 
 /// HTML without tags and comments, and without what is between those of elements that show no text.
@@ -134,7 +164,13 @@ mod tests {
 
     fn of(message: &str) -> String {
         let message = message.as_bytes();
-        preview(&message, &Structure::of(&message).unwrap()).unwrap()
+        let structure = Structure::of(&message).unwrap();
+        let mut preview = Preview::new(&message, &structure);
+        loop {
+            if let Some(shown) = preview.step().unwrap() {
+                return shown;
+            }
+        }
     }
 
     #[test]

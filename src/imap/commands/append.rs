@@ -24,6 +24,7 @@ use crate::imap::wire::grammar::append::{Part, Parts};
 use crate::imap::wire::sequence::write_uid_set;
 use crate::imap::wire::words;
 use crate::net::line::LineEnd;
+use crate::pace::Pace;
 use crate::serving::Protocol;
 use crate::store::{self, Account, Committed, Incoming, MailboxId, Transaction, Uid};
 
@@ -42,6 +43,8 @@ pub(super) type Refusal = Cow<'static, str>;
 pub struct Appending {
     tag: String,
     parts: Parts,
+    /// Of the parts that are here already: very many small ones are work, too.
+    pace: Pace,
     /// What was announced and not read yet.
     literal: Option<Literal>,
     target: Result<Target, Refusal>,
@@ -231,7 +234,7 @@ impl Session {
     pub fn append(&self, config: &Config, tag: String, command: Append) -> Appending {
         let target = Target::new(config, self, &command);
         let Append { replaces, text, literal, .. } = command;
-        Appending { tag, parts: Parts::new(text, replaces.is_some()), literal, target }
+        Appending { tag, parts: Parts::new(text, replaces.is_some()), pace: Pace::new(), literal, target }
     }
 }
 
@@ -280,21 +283,18 @@ impl Connection {
             LineEnd::TooLong => appending.refuse(format!("BAD {}", Problem::TooLong).into()),
             LineEnd::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
         }
-        let (announced, whole) = (Announced::at_end_of(&line), end == LineEnd::Complete);
+        let announced = Announced::at_end_of(&line, end == LineEnd::Complete);
         let text = announced.as_ref().and_then(|announced| line.get(..line.len() - announced.marker));
         appending.parts.line(text.unwrap_or(&line));
-        appending.literal = match announced {
-            None if !whole => Announced::cut(&line),
-            announced => announced.map(|announced| announced.literal),
-        };
+        appending.literal = announced.map(|announced| announced.literal);
         Ok(())
     }
 
     /// Makes what a URL names the next part of the message (RFC 4469).
     async fn catenate(&mut self, appending: &mut Appending, url: &[u8]) {
-        let Ok(target) = &mut appending.target else { return };
+        let Appending { target: Ok(target), pace, .. } = appending else { return };
         let part = catenate::Part { url, config: &self.context.config(), session: &self.session };
-        if let Err(refusal) = part.append_to(target, &mut self.own.last_structure).await {
+        if let Err(refusal) = part.append_to(target, &mut self.own.last_structure, pace).await {
             appending.refuse(refusal);
         }
     }

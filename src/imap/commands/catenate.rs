@@ -8,7 +8,7 @@ use crate::flash::ReadAt;
 use crate::imap::state::session::Session;
 use crate::imap::wire::url::MessageUrl;
 use crate::imap::wire::words;
-use crate::pace::Pace;
+use crate::pace::{Pace, STEP};
 use crate::store::{Error, Message};
 
 /// A part that a client names by a URL.
@@ -19,16 +19,21 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Appends its octets to the message.
-    pub async fn append_to(&self, target: &mut Target, last: &mut LastStructure) -> Result<(), Refusal> {
+    /// Appends its octets to the message; others get their turn.
+    pub async fn append_to(
+        &self,
+        target: &mut Target,
+        last: &mut LastStructure,
+        pace: &Pace,
+    ) -> Result<(), Refusal> {
         let bad = || Refusal::from(format!("NO [BADURL {}] That names no message here", self.printable()));
         let unreadable = |error: Error| Refusal::from(words::refusal(&error));
         let url = MessageUrl::parse(self.url).ok_or_else(bad)?;
         let message = self.find(&url).ok_or_else(bad)?;
         let account = target.account.clone();
         let mut opened = LazyMessage::new(&account, message);
-        let pace = Pace::new();
-        let octets = section::octets(&mut opened, &url.section.part, &url.section.text, last, &pace).await;
+        let octets = section::octets(&mut opened, &url.section.part, &url.section.text, last, pace).await;
+        pace.did(STEP.max(opened.take_passed())).await;
         let octets = octets.map_err(unreadable)?.ok_or_else(bad)?;
         let (held, mut places) = match octets {
             Octets::Held(text) => {

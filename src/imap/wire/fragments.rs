@@ -59,10 +59,9 @@ impl Fragments {
         if !whole {
             self.refuse(line);
         }
-        let Some(Announced { literal, marker }) = Announced::at_end_of(line) else {
+        let Some(Announced { literal, marker }) = Announced::at_end_of(line, whole) else {
             self.keep(line);
-            let cut = if whole { None } else { Announced::cut(line) };
-            return cut.map_or(Next::Finished, |literal| Next::Skip(literal.length));
+            return Next::Finished;
         };
         self.literals += 1;
         if self.problem.is_none()
@@ -137,32 +136,27 @@ pub struct Announced {
 }
 
 impl Announced {
-    /// The literal that a line announces, if it does.
-    pub fn at_end_of(line: &[u8]) -> Option<Announced> {
+    /// The literal that a line announces, if it does. Of one that is not `whole` all that is left may be the end of a number:
+    /// longer than anybody means, but no octet behind it may be taken for a command.
+    pub fn at_end_of(line: &[u8], whole: bool) -> Option<Announced> {
         let inside = line.strip_suffix(b"}")?;
-        let open = inside.iter().rposition(|&c| c == b'{')?;
-        let before = line.get(..open)?;
-        let inside = std::str::from_utf8(inside.get(open + 1..)?).ok()?;
-        let digits = inside.strip_suffix('+').unwrap_or(inside);
-        if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_digit()) {
+        let number = inside.strip_suffix(b"+").unwrap_or(inside);
+        let digits = number.iter().rev().take_while(|c| c.is_ascii_digit()).count();
+        let synchronizing = number.len() == inside.len();
+        let (before, digits) = number.split_at(number.len() - digits);
+        let Some(before) = before.strip_suffix(b"{") else {
+            let is_cut = !whole && !synchronizing && digits.len() >= TAIL - 2;
+            let endless = Literal { length: u64::MAX, synchronizing, binary: false };
+            return is_cut.then_some(Announced { literal: endless, marker: 0 });
+        };
+        if digits.is_empty() {
             return None;
         }
         // More than can be counted is a literal all the same, and what follows is no command.
-        let length = digits.parse().unwrap_or(u64::MAX);
+        let length = std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX);
         let binary = before.ends_with(b"~");
-        let marker = line.len() - open + usize::from(binary);
-        Some(Announced {
-            literal: Literal { length, synchronizing: digits.len() == inside.len(), binary },
-            marker,
-        })
-    }
-
-    /// The literal where all that is left of a line that was too long is the end of a number: longer than anybody means, but
-    /// no octet behind it may be taken for a command.
-    pub fn cut(line: &[u8]) -> Option<Literal> {
-        let number = line.strip_suffix(b"+}").and_then(|line| line.last_chunk::<{ TAIL - 2 }>())?;
-        let endless = Literal { length: u64::MAX, synchronizing: false, binary: false };
-        number.iter().all(u8::is_ascii_digit).then_some(endless)
+        let marker = line.len() - before.len() + usize::from(binary);
+        Some(Announced { literal: Literal { length, synchronizing, binary }, marker })
     }
 }
 
@@ -274,7 +268,7 @@ mod tests {
     #[test]
     fn literals_are_announced_at_the_end_of_a_line_only() {
         let announced = |line: &str| {
-            let literal = Announced::at_end_of(line.as_bytes());
+            let literal = Announced::at_end_of(line.as_bytes(), true);
             literal.map(|Announced { literal, .. }| (literal.length, literal.synchronizing))
         };
         for (line, expected) in [

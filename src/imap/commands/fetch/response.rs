@@ -10,7 +10,8 @@ use crate::imap::commands::lazy_message::{LastStructure, LazyMessage};
 use crate::imap::wire::command::{FetchItem, SectionText};
 use crate::imap::wire::words;
 use crate::message::bodystructure::Description;
-use crate::message::{date, nstring, preview};
+use crate::message::preview::Preview;
+use crate::message::{date, nstring};
 use crate::net::stream::Stream;
 use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Message};
@@ -174,12 +175,25 @@ impl Response<'_> {
 
     async fn preview(&mut self) -> io::Result<()> {
         self.out.extend(b"PREVIEW ");
-        let structure = self.opened.structure(self.last, self.pace).await;
-        let preview =
-            structure.and_then(|structure| self.opened.ask_body(|body| preview::preview(body, &structure)));
+        let preview = self.make_preview().await;
         let preview = self.readable(preview);
         nstring::nstring(preview.as_deref().map(str::as_bytes), &mut self.out);
         Ok(())
+    }
+
+    async fn make_preview(&mut self) -> Result<String, Error> {
+        let structure = self.opened.structure(self.last, self.pace).await?;
+        let mut preview = Preview::new(self.opened.body()?, &structure);
+        let mut before = 0;
+        let made = loop {
+            match preview.step() {
+                Ok(Some(made)) => break Ok(made),
+                Ok(None) => self.pace.did(STEP.max(preview.passed() - before)).await,
+                Err(error) => break Err(error),
+            }
+            before = preview.passed();
+        };
+        made.map_err(|error| self.opened.unreadable(error))
     }
 
     /// Sent part by part: it may be long, and what cannot be read of it is the default.

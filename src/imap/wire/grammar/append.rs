@@ -74,8 +74,10 @@ pub enum Part {
 /// The grammar of what follows the mailbox, as far as it has come.
 #[derive(Debug)]
 pub struct Parts {
-    /// What was not read yet of the present line, without what announces the literal at its end.
+    /// The present line, without what announces the literal at its end.
     text: Vec<u8>,
+    /// Octets of it that were read.
+    read: usize,
     place: Place,
     /// REPLACE has one message.
     one: bool,
@@ -98,12 +100,12 @@ enum Place {
 impl Parts {
     /// The `text` behind the mailbox, up to the first literal; `one`: more than one message is an error.
     pub fn new(text: Vec<u8>, one: bool) -> Parts {
-        Parts { text, place: Place::Between { first: true }, one }
+        Parts { text, read: 0, place: Place::Between { first: true }, one }
     }
 
     /// Takes the line behind a literal, without what announces the next one.
     pub fn line(&mut self, text: &[u8]) {
-        self.text = text.to_vec();
+        (self.text, self.read) = (text.to_vec(), 0);
     }
 
     /// The next part; `literal`: one was announced at the end of the line.
@@ -111,7 +113,7 @@ impl Parts {
     /// # Errors
     /// What is wrong with the command.
     pub fn next(&mut self, literal: bool) -> Parsed<Part> {
-        let mut cursor = Cursor::new(&self.text);
+        let mut cursor = Cursor::new(self.text.get(self.read..).unwrap_or_default());
         let (place, part) = match self.place {
             Place::Between { first } => self.between(&mut cursor, first, literal)?,
             Place::Data => data(&mut cursor, literal)?,
@@ -122,9 +124,7 @@ impl Parts {
                 (Place::Between { first: false }, Part::End)
             }
         };
-        let read = self.text.len() - cursor.rest().len();
-        self.text.drain(..read);
-        self.place = place;
+        (self.read, self.place) = (self.text.len() - cursor.rest().len(), place);
         Ok(part)
     }
 
