@@ -13,7 +13,7 @@ pub mod disk;
 /// Shared with the scenarios.
 #[cfg(test)]
 #[path = "../../tests/support/over.rs"]
-mod over;
+pub(crate) mod over;
 #[cfg(test)]
 pub mod refusing;
 #[cfg(any(test, fuzzing))]

@@ -42,6 +42,9 @@ pub struct Account {
     pub(super) maintenance: smol::lock::Mutex<()>,
     /// The messages whose Body records lie before it have signatures.
     pub(super) signed_to: Cell<Place>,
+    /// Up to where the log was looked at last for messages without a signature, and up to where there were none, when there were too
+    /// few.
+    pub(super) too_few_unsigned: Cell<Option<(Place, Place, u64)>>,
     used: Cell<bool>,
     pub(super) quota: Cell<Option<u64>>,
     /// Octets of messages that are coming in.
@@ -73,6 +76,7 @@ impl Account {
             staging: smol::lock::Mutex::new(()),
             maintenance: smol::lock::Mutex::new(()),
             signed_to: Cell::default(),
+            too_few_unsigned: Cell::default(),
             used: Cell::new(true),
             quota: Cell::new(None),
             incoming_octets: Cell::new(0),

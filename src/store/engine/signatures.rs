@@ -47,7 +47,8 @@ pub async fn remove_stray(flash: &dyn Flash, dir: &str, segments: &[u32]) -> io:
 
 impl Account {
     /// The next messages without a signature of this `version`, in the order of the log, at most 1,024; none where less than
-    /// `least` octets of them are at the end of the log: each time that some are kept a page of flash is written.
+    /// `least` octets of them are at the end of the log: each time that some are kept a page of flash is written. None, too, where
+    /// there is no room to keep them. Who asks again, and nothing has come since, costs nothing.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -55,10 +56,13 @@ impl Account {
         if self.has_failed() || self.is_damaged() || self.takes_no_changes().is_some() {
             return Ok(Vec::new());
         }
+        let looked = || (self.durable_state().0, self.signed_to.get(), least);
+        if self.too_few_unsigned.get() == Some(looked()) || !self.room.allows(Use::Mail, INLINE_MAX as u64) {
+            return Ok(Vec::new());
+        }
         let pace = Pace::new();
         loop {
-            let from = self.signed_to.get();
-            let (applied, _) = self.durable_state();
+            let (applied, from, _) = looked();
             let here = if from < applied { self.messages_from(from) } else { Vec::new() };
             if here.is_empty() {
                 self.signed_to.set(from.max(applied));
@@ -85,7 +89,11 @@ impl Account {
             }
             if !missing.is_empty() {
                 missing.truncate(MESSAGES);
-                return Ok(if octets < least { Vec::new() } else { missing });
+                if octets < least {
+                    self.too_few_unsigned.set(Some((applied, self.signed_to.get(), least)));
+                    missing.clear();
+                }
+                return Ok(missing);
             }
             pace.keep().await;
         }

@@ -1,6 +1,7 @@
 //! Signatures that are written while the power goes: what is told of a message is its own, and the others are made anew.
 
 use super::*;
+use crate::flash::over::{Over, Special};
 use crate::flash::{Flash, Mode};
 use crate::pace::Pace;
 
@@ -157,5 +158,50 @@ fn a_signature_of_another_log_is_nobodys() {
         assert_eq!(told(&account, 1).await, (1, 0));
         sign(&account, 1).await.unwrap();
         assert_eq!(told(&account, 1).await, (1, 1));
+    });
+}
+
+/// Counts the octets that are read.
+#[derive(Default)]
+struct Reads(Cell<usize>);
+
+impl Special for Reads {
+    fn read(&self, octets: usize) {
+        self.0.set(self.0.get() + octets);
+    }
+}
+
+/// Catches: files of signatures that are read again and again while there is too little to sign, and messages that are read
+/// for signatures for which the flash has no room.
+#[test]
+fn who_looks_in_vain_looks_once() {
+    let (flash, reads) = (SimFlash::default(), Rc::new(Reads::default()));
+    let over = Over::with(flash.clone(), reads.clone());
+    smol::block_on(async {
+        let account = Store::new(Rc::new(over), summarize).account("a").await.unwrap();
+        let deliver_one = async |date| {
+            let transaction = deliver_octets(&account, INBOX, date, 300, &mut Choices::new(date)).unwrap();
+            transaction.commit().await.unwrap();
+        };
+        let look = async || {
+            let before = reads.0.get();
+            let unsigned = account.unsigned(1, 1000).await.unwrap().len();
+            (unsigned, reads.0.get() - before)
+        };
+        deliver_one(1).await;
+        sign(&account, 1).await.unwrap();
+        for date in [2, 3] {
+            deliver_one(date).await;
+            let (unsigned, read) = look().await;
+            assert!(unsigned == 0 && read > 0, "{read} octets");
+            assert_eq!(look().await, (0, 0), "nothing has come since");
+        }
+        deliver_one(4).await;
+        deliver_one(5).await;
+        let used: usize = flash.files().iter().map(|(_, len)| len).sum();
+        flash.limit(Some(used as u64 + 1000));
+        assert_eq!(look().await, (0, 0), "there is no room");
+        flash.limit(None);
+        assert_eq!(look().await.0, 4);
     });
 }
