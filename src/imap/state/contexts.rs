@@ -155,12 +155,9 @@ fn size(key: &SearchKey) -> usize {
 /// Whether messages match another time although they have not changed: by their place, by what is the last one, by the
 /// time, or by what `$` is.
 fn is_unsteady(key: &SearchKey) -> bool {
-    match key {
-        SearchKey::And(keys) => keys.iter().any(is_unsteady),
-        SearchKey::Or(one, other) => is_unsteady(one) || is_unsteady(other),
-        SearchKey::Not(key) => is_unsteady(key),
+    key.has(|key| match key {
         SearchKey::Uid(set) => set.has_star(),
         SearchKey::Sequence(_) | SearchKey::Saved | SearchKey::Older(_) | SearchKey::Younger(_) => true,
         _ => false,
-    }
+    })
 }

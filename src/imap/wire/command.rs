@@ -482,6 +482,18 @@ pub enum SearchKey {
     Text(String),
 }
 
+impl SearchKey {
+    /// Whether one of the keys `is` so. The parser limits how deep they are.
+    pub fn has(&self, is: fn(&SearchKey) -> bool) -> bool {
+        match self {
+            SearchKey::And(keys) => keys.iter().any(|key| key.has(is)),
+            SearchKey::Or(one, other) => one.has(is) || other.has(is),
+            SearchKey::Not(key) => key.has(is),
+            key => is(key),
+        }
+    }
+}
+
 /// A day, counted from 1970-01-01: what a `date` of RFC 3501 names, without time or zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Date(pub i32);

@@ -48,16 +48,6 @@ impl SearchKey {
     pub fn names_numbers(&self) -> bool {
         self.has(|key| matches!(key, SearchKey::Sequence(_)))
     }
-
-    /// Whether one of the keys `is` so. The parser limits how deep they are.
-    fn has(&self, is: fn(&SearchKey) -> bool) -> bool {
-        match self {
-            SearchKey::And(keys) => keys.iter().any(|key| key.has(is)),
-            SearchKey::Or(one, other) => one.has(is) || other.has(is),
-            SearchKey::Not(key) => key.has(is),
-            key => is(key),
-        }
-    }
 }
 
 impl Command {

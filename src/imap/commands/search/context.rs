@@ -26,15 +26,13 @@ impl Selected {
     async fn changes(&self, context: &Context) -> Changes {
         let mut changes = Changes::default();
         let Ok(mut query) = Query::new(&context.key, self) else { return changes };
-        let (account, numbers) = (self.account(), self.numbers());
-        for (seq, &uid) in (1..).zip(numbers.uids()) {
+        for (seq, &uid) in (1..).zip(self.numbers().uids()) {
             query.turn().await;
-            let message = account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied());
-            let Some(message) = message.flatten().filter(|message| message.modseq > context.modseq) else {
+            let Ok(Some(candidate)) = Candidate::of(self, seq, uid) else { continue };
+            if candidate.message.modseq <= context.modseq {
                 continue;
-            };
-            let candidate = Candidate { seq, recent: numbers.is_recent(uid), message };
-            match (query.matches(account, candidate).await, context.found.has(seq)) {
+            }
+            match (query.matches(self.account(), candidate).await, context.found.has(seq)) {
                 (Ok(true), false) => changes.added.push(seq),
                 (Ok(false), true) => changes.removed.push(seq),
                 (Ok(_), _) => (),

@@ -26,17 +26,13 @@ use query::{Candidate, Query};
 /// # Errors
 /// [`Error::NoSuchMailbox`]: another session has deleted it.
 pub async fn found(selected: &Selected, key: &SearchKey) -> Result<Vec<u32>, Error> {
-    let (account, numbers) = (selected.account(), selected.numbers());
-    let mailbox = numbers.mailbox();
     let mut query = Query::new(key, selected)?;
     let mut found = Vec::new();
-    for (seq, &uid) in (1..).zip(numbers.uids()) {
+    for (seq, &uid) in (1..).zip(selected.numbers().uids()) {
         query.turn().await;
         query.look_ahead(selected, seq).await;
-        let message = account.view(mailbox, |mailbox| mailbox.message(uid).copied());
-        let Some(message) = message.ok_or(Error::NoSuchMailbox)? else { continue };
-        let candidate = Candidate { seq, recent: numbers.is_recent(uid), message };
-        match query.matches(account, candidate).await {
+        let Some(candidate) = Candidate::of(selected, seq, uid)? else { continue };
+        match query.matches(selected.account(), candidate).await {
             Ok(true) => found.push(seq),
             Ok(false) => (),
             Err(error) => log::error!("imap: SEARCH passes over a message: {error}"),

@@ -12,7 +12,7 @@ use crate::imap::wire::words;
 use crate::message::search::{Needle, Scope, Search, in_addresses, in_field};
 use crate::message::{date, header};
 use crate::pace::{Pace, STEP};
-use crate::store::{Account, Error, Flags, Message};
+use crate::store::{Account, Error, Flags, Message, Uid};
 
 /// A message that may match.
 pub struct Candidate {
@@ -22,6 +22,19 @@ pub struct Candidate {
     pub recent: bool,
     /// From the index.
     pub message: Message,
+}
+
+impl Candidate {
+    /// The message of this number and UID; `None` where another session has removed it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchMailbox`]: another session has deleted it.
+    pub fn of(selected: &Selected, seq: u32, uid: Uid) -> Result<Option<Candidate>, Error> {
+        let (account, numbers) = (selected.account(), selected.numbers());
+        let message = account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied());
+        let message = message.ok_or(Error::NoSuchMailbox)?;
+        Ok(message.map(|message| Candidate { seq, recent: numbers.is_recent(uid), message }))
+    }
 }
 
 /// A search key, with what can be prepared once for all messages.
@@ -111,11 +124,10 @@ impl Query {
         for (seq, &uid) in (1..).zip(numbers.uids()).skip(seq as usize - 1) {
             self.turn().await;
             to = seq;
-            let message = account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied());
-            if let Some(message) = message.flatten() {
-                self.answer_unopened(&Candidate { seq, recent: numbers.is_recent(uid), message });
+            if let Ok(Some(candidate)) = Candidate::of(selected, seq, uid) {
+                self.answer_unopened(&candidate);
                 if self.formula.verdict(self).is_err() {
-                    candidates.push((seq, message));
+                    candidates.push((seq, candidate.message));
                 }
             }
             if candidates.len() >= AHEAD {
