@@ -194,24 +194,16 @@ fn a_message_without_end_is_read_once_and_told_of_once() {
             config.server.max_message_size = 100_000;
             let source = Source { max_size, ..source(&provider) };
             let limit = if max_size > 0 { max_size } else { 400_000 };
-            let poll = async || {
-                let patience = Duration::from_secs(5);
-                poll_with(
-                    &source,
-                    &store,
-                    patience,
-                    Budget::usual(&Time::default()),
-                    &config,
-                    Needs::default(),
-                )
-                .await
+            let poll = async |source: &Source, config: &Config| {
+                let budget = Budget::usual(&Time::default());
+                poll_with(source, &store, Duration::from_secs(5), budget, config, Needs::default()).await
             };
             *provider.behaviour.borrow_mut() = Behaviour {
                 flood: Some(("RETR 1", "+OK\r\n", "x".repeat(998) + "\r\n")),
                 size: lists,
                 ..Behaviour::default()
             };
-            let (result, _) = poll().await;
+            let (result, _) = poll(&source, &config).await;
             assert!(matches!(result, Err(Error::Endless(n)) if n == limit), "{result:?}");
             let sent = provider.sent.get() as u64;
             assert!(sent < limit + (8 << 20), "{sent} octets were taken");
@@ -219,7 +211,7 @@ fn a_message_without_end_is_read_once_and_told_of_once() {
             assert_eq!(provider.heard.borrow().iter().filter(|line| *line == "RETR 1").count(), 1);
             // The others come, nobody asks for it again, and the user is told once.
             for collected in [1, 0] {
-                let (result, outcome) = poll().await;
+                let (result, outcome) = poll(&source, &config).await;
                 result.unwrap();
                 assert_eq!(outcome.collected, collected);
                 assert_eq!(provider.heard.borrow().iter().filter(|line| *line == "RETR 1").count(), 1);
@@ -233,16 +225,7 @@ fn a_message_without_end_is_read_once_and_told_of_once() {
             *provider.behaviour.borrow_mut() = Behaviour::default();
             config.server.max_message_size += 1;
             let source = Source { max_size: max_size.saturating_sub(1), ..source.clone() };
-            let patience = Duration::from_secs(5);
-            let again = poll_with(
-                &source,
-                &store,
-                patience,
-                Budget::usual(&Time::default()),
-                &config,
-                Needs::default(),
-            )
-            .await;
+            let again = poll(&source, &config).await;
             assert_eq!(again.1.collected, 1);
         });
     }

@@ -322,6 +322,17 @@ pub(crate) mod tests {
         (client.unwrap(), Stream::new(server.unwrap().0).unwrap())
     }
 
+    /// The same, with TLS where it is wanted.
+    async fn pair_over(tls: bool) -> (Stream, Stream) {
+        let (mut client, mut server) = pair().await;
+        if tls {
+            let (server_config, client_config) = secure::tests::configs();
+            let accept = server.accept_tls(server_config);
+            smol::future::try_zip(accept, client.connect_tls(client_config, "localhost")).await.unwrap();
+        }
+        (client, server)
+    }
+
     /// All that comes until the other end closes.
     pub(crate) async fn rest(stream: &mut Stream) -> Vec<u8> {
         let mut all = Vec::new();
@@ -404,15 +415,9 @@ pub(crate) mod tests {
     fn a_line_that_was_read_is_nowhere_in_the_buffers() {
         // A word of its own: other tests run beside this one.
         const PASSWORD: &[u8] = b"plover-417";
-        let (server_config, client_config) = secure::tests::configs();
         for tls in [false, true] {
             async_io::block_on(async {
-                let (mut client, mut server) = pair().await;
-                if tls {
-                    let accept = server.accept_tls(server_config.clone());
-                    let connect = client.connect_tls(client_config.clone(), "localhost");
-                    smol::future::try_zip(accept, connect).await.unwrap();
-                }
+                let (mut client, mut server) = pair_over(tls).await;
                 let places = |server: &Stream| {
                     let incoming = server.tls.as_ref().map(|tls| tls.incoming());
                     [Some(server.input.place()), incoming.map(Place::of)].into_iter().flatten()
@@ -482,17 +487,11 @@ pub(crate) mod tests {
     /// they grew.
     #[test]
     fn what_was_sent_is_nowhere_in_the_buffers() {
-        let (server_config, client_config) = secure::tests::configs();
         // Far enough from both ends: the allocator writes into what was given back, too.
         let line = [&[b'-'; 500][..], b"plover-420", &[b'-'; 500]].concat();
         for tls in [false, true] {
             async_io::block_on(async {
-                let (mut client, mut server) = pair().await;
-                if tls {
-                    let accept = server.accept_tls(server_config.clone());
-                    let connect = client.connect_tls(client_config.clone(), "localhost");
-                    smol::future::try_zip(accept, connect).await.unwrap();
-                }
+                let (mut client, _server) = pair_over(tls).await;
                 client.queue(&line);
                 let mut places = vec![Place::of(&client.output)];
                 client.queue(&[b'+'; 5000]);

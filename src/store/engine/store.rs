@@ -218,7 +218,7 @@ impl Store {
 
     /// The names of the accounts in memory, the queue left out.
     pub fn open_accounts(&self) -> Vec<String> {
-        self.open.borrow().keys().filter(|name| !name.starts_with('/')).cloned().collect()
+        self.open().iter().map(|account| account.name().to_owned()).collect()
     }
 }
 

@@ -112,8 +112,8 @@ fn name(record: &Record) -> &'static str {
     }
 }
 
-fn parts() -> Vec<Part> {
-    let message = Message {
+fn message() -> Message {
+    Message {
         uid: 200,
         size: 300,
         date: -5,
@@ -122,7 +122,11 @@ fn parts() -> Vec<Part> {
         body: 400,
         segment: 5,
         offset: 70_000,
-    };
+    }
+}
+
+fn parts() -> Vec<Part> {
+    let message = message();
     let last = Counters { mailbox: 300, body: 401, modseq: 1 << 40, uid_validity: 1_700_000_000 };
     vec![
         Part::Begin { version: VERSION, from: PLACE, last },
@@ -189,16 +193,7 @@ fn parts_of_a_checkpoint_have_the_octets_that_they_always_had() {
 /// Catches, besides: a message that is known by other things than it was.
 #[test]
 fn parts_of_a_file_of_signatures_have_the_octets_that_they_always_had() {
-    let message = Message {
-        uid: 200,
-        size: 300,
-        date: -5,
-        flags: Flags(1 << 8),
-        modseq: 9,
-        body: 400,
-        segment: 5,
-        offset: 70_000,
-    };
+    let message = message();
     let entry = Entry { offset: 70_000, whose: whose(&message), octets: 4 };
     let moved = Message { uid: 1, flags: Flags(0), modseq: 1, segment: 6, offset: 16, ..message };
     assert_eq!(whose(&moved), entry.whose, "what changes in the life of a message does not count");
