@@ -102,14 +102,8 @@ fn mbsync_keeps_both_sides_alike() {
     let near = Scratch::new("mbsync-both");
     let configuration = near.write(
         "mbsyncrc",
-        format!(
-            "IMAPStore far\nHost localhost\nPort {}\nUser anna\nPass \"anna's own\"\nSSLType STARTTLS\n\
-             CertificateFile {}\nSystemCertificates no\n\nMaildirStore near\nPath {dir}/\nInbox {dir}/INBOX\n\n\
-             Channel all\nFar :far:\nNear :near:\nPatterns * !Drafts !Sent !Junk !Trash !Archive\nSync All\nCreate Both\nExpunge Both\nSyncState *\n",
-            appliance.ports.imap.number,
-            appliance.ca().display(),
-            dir = near.path().display(),
-        ),
+        appliance.mbsync_stores(near.path())
+            + "Channel all\nFar :far:\nNear :near:\nPatterns * !Drafts !Sent !Junk !Trash !Archive\nSync All\nCreate Both\nExpunge Both\nSyncState *\n",
     );
     both_ways(&appliance, &near.join("INBOX"), || {
         run(Command::new("mbsync").arg("-c").arg(&configuration).arg("all"), LONG).success();

@@ -182,14 +182,8 @@ fn read_with_mbsync(appliance: &Appliance, messages: &[Vec<u8>]) {
     let scratch = Scratch::new("mbsync");
     let configuration = scratch.write(
         "mbsyncrc",
-        format!(
-            "IMAPStore far\nHost localhost\nPort {}\nUser anna\nPass \"anna's own\"\nSSLType STARTTLS\n\
-             CertificateFile {}\nSystemCertificates no\n\nMaildirStore near\nPath {dir}/\nInbox {dir}/INBOX\n\n\
-             Channel all\nFar :far:\nNear :near:\nSync Pull New\nCreate Near\nSyncState *\n",
-            appliance.ports.imap.number,
-            appliance.ca().display(),
-            dir = scratch.path().display(),
-        ),
+        appliance.mbsync_stores(scratch.path())
+            + "Channel all\nFar :far:\nNear :near:\nSync Pull New\nCreate Near\nSyncState *\n",
     );
     run(Command::new("mbsync").arg("-c").arg(configuration).arg("all"), LONG).success();
     let maildir = scratch.join("INBOX");

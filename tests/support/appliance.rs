@@ -125,6 +125,17 @@ impl Appliance {
         format!("{}{config}", self.ports.listen())
     }
 
+    /// The two sides of mbsync's configuration: anna's mail here by STARTTLS, and a Maildir in `folder`.
+    pub fn mbsync_stores(&self, folder: &Path) -> String {
+        format!(
+            "IMAPStore far\nHost localhost\nPort {}\nUser anna\nPass \"anna's own\"\nSSLType STARTTLS\n\
+             CertificateFile {}\nSystemCertificates no\n\nMaildirStore near\nPath {dir}/\nInbox {dir}/INBOX\n\n",
+            self.ports.imap.number,
+            self.ca().display(),
+            dir = folder.display(),
+        )
+    }
+
     fn launch(&mut self, args: &[&Path]) {
         // Dies with the thread that runs the test, whatever happens to it.
         let mut child = Command::new("setpriv")
