@@ -1,15 +1,15 @@
 //! What SORT takes of an address list: its first address, as ENVELOPE has it.
 
 use super::address::Addresses;
-use super::encoded_word::decode;
+use super::encoded_word::Decoded;
 
 /// The first address of an unfolded field, or the first group.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct FirstAddress {
     /// `addr-mailbox` (RFC 5256 section 3: CC, FROM, TO): the local part, or a group's name.
-    pub mailbox: Vec<u8>,
+    pub mailbox: Decoded,
     /// What a mail program shows (RFC 5957 section 3): the name, decoded, or the address where it has none.
-    pub display: String,
+    pub display: Decoded,
 }
 
 impl FirstAddress {
@@ -18,11 +18,13 @@ impl FirstAddress {
         let Some(address) = Addresses::new(field).next() else { return FirstAddress::default() };
         let mailbox = address.mailbox.unwrap_or_default();
         let display = match (address.name, address.host) {
-            (Some(name), _) => decode(&name),
-            (None, Some(host)) if !host.is_empty() => decode(&[&mailbox[..], b"@", &host].concat()),
-            (None, _) => decode(&mailbox),
+            (Some(name), _) => Decoded::of_field(&name),
+            (None, Some(host)) if !host.is_empty() => {
+                Decoded::of_field(&[&mailbox[..], b"@", &host].concat())
+            }
+            (None, _) => Decoded::of_field(&mailbox),
         };
-        FirstAddress { mailbox, display }
+        FirstAddress { mailbox: Decoded::of_utf8(&mailbox), display }
     }
 }
 
@@ -41,8 +43,8 @@ mod tests {
             ("root", "root", "root"),
             ("", "", ""),
         ] {
-            let expected = FirstAddress { mailbox: mailbox.into(), display: display.into() };
-            assert_eq!(FirstAddress::of(field.as_bytes()), expected, "{field}");
+            let found = FirstAddress::of(field.as_bytes());
+            assert_eq!((found.mailbox.as_str(), found.display.as_str()), (mailbox, display), "{field}");
         }
     }
 }

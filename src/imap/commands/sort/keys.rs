@@ -7,7 +7,7 @@ use crate::imap::commands::lazy_message::LazyMessage;
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::sort::SortKey;
 use crate::message::base_subject::BaseSubject;
-use crate::message::collation::collate;
+use crate::message::collation::collate_decoded;
 use crate::message::first_address::FirstAddress;
 use crate::message::{date, header};
 use crate::pace::{ITEM, Pace};
@@ -68,18 +68,19 @@ impl Header<'_> {
             SortKey::Arrival => out.extend(moment(self.message.date)),
             SortKey::Date => out.extend(moment(self.sent()?)),
             SortKey::Size => out.extend(self.message.size.to_be_bytes()),
-            SortKey::Subject => collate(&self.subject()?.text, &mut out),
+            SortKey::Subject => collate_decoded(&self.subject()?.text, &mut out),
             SortKey::Cc | SortKey::From | SortKey::To => {
                 let name = match key {
                     SortKey::Cc => "Cc",
                     SortKey::From => "From",
                     _ => "To",
                 };
-                let first = FirstAddress::of(&self.field(name)?);
-                collate(&String::from_utf8_lossy(&first.mailbox), &mut out);
+                collate_decoded(&FirstAddress::of(&self.field(name)?).mailbox, &mut out);
             }
-            SortKey::DisplayFrom => collate(&FirstAddress::of(&self.field("From")?).display, &mut out),
-            SortKey::DisplayTo => collate(&FirstAddress::of(&self.field("To")?).display, &mut out),
+            SortKey::DisplayFrom => {
+                collate_decoded(&FirstAddress::of(&self.field("From")?).display, &mut out)
+            }
+            SortKey::DisplayTo => collate_decoded(&FirstAddress::of(&self.field("To")?).display, &mut out),
         }
         Ok(out)
     }
