@@ -167,7 +167,14 @@ mod tests {
     /// Catches: a phrase that is not found because its line was broken, or because the text has more blanks than the key.
     #[test]
     fn a_run_of_blanks_is_one_blank() {
-        for text in ["one two", "one  two", "one\r\n two", "one\u{a0}\ttwo", "x one\r\n\r\n\u{3000}two "] {
+        for text in [
+            "one two",
+            "one  two",
+            "one\u{2028}two",
+            "one\r\n two",
+            "one\u{a0}\ttwo",
+            "x one\r\n\r\n\u{3000}two ",
+        ] {
             for key in ["one two", "ONE \t two", "one\r\n two", "one\u{a0}two"] {
                 assert!(Needle::new(key).is_in(text), "{key:?} in {text:?}");
             }

@@ -27,7 +27,7 @@ const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLU
                             MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
                             QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID ESEARCH SEARCHRES WITHIN PARTIAL \
                             CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES \
-                            I18NLEVEL=1";
+                            I18NLEVEL=1 INPROGRESS";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::flash::ReadAt;
 use crate::imap::commands::lazy_message::LazyMessage;
+use crate::imap::commands::progress::Progress;
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::sort::SortKey;
 use crate::message::base_subject::BaseSubject;
@@ -17,6 +18,7 @@ use crate::store::{Error, Message};
 pub struct Headers<'a> {
     selected: &'a Selected,
     pace: &'a Pace,
+    progress: &'a Progress,
 }
 
 /// The header of one message.
@@ -26,9 +28,15 @@ pub struct Header<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// Nothing is read yet.
-    pub fn new(selected: &'a Selected, pace: &'a Pace) -> Headers<'a> {
-        Headers { selected, pace }
+    /// Nothing is read yet; those of so many messages will be.
+    pub fn new(
+        selected: &'a Selected,
+        messages: usize,
+        pace: &'a Pace,
+        progress: &'a Progress,
+    ) -> Headers<'a> {
+        progress.begin(messages);
+        Headers { selected, pace, progress }
     }
 
     /// What `ask` makes of the header of a message; the default where another session has removed it meanwhile, or where
@@ -38,6 +46,7 @@ impl<'a> Headers<'a> {
         seq: u32,
         ask: impl FnOnce(&mut Header<'a>) -> Result<T, Error>,
     ) -> T {
+        self.progress.did_one();
         let (account, numbers) = (self.selected.account(), self.selected.numbers());
         let message = numbers.uid(seq).and_then(|uid| {
             account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied()).flatten()
