@@ -1,11 +1,12 @@
 //! A message as it comes: its structure, its descriptions for IMAP, its summary, and searches in it.
 
+use crate::flash::ReadAt;
 use crate::message::envelope::Envelope;
 use crate::message::fold::Needle;
 use crate::message::mime::Structure;
 use crate::message::search::{Scope, Search};
 use crate::message::signature::{Probe, Signer};
-use crate::message::{Summary, bodystructure, header, summarize};
+use crate::message::{bodystructure, header, summary};
 
 /// One input.
 pub fn run(octets: &[u8]) {
@@ -27,9 +28,9 @@ pub fn run(octets: &[u8]) {
     Envelope::of(&octets, 0..header).expect("a slice can be read").write(&mut text);
     assert!(balanced(&text), "{}", String::from_utf8_lossy(&text));
 
-    let summary = summarize(&octets[..octets.len().min(64 << 10)]);
-    let _ = Summary::decode(&summary);
-    let _ = Summary::decode(octets);
+    let summary = summary::summarize(&octets).expect("a slice can be read");
+    let of = |header: &dyn ReadAt| Envelope::of(header, 0..u64::MAX).expect("a slice can be read");
+    assert!(summary.is_empty() || of(&&*summary) == of(&octets), "a summary has the envelope of its message");
 
     let mut signer = Signer::new(&octets);
     let signature = loop {

@@ -57,7 +57,7 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
         let config = config();
         let server = certificate::server_config(&config, &flash).await.unwrap();
         let card = Rc::new(Refusing::new(flash.clone(), None));
-        let store = Store::new(card.clone(), crate::message::summarize);
+        let store = Store::new(card.clone());
         let context = Rc::new(Context::new(config, server, store));
         tell(Rc::new(World { context, flash, card, executor })).await;
     }));

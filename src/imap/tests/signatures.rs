@@ -2,10 +2,10 @@
 
 use super::search::{found, messages};
 use super::*;
-use crate::appliance::signing;
+use crate::appliance::extracting;
 
 async fn sign(world: &World) {
-    signing::sign(&*world.fred().await, 0).await.unwrap();
+    extracting::extract(&*world.fred().await, 0).await.unwrap();
 }
 
 /// Messages of real mail programs, of one charset or another, which a store of text cannot hold.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::section::{self, Octets, PIECE};
 use crate::flash::ReadAt;
-use crate::imap::commands::lazy_message::{LastStructure, LazyMessage};
+use crate::imap::commands::lazy_message::{LastStructure, LazyMessage, SharedSummaries};
 use crate::imap::wire::command::{FetchItem, SectionText};
 use crate::imap::wire::words;
 use crate::message::bodystructure::Description;
@@ -40,10 +40,11 @@ pub async fn write(
     account: &Account,
     fetched: Fetched<'_>,
     items: &[FetchItem],
+    summaries: &SharedSummaries,
     last: &mut LastStructure,
     pace: &Pace,
 ) -> io::Result<Written> {
-    let opened = LazyMessage::new(account, fetched.message);
+    let opened = LazyMessage::new(account, fetched.message, summaries);
     let mut response = Response {
         fetched,
         opened,

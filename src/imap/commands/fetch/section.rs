@@ -79,7 +79,7 @@ pub async fn octets(
     if part.is_empty()
         && let Some((names, false)) = selected
         && names.are_in_summaries()
-        && let Some(fields) = opened.fields()?
+        && let Some(fields) = opened.fields()
     {
         return Ok(header_fields(fields, names).ok().map(Octets::Held));
     }

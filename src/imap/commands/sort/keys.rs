@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::flash::ReadAt;
-use crate::imap::commands::lazy_message::LazyMessage;
+use crate::imap::commands::lazy_message::{LazyMessage, SharedSummaries, summaries};
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::sort::SortKey;
 use crate::message::base_subject::BaseSubject;
@@ -16,6 +16,7 @@ use crate::store::{Error, Message};
 /// Reads headers of the selected mailbox, mostly out of summaries; others have their turn between.
 pub struct Headers<'a> {
     selected: &'a Selected,
+    summaries: SharedSummaries,
     pace: &'a Pace,
 }
 
@@ -28,7 +29,7 @@ pub struct Header<'a> {
 impl<'a> Headers<'a> {
     /// Nothing is read yet.
     pub fn new(selected: &'a Selected, pace: &'a Pace) -> Headers<'a> {
-        Headers { selected, pace }
+        Headers { selected, summaries: summaries(selected.account()), pace }
     }
 
     /// What `ask` makes of the header of a message; the default where another session has removed it meanwhile, or where
@@ -36,7 +37,7 @@ impl<'a> Headers<'a> {
     pub async fn ask<T: Default>(
         &self,
         seq: u32,
-        ask: impl FnOnce(&mut Header<'a>) -> Result<T, Error>,
+        ask: impl FnOnce(&mut Header<'_>) -> Result<T, Error>,
     ) -> T {
         let (account, numbers) = (self.selected.account(), self.selected.numbers());
         let message = numbers.uid(seq).and_then(|uid| {
@@ -46,7 +47,7 @@ impl<'a> Headers<'a> {
             self.pace.did(ITEM).await;
             return T::default();
         };
-        let mut header = Header { message, opened: LazyMessage::new(account, message) };
+        let mut header = Header { message, opened: LazyMessage::new(account, message, &self.summaries) };
         let answer = ask(&mut header).unwrap_or_else(|error| {
             log::error!("imap: a message is sorted as if it had no header: {error}");
             T::default()

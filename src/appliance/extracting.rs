@@ -1,21 +1,26 @@
-//! Makes the signatures of messages, behind those that come and of those that came before: so that no delivery waits for it.
+//! Makes the extracts of messages, summaries and signatures, behind those that come and of those that came before: so that no
+//! delivery waits for it.
 
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::context::Context;
-use crate::message::signature::{Signer, VERSION};
+use crate::message::signature::{self, Signer};
+use crate::message::summary::{self, summarize};
 use crate::pace::{Pace, STEP};
-use crate::store::{Account, Error, Message};
+use crate::store::{Account, Error, Extracts, Message};
 
 /// How often it is looked whether there is something to do.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Octets of messages that are waited for: their signatures fill some pages of flash. So much a search reads of new mail.
+/// The ways in which they are made now.
+const VERSIONS: Extracts<u8> = Extracts { summary: summary::VERSION, signature: signature::VERSION };
+
+/// Octets of messages that are waited for: their extracts fill some pages of flash. So much a search reads of new mail.
 const LEAST: u64 = 256 * 1024;
 
-/// Octets of signatures that are written together.
+/// Octets of extracts that are written together.
 const PIECE: usize = 32 * 1024;
 
 /// So many times as long as it worked it leaves the processor to others, and the flash.
@@ -24,25 +29,25 @@ const REST: u32 = 9;
 /// So long it works at a stretch.
 const AT_A_STRETCH: Duration = Duration::from_millis(1);
 
-/// Signs the messages of all accounts that are open.
+/// Makes those of the messages of all accounts that are open.
 pub async fn run(context: Rc<Context>) {
     loop {
         async_io::Timer::after(LOOK).await;
         for account in context.store.open() {
-            match sign(&account, LEAST).await {
+            match extract(&account, LEAST).await {
                 // New mail needs the room more.
                 Ok(()) | Err(Error::Full) => {}
-                Err(error) => log::warn!("{}: signatures: {error}", account.name()),
+                Err(error) => log::warn!("{}: extracts: {error}", account.name()),
             }
         }
     }
 }
 
-/// Signs the messages of an account that have no signature, where they have `least` octets together.
+/// Makes the extracts of an account's messages that have none, where they have `least` octets together.
 ///
 /// # Errors
-/// Those of [`Account::unsigned`] and [`Account::keep_signatures`]. What is signed by then stays so.
-pub async fn sign(account: &Account, least: u64) -> Result<(), Error> {
+/// Those of [`Account::unextracted`] and [`Account::keep_extracts`]. What is made by then stays so.
+pub async fn extract(account: &Account, least: u64) -> Result<(), Error> {
     let work = Work { pace: Pace::new(), begun: Instant::now() };
     work.with_rests(account, least).await
 }
@@ -55,39 +60,40 @@ struct Work {
 impl Work {
     async fn with_rests(mut self, account: &Account, least: u64) -> Result<(), Error> {
         loop {
-            let missing = account.unsigned(VERSION, least).await?;
+            let missing = account.unextracted(VERSIONS, least).await?;
             if missing.is_empty() {
                 return Ok(());
             }
-            let (mut signed, mut octets) = (Vec::new(), 0);
+            let (mut made, mut octets) = (Vec::new(), 0);
             for message in missing {
                 self.rest().await;
-                let signature = match self.make(account, &message).await {
-                    Ok(signature) => signature,
+                let extracts = match self.make(account, &message).await {
+                    Ok(extracts) => extracts,
                     // Somebody has removed it.
                     Err(Error::NoSuchMessage) => continue,
-                    // It says nothing, so that a search goes on telling that this one cannot be read.
-                    Err(_) => Vec::new(),
+                    // They say nothing, so that a search goes on telling that this one cannot be read.
+                    Err(_) => Extracts::default(),
                 };
-                octets += signature.len();
-                signed.push((message, signature));
+                octets += extracts.summary.len() + extracts.signature.len();
+                made.push((message, extracts));
                 if octets >= PIECE {
-                    account.keep_signatures(VERSION, &signed)?;
-                    (signed, octets) = (Vec::new(), 0);
+                    account.keep_extracts(VERSIONS, &made)?;
+                    (made, octets) = (Vec::new(), 0);
                 }
             }
-            account.keep_signatures(VERSION, &signed)?;
+            account.keep_extracts(VERSIONS, &made)?;
         }
     }
 
-    async fn make(&mut self, account: &Account, message: &Message) -> Result<Vec<u8>, Error> {
+    async fn make(&mut self, account: &Account, message: &Message) -> Result<Extracts<Vec<u8>>, Error> {
         let body = account.body(message)?;
         let unreadable = |source: io::Error| Error::Io { path: account.name().to_owned(), source };
+        let summary = summarize(&body).map_err(unreadable)?;
         let mut signer = Signer::new(&body);
         let mut before = 0;
         loop {
             if let Some(signature) = signer.step().map_err(unreadable)? {
-                return Ok(signature);
+                return Ok(Extracts { summary, signature });
             }
             self.pace.did(STEP.max(signer.passed() - before)).await;
             before = signer.passed();
