@@ -7,10 +7,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
-use super::enabled::Enabled;
 use super::own::{Own, Tell};
 use super::updates::Updates;
-use crate::imap::wire::extension::Extension;
+use crate::imap::wire::extension::{Enabled, Extension};
 use crate::imap::wire::sequence::SequenceSet;
 use crate::store::{Mailbox, MailboxId, Message, Uid};
 

@@ -7,17 +7,20 @@ pub enum Extension {
     Condstore,
     /// RFC 7162 section 3.2: VANISHED in the place of EXPUNGE, and all of CONDSTORE.
     Qresync,
+    /// RFC 6855: UTF-8 in names and quoted strings.
+    Utf8Accept,
 }
 
 impl Extension {
     /// All of them.
-    pub const ALL: [Extension; 2] = [Extension::Condstore, Extension::Qresync];
+    pub const ALL: [Extension; 3] = [Extension::Condstore, Extension::Qresync, Extension::Utf8Accept];
 
     /// As CAPABILITY has it.
     pub fn name(self) -> &'static str {
         match self {
             Extension::Condstore => "CONDSTORE",
             Extension::Qresync => "QRESYNC",
+            Extension::Utf8Accept => "UTF8=ACCEPT",
         }
     }
 
@@ -25,4 +28,32 @@ impl Extension {
     pub fn named(name: &str) -> Option<Extension> {
         Extension::ALL.into_iter().find(|extension| extension.name().eq_ignore_ascii_case(name))
     }
+}
+
+/// The extensions in force; they stay so until the connection ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Enabled(u8);
+
+impl Enabled {
+    /// Whether this one is in force.
+    pub fn has(self, extension: Extension) -> bool {
+        self.0 & bit(extension) != 0
+    }
+
+    /// Whether names and quoted strings are UTF-8, in both directions; else names are modified UTF-7.
+    pub fn utf8(self) -> bool {
+        self.has(Extension::Utf8Accept)
+    }
+
+    /// One more. RFC 7162 section 3.2.3: QRESYNC is CONDSTORE, too.
+    pub fn insert(&mut self, extension: Extension) {
+        self.0 |= bit(extension);
+        if extension == Extension::Qresync {
+            self.0 |= bit(Extension::Condstore);
+        }
+    }
+}
+
+fn bit(extension: Extension) -> u8 {
+    1 << extension as u8
 }

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use super::pattern::{Patterns, TooMany};
 use super::special_use::Uses;
 use crate::imap::wire::command::{ListArgs, ListOptions, ListSelect, StatusItem};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
 use crate::store::mailbox_name::{compare, is_inferior, superiors};
 
@@ -54,6 +55,8 @@ pub struct Listing {
     options: Option<ListOptions>,
     /// What is to hold of a name.
     select: ListSelect,
+    /// What the client has enabled.
+    enabled: Enabled,
     /// The name that was looked at last.
     last: Option<String>,
     /// For RECURSIVEMATCH: it, and those above it that were not told yet, the outermost first. No more than a name has
@@ -76,18 +79,18 @@ struct Open {
 }
 
 impl Listing {
-    /// What `args` ask for.
+    /// What `args` ask for, in the words of a client that has enabled so much.
     ///
     /// # Errors
     /// [`TooMany`] patterns, or wildcards in them.
-    pub fn new(listed: Listed, args: ListArgs) -> Result<Listing, TooMany> {
+    pub fn new(listed: Listed, args: ListArgs, enabled: Enabled) -> Result<Listing, TooMany> {
         let patterns = Patterns::new(&args.reference, &args.patterns)?;
         let mut select = args.options.as_ref().map(|options| options.select).unwrap_or_default();
         if listed == Listed::Subscriptions {
             // RFC 3501: when foo/bar is subscribed and foo is not, a pattern that ends with % names foo.
             select.subscribed = !args.patterns.iter().any(|pattern| pattern.ends_with('%'));
         }
-        Ok(Listing { listed, patterns, options: args.options, select, last: None, open: Vec::new() })
+        Ok(Listing { listed, patterns, options: args.options, select, enabled, last: None, open: Vec::new() })
     }
 
     /// Whether names come from the mailboxes.
@@ -226,7 +229,7 @@ impl Listing {
             attributes.push("\\Subscribed");
         }
         let mut line = format!("* {} ({}) \"/\" ", self.word(), attributes.join(" "));
-        words::mailbox(&name.name, &mut line);
+        words::mailbox(&name.name, self.enabled, &mut line);
         if selected_below {
             line.push_str(&format!(" (\"CHILDINFO\" ({}))", self.selection()));
         }

@@ -16,11 +16,12 @@ use crate::imap::server::Connection;
 use crate::imap::state::outcome::{Outcome, Reply};
 use crate::imap::state::session::Session;
 use crate::imap::wire::command::ListArgs;
+use crate::imap::wire::extension::Enabled;
 use crate::pace::{Pace, TURN};
 use crate::store::Account;
 
 /// RFC 3501 sections 6.3.8 and 6.3.9. The names follow in pieces: see [`list_piece`].
-pub fn list(tag: String, listed: Listed, args: ListArgs, out: &mut String) -> Outcome {
+pub fn list(tag: String, listed: Listed, args: ListArgs, enabled: Enabled, out: &mut String) -> Outcome {
     let done = match listed {
         Listed::Mailboxes => "OK LIST completed",
         Listed::Subscriptions => "OK LSUB completed",
@@ -31,7 +32,7 @@ pub fn list(tag: String, listed: Listed, args: ListArgs, out: &mut String) -> Ou
         return Outcome::reply(tag, done);
     }
     let several = args.patterns.len() > 1;
-    let refused = match Listing::new(listed, args) {
+    let refused = match Listing::new(listed, args, enabled) {
         Ok(listing) => return Outcome::List { listing, reply: Reply::new(tag, done) },
         Err(TooMany::Wildcards) if several => {
             format!("The patterns can have {MAX_WILDCARDS} wildcards together")
@@ -94,7 +95,7 @@ impl Session {
             mailboxes::write_status(account, name, listing.status(), self.about(config), out);
         }
         if !listing.metadata().is_empty() {
-            metadata::write_listed(account, name, listing.metadata(), out);
+            metadata::write_listed(account, name, listing.metadata(), self.enabled, out);
         }
     }
 }

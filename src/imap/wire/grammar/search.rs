@@ -8,6 +8,7 @@ use super::cursor::{Cursor, Parsed};
 use super::returns::returns;
 use super::{Problem, modseq};
 use crate::imap::wire::command::{Command, Date, MessageSet, SearchKey};
+use crate::imap::wire::extension::Extension;
 use crate::imap::wire::search::{Returns, SearchArgs};
 use crate::imap::wire::sequence::SequenceSet;
 use crate::message::date;
@@ -20,6 +21,10 @@ pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     let returns = returns(cursor)?;
     let mut named = UTF_8;
     if cursor.take_word("CHARSET ") {
+        // RFC 6855 section 3.
+        if cursor.enabled().has(Extension::Utf8Accept) {
+            return Err(Problem::Expected("no CHARSET, since UTF8=ACCEPT is enabled"));
+        }
         cursor.spaces();
         named = charset(cursor, returns.as_ref())?;
     }
