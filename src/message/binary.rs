@@ -31,8 +31,18 @@ impl<'a> Binary<'a> {
     /// What the source says.
     pub fn of(message: &'a dyn ReadAt, part: &Part) -> io::Result<Option<Binary<'a>>> {
         let mut binary = Binary::identity(message, part.content());
-        // What has parts has no encoding, whatever it says (RFC 2045 section 6.4).
-        if matches!(part.media, Media::Multipart | Media::Message | Media::Opaque) {
+        // What has parts has no encoding, whatever it says (RFC 2045 section 6.4); but `message/global` may have one (RFC 6532
+        // section 3.7).
+        let may_be_encoded = match part.media {
+            Media::Multipart | Media::Opaque => false,
+            Media::Message => {
+                let field = header::value(message, part.header(), "Content-Type")?.unwrap_or_default();
+                let content_type = Parameterized::parse(&field);
+                content_type.media_type().is_some_and(|(_, subtype)| subtype.eq_ignore_ascii_case(b"global"))
+            }
+            Media::Text | Media::Other => true,
+        };
+        if !may_be_encoded {
             return Ok(Some(binary));
         }
         if let Some(field) = header::value(message, part.header(), "Content-Transfer-Encoding")? {

@@ -84,6 +84,11 @@ impl SequenceNumbers {
         self.recent.get(at).is_some_and(|&(first, _)| first <= uid)
     }
 
+    /// Whether the client is told that the message is `\Recent`: IMAP4rev2 has no such flag (RFC 9051 appendix E).
+    pub fn tells_recent(&self, uid: Uid) -> bool {
+        !self.enabled.rev2() && self.is_recent(uid)
+    }
+
     /// The sequence numbers of a set of UIDs or sequence numbers, as ascending ranges. UIDs that do not exist are ignored
     /// (RFC 3501 section 6.4.8); `None` is a sequence number that does not.
     pub fn select(&self, uid: bool, set: &SequenceSet) -> Option<Vec<RangeInclusive<u32>>> {

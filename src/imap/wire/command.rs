@@ -320,7 +320,7 @@ pub enum FetchItem {
         /// Which octets.
         section: Section,
         /// Where the client wants to begin and how many octets it wants at most.
-        partial: Option<(u32, u32)>,
+        partial: Option<(u64, u64)>,
         /// `BODY.PEEK`: `\Seen` stays as it is.
         peek: bool,
     },
@@ -329,7 +329,7 @@ pub enum FetchItem {
         /// From the outside in, counted from 1; none: the whole message.
         part: Vec<u32>,
         /// Where the client wants to begin and how many octets it wants at most.
-        partial: Option<(u32, u32)>,
+        partial: Option<(u64, u64)>,
         /// `BINARY.PEEK`: `\Seen` stays as it is.
         peek: bool,
     },

@@ -9,11 +9,15 @@ pub enum Extension {
     Qresync,
     /// RFC 6855: UTF-8 in names and quoted strings.
     Utf8Accept,
+    /// RFC 9051: the same, ESEARCH in the place of SEARCH, LIST where a mailbox is selected, a UID in each FETCH response, and
+    /// nothing of what is recent.
+    Imap4Rev2,
 }
 
 impl Extension {
     /// All of them.
-    pub const ALL: [Extension; 3] = [Extension::Condstore, Extension::Qresync, Extension::Utf8Accept];
+    pub const ALL: [Extension; 4] =
+        [Extension::Condstore, Extension::Qresync, Extension::Utf8Accept, Extension::Imap4Rev2];
 
     /// As CAPABILITY has it.
     pub fn name(self) -> &'static str {
@@ -21,6 +25,7 @@ impl Extension {
             Extension::Condstore => "CONDSTORE",
             Extension::Qresync => "QRESYNC",
             Extension::Utf8Accept => "UTF8=ACCEPT",
+            Extension::Imap4Rev2 => "IMAP4rev2",
         }
     }
 
@@ -42,7 +47,12 @@ impl Enabled {
 
     /// Whether names and quoted strings are UTF-8, in both directions; else names are modified UTF-7.
     pub fn utf8(self) -> bool {
-        self.has(Extension::Utf8Accept)
+        self.has(Extension::Utf8Accept) || self.rev2()
+    }
+
+    /// Whether the session is one of IMAP4rev2, else it is one of IMAP4rev1 (RFC 9051 appendix A).
+    pub fn rev2(self) -> bool {
+        self.has(Extension::Imap4Rev2)
     }
 
     /// One more. RFC 7162 section 3.2.3: QRESYNC is CONDSTORE, too.

@@ -8,8 +8,9 @@ use super::section::{self, Octets, PIECE};
 use crate::flash::ReadAt;
 use crate::imap::commands::lazy_message::{LastStructure, LazyMessage, SharedSummaries};
 use crate::imap::wire::command::{FetchItem, SectionText};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
-use crate::message::bodystructure::Description;
+use crate::message::bodystructure::{Description, Form};
 use crate::message::preview::Preview;
 use crate::message::{date, nstring};
 use crate::net::stream::Stream;
@@ -27,6 +28,8 @@ pub struct Fetched<'a> {
     pub message: Message,
     /// Its flags in their parentheses, `\Recent` included, for [`FetchItem::Flags`].
     pub flags: &'a str,
+    /// What the client has enabled.
+    pub enabled: Enabled,
 }
 
 /// Writes one untagged FETCH response with `items` in their order, in pieces, never holding a whole
@@ -208,7 +211,8 @@ impl Response<'_> {
             return Ok(());
         };
         let Ok(body) = self.opened.body() else { return Ok(()) };
-        let mut description = Description::new(body, &structure, extensible);
+        let form = Form { extensible, rev2: self.fetched.enabled.rev2() };
+        let mut description = Description::new(body, &structure, form);
         let (mut before, mut failed) = (0, None);
         loop {
             let more = description.step(&mut self.out).unwrap_or_else(|error| {
@@ -237,7 +241,7 @@ impl Response<'_> {
         &mut self,
         stream: &mut Stream,
         octets: Option<Octets>,
-        partial: Option<(u32, u32)>,
+        partial: Option<(u64, u64)>,
     ) -> io::Result<()> {
         let (held, mut places) = match octets {
             None => {

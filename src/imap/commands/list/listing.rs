@@ -274,6 +274,22 @@ pub fn root(listed: Listed) -> &'static str {
     }
 }
 
+/// Appends the LIST response of one mailbox, which nobody has asked to list: all that there is to say of it, and by which
+/// other name the client has called it (RFC 9051 section 6.3.9.7).
+pub fn write_one(name: &Name, children: bool, given: Option<&str>, enabled: Enabled, out: &mut String) {
+    let mut attributes = vec![if children { "\\HasChildren" } else { "\\HasNoChildren" }];
+    attributes.extend(name.uses.attributes());
+    attributes.extend(name.subscribed.then_some("\\Subscribed"));
+    out.push_str(&format!("* LIST ({}) \"/\" ", attributes.join(" ")));
+    words::mailbox(&name.name, enabled, out);
+    if let Some(given) = given {
+        out.push_str(" (\"OLDNAME\" (");
+        words::mailbox(given, enabled, out);
+        out.push_str("))");
+    }
+    out.push_str("\r\n");
+}
+
 impl Name {
     fn has_use(&self) -> bool {
         self.exists && !self.uses.is_empty()

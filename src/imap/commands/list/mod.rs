@@ -19,6 +19,7 @@ use crate::imap::wire::command::ListArgs;
 use crate::imap::wire::extension::Enabled;
 use crate::pace::{Pace, TURN};
 use crate::store::Account;
+use crate::store::mailbox_name::is_inferior;
 
 /// RFC 3501 sections 6.3.8 and 6.3.9. The names follow in pieces: see [`list_piece`].
 pub fn list(tag: String, listed: Listed, args: ListArgs, enabled: Enabled, out: &mut String) -> Outcome {
@@ -79,6 +80,19 @@ fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &
     };
     listing.tell(piece, about, told);
     more
+}
+
+/// RFC 9051 section 6.3.2: writes the LIST response of a mailbox that is selected; where its name is not quite the `given` one
+/// (of the INBOX, or with a delimiter behind it), with that as OLDNAME (section 6.3.9.7).
+pub fn write_selected(account: &Account, given: &str, connector: bool, enabled: Enabled, out: &mut String) {
+    let found = account.find(given);
+    let Some(name) = found.and_then(|id| account.view(id, |mailbox| mailbox.name.clone())) else { return };
+    let next = account
+        .mailboxes_after(Some(&name), 1, |id, name| connector || connector::is_for_mail(account, id, name));
+    let children = next.first().is_some_and(|next| is_inferior(next, &name));
+    let (subscribed, uses) = (account.is_subscribed(&name), SpecialUse::of(account).of_mailbox(&name));
+    let told = Name { name, exists: true, subscribed, uses };
+    listing::write_one(&told, children, (told.name != given).then_some(given), enabled, out);
 }
 
 impl Session {

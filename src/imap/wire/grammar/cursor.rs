@@ -156,8 +156,13 @@ impl<'a> Cursor<'a> {
 
     /// `mod-sequence-valzer` of RFC 7162; 0 is taken also where it should be larger.
     pub fn mod_sequence(&mut self) -> Parsed<u64> {
-        let modseq = self.digits()?.parse().ok().filter(|modseq| *modseq <= MODSEQ_MAX);
-        modseq.ok_or(Problem::Expected("a 63-bit number"))
+        self.number64()
+    }
+
+    /// `number64` of RFC 9051: up to 63 bits.
+    pub fn number64(&mut self) -> Parsed<u64> {
+        let number = self.digits()?.parse().ok().filter(|number| *number <= MODSEQ_MAX);
+        number.ok_or(Problem::Expected("a 63-bit number"))
     }
 
     fn digits(&mut self) -> Parsed<&'a str> {

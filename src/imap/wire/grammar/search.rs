@@ -18,7 +18,11 @@ use crate::store::Flags;
 const MAX_DEPTH: u8 = 32;
 
 pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
-    let returns = returns(cursor)?;
+    let mut returns = returns(cursor)?;
+    if cursor.enabled().rev2() && returns.is_none() {
+        // RFC 9051 section 6.4.4: where no result option is specified, ALL is meant.
+        returns = Some(Returns { all: true, ..Returns::default() });
+    }
     let mut named = UTF_8;
     if cursor.take_word("CHARSET ") {
         // RFC 6855 section 3.
