@@ -43,7 +43,7 @@ pub fn run(wire: &[u8]) {
 /// The parts of an APPEND, each line of `rest` behind a literal.
 fn parts(append: Tagged, rest: &[u8]) {
     let Command::Append(append) = append.command else { panic!("{append:?}") };
-    let mut parts = Parts::new(append.text, append.replaces.is_some());
+    let mut parts = Parts::new(append.text, append.replaces.is_some(), Enabled::default());
     for line in rest.split(|&octet| octet == b'\n') {
         loop {
             match parts.next(true) {

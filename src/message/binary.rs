@@ -81,6 +81,22 @@ mod tests {
     use super::super::mime::Structure;
     use super::*;
 
+    /// RFC 6532 section 3.7. Catches: an encoding that is undone of a `message/rfc822`, which has none.
+    #[test]
+    fn a_message_with_utf8_in_its_header_may_be_encoded() {
+        for (subtype, expected) in [("global", "Subject: x\n"), ("rfc822", "U3ViamVjdDogeAo=")] {
+            let text = format!(
+                "Content-Type: message/{subtype}\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeAo="
+            );
+            let source = text.as_bytes();
+            let structure = Structure::of(&source).unwrap();
+            let mut binary = Binary::of(&source, structure.message()).unwrap().unwrap();
+            let mut out = Vec::new();
+            while binary.step(&mut out).unwrap().is_some() {}
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
     /// Catches: octets that are lost at the end of a text, or between two pieces.
     #[test]
     fn a_part_is_decoded_to_its_end() {

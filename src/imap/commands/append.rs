@@ -241,7 +241,8 @@ impl Session {
     pub fn append(&self, config: &Config, tag: String, command: Append) -> Appending {
         let target = Target::new(config, self, &command);
         let Append { replaces, text, literal, .. } = command;
-        Appending { tag, parts: Parts::new(text, replaces.is_some()), pace: Pace::new(), literal, target }
+        let parts = Parts::new(text, replaces.is_some(), self.enabled);
+        Appending { tag, parts, pace: Pace::new(), literal, target }
     }
 }
 

@@ -84,6 +84,7 @@ pub struct Parts {
     place: Place,
     /// REPLACE has one message.
     one: bool,
+    enabled: Enabled,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,9 +102,10 @@ enum Place {
 }
 
 impl Parts {
-    /// The `text` behind the mailbox, up to the first literal; `one`: more than one message is an error.
-    pub fn new(text: Vec<u8>, one: bool) -> Parts {
-        Parts { text, read: 0, place: Place::Between { first: true }, one }
+    /// The `text` behind the mailbox, up to the first literal, from a client that has enabled so much; `one`: more than one
+    /// message is an error.
+    pub fn new(text: Vec<u8>, one: bool, enabled: Enabled) -> Parts {
+        Parts { text, read: 0, place: Place::Between { first: true }, one, enabled }
     }
 
     /// Takes the line behind a literal, without what announces the next one.
@@ -116,7 +118,7 @@ impl Parts {
     /// # Errors
     /// What is wrong with the command.
     pub fn next(&mut self, literal: bool) -> Parsed<Part> {
-        let mut cursor = Cursor::new(self.text.get(self.read..).unwrap_or_default());
+        let mut cursor = Cursor::of(self.text.get(self.read..).unwrap_or_default(), self.enabled);
         let (place, part) = match self.place {
             Place::Between { first } => self.between(&mut cursor, first, literal)?,
             Place::Data => data(&mut cursor, literal)?,
@@ -239,7 +241,7 @@ mod tests {
 
     /// All parts of a command whose lines are these; the last one ends it, literals stand behind the others.
     fn parts(lines: &[&str], one: bool) -> Parsed<Vec<Part>> {
-        let mut parts = Parts::new(Vec::new(), one);
+        let mut parts = Parts::new(Vec::new(), one, Enabled::default());
         let mut all = Vec::new();
         for (place, line) in lines.iter().enumerate() {
             parts.line(line.as_bytes());
@@ -325,7 +327,7 @@ mod tests {
             else {
                 return None;
             };
-            let mut parts = Parts::new(append.text, false);
+            let mut parts = Parts::new(append.text, false, Enabled::default());
             let Part::Message { flags, date } = parts.next(true).ok()? else { return None };
             matches!(parts.next(true), Ok(Part::Octets)).then_some((append.mailbox.0, flags.flags, date))
         };

@@ -345,7 +345,7 @@ proptest! {
         let _ = parse(&octets, Enabled::default());
         let literal = Literal { length: 1, synchronizing: true, binary: false };
         if let Some(Tagged { command: Command::Append(append), .. }) = append::begins(&octets, literal, Enabled::default()) {
-            let mut parts = append::Parts::new(append.text, false);
+            let mut parts = append::Parts::new(append.text, false, Enabled::default());
             while matches!(parts.next(false), Ok(part) if part != append::Part::Finished) {}
         }
     }
