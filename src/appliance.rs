@@ -3,10 +3,10 @@
 //! Everything runs on one [`LocalExecutor`] in the calling thread. The [`Appliance`] owns what has a
 //! lifetime of its own: the listeners, the tasks of relay, poller and consoles, the lock on the data folder.
 
+pub(crate) mod extracting;
 mod identity;
 mod listeners;
 mod origin;
-pub(crate) mod signing;
 mod start;
 
 use std::cell::{OnceCell, RefCell};
@@ -35,7 +35,7 @@ use crate::net::mdns;
 use crate::relay::Relay;
 use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
-use crate::{access, certificate, console, message, pace, sandbox, say};
+use crate::{access, certificate, console, pace, sandbox, say};
 
 use listeners::{Listeners, Parts};
 pub use start::{Lock, panic_in_one_line, read_configuration};
@@ -212,7 +212,7 @@ impl Appliance {
         }
         let config = start::configuration(&*flash, options).await?;
         let tls = start::certificate(&config, &Present::now(None), &*flash, options.goes_on()).await?;
-        let store = Store::new(flash.clone(), message::summarize);
+        let store = Store::new(flash.clone());
         let device = start::device(options, &flash)?;
         let listen = config.listen.clone();
         let key = start::login_key(&*flash).await?;
@@ -263,7 +263,7 @@ impl Appliance {
             executor.spawn(async move { relay.run().await }).detach();
             executor.spawn(async move { poller.run().await }).detach();
         }
-        executor.spawn(signing::run(context.clone())).detach();
+        executor.spawn(extracting::run(context.clone())).detach();
         executor.spawn(prove(context.clone())).detach();
         executor.spawn(tidy(context)).detach();
         executor.spawn(look_after(appliance.clone())).detach();

@@ -22,7 +22,6 @@ use pillarbox::context::Context;
 use pillarbox::credential::Verifier;
 use pillarbox::flash::Sync;
 use pillarbox::flash::disk::Disk;
-use pillarbox::message::summarize;
 use pillarbox::net::stream::Stream;
 use pillarbox::store::{self, Flags, INBOX, Store};
 use pillarbox::{imap, pace, pop3};
@@ -100,7 +99,7 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
         };
         let config = Config { accounts: vec![fred], ..Config::default() };
         let server = certificate::server_config(&config, &flash).await.unwrap();
-        let context = Rc::new(Context::new(config, server, Store::new(Rc::new(flash), summarize)));
+        let context = Rc::new(Context::new(config, server, Store::new(Rc::new(flash))));
         tell(Rc::new(World { executor, context, work, _scratch: scratch })).await;
     }));
 }

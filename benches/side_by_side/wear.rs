@@ -7,7 +7,6 @@ use std::io;
 use std::rc::Rc;
 
 use pillarbox::flash::{File, Flash, Mode, ReadAt, Space, Sync};
-use pillarbox::message::summarize;
 use pillarbox::store::{Account, FlagChange, Flags, INBOX, MailboxId, Store, Uid};
 
 use super::support::mail::Dice;
@@ -94,7 +93,7 @@ struct Run {
 impl Run {
     fn play(full: u64) -> Run {
         let flash = Counting::default();
-        let store = Store::new(Rc::new(flash.clone()), summarize);
+        let store = Store::new(Rc::new(flash.clone()));
         smol::block_on(async {
             let account = store.account("u").await.unwrap();
             let mut people =

@@ -137,7 +137,7 @@ mod tests {
 
     async fn context(config: Config, flash: &SimFlash) -> Context {
         let tls = certificate::server_config(&config, flash).await.unwrap();
-        Context::new(config, tls, Store::new(Rc::new(flash.clone()), crate::message::summarize))
+        Context::new(config, tls, Store::new(Rc::new(flash.clone())))
     }
 
     /// Whether a client that trusts what is in the PEM file `ca` is served as `name`.

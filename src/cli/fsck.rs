@@ -7,7 +7,6 @@ use pillarbox::appliance::Lock;
 use pillarbox::config::file;
 use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
-use pillarbox::message;
 use pillarbox::store::Store;
 
 use super::configuration::existing;
@@ -24,7 +23,7 @@ pub fn run(data: &Path, repair: bool) -> Result<(), Failure> {
             data.display()
         )));
     }
-    let store = Store::new(flash.clone(), message::summarize);
+    let store = Store::new(flash.clone());
     let configuration = file::check(&*flash).map_err(|error| failed(&error))?;
     let checking = async {
         if !repair {

@@ -8,7 +8,6 @@ use pillarbox::appliance::Lock;
 use pillarbox::console::client::{self, Error};
 use pillarbox::console::mail::Job;
 use pillarbox::failure::Failure;
-use pillarbox::message;
 use pillarbox::store::Store;
 
 use super::configuration::{existing, stored};
@@ -25,7 +24,7 @@ pub fn run(data: &Path, job: Job) -> Result<(), Failure> {
         Err(Error::NotRunning(_)) => {
             let _lock = Lock::take(data)?;
             let config = stored(&flash, data)?.config;
-            let store = Store::new(Rc::new(flash), message::summarize);
+            let store = Store::new(Rc::new(flash));
             store.set_quotas(config.quotas());
             let done = async_io::block_on(job.run(&config, &store, &shown));
             done.and_then(|summary| job.outcome(&summary))

@@ -7,7 +7,6 @@ use pillarbox::appliance::Lock;
 use pillarbox::config::Config;
 use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
-use pillarbox::message;
 use pillarbox::message::date::rfc5322;
 use pillarbox::relay::{self, QueueEntry};
 use pillarbox::store::{Error, Renewed, Store};
@@ -53,7 +52,7 @@ pub fn run(data: &Path, word: Word) -> Result<(), Failure> {
         return print("noted: nothing is newer than this copy, and nothing was changed\n");
     }
     let config = stored(&*flash, data)?.config;
-    let store = Store::new(flash, message::summarize);
+    let store = Store::new(flash);
     async_io::block_on(renew(data, &config, &store, word))?;
     // Until here the daemon says that the folder is a copy.
     lock.settle()?;

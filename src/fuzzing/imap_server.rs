@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::{Speaker, wait};
 use crate::config::Protocol;
 use crate::flash::sim::SimFlash;
-use crate::message::summarize;
 use crate::multipop::poll;
 use crate::store::{Flags, INBOX, Store};
 
@@ -18,7 +17,7 @@ pub fn run(octets: &[u8]) {
 pub fn polls(protocol: Protocol, octets: &[u8]) {
     let speaker = Speaker::new();
     let polls = async {
-        let store = Store::new(Rc::new(SimFlash::default()), summarize);
+        let store = Store::new(Rc::new(SimFlash::default()));
         let account = store.account("a").await.expect("a new account opens");
         let messages = || account.view(INBOX, |inbox| inbox.messages.len()).expect("there is an INBOX");
         let first = poll(protocol, speaker.address, account.clone()).await;

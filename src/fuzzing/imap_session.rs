@@ -20,7 +20,6 @@ use crate::context::Context;
 use crate::credential::Verifier;
 use crate::flash::sim::SimFlash;
 use crate::imap::server::serve;
-use crate::message::summarize;
 use crate::net::stream::Stream;
 use crate::store::{self, Flags, INBOX, Store};
 
@@ -92,7 +91,7 @@ async fn context() -> Context {
     };
     let mut config = Config { accounts: vec![account], ..Config::default() };
     config.server.max_message_size = 4096;
-    let store = Store::new(Rc::new(SimFlash::default()), summarize);
+    let store = Store::new(Rc::new(SimFlash::default()));
     let context = Context::new(config, TLS.with(Arc::clone), store);
     let account = context.store.account("a").await.expect("a new account opens");
     deliver(&account).await;

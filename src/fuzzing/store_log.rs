@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use super::{flash_with, wait};
 use crate::flash::Flash;
-use crate::message::summarize;
 use crate::store::{Flags, INBOX, Store};
 
 /// One input. One thing of each, since to open an account takes a while.
@@ -24,7 +23,7 @@ pub fn run(octets: &[u8]) {
         2 => open(flash("accounts/a/log/00000001", &segment)),
         _ => {
             let flash = flash("accounts/a/log/00000001", &segment);
-            let store = Store::new(flash.clone(), summarize);
+            let store = Store::new(flash.clone());
             let _ = wait(store.check());
             let _ = wait(store.repair());
             drop(store);
@@ -34,14 +33,13 @@ pub fn run(octets: &[u8]) {
 }
 
 fn open(flash: Rc<dyn Flash>) {
-    let store = Store::new(flash.clone(), summarize);
+    let store = Store::new(flash.clone());
     let Ok(account) = wait(store.account("a")) else { return };
     let mailboxes = account.mailboxes();
     for (id, _) in &mailboxes {
         let messages = account.view(*id, |mailbox| mailbox.messages.clone()).unwrap_or_default();
         for message in messages.iter().take(50) {
             let _ = account.body(message);
-            let _ = account.summary(message);
             let _ = account.note(*id, message.uid);
         }
     }
@@ -53,7 +51,7 @@ fn open(flash: Rc<dyn Flash>) {
     if wait(transaction.commit()).is_ok() {
         drop(account);
         drop(store);
-        let again = wait(Store::new(flash, summarize).account("a")).map_err(|error| error.to_string());
+        let again = wait(Store::new(flash).account("a")).map_err(|error| error.to_string());
         let again = again.expect("an account that took a message can be opened again");
         assert_eq!(again.usage().messages, usage.messages + 1);
     }

@@ -219,8 +219,7 @@ pub(in crate::http) mod tests {
             let mut elsewhere = Config::default();
             elsewhere.tls.certificate = "from-elsewhere.pem".try_into().unwrap();
             assert_eq!(certificate::local_ca(&elsewhere, &*flash), None);
-            let context =
-                Context::new(Config::default(), server, Store::new(flash, crate::message::summarize));
+            let context = Context::new(Config::default(), server, Store::new(flash));
             let response = respond("/ca.pem", &context, &Told);
             assert_eq!((response.status, response.content_type), ("200 OK", "application/x-pem-file"));
         });
@@ -229,7 +228,7 @@ pub(in crate::http) mod tests {
     async fn context() -> Rc<Context> {
         let flash = Rc::new(SimFlash::default());
         let server = certificate::server_config(&Config::default(), &*flash).await.unwrap();
-        Rc::new(Context::new(Config::default(), server, Store::new(flash, crate::message::summarize)))
+        Rc::new(Context::new(Config::default(), server, Store::new(flash)))
     }
 
     /// The whole answer to a request's head.
@@ -320,7 +319,7 @@ pub(in crate::http) mod tests {
             let flash = Rc::new(SimFlash::default());
             let config = Config::demonstration(crate::credential::Verifier::new("x"));
             let server = certificate::server_config(&config, &*flash).await.unwrap();
-            let context = Rc::new(Context::new(config, server, Store::new(flash, crate::message::summarize)));
+            let context = Rc::new(Context::new(config, server, Store::new(flash)));
             for host in ["home.example", "autoconfig.home.example"] {
                 for (path, status) in
                     autoconfig::PATHS.map(|path| (path, "200")).into_iter().chain([("/", "421")])
@@ -359,7 +358,7 @@ pub(in crate::http) mod tests {
         async_io::block_on(async {
             let flash = Rc::new(SimFlash::default());
             let server = certificate::server_config(&Config::default(), &*flash).await.unwrap();
-            let store = Store::new(flash.clone(), crate::message::summarize);
+            let store = Store::new(flash.clone());
             let context = Rc::new(Context::new(Config::default(), server, store));
             let ca = certificate::local_ca(&Config::default(), &*flash).unwrap();
             let path = std::env::temp_dir().join(format!("pillarbox-https-{}.pem", std::process::id()));
@@ -387,7 +386,7 @@ pub(in crate::http) mod tests {
         async_io::block_on(async {
             let flash = Rc::new(SimFlash::default());
             let tls = certificate::server_config(&Config::default(), &*flash).await.unwrap();
-            let store = Store::new(flash, crate::message::summarize);
+            let store = Store::new(flash);
             let context = Rc::new(Context::new(Config::default(), tls, store));
             let (_client, served) = stream::tests::pair().await;
             let size = size_of_val(&serve(served, true, context, Told));

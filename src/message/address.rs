@@ -67,14 +67,15 @@ impl<'a> Addresses<'a> {
                     self.text.skip();
                     draft.stray();
                 }
-                Some(b) => {
+                Some(b' ' | b'\t') => {
                     self.text.skip();
-                    match b {
-                        b' ' | b'\t' => draft.spaced = true,
-                        b'@' => draft.at(),
-                        _ => draft.push(&[b]),
-                    }
+                    draft.spaced = true;
                 }
+                Some(b'@') => {
+                    self.text.skip();
+                    draft.at();
+                }
+                Some(_) => draft.push(self.text.run()),
             }
         }
     }
@@ -245,9 +246,22 @@ struct Text<'a> {
     patience: u8,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
     fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
+    }
+
+    /// Passes the next character, and what follows it as far as that is of a word: it is no less than what would be pushed
+    /// character by character.
+    fn run(&mut self) -> &'a [u8] {
+        let of_word = |b: &u8| {
+            b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'=' | b'?' | b'+') || !b.is_ascii()
+        };
+        let first = self.rest.first().is_some_and(of_word);
+        let more = if first { self.rest.iter().take_while(|b| of_word(b)).count() } else { 1 };
+        let (run, rest) = self.rest.split_at(more.min(self.rest.len()));
+        self.rest = rest;
+        run
     }
 
     fn skip(&mut self) {
@@ -346,6 +360,10 @@ impl Text<'_> {
                 Some(b'<') => self.skip(),
                 // In a route a comma stands before the local part.
                 Some(b',' | b';') if !spec.local.is_empty() && !spec.local.ends_with(b":") => return spec,
+                Some(b) if b.is_ascii_alphanumeric() => {
+                    let run = self.run();
+                    spec.last().extend_from_slice(run);
+                }
                 _ => match self.next() {
                     None | Some(b'>') => return spec,
                     Some(b' ' | b'\t') => (),

@@ -1,5 +1,6 @@
 //! ENVELOPE (RFC 3501 section 7.4.2): the fields of a header block that mail programs list messages by.
 
+use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
 
@@ -25,7 +26,12 @@ const ADDRESSES: Range<usize> = FROM..8;
 
 /// The values of the fields as they stand there, unfolded.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Envelope([Option<Vec<u8>>; 10]);
+pub struct Envelope {
+    /// All of them, in the order in which they came.
+    text: Vec<u8>,
+    /// Which each is, and its place.
+    fields: Vec<(usize, Range<usize>)>,
+}
 
 impl Envelope {
     /// Whether the field `name` is part of an envelope.
@@ -44,8 +50,7 @@ impl Envelope {
         Envelope::read(&mut Fields::new(&mut Window::new(source, header), &outer, limit))
     }
 
-    /// Reads a header block to its end. Of a field that must not be repeated the first counts;
-    /// address lists go on in the next one, as obsolete syntax has it (RFC 5322 section 4.5.3).
+    /// Reads a header block to its end.
     ///
     /// # Errors
     /// What the source of the block says.
@@ -53,33 +58,56 @@ impl Envelope {
         let mut envelope = Envelope::default();
         while fields.next(Envelope::has)?.is_some() {
             let Some(at) = place(fields.name()) else { continue };
-            match envelope.0.get_mut(at) {
-                Some(value @ None) => *value = Some(fields.value().to_vec()),
-                Some(Some(list)) if ADDRESSES.contains(&at) => {
-                    list.push(b',');
-                    list.extend(fields.value());
-                }
-                _ => (),
-            }
+            let begin = envelope.text.len();
+            envelope.text.extend_from_slice(fields.value());
+            envelope.fields.push((at, begin..envelope.text.len()));
         }
         Ok(envelope)
+    }
+
+    /// The value of a field. Of one that must not be repeated the first counts; address lists go on in the next one, as
+    /// obsolete syntax has it (RFC 5322 section 4.5.3).
+    fn value(&self, at: usize) -> Option<Cow<'_, [u8]>> {
+        let all = self.fields.iter().filter(|(of, _)| *of == at);
+        let mut all = all.filter_map(|(_, place)| self.text.get(place.clone()));
+        let first = all.next()?;
+        if !ADDRESSES.contains(&at) {
+            return Some(first.into());
+        }
+        let mut list = Cow::from(first);
+        for more in all {
+            let list = list.to_mut();
+            list.push(b',');
+            list.extend_from_slice(more);
+        }
+        Some(list)
     }
 
     /// Appends the text of the response: what follows the word ENVELOPE.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut left = MAX_ADDRESSES;
-        let [_, _, from, ..] = &self.0;
-        for (at, value) in self.0.iter().enumerate() {
+        // Where what was written for it stands, and how many addresses that are.
+        let mut from_written = (0..0, 0);
+        for at in 0..NAMES.len() {
             out.push(if at == 0 { b'(' } else { b' ' });
             if !ADDRESSES.contains(&at) {
-                nstring(value.as_deref(), out);
+                nstring(self.value(at).as_deref(), out);
                 continue;
             }
             let room = left.saturating_sub(SHARE * (ADDRESSES.end - 1 - at));
-            let mut written = write_addresses(value.as_deref(), room, out);
+            let begin = out.len();
+            let mut written = write_addresses(self.value(at).as_deref(), room, out);
+            if at == FROM {
+                from_written = (begin..out.len(), written);
+            }
             // "Sender" and "Reply-To" default to "From".
             if written == 0 && (FROM + 1..FROM + 3).contains(&at) {
-                written = write_addresses(from.as_deref(), SHARE, out);
+                written = from_written.1;
+                if written <= SHARE {
+                    out.extend_from_within(from_written.0.clone());
+                } else {
+                    written = write_addresses(self.value(FROM).as_deref(), SHARE, out);
+                }
             }
             if written == 0 {
                 out.extend(b"NIL");

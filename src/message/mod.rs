@@ -23,12 +23,10 @@ pub mod preview;
 mod references;
 pub mod search;
 pub mod signature;
-mod summary;
+pub mod summary;
 mod texts;
 mod transfer;
 mod window;
-
-pub use summary::{Summary, summarize};
 
 #[cfg(test)]
 mod bounds;

@@ -1,14 +1,14 @@
 //! Strings as IMAP replies write them (RFC 3501 section 4.3).
 
-use memchr::memchr2;
+use memchr::{memchr2, memchr3};
 
 /// Lines of a reply stay within what clients can be trusted to read (RFC 2683 section 3.2.1.5).
 const MAX_QUOTED: usize = 1000;
 
 /// Appends a string: quoted, or a literal when it holds what a quoted one cannot.
 pub fn string(text: &[u8], out: &mut Vec<u8>) {
-    let quotable = |b: &u8| b.is_ascii() && !matches!(b, b'\r' | b'\n' | 0);
-    if text.len() <= MAX_QUOTED && text.iter().all(quotable) {
+    let quotable = text.is_ascii() && memchr3(b'\r', b'\n', 0, text).is_none();
+    if text.len() <= MAX_QUOTED && quotable {
         out.push(b'"');
         let mut rest = text;
         while let Some(at) = memchr2(b'"', b'\\', rest) {

@@ -1,29 +1,40 @@
-//! What the store keeps beside each message, so that listing and header searches need not open it.
+//! What is kept beside each message, so that listing and header searches need not open it.
 //!
 //! A summary holds the message's own fields, octet by octet, not what was made of them: ENVELOPE is
-//! written from it as from the message itself, and gets better when the parser does.
+//! written from it as from the message itself. BODYSTRUCTURE it holds as it is written, for that is made of all of the message.
 
+use std::io;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::bodystructure::Form;
 use super::boundary::Boundaries;
 use super::envelope::Envelope;
 use super::header::Fields;
 use super::window::Window;
+use crate::flash::ReadAt;
 
-/// Octets of a message that [`summarize`] looks at; the store hands it no more.
+/// Octets of a message that [`fields`] looks at.
 pub const HEAD: usize = 64 * 1024;
 
 /// Octets of fields in a summary.
 const MAX_FIELDS: usize = 8 * 1024;
 
-/// A summary is no longer than this part of its message: writing is what wears flash, and a small
-/// message is read as fast as its summary.
+/// A summary is no longer than this part of its message: writing is what wears flash.
 const SHARE: usize = 8;
 
-/// Of another version nothing is understood, and the message itself is read.
-const VERSION: u8 = 1;
+/// The way in which summaries are made: which fields they have, and how BODYSTRUCTURE is written.
+pub const VERSION: u8 = 1;
+
+/// The form of BODYSTRUCTURE in a summary: that which nearly every client asks for.
+pub const FORM: Form = Form { extensible: true, rev2: false };
+
+/// Octets of BODYSTRUCTURE in a summary.
+const MAX_STRUCTURE: u64 = 4096;
+
+/// BODYSTRUCTURE is kept where it is no longer than this part of its message.
+const STRUCTURE_SHARE: u64 = 32;
 
 /// Fields besides those of the envelope that mail programs ask for to fill their lists (Thunderbird,
 /// Apple Mail, K-9, mutt).
@@ -47,59 +58,75 @@ const LISTED: [&str; 17] = [
     "X-Uniform-Type-Identifier",
 ];
 
-/// A summary, read.
+/// A summary. What is empty is not in it: the message tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary<'a> {
-    version: u8,
-    /// All fields of the header that [`Summary::covers`], in their order, octet by octet, and the empty
-    /// line. `None`: too long for a summary, or for its message, or the header goes on beyond the first
-    /// 64 KiB; the message tells.
-    pub fields: Option<&'a [u8]>,
+    /// All fields of the header that [`covers`] names, in their order, octet by octet, and the empty line.
+    #[serde(with = "serde_bytes")]
+    pub fields: &'a [u8],
+    /// What follows the word BODYSTRUCTURE, in this [`FORM`].
+    #[serde(with = "serde_bytes")]
+    pub structure: &'a [u8],
 }
 
 impl<'a> Summary<'a> {
-    /// Reads what [`summarize`] made; of anything else, a summary that says nothing.
+    /// Reads what [`Summary::encode`] made; of anything else, a summary that says nothing.
     pub fn decode(summary: &'a [u8]) -> Summary<'a> {
-        let summary = postcard::from_bytes(summary).ok();
-        summary.filter(|summary: &Summary<'a>| summary.version == VERSION).unwrap_or_default()
+        postcard::from_bytes(summary).unwrap_or_default()
     }
 
-    /// Whether the fields of this name are in summaries.
-    pub fn covers(name: &[u8]) -> bool {
-        Envelope::has(name) || LISTED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    /// Its octets; none where it says nothing.
+    pub fn encode(&self) -> Vec<u8> {
+        if *self == Summary::default() { Vec::new() } else { postcard::to_stdvec(self).unwrap_or_default() }
     }
 }
 
-/// The summary of the message that begins with `head`, its first 64 KiB or all of it.
-pub fn summarize(head: &[u8]) -> Vec<u8> {
-    let fields = fields(head).unwrap_or_default();
-    let summary = Summary { version: VERSION, fields: fields.as_deref() };
-    postcard::to_stdvec(&summary).unwrap_or_default()
+/// How long the BODYSTRUCTURE of a message of so many octets may be for its summary.
+pub fn structure_limit(size: u64) -> usize {
+    MAX_STRUCTURE.min(size / STRUCTURE_SHARE) as usize
 }
 
-fn fields(head: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
-    let mut window = Window::new(&head, 0..head.len() as u64);
+/// Whether the fields of this name are in summaries.
+pub fn covers(name: &[u8]) -> bool {
+    Envelope::has(name) || LISTED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// The fields for the summary of a message; none where they are too long, for a summary or for their message, or the header goes on
+/// beyond the first 64 KiB.
+///
+/// # Errors
+/// What the source says.
+pub fn fields(message: &dyn ReadAt) -> io::Result<Vec<u8>> {
+    let len = message.len()?;
+    let head = usize::try_from(len).unwrap_or(HEAD).min(HEAD);
+    let limit = MAX_FIELDS.min(head / SHARE);
+    let mut window = Window::new(message, 0..head as u64);
     let outer = Boundaries::default();
     let mut reader = Fields::new(&mut window, &outer, 0);
-    let mut fields = Vec::new();
-    let limit = MAX_FIELDS.min(head.len() / SHARE);
-    let raw = |place: Range<u64>| head.get(place.start as usize..place.end as usize).unwrap_or_default();
-    let mut end = 0;
+    let mut places: Vec<Range<u64>> = Vec::new();
+    let (mut end, mut octets) = (0, 0);
     while let Some(place) = reader.next(|_| false)? {
         end = place.end;
-        if Summary::covers(reader.name()) {
-            fields.extend(raw(place));
+        if covers(reader.name()) {
+            octets += place.end - place.start;
+            places.push(place);
         }
-        if fields.len() > limit {
-            return Ok(None);
+        if octets > limit as u64 {
+            return Ok(Vec::new());
         }
     }
-    let empty_line = raw(end..window.position());
-    if empty_line.is_empty() && head.len() >= HEAD {
-        return Ok(None); // the header goes on
+    let empty_line = end..window.position();
+    if empty_line.is_empty() && len >= HEAD as u64 {
+        return Ok(Vec::new()); // the header goes on
     }
-    fields.extend(empty_line);
-    Ok(Some(fields))
+    places.push(empty_line);
+    let mut fields = Vec::new();
+    for place in places {
+        let mut field = vec![0; (place.end - place.start) as usize];
+        message.read_exact_at(place.start, &mut field)?;
+        fields.extend_from_slice(&field);
+    }
+    Ok(fields)
 }
 
 #[cfg(test)]
@@ -107,8 +134,8 @@ mod tests {
     use super::*;
 
     fn kept(head: &str) -> Option<String> {
-        let summary = summarize(head.as_bytes());
-        Summary::decode(&summary).fields.map(|fields| String::from_utf8_lossy(fields).into_owned())
+        let fields = super::fields(&head.as_bytes()).unwrap();
+        (!fields.is_empty()).then(|| String::from_utf8_lossy(&fields).into_owned())
     }
 
     #[test]
@@ -131,14 +158,16 @@ mod tests {
     #[test]
     fn a_header_without_end_is_not_summarized() {
         let endless = "A: b\r\n".repeat(HEAD);
-        assert_eq!(kept(&endless[..HEAD]), None);
-        assert_eq!(kept(&"a: b\n".repeat(9)).as_deref(), Some(""), "but a whole message is");
+        assert_eq!(kept(&endless), None);
     }
-
+    /// Catches: octets of another program, or of another version, that are taken for a field.
     #[test]
     fn what_is_no_summary_says_nothing() {
-        for bytes in [&b""[..], b"\x02\x00", b"\x01\x01\xff", b"\xff\xff\xff\xff\xff\xff"] {
-            assert_eq!(Summary::decode(bytes), Summary::default());
+        let summary = Summary { fields: b"Subject: x\r\n\r\n", structure: b"(\"text\" \"plain\")" };
+        assert_eq!(Summary::decode(&summary.encode()), summary);
+        assert!(Summary::default().encode().is_empty());
+        for octets in [&b""[..], b"\x02\x00", b"\xff\xff\xff\xff\xff\xff"] {
+            assert_eq!(Summary::decode(octets), Summary::default());
         }
     }
 }

@@ -274,7 +274,7 @@ mod tests {
         block_on(async {
             let flash = SimFlash::default();
             let tls = certificate::server_config(&config, &flash).await.unwrap();
-            let store = Store::new(Rc::new(flash), |_| Vec::new());
+            let store = Store::new(Rc::new(flash));
             let context = Rc::new(world(Context::new(config, tls, store)));
             let poller = Poller::new(context.clone());
             let servers = LocalExecutor::new();
@@ -412,7 +412,7 @@ mod tests {
         let provider = Provider::new(&mails);
         let card = Rc::new(Refusing::new(SimFlash::default(), Some(Errno::ROFS)));
         let on_card = |mut context: Context| {
-            context.store = Store::new(card.clone(), |_| Vec::new());
+            context.store = Store::new(card.clone());
             context
         };
         play_in(on_card, config(&[account("ann", &provider)]), &[&provider], async |poller, context| {

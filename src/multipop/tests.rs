@@ -20,7 +20,7 @@ use crate::flash::sim::SimFlash;
 use crate::store::{self, INBOX, Store};
 
 pub(super) fn store(flash: &SimFlash) -> Store {
-    Store::new(Rc::new(flash.clone()), |_| Vec::new())
+    Store::new(Rc::new(flash.clone()))
 }
 
 pub(super) fn source(provider: &Provider) -> Source {

@@ -64,7 +64,7 @@ mod tests {
         config.server.domains.push("home.example".try_into().unwrap());
         let mailbox = |address| Mailbox::parse(address).unwrap();
         smol::block_on(async {
-            let store = Store::new(Rc::new(SimFlash::default()), |_| Vec::new());
+            let store = Store::new(Rc::new(SimFlash::default()));
             let queue = store.queue().await.unwrap();
             let (a, b, outside) = ("a@home.example", "b@home.example", "friend@else.example");
             for to in [&[outside][..], &[a, outside], &[a, b]] {

@@ -19,7 +19,7 @@ mod error;
 mod format;
 mod model;
 
-pub use engine::{Account, Body, Incoming, Renewed, Report, Store, Summarize, Transaction};
+pub use engine::{Account, Body, Extracts, Incoming, Renewed, Report, Store, Summaries, Transaction};
 pub use error::Error;
 pub use format::{
     FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, SourceKey, Uid, Uids,

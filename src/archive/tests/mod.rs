@@ -66,7 +66,7 @@ fn account() -> Rc<store::Account> {
 }
 
 fn account_on(flash: &SimFlash) -> Rc<store::Account> {
-    let store = Store::new(Rc::new(flash.clone()), |head| head.iter().take(9).copied().collect());
+    let store = Store::new(Rc::new(flash.clone()));
     smol::block_on(store.account("office")).unwrap()
 }
 

@@ -51,7 +51,7 @@ fn a_full_flash_stops_an_import_that_goes_on_when_there_is_room() {
 fn a_quota_stops_an_import() {
     let folder = Folder::new();
     export_to(&smol::block_on(three()), &folder.join("a"), Format::Mbox);
-    let store = Store::new(Rc::new(SimFlash::default()), |_| Vec::new());
+    let store = Store::new(Rc::new(SimFlash::default()));
     store.set_quotas(BTreeMap::from([("office".to_owned(), 20)]));
     let after = smol::block_on(store.account("office")).unwrap();
     let stopped = smol::block_on(import(&after, &folder.join("a"), &Ear::default())).unwrap_err();

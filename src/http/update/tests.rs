@@ -22,7 +22,7 @@ async fn context(flash: &SimFlash) -> Context {
     let mut config = Config::default();
     config.server.operator_verifier = Verifier::with("right", 1, [0; 16]);
     let server = certificate::server_config(&config, &*flash).await.unwrap();
-    let store = Store::new(flash.clone(), crate::message::summarize);
+    let store = Store::new(flash.clone());
     let device = Device::of(identity(), Board::new("/nowhere"), flash);
     Context::new(config, server, store).with_device(Some(device))
 }

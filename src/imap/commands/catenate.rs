@@ -2,7 +2,7 @@
 
 use super::append::{Refusal, Target};
 use super::fetch::section::{self, Octets, PIECE};
-use super::lazy_message::{LastStructure, LazyMessage};
+use super::lazy_message::{LastStructure, LazyMessage, summaries};
 use crate::config::Config;
 use crate::flash::ReadAt;
 use crate::imap::state::session::Session;
@@ -31,7 +31,8 @@ impl Part<'_> {
         let url = MessageUrl::parse(self.url).ok_or_else(bad)?;
         let message = self.find(&url).ok_or_else(bad)?;
         let account = target.account.clone();
-        let mut opened = LazyMessage::new(&account, message);
+        let summaries = summaries(&account);
+        let mut opened = LazyMessage::new(&account, message, &summaries);
         let octets = section::octets(&mut opened, &url.section.part, &url.section.text, last, pace).await;
         pace.did(STEP.max(opened.take_passed())).await;
         let octets = octets.map_err(unreadable)?.ok_or_else(bad)?;

@@ -1,16 +1,16 @@
-//! A message of which only what is asked for is read: its summary where that is enough, else its body,
+//! A message of which only what is asked for is read: its summary where that is there and enough, else its body,
 //! and the structure of that.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
 use crate::flash::ReadAt;
-use crate::message::Summary;
 use crate::message::envelope::Envelope;
 use crate::message::mime::{Scanner, Structure};
+use crate::message::summary::{self, Summary};
 use crate::pace::{Pace, STEP};
-use crate::store::{Account, Body, Error, Message};
+use crate::store::{Account, Body, Error, Message, Summaries};
 
 /// Octets that are read to find a record on flash.
 const RECORD: u64 = 1024;
@@ -23,10 +23,20 @@ const MAX_REMEMBERED: usize = 50;
 #[derive(Default)]
 pub struct LastStructure(Option<(u32, Rc<Structure>)>);
 
+/// The summaries that the messages of one command are looked up in.
+pub type SharedSummaries = RefCell<Summaries>;
+
+/// Those of an account's messages.
+pub fn summaries(account: &Rc<Account>) -> SharedSummaries {
+    RefCell::new(account.summaries(summary::VERSION))
+}
+
 /// A message and what was read of it.
 pub struct LazyMessage<'a> {
     account: &'a Account,
     message: Message,
+    summaries: &'a SharedSummaries,
+    /// Empty where there is none.
     summary: Option<Vec<u8>>,
     body: Option<Body>,
     structure: Option<Rc<Structure>>,
@@ -34,9 +44,9 @@ pub struct LazyMessage<'a> {
 }
 
 impl<'a> LazyMessage<'a> {
-    /// Nothing is read yet.
-    pub fn new(account: &'a Account, message: Message) -> LazyMessage<'a> {
-        LazyMessage { account, message, summary: None, body: None, structure: None, passed: 0 }
+    /// Nothing is read yet. What is read of `summaries` serves the next messages, too.
+    pub fn new(account: &'a Account, message: Message, summaries: &'a SharedSummaries) -> LazyMessage<'a> {
+        LazyMessage { account, message, summaries, summary: None, body: None, structure: None, passed: 0 }
     }
 
     /// RFC822.SIZE.
@@ -73,35 +83,41 @@ impl<'a> LazyMessage<'a> {
         answer.map_err(|error| self.unreadable(error))
     }
 
-    /// The header fields in the summary, if it has any.
-    ///
-    /// # Errors
-    /// Those of [`Account::summary`].
-    pub fn fields(&mut self) -> Result<Option<&[u8]>, Error> {
-        let summary = match self.summary.take() {
-            Some(summary) => summary,
-            None => {
-                self.passed += RECORD;
-                self.account.summary(&self.message)?
-            }
-        };
-        self.passed += summary.len() as u64;
-        Ok(Summary::decode(self.summary.insert(summary)).fields)
+    /// The header fields in the summary, if they are there.
+    pub fn fields(&mut self) -> Option<&[u8]> {
+        let fields = self.summary().fields;
+        (!fields.is_empty()).then_some(fields)
+    }
+
+    /// What follows the word BODYSTRUCTURE, if that is in the summary.
+    pub fn described(&mut self) -> Option<&[u8]> {
+        let structure = self.summary().structure;
+        (!structure.is_empty()).then_some(structure)
+    }
+
+    fn summary(&mut self) -> Summary<'_> {
+        let summary = self.summary.get_or_insert_with(|| {
+            let mut summaries = self.summaries.borrow_mut();
+            let summary = summaries.of(&self.message).unwrap_or_default().to_vec();
+            self.passed += summary.len() as u64;
+            summary
+        });
+        Summary::decode(summary)
     }
 
     /// What `ask` finds in the header field `name`: in the summary if it has that, else in the message.
     ///
     /// # Errors
-    /// Those of [`Account::summary`], of [`Account::body`], and of `ask`.
+    /// Those of [`Account::body`], and of `ask`.
     pub fn ask_header<T>(
         &mut self,
         name: &str,
         ask: impl FnOnce(&dyn ReadAt) -> io::Result<T>,
     ) -> Result<T, Error> {
-        if !Summary::covers(name.as_bytes()) {
+        if !summary::covers(name.as_bytes()) {
             return self.ask_body(ask);
         }
-        match self.fields()? {
+        match self.fields() {
             Some(fields) => ask(&fields).map_err(|error| self.unreadable(error)),
             None => self.ask_body(ask),
         }

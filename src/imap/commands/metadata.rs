@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::list::special_use::{self, Uses};
 use crate::imap::state::outcome::{Outcome, Reply};
 use crate::imap::wire::command::{Depth, GetMetadata, MailboxName};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
 use crate::message::nstring;
 use crate::store::{Account, Error, MailboxId, NO_MAILBOX};
@@ -15,11 +16,18 @@ fn annotated(account: &Account, name: &MailboxName) -> Option<MailboxId> {
 }
 
 /// RFC 5464 section 4.2.
-pub fn get(account: &Account, tag: String, args: &GetMetadata, out: &mut String) -> Outcome {
+pub fn get(
+    account: &Account,
+    tag: String,
+    args: &GetMetadata,
+    enabled: Enabled,
+    out: &mut String,
+) -> Outcome {
     let Some(id) = annotated(account, &args.mailbox) else {
         return Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox));
     };
-    let longest = write(account, id, &args.entries, args.depth, args.max_size, out);
+    let wanted = Wanted { entries: &args.entries, depth: args.depth, max_size: args.max_size };
+    let longest = write(account, id, wanted, enabled, out);
     match longest {
         Some(octets) => Outcome::reply(tag, format!("OK [METADATA LONGENTRIES {octets}] Some are longer")),
         None => Outcome::reply(tag, "OK GETMETADATA completed"),
@@ -27,10 +35,17 @@ pub fn get(account: &Account, tag: String, args: &GetMetadata, out: &mut String)
 }
 
 /// RFC 9590: writes the entries of a mailbox that LIST has told; one that is gone meanwhile has none.
-pub fn write_listed(account: &Account, name: &str, entries: &[String], out: &mut String) {
+pub fn write_listed(account: &Account, name: &str, entries: &[String], enabled: Enabled, out: &mut String) {
     if let Some(id) = account.find(name) {
-        write(account, id, entries, Depth::Zero, None, out);
+        write(account, id, Wanted { entries, depth: Depth::Zero, max_size: None }, enabled, out);
     }
+}
+
+/// What is told of a mailbox.
+struct Wanted<'a> {
+    entries: &'a [String],
+    depth: Depth,
+    max_size: Option<u32>,
 }
 
 /// Writes the METADATA response, where there is something to tell. Says how long the longest value is that was left out,
@@ -38,11 +53,11 @@ pub fn write_listed(account: &Account, name: &str, entries: &[String], out: &mut
 fn write(
     account: &Account,
     id: MailboxId,
-    entries: &[String],
-    depth: Depth,
-    max_size: Option<u32>,
+    wanted: Wanted<'_>,
+    enabled: Enabled,
     out: &mut String,
 ) -> Option<usize> {
+    let Wanted { entries, depth, max_size } = wanted;
     let all = account.annotations(id);
     let (mut found, mut longest) = (Vec::new(), None);
     for entry in entries {
@@ -63,7 +78,7 @@ fn write(
     if !found.is_empty() {
         out.push_str("* METADATA ");
         let name = account.view(id, |mailbox| mailbox.name.clone()).unwrap_or_default();
-        words::mailbox(&name, out);
+        words::mailbox(&name, enabled, out);
         for (place, (entry, value)) in found.into_iter().enumerate() {
             out.push_str(if place == 0 { " (" } else { " " });
             out.push_str(&quoted(Some(entry.as_bytes())));

@@ -1,6 +1,7 @@
 //! Dialogs with the server over loopback, on the simulated flash: transcripts tell the stories.
 
 mod deadlines;
+mod extracts;
 mod fetch;
 mod idle;
 mod input;
@@ -14,7 +15,6 @@ mod modseqs;
 mod progress;
 mod read_only;
 mod search;
-mod signatures;
 mod two_clients;
 
 use std::cell::RefCell;
@@ -58,7 +58,7 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
         let config = config();
         let server = certificate::server_config(&config, &flash).await.unwrap();
         let card = Rc::new(Refusing::new(flash.clone(), None));
-        let store = Store::new(card.clone(), crate::message::summarize);
+        let store = Store::new(card.clone());
         let context = Rc::new(Context::new(config, server, store));
         tell(Rc::new(World { context, flash, card, executor })).await;
     }));

@@ -1,7 +1,7 @@
 //! The names of `HEADER.FIELDS` (RFC 3501 section 6.4.5): as the client wrote them, and in an order in which a field is
 //! found among two thousand as fast as among two.
 
-use crate::message::Summary;
+use crate::message::summary;
 
 /// Names of header fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl FieldNames {
             written.iter().map(|name| name.to_ascii_lowercase().into_boxed_str()).collect();
         sorted.sort_unstable();
         sorted.dedup();
-        let in_summaries = sorted.iter().all(|name| Summary::covers(name.as_bytes()));
+        let in_summaries = sorted.iter().all(|name| summary::covers(name.as_bytes()));
         FieldNames { written, sorted, in_summaries }
     }
 

@@ -162,7 +162,7 @@ fn source(provider: &Provider) -> Source {
 }
 
 pub(super) fn new_store() -> Store {
-    Store::new(Rc::new(SimFlash::default()), |_| Vec::new())
+    Store::new(Rc::new(SimFlash::default()))
 }
 
 async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome) {

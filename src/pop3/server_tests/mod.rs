@@ -39,7 +39,7 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
         };
         let config = Config { accounts: vec![account], ..Config::default() };
         let server = certificate::server_config(&config, &flash).await.unwrap();
-        let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
+        let store = Store::new(Rc::new(flash.clone()));
         let context = Rc::new(Context::new(config, server, store));
         tell(Rc::new(World { context, flash, executor })).await;
     }));

@@ -16,7 +16,7 @@ async fn live(
     config.smarthost.port = smarthost.port;
     config.smarthost.retry = vec![0];
     let card = Rc::new(Refusing::new(flash.clone(), None));
-    let store = Store::new(card.clone(), crate::message::summarize);
+    let store = Store::new(card.clone());
     let server = certificate::server_config(&config, &SimFlash::default()).await.unwrap();
     let context = Rc::new(Context::new(config, server, store));
     let Ok(queue) = context.store.queue().await else { return false };
@@ -45,7 +45,7 @@ async fn live(
 
 /// Copies of the message in an INBOX, and reports.
 async fn found(flash: &SimFlash, account: &str) -> (usize, usize) {
-    let store = Store::new(Rc::new(flash.clone()), crate::message::summarize);
+    let store = Store::new(Rc::new(flash.clone()));
     let account = store.account(account).await.unwrap();
     let messages = account.view(INBOX, |inbox| inbox.messages.clone()).unwrap();
     let mut counts = (0, 0);

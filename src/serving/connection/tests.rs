@@ -47,7 +47,7 @@ impl Protocol for Echo {
 async fn connected() -> (Stream, Box<Connection<Echo>>, Rc<Context>) {
     let (flash, config) = (Rc::new(SimFlash::default()), Config::default());
     let tls = certificate::server_config(&config, &*flash).await.unwrap();
-    let context = Rc::new(Context::new(config, tls, Store::new(flash, crate::message::summarize)));
+    let context = Rc::new(Context::new(config, tls, Store::new(flash)));
     let (client, server) = pair().await;
     let peer = server.peer().ip();
     let place = context.places.open("echo", None, peer, &context.config()).unwrap();

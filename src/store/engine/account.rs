@@ -12,7 +12,7 @@ use super::commit::State;
 use super::log::Log;
 use super::recovery::Loss;
 use super::room::{Room, Share};
-use super::{Body, Incoming, Summarize, Transaction};
+use super::{Body, Incoming, Transaction};
 use crate::flash::{Flash, Mode};
 use crate::store::Error;
 use crate::store::format::record::{BodyRecord, Record};
@@ -27,7 +27,6 @@ pub struct Account {
     pub(super) room: Rc<Room>,
     /// What its next checkpoints take.
     checkpoint_share: Share,
-    pub(super) summarize: Summarize,
     pub(super) state: RefCell<State>,
     /// Wakes those who wait for their commit to become durable.
     pub(super) progress: Event,
@@ -40,11 +39,11 @@ pub struct Account {
     pub(super) staging: smol::lock::Mutex<()>,
     /// Held by who looks after the account.
     pub(super) maintenance: smol::lock::Mutex<()>,
-    /// The messages whose Body records lie before it have signatures.
-    pub(super) signed_to: Cell<Place>,
-    /// Up to where the log was looked at last for messages without a signature, and up to where there were none, when there were too
+    /// The messages whose Body records lie before it have extracts.
+    pub(super) extracted_to: Cell<Place>,
+    /// Up to where the log was looked at last for messages without extracts, and up to where there were none, when there were too
     /// few.
-    pub(super) too_few_unsigned: Cell<Option<(Place, Place, u64)>>,
+    pub(super) too_few_unextracted: Cell<Option<(Place, Place, u64)>>,
     used: Cell<bool>,
     pub(super) quota: Cell<Option<u64>>,
     /// Octets of messages that are coming in.
@@ -55,7 +54,6 @@ impl Account {
     pub(super) fn new(
         flash: Rc<dyn Flash>,
         room: Rc<Room>,
-        summarize: Summarize,
         name: &str,
         dir: String,
         state: State,
@@ -68,15 +66,14 @@ impl Account {
             name: name.to_owned(),
             dir,
             flash,
-            summarize,
             state: RefCell::new(state),
             progress: Event::new(),
             changed: Event::new(),
             structure: smol::lock::Mutex::new(()),
             staging: smol::lock::Mutex::new(()),
             maintenance: smol::lock::Mutex::new(()),
-            signed_to: Cell::default(),
-            too_few_unsigned: Cell::default(),
+            extracted_to: Cell::default(),
+            too_few_unextracted: Cell::default(),
             used: Cell::new(true),
             quota: Cell::new(None),
             incoming_octets: Cell::new(0),
@@ -210,15 +207,6 @@ impl Account {
             Some(crc) if long == u64::from(head.size) => Ok(Body::file(file, long, crc)),
             _ => Err(self.damaged(message)),
         }
-    }
-
-    /// The summary that [`Summarize`] made when the message arrived.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
-    pub fn summary(&self, message: &Message) -> Result<Vec<u8>, Error> {
-        self.read(message, |log, place| log.head(place).map(|record| (record, ())))
-            .map(|(record, ())| record.summary)
     }
 
     /// Reads the Body record of a message, wherever compaction has moved it meanwhile.

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
+use super::Account;
 use super::room::{Share, Use};
-use super::{Account, Summarize};
 use crate::flash::{File, Flash, Mode, ReadAt};
 use crate::store::Error;
 use crate::store::format::frame::INLINE_MAX;
@@ -243,9 +243,9 @@ impl Incoming {
     }
 
     /// What a commit must know of it.
-    pub(super) fn arrival(&self, summarize: Summarize) -> Arrival {
+    pub(super) fn arrival(&self) -> Arrival {
         let file = self.spilled.as_ref().map(|spilled| (spilled.number, spilled.crc));
-        Arrival { size: self.len(), file, summary: summarize(&self.head) }
+        Arrival { size: self.len(), file }
     }
 
     /// The octets to be written into the log: none of a message in a file.

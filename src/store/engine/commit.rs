@@ -22,7 +22,7 @@ use crate::flash::{reason, takes_no_changes};
 use crate::pace::Pace;
 use crate::store::Error;
 use crate::store::format::checkpoint::Counters;
-use crate::store::format::record::{BodyRecord, CommitRecord, Record};
+use crate::store::format::record::{CommitRecord, Record};
 use crate::store::format::{FlagChange, Flags, INBOX, Place};
 use crate::store::model::{Change, Committed, Index, Overlay, Plan, Step, plan};
 
@@ -200,8 +200,7 @@ impl Account {
             return Err(Error::ReadOnly);
         }
         let durable = state.durable;
-        let arrivals: Vec<_> =
-            transaction.messages.iter().map(|message| message.arrival(self.summarize)).collect();
+        let arrivals: Vec<_> = transaction.messages.iter().map(|message| message.arrival()).collect();
         let plan = plan(&state.index, &state.overlay, &transaction.changes, &arrivals, self.quota.get())?;
         if plan.is_empty {
             // It may be only a staged commit that leaves nothing to do.
@@ -365,18 +364,10 @@ fn write(plan: Plan, log: &mut Log, transaction: &Transaction) -> io::Result<Vec
             Step::Body(body, source) => {
                 let record = Record::Body(body);
                 let place = log.push(&record, transaction.octets(source))?;
-                (without_summary(record), place)
+                (record, place)
             }
         });
     }
     written.push((Record::Commit(CommitRecord::default()), Place::default()));
     Ok(written)
-}
-
-/// The index has no use for the summary of a body: it is not kept until the sync is done.
-fn without_summary(record: Record) -> Record {
-    match record {
-        Record::Body(body) => Record::Body(BodyRecord { summary: Vec::new(), ..body }),
-        other => other,
-    }
 }

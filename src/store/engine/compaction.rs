@@ -288,7 +288,7 @@ impl Account {
                     self.keep_unknown(segment).await?;
                     self.settle_before(segment).await.map_err(io)?;
                     self.log(|log| log.remove(segment)).map_err(io)?;
-                    self.forget_signatures(segment);
+                    self.forget_extracts(segment);
                     self.state.borrow_mut().survey.heads.remove(&segment);
                     removed = true;
                     continue;
@@ -366,8 +366,8 @@ impl Account {
                 rest = after;
                 match self.log(|log| log.whole(*place, *size)) {
                     Ok((Record::Body(record), content)) if record.body == *body => {
-                        octets += content.len() + record.summary.len();
-                        records.push((record, content));
+                        octets += content.len();
+                        records.push((BodyRecord { summary: Vec::new(), ..record }, content));
                     }
                     Err(error) if error.kind() != std::io::ErrorKind::InvalidData => {
                         return Err(Error::io(self.dir(), error));

@@ -399,11 +399,11 @@ impl Log {
     }
 }
 
-/// Octets that a Body record with `size` octets of message takes at most: its summary is no longer than an
-/// eighth of the message.
+/// Octets that a Body record with `size` octets of message takes at most, but for those that earlier versions wrote, with a
+/// summary.
 pub fn frame_bound(size: usize) -> usize {
     const FIELDS: usize = 32;
-    FRAME + FIELDS + size / 8 + size
+    FRAME + FIELDS + size
 }
 
 fn read(mut window: Window, with_body: bool) -> io::Result<(Record, Vec<u8>)> {

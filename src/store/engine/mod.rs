@@ -5,6 +5,7 @@ mod body;
 mod checkpoint;
 mod commit;
 mod compaction;
+mod extracts;
 mod fsck;
 mod log;
 mod long;
@@ -13,8 +14,8 @@ mod replay;
 mod restored;
 mod room;
 mod scan;
-mod signatures;
 mod store;
+mod summaries;
 mod sync;
 #[cfg(test)]
 mod torture;
@@ -24,9 +25,11 @@ mod window;
 
 pub use account::Account;
 pub use body::{Body, Incoming};
+pub use extracts::Extracts;
 pub use fsck::Report;
 pub use restored::Renewed;
-pub use store::{Store, Summarize};
+pub use store::Store;
+pub use summaries::Summaries;
 pub use transaction::Transaction;
 
 use store::Sizes;

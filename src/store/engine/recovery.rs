@@ -11,7 +11,7 @@ use super::commit::{Checked, State};
 use super::log::Log;
 use super::replay::{Replayed, replay};
 use super::room::Room;
-use super::{Account, Sizes, Summarize, signatures};
+use super::{Account, Sizes, extracts};
 use crate::flash::Flash;
 use crate::store::Error;
 use crate::store::format::{INBOX, Place};
@@ -40,7 +40,6 @@ pub struct Wanted<'a> {
 pub async fn open(
     flash: Rc<dyn Flash>,
     room: &Rc<Room>,
-    summarize: Summarize,
     sizes: Sizes,
     wanted: Wanted<'_>,
 ) -> Result<Rc<Account>, Error> {
@@ -66,7 +65,7 @@ pub async fn open(
     if writable.is_ok() {
         // Before a segment of their number is begun anew.
         let segments = log.segments().map_err(io)?;
-        signatures::remove_stray(&*flash, &dir, &segments).await.map_err(io)?;
+        extracts::remove_stray(&*flash, &dir, &segments).await.map_err(io)?;
     }
     let (end, damaged) = (replayed.end, !replayed.damaged.is_empty());
     let mut index = replayed.index;
@@ -83,7 +82,7 @@ pub async fn open(
     let without_inbox = !new && !index.mailboxes.contains_key(&INBOX);
     let (tail, unmarked, ready) = (replayed.tail, replayed.unmarked, writable.is_ok());
     let state = State::new(index, log, sizes, Checked { checkpoints, tail, unmarked, damaged, ready });
-    let account = Rc::new(Account::new(flash.clone(), room.clone(), summarize, name, dir.clone(), state));
+    let account = Rc::new(Account::new(flash.clone(), room.clone(), name, dir.clone(), state));
     let recovered = match writable {
         Ok(()) if without_inbox => match account.furnish(&FURNITURE[..1]).await {
             Ok(()) => account.renumber_after(loss).await,

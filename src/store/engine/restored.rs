@@ -57,7 +57,7 @@ mod tests {
     const FOLDERS: [&str; 3] = ["accounts/a", "accounts/b", "queue"];
 
     fn store(flash: &SimFlash) -> Store {
-        Store::new(Rc::new(flash.clone()), |_| Vec::new())
+        Store::new(Rc::new(flash.clone()))
     }
 
     /// UIDVALIDITY, UIDNEXT and messages of each mailbox.

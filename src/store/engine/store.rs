@@ -12,9 +12,6 @@ use crate::flash::{Flash, READ_ONLY, Space};
 use crate::store::Error;
 use crate::store::format::Place;
 
-/// Makes the summary of a message from its first 64 KiB at most: see [`crate::message::summarize`].
-pub type Summarize = fn(&[u8]) -> Vec<u8>;
-
 /// The name under which the queue is open: no account can have it.
 const QUEUE: &str = "/queue";
 
@@ -48,7 +45,6 @@ impl Sizes {
 /// All accounts' mail on one flash.
 pub struct Store {
     pub(super) flash: Rc<dyn Flash>,
-    summarize: Summarize,
     pub(super) sizes: Sizes,
     room: Rc<Room>,
     open: RefCell<BTreeMap<String, Rc<Account>>>,
@@ -65,11 +61,10 @@ pub struct Store {
 
 impl Store {
     /// The store of the data folder `flash`; opens nothing yet.
-    pub fn new(flash: Rc<dyn Flash>, summarize: Summarize) -> Store {
+    pub fn new(flash: Rc<dyn Flash>) -> Store {
         let room = Rc::new(Room::new(flash.clone()));
         Store {
             flash,
-            summarize,
             sizes: Sizes::of(room.space()),
             room,
             open: RefCell::default(),
@@ -114,8 +109,7 @@ impl Store {
         }
         let limit = self.failed.borrow().get(name).copied();
         let wanted = Wanted { name, dir, limit, salvage };
-        let account =
-            recovery::open(self.flash.clone(), &self.room, self.summarize, self.sizes, wanted).await?;
+        let account = recovery::open(self.flash.clone(), &self.room, self.sizes, wanted).await?;
         match before {
             // Sessions go on reading what they have.
             Some(before) if account.takes_no_changes().is_some() => {

@@ -27,6 +27,7 @@ use crate::store::{
 mod damage;
 mod earlier;
 mod expected;
+mod extracts;
 mod faults;
 mod given_up;
 mod largest;
@@ -37,16 +38,11 @@ mod model;
 mod modseqs;
 mod room;
 mod side_by_side;
-mod signatures;
 mod tail;
-
-fn summarize(head: &[u8]) -> Vec<u8> {
-    head[..(head.len() / 8).min(40)].to_vec()
-}
 
 /// A store whose segments are so small that a few commits fill one.
 fn store(flash: &SimFlash) -> Store {
-    let mut store = Store::new(Rc::new(flash.clone()), summarize);
+    let mut store = Store::new(Rc::new(flash.clone()));
     store.sizes = Sizes { segment: 3000, dead: 1000, records: 20, piece: 1 };
     store
 }

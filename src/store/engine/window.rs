@@ -52,6 +52,11 @@ impl Window {
         Ok(self)
     }
 
+    /// Octets of the whole file.
+    pub fn file_len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
     /// Whether the file ends here.
     pub fn at_end(&mut self) -> io::Result<bool> {
         Ok(self.octets(1)?.is_empty())

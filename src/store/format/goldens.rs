@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 
 use super::checkpoint::{Counters, MailboxPart, Part, VERSION};
+use super::extracts::{self, Entry, whose};
 use super::frame::{self, FRAME, FrameHeader};
 use super::record::*;
-use super::signatures::{self, Entry, whose};
 use super::*;
 
 const BOX: MailboxId = MailboxId(300);
@@ -197,8 +197,8 @@ fn parts_of_a_file_of_signatures_have_the_octets_that_they_always_had() {
     let entry = Entry { offset: 70_000, whose: whose(&message), octets: 4 };
     let moved = Message { uid: 1, flags: Flags(0), modseq: 1, segment: 6, offset: 16, ..message };
     assert_eq!(whose(&moved), entry.whose, "what changes in the life of a message does not count");
-    let signed = signatures::Part::Signatures { version: 1, entries: vec![entry] };
-    compare("signatures.txt", line("Signatures", &signed));
+    let signed = extracts::Part::Extracts { version: 1, entries: vec![entry] };
+    compare("extracts.txt", line("Extracts", &signed));
 }
 
 #[test]

@@ -4,12 +4,12 @@
 //! appended, and never changed.
 
 pub mod checkpoint;
+pub mod extracts;
 pub mod frame;
 #[cfg(test)]
 mod goldens;
 pub mod record;
 pub mod segment;
-pub mod signatures;
 mod value;
 
 pub use value::{

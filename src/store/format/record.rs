@@ -43,7 +43,8 @@ pub struct CommitRecord {
     pub durable: Place,
 }
 
-/// The octets of a message: the frame's body, or the file named by `body` when `crc` is given.
+/// The octets of a message: the frame's body, or the file named by `body` when `crc` is given. The summary is only
+/// skipped: earlier versions wrote it here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BodyRecord {
     pub body: u32,

@@ -106,8 +106,6 @@ pub struct Arrival {
     pub size: u64,
     /// Number and checksum of the file that holds it; `None`: it goes into the log.
     pub file: Option<(u32, u32)>,
-    /// What [`crate::store::Summarize`] made of it.
-    pub summary: Vec<u8>,
 }
 
 /// The numbers of a mailbox that stay when it moves to another account.

@@ -189,7 +189,7 @@ impl<'a> Planner<'a> {
         let body =
             arrival.file.map_or_else(|| self.draft.overlay.next_body(self.index), |(number, _)| number);
         let crc = arrival.file.map(|(_, crc)| crc);
-        let record = BodyRecord { body, size, crc, summary: arrival.summary.clone() };
+        let record = BodyRecord { body, size, crc, summary: Vec::new() };
         self.draft.steps.push(Step::Body(record, Source::Arrival(at)));
         Ok((body, size))
     }

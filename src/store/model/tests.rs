@@ -31,8 +31,7 @@ impl World {
     /// Plans a commit and stages it.
     pub fn stage(&mut self, changes: &[Change]) -> Result<Committed, Error> {
         let delivered = changes.iter().filter(|change| matches!(change, Change::Deliver { .. }));
-        let arrivals: Vec<_> =
-            delivered.map(|_| Arrival { size: 1, file: None, summary: Vec::new() }).collect();
+        let arrivals: Vec<_> = delivered.map(|_| Arrival { size: 1, file: None }).collect();
         let Plan { steps, overlay, committed, .. } =
             plan(&self.index, &self.overlay, changes, &arrivals, self.quota)?;
         if steps.is_empty() {

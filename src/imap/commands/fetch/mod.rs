@@ -8,6 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use self::response::Fetched;
+use crate::imap::commands::lazy_message;
 use crate::imap::commands::resync::NOT_ENABLED;
 use crate::imap::server::Connection;
 use crate::imap::state::outcome::{Fetch, FetchResult, News, Outcome, Reply};
@@ -81,13 +82,15 @@ impl Selected {
         Outcome::Aside { what: "\\Seen", transaction, reply }
     }
 
-    /// The message of a sequence number, its flags written into `flags`; `None` when it was removed.
-    pub fn message(&self, seq: u32, flags: &mut String) -> Option<Message> {
+    /// The message of a sequence number, its flags written into `flags` where they are wanted; `None` when it was removed.
+    pub fn message(&self, seq: u32, flags: Option<&mut String>) -> Option<Message> {
         let uid = self.numbers.uid(seq)?;
         let found = self.account.view(self.numbers.mailbox(), |mailbox| {
             let message = mailbox.message(uid)?;
-            flags.clear();
-            words::flags(message.flags, &mailbox.keywords, self.numbers.is_recent(uid), flags);
+            if let Some(flags) = flags {
+                flags.clear();
+                words::flags(message.flags, &mailbox.keywords, self.numbers.tells_recent(uid), flags);
+            }
             Some(*message)
         });
         found.flatten()
@@ -111,12 +114,14 @@ impl Connection {
         let mut flags = String::new();
         let pace = Pace::new();
         self.tell_updates(&mut fetch.earlier, true).await?;
+        let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
+        let summaries = lazy_message::summaries(selected.account());
         let shows_flags = fetch.items.contains(&FetchItem::Flags);
         let shows_modseq = fetch.items.contains(&FetchItem::Modseq);
         for seq in fetch.messages.iter().cloned().flatten() {
             pace.did(ITEM).await;
             let Some(selected) = self.session.selected() else { break };
-            let Some(message) = selected.message(seq, &mut flags) else {
+            let Some(message) = selected.message(seq, shows_flags.then_some(&mut flags)) else {
                 outcome.gone = true;
                 continue;
             };
@@ -132,10 +137,12 @@ impl Connection {
             let Some(selected) = self.session.selected() else { break };
             // A client that reads at all reads this fast.
             let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
-            let fetched = Fetched { seq, message, flags: &flags };
+            let enabled = selected.numbers.enabled;
+            let fetched = Fetched { seq, message, flags: &flags, enabled };
             let account = selected.account();
             let last = &mut self.own.last_structure;
-            let write = response::write(&mut self.stream, account, fetched, &fetch.items, last, &pace);
+            let write =
+                response::write(&mut self.stream, account, fetched, &fetch.items, &summaries, last, &pace);
             let written = uncut(&self.place, &self.context.time, limit, write).await;
             if written.is_err() {
                 self.broke_off();

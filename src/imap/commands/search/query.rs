@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::ruled_out::{AHEAD, RuledOut};
 use crate::clock::unix_now;
-use crate::imap::commands::lazy_message::LazyMessage;
+use crate::imap::commands::lazy_message::{LazyMessage, SharedSummaries, summaries};
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::command::{Date, SearchKey};
 use crate::imap::wire::words;
@@ -46,6 +46,7 @@ pub struct Query {
     /// What the tests say of the message at hand, as far as they were made.
     answers: Vec<Option<bool>>,
     ruled_out: RuledOut,
+    summaries: SharedSummaries,
     pace: Pace,
 }
 
@@ -105,7 +106,9 @@ impl Query {
         let size = formula.size();
         let needles = tests.iter().enumerate().filter_map(|(n, test)| Some((n, test.needle()?)));
         let ruled_out = RuledOut::new(needles);
-        Ok(Query { formula, size, answers: vec![None; tests.len()], ruled_out, tests, pace: Pace::new() })
+        let answers = vec![None; tests.len()];
+        let summaries = summaries(selected.account());
+        Ok(Query { formula, size, answers, ruled_out, summaries, tests, pace: Pace::new() })
     }
 
     /// Before each message: others have their turn when it is time to.
@@ -153,7 +156,7 @@ impl Query {
     /// The message cannot be read.
     pub async fn matches(&mut self, account: &Account, candidate: Candidate) -> Result<bool, Error> {
         self.answer_unopened(&candidate);
-        let mut opened = LazyMessage::new(account, candidate.message);
+        let mut opened = LazyMessage::new(account, candidate.message, &self.summaries);
         loop {
             let open = match self.formula.verdict(self) {
                 Ok(verdict) => return Ok(verdict),

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::flash::ReadAt;
-use crate::imap::commands::lazy_message::LazyMessage;
+use crate::imap::commands::lazy_message::{LazyMessage, SharedSummaries, summaries};
 use crate::imap::commands::progress::Progress;
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::sort::SortKey;
@@ -17,6 +17,7 @@ use crate::store::{Error, Message};
 /// Reads headers of the selected mailbox, mostly out of summaries; others have their turn between.
 pub struct Headers<'a> {
     selected: &'a Selected,
+    summaries: SharedSummaries,
     pace: &'a Pace,
     progress: &'a Progress,
 }
@@ -36,7 +37,7 @@ impl<'a> Headers<'a> {
         progress: &'a Progress,
     ) -> Headers<'a> {
         progress.begin(messages);
-        Headers { selected, pace, progress }
+        Headers { selected, summaries: summaries(selected.account()), pace, progress }
     }
 
     /// What `ask` makes of the header of a message; the default where another session has removed it meanwhile, or where
@@ -44,7 +45,7 @@ impl<'a> Headers<'a> {
     pub async fn ask<T: Default>(
         &self,
         seq: u32,
-        ask: impl FnOnce(&mut Header<'a>) -> Result<T, Error>,
+        ask: impl FnOnce(&mut Header<'_>) -> Result<T, Error>,
     ) -> T {
         self.progress.did_one();
         let (account, numbers) = (self.selected.account(), self.selected.numbers());
@@ -55,7 +56,7 @@ impl<'a> Headers<'a> {
             self.pace.did(ITEM).await;
             return T::default();
         };
-        let mut header = Header { message, opened: LazyMessage::new(account, message) };
+        let mut header = Header { message, opened: LazyMessage::new(account, message, &self.summaries) };
         let answer = ask(&mut header).unwrap_or_else(|error| {
             log::error!("imap: a message is sorted as if it had no header: {error}");
             T::default()

@@ -33,7 +33,7 @@ impl Copy {
     }
 
     fn store(&self) -> Store {
-        Store::new(Rc::new(Disk::new(&self.0).unwrap()), summarize)
+        Store::new(Rc::new(Disk::new(&self.0).unwrap()))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::store::{
 
 /// A store as it is outside of tests, and one account of it.
 async fn open(flash: &SimFlash) -> (Store, Rc<Account>) {
-    let store = Store::new(Rc::new(flash.clone()), summarize);
+    let store = Store::new(Rc::new(flash.clone()));
     let account = store.account("a").await.unwrap();
     (store, account)
 }

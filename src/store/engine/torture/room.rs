@@ -32,7 +32,7 @@ impl Card {
     }
 
     fn store(&self) -> Store {
-        Store::new(Rc::new(self.flash.clone()), summarize)
+        Store::new(Rc::new(self.flash.clone()))
     }
 
     /// Delivers messages of about `len` octets until the card refuses or only so much is free.

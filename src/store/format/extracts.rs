@@ -1,4 +1,4 @@
-//! The parts of a file of signatures, each the head of a frame whose body is the signatures themselves. Pure values in postcard
+//! The parts of a file of extracts, each the head of a frame whose body is the extracts themselves. Pure values in postcard
 //! form.
 
 #![allow(missing_docs, reason = "fields have the names under which the store's other types document them")]
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Message;
 
-/// What a file of signatures is made of. Variants are only ever appended: their order is the format.
+/// What a file of extracts is made of. Variants are only ever appended: their order is the format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Part {
-    /// Signatures that were made in the way of this number, and whose they are, in the order of their octets.
-    Signatures { version: u8, entries: Vec<Entry> },
+    /// Extracts that were made in the way of this number, and whose they are, in the order of their octets.
+    Extracts { version: u8, entries: Vec<Entry> },
 }
 
-/// Whose a signature is: the Body record's offset in the segment, what its message is known by, and octets of the signature.
+/// Whose an extract is: the Body record's offset in the segment, what its message is known by, and octets of the extract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub offset: u32,

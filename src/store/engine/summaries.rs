@@ -1,0 +1,139 @@
+//! Reading summaries of many messages, one after the other.
+
+use std::io;
+use std::rc::Rc;
+
+use super::Account;
+use super::extracts::Kind;
+use super::window::Window;
+use crate::store::format::extracts::{Entry, Part, whose};
+use crate::store::format::frame::Head;
+use crate::store::format::{Message, Place};
+
+/// So many messages of one segment are asked for in the order of the log before its summaries are opened: for fewer, reading
+/// these themselves costs less.
+const RUN: u32 = 3;
+
+/// Frames that are read for one message at the most; the next one goes on there.
+const FRAMES: usize = 16;
+
+/// Summaries that are asked for in the order of the log, or nearly so, as lists do: they are read ahead, a frame at a time.
+pub struct Summaries {
+    account: Rc<Account>,
+    version: u8,
+    /// The message that was asked for last, and how many before it were asked for in the order of the log.
+    last: Place,
+    run: u32,
+    open: Option<Open>,
+}
+
+/// The summaries of one segment.
+struct Open {
+    /// `None` where there are none, or no more.
+    window: Option<Window>,
+    segment: u32,
+    entries: Vec<Entry>,
+    octets: Vec<u8>,
+    /// The first of the entries that was not passed, and where its octets are.
+    next: (usize, usize),
+}
+
+impl Account {
+    /// The summaries of this version.
+    pub fn summaries(self: &Rc<Self>, version: u8) -> Summaries {
+        Summaries { account: self.clone(), version, last: Place::default(), run: 0, open: None }
+    }
+}
+
+impl Summaries {
+    /// The summary of a message; `None` where the message has to be read.
+    pub fn of(&mut self, message: &Message) -> Option<&[u8]> {
+        let place = message.place();
+        let goes_on = self.last.segment == place.segment && self.last <= place;
+        self.last = place;
+        self.run = if goes_on { self.run.saturating_add(1) } else { 0 };
+        if !goes_on {
+            self.open = None;
+        }
+        if self.run < RUN {
+            return None;
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => {
+                let window =
+                    self.account.open_extracts(Kind::Summary, place.segment).unwrap_or_else(|error| {
+                        log::warn!("{}: summaries: {error}", self.account.name());
+                        None
+                    });
+                none.insert(Open::new(window, place.segment))
+            }
+        };
+        open.find(&self.account, self.version, message)
+    }
+}
+
+impl Open {
+    fn new(window: Option<Window>, segment: u32) -> Open {
+        Open { window, segment, entries: Vec::new(), octets: Vec::new(), next: (0, 0) }
+    }
+
+    fn find(&mut self, account: &Account, version: u8, message: &Message) -> Option<&[u8]> {
+        for _ in 0..FRAMES {
+            if self.entries.last().is_some_and(|last| last.offset >= message.offset) {
+                return self.in_frame(message);
+            }
+            self.next_frame(account, version).unwrap_or_else(|error| {
+                log::warn!("{}: summaries: {error}", account.name());
+                self.window = None;
+            });
+            self.window.as_ref()?;
+        }
+        None
+    }
+
+    /// Among the entries of the frame at hand, which ascend. One that is asked for twice is told twice.
+    fn in_frame(&mut self, message: &Message) -> Option<&[u8]> {
+        let (mut n, mut at) = self.next;
+        while let Some(entry) = self.entries.get(n) {
+            if entry.offset >= message.offset {
+                break;
+            }
+            at += entry.octets as usize;
+            n += 1;
+        }
+        self.next = (n, at);
+        let whose = whose(message);
+        for entry in self.entries.get(n..)?.iter().take_while(|entry| entry.offset == message.offset) {
+            let end = at + entry.octets as usize;
+            if entry.whose == whose {
+                return self.octets.get(at..end);
+            }
+            at = end;
+        }
+        None
+    }
+
+    /// Reads the next frame; without one there is no window any more.
+    fn next_frame(&mut self, account: &Account, version: u8) -> io::Result<()> {
+        (self.entries, self.octets, self.next) = (Vec::new(), Vec::new(), (0, 0));
+        let Some(window) = &mut self.window else { return Ok(()) };
+        if window.at_end()? {
+            self.window = None;
+            return Ok(());
+        }
+        match window.frame(true)? {
+            Ok(frame) => match frame.head {
+                Head::Known(Part::Extracts { version: own, entries }) if own == version => {
+                    (self.entries, self.octets) = (entries, frame.body);
+                }
+                _ => {}
+            },
+            Err(_) => {
+                account.make_extracts_anew(self.segment);
+                self.window = None;
+            }
+        }
+        Ok(())
+    }
+}
