@@ -258,7 +258,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn sequence_number(&mut self) -> Parsed<SequenceNumber> {
+    /// `seq-number`.
+    pub fn sequence_number(&mut self) -> Parsed<SequenceNumber> {
         if self.take(b'*') { Ok(None) } else { self.nz_number().map(Some) }
     }
 
