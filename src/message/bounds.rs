@@ -10,7 +10,7 @@ use super::header::{self, MAX_FIELDS, MAX_HEADER};
 use super::mime::{Media, Scanner, Structure};
 use super::search::{Needle, Scope, Search, in_addresses, in_field};
 use super::signature::Signer;
-use super::summary::summarize;
+use super::summary;
 use crate::flash::ReadAt;
 
 /// Octets that a step may read: a header block, what was read of it twice, and some windows.
@@ -165,7 +165,7 @@ fn of_a_header_that_is_too_much_everyone_sees_the_same() {
     let select = |field: &[u8]| field == b"Subject";
     let places = header::select(&source, 0..length, select).unwrap();
     assert_eq!(places.len(), 1);
-    let fields = summarize(&source).unwrap();
+    let fields = summary::fields(&source).unwrap();
     assert_eq!(fields, b"Content-Type: text/plain\r\nSubject: early\r\n");
 }
 

@@ -9,7 +9,7 @@ use super::envelope::Envelope;
 use super::header::{self, Fields, MAX_VALUE};
 use super::mime::{Media, Structure};
 use super::search::{Needle, Scope, Search, in_addresses, in_field};
-use super::summary::summarize;
+use super::summary::fields;
 use super::window::Window;
 use super::{bodystructure, encoded_word};
 
@@ -128,7 +128,7 @@ fn promises(message: &[u8]) {
     let mut text = Vec::new();
     whole.write(&mut text);
     assert_parenthesized(&text);
-    let fields = summarize(&message).unwrap();
+    let fields = fields(&message).unwrap();
     if !fields.is_empty() {
         assert_eq!(Envelope::of(&&*fields, 0..fields.len() as u64).unwrap(), whole);
     }

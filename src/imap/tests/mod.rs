@@ -1,6 +1,7 @@
 //! Dialogs with the server over loopback, on the simulated flash: transcripts tell the stories.
 
 mod deadlines;
+mod extracts;
 mod fetch;
 mod idle;
 mod input;
@@ -13,7 +14,6 @@ mod metadata;
 mod modseqs;
 mod read_only;
 mod search;
-mod signatures;
 mod two_clients;
 
 use std::cell::RefCell;

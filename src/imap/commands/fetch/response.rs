@@ -201,6 +201,10 @@ impl Response<'_> {
     /// Sent part by part: it may be long, and what cannot be read of it is the default.
     async fn structure(&mut self, stream: &mut Stream, extensible: bool) -> io::Result<()> {
         self.out.extend(if extensible { &b"BODYSTRUCTURE "[..] } else { b"BODY " });
+        if extensible && let Some(text) = self.opened.described() {
+            self.out.extend_from_slice(text);
+            return Ok(());
+        }
         let structure = self.opened.structure(self.last, self.pace).await;
         let body = structure.and_then(|structure| self.opened.body().map(|_| structure));
         let Some(structure) = self.readable(body) else {
