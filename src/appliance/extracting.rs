@@ -116,7 +116,7 @@ impl Work {
             self.rest().await;
         }
         let structure = scanner.finish();
-        let (mut description, mut text) = (Description::new(body, &structure, true), Vec::new());
+        let (mut description, mut text) = (Description::new(body, &structure, summary::FORM), Vec::new());
         let limit = structure_limit(body.len()?);
         while description.step(&mut text)? {
             if text.len() > limit {

@@ -20,9 +20,9 @@ pub fn run(octets: &[u8]) {
             assert!(range.start <= range.end && range.end <= length, "{range:?} of {length}");
         }
     }
-    for extensible in [true, false] {
-        let mut text = Vec::new();
-        bodystructure::write(&octets, &structure, extensible, &mut text).expect("a slice can be read");
+    for (extensible, rev2) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (form, mut text) = (bodystructure::Form { extensible, rev2 }, Vec::new());
+        bodystructure::write(&octets, &structure, form, &mut text).expect("a slice can be read");
         assert!(balanced(&text), "{}", String::from_utf8_lossy(&text));
     }
     let mut text = Vec::new();

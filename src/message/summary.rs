@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::bodystructure::Form;
 use super::boundary::Boundaries;
 use super::envelope::Envelope;
 use super::header::Fields;
@@ -25,6 +26,9 @@ const SHARE: usize = 8;
 
 /// The way in which summaries are made: which fields they have, and how BODYSTRUCTURE is written.
 pub const VERSION: u8 = 1;
+
+/// The form of BODYSTRUCTURE in a summary: that which nearly every client asks for.
+pub const FORM: Form = Form { extensible: true, rev2: false };
 
 /// Octets of BODYSTRUCTURE in a summary.
 const MAX_STRUCTURE: u64 = 4096;
@@ -60,7 +64,7 @@ pub struct Summary<'a> {
     /// All fields of the header that [`covers`] names, in their order, octet by octet, and the empty line.
     #[serde(with = "serde_bytes")]
     pub fields: &'a [u8],
-    /// What follows the word BODYSTRUCTURE.
+    /// What follows the word BODYSTRUCTURE, in this [`FORM`].
     #[serde(with = "serde_bytes")]
     pub structure: &'a [u8],
 }

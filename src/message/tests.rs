@@ -116,9 +116,9 @@ fn promises(message: &[u8]) {
             Media::Text | Media::Other | Media::Opaque => assert_eq!(children, 0),
         }
     }
-    for extensible in [false, true] {
-        let mut text = Vec::new();
-        bodystructure::write(&message, &structure, extensible, &mut text).unwrap();
+    for (extensible, rev2) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (form, mut text) = (bodystructure::Form { extensible, rev2 }, Vec::new());
+        bodystructure::write(&message, &structure, form, &mut text).unwrap();
         assert_parenthesized(&text);
     }
 

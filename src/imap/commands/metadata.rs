@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::list::special_use::{self, SpecialUse, Uses};
 use crate::imap::state::outcome::{Outcome, Reply};
 use crate::imap::wire::command::{Depth, GetMetadata, MailboxName};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
 use crate::message::nstring;
 use crate::store::{Account, Error, MailboxId, NO_MAILBOX, mailbox_name};
@@ -19,12 +20,13 @@ fn annotated(account: &Account, name: &MailboxName) -> Option<MailboxId> {
 }
 
 /// RFC 5464 section 4.2.
-pub fn get(account: &Account, tag: String, args: &GetMetadata) -> Outcome {
+pub fn get(account: &Account, tag: String, args: &GetMetadata, enabled: Enabled) -> Outcome {
     let Some(id) = annotated(account, &args.mailbox) else {
         return Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox));
     };
     let mut octets = Vec::new();
-    let longest = write(account, id, &args.entries, args.depth, args.max_size, &mut octets);
+    let wanted = Wanted { entries: &args.entries, depth: args.depth, max_size: args.max_size };
+    let longest = write(account, id, wanted, enabled, &mut octets);
     let text: Cow<'static, str> = match longest {
         Some(octets) => format!("OK [METADATA LONGENTRIES {octets}] Some are longer").into(),
         None => "OK GETMETADATA completed".into(),
@@ -33,10 +35,17 @@ pub fn get(account: &Account, tag: String, args: &GetMetadata) -> Outcome {
 }
 
 /// RFC 9590: writes the entries of a mailbox that LIST has told; one that is gone meanwhile has none.
-pub fn write_listed(account: &Account, name: &str, entries: &[String], out: &mut Vec<u8>) {
+pub fn write_listed(account: &Account, name: &str, entries: &[String], enabled: Enabled, out: &mut Vec<u8>) {
     if let Some(id) = account.find(name) {
-        write(account, id, entries, Depth::Zero, None, out);
+        write(account, id, Wanted { entries, depth: Depth::Zero, max_size: None }, enabled, out);
     }
+}
+
+/// What is told of a mailbox.
+struct Wanted<'a> {
+    entries: &'a [String],
+    depth: Depth,
+    max_size: Option<u32>,
 }
 
 /// Writes the METADATA response, where there is something to tell. Says how long the longest value is that was left out,
@@ -44,11 +53,11 @@ pub fn write_listed(account: &Account, name: &str, entries: &[String], out: &mut
 fn write(
     account: &Account,
     id: MailboxId,
-    entries: &[String],
-    depth: Depth,
-    max_size: Option<u32>,
+    wanted: Wanted<'_>,
+    enabled: Enabled,
     out: &mut Vec<u8>,
 ) -> Option<usize> {
+    let Wanted { entries, depth, max_size } = wanted;
     let mut all = account.annotations(id);
     let name = account.view(id, |mailbox| mailbox.name.clone()).unwrap_or_default();
     if entries.iter().any(|entry| is_within(special_use::ENTRY, entry, depth)) {
@@ -72,7 +81,7 @@ fn write(
     }
     if !found.is_empty() {
         let mut begin = String::from("* METADATA ");
-        words::mailbox(&name, &mut begin);
+        words::mailbox(&name, enabled, &mut begin);
         out.extend(begin.into_bytes());
         for (place, (entry, value)) in found.into_iter().enumerate() {
             out.extend(if place == 0 { &b" ("[..] } else { b" " });

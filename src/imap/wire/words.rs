@@ -1,5 +1,8 @@
 //! The words of replies: strings, mailbox names, flags, and what the store's refusals sound like.
 
+use std::borrow::Cow;
+
+use super::extension::Enabled;
 use super::grammar::is_astring_char;
 use crate::imap::mailbox_name;
 use crate::store::{Error, Flags, MESSAGES, Mailbox, Message};
@@ -12,9 +15,9 @@ const SYSTEM_FLAGS: [(Flags, &str); 5] = [
     (Flags::DRAFT, "\\Draft"),
 ];
 
-/// Appends a mailbox name as it goes over the wire, in quotes where it needs them.
-pub fn mailbox(name: &str, out: &mut String) {
-    let wire = mailbox_name::encode(name);
+/// Appends a mailbox name as it goes over the wire to a client that has enabled so much, in quotes where it needs them.
+pub fn mailbox(name: &str, enabled: Enabled, out: &mut String) {
+    let wire = if enabled.utf8() { name.into() } else { Cow::from(mailbox_name::encode(name)) };
     if !wire.is_empty() && wire.bytes().all(is_astring_char) && !wire.eq_ignore_ascii_case("NIL") {
         out.push_str(&wire);
         return;

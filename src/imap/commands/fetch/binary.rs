@@ -10,7 +10,7 @@ use crate::net::stream::Stream;
 use crate::store::Error;
 
 /// Where a client wants to begin, and how many octets it wants at most.
-type Partial = Option<(u32, u32)>;
+type Partial = Option<(u64, u64)>;
 
 /// The part that a client wants.
 enum Wanted {
@@ -48,7 +48,7 @@ impl Response<'_> {
             self.out.extend(b" NIL");
             return Ok(());
         };
-        let (origin, count) = partial.map_or((0, u64::MAX), |(origin, count)| (origin.into(), count.into()));
+        let (origin, count) = partial.unwrap_or((0, u64::MAX));
         let mut skip = length.min(origin);
         let mut left = (length - skip).min(count);
         if left == 0 {

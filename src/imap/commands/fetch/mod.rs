@@ -89,7 +89,7 @@ impl Selected {
             let message = mailbox.message(uid)?;
             if let Some(flags) = flags {
                 flags.clear();
-                words::flags(message.flags, &mailbox.keywords, self.numbers.is_recent(uid), flags);
+                words::flags(message.flags, &mailbox.keywords, self.numbers.tells_recent(uid), flags);
             }
             Some(*message)
         });
@@ -137,7 +137,8 @@ impl Connection {
             let Some(selected) = self.session.selected() else { break };
             // A client that reads at all reads this fast.
             let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
-            let fetched = Fetched { seq, message, flags: &flags };
+            let enabled = selected.numbers.enabled;
+            let fetched = Fetched { seq, message, flags: &flags, enabled };
             let account = selected.account();
             let last = &mut self.own.last_structure;
             let write =

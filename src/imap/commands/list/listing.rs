@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use super::pattern::{Patterns, TooMany};
 use super::special_use::Uses;
 use crate::imap::wire::command::{ListArgs, ListOptions, ListSelect, StatusItem};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
 use crate::store::mailbox_name::{compare, is_inferior, superiors};
 
@@ -54,6 +55,8 @@ pub struct Listing {
     options: Option<ListOptions>,
     /// What is to hold of a name.
     select: ListSelect,
+    /// What the client has enabled.
+    enabled: Enabled,
     /// The name that was looked at last.
     last: Option<String>,
     /// For RECURSIVEMATCH: it, and those above it that were not told yet, the outermost first. No more than a name has
@@ -76,18 +79,18 @@ struct Open {
 }
 
 impl Listing {
-    /// What `args` ask for.
+    /// What `args` ask for, in the words of a client that has enabled so much.
     ///
     /// # Errors
     /// [`TooMany`] patterns, or wildcards in them.
-    pub fn new(listed: Listed, args: ListArgs) -> Result<Listing, TooMany> {
+    pub fn new(listed: Listed, args: ListArgs, enabled: Enabled) -> Result<Listing, TooMany> {
         let patterns = Patterns::new(&args.reference, &args.patterns)?;
         let mut select = args.options.as_ref().map(|options| options.select).unwrap_or_default();
         if listed == Listed::Subscriptions {
             // RFC 3501: when foo/bar is subscribed and foo is not, a pattern that ends with % names foo.
             select.subscribed = !args.patterns.iter().any(|pattern| pattern.ends_with('%'));
         }
-        Ok(Listing { listed, patterns, options: args.options, select, last: None, open: Vec::new() })
+        Ok(Listing { listed, patterns, options: args.options, select, enabled, last: None, open: Vec::new() })
     }
 
     /// Whether names come from the mailboxes.
@@ -226,7 +229,7 @@ impl Listing {
             attributes.push("\\Subscribed");
         }
         let mut line = format!("* {} ({}) \"/\" ", self.word(), attributes.join(" "));
-        words::mailbox(&name.name, &mut line);
+        words::mailbox(&name.name, self.enabled, &mut line);
         if selected_below {
             line.push_str(&format!(" (\"CHILDINFO\" ({}))", self.selection()));
         }
@@ -269,6 +272,22 @@ pub fn root(listed: Listed) -> &'static str {
         Listed::Mailboxes => "* LIST (\\Noselect) \"/\" \"\"\r\n",
         Listed::Subscriptions => "* LSUB (\\Noselect) \"/\" \"\"\r\n",
     }
+}
+
+/// Appends the LIST response of one mailbox, which nobody has asked to list: all that there is to say of it, and by which
+/// other name the client has called it (RFC 9051 section 6.3.9.7).
+pub fn write_one(name: &Name, children: bool, given: Option<&str>, enabled: Enabled, out: &mut String) {
+    let mut attributes = vec![if children { "\\HasChildren" } else { "\\HasNoChildren" }];
+    attributes.extend(name.uses.attributes());
+    attributes.extend(name.subscribed.then_some("\\Subscribed"));
+    out.push_str(&format!("* LIST ({}) \"/\" ", attributes.join(" ")));
+    words::mailbox(&name.name, enabled, out);
+    if let Some(given) = given {
+        out.push_str(" (\"OLDNAME\" (");
+        words::mailbox(given, enabled, out);
+        out.push_str("))");
+    }
+    out.push_str("\r\n");
 }
 
 impl Name {

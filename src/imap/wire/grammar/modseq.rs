@@ -181,6 +181,7 @@ fn list(cursor: &mut Cursor<'_>, mut item: impl FnMut(&mut Cursor<'_>) -> Parsed
 
 #[cfg(test)]
 mod tests {
+    use crate::imap::wire::extension::Enabled;
     use std::num::NonZeroU32;
 
     use super::super::{Refused, parse};
@@ -189,7 +190,7 @@ mod tests {
     use crate::imap::wire::sequence::SequenceSet;
 
     fn command(line: &str) -> Command {
-        parse(format!("a {line}").as_bytes()).unwrap().command
+        parse(format!("a {line}").as_bytes(), Enabled::default()).unwrap().command
     }
 
     fn resync(line: &str) -> Resync {
@@ -256,7 +257,10 @@ mod tests {
             "ENABLE (CONDSTORE)",
         ] {
             assert!(
-                matches!(parse(format!("a {line}").as_bytes()), Err(Refused { tag: Some(_), .. })),
+                matches!(
+                    parse(format!("a {line}").as_bytes(), Enabled::default()),
+                    Err(Refused { tag: Some(_), .. })
+                ),
                 "{line}"
             );
         }
