@@ -17,13 +17,12 @@ impl FirstAddress {
     pub fn of(field: &[u8]) -> FirstAddress {
         let Some(address) = Addresses::new(field).next() else { return FirstAddress::default() };
         let mailbox = address.mailbox.unwrap_or_default();
-        let display = match (address.name, address.host) {
-            (Some(name), _) => Decoded::of_field(&name),
-            (None, Some(host)) if !host.is_empty() => {
-                Decoded::of_field(&[&mailbox[..], b"@", &host].concat())
-            }
-            (None, _) => Decoded::of_field(&mailbox),
-        };
+        // A name of which nothing is left once it is decoded is none; what is no name is not decoded.
+        let name = address.name.map(|name| Decoded::of_field(&name)).filter(|name| !name.as_str().is_empty());
+        let display = name.unwrap_or_else(|| match &address.host {
+            Some(host) => Decoded::of_utf8(&[&mailbox[..], b"@", host].concat()),
+            None => Decoded::of_utf8(&mailbox),
+        });
         FirstAddress { mailbox: Decoded::of_utf8(&mailbox), display }
     }
 }
@@ -32,6 +31,7 @@ impl FirstAddress {
 mod tests {
     use super::*;
 
+    /// Catches: an empty name that stands before all others, and a local part that is read as an encoded word.
     #[test]
     fn the_first_address_of_a_list() {
         for (field, mailbox, display) in [
@@ -40,7 +40,9 @@ mod tests {
             ("bob@e.test, Ann <a@b>", "bob", "bob@e.test"),
             ("\"Doe, J\" <j.doe@e>", "j.doe", "Doe, J"),
             ("Friends: bob@e;", "Friends", "Friends"),
-            ("root", "root", "root"),
+            ("root", "root", "root@"),
+            ("=?utf-8?Q??= <ann@e>", "ann", "ann@e"),
+            ("=?utf-8?Q?J?=@e", "=?utf-8?Q?J?=", "=?utf-8?Q?J?=@e"),
             ("", "", ""),
         ] {
             let found = FirstAddress::of(field.as_bytes());
