@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 use super::input::Input;
 use super::server::Connection;
 use crate::auth::Verdict;
+use crate::imap::commands::progress::Progress;
 use crate::imap::state::outcome::{Outcome, Reply};
+use crate::imap::state::session::Session;
 use crate::imap::state::updates::Updates;
 use crate::net::line::LineEnd;
 use crate::pace::{Pace, STEP};
@@ -59,7 +61,8 @@ impl Connection {
                     self.authenticate(tag, exchange, step, &mut out).await?
                 }
                 Outcome::Commit { transaction, tag, then } => {
-                    let result = transaction.commit().await;
+                    let commit = async |_: &Session, _: &Progress| transaction.commit().await;
+                    let result = self.telling(&tag, commit).await?;
                     self.session.committed(tag, then, result, &mut out)
                 }
                 Outcome::Octets { octets, reply } => {

@@ -12,6 +12,7 @@ mod mailboxes;
 mod messages;
 mod metadata;
 mod modseqs;
+mod progress;
 mod read_only;
 mod search;
 mod two_clients;
