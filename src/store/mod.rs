@@ -26,6 +26,6 @@ pub use format::{
 };
 pub use model::{
     ALL_ANNOTATIONS_MAX, ANNOTATION_MAX, ANNOTATIONS_MAX, Committed, ENTRY_MAX, KEYWORD_MAX, KEYWORDS_MAX,
-    LEDGER_MAX, MAILBOXES_MAX, MESSAGES_MAX, Mailbox, MailboxNumbers, MessageNumbers, NOTE_MAX, Placed,
-    SHARE, SUBSCRIPTIONS_MAX, Usage, identity_hash, mailbox_name,
+    LEDGER_MAX, MAILBOXES_MAX, MESSAGES, MESSAGES_MAX, Mailbox, MailboxNumbers, MessageNumbers, NOTE_MAX,
+    Placed, SHARE, SUBSCRIPTIONS_MAX, Usage, identity_hash, mailbox_name,
 };

@@ -152,7 +152,7 @@ impl Target {
     }
 }
 
-/// RFC 8508 section 3.2: the one message that is replaced, and where it is.
+/// RFC 8508 section 3.2: the message that is replaced, and where it is.
 fn replaced(selected: Option<&Selected>, messages: &Messages) -> Result<(MailboxId, Uid), Refusal> {
     let selected = selected.ok_or("BAD Select a mailbox first")?;
     if let Some(read_only) = selected.read_only {
@@ -160,10 +160,9 @@ fn replaced(selected: Option<&Selected>, messages: &Messages) -> Result<(Mailbox
     }
     let numbers = selected.choose(messages).ok_or(NO_SUCH_NUMBER)?;
     let uids = selected.uids(&numbers, |_| true);
-    match (uids.len(), uids.ranges()) {
-        (1, [(uid, _)]) => Ok((selected.numbers.mailbox(), *uid)),
-        (0, _) => Err("NO [NONEXISTENT] The message to be replaced is not there any more".into()),
-        _ => Err("BAD REPLACE is about one message".into()),
+    match uids.ranges() {
+        [(uid, _), ..] => Ok((selected.numbers.mailbox(), *uid)),
+        [] => Err("NO [NONEXISTENT] The message to be replaced is not there any more".into()),
     }
 }
 
@@ -212,7 +211,8 @@ impl Appending {
     }
 }
 
-/// RFC 4315 section 3, RFC 3502 section 3: where the messages are now. REPLACE says so before the old message is expunged.
+/// RFC 4315 section 3, RFC 3502: where the messages are now. REPLACE says so before the old message is expunged (RFC 8508
+/// section 4.3).
 pub fn appended(
     account: &Account,
     tag: String,
@@ -231,7 +231,8 @@ pub fn appended(
     }
     if *replaces {
         out.push_str(&format!("* OK {code}The new message is there\r\n"));
-        return Reply::new(tag, "OK REPLACE completed");
+        // Section 4.5: as after a UID EXPUNGE.
+        return Reply { modseq: true, ..Reply::new(tag, "OK REPLACE completed") };
     }
     Reply::new(tag, format!("OK {code}APPEND completed"))
 }
@@ -258,7 +259,7 @@ impl Connection {
             let Some(literal) = appending.literal.take() else { return Ok(appending.finish()) };
             let is_url = part == Some(Part::UrlLiteral);
             if is_url && literal.length > URL_MAX {
-                appending.refuse("NO [BADURL] The URL is too long".into());
+                appending.refuse("NO [LIMIT] The URL is too long".into());
             }
             if !is_url {
                 appending.change(|target| target.expect(literal.length));

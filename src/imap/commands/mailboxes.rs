@@ -11,7 +11,7 @@ use crate::imap::state::sequence_numbers::SequenceNumbers;
 use crate::imap::wire::command::{MailboxName, StatusItem};
 use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
-use crate::store::{Account, Error, Flags, Mailbox, Transaction};
+use crate::store::{Account, Error, Flags, INBOX, Mailbox, Transaction, Usage};
 
 /// RFC 3501 section 6.3.3, and what the mailbox is for (RFC 6154 section 3).
 pub fn create(
@@ -58,7 +58,7 @@ pub fn delete(account: &Rc<Account>, tag: String, name: &MailboxName) -> Outcome
     commit(transaction, tag, "OK DELETE completed")
 }
 
-/// RFC 3501 section 6.3.5.
+/// RFC 3501 section 6.3.5. The INBOX stays, and its annotations are copied (RFC 5464 section 4.1); those of others move along.
 pub fn rename(
     account: &Rc<Account>,
     tag: String,
@@ -71,6 +71,11 @@ pub fn rename(
     }
     let mut transaction = account.begin();
     transaction.rename_mailbox(&from.0, &to.0);
+    if account.find(&from.0) == Some(INBOX) {
+        for (entry, value) in account.annotations(INBOX) {
+            transaction.annotate(&to.0, &entry, Some(&value));
+        }
+    }
     commit(transaction, tag, "OK RENAME completed")
 }
 
@@ -157,8 +162,9 @@ fn status_item(
         StatusItem::MailboxId => format!("MAILBOXID ({})", words::mailbox_id(mailbox)),
         StatusItem::Deleted => format!("DELETED {}", deleted().count()),
         StatusItem::DeletedStorage => {
-            format!("DELETED-STORAGE {}", deleted().map(|message| u64::from(message.size)).sum::<u64>())
+            format!("DELETED-STORAGE {}", Usage::of_messages(deleted()).charged())
         }
-        StatusItem::Size => format!("SIZE {}", messages.iter().map(|m| u64::from(m.size)).sum::<u64>()),
+        // RFC 8438 section 3: as the quota counts it.
+        StatusItem::Size => format!("SIZE {}", mailbox.contents().charged()),
     }
 }

@@ -205,7 +205,7 @@ impl Session {
             }
             Command::GetQuota(root) => quota::get(account, tag, &root, out),
             Command::GetQuotaRoot(mailbox) => quota::get_root(account, tag, &mailbox, self.enabled, out),
-            Command::GetMetadata(args) => metadata::get(account, tag, &args, self.enabled, out),
+            Command::GetMetadata(args) => metadata::get(account, tag, &args, self.enabled),
             Command::SetMetadata { mailbox, values } => metadata::set(account, tag, &mailbox, values),
             Command::Idle => Outcome::Idle { tag },
             Command::StartTls => Outcome::reply(tag, "BAD STARTTLS comes before the login"),

@@ -68,7 +68,7 @@ impl Selected {
     /// read what it did not get. The client has its messages also where that cannot be written.
     pub fn fetched(&self, fetch: Fetch, outcome: FetchResult) -> Outcome {
         let text = match (outcome.damaged, outcome.undecodable, outcome.gone) {
-            (true, ..) => "NO [SERVERBUG] Some messages could not be read; the appliance's log says why",
+            (true, ..) => "NO [CORRUPTION] Some messages could not be read; the appliance's log says why",
             (_, true, _) => "NO [UNKNOWN-CTE] Some parts are in an encoding that is not known here",
             (.., true) => "OK [EXPUNGEISSUED] Another session has removed some of these messages",
             _ => "OK FETCH completed",

@@ -180,8 +180,9 @@ impl Response<'_> {
     async fn preview(&mut self) -> io::Result<()> {
         self.out.extend(b"PREVIEW ");
         let preview = self.make_preview().await;
-        let preview = self.readable(preview);
-        nstring::nstring(preview.as_deref().map(str::as_bytes), &mut self.out);
+        // Section 3.2: NIL is for LAZY, so that what cannot be read has an empty one.
+        let preview = self.readable(preview).unwrap_or_default();
+        nstring::string(preview.as_bytes(), &mut self.out);
         Ok(())
     }
 

@@ -103,10 +103,12 @@ impl Session {
     }
 
     /// RFC 5819, RFC 9590: writes the STATUS and METADATA of a mailbox that was told. One that is gone meanwhile has none.
-    fn list_more(&self, config: &Config, listing: &Listing, name: &str, out: &mut String) {
+    fn list_more(&self, config: &Config, listing: &Listing, name: &str, out: &mut Vec<u8>) {
         let Some(account) = self.account() else { return };
         if !listing.status().is_empty() {
-            mailboxes::write_status(account, name, listing.status(), self.about(config), out);
+            let mut text = String::new();
+            mailboxes::write_status(account, name, listing.status(), self.about(config), &mut text);
+            out.extend(text.into_bytes());
         }
         if !listing.metadata().is_empty() {
             metadata::write_listed(account, name, listing.metadata(), self.enabled, out);
@@ -123,9 +125,9 @@ impl Connection {
             for Told { line, more } in told.drain(..) {
                 out.push_str(&line);
                 if let Some(name) = more {
-                    self.session.list_more(&self.context.config(), listing, &name, &mut out);
-                    self.write(&out).await?;
-                    out.clear();
+                    let mut octets = std::mem::take(&mut out).into_bytes();
+                    self.session.list_more(&self.context.config(), listing, &name, &mut octets);
+                    self.write(&octets).await?;
                     // All names were looked at to find it, and all its messages for each item.
                     pace.did(TURN).await;
                 }

@@ -7,6 +7,7 @@ use super::cursor::{Cursor, Parsed};
 use super::tag as parse_tag;
 use crate::imap::wire::command::{Append, Command, FlagList, Literal, MessageSet, Messages, Tagged};
 use crate::imap::wire::extension::Enabled;
+use crate::imap::wire::sequence::SequenceSet;
 use crate::message::date;
 
 /// The command, of a client that has enabled so much, whose first message literal is announced behind `octets`; `None` where
@@ -43,9 +44,11 @@ pub(super) fn append(cursor: &mut Cursor<'_>) -> Parsed<Append> {
     Ok(Append { mailbox, replaces: None, text: cursor.run(|_| true).to_vec(), literal: None })
 }
 
-/// The arguments of REPLACE up to its mailbox.
+/// The arguments of REPLACE up to its mailbox: one message, `seq-number` of RFC 8508 section 5.
 pub(super) fn replace(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Append> {
-    let set = cursor.sequence_set()?;
+    let number = cursor.sequence_number()?;
+    let mut set = SequenceSet::default();
+    set.push(number, number);
     cursor.space()?;
     Ok(Append { replaces: Some(Messages { uid, set: MessageSet::Numbers(set) }), ..append(cursor)? })
 }
@@ -385,7 +388,11 @@ mod tests {
             ("a UID APPEND x ", false),
             ("a REPLACE 1 x ", true),
             ("a UID REPLACE 1 x ", true),
+            ("a REPLACE * x ", true),
             ("a REPLACE 1 ", false),
+            ("a REPLACE 1:1 x ", false),
+            ("a REPLACE 1,2 x ", false),
+            ("a UID REPLACE $ x ", false),
             ("a APPENDIX x ", false),
             ("a LOGIN append ", false),
         ] {

@@ -195,7 +195,20 @@ impl<'a> Cursor<'a> {
         if self.take(b'"') {
             return self.quoted();
         }
-        self.expect(b'{', "a string")?;
+        let literal = self.literal("a string")?;
+        if literal.contains(&0) {
+            return Err(Problem::Expected("a literal without NUL"));
+        }
+        Ok(literal)
+    }
+
+    /// The rest of a `literal8` (RFC 3516 section 7) behind its `~`: any octets.
+    pub fn literal8(&mut self) -> Parsed<Vec<u8>> {
+        self.literal("a literal after ~")
+    }
+
+    fn literal(&mut self, expected: &'static str) -> Parsed<Vec<u8>> {
+        self.expect(b'{', expected)?;
         let length = self.number()?;
         self.take(b'+');
         if !self.take_word("}\r\n") {
@@ -203,9 +216,6 @@ impl<'a> Cursor<'a> {
         }
         let literal = usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
         let (literal, rest) = literal.ok_or(Problem::Expected("a whole literal"))?;
-        if literal.contains(&0) {
-            return Err(Problem::Expected("a literal without NUL"));
-        }
         self.rest = rest;
         Ok(literal.to_vec())
     }
@@ -297,7 +307,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn sequence_number(&mut self) -> Parsed<SequenceNumber> {
+    /// `seq-number`.
+    pub fn sequence_number(&mut self) -> Parsed<SequenceNumber> {
         if self.take(b'*') { Ok(None) } else { self.nz_number().map(Some) }
     }
 

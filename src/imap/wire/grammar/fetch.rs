@@ -112,8 +112,16 @@ fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u64, u64)>> {
 
 /// RFC 8970 section 6: modifiers in parentheses, of which LAZY is the one that there is.
 fn preview(cursor: &mut Cursor<'_>) -> Parsed<FetchItem> {
-    if cursor.take_word(" (") && !(cursor.take_word("LAZY") && cursor.close()) {
-        return Err(Problem::Expected("LAZY in parentheses after PREVIEW"));
+    if cursor.take_word(" (") {
+        loop {
+            if !cursor.take_word("LAZY") {
+                return Err(Problem::Expected("LAZY in parentheses after PREVIEW"));
+            }
+            if cursor.close() {
+                break;
+            }
+            cursor.space()?;
+        }
     }
     Ok(FetchItem::Preview)
 }

@@ -40,7 +40,7 @@ pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
 pub(super) fn charset(cursor: &mut Cursor<'_>, returns: Option<&Returns>) -> Parsed<&'static Encoding> {
     let label = cursor.astring()?;
     let saves = returns.is_some_and(|returns| returns.save);
-    let charset = Encoding::for_label(&label).ok_or(Problem::BadCharset { saves })?;
+    let charset = Encoding::for_label_no_replacement(&label).ok_or(Problem::BadCharset { saves })?;
     cursor.space()?;
     Ok(charset)
 }
