@@ -33,7 +33,7 @@ impl Session {
         if self.selected().is_some() {
             out.push_str("* OK [CLOSED] The mailbox before this one is closed\r\n");
         }
-        self.state = State::Authenticated(account.clone());
+        self.deselect();
         let Some(mut selected) = Selected::open(account, name, read_only, out) else {
             return Outcome::reply(tag, words::refusal(&store::Error::NoSuchMailbox));
         };
@@ -74,6 +74,9 @@ impl Session {
 
     fn deselect(&mut self) {
         if let State::Selected(selected) = &self.state {
+            if let Some(notify) = &mut self.notify {
+                notify.leaves(selected.numbers());
+            }
             self.state = State::Authenticated(selected.account().clone());
         }
     }
@@ -105,6 +108,8 @@ impl Selected {
             contexts,
             told: 0,
             lowered: None,
+            new_from: None,
+            own_new: Vec::new(),
         })
     }
 }

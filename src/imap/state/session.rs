@@ -7,8 +7,10 @@ use std::rc::Rc;
 
 use super::enabled::Enabled;
 use super::marks::Marks;
+use super::notify::Notify;
 use super::outcome::{AfterCommit, News, Outcome, Reply};
 use super::selected::{ReadOnly, Selected};
+use super::sequence_numbers::Wanted;
 use super::updates::Updates;
 use crate::config::Config;
 use crate::imap::commands::list::{self, listing::Listed};
@@ -16,6 +18,7 @@ use crate::imap::commands::mailboxes::About;
 use crate::imap::commands::{append, copy_move, mailboxes, metadata, quota};
 use crate::imap::wire::command::{Command, Tagged};
 use crate::imap::wire::grammar::{Problem, Refused};
+use crate::imap::wire::notify::Events;
 use crate::imap::wire::words;
 use crate::sasl::server::Mechanism;
 use crate::serving::Channel;
@@ -26,7 +29,7 @@ const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLU
                             MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ENABLE CONDSTORE QRESYNC \
                             MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
                             QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID ESEARCH SEARCHRES WITHIN PARTIAL \
-                            CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
+                            CONTEXT=SEARCH NOTIFY SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
@@ -44,6 +47,8 @@ pub struct Session {
     /// The flash takes no changes.
     pub(in crate::imap) read_only: bool,
     pub(in crate::imap) enabled: Enabled,
+    /// `None`: NOTIFY was never said.
+    pub(in crate::imap) notify: Option<Box<Notify>>,
 }
 
 pub(in crate::imap) enum State {
@@ -63,6 +68,7 @@ impl Session {
             connector: false,
             read_only: false,
             enabled: Enabled::default(),
+            notify: None,
         }
     }
 
@@ -206,6 +212,7 @@ impl Session {
             Command::GetMetadata(args) => metadata::get(account, tag, &args, out),
             Command::SetMetadata { mailbox, values } => metadata::set(account, tag, &mailbox, values),
             Command::Idle => Outcome::Idle { tag },
+            Command::Notify(set) => self.notify(tag, set),
             Command::StartTls => Outcome::reply(tag, "BAD STARTTLS comes before the login"),
             Command::Login { .. } | Command::Authenticate { .. } => {
                 Outcome::reply(tag, "BAD Logged in already")
@@ -246,6 +253,7 @@ impl Session {
         out: &mut String,
     ) -> Outcome {
         let Some(account) = self.account().cloned() else { return Outcome::End };
+        self.came(&account, &committed.placed);
         Outcome::Reply(match then {
             AfterCommit::Reply(reply) => reply,
             AfterCommit::Append(appended) => append::appended(&account, tag, &appended, committed, out),
@@ -262,9 +270,22 @@ impl Session {
 
     /// Takes over what happened in the selected mailbox: what the client must hear of it now.
     pub fn news(&mut self, news: &News) -> Updates {
+        let wanted = self.wanted(news);
         match &mut self.state {
-            State::Selected(selected) => selected.news(news),
+            State::Selected(selected) => selected.news(news, wanted),
             _ => Updates::default(),
+        }
+    }
+
+    /// What of the selected mailbox the client hears now.
+    fn wanted(&self, news: &News) -> Wanted {
+        match &self.notify {
+            None => Wanted::all(news.expunge),
+            Some(notify) => {
+                let new = notify.selected.events.has(Events::MESSAGE_NEW);
+                let flags = notify.selected.events.has(Events::FLAG_CHANGE);
+                Wanted { expunged: news.expunge && (new || news.removes), new, flags }
+            }
         }
     }
 

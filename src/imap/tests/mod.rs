@@ -11,6 +11,7 @@ mod mailboxes;
 mod messages;
 mod metadata;
 mod modseqs;
+mod notify;
 mod read_only;
 mod search;
 mod signatures;

@@ -211,22 +211,13 @@ impl Listing {
     }
 
     fn told(&self, name: &Name, children: bool, selected: bool, selected_below: bool) -> Told {
-        let mut attributes = Vec::new();
-        if !name.exists {
-            // RFC 5258 section 3 has the one imply the other, but not all clients know the newer one.
-            attributes.extend(self.options.as_ref().map(|_| "\\NonExistent"));
-            attributes.push("\\Noselect");
-        }
-        if self.listed == Listed::Mailboxes {
-            attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
-            attributes.extend(name.uses.attributes().filter(|_| name.exists));
-        }
         let tells_subscribed = |options: &ListOptions| options.subscribed || options.select.subscribed;
-        if name.subscribed && self.options.as_ref().is_some_and(tells_subscribed) {
-            attributes.push("\\Subscribed");
-        }
-        let mut line = format!("* {} ({}) \"/\" ", self.word(), attributes.join(" "));
-        words::mailbox(&name.name, &mut line);
+        let told = Attributes {
+            children: (self.listed == Listed::Mailboxes).then_some(children),
+            non_existent: self.options.is_some(),
+            subscribed: self.options.as_ref().is_some_and(tells_subscribed),
+        };
+        let mut line = response(self.word(), name, told);
         if selected_below {
             line.push_str(&format!(" (\"CHILDINFO\" ({}))", self.selection()));
         }
@@ -250,6 +241,37 @@ impl Listing {
             Listed::Subscriptions => "LSUB",
         }
     }
+}
+
+/// Which attributes of a name are told, where it has them.
+#[derive(Debug, Clone, Copy)]
+pub struct Attributes {
+    /// Whether there are mailboxes below it, and what it is for; `None`: neither is told.
+    pub children: Option<bool>,
+    /// `\NonExistent`, which not all clients know.
+    pub non_existent: bool,
+    /// `\Subscribed`.
+    pub subscribed: bool,
+}
+
+/// A LIST or LSUB response up to the name.
+pub fn response(word: &str, name: &Name, told: Attributes) -> String {
+    let mut attributes = Vec::new();
+    if !name.exists {
+        // RFC 5258 section 3 has the one imply the other, but not all clients know the newer one.
+        attributes.extend(told.non_existent.then_some("\\NonExistent"));
+        attributes.push("\\Noselect");
+    }
+    if let Some(children) = told.children {
+        attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
+        attributes.extend(name.uses.attributes().filter(|_| name.exists));
+    }
+    if name.subscribed && told.subscribed {
+        attributes.push("\\Subscribed");
+    }
+    let mut line = format!("* {word} ({}) \"/\" ", attributes.join(" "));
+    words::mailbox(&name.name, &mut line);
+    line
 }
 
 /// The next names.
