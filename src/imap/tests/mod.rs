@@ -16,6 +16,7 @@ mod read_only;
 mod search;
 mod signatures;
 mod two_clients;
+mod watchers;
 
 use std::cell::RefCell;
 use std::net::TcpListener;

@@ -233,7 +233,9 @@ fn who_wants_to_hear_nothing_has_a_snapshot() {
         world.deliver(&["5"]).await;
         client.play("S: * 3 EXISTS\nS: *").await;
         client.play("C: 9 NOTIFY SET (selected (MessageNew MessageExpunge FlagChange))").await;
-        client.play("S: * 1 FETCH (UID 3 FLAGS (\\Recent \\Answered*\nS: 9 OK *").await;
+        client
+            .play("S: * 1 FETCH (UID 3 FLAGS (\\Recent \\Answered*\nS: * 3 FETCH (UID 5 *\nS: 9 OK *")
+            .await;
     });
 }
 

@@ -143,7 +143,9 @@ impl Connection {
     ) -> io::Result<Option<(Message, Written)>> {
         let shows_flags = items.contains(&FetchItem::Flags);
         let Some(selected) = self.session.selected() else { return Ok(None) };
-        let Some(message) = selected.message(seq, shows_flags.then_some(&mut *flags)) else { return Ok(None) };
+        let Some(message) = selected.message(seq, shows_flags.then_some(&mut *flags)) else {
+            return Ok(None);
+        };
         if items.contains(&FetchItem::Modseq) {
             self.session.tells_modseq(message.modseq);
         }
