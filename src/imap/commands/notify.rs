@@ -60,11 +60,15 @@ impl Session {
         Ok(others.stale.is_some())
     }
 
-    /// The first of the new messages of the selected mailbox, once, by its number.
-    fn new_messages(&mut self) -> Option<u32> {
+    /// The first of the new messages of the selected mailbox, once, by its number, and which of them the client itself has
+    /// brought; `None` where it wants to hear nothing of them.
+    fn new_messages(&mut self) -> Option<(u32, Vec<(Uid, Uid)>)> {
         let State::Selected(selected) = &mut self.state else { return None };
-        let from = selected.new_from.take()?;
-        selected.numbers.within(from..=Uid::MAX).map(|numbers| *numbers.start())
+        let (from, own) = (selected.new_from.take(), std::mem::take(&mut selected.own_new));
+        let by_notify = self.notify.as_ref().is_some_and(|notify| !notify.selected.fetch.is_empty());
+        let wanted = by_notify || selected.contexts.live().iter().any(|context| !context.fetch.is_empty());
+        let new = selected.numbers.within(from.filter(|_| wanted)?..=Uid::MAX)?;
+        Some((*new.start(), own))
     }
 
     /// The client itself has brought these messages: it knows them.
@@ -284,7 +288,7 @@ impl Connection {
     /// Tells what is wanted of new messages of the selected mailbox (RFC 5465 sections 5.2 and 7), before the searches that they
     /// come into.
     pub async fn tell_new(&mut self) -> io::Result<()> {
-        let Some(from) = self.session.new_messages() else { return Ok(()) };
+        let Some((from, own)) = self.session.new_messages() else { return Ok(()) };
         let pace = Pace::new();
         let Some(account) = self.session.account() else { return Ok(()) };
         let (summaries, mut flags) = (lazy_message::summaries(account), String::new());
@@ -292,7 +296,7 @@ impl Connection {
             pace.did(ITEM).await;
             let Some(selected) = self.session.selected() else { break };
             let Some(uid) = selected.numbers().uid(seq) else { break };
-            if selected.own_new.iter().any(|(first, last)| (*first..=*last).contains(&uid)) {
+            if own.iter().any(|(first, last)| (*first..=*last).contains(&uid)) {
                 continue;
             }
             let notify = self.session.notify.as_ref();
@@ -312,9 +316,6 @@ impl Connection {
                 }
             });
             self.send_message(seq, &once, &summaries, &mut flags, &pace).await?;
-        }
-        if let State::Selected(selected) = &mut self.session.state {
-            selected.own_new.clear();
         }
         Ok(())
     }

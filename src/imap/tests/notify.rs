@@ -256,6 +256,45 @@ fn a_mailbox_is_heard_of_when_it_is_left() {
     });
 }
 
+/// Catches: what was told while the mailbox was selected, told once more when it is left.
+#[test]
+fn what_was_told_of_the_selected_mailbox_is_known() {
+    story(|world| async move {
+        let arguments = format!("SET (selected {MESSAGES}) (personal {MESSAGES})");
+        let (mut client, mut other) = two(&world, &arguments).await;
+        client.send("s SELECT INBOX\r\n").await;
+        client.until("s OK").await;
+        world.deliver(&["1"]).await;
+        client.play("S: * 1 EXISTS\nS: *").await;
+        does(&mut other, "NOOP").await;
+        does(&mut other, "STORE 1 +FLAGS (\\Seen)").await;
+        client.play("S: * 1 FETCH *\nC: 1 UNSELECT\nS: 1 OK *\nC: 2 NOOP\nS: 2 OK *").await;
+        does(&mut other, "STORE 1 -FLAGS (\\Seen)").await;
+        client.play("S: * STATUS INBOX *").await;
+    });
+}
+
+/// Catches: a STORE with a condition that is not answered to who does not hear of changes of flags (RFC 7162 section 3.1.3), and a
+/// name that is unsubscribed and no longer named by `subscribed` when that is to be told.
+#[test]
+fn answers_and_ends_are_told_whatever_the_filters() {
+    story(|world| async move {
+        world.deliver(&["1"]).await;
+        let mut client = world.inbox().await;
+        client.play("C: e ENABLE CONDSTORE\nS: *\nS: *\nS: e OK *").await;
+        let arguments = "SET (selected (MessageNew MessageExpunge)) (subscribed (SubscriptionChange))";
+        client.play(&format!("C: n NOTIFY {arguments}\nS: n OK *")).await;
+        for flag in ["\\Seen", "\\Flagged"] {
+            client.send(&format!("1 STORE 1 (UNCHANGEDSINCE 100) +FLAGS.SILENT ({flag})\r\n")).await;
+            let answer = client.until("1 OK").await;
+            assert!(answer[0].starts_with("* 1 FETCH (UID 1 ") && answer[0].contains("MODSEQ"), "{answer:?}");
+        }
+        let mut other = world.login().await;
+        does(&mut other, "UNSUBSCRIBE Sent").await;
+        client.play("S: * LIST (\\HasNoChildren \\Sent) \"/\" Sent").await;
+    });
+}
+
 /// Catches: FETCH of what nobody asked for, or after the ESEARCH that it goes before (RFC 5465 section 7), and two where one will do.
 #[test]
 fn a_search_that_goes_on_tells_what_it_was_asked_for() {

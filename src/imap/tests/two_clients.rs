@@ -104,6 +104,10 @@ impl Picture {
             self.messages.insert(uid, names.map(str::to_owned).collect());
             heard.flags.insert(uid);
         }
+        if !items.contains("FLAGS (") {
+            // The STORE is done; what was told before comes from before it.
+            heard.flags.remove(&uid);
+        }
         if let Some(modseq) = between(items, "MODSEQ (", ')') {
             heard.modseq = heard.modseq.max(modseq.parse().unwrap());
         }
