@@ -6,10 +6,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::context::Context;
+use crate::flash::ReadAt;
+use crate::message::bodystructure::Description;
+use crate::message::mime::Scanner;
 use crate::message::signature::{self, Signer};
-use crate::message::summary::{self, summarize};
+use crate::message::summary::{self, Summary, structure_limit};
 use crate::pace::{Pace, STEP};
-use crate::store::{Account, Error, Extracts, Message};
+use crate::store::{Account, Body, Error, Extracts, Message};
 
 /// How often it is looked whether there is something to do.
 const LOOK: Duration = Duration::from_secs(10);
@@ -88,7 +91,9 @@ impl Work {
     async fn make(&mut self, account: &Account, message: &Message) -> Result<Extracts<Vec<u8>>, Error> {
         let body = account.body(message)?;
         let unreadable = |source: io::Error| Error::Io { path: account.name().to_owned(), source };
-        let summary = summarize(&body).map_err(unreadable)?;
+        let fields = summary::fields(&body).map_err(unreadable)?;
+        let structure = self.structure(&body).await.map_err(unreadable)?;
+        let summary = Summary { fields: &fields, structure: &structure }.encode();
         let mut signer = Signer::new(&body);
         let mut before = 0;
         loop {
@@ -99,6 +104,30 @@ impl Work {
             before = signer.passed();
             self.rest().await;
         }
+    }
+
+    /// BODYSTRUCTURE; empty where it is too long.
+    async fn structure(&mut self, body: &Body) -> io::Result<Vec<u8>> {
+        let mut scanner = Scanner::new(body);
+        let mut before = 0;
+        while scanner.step()? {
+            self.pace.did(STEP.max(scanner.passed() - before)).await;
+            before = scanner.passed();
+            self.rest().await;
+        }
+        let structure = scanner.finish();
+        let (mut description, mut text) = (Description::new(body, &structure, summary::FORM), Vec::new());
+        let limit = structure_limit(body.len()?);
+        while description.step(&mut text)? {
+            if text.len() > limit {
+                break;
+            }
+            self.pace.did(STEP).await;
+        }
+        if text.len() > limit {
+            text.clear();
+        }
+        Ok(text)
     }
 
     /// Leaves the others their time, where it has worked for long enough.

@@ -6,7 +6,8 @@ use crate::message::fold::Needle;
 use crate::message::mime::Structure;
 use crate::message::search::{Scope, Search};
 use crate::message::signature::{Probe, Signer};
-use crate::message::{bodystructure, header, summary};
+use crate::message::summary::{self, Summary};
+use crate::message::{bodystructure, header};
 
 /// One input.
 pub fn run(octets: &[u8]) {
@@ -19,18 +20,19 @@ pub fn run(octets: &[u8]) {
             assert!(range.start <= range.end && range.end <= length, "{range:?} of {length}");
         }
     }
-    for extensible in [true, false] {
-        let mut text = Vec::new();
-        bodystructure::write(&octets, &structure, extensible, &mut text).expect("a slice can be read");
+    for (extensible, rev2) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (form, mut text) = (bodystructure::Form { extensible, rev2 }, Vec::new());
+        bodystructure::write(&octets, &structure, form, &mut text).expect("a slice can be read");
         assert!(balanced(&text), "{}", String::from_utf8_lossy(&text));
     }
     let mut text = Vec::new();
     Envelope::of(&octets, 0..header).expect("a slice can be read").write(&mut text);
     assert!(balanced(&text), "{}", String::from_utf8_lossy(&text));
 
-    let summary = summary::summarize(&octets).expect("a slice can be read");
+    let fields = summary::fields(&octets).expect("a slice can be read");
+    let _ = Summary::decode(octets);
     let of = |header: &dyn ReadAt| Envelope::of(header, 0..u64::MAX).expect("a slice can be read");
-    assert!(summary.is_empty() || of(&&*summary) == of(&octets), "a summary has the envelope of its message");
+    assert!(fields.is_empty() || of(&&*fields) == of(&octets), "a summary has the envelope of its message");
 
     let mut signer = Signer::new(&octets);
     let signature = loop {

@@ -63,6 +63,10 @@ impl Connection {
                     let result = transaction.commit().await;
                     self.session.committed(tag, then, result, &mut out)
                 }
+                Outcome::Octets { octets, reply } => {
+                    self.write(&octets).await?;
+                    Outcome::Reply(reply)
+                }
                 Outcome::Aside { what, transaction, reply } => {
                     match transaction.commit().await {
                         Ok(_) | Err(Error::ReadOnly) => {}

@@ -39,7 +39,7 @@ impl Connection {
             None if !grammar::is_id(&line) => OTHERS_BEFORE_LOGIN,
             _ => Imap::line_limit(&self.session),
         };
-        let mut fragments = Fragments::new(limit);
+        let mut fragments = Fragments::new(limit, self.session.enabled);
         loop {
             if end == LineEnd::Closed {
                 return Ok(Input::Closed);

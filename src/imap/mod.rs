@@ -1,4 +1,5 @@
-//! IMAP4rev1 (RFC 3501): what mail programs that keep their mail on the server speak.
+//! IMAP4rev1 (RFC 3501): what mail programs that keep their mail on the server speak; and IMAP4rev2 (RFC 9051), which is for
+//! those that ask for it.
 //!
 //! [`wire`] turns the octets of one command into a [`wire::command::Command`] and back, `state` is what the session knows,
 //! `commands` says what each command does, and the [`server`] with the files beside it moves the octets. The extensions are

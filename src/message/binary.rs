@@ -31,8 +31,18 @@ impl<'a> Binary<'a> {
     /// What the source says.
     pub fn of(message: &'a dyn ReadAt, part: &Part) -> io::Result<Option<Binary<'a>>> {
         let mut binary = Binary::identity(message, part.content());
-        // What has parts has no encoding, whatever it says (RFC 2045 section 6.4).
-        if matches!(part.media, Media::Multipart | Media::Message | Media::Opaque) {
+        // What has parts has no encoding, whatever it says (RFC 2045 section 6.4); but `message/global` may have one (RFC 6532
+        // section 3.7).
+        let may_be_encoded = match part.media {
+            Media::Multipart | Media::Opaque => false,
+            Media::Message => {
+                let field = header::value(message, part.header(), "Content-Type")?.unwrap_or_default();
+                let content_type = Parameterized::parse(&field);
+                content_type.media_type().is_some_and(|(_, subtype)| subtype.eq_ignore_ascii_case(b"global"))
+            }
+            Media::Text | Media::Other => true,
+        };
+        if !may_be_encoded {
             return Ok(Some(binary));
         }
         if let Some(field) = header::value(message, part.header(), "Content-Transfer-Encoding")? {
@@ -70,6 +80,22 @@ impl<'a> Binary<'a> {
 mod tests {
     use super::super::mime::Structure;
     use super::*;
+
+    /// RFC 6532 section 3.7. Catches: an encoding that is undone of a `message/rfc822`, which has none.
+    #[test]
+    fn a_message_with_utf8_in_its_header_may_be_encoded() {
+        for (subtype, expected) in [("global", "Subject: x\n"), ("rfc822", "U3ViamVjdDogeAo=")] {
+            let text = format!(
+                "Content-Type: message/{subtype}\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeAo="
+            );
+            let source = text.as_bytes();
+            let structure = Structure::of(&source).unwrap();
+            let mut binary = Binary::of(&source, structure.message()).unwrap().unwrap();
+            let mut out = Vec::new();
+            while binary.step(&mut out).unwrap().is_some() {}
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
 
     /// Catches: octets that are lost at the end of a text, or between two pieces.
     #[test]

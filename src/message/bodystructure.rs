@@ -1,13 +1,14 @@
-//! BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2), written from the places of the parts and what
+//! BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2, RFC 9051 section 7.5.2), written from the places of the parts and what
 //! their headers say, part by part, so that a caller can let others run in between and keep nothing.
 
+use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
 
 use super::boundary::Boundaries;
 use super::envelope::Envelope;
 use super::header::Fields;
-use super::mime::{Media, Part, Structure};
+use super::mime::{Media, Part, Structure, is_message};
 use super::nstring::{nstring, string};
 use super::parameters::Parameterized;
 use super::window::Window;
@@ -20,17 +21,21 @@ const MAX_TEXT: usize = 256 * 1024;
 /// Octets of a MIME field that are shown.
 const MAX_FIELD: usize = 8 * 1024;
 
+/// What is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Form {
+    /// BODYSTRUCTURE, which has extension data, else BODY.
+    pub extensible: bool,
+    /// As IMAP4rev2 has it: `message/global` is a message, and parameters are told as RFC 2231 means them.
+    pub rev2: bool,
+}
+
 /// Appends the whole text of the response.
 ///
 /// # Errors
 /// What the source says.
-pub fn write(
-    message: &dyn ReadAt,
-    structure: &Structure,
-    extensible: bool,
-    out: &mut Vec<u8>,
-) -> io::Result<()> {
-    let mut description = Description::new(message, structure, extensible);
+pub fn write(message: &dyn ReadAt, structure: &Structure, form: Form, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut description = Description::new(message, structure, form);
     while description.step(out)? {}
     Ok(())
 }
@@ -39,7 +44,7 @@ pub fn write(
 pub struct Description<'a> {
     message: &'a dyn ReadAt,
     structure: &'a Structure,
-    extensible: bool,
+    form: Form,
     /// What is left to write, the next at the end. It is as deep as the structure, which the scan limits.
     left: Vec<Left>,
     written: usize,
@@ -54,9 +59,9 @@ enum Left {
 }
 
 impl<'a> Description<'a> {
-    /// Nothing is written yet; BODYSTRUCTURE is `extensible`.
-    pub fn new(message: &'a dyn ReadAt, structure: &'a Structure, extensible: bool) -> Description<'a> {
-        Description { message, structure, extensible, left: vec![Left::Part(0)], written: 0, passed: 0 }
+    /// Nothing is written yet.
+    pub fn new(message: &'a dyn ReadAt, structure: &'a Structure, form: Form) -> Description<'a> {
+        Description { message, structure, form, left: vec![Left::Part(0)], written: 0, passed: 0 }
     }
 
     /// Octets of headers that were read.
@@ -93,7 +98,8 @@ impl<'a> Description<'a> {
             return result;
         }
         self.begin(part, &described, out);
-        let inner = self.structure.parts().get(at + 1).filter(|_| part.media == Media::Message);
+        let is_message = self.is_message(part, &described);
+        let inner = self.structure.parts().get(at + 1).filter(|_| is_message);
         let Some(inner) = inner else {
             self.end(at, &described, out);
             return result;
@@ -109,6 +115,12 @@ impl<'a> Description<'a> {
         self.left.push(Left::End(at, Box::new(described)));
         self.left.push(Left::Part(at + 1));
         result
+    }
+
+    /// Whether the part is told as a message. IMAP4rev1 knows `message/rfc822` only.
+    fn is_message(&self, part: &Part, described: &Described) -> bool {
+        let known = self.form.rev2 || described.subtype.eq_ignore_ascii_case(b"rfc822");
+        part.media == Media::Message && known
     }
 
     /// Whether the response is not too much yet.
@@ -139,7 +151,7 @@ impl<'a> Description<'a> {
         out.push(b' ');
         string(&described.subtype, out);
         out.push(b' ');
-        parameters(&described.content_type, out);
+        parameters(&described.content_type, self.form, out);
         for field in [&described.id, &described.description] {
             out.push(b' ');
             nstring(field.as_deref(), out);
@@ -156,19 +168,19 @@ impl<'a> Description<'a> {
         if part.media == Media::Multipart {
             out.push(b' ');
             string(&described.subtype, out);
-            if self.extensible {
+            if self.form.extensible {
                 out.push(b' ');
-                parameters(&described.content_type, out);
-                described.write_disposition_and_so_on(out);
+                parameters(&described.content_type, self.form, out);
+                described.write_disposition_and_so_on(self.form, out);
             }
         } else {
-            if matches!(part.media, Media::Text | Media::Message) {
+            if part.media == Media::Text || self.is_message(part, described) {
                 out.extend(format!(" {}", part.lines).as_bytes());
             }
-            if self.extensible {
+            if self.form.extensible {
                 out.push(b' ');
                 nstring(described.md5.as_deref(), out);
-                described.write_disposition_and_so_on(out);
+                described.write_disposition_and_so_on(self.form, out);
             }
         }
         out.push(b')');
@@ -235,7 +247,6 @@ impl Described {
     fn set_type(&mut self, media: Media, field: Option<Vec<u8>>) {
         let parsed = Parameterized::parse(field.as_deref().unwrap_or_default());
         let is = |kind: &[u8], name: &str| kind.eq_ignore_ascii_case(name.as_bytes());
-        let is_message = |kind, subtype| is(kind, "message") && is(subtype, "rfc822");
         let said = parsed.media_type().filter(|&(kind, subtype)| match media {
             Media::Text => is(kind, "text"),
             Media::Multipart => is(kind, "multipart"),
@@ -259,7 +270,7 @@ impl Described {
     }
 
     /// `body-fld-dsp`, `body-fld-lang` and `body-fld-loc`, each after a space.
-    fn write_disposition_and_so_on(&self, out: &mut Vec<u8>) {
+    fn write_disposition_and_so_on(&self, form: Form, out: &mut Vec<u8>) {
         let disposition = self.disposition.as_deref().map(Parameterized::parse);
         let says_nothing = |said: &Parameterized| said.value.is_empty() && said.parameters.is_empty();
         match disposition.filter(|disposition| !says_nothing(disposition)) {
@@ -270,7 +281,7 @@ impl Described {
                     if disposition.value.is_empty() { b"attachment" } else { disposition.value.as_slice() };
                 string(kind, out);
                 out.push(b' ');
-                parameters(&disposition, out);
+                parameters(&disposition, form, out);
                 out.push(b')');
             }
             None => out.extend(b" NIL"),
@@ -283,11 +294,12 @@ impl Described {
 }
 
 /// `body-fld-param`.
-fn parameters(field: &Parameterized, out: &mut Vec<u8>) {
+fn parameters(field: &Parameterized, form: Form, out: &mut Vec<u8>) {
     if field.parameters.is_empty() {
         return out.extend(b"NIL");
     }
-    for (at, (name, value)) in field.parameters.iter().enumerate() {
+    let told = if form.rev2 { Cow::from(field.decoded()) } else { Cow::from(field.parameters.as_slice()) };
+    for (at, (name, value)) in told.iter().enumerate() {
         out.push(if at == 0 { b'(' } else { b' ' });
         string(name, out);
         out.push(b' ');

@@ -4,13 +4,13 @@
 use std::cell::Cell;
 use std::io;
 
-use super::bodystructure::{self, Description};
+use super::bodystructure::{self, Description, Form};
 use super::envelope::Envelope;
 use super::header::{self, MAX_FIELDS, MAX_HEADER};
 use super::mime::{Media, Scanner, Structure};
 use super::search::{Needle, Scope, Search, in_addresses, in_field};
 use super::signature::Signer;
-use super::summary::summarize;
+use super::summary;
 use crate::flash::ReadAt;
 
 /// Octets that a step may read: a header block, what was read of it twice, and some windows.
@@ -100,7 +100,7 @@ fn a_step_reads_so_much_and_no_more() {
             bounded("the structure");
         }
         let structure = scanner.finish();
-        let mut description = Description::new(&source, &structure, true);
+        let mut description = Description::new(&source, &structure, Form { extensible: true, rev2: true });
         let mut out = Vec::new();
         while description.step(&mut out).unwrap() {
             bounded("BODYSTRUCTURE");
@@ -150,7 +150,7 @@ fn of_a_header_that_is_too_much_everyone_sees_the_same() {
     assert!(message[length as usize..].starts_with(b"b: b\r\n"), "it ends between two fields");
     assert!(length < 7 * (MAX_FIELDS + 20) as u64);
     let mut text = Vec::new();
-    bodystructure::write(&source, &structure, false, &mut text).unwrap();
+    bodystructure::write(&source, &structure, Form::default(), &mut text).unwrap();
     let size = message.len() as u64 - length;
     let opaque = format!("(\"application\" \"octet-stream\" NIL NIL NIL \"8BIT\" {size})");
     assert_eq!(String::from_utf8(text).unwrap(), opaque);
@@ -165,7 +165,7 @@ fn of_a_header_that_is_too_much_everyone_sees_the_same() {
     let select = |field: &[u8]| field == b"Subject";
     let places = header::select(&source, 0..length, select).unwrap();
     assert_eq!(places.len(), 1);
-    let fields = summarize(&source).unwrap();
+    let fields = summary::fields(&source).unwrap();
     assert_eq!(fields, b"Content-Type: text/plain\r\nSubject: early\r\n");
 }
 

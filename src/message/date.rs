@@ -175,7 +175,8 @@ fn clock_time(word: &[u8]) -> Option<i64> {
     (h < 24 && m < 60 && s <= 60).then(|| i64::from(h * 3600 + m * 60 + s.min(59)))
 }
 
-/// RFC 5322 section 4.3: military zones and unknown names count as UTC.
+/// RFC 5322 section 4.3: military zones and unknown names count as UTC; so does an hour of more than 59 minutes (section 3.3,
+/// RFC 5256 section 2.2).
 fn zone_offset(word: &[u8]) -> i32 {
     let hours = |name: &[u8]| {
         const NAMES: [(&[u8; 3], i32); 8] = [
@@ -192,7 +193,10 @@ fn zone_offset(word: &[u8]) -> i32 {
     };
     match word.split_first() {
         Some((sign @ (b'+' | b'-'), digits)) if digits.len() == 4 => {
-            let hhmm = number(digits).and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
+            let hhmm = number(digits)
+                .filter(|hhmm| hhmm % 100 < 60)
+                .and_then(|n| i32::try_from(n).ok())
+                .unwrap_or(0);
             let seconds = (hhmm / 100) * 3600 + (hhmm % 100) * 60;
             if *sign == b'-' { -seconds } else { seconds }
         }
@@ -269,7 +273,7 @@ mod tests {
 
     #[test]
     fn date_fields_as_they_come() {
-        let table: [(&str, Option<i64>); 20] = [
+        let table: [(&str, Option<i64>); 22] = [
             ("Thu, 01 Jan 1970 00:00:00 +0000", Some(0)),
             ("Fri, 21 Nov 1997 09:55:06 -0600", Some(880_127_706)),
             ("21 Nov 97 09:55:06 GMT", Some(880_106_106)),
@@ -290,6 +294,8 @@ mod tests {
             ("9 Sep 2001 25:00:00 +0000", Some(999_993_600)),
             ("31 Dec 2016 23:59:60 +0000", Some(1_483_228_799)),
             ("Sun, 9 Sep 2001 01:46:40 Europe/Berlin", Some(1_000_000_000)),
+            ("9 Sep 2001 01:46:40 +0099", Some(1_000_000_000)),
+            ("9 Sep 2001 01:46:40 -9959", Some(1_000_359_940)),
             ("(no date)", None),
             ("yesterday, at noon", None),
             ("", None),

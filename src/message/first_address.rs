@@ -17,11 +17,12 @@ impl FirstAddress {
     pub fn of(field: &[u8]) -> FirstAddress {
         let Some(address) = Addresses::new(field).next() else { return FirstAddress::default() };
         let mailbox = address.mailbox.unwrap_or_default();
-        let display = match (address.name, address.host) {
-            (Some(name), _) => decode(&name),
-            (None, Some(host)) if !host.is_empty() => decode(&[&mailbox[..], b"@", &host].concat()),
-            (None, _) => decode(&mailbox),
-        };
+        // A name of which nothing is left once it is decoded is none; what is no name is not decoded.
+        let name = address.name.map(|name| decode(&name)).filter(|name| !name.is_empty());
+        let display = name.unwrap_or_else(|| match &address.host {
+            Some(host) => String::from_utf8_lossy(&[&mailbox[..], b"@", host].concat()).into_owned(),
+            None => String::from_utf8_lossy(&mailbox).into_owned(),
+        });
         FirstAddress { mailbox, display }
     }
 }
@@ -30,6 +31,7 @@ impl FirstAddress {
 mod tests {
     use super::*;
 
+    /// Catches: an empty name that stands before all others, and a local part that is read as an encoded word.
     #[test]
     fn the_first_address_of_a_list() {
         for (field, mailbox, display) in [
@@ -38,7 +40,9 @@ mod tests {
             ("bob@e.test, Ann <a@b>", "bob", "bob@e.test"),
             ("\"Doe, J\" <j.doe@e>", "j.doe", "Doe, J"),
             ("Friends: bob@e;", "Friends", "Friends"),
-            ("root", "root", "root"),
+            ("root", "root", "root@"),
+            ("=?utf-8?Q??= <ann@e>", "ann", "ann@e"),
+            ("=?utf-8?Q?J?=@e", "=?utf-8?Q?J?=", "=?utf-8?Q?J?=@e"),
             ("", "", ""),
         ] {
             let expected = FirstAddress { mailbox: mailbox.into(), display: display.into() };

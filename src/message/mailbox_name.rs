@@ -1,9 +1,11 @@
-//! Mailbox names: modified UTF-7 on the wire (RFC 3501 section 5.1.3), UTF-8 everywhere else.
+//! Mailbox names: modified UTF-7 on the wire (RFC 3501 section 5.1.3), UTF-8 everywhere else, and on the wire, too, where a
+//! client wants it so (RFC 6855).
 //!
 //! Characters outside printable ASCII travel as BASE64 of UTF-16, between `&` and `-`, and `&` itself
 //! as `&-`. Names that are UTF-8 on the wire already, as some clients send them, are understood too.
 
 use data_encoding::BASE64_NOPAD;
+use unicode_normalization::is_nfc;
 
 /// The name as UTF-8; `None` when it is neither modified UTF-7 nor UTF-8, or holds control characters.
 pub fn decode(wire: &[u8]) -> Option<String> {
@@ -29,6 +31,26 @@ pub fn decode(wire: &[u8]) -> Option<String> {
     }
     name.push_str(rest);
     if name.chars().any(char::is_control) { None } else { Some(name) }
+}
+
+/// The name that is UTF-8 on the wire; `None` when it is none, or holds control characters.
+pub fn from_utf8(wire: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(wire).ok()?;
+    (!name.chars().any(char::is_control)).then(|| name.to_owned())
+}
+
+/// Whether a new mailbox may have this name on a server that speaks UTF-8 (RFC 6855 section 3, RFC 5198 section 2). Which
+/// code points are assigned is not looked at: each year there are more.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn net_unicode(name: &str) -> Result<(), &'static str> {
+    match () {
+        () if name.contains(['\u{2028}', '\u{2029}']) => Err("line separators"),
+        () if name.starts_with('\u{feff}') => Err("a byte order mark"),
+        () if !is_nfc(name) => Err("characters that are not composed (NFC)"),
+        () => Ok(()),
+    }
 }
 
 /// The name as modified UTF-7.
@@ -85,6 +107,28 @@ mod tests {
         }
         assert_eq!(decode(b"\xff"), None);
         assert_eq!(decode("Entwürfe".as_bytes()).as_deref(), Some("Entwürfe"), "UTF-8 is understood");
+    }
+
+    /// Catches: a modified UTF-7 that is read where names are UTF-8, and a name that is taken for one.
+    #[test]
+    fn names_in_utf8_are_as_they_are() {
+        for name in ["Entwürfe", "R&D", "Entw&APw-rfe", "a&b", "台北", "🎊"] {
+            assert_eq!(from_utf8(name.as_bytes()).as_deref(), Some(name));
+        }
+        for wire in [&b"\xff"[..], b"Entw\xfcrfe", b"\xed\xa0\x80", b"a\0", b"a\x7f", "a\u{85}".as_bytes()] {
+            assert_eq!(from_utf8(wire), None, "{wire:?}");
+        }
+    }
+
+    /// Catches: two mailboxes whose names look the same.
+    #[test]
+    fn new_names_are_composed_and_of_one_line() {
+        for name in ["INBOX", "Entwürfe/2026", "R&D", "台北", "🎊", "a\u{feff}b"] {
+            assert_eq!(net_unicode(name), Ok(()), "{name}");
+        }
+        for name in ["Entwu\u{308}rfe", "\u{212b}ngstrom", "a\u{2028}b", "a\u{2029}", "\u{feff}a"] {
+            assert!(net_unicode(name).is_err(), "{name:?}");
+        }
     }
 
     proptest! {

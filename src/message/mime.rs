@@ -68,6 +68,12 @@ impl Part {
     }
 }
 
+/// Whether a part of this type holds a message: one with UTF-8 in its header is `message/global` (RFC 6532 section 3.7).
+pub fn is_message(kind: &[u8], subtype: &[u8]) -> bool {
+    let is = |name: &str| subtype.eq_ignore_ascii_case(name.as_bytes());
+    kind.eq_ignore_ascii_case(b"message") && (is("rfc822") || is("global"))
+}
+
 /// The parts of a message, each before those within it. There is at least one: the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Structure(Vec<Part>);
@@ -265,7 +271,7 @@ impl<'a> Scanner<'a> {
             if !boundary.is_empty() && boundary.len() <= MAX_BOUNDARY {
                 open.level = Some(self.boundaries.push(boundary));
             }
-        } else if kind.eq_ignore_ascii_case(b"message") && subtype.eq_ignore_ascii_case(b"rfc822") && room {
+        } else if is_message(kind, subtype) && room {
             part.media = Media::Message;
             self.begin_part();
         }

@@ -77,6 +77,35 @@ impl Parameterized {
         texts
     }
 
+    /// All of them as RFC 2231 means them: continuations are put together, and what names a character set is UTF-8 then, with
+    /// an asterisk behind its name (RFC 9051 section 7.5.2).
+    pub fn decoded(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut all: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut whole: Vec<String> = Vec::new();
+        for (name, value) in &self.parameters {
+            let text = std::str::from_utf8(name).unwrap_or_default();
+            let base = text.split_once('*').map_or("", |(base, _)| base);
+            if !base.is_empty() && whole.iter().any(|known| known.eq_ignore_ascii_case(base)) {
+                continue;
+            }
+            let extended = if base.is_empty() { None } else { self.extended(base) };
+            all.push(match extended {
+                Some((Some(charset), value)) => {
+                    let mut text = String::new();
+                    charset::decode(charset, &value, &mut text);
+                    (format!("{base}*").into_bytes(), text.into_bytes())
+                }
+                Some((None, value)) => (base.as_bytes().to_vec(), value),
+                None => {
+                    all.push((name.clone(), value.clone()));
+                    continue;
+                }
+            });
+            whole.push(base.to_owned());
+        }
+        all
+    }
+
     /// The parameter `name` in RFC 2231's ways of writing, and the character set that it names.
     fn extended(&self, name: &str) -> Option<(Option<Charset>, Vec<u8>)> {
         let mut charset = None;

@@ -270,6 +270,8 @@ Action: failed
             (b"Content-Transfer-Encoding: quoted-printable\n\nfoo= \t\r\nbar", "foobar"),
             (b"Content-Type: application/json\n\n{\"k\":\"v\"}", "{\"k\""),
             (b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogaGlkZGVuCg==", "hidden"),
+            (b"Content-Type: message/global\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogaGlkZGVuCg==", "hidden"),
+            (b"Content-Type: message/global\n\nContent-Transfer-Encoding: base64\n\naGlkZGVu", "hidden"),
         ] {
             assert!(found(message, text, Scope::Body), "{}", String::from_utf8_lossy(message));
         }

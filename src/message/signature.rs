@@ -15,7 +15,7 @@ use crate::flash::ReadAt;
 
 /// Counts the ways in which signatures were made. It grows with each change of [`super::texts`], of charsets, of folding, of the
 /// hash or of the form: signatures of another version say nothing.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Octets of a signature at the most.
 pub const MAX: usize = 8 * 1024;

@@ -1,18 +1,21 @@
 //! What is kept beside each message, so that listing and header searches need not open it.
 //!
 //! A summary holds the message's own fields, octet by octet, not what was made of them: ENVELOPE is
-//! written from it as from the message itself, and gets better when the parser does.
+//! written from it as from the message itself. BODYSTRUCTURE it holds as it is written, for that is made of all of the message.
 
 use std::io;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
+use super::bodystructure::Form;
 use super::boundary::Boundaries;
 use super::envelope::Envelope;
 use super::header::Fields;
 use super::window::Window;
 use crate::flash::ReadAt;
 
-/// Octets of a message that [`summarize`] looks at.
+/// Octets of a message that [`fields`] looks at.
 pub const HEAD: usize = 64 * 1024;
 
 /// Octets of fields in a summary.
@@ -21,8 +24,17 @@ const MAX_FIELDS: usize = 8 * 1024;
 /// A summary is no longer than this part of its message: writing is what wears flash.
 const SHARE: usize = 8;
 
-/// The way in which summaries are made: which fields they have.
+/// The way in which summaries are made: which fields they have, and how BODYSTRUCTURE is written.
 pub const VERSION: u8 = 1;
+
+/// The form of BODYSTRUCTURE in a summary: that which nearly every client asks for.
+pub const FORM: Form = Form { extensible: true, rev2: false };
+
+/// Octets of BODYSTRUCTURE in a summary.
+const MAX_STRUCTURE: u64 = 4096;
+
+/// BODYSTRUCTURE is kept where it is no longer than this part of its message.
+const STRUCTURE_SHARE: u64 = 32;
 
 /// Fields besides those of the envelope that mail programs ask for to fill their lists (Thunderbird,
 /// Apple Mail, K-9, mutt).
@@ -46,18 +58,45 @@ const LISTED: [&str; 17] = [
     "X-Uniform-Type-Identifier",
 ];
 
+/// A summary. What is empty is not in it: the message tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary<'a> {
+    /// All fields of the header that [`covers`] names, in their order, octet by octet, and the empty line.
+    #[serde(with = "serde_bytes")]
+    pub fields: &'a [u8],
+    /// What follows the word BODYSTRUCTURE, in this [`FORM`].
+    #[serde(with = "serde_bytes")]
+    pub structure: &'a [u8],
+}
+
+impl<'a> Summary<'a> {
+    /// Reads what [`Summary::encode`] made; of anything else, a summary that says nothing.
+    pub fn decode(summary: &'a [u8]) -> Summary<'a> {
+        postcard::from_bytes(summary).unwrap_or_default()
+    }
+
+    /// Its octets; none where it says nothing.
+    pub fn encode(&self) -> Vec<u8> {
+        if *self == Summary::default() { Vec::new() } else { postcard::to_stdvec(self).unwrap_or_default() }
+    }
+}
+
+/// How long the BODYSTRUCTURE of a message of so many octets may be for its summary.
+pub fn structure_limit(size: u64) -> usize {
+    MAX_STRUCTURE.min(size / STRUCTURE_SHARE) as usize
+}
+
 /// Whether the fields of this name are in summaries.
 pub fn covers(name: &[u8]) -> bool {
     Envelope::has(name) || LISTED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-/// The summary of a message, of which at least the first 64 KiB can be read: all fields of the header that it [`covers`], in their
-/// order, octet by octet, and the empty line. Empty where that is too long, for a summary or for its message, or the header goes on
-/// beyond the first 64 KiB: the message tells.
+/// The fields for the summary of a message; none where they are too long, for a summary or for their message, or the header goes on
+/// beyond the first 64 KiB.
 ///
 /// # Errors
 /// What the source says.
-pub fn summarize(message: &dyn ReadAt) -> io::Result<Vec<u8>> {
+pub fn fields(message: &dyn ReadAt) -> io::Result<Vec<u8>> {
     let len = message.len()?;
     let head = usize::try_from(len).unwrap_or(HEAD).min(HEAD);
     let limit = MAX_FIELDS.min(head / SHARE);
@@ -95,7 +134,7 @@ mod tests {
     use super::*;
 
     fn kept(head: &str) -> Option<String> {
-        let fields = summarize(&head.as_bytes()).unwrap();
+        let fields = super::fields(&head.as_bytes()).unwrap();
         (!fields.is_empty()).then(|| String::from_utf8_lossy(&fields).into_owned())
     }
 
@@ -120,5 +159,15 @@ mod tests {
     fn a_header_without_end_is_not_summarized() {
         let endless = "A: b\r\n".repeat(HEAD);
         assert_eq!(kept(&endless), None);
+    }
+    /// Catches: octets of another program, or of another version, that are taken for a field.
+    #[test]
+    fn what_is_no_summary_says_nothing() {
+        let summary = Summary { fields: b"Subject: x\r\n\r\n", structure: b"(\"text\" \"plain\")" };
+        assert_eq!(Summary::decode(&summary.encode()), summary);
+        assert!(Summary::default().encode().is_empty());
+        for octets in [&b""[..], b"\x02\x00", b"\xff\xff\xff\xff\xff\xff"] {
+            assert_eq!(Summary::decode(octets), Summary::default());
+        }
     }
 }

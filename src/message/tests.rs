@@ -9,7 +9,7 @@ use super::envelope::Envelope;
 use super::header::{self, Fields, MAX_VALUE};
 use super::mime::{Media, Structure};
 use super::search::{Needle, Scope, Search, in_addresses, in_field};
-use super::summary::summarize;
+use super::summary::fields;
 use super::window::Window;
 use super::{bodystructure, encoded_word};
 
@@ -116,9 +116,9 @@ fn promises(message: &[u8]) {
             Media::Text | Media::Other | Media::Opaque => assert_eq!(children, 0),
         }
     }
-    for extensible in [false, true] {
-        let mut text = Vec::new();
-        bodystructure::write(&message, &structure, extensible, &mut text).unwrap();
+    for (extensible, rev2) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (form, mut text) = (bodystructure::Form { extensible, rev2 }, Vec::new());
+        bodystructure::write(&message, &structure, form, &mut text).unwrap();
         assert_parenthesized(&text);
     }
 
@@ -128,7 +128,7 @@ fn promises(message: &[u8]) {
     let mut text = Vec::new();
     whole.write(&mut text);
     assert_parenthesized(&text);
-    let fields = summarize(&message).unwrap();
+    let fields = fields(&message).unwrap();
     if !fields.is_empty() {
         assert_eq!(Envelope::of(&&*fields, 0..fields.len() as u64).unwrap(), whole);
     }

@@ -34,4 +34,11 @@ assert good(imap.getquotaroot("INBOX"))[1][0].startswith(b'"" (STORAGE')
 good(imap.close())
 good(imap.enable("CONDSTORE"))
 good(imap.delete('"Two words"'))
+# In UTF-8 from here on.
+good(imap.create("Entw&APw-rfe"))
+good(imap.enable("UTF8=ACCEPT"))
+assert good(imap.list('""', '"Entw*"')) == ['(\\HasNoChildren) "/" "Entwürfe"'.encode()]
+good(imap.rename('"Entwürfe"', '"Müll"'))
+assert good(imap.select('"Müll"')) == [b"0"]
+assert good(imap.search(None, "SUBJECT", '"Grüße"')) == [b""]
 imap.logout()

@@ -1,5 +1,5 @@
 //! APPEND (RFC 3501 section 6.3.11), with as many messages as the client has (RFC 3502), made of parts that are here already
-//! (CATENATE, RFC 4469), and REPLACE (RFC 8508).
+//! (CATENATE, RFC 4469), with UTF-8 in headers or not (RFC 6855), and REPLACE (RFC 8508).
 //!
 //! All of a command's messages are one commit. From the first refusal on what still comes is thrown away: no literal
 //! that a client announces is ever taken for commands.
@@ -33,6 +33,8 @@ use crate::store::{self, Account, Committed, Incoming, MailboxId, Transaction, U
 const IN_MEMORY: u64 = 4 << 20;
 /// What a message takes in memory besides its octets.
 const OVERHEAD: u64 = 512;
+/// RFC 6855 section 4.
+const NOT_UTF8: &str = "NO [CANNOT] Say ENABLE UTF8=ACCEPT before you append with UTF8";
 /// Octets of a URL.
 const URL_MAX: u64 = 8 * 1024;
 
@@ -64,6 +66,8 @@ pub struct Target {
     draft: Option<Draft>,
     /// Octets that a message may have.
     limit: u64,
+    /// The client may say that a message has UTF-8 in its header.
+    utf8: bool,
 }
 
 /// The message that comes.
@@ -92,6 +96,7 @@ impl Target {
             in_memory: 0,
             draft: None,
             limit: config.server.max_message_size,
+            utf8: session.enabled.utf8(),
         })
     }
 
@@ -147,7 +152,7 @@ impl Target {
     }
 }
 
-/// RFC 8508 section 3.2: the one message that is replaced, and where it is.
+/// RFC 8508 section 3.2: the message that is replaced, and where it is.
 fn replaced(selected: Option<&Selected>, messages: &Messages) -> Result<(MailboxId, Uid), Refusal> {
     let selected = selected.ok_or("BAD Select a mailbox first")?;
     if let Some(read_only) = selected.read_only {
@@ -155,10 +160,9 @@ fn replaced(selected: Option<&Selected>, messages: &Messages) -> Result<(Mailbox
     }
     let numbers = selected.choose(messages).ok_or(NO_SUCH_NUMBER)?;
     let uids = selected.uids(&numbers, |_| true);
-    match (uids.len(), uids.ranges()) {
-        (1, [(uid, _)]) => Ok((selected.numbers.mailbox(), *uid)),
-        (0, _) => Err("NO [NONEXISTENT] The message to be replaced is not there any more".into()),
-        _ => Err("BAD REPLACE is about one message".into()),
+    match uids.ranges() {
+        [(uid, _), ..] => Ok((selected.numbers.mailbox(), *uid)),
+        [] => Err("NO [NONEXISTENT] The message to be replaced is not there any more".into()),
     }
 }
 
@@ -169,6 +173,8 @@ impl Appending {
         let read = loop {
             match self.parts.next(self.literal.is_some()) {
                 Ok(Part::Message { flags, date }) => target.begin(flags, date),
+                Ok(Part::Utf8) if !target.utf8 => break Err(NOT_UTF8.into()),
+                Ok(Part::Utf8) => {}
                 Ok(Part::End) => {
                     if let Err(refusal) = target.end() {
                         break Err(refusal);
@@ -205,7 +211,8 @@ impl Appending {
     }
 }
 
-/// RFC 4315 section 3, RFC 3502 section 3: where the messages are now. REPLACE says so before the old message is expunged.
+/// RFC 4315 section 3, RFC 3502: where the messages are now. REPLACE says so before the old message is expunged (RFC 8508
+/// section 4.3).
 pub fn appended(
     account: &Account,
     tag: String,
@@ -225,7 +232,8 @@ pub fn appended(
     if *replaces {
         out.push_str(&format!("* OK {code}The new message is there\r\n"));
         let news = News { removes: true, ..News::default() };
-        return Reply { news, ..Reply::new(tag, "OK REPLACE completed") };
+        // Section 4.5: as after a UID EXPUNGE.
+        return Reply { news, modseq: true, ..Reply::new(tag, "OK REPLACE completed") };
     }
     Reply::new(tag, format!("OK {code}APPEND completed"))
 }
@@ -235,7 +243,8 @@ impl Session {
     pub fn append(&self, config: &Config, tag: String, command: Append) -> Appending {
         let target = Target::new(config, self, &command);
         let Append { replaces, text, literal, .. } = command;
-        Appending { tag, parts: Parts::new(text, replaces.is_some()), pace: Pace::new(), literal, target }
+        let parts = Parts::new(text, replaces.is_some(), self.enabled);
+        Appending { tag, parts, pace: Pace::new(), literal, target }
     }
 }
 
@@ -251,7 +260,7 @@ impl Connection {
             let Some(literal) = appending.literal.take() else { return Ok(appending.finish()) };
             let is_url = part == Some(Part::UrlLiteral);
             if is_url && literal.length > URL_MAX {
-                appending.refuse("NO [BADURL] The URL is too long".into());
+                appending.refuse("NO [LIMIT] The URL is too long".into());
             }
             if !is_url {
                 appending.change(|target| target.expect(literal.length));

@@ -26,7 +26,7 @@ impl Part<'_> {
         last: &mut LastStructure,
         pace: &Pace,
     ) -> Result<(), Refusal> {
-        let bad = || Refusal::from(format!("NO [BADURL {}] That names no message here", self.printable()));
+        let bad = || self.bad();
         let unreadable = |error: Error| Refusal::from(words::refusal(&error));
         let url = MessageUrl::parse(self.url).ok_or_else(bad)?;
         let message = self.find(&url).ok_or_else(bad)?;
@@ -92,9 +92,19 @@ impl Part<'_> {
         found.flatten()
     }
 
-    /// The URL as the refusal has it: what would end the response code or the line is left out.
-    fn printable(&self) -> String {
-        let text = self.url.iter().filter(|octet| octet.is_ascii_graphic() && **octet != b']');
-        text.map(|&octet| char::from(octet)).collect()
+    /// The URL behind `BADURL` (RFC 4469 section 4.1), without what would end the response code or the line, and with what is
+    /// not ASCII as a URL has it; nothing where nothing is left, for the grammar wants some.
+    fn bad(&self) -> Refusal {
+        let mut code = String::new();
+        for &octet in self.url.iter().filter(|octet| !octet.is_ascii_control() && **octet != b']') {
+            match octet {
+                b' '..=b'~' => code.push(char::from(octet)),
+                _ => code.push_str(&format!("%{octet:02X}")),
+            }
+        }
+        match code.is_empty() {
+            true => "NO That is no URL".into(),
+            false => format!("NO [BADURL {code}] That names no message here").into(),
+        }
     }
 }

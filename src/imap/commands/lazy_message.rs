@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::flash::ReadAt;
 use crate::message::envelope::Envelope;
 use crate::message::mime::{Scanner, Structure};
-use crate::message::summary;
+use crate::message::summary::{self, Summary};
 use crate::pace::{Pace, STEP};
 use crate::store::{Account, Body, Error, Message, Summaries};
 
@@ -83,15 +83,26 @@ impl<'a> LazyMessage<'a> {
         answer.map_err(|error| self.unreadable(error))
     }
 
-    /// The header fields in the summary, if there is one.
+    /// The header fields in the summary, if they are there.
     pub fn fields(&mut self) -> Option<&[u8]> {
+        let fields = self.summary().fields;
+        (!fields.is_empty()).then_some(fields)
+    }
+
+    /// What follows the word BODYSTRUCTURE, if that is in the summary.
+    pub fn described(&mut self) -> Option<&[u8]> {
+        let structure = self.summary().structure;
+        (!structure.is_empty()).then_some(structure)
+    }
+
+    fn summary(&mut self) -> Summary<'_> {
         let summary = self.summary.get_or_insert_with(|| {
             let mut summaries = self.summaries.borrow_mut();
             let summary = summaries.of(&self.message).unwrap_or_default().to_vec();
             self.passed += summary.len() as u64;
             summary
         });
-        (!summary.is_empty()).then_some(summary)
+        Summary::decode(summary)
     }
 
     /// What `ask` finds in the header field `name`: in the summary if it has that, else in the message.

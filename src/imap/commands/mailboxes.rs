@@ -4,15 +4,26 @@
 use std::rc::Rc;
 
 use super::list::special_use::{self, Uses};
+use crate::imap::mailbox_name;
 use crate::imap::state::outcome::{AfterCommit, Outcome, Reply};
 use crate::imap::state::selected::Selected;
 use crate::imap::state::sequence_numbers::SequenceNumbers;
 use crate::imap::wire::command::{MailboxName, StatusItem};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
-use crate::store::{Account, Error, Flags, Mailbox, MailboxId, Transaction};
+use crate::store::{Account, Error, Flags, INBOX, Mailbox, MailboxId, Transaction, Usage};
 
 /// RFC 3501 section 6.3.3, and what the mailbox is for (RFC 6154 section 3).
-pub fn create(account: &Rc<Account>, tag: String, name: MailboxName, uses: Option<&str>) -> Outcome {
+pub fn create(
+    account: &Rc<Account>,
+    tag: String,
+    name: MailboxName,
+    uses: Option<&str>,
+    enabled: Enabled,
+) -> Outcome {
+    if let Err(refusal) = may_be_new(&name, enabled) {
+        return Outcome::reply(tag, refusal);
+    }
     let mut transaction = account.begin();
     transaction.create_mailbox(&name.0);
     if let Some(uses) = uses {
@@ -22,6 +33,13 @@ pub fn create(account: &Rc<Account>, tag: String, name: MailboxName, uses: Optio
         transaction.annotate(&name.0, special_use::ENTRY, Some(uses.written().as_bytes()));
     }
     Outcome::Commit { transaction, tag, then: AfterCommit::Create(name) }
+}
+
+/// RFC 6855 section 3: who speaks UTF-8 makes no name that is not Net-Unicode. Those that came in modified UTF-7 are kept as
+/// they are.
+fn may_be_new(name: &MailboxName, enabled: Enabled) -> Result<(), String> {
+    let checked = if enabled.utf8() { mailbox_name::net_unicode(&name.0) } else { Ok(()) };
+    checked.map_err(|why| words::refusal(&Error::BadName(why)))
 }
 
 /// RFC 8474 section 4.1: the mailbox is there.
@@ -40,10 +58,24 @@ pub fn delete(account: &Rc<Account>, tag: String, name: &MailboxName) -> Outcome
     commit(transaction, tag, "OK DELETE completed")
 }
 
-/// RFC 3501 section 6.3.5.
-pub fn rename(account: &Rc<Account>, tag: String, from: &MailboxName, to: &MailboxName) -> Outcome {
+/// RFC 3501 section 6.3.5. The INBOX stays, and its annotations are copied (RFC 5464 section 4.1); those of others move along.
+pub fn rename(
+    account: &Rc<Account>,
+    tag: String,
+    from: &MailboxName,
+    to: &MailboxName,
+    enabled: Enabled,
+) -> Outcome {
+    if let Err(refusal) = may_be_new(to, enabled) {
+        return Outcome::reply(tag, refusal);
+    }
     let mut transaction = account.begin();
     transaction.rename_mailbox(&from.0, &to.0);
+    if account.find(&from.0) == Some(INBOX) {
+        for (entry, value) in account.annotations(INBOX) {
+            transaction.annotate(&to.0, &entry, Some(&value));
+        }
+    }
     commit(transaction, tag, "OK RENAME completed")
 }
 
@@ -81,6 +113,8 @@ pub struct About<'a> {
     pub selected: Option<&'a Selected>,
     /// Octets that a message may have.
     pub append_limit: u64,
+    /// What the client has enabled.
+    pub enabled: Enabled,
 }
 
 /// Writes the STATUS response; `false`: there is no such mailbox.
@@ -105,7 +139,7 @@ pub fn write_status_of(
     let numbers = about.selected.map(Selected::numbers).filter(|numbers| numbers.mailbox() == id);
     let written = account.view(id, |mailbox| {
         out.push_str("* STATUS ");
-        words::mailbox(&mailbox.name, out);
+        words::mailbox(&mailbox.name, about.enabled, out);
         let items: Vec<String> =
             items.iter().map(|&item| status_item(item, mailbox, numbers, about.append_limit)).collect();
         out.push_str(&format!(" ({})\r\n", items.join(" ")));
@@ -138,8 +172,9 @@ fn status_item(
         StatusItem::MailboxId => format!("MAILBOXID ({})", words::mailbox_id(mailbox)),
         StatusItem::Deleted => format!("DELETED {}", deleted().count()),
         StatusItem::DeletedStorage => {
-            format!("DELETED-STORAGE {}", deleted().map(|message| u64::from(message.size)).sum::<u64>())
+            format!("DELETED-STORAGE {}", Usage::of_messages(deleted()).charged())
         }
-        StatusItem::Size => format!("SIZE {}", messages.iter().map(|m| u64::from(m.size)).sum::<u64>()),
+        // RFC 8438 section 3: as the quota counts it.
+        StatusItem::Size => format!("SIZE {}", mailbox.contents().charged()),
     }
 }

@@ -1,13 +1,18 @@
 //! METADATA (RFC 5464): what is said about annotations. The store keeps them.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::list::special_use::{self, Uses};
+use super::list::special_use::{self, SpecialUse, Uses};
 use crate::imap::state::outcome::{Outcome, Reply};
 use crate::imap::wire::command::{Depth, GetMetadata, MailboxName};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
 use crate::message::nstring;
-use crate::store::{Account, Error, MailboxId, NO_MAILBOX};
+use crate::store::{Account, Error, MailboxId, NO_MAILBOX, mailbox_name};
+
+/// Section 3.2.1.1: clients cannot change it.
+const ADMIN: &str = "/shared/admin";
 
 /// The mailbox of this name, or what stands for the account where there is none (RFC 5464 section 3.1).
 fn annotated(account: &Account, name: &MailboxName) -> Option<MailboxId> {
@@ -15,22 +20,32 @@ fn annotated(account: &Account, name: &MailboxName) -> Option<MailboxId> {
 }
 
 /// RFC 5464 section 4.2.
-pub fn get(account: &Account, tag: String, args: &GetMetadata, out: &mut String) -> Outcome {
+pub fn get(account: &Account, tag: String, args: &GetMetadata, enabled: Enabled) -> Outcome {
     let Some(id) = annotated(account, &args.mailbox) else {
         return Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox));
     };
-    let longest = write(account, id, &args.entries, args.depth, args.max_size, out);
-    match longest {
-        Some(octets) => Outcome::reply(tag, format!("OK [METADATA LONGENTRIES {octets}] Some are longer")),
-        None => Outcome::reply(tag, "OK GETMETADATA completed"),
-    }
+    let mut octets = Vec::new();
+    let wanted = Wanted { entries: &args.entries, depth: args.depth, max_size: args.max_size };
+    let longest = write(account, id, wanted, enabled, &mut octets);
+    let text: Cow<'static, str> = match longest {
+        Some(octets) => format!("OK [METADATA LONGENTRIES {octets}] Some are longer").into(),
+        None => "OK GETMETADATA completed".into(),
+    };
+    Outcome::Octets { octets, reply: Reply::new(tag, text) }
 }
 
 /// RFC 9590: writes the entries of a mailbox that LIST has told; one that is gone meanwhile has none.
-pub fn write_listed(account: &Account, name: &str, entries: &[String], out: &mut String) {
+pub fn write_listed(account: &Account, name: &str, entries: &[String], enabled: Enabled, out: &mut Vec<u8>) {
     if let Some(id) = account.find(name) {
-        write(account, id, entries, Depth::Zero, None, out);
+        write(account, id, Wanted { entries, depth: Depth::Zero, max_size: None }, enabled, out);
     }
+}
+
+/// What is told of a mailbox.
+struct Wanted<'a> {
+    entries: &'a [String],
+    depth: Depth,
+    max_size: Option<u32>,
 }
 
 /// Writes the METADATA response, where there is something to tell. Says how long the longest value is that was left out,
@@ -38,12 +53,16 @@ pub fn write_listed(account: &Account, name: &str, entries: &[String], out: &mut
 fn write(
     account: &Account,
     id: MailboxId,
-    entries: &[String],
-    depth: Depth,
-    max_size: Option<u32>,
-    out: &mut String,
+    wanted: Wanted<'_>,
+    enabled: Enabled,
+    out: &mut Vec<u8>,
 ) -> Option<usize> {
-    let all = account.annotations(id);
+    let Wanted { entries, depth, max_size } = wanted;
+    let mut all = account.annotations(id);
+    let name = account.view(id, |mailbox| mailbox.name.clone()).unwrap_or_default();
+    if entries.iter().any(|entry| is_within(special_use::ENTRY, entry, depth)) {
+        tie_special_use(account, &name, &mut all);
+    }
     let (mut found, mut longest) = (Vec::new(), None);
     for entry in entries {
         let before = found.len();
@@ -61,18 +80,31 @@ fn write(
         }
     }
     if !found.is_empty() {
-        out.push_str("* METADATA ");
-        let name = account.view(id, |mailbox| mailbox.name.clone()).unwrap_or_default();
-        words::mailbox(&name, out);
+        let mut begin = String::from("* METADATA ");
+        words::mailbox(&name, enabled, &mut begin);
+        out.extend(begin.into_bytes());
         for (place, (entry, value)) in found.into_iter().enumerate() {
-            out.push_str(if place == 0 { " (" } else { " " });
-            out.push_str(&quoted(Some(entry.as_bytes())));
-            out.push(' ');
-            out.push_str(&quoted(value));
+            out.extend(if place == 0 { &b" ("[..] } else { b" " });
+            nstring::string(entry.as_bytes(), out);
+            out.push(b' ');
+            write_value(value, out);
         }
-        out.push_str(")\r\n");
+        out.extend(b")\r\n");
     }
     longest
+}
+
+/// RFC 6154 section 4: what the mailbox is for, as LIST tells it, whether it was said or follows from the name.
+fn tie_special_use(account: &Account, name: &str, all: &mut Vec<(String, Vec<u8>)>) {
+    if name.is_empty() {
+        return;
+    }
+    let uses = SpecialUse::of(account).of_mailbox(name);
+    all.retain(|(entry, _)| entry != special_use::ENTRY);
+    if !uses.is_empty() {
+        let at = all.partition_point(|(entry, _)| entry.as_str() < special_use::ENTRY);
+        all.insert(at, (special_use::ENTRY.to_owned(), uses.written().into_bytes()));
+    }
 }
 
 fn is_within(known: &str, entry: &str, depth: Depth) -> bool {
@@ -84,12 +116,15 @@ fn is_within(known: &str, entry: &str, depth: Depth) -> bool {
     }
 }
 
-/// Values are octets; what is not UTF-8 cannot stand in a response that is text, and is replaced.
-fn quoted(value: Option<&[u8]>) -> String {
-    let text = value.map(String::from_utf8_lossy);
-    let mut octets = Vec::new();
-    nstring::nstring(text.as_deref().map(str::as_bytes), &mut octets);
-    String::from_utf8_lossy(&octets).into_owned()
+/// `value` of section 5: an `nstring`, or a `literal8` where there is a NUL in it.
+fn write_value(value: Option<&[u8]>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) if value.contains(&0) => {
+            out.extend(format!("~{{{}}}\r\n", value.len()).into_bytes());
+            out.extend(value);
+        }
+        value => nstring::nstring(value, out),
+    }
 }
 
 /// RFC 5464 section 4.3: all of it or nothing.
@@ -100,13 +135,25 @@ pub fn set(
     values: Vec<(String, Option<Vec<u8>>)>,
 ) -> Outcome {
     let mut transaction = account.begin();
-    for (entry, value) in values {
-        let wrong =
-            entry == special_use::ENTRY && value.as_deref().is_some_and(|uses| Uses::parse(uses).is_none());
-        if wrong {
-            return Outcome::reply(tag, special_use::UNKNOWN);
+    for (entry, mut value) in values {
+        if mailbox.0.is_empty() && entry == ADMIN {
+            return Outcome::reply(tag, "NO [CANNOT] How to reach the operator is the operator's to say");
+        }
+        if entry == special_use::ENTRY {
+            match value.as_deref() {
+                Some(uses) if Uses::parse(uses).is_none() => {
+                    return Outcome::reply(tag, special_use::UNKNOWN);
+                }
+                // What follows from the name is gone only where something is said.
+                None if has_use_by_name(mailbox) => value = Some(Vec::new()),
+                _ => {}
+            }
         }
         transaction.annotate(&mailbox.0, &entry, value.as_deref());
     }
     Outcome::commit(transaction, Reply::new(tag, "OK SETMETADATA completed"))
+}
+
+fn has_use_by_name(mailbox: &MailboxName) -> bool {
+    mailbox_name::canonical(&mailbox.0).is_ok_and(|name| !Uses::by_name(&name).is_empty())
 }

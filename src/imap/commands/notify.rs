@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::list::listing::{self, Attributes, Name};
+use super::list::listing::{self, Name};
 use super::list::special_use::SpecialUse;
 use super::{connector, lazy_message, mailboxes};
 use crate::config::Config;
@@ -12,7 +12,7 @@ use crate::imap::state::notify::{Knows, MAX_WATCHED, Notify, Others, TooMany};
 use crate::imap::state::outcome::{News, Outcome, Reply};
 use crate::imap::state::session::{Session, State};
 use crate::imap::wire::command::FetchItem;
-use crate::imap::wire::extension::Extension;
+use crate::imap::wire::extension::{Enabled, Extension};
 use crate::imap::wire::grammar::is_astring_char;
 use crate::imap::wire::notify::{Events, NotifySet};
 use crate::imap::wire::words;
@@ -122,7 +122,7 @@ impl Session {
     /// Tells the next event, if the client is to hear of it. `false`: there is none.
     fn tell_event(&mut self, out: &mut String) -> Result<bool, Overflow> {
         let Some(account) = self.account().cloned() else { return Ok(false) };
-        let connector = self.connector;
+        let (connector, enabled) = (self.connector, self.enabled);
         let Some(others) = self.others() else { return Ok(false) };
         let Some((own, event)) = others.watcher.next()? else { return Ok(false) };
         others.watcher.pass();
@@ -131,7 +131,7 @@ impl Session {
         if own {
             return Ok(true);
         }
-        let teller = Teller { account: &account, connector };
+        let teller = Teller { account: &account, connector, enabled };
         match event {
             Event::Created(name) | Event::Deleted(name) => {
                 // Section 5.4: the one above it is affected, too.
@@ -165,6 +165,7 @@ impl Session {
 struct Teller<'a> {
     account: &'a Account,
     connector: bool,
+    enabled: Enabled,
 }
 
 impl Teller<'_> {
@@ -189,14 +190,7 @@ impl Teller<'_> {
         let uses = SpecialUse::of(self.account).of_mailbox(name);
         let subscribed = self.account.is_subscribed(name);
         let name = Name { name: name.to_owned(), exists: id.is_some(), subscribed, uses };
-        let told = Attributes { children: Some(children), non_existent: true, subscribed: true };
-        out.push_str(&listing::response("LIST", &name, told));
-        if let Some(old) = old {
-            out.push_str(" (\"OLDNAME\" (");
-            words::mailbox(old, out);
-            out.push_str("))");
-        }
-        out.push_str("\r\n");
+        listing::write_one(&name, children, old, self.enabled, out);
     }
 
     /// RFC 5465 sections 5.6 and 5.7: the METADATA response (RFC 5464 section 4.4.2) of a changed annotation, and of others of
@@ -227,7 +221,7 @@ impl Teller<'_> {
         };
         if hears {
             out.push_str("* METADATA ");
-            words::mailbox(&name, out);
+            words::mailbox(&name, self.enabled, out);
             for entry in entries {
                 let bare = entry.bytes().all(is_astring_char);
                 let quoted = || format!("\"{}\"", entry.replace('\\', "\\\\").replace('"', "\\\""));

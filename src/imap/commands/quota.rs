@@ -2,8 +2,9 @@
 
 use crate::imap::state::outcome::Outcome;
 use crate::imap::wire::command::MailboxName;
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
-use crate::store::{Account, Error, MESSAGES_MAX};
+use crate::store::{Account, MESSAGES_MAX, mailbox_name};
 
 /// The name of the quota root.
 const ROOT: &str = "";
@@ -17,14 +18,20 @@ pub fn get(account: &Account, tag: String, root: &str, out: &mut String) -> Outc
     Outcome::reply(tag, "OK GETQUOTA completed")
 }
 
-/// RFC 9208 section 4.1.2.
-pub fn get_root(account: &Account, tag: String, mailbox: &MailboxName, out: &mut String) -> Outcome {
-    let Some(name) = account.find(&mailbox.0).and_then(|id| account.view(id, |mailbox| mailbox.name.clone()))
-    else {
-        return Outcome::reply(tag, words::refusal(&Error::NoSuchMailbox));
+/// RFC 9208 section 4.1.2: also of a mailbox that there is not yet, but can be.
+pub fn get_root(
+    account: &Account,
+    tag: String,
+    mailbox: &MailboxName,
+    enabled: Enabled,
+    out: &mut String,
+) -> Outcome {
+    let name = match mailbox_name::canonical(&mailbox.0) {
+        Ok(name) => name,
+        Err(error) => return Outcome::reply(tag, words::refusal(&error)),
     };
     out.push_str("* QUOTAROOT ");
-    words::mailbox(&name, out);
+    words::mailbox(&name, enabled, out);
     out.push_str(" \"\"\r\n");
     write(account, out);
     Outcome::reply(tag, "OK GETQUOTAROOT completed")

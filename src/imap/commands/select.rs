@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::imap::commands::list;
 use crate::imap::commands::resync::NOT_ENABLED;
 use crate::imap::state::contexts::Contexts;
 use crate::imap::state::marks::Marks;
@@ -11,10 +12,10 @@ use crate::imap::state::sequence_numbers::SequenceNumbers;
 use crate::imap::state::session::{Session, State};
 use crate::imap::state::updates::{self, Manner};
 use crate::imap::wire::command::{Command, MailboxName};
-use crate::imap::wire::extension::Extension;
+use crate::imap::wire::extension::{Enabled, Extension};
 use crate::imap::wire::modseq::SelectParams;
 use crate::imap::wire::words;
-use crate::store::{self, Account, Flags, Mailbox, MailboxId, Uid};
+use crate::store::{self, Account, Flags, Mailbox, MailboxId, Message, Uid};
 
 impl Session {
     /// RFC 3501 sections 6.3.1 and 6.3.2. A SELECT that fails leaves no mailbox selected.
@@ -34,10 +35,13 @@ impl Session {
             out.push_str("* OK [CLOSED] The mailbox before this one is closed\r\n");
         }
         self.deselect();
-        let Some(mut selected) = Selected::open(account, name, read_only, out) else {
+        let Some(selected) = Selected::open(account, name, read_only, self.enabled, out) else {
             return Outcome::reply(tag, words::refusal(&store::Error::NoSuchMailbox));
         };
-        selected.numbers.enabled = self.enabled;
+        if self.enabled.rev2() {
+            // RFC 9051 section 6.3.2.
+            list::write_selected(account, &name.0, self.connector, self.enabled, out);
+        }
         let missed = params.qresync.and_then(|known| selected.missed(&known));
         self.state = State::Selected(Box::new(selected));
         let text = match read_only {
@@ -83,11 +87,13 @@ impl Session {
 }
 
 impl Selected {
-    /// The mailbox of this name as it is now; writes what SELECT and EXAMINE say about it.
+    /// The mailbox of this name as it is now; writes what SELECT and EXAMINE say about it to a client that has enabled so
+    /// much.
     pub fn open(
         account: &Rc<Account>,
         name: &MailboxName,
         read_only: Option<ReadOnly>,
+        enabled: Enabled,
         out: &mut String,
     ) -> Option<Selected> {
         let id = account.find(&name.0)?;
@@ -95,7 +101,8 @@ impl Selected {
         let manner =
             Manner { uid: false, read_only: read_only.is_some(), new_keywords: account.takes_keywords(id) };
         let numbers = account.view(id, |mailbox| {
-            let numbers = SequenceNumbers::new(mailbox, recent_from);
+            let mut numbers = SequenceNumbers::new(mailbox, recent_from);
+            numbers.enabled = enabled;
             describe(mailbox, &numbers, manner, out);
             numbers
         })?;
@@ -121,11 +128,16 @@ pub fn recent_from(account: &Account, mailbox: MailboxId, read_only: bool) -> Op
     Some(if read_only { waiting } else { account.claim_recent(mailbox) })
 }
 
-/// The untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1, and RFC 7162 section 3.1.2.1).
+/// The untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1, RFC 9051 section 6.3.2, and RFC 7162 section
+/// 3.1.2.1).
 fn describe(mailbox: &Mailbox, numbers: &SequenceNumbers, manner: Manner, out: &mut String) {
     updates::keywords(mailbox, manner, out);
-    out.push_str(&format!("* {} EXISTS\r\n* {} RECENT\r\n", numbers.exists(), numbers.recent()));
-    if let Some(first) = mailbox.messages.iter().position(|m| !m.flags.contains(Flags::SEEN)) {
+    updates::write_size(numbers.exists(), numbers.recent(), numbers.enabled, out);
+    let unseen = |message: &Message| !message.flags.contains(Flags::SEEN);
+    // RFC 9051 appendix E has no more need of it.
+    if !numbers.enabled.rev2()
+        && let Some(first) = mailbox.messages.iter().position(unseen)
+    {
         out.push_str(&format!("* OK [UNSEEN {}] The first message that was not read\r\n", first + 1));
     }
     out.push_str(&format!("* OK [UIDVALIDITY {}] UIDs are valid\r\n", mailbox.uid_validity));

@@ -5,29 +5,6 @@ use super::session::{Session, State};
 use crate::imap::wire::command::Command;
 use crate::imap::wire::extension::Extension;
 
-/// The extensions in force; they stay so until the connection ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Enabled(u8);
-
-impl Enabled {
-    /// Whether this one is in force.
-    pub fn has(self, extension: Extension) -> bool {
-        self.0 & bit(extension) != 0
-    }
-
-    /// One more. RFC 7162 section 3.2.3: QRESYNC is CONDSTORE, too.
-    pub fn insert(&mut self, extension: Extension) {
-        self.0 |= bit(extension);
-        if extension == Extension::Qresync {
-            self.0 |= bit(Extension::Condstore);
-        }
-    }
-}
-
-fn bit(extension: Extension) -> u8 {
-    1 << extension as u8
-}
-
 impl Session {
     /// RFC 5161 section 3.1: what is not known here was passed over by the parser. The response names what the client
     /// did, whether or not it was in force before, so that nobody takes it for refused.

@@ -49,6 +49,13 @@ pub enum Outcome {
         /// What follows when they are durable.
         then: AfterCommit,
     },
+    /// Untagged responses that need not be text, then the tagged one.
+    Octets {
+        /// The untagged responses.
+        octets: Vec<u8>,
+        /// The command's.
+        reply: Reply,
+    },
     /// Make changes that the client did not ask for, whether or not that goes well; then the tagged response.
     Aside {
         /// What they are, for the log.

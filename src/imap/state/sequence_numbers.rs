@@ -7,10 +7,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
-use super::enabled::Enabled;
 use super::own::{Own, Tell};
 use super::updates::Updates;
-use crate::imap::wire::extension::Extension;
+use crate::imap::wire::extension::{Enabled, Extension};
 use crate::imap::wire::sequence::SequenceSet;
 use crate::store::{Mailbox, MailboxId, Message, Uid};
 
@@ -86,6 +85,11 @@ impl SequenceNumbers {
     pub fn is_recent(&self, uid: Uid) -> bool {
         let at = self.recent.partition_point(|&(_, last)| last < uid);
         self.recent.get(at).is_some_and(|&(first, _)| first <= uid)
+    }
+
+    /// Whether the client is told that the message is `\Recent`: IMAP4rev2 has no such flag (RFC 9051 appendix E).
+    pub fn tells_recent(&self, uid: Uid) -> bool {
+        !self.enabled.rev2() && self.is_recent(uid)
     }
 
     /// The sequence numbers of a set of UIDs or sequence numbers, as ascending ranges. UIDs that do not exist are ignored

@@ -5,7 +5,6 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::enabled::Enabled;
 use super::marks::Marks;
 use super::notify::Notify;
 use super::outcome::{AfterCommit, News, Outcome, Reply};
@@ -17,6 +16,7 @@ use crate::imap::commands::list::{self, listing::Listed};
 use crate::imap::commands::mailboxes::About;
 use crate::imap::commands::{append, copy_move, mailboxes, metadata, quota};
 use crate::imap::wire::command::{Command, Tagged};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::grammar::{Problem, Refused};
 use crate::imap::wire::notify::Events;
 use crate::imap::wire::words;
@@ -25,11 +25,12 @@ use crate::serving::Channel;
 use crate::store::{self, Account};
 
 /// What the greeting and CAPABILITY announce whatever the state.
-const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
+const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
                             MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ENABLE CONDSTORE QRESYNC \
                             MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
                             QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID ESEARCH SEARCHRES WITHIN PARTIAL \
-                            CONTEXT=SEARCH NOTIFY SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
+                            UTF8=ACCEPT CONTEXT=SEARCH NOTIFY SORT SORT=DISPLAY ESORT \
+                            THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";
@@ -193,13 +194,15 @@ impl Session {
             Command::Examine(name, params) => {
                 self.select(account, tag, &name, params, Some(ReadOnly::Examined), out)
             }
-            Command::Create { mailbox, uses } => mailboxes::create(account, tag, mailbox, uses.as_deref()),
+            Command::Create { mailbox, uses } => {
+                mailboxes::create(account, tag, mailbox, uses.as_deref(), self.enabled)
+            }
             Command::Delete(name) => mailboxes::delete(account, tag, &name),
-            Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to),
+            Command::Rename { from, to } => mailboxes::rename(account, tag, &from, &to, self.enabled),
             Command::Subscribe(name) => mailboxes::subscribe(account, tag, &name, true),
             Command::Unsubscribe(name) => mailboxes::subscribe(account, tag, &name, false),
-            Command::List(args) => list::list(tag, Listed::Mailboxes, *args, out),
-            Command::Lsub(args) => list::list(tag, Listed::Subscriptions, *args, out),
+            Command::List(args) => list::list(tag, Listed::Mailboxes, *args, self.enabled, out),
+            Command::Lsub(args) => list::list(tag, Listed::Subscriptions, *args, self.enabled, out),
             Command::Namespace => {
                 out.push_str("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
                 Outcome::reply(tag, "OK NAMESPACE completed")
@@ -208,8 +211,8 @@ impl Session {
                 mailboxes::status(account, tag, &mailbox, &items, self.about(config), out)
             }
             Command::GetQuota(root) => quota::get(account, tag, &root, out),
-            Command::GetQuotaRoot(mailbox) => quota::get_root(account, tag, &mailbox, out),
-            Command::GetMetadata(args) => metadata::get(account, tag, &args, out),
+            Command::GetQuotaRoot(mailbox) => quota::get_root(account, tag, &mailbox, self.enabled, out),
+            Command::GetMetadata(args) => metadata::get(account, tag, &args, self.enabled),
             Command::SetMetadata { mailbox, values } => metadata::set(account, tag, &mailbox, values),
             Command::Idle => Outcome::Idle { tag },
             Command::Notify(set) => self.notify(tag, set),
@@ -299,7 +302,8 @@ impl Session {
 
     /// What STATUS tells of the session and the settings.
     pub fn about(&self, config: &Config) -> About<'_> {
-        About { selected: self.selected(), append_limit: config.server.max_message_size }
+        let append_limit = config.server.max_message_size;
+        About { selected: self.selected(), append_limit, enabled: self.enabled }
     }
 
     pub fn end(&mut self, goodbye: &str, out: &mut String) -> Outcome {

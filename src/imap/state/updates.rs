@@ -4,7 +4,7 @@
 use super::sequence_numbers::{SequenceNumbers, hash};
 use super::session::{Session, State};
 use super::vanished::{self, Earlier};
-use crate::imap::wire::extension::Extension;
+use crate::imap::wire::extension::{Enabled, Extension};
 use crate::imap::wire::words;
 use crate::store::{Mailbox, Message, Uid};
 
@@ -98,7 +98,7 @@ impl Updates {
         }
         self.named = now;
         if let Some((exists, recent)) = self.exists.take_if(|_| self.expunged.is_empty()) {
-            out.push_str(&format!("* {exists} EXISTS\r\n* {recent} RECENT\r\n"));
+            write_size(exists, recent, numbers.enabled, out);
         }
         let mut modseq = 0;
         while self.expunged.is_empty()
@@ -162,8 +162,16 @@ fn flags_response(mailbox: &Mailbox, out: &mut String) {
     out.push_str("\r\n");
 }
 
+/// EXISTS, and RECENT where there is such (RFC 3501 section 7.3, RFC 9051 section 7.4).
+pub fn write_size(exists: u32, recent: u32, enabled: Enabled, out: &mut String) {
+    out.push_str(&format!("* {exists} EXISTS\r\n"));
+    if !enabled.rev2() {
+        out.push_str(&format!("* {recent} RECENT\r\n"));
+    }
+}
+
 /// RFC 3501 section 7.4.2. Who knows of mod-sequences hears the UID and the MODSEQ (RFC 7162 section 3.2.4), which is
-/// returned.
+/// returned; who speaks IMAP4rev2 hears the UID (RFC 9051 section 7.5.2).
 fn fetch(
     (seq, with_flags): (u32, bool),
     numbers: &SequenceNumbers,
@@ -174,12 +182,12 @@ fn fetch(
     let Some(message) = numbers.uid(seq).and_then(|uid| mailbox.message(uid)) else { return 0 };
     let with_modseq = numbers.enabled.has(Extension::Condstore);
     let mut items = Vec::new();
-    if with_uid || with_modseq {
+    if with_uid || with_modseq || numbers.enabled.rev2() {
         items.push(format!("UID {}", message.uid));
     }
     if with_flags {
         let mut flags = String::from("FLAGS ");
-        words::flags(message.flags, &mailbox.keywords, numbers.is_recent(message.uid), &mut flags);
+        words::flags(message.flags, &mailbox.keywords, numbers.tells_recent(message.uid), &mut flags);
         items.push(flags);
     }
     if with_modseq {

@@ -232,7 +232,9 @@ fn a_damaged_message_keeps_the_length_that_was_promised() {
         // What is too short is refused before any of it is sent.
         let file = world.flash.open(path, Mode::Write).unwrap();
         file.truncate(*length as u64 / 2).unwrap();
-        client.play("C: 3 FETCH 2 BODY.PEEK[]\nS: * 2 FETCH (BODY[] NIL)\nS: 3 NO *").await;
+        client.play("C: 3 FETCH 2 BODY.PEEK[]\nS: * 2 FETCH (BODY[] NIL)\nS: 3 NO [CORRUPTION] *").await;
+        // RFC 8970 section 3.2: NIL is for LAZY.
+        client.play("C: 4 FETCH 2 PREVIEW\nS: * 2 FETCH (PREVIEW \"\")\nS: 4 NO *").await;
         client.play("C: 2 FETCH 1 BODY.PEEK[TEXT]\nS: * 1 FETCH (BODY[TEXT] {5}\nS: small)\nS: 2 OK *").await;
     });
 }

@@ -1,13 +1,15 @@
 use super::*;
 use crate::imap::state::outcome::Outcome;
 use crate::imap::state::session::Session;
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::grammar::parse;
 
-const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN SPECIAL-USE \
-                            MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ENABLE CONDSTORE QRESYNC \
+const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ ID IDLE NAMESPACE UNSELECT UIDPLUS CHILDREN \
+                            SPECIAL-USE MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ENABLE CONDSTORE QRESYNC \
                             MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
                             QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID ESEARCH SEARCHRES WITHIN PARTIAL \
-                            CONTEXT=SEARCH NOTIFY SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES APPENDLIMIT=52428800";
+                            UTF8=ACCEPT CONTEXT=SEARCH NOTIFY SORT SORT=DISPLAY ESORT \
+                            THREAD=ORDEREDSUBJECT THREAD=REFERENCES APPENDLIMIT=52428800";
 
 #[test]
 fn a_session_from_the_greeting_to_the_goodbye() {
@@ -112,7 +114,7 @@ fn no_password_travels_in_the_clear() {
     let mut session = Session::new([192, 168, 7, 5].into());
     let said = |line: &str, session: &mut Session| {
         let mut out = String::new();
-        match session.handle(&config, parse(line.as_bytes()).unwrap(), &mut out) {
+        match session.handle(&config, parse(line.as_bytes(), Enabled::default()).unwrap(), &mut out) {
             Outcome::Reply(reply) => out + &reply.tag + " " + &reply.text,
             Outcome::Login { .. } => "a login".to_owned(),
             _ => "another outcome".to_owned(),

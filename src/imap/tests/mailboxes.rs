@@ -95,7 +95,7 @@ fn status_of_a_mailbox() {
         client
             .play(
                 "C: 1 STATUS inbox (MESSAGES UNSEEN RECENT UIDNEXT SIZE)
-                S: * STATUS INBOX (MESSAGES 2 UNSEEN 2 RECENT 2 UIDNEXT 3 SIZE 8)
+                S: * STATUS INBOX (MESSAGES 2 UNSEEN 2 RECENT 2 UIDNEXT 3 SIZE 520)
                 S: 1 OK *
                 C: 2 STATUS INBOX (UIDVALIDITY)
                 S: * STATUS INBOX (UIDVALIDITY *

@@ -1,6 +1,7 @@
 //! Dialogs with the server over loopback, on the simulated flash: transcripts tell the stories.
 
 mod deadlines;
+mod extracts;
 mod fetch;
 mod idle;
 mod input;
@@ -14,7 +15,6 @@ mod modseqs;
 mod notify;
 mod read_only;
 mod search;
-mod signatures;
 mod two_clients;
 mod watchers;
 

@@ -186,12 +186,12 @@ pub struct Literal {
     pub binary: bool,
 }
 
-/// A mailbox name in UTF-8, out of the modified UTF-7 of the wire (RFC 3501 section 5.1.3), or
-/// [`NO_NAME`]; the store knows the INBOX in any case.
+/// A mailbox name in UTF-8, out of the modified UTF-7 of the wire (RFC 3501 section 5.1.3) unless the client has enabled
+/// UTF-8 there, or [`NO_NAME`]; the store knows the INBOX in any case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxName(pub String);
 
-/// Stands for what is not in modified UTF-7. No mailbox can have this name, so that there is none of it, it cannot be
+/// Stands for what is not in modified UTF-7, or not in UTF-8 where that is enabled. No mailbox can have this name, so that there is none of it, it cannot be
 /// made, and as a pattern it matches nothing: a client that hears NO has no doubt of its grammar, as it would with BAD.
 pub const NO_NAME: &str = "\0";
 
@@ -323,7 +323,7 @@ pub enum FetchItem {
         /// Which octets.
         section: Section,
         /// Where the client wants to begin and how many octets it wants at most.
-        partial: Option<(u32, u32)>,
+        partial: Option<(u64, u64)>,
         /// `BODY.PEEK`: `\Seen` stays as it is.
         peek: bool,
     },
@@ -332,7 +332,7 @@ pub enum FetchItem {
         /// From the outside in, counted from 1; none: the whole message.
         part: Vec<u32>,
         /// Where the client wants to begin and how many octets it wants at most.
-        partial: Option<(u32, u32)>,
+        partial: Option<(u64, u64)>,
         /// `BINARY.PEEK`: `\Seen` stays as it is.
         peek: bool,
     },

@@ -7,6 +7,7 @@
 use zeroize::Zeroizing;
 
 use super::command::{Literal, Tagged};
+use super::extension::Enabled;
 use super::grammar::{self, Problem, Refused, append};
 use crate::net::line::TAIL;
 use crate::wiping;
@@ -24,6 +25,7 @@ pub struct Fragments {
     /// A password may be among them.
     octets: Zeroizing<Vec<u8>>,
     limit: usize,
+    enabled: Enabled,
     problem: Option<Problem>,
     /// Literals that were announced.
     literals: usize,
@@ -43,9 +45,10 @@ pub enum Next {
 }
 
 impl Fragments {
-    /// Nothing yet; a command may have `limit` octets, literals but for the APPEND's included.
-    pub fn new(limit: usize) -> Fragments {
-        Fragments { octets: Zeroizing::default(), limit, problem: None, literals: 0 }
+    /// Nothing yet of a client that has enabled so much; a command may have `limit` octets, literals but for the APPEND's
+    /// included.
+    pub fn new(limit: usize, enabled: Enabled) -> Fragments {
+        Fragments { octets: Zeroizing::default(), limit, enabled, problem: None, literals: 0 }
     }
 
     /// The octets that a line may still have.
@@ -94,18 +97,18 @@ impl Fragments {
     pub fn finish(self) -> Result<Tagged, Refused> {
         match self.problem {
             Some(problem) => Err(Refused { tag: grammar::tag_of(&self.octets), problem }),
-            None => grammar::parse(&self.octets),
+            None => grammar::parse(&self.octets, self.enabled),
         }
     }
 
     fn append(&self, line: &[u8], marker: usize, literal: Literal) -> Option<Tagged> {
         let line = line.get(..line.len() - marker)?;
         if self.octets.is_empty() {
-            return append::begins(line, literal);
+            return append::begins(line, literal, self.enabled);
         }
         // What may hold a password is not copied.
         append::may_begin(&self.octets)
-            .then(|| append::begins(&[self.octets.as_slice(), line].concat(), literal))?
+            .then(|| append::begins(&[self.octets.as_slice(), line].concat(), literal, self.enabled))?
     }
 
     fn keep(&mut self, octets: &[u8]) {
@@ -178,7 +181,7 @@ mod tests {
     #[test]
     fn the_message_of_an_append_is_looked_for_behind_its_mailbox_only() {
         for (before, is_message) in [(0, true), (1, true), (2, false), (5000, false)] {
-            let mut fragments = Fragments { literals: before, ..Fragments::new(1000) };
+            let mut fragments = Fragments { literals: before, ..Fragments::new(1000, Enabled::default()) };
             let next = fragments.line(b"a APPEND x {3}", true);
             assert_eq!(matches!(next, Next::Append(_)), is_message, "behind {before} literals");
         }
@@ -189,7 +192,7 @@ mod tests {
     fn a_command_that_grows_leaves_no_password_behind() {
         let secret = [&[b'-'; 500][..], b"plover-93", &[b'-'; 500]].concat();
         for more in [5000, 50_000] {
-            let mut fragments = Fragments::new(10_000);
+            let mut fragments = Fragments::new(10_000, Enabled::default());
             fragments.line(b"a LOGIN fred {1009}", true);
             fragments.literal(&secret);
             let place = Place::of(&fragments.octets);
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_command_is_its_lines_and_literals() {
-        let mut fragments = Fragments::new(100);
+        let mut fragments = Fragments::new(100, Enabled::default());
         assert_eq!(fragments.line(b"a SELECT {3+}", true), Next::Literal(literal(3, false)));
         fragments.literal(b"a");
         fragments.literal(b" b");
@@ -211,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_literal_of_an_append_is_left_to_the_reader() {
-        let mut fragments = Fragments::new(100);
+        let mut fragments = Fragments::new(100, Enabled::default());
         assert_eq!(fragments.line(b"a APPEND {1}", true), Next::Literal(literal(1, true)));
         fragments.literal(b"x");
         let next = fragments.line(b" (\\Seen) {50000000}", true);
@@ -222,14 +225,14 @@ mod tests {
 
     #[test]
     fn too_long_a_synchronizing_literal_is_not_asked_for() {
-        let mut fragments = Fragments::new(100);
+        let mut fragments = Fragments::new(100, Enabled::default());
         assert_eq!(fragments.line(b"a7 LOGIN {101}", true), Next::Finished);
         assert_eq!(outcome(fragments), Err((Some("a7".into()), Problem::TooLong)));
     }
 
     #[test]
     fn too_long_a_non_synchronizing_literal_is_skipped_with_the_rest_of_its_command() {
-        let mut fragments = Fragments::new(100);
+        let mut fragments = Fragments::new(100, Enabled::default());
         assert_eq!(fragments.line(b"a7 LOGIN {101+}", true), Next::Skip(101));
         assert_eq!(fragments.line(b" {3+}", true), Next::Skip(3));
         assert_eq!(fragments.line(b" x", true), Next::Finished);
@@ -245,7 +248,7 @@ mod tests {
             (format!("{{{}5+}}", "0".repeat(40)), Next::Skip(u64::MAX)),
             (format!("{}5+}}", "0".repeat(20)), Next::Finished),
         ] {
-            let mut fragments = Fragments::new(100);
+            let mut fragments = Fragments::new(100, Enabled::default());
             let line = format!("a7 NOOP {}", "x".repeat(100));
             let tail = end.get(end.len().saturating_sub(TAIL)..).unwrap();
             assert_eq!(fragments.line(format!("{line}{tail}").as_bytes(), false), next, "{end}");
@@ -255,11 +258,11 @@ mod tests {
 
     #[test]
     fn too_long_a_line_is_answered_under_its_tag() {
-        let mut fragments = Fragments::new(100);
+        let mut fragments = Fragments::new(100, Enabled::default());
         assert_eq!(fragments.line(&b"a7 NOOP ".repeat(12), false), Next::Finished);
         assert_eq!(outcome(fragments), Err((Some("a7".into()), Problem::TooLong)));
 
-        let mut fragments = Fragments::new(100);
+        let mut fragments = Fragments::new(100, Enabled::default());
         assert_eq!(fragments.line(&b"x".repeat(10_000), false), Next::Finished);
         assert!(fragments.octets.capacity() <= KEPT);
         assert_eq!(outcome(fragments), Err((None, Problem::TooLong)));

@@ -17,7 +17,7 @@ pub struct MessageUrl {
     /// `;SECTION=`; without it the whole message.
     pub section: Section,
     /// `;PARTIAL=`: where it begins, and how many octets at the most.
-    pub partial: Option<(u32, u32)>,
+    pub partial: Option<(u64, u64)>,
 }
 
 impl MessageUrl {
@@ -76,10 +76,10 @@ fn server(authority: &str) -> Option<(Option<String>, String)> {
     Some((user.flatten().filter(|user| !user.is_empty()), host.to_owned()))
 }
 
-fn partial(text: &str) -> Option<(u32, u32)> {
+fn partial(text: &str) -> Option<(u64, u64)> {
     match text.split_once('.') {
         Some((origin, count)) => Some((origin.parse().ok()?, count.parse().ok()?)),
-        None => Some((text.parse().ok()?, u32::MAX)),
+        None => Some((text.parse().ok()?, u64::MAX)),
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
                 "/x/;UID=1/;SECTION=1.2.HEADER/;PARTIAL=3.4",
                 MessageUrl { section: header(&[1, 2]), partial: Some((3, 4)), ..of("x", None, 1) },
             ),
-            ("/x/;UID=1/;PARTIAL=3", MessageUrl { partial: Some((3, u32::MAX)), ..of("x", None, 1) }),
+            ("/x/;UID=1/;PARTIAL=3", MessageUrl { partial: Some((3, u64::MAX)), ..of("x", None, 1) }),
             (
                 "imap://an%40na;AUTH=*@mail.example:143/x/;UID=1",
                 MessageUrl {

@@ -1,8 +1,11 @@
 //! The words of replies: strings, mailbox names, flags, and what the store's refusals sound like.
 
+use std::borrow::Cow;
+
+use super::extension::Enabled;
 use super::grammar::is_astring_char;
 use crate::imap::mailbox_name;
-use crate::store::{Error, Flags, Mailbox, Message};
+use crate::store::{Error, Flags, MESSAGES, Mailbox, Message};
 
 const SYSTEM_FLAGS: [(Flags, &str); 5] = [
     (Flags::ANSWERED, "\\Answered"),
@@ -12,9 +15,9 @@ const SYSTEM_FLAGS: [(Flags, &str); 5] = [
     (Flags::DRAFT, "\\Draft"),
 ];
 
-/// Appends a mailbox name as it goes over the wire, in quotes where it needs them.
-pub fn mailbox(name: &str, out: &mut String) {
-    let wire = mailbox_name::encode(name);
+/// Appends a mailbox name as it goes over the wire to a client that has enabled so much, in quotes where it needs them.
+pub fn mailbox(name: &str, enabled: Enabled, out: &mut String) {
+    let wire = if enabled.utf8() { name.into() } else { Cow::from(mailbox_name::encode(name)) };
     if !wire.is_empty() && wire.bytes().all(is_astring_char) && !wire.eq_ignore_ascii_case("NIL") {
         out.push_str(&wire);
         return;
@@ -82,14 +85,38 @@ pub fn refusal(error: &Error) -> String {
         Error::AnnotationTooLong => {
             format!("NO [METADATA MAXSIZE {}] That annotation is too long", crate::store::ANNOTATION_MAX)
         }
+        // A quota that GETQUOTA tells of (RFC 9208 section 4.3.1).
+        Error::Limit(MESSAGES) => "NO [OVERQUOTA] The account has as many messages as it can have".into(),
         Error::Limit(what) => format!("NO [LIMIT] The account has as many {what} as it can have"),
         Error::Full => "NO [OVERQUOTA] No room is left; delete some messages and try again".into(),
         Error::OverQuota => "NO [OVERQUOTA] The account holds as much as it may; delete some messages".into(),
         // The operator hears of it in one place, not at each refusal.
         Error::ReadOnly => "NO [UNAVAILABLE] The flash takes no changes; all mail can be read".into(),
-        Error::NoSuchMessage | Error::Damaged(_) | Error::Failed(_) | Error::Io { .. } => {
+        Error::Damaged(_) => {
+            log::error!("imap: {error}");
+            "NO [CORRUPTION] What that is about is damaged on flash; the appliance's log says where".into()
+        }
+        Error::NoSuchMessage | Error::Failed(_) | Error::Io { .. } => {
             log::error!("imap: {error}");
             "NO [SERVERBUG] The appliance could not do that; its log says why".into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: damage that is called a defect, and a quota that is told and runs out under another name.
+    #[test]
+    fn refusals_have_the_code_of_their_kind() {
+        for (error, code) in [
+            (Error::Limit(MESSAGES), "NO [OVERQUOTA] "),
+            (Error::Limit("keywords"), "NO [LIMIT] "),
+            (Error::Damaged("x".into()), "NO [CORRUPTION] "),
+            (Error::NoSuchMessage, "NO [SERVERBUG] "),
+        ] {
+            assert!(refusal(&error).starts_with(code), "{error}");
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::message::bodystructure;
+use crate::message::bodystructure::{self, Form};
 
 /// The parts, each as `depth kind header content`, one a line.
 fn outline(message: &str) -> String {
@@ -21,10 +21,14 @@ fn outline(message: &str) -> String {
 }
 
 fn bodystructure(message: &str) -> String {
+    described(message, Form { extensible: true, rev2: false })
+}
+
+fn described(message: &str, form: Form) -> String {
     let source = message.as_bytes();
     let structure = Structure::of(&source).unwrap();
     let mut out = Vec::new();
-    bodystructure::write(&source, &structure, true, &mut out).unwrap();
+    bodystructure::write(&source, &structure, form, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -226,4 +230,44 @@ fn descriptions_for_the_client() {
     ] {
         assert_eq!(bodystructure(message), expected, "{message:?}");
     }
+}
+
+/// RFC 9051 section 7.5.2, with its examples. Catches: IMAP4rev1 that is told a form which its grammar does not have.
+#[test]
+fn each_revision_has_its_own_form() {
+    let global = "Content-Type: message/GLOBAL\n\nSubject: ü\n\nx\n";
+    let parameters = "Content-Type: image/gif; baz*1=\"b\"; x=y; baz*0=a; foo*0*=iso-8859-1''%fc; FOO*1=z; baz*2=c; q*1=1\n\n";
+    for (message, rev1, rev2) in [
+        (
+            global,
+            "(\"message\" \"GLOBAL\" NIL NIL NIL \"7BIT\" 15)",
+            "(\"message\" \"GLOBAL\" NIL NIL NIL \"7BIT\" 15 (NIL {2}\r\nü NIL NIL NIL NIL NIL NIL NIL NIL) \
+             (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 2 1) 3)",
+        ),
+        (
+            parameters,
+            "(\"image\" \"gif\" (\"baz*1\" \"b\" \"x\" \"y\" \"baz*0\" \"a\" \"foo*0*\" \"iso-8859-1''%fc\" \"FOO*1\" \"z\" \
+             \"baz*2\" \"c\" \"q*1\" \"1\") NIL NIL \"7BIT\" 0)",
+            "(\"image\" \"gif\" (\"baz\" \"abc\" \"x\" \"y\" \"foo*\" {3}\r\nüz \"q*1\" \"1\") NIL NIL \"7BIT\" 0)",
+        ),
+    ] {
+        for (rev2, expected) in [(false, rev1), (true, rev2)] {
+            assert_eq!(described(message, Form { extensible: false, rev2 }), expected, "{message}");
+        }
+    }
+    let disposition =
+        "Content-Disposition: attachment; filename*=utf-8'de'%c3%bc.txt\nContent-Type: image/gif\n\n";
+    let told = described(disposition, Form { extensible: true, rev2: true });
+    assert!(told.contains("(\"attachment\" (\"filename*\" {6}\r\nü.txt))"), "{told}");
+}
+
+/// RFC 9051 section 6.4.5.1. Catches: numbers that end at a `message/global`.
+#[test]
+fn a_message_with_utf8_in_its_header_has_parts() {
+    let text = "Content-Type: message/global\n\nSubject: ü\n\nx\n";
+    let source = text.as_bytes();
+    let structure = Structure::of(&source).unwrap();
+    let octets = |range: std::ops::Range<u64>| &text[range.start as usize..range.end as usize];
+    assert_eq!(octets(structure.find_message(&[1]).unwrap().header()), "Subject: ü\n\n");
+    assert_eq!(octets(structure.find(&[1, 1]).unwrap().content()), "x\n");
 }

@@ -19,7 +19,7 @@ pub fn canonical(name: &str) -> Result<String, Error> {
         return Err(Error::BadName("longer than 512 octets"));
     }
     if name.chars().any(char::is_control) {
-        return Err(Error::BadName("control characters"));
+        return Err(Error::BadName("characters that no name can have"));
     }
     if name.split('/').any(str::is_empty) {
         return Err(Error::BadName("an empty level"));

@@ -30,6 +30,6 @@ pub use mailbox::Mailbox;
 pub use overlay::Overlay;
 pub use plan::{NOTE_MAX, Plan, Source, Step, plan};
 pub use usage::{
-    ALL_ANNOTATIONS_MAX, KEYWORDS_MAX, LEDGER_MAX, MAILBOXES_MAX, MESSAGES_MAX, SHARE, SUBSCRIPTIONS_MAX,
-    Usage,
+    ALL_ANNOTATIONS_MAX, KEYWORDS_MAX, LEDGER_MAX, MAILBOXES_MAX, MESSAGES, MESSAGES_MAX, SHARE,
+    SUBSCRIPTIONS_MAX, Usage,
 };

@@ -47,11 +47,14 @@ pub struct Usage {
     pub ledger: u64,
 }
 
+/// What [`Error::Limit`] says where there are too many messages: these are a quota that clients are told of (RFC 9208).
+pub const MESSAGES: &str = "messages";
+
 type Counted = fn(&Usage) -> u64;
 
 /// What is counted, how many there may be, and of what.
 const LIMITS: [(Counted, u64, &str); 5] = [
-    (|usage| usage.messages, MESSAGES_MAX, "messages"),
+    (|usage| usage.messages, MESSAGES_MAX, MESSAGES),
     (|usage| usage.mailboxes, MAILBOXES_MAX, "mailboxes"),
     (|usage| usage.subscriptions, SUBSCRIPTIONS_MAX, "subscriptions"),
     (|usage| usage.keywords, KEYWORDS_MAX, "keywords"),

@@ -10,7 +10,7 @@ use crate::net::stream::Stream;
 use crate::store::Error;
 
 /// Where a client wants to begin, and how many octets it wants at most.
-type Partial = Option<(u32, u32)>;
+type Partial = Option<(u64, u64)>;
 
 /// The part that a client wants.
 enum Wanted {
@@ -19,8 +19,16 @@ enum Wanted {
     Part(Part),
 }
 
+/// What a part holds without its encoding.
+#[derive(Default)]
+struct Content {
+    octets: u64,
+    /// NUL is among them.
+    nul: bool,
+}
+
 impl Response<'_> {
-    /// `BINARY[part]<partial> …`, as a `literal8`: NUL may be in it.
+    /// `BINARY[part]<partial> …`: as a `literal8` where the part has a NUL in it, so that a client sees that at once (section 4.3).
     pub(super) async fn binary(
         &mut self,
         stream: &mut Stream,
@@ -32,18 +40,22 @@ impl Response<'_> {
             write!(self.out, "<{origin}>")?;
         }
         let wanted = self.wanted(part).await;
-        let Some((wanted, length)) = wanted else {
+        let content = match &wanted {
+            Some(wanted) => self.content(wanted).await,
+            None => None,
+        };
+        let (Some(wanted), Some(Content { octets: length, nul })) = (wanted, content) else {
             self.out.extend(b" NIL");
             return Ok(());
         };
-        let (origin, count) = partial.map_or((0, u64::MAX), |(origin, count)| (origin.into(), count.into()));
+        let (origin, count) = partial.unwrap_or((0, u64::MAX));
         let mut skip = length.min(origin);
         let mut left = (length - skip).min(count);
         if left == 0 {
             self.out.extend(b" \"\"");
             return Ok(());
         }
-        write!(self.out, " ~{{{left}}}\r\n")?;
+        write!(self.out, " {}{{{left}}}\r\n", if nul { "~" } else { "" })?;
         stream.write(&self.out).await?;
         self.out.clear();
         let read = self.decoded(stream, &wanted, &mut skip, &mut left).await?;
@@ -61,38 +73,45 @@ impl Response<'_> {
 
     /// `BINARY.SIZE[part] n`.
     pub(super) async fn binary_size(&mut self, part: &[u32]) -> io::Result<()> {
-        let length = self.wanted(part).await.map_or(0, |(_, length)| length);
+        let length = match self.wanted(part).await {
+            Some(Wanted::Message) => self.opened.size().into(),
+            Some(wanted) => self.content(&wanted).await.unwrap_or_default().octets,
+            None => 0,
+        };
         write!(self.out, "BINARY.SIZE[{}] {length}", numbers(part))
     }
 
-    /// The part that `numbers` lead to, and its length without its encoding; `None` where there is no such part, or it
-    /// cannot be decoded or read, which is noted.
-    async fn wanted(&mut self, numbers: &[u32]) -> Option<(Wanted, u64)> {
+    /// The part that `numbers` lead to; `None` where there is no such part, or it cannot be read, which is noted.
+    async fn wanted(&mut self, numbers: &[u32]) -> Option<Wanted> {
         if numbers.is_empty() {
-            return Some((Wanted::Message, u64::from(self.opened.size())));
+            return Some(Wanted::Message);
         }
         let structure = self.opened.structure(self.last, self.pace).await;
-        let part = self.readable(structure)?.find(numbers)?.clone();
-        let wanted = Wanted::Part(part);
-        let length = self.length(&wanted).await;
-        let length = self.readable(length)?;
-        self.undecodable |= length.is_none();
-        Some((wanted, length?))
+        self.readable(structure)?.find(numbers).cloned().map(Wanted::Part)
     }
 
-    /// The length of what a part holds; `None`: its encoding is not known.
-    async fn length(&mut self, wanted: &Wanted) -> Result<Option<u64>, Error> {
+    /// What the part holds; `None` where it cannot be decoded or read, which is noted.
+    async fn content(&mut self, wanted: &Wanted) -> Option<Content> {
+        let counted = self.count(wanted).await;
+        let counted = self.readable(counted)?;
+        self.undecodable |= counted.is_none();
+        counted
+    }
+
+    /// What the part holds; `None`: its encoding is not known.
+    async fn count(&mut self, wanted: &Wanted) -> Result<Option<Content>, Error> {
         let pace = self.pace;
         let body = self.opened.body()?;
         let counted = async {
             let Some(mut binary) = wanted.binary(body)? else { return Ok(None) };
-            let (mut length, mut piece) = (0, Vec::new());
+            let (mut content, mut piece) = (Content::default(), Vec::new());
             while let Some(read) = binary.step(&mut piece)? {
-                length += piece.len() as u64;
+                content.octets += piece.len() as u64;
+                content.nul |= memchr::memchr(0, &piece).is_some();
                 piece.clear();
                 pace.did(read).await;
             }
-            Ok(Some(length))
+            Ok(Some(content))
         };
         let counted = counted.await;
         counted.map_err(|error| self.opened.unreadable(error))

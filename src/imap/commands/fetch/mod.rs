@@ -68,7 +68,7 @@ impl Selected {
     /// read what it did not get. The client has its messages also where that cannot be written.
     pub fn fetched(&self, fetch: Fetch, outcome: FetchResult) -> Outcome {
         let text = match (outcome.damaged, outcome.undecodable, outcome.gone) {
-            (true, ..) => "NO [SERVERBUG] Some messages could not be read; the appliance's log says why",
+            (true, ..) => "NO [CORRUPTION] Some messages could not be read; the appliance's log says why",
             (_, true, _) => "NO [UNKNOWN-CTE] Some parts are in an encoding that is not known here",
             (.., true) => "OK [EXPUNGEISSUED] Another session has removed some of these messages",
             _ => "OK FETCH completed",
@@ -89,7 +89,7 @@ impl Selected {
             let message = mailbox.message(uid)?;
             if let Some(flags) = flags {
                 flags.clear();
-                words::flags(message.flags, &mailbox.keywords, self.numbers.is_recent(uid), flags);
+                words::flags(message.flags, &mailbox.keywords, self.numbers.tells_recent(uid), flags);
             }
             Some(*message)
         });
@@ -158,7 +158,7 @@ impl Connection {
         let Some(selected) = self.session.selected() else { return Ok(None) };
         // A client that reads at all reads this fast.
         let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
-        let fetched = Fetched { seq, message, flags };
+        let fetched = Fetched { seq, message, flags, enabled: selected.numbers.enabled };
         let account = selected.account();
         let last = &mut self.own.last_structure;
         let write = response::write(&mut self.stream, account, fetched, items, summaries, last, pace);

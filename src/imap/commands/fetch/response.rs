@@ -8,10 +8,11 @@ use super::section::{self, Octets, PIECE};
 use crate::flash::ReadAt;
 use crate::imap::commands::lazy_message::{LastStructure, LazyMessage, SharedSummaries};
 use crate::imap::wire::command::{FetchItem, SectionText};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
-use crate::message::bodystructure::Description;
+use crate::message::bodystructure::{Description, Form};
 use crate::message::preview::Preview;
-use crate::message::{date, nstring};
+use crate::message::{date, nstring, summary};
 use crate::net::stream::Stream;
 use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Message};
@@ -27,6 +28,8 @@ pub struct Fetched<'a> {
     pub message: Message,
     /// Its flags in their parentheses, `\Recent` included, for [`FetchItem::Flags`].
     pub flags: &'a str,
+    /// What the client has enabled.
+    pub enabled: Enabled,
 }
 
 /// Writes one untagged FETCH response with `items` in their order, in pieces, never holding a whole
@@ -177,8 +180,9 @@ impl Response<'_> {
     async fn preview(&mut self) -> io::Result<()> {
         self.out.extend(b"PREVIEW ");
         let preview = self.make_preview().await;
-        let preview = self.readable(preview);
-        nstring::nstring(preview.as_deref().map(str::as_bytes), &mut self.out);
+        // Section 3.2: NIL is for LAZY, so that what cannot be read has an empty one.
+        let preview = self.readable(preview).unwrap_or_default();
+        nstring::string(preview.as_bytes(), &mut self.out);
         Ok(())
     }
 
@@ -200,6 +204,13 @@ impl Response<'_> {
     /// Sent part by part: it may be long, and what cannot be read of it is the default.
     async fn structure(&mut self, stream: &mut Stream, extensible: bool) -> io::Result<()> {
         self.out.extend(if extensible { &b"BODYSTRUCTURE "[..] } else { b"BODY " });
+        let form = Form { extensible, rev2: self.fetched.enabled.rev2() };
+        if form == summary::FORM
+            && let Some(text) = self.opened.described()
+        {
+            self.out.extend_from_slice(text);
+            return Ok(());
+        }
         let structure = self.opened.structure(self.last, self.pace).await;
         let body = structure.and_then(|structure| self.opened.body().map(|_| structure));
         let Some(structure) = self.readable(body) else {
@@ -208,7 +219,7 @@ impl Response<'_> {
             return Ok(());
         };
         let Ok(body) = self.opened.body() else { return Ok(()) };
-        let mut description = Description::new(body, &structure, extensible);
+        let mut description = Description::new(body, &structure, form);
         let (mut before, mut failed) = (0, None);
         loop {
             let more = description.step(&mut self.out).unwrap_or_else(|error| {
@@ -237,7 +248,7 @@ impl Response<'_> {
         &mut self,
         stream: &mut Stream,
         octets: Option<Octets>,
-        partial: Option<(u32, u32)>,
+        partial: Option<(u64, u64)>,
     ) -> io::Result<()> {
         let (held, mut places) = match octets {
             None => {

@@ -17,7 +17,7 @@ use crate::store::Error;
 pub const PIECE: u64 = 16 * 1024;
 
 /// Appends the name of the data item: `BODY[1.HEADER]<0>`.
-pub fn write_label(section: &Section, origin: Option<u32>, out: &mut Vec<u8>) {
+pub fn write_label(section: &Section, origin: Option<u64>, out: &mut Vec<u8>) {
     out.extend(b"BODY[");
     let numbers = section.part.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
     out.extend(numbers.as_bytes());
@@ -124,8 +124,8 @@ pub fn find(structure: &Structure, part: &[u32], text: &SectionText) -> Option<R
 }
 
 /// What `<origin.count>` leaves of octets that stand in several places.
-pub fn clip(places: &mut Vec<Range<u64>>, origin: u32, count: u32) {
-    let (mut skip, mut room) = (u64::from(origin), u64::from(count));
+pub fn clip(places: &mut Vec<Range<u64>>, origin: u64, count: u64) {
+    let (mut skip, mut room) = (origin, count);
     for place in places.iter_mut() {
         let skipped = skip.min(place.end - place.start);
         skip -= skipped;
@@ -172,7 +172,7 @@ mod tests {
             ((8, 4), &[(18, 20), (30, 32)]),
             ((10, 1), &[(30, 31)]),
             ((15, 1), &[]),
-            ((u32::MAX, u32::MAX), &[]),
+            ((u64::MAX, u64::MAX), &[]),
             ((3, 0), &[]),
         ] {
             let mut places = vec![10..20, 30..35];

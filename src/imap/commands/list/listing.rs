@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use super::pattern::{Patterns, TooMany};
 use super::special_use::Uses;
 use crate::imap::wire::command::{ListArgs, ListOptions, ListSelect, StatusItem};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
 use crate::store::mailbox_name::{compare, is_inferior, superiors};
 
@@ -54,6 +55,8 @@ pub struct Listing {
     options: Option<ListOptions>,
     /// What is to hold of a name.
     select: ListSelect,
+    /// What the client has enabled.
+    enabled: Enabled,
     /// The name that was looked at last.
     last: Option<String>,
     /// For RECURSIVEMATCH: it, and those above it that were not told yet, the outermost first. No more than a name has
@@ -76,18 +79,18 @@ struct Open {
 }
 
 impl Listing {
-    /// What `args` ask for.
+    /// What `args` ask for, in the words of a client that has enabled so much.
     ///
     /// # Errors
     /// [`TooMany`] patterns, or wildcards in them.
-    pub fn new(listed: Listed, args: ListArgs) -> Result<Listing, TooMany> {
+    pub fn new(listed: Listed, args: ListArgs, enabled: Enabled) -> Result<Listing, TooMany> {
         let patterns = Patterns::new(&args.reference, &args.patterns)?;
         let mut select = args.options.as_ref().map(|options| options.select).unwrap_or_default();
         if listed == Listed::Subscriptions {
             // RFC 3501: when foo/bar is subscribed and foo is not, a pattern that ends with % names foo.
             select.subscribed = !args.patterns.iter().any(|pattern| pattern.ends_with('%'));
         }
-        Ok(Listing { listed, patterns, options: args.options, select, last: None, open: Vec::new() })
+        Ok(Listing { listed, patterns, options: args.options, select, enabled, last: None, open: Vec::new() })
     }
 
     /// Whether names come from the mailboxes.
@@ -217,7 +220,7 @@ impl Listing {
             non_existent: self.options.is_some(),
             subscribed: self.options.as_ref().is_some_and(tells_subscribed),
         };
-        let mut line = response(self.word(), name, told);
+        let mut line = response(self.word(), name, told, self.enabled);
         if selected_below {
             line.push_str(&format!(" (\"CHILDINFO\" ({}))", self.selection()));
         }
@@ -245,17 +248,17 @@ impl Listing {
 
 /// Which attributes of a name are told, where it has them.
 #[derive(Debug, Clone, Copy)]
-pub struct Attributes {
+struct Attributes {
     /// Whether there are mailboxes below it, and what it is for; `None`: neither is told.
-    pub children: Option<bool>,
+    children: Option<bool>,
     /// `\NonExistent`, which not all clients know.
-    pub non_existent: bool,
+    non_existent: bool,
     /// `\Subscribed`.
-    pub subscribed: bool,
+    subscribed: bool,
 }
 
 /// A LIST or LSUB response up to the name.
-pub fn response(word: &str, name: &Name, told: Attributes) -> String {
+fn response(word: &str, name: &Name, told: Attributes, enabled: Enabled) -> String {
     let mut attributes = Vec::new();
     if !name.exists {
         // RFC 5258 section 3 has the one imply the other, but not all clients know the newer one.
@@ -270,7 +273,7 @@ pub fn response(word: &str, name: &Name, told: Attributes) -> String {
         attributes.push("\\Subscribed");
     }
     let mut line = format!("* {word} ({}) \"/\" ", attributes.join(" "));
-    words::mailbox(&name.name, &mut line);
+    words::mailbox(&name.name, enabled, &mut line);
     line
 }
 
@@ -291,6 +294,19 @@ pub fn root(listed: Listed) -> &'static str {
         Listed::Mailboxes => "* LIST (\\Noselect) \"/\" \"\"\r\n",
         Listed::Subscriptions => "* LSUB (\\Noselect) \"/\" \"\"\r\n",
     }
+}
+
+/// Appends the LIST response of one mailbox, which nobody has asked to list: all that there is to say of it, and by which
+/// other name the client has called it (RFC 9051 section 6.3.9.7).
+pub fn write_one(name: &Name, children: bool, given: Option<&str>, enabled: Enabled, out: &mut String) {
+    let told = Attributes { children: Some(children), non_existent: true, subscribed: true };
+    out.push_str(&response("LIST", name, told, enabled));
+    if let Some(given) = given {
+        out.push_str(" (\"OLDNAME\" (");
+        words::mailbox(given, enabled, out);
+        out.push_str("))");
+    }
+    out.push_str("\r\n");
 }
 
 impl Name {

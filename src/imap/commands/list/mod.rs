@@ -16,11 +16,13 @@ use crate::imap::server::Connection;
 use crate::imap::state::outcome::{Outcome, Reply};
 use crate::imap::state::session::Session;
 use crate::imap::wire::command::ListArgs;
+use crate::imap::wire::extension::Enabled;
 use crate::pace::{Pace, TURN};
 use crate::store::Account;
+use crate::store::mailbox_name::is_inferior;
 
 /// RFC 3501 sections 6.3.8 and 6.3.9. The names follow in pieces: see [`list_piece`].
-pub fn list(tag: String, listed: Listed, args: ListArgs, out: &mut String) -> Outcome {
+pub fn list(tag: String, listed: Listed, args: ListArgs, enabled: Enabled, out: &mut String) -> Outcome {
     let done = match listed {
         Listed::Mailboxes => "OK LIST completed",
         Listed::Subscriptions => "OK LSUB completed",
@@ -31,7 +33,7 @@ pub fn list(tag: String, listed: Listed, args: ListArgs, out: &mut String) -> Ou
         return Outcome::reply(tag, done);
     }
     let several = args.patterns.len() > 1;
-    let refused = match Listing::new(listed, args) {
+    let refused = match Listing::new(listed, args, enabled) {
         Ok(listing) => return Outcome::List { listing, reply: Reply::new(tag, done) },
         Err(TooMany::Wildcards) if several => {
             format!("The patterns can have {MAX_WILDCARDS} wildcards together")
@@ -80,6 +82,19 @@ fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &
     more
 }
 
+/// RFC 9051 section 6.3.2: writes the LIST response of a mailbox that is selected; where its name is not quite the `given` one
+/// (of the INBOX, or with a delimiter behind it), with that as OLDNAME (section 6.3.9.7).
+pub fn write_selected(account: &Account, given: &str, connector: bool, enabled: Enabled, out: &mut String) {
+    let found = account.find(given);
+    let Some(name) = found.and_then(|id| account.view(id, |mailbox| mailbox.name.clone())) else { return };
+    let next = account
+        .mailboxes_after(Some(&name), 1, |id, name| connector || connector::is_for_mail(account, id, name));
+    let children = next.first().is_some_and(|next| is_inferior(next, &name));
+    let (subscribed, uses) = (account.is_subscribed(&name), SpecialUse::of(account).of_mailbox(&name));
+    let told = Name { name, exists: true, subscribed, uses };
+    listing::write_one(&told, children, (told.name != given).then_some(given), enabled, out);
+}
+
 impl Session {
     /// Tells the next piece of a LIST or LSUB. `false`: it was the last.
     fn list(&self, listing: &mut Listing, told: &mut Vec<Told>) -> bool {
@@ -88,13 +103,15 @@ impl Session {
     }
 
     /// RFC 5819, RFC 9590: writes the STATUS and METADATA of a mailbox that was told. One that is gone meanwhile has none.
-    fn list_more(&self, config: &Config, listing: &Listing, name: &str, out: &mut String) {
+    fn list_more(&self, config: &Config, listing: &Listing, name: &str, out: &mut Vec<u8>) {
         let Some(account) = self.account() else { return };
         if !listing.status().is_empty() {
-            mailboxes::write_status(account, name, listing.status(), self.about(config), out);
+            let mut text = String::new();
+            mailboxes::write_status(account, name, listing.status(), self.about(config), &mut text);
+            out.extend(text.into_bytes());
         }
         if !listing.metadata().is_empty() {
-            metadata::write_listed(account, name, listing.metadata(), out);
+            metadata::write_listed(account, name, listing.metadata(), self.enabled, out);
         }
     }
 }
@@ -108,9 +125,9 @@ impl Connection {
             for Told { line, more } in told.drain(..) {
                 out.push_str(&line);
                 if let Some(name) = more {
-                    self.session.list_more(&self.context.config(), listing, &name, &mut out);
-                    self.write(&out).await?;
-                    out.clear();
+                    let mut octets = std::mem::take(&mut out).into_bytes();
+                    self.session.list_more(&self.context.config(), listing, &name, &mut octets);
+                    self.write(&octets).await?;
                     // All names were looked at to find it, and all its messages for each item.
                     pace.did(TURN).await;
                 }

@@ -206,7 +206,7 @@ impl Formula {
                 index(number.map_or(IndexTest::Nothing, |number| IndexTest::EmailId(number, id.clone())))
             }
             SearchKey::ThreadId => index(IndexTest::Nothing),
-            // RFC 5032 section 3: the moment itself counts to both.
+            // RFC 5032 section 2: the moment itself counts to both.
             SearchKey::Older(seconds) => {
                 index(IndexTest::Received(i64::MIN..=unix_now().saturating_sub((*seconds).into())))
             }

@@ -6,12 +6,14 @@ use super::Problem;
 use super::cursor::{Cursor, Parsed};
 use super::tag as parse_tag;
 use crate::imap::wire::command::{Append, Command, FlagList, Literal, MessageSet, Messages, Tagged};
+use crate::imap::wire::extension::Enabled;
+use crate::imap::wire::sequence::SequenceSet;
 use crate::message::date;
 
-/// The command whose first message literal is announced behind `octets`; `None` where that literal is something else,
-/// which is gathered like any other.
-pub fn begins(octets: &[u8], literal: Literal) -> Option<Tagged> {
-    let mut cursor = Cursor::new(octets);
+/// The command, of a client that has enabled so much, whose first message literal is announced behind `octets`; `None` where
+/// that literal is something else, which is gathered like any other.
+pub fn begins(octets: &[u8], literal: Literal, enabled: Enabled) -> Option<Tagged> {
+    let mut cursor = Cursor::of(octets, enabled);
     let tag = parse_tag(&mut cursor).ok()?;
     cursor.space().ok()?;
     let uid = cursor.take_word("UID ");
@@ -42,9 +44,11 @@ pub(super) fn append(cursor: &mut Cursor<'_>) -> Parsed<Append> {
     Ok(Append { mailbox, replaces: None, text: cursor.run(|_| true).to_vec(), literal: None })
 }
 
-/// The arguments of REPLACE up to its mailbox.
+/// The arguments of REPLACE up to its mailbox: one message, `seq-number` of RFC 8508 section 5.
 pub(super) fn replace(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Append> {
-    let set = cursor.sequence_set()?;
+    let number = cursor.sequence_number()?;
+    let mut set = SequenceSet::default();
+    set.push(number, number);
     cursor.space()?;
     Ok(Append { replaces: Some(Messages { uid, set: MessageSet::Numbers(set) }), ..append(cursor)? })
 }
@@ -65,6 +69,8 @@ pub enum Part {
     Octets,
     /// The literal that was announced is the URL of the next part.
     UrlLiteral,
+    /// The literal that comes next stands in the parentheses of UTF8.
+    Utf8,
     /// The message is whole.
     End,
     /// So is the command.
@@ -81,6 +87,7 @@ pub struct Parts {
     place: Place,
     /// REPLACE has one message.
     one: bool,
+    enabled: Enabled,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,14 +100,15 @@ enum Place {
     Behind,
     /// In the parentheses of CATENATE; `first`: nothing of it is read.
     List { first: bool },
-    /// Behind the literal in the parentheses of UTF8.
-    Utf8,
+    /// In the parentheses of UTF8, which stand in those of CATENATE where `listed`; `first`: the literal is to come.
+    Utf8 { first: bool, listed: bool },
 }
 
 impl Parts {
-    /// The `text` behind the mailbox, up to the first literal; `one`: more than one message is an error.
-    pub fn new(text: Vec<u8>, one: bool) -> Parts {
-        Parts { text, read: 0, place: Place::Between { first: true }, one }
+    /// The `text` behind the mailbox, up to the first literal, from a client that has enabled so much; `one`: more than one
+    /// message is an error.
+    pub fn new(text: Vec<u8>, one: bool, enabled: Enabled) -> Parts {
+        Parts { text, read: 0, place: Place::Between { first: true }, one, enabled }
     }
 
     /// Takes the line behind a literal, without what announces the next one.
@@ -113,15 +121,24 @@ impl Parts {
     /// # Errors
     /// What is wrong with the command.
     pub fn next(&mut self, literal: bool) -> Parsed<Part> {
-        let mut cursor = Cursor::new(self.text.get(self.read..).unwrap_or_default());
+        let mut cursor = Cursor::of(self.text.get(self.read..).unwrap_or_default(), self.enabled);
         let (place, part) = match self.place {
             Place::Between { first } => self.between(&mut cursor, first, literal)?,
             Place::Data => data(&mut cursor, literal)?,
             Place::Behind => (Place::Between { first: false }, Part::End),
             Place::List { first } => list(&mut cursor, first, literal)?,
-            Place::Utf8 => {
+            Place::Utf8 { first: true, listed } if literal && cursor.rest().is_empty() => {
+                (Place::Utf8 { first: false, listed }, Part::Octets)
+            }
+            Place::Utf8 { first: true, .. } => {
+                return Err(Problem::Expected("a literal in parentheses after UTF8"));
+            }
+            Place::Utf8 { first: false, listed } => {
                 close(&mut cursor)?;
-                (Place::Between { first: false }, Part::End)
+                match listed {
+                    true => list(&mut cursor, false, literal)?,
+                    false => (Place::Between { first: false }, Part::End),
+                }
             }
         };
         (self.read, self.place) = (self.text.len() - cursor.rest().len(), place);
@@ -158,12 +175,8 @@ fn data(cursor: &mut Cursor<'_>, literal: bool) -> Parsed<(Place, Part)> {
     if literal && cursor.rest().is_empty() {
         return Ok((Place::Behind, Part::Octets));
     }
-    if cursor.take_word("UTF8 ") {
-        cursor.spaces();
-        if cursor.open() && literal && cursor.rest().is_empty() {
-            return Ok((Place::Utf8, Part::Octets));
-        }
-        return Err(Problem::Expected("a literal in parentheses after UTF8"));
+    if utf8(cursor)? {
+        return Ok((Place::Utf8 { first: true, listed: false }, Part::Utf8));
     }
     if !cursor.take_word("CATENATE ") {
         return Err(Problem::Expected("a message literal"));
@@ -175,7 +188,16 @@ fn data(cursor: &mut Cursor<'_>, literal: bool) -> Parsed<(Place, Part)> {
     list(cursor, true, literal)
 }
 
-/// `cat-part` (RFC 4469 section 5), or the end of their list.
+/// Takes the beginning of a `utf8-literal` (RFC 6855 section 4) if it is next.
+fn utf8(cursor: &mut Cursor<'_>) -> Parsed<bool> {
+    if !cursor.take_word("UTF8 ") {
+        return Ok(false);
+    }
+    cursor.spaces();
+    if cursor.open() { Ok(true) } else { Err(Problem::Expected("a literal in parentheses after UTF8")) }
+}
+
+/// `cat-part` (RFC 4469 section 5, RFC 6855 section 4), or the end of their list.
 fn list(cursor: &mut Cursor<'_>, first: bool, literal: bool) -> Parsed<(Place, Part)> {
     if !first {
         if cursor.close() {
@@ -198,7 +220,10 @@ fn list(cursor: &mut Cursor<'_>, first: bool, literal: bool) -> Parsed<(Place, P
         let part = if is_last(cursor) { Part::UrlLiteral } else { Part::Url(cursor.astring()?) };
         return Ok((next, part));
     }
-    Err(Problem::Expected("TEXT or URL"))
+    if utf8(cursor)? {
+        return Ok((Place::Utf8 { first: true, listed: true }, Part::Utf8));
+    }
+    Err(Problem::Expected("TEXT, URL or UTF8"))
 }
 
 /// What a space would have stood before.
@@ -219,7 +244,7 @@ mod tests {
 
     /// All parts of a command whose lines are these; the last one ends it, literals stand behind the others.
     fn parts(lines: &[&str], one: bool) -> Parsed<Vec<Part>> {
-        let mut parts = Parts::new(Vec::new(), one);
+        let mut parts = Parts::new(Vec::new(), one, Enabled::default());
         let mut all = Vec::new();
         for (place, line) in lines.iter().enumerate() {
             parts.line(line.as_bytes());
@@ -268,6 +293,24 @@ mod tests {
                     Part::UrlLiteral,
                     Part::End,
                     message(Flags::DRAFT, None),
+                    Part::Utf8,
+                    Part::Octets,
+                    Part::End,
+                    Part::Finished,
+                ],
+            ),
+            (
+                &[" CATENATE (utf8 ( ", " ) URL a UTF8 (", ")) UTF8 (", ")"],
+                vec![
+                    plain(),
+                    Part::Utf8,
+                    Part::Octets,
+                    url("a"),
+                    Part::Utf8,
+                    Part::Octets,
+                    Part::End,
+                    plain(),
+                    Part::Utf8,
                     Part::Octets,
                     Part::End,
                     Part::Finished,
@@ -283,8 +326,11 @@ mod tests {
     #[test]
     fn flags_and_dates_before_the_first_message() {
         let read = |octets: &str| {
-            let Command::Append(append) = begins(octets.as_bytes(), LITERAL)?.command else { return None };
-            let mut parts = Parts::new(append.text, false);
+            let Command::Append(append) = begins(octets.as_bytes(), LITERAL, Enabled::default())?.command
+            else {
+                return None;
+            };
+            let mut parts = Parts::new(append.text, false, Enabled::default());
             let Part::Message { flags, date } = parts.next(true).ok()? else { return None };
             matches!(parts.next(true), Ok(Part::Octets)).then_some((append.mailbox.0, flags.flags, date))
         };
@@ -318,6 +364,11 @@ mod tests {
             (&[" CATENATE (URL a URL"], false),
             (&[" UTF8 (", ""], false),
             (&[" UTF8 ", ""], false),
+            (&[" UTF8 (x ", ")"], false),
+            (&[" UTF8 (", "", ""], false),
+            (&[" CATENATE (UTF8 (", ")"], false),
+            (&[" CATENATE (UTF8 (", " URL a)"], false),
+            (&[" CATENATE (UTF8 x)"], false),
             (&[" ", "x"], false),
             (&[" ", " ", ""], true),
         ] {
@@ -335,11 +386,15 @@ mod tests {
             ("a UID APPEND x ", false),
             ("a REPLACE 1 x ", true),
             ("a UID REPLACE 1 x ", true),
+            ("a REPLACE * x ", true),
             ("a REPLACE 1 ", false),
+            ("a REPLACE 1:1 x ", false),
+            ("a REPLACE 1,2 x ", false),
+            ("a UID REPLACE $ x ", false),
             ("a APPENDIX x ", false),
             ("a LOGIN append ", false),
         ] {
-            assert_eq!(begins(octets.as_bytes(), LITERAL).is_some(), so, "{octets}");
+            assert_eq!(begins(octets.as_bytes(), LITERAL, Enabled::default()).is_some(), so, "{octets}");
             assert!(!so || may_begin(octets.as_bytes()), "{octets}");
         }
         assert!(!may_begin(b"a LOGIN append "));

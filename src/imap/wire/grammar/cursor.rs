@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::Problem;
 use crate::imap::mailbox_name;
 use crate::imap::wire::command::{FlagList, MailboxName, MessageSet, NO_NAME};
+use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::modseq::MODSEQ_MAX;
 use crate::imap::wire::sequence::{SequenceNumber, SequenceSet};
 use crate::store::Flags;
@@ -23,11 +24,23 @@ pub(super) type Parsed<T> = Result<T, Problem>;
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
     elements: u16,
+    enabled: Enabled,
 }
 
 impl<'a> Cursor<'a> {
+    /// At the beginning of `octets`, of which nothing is asked that depends on what is enabled.
     pub fn new(octets: &'a [u8]) -> Cursor<'a> {
-        Cursor { rest: octets, elements: 0 }
+        Cursor::of(octets, Enabled::default())
+    }
+
+    /// At the beginning of `octets` from a client that has enabled so much.
+    pub fn of(octets: &'a [u8], enabled: Enabled) -> Cursor<'a> {
+        Cursor { rest: octets, elements: 0, enabled }
+    }
+
+    /// What the client has enabled.
+    pub fn enabled(&self) -> Enabled {
+        self.enabled
     }
 
     pub fn peek(&self) -> Option<u8> {
@@ -143,8 +156,13 @@ impl<'a> Cursor<'a> {
 
     /// `mod-sequence-valzer` of RFC 7162; 0 is taken also where it should be larger.
     pub fn mod_sequence(&mut self) -> Parsed<u64> {
-        let modseq = self.digits()?.parse().ok().filter(|modseq| *modseq <= MODSEQ_MAX);
-        modseq.ok_or(Problem::Expected("a 63-bit number"))
+        self.number64()
+    }
+
+    /// `number64` of RFC 9051: up to 63 bits.
+    pub fn number64(&mut self) -> Parsed<u64> {
+        let number = self.digits()?.parse().ok().filter(|number| *number <= MODSEQ_MAX);
+        number.ok_or(Problem::Expected("a 63-bit number"))
     }
 
     fn digits(&mut self) -> Parsed<&'a str> {
@@ -177,7 +195,20 @@ impl<'a> Cursor<'a> {
         if self.take(b'"') {
             return self.quoted();
         }
-        self.expect(b'{', "a string")?;
+        let literal = self.literal("a string")?;
+        if literal.contains(&0) {
+            return Err(Problem::Expected("a literal without NUL"));
+        }
+        Ok(literal)
+    }
+
+    /// The rest of a `literal8` (RFC 3516 section 7) behind its `~`: any octets.
+    pub fn literal8(&mut self) -> Parsed<Vec<u8>> {
+        self.literal("a literal after ~")
+    }
+
+    fn literal(&mut self, expected: &'static str) -> Parsed<Vec<u8>> {
+        self.expect(b'{', expected)?;
         let length = self.number()?;
         self.take(b'+');
         if !self.take_word("}\r\n") {
@@ -185,21 +216,21 @@ impl<'a> Cursor<'a> {
         }
         let literal = usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
         let (literal, rest) = literal.ok_or(Problem::Expected("a whole literal"))?;
-        if literal.contains(&0) {
-            return Err(Problem::Expected("a literal without NUL"));
-        }
         self.rest = rest;
         Ok(literal.to_vec())
     }
 
     /// The rest of a quoted string. RFC 3501 has ASCII there; other octets are let through, because
-    /// clients do send them.
+    /// clients do send them. Where UTF-8 is enabled, they must be such (RFC 6855 section 3).
     fn quoted(&mut self) -> Parsed<Vec<u8>> {
         // A password may be in it, which would stay behind where it grows, and where there is no end.
         let mut text = Zeroizing::new(Vec::with_capacity(self.to_closing_quote()));
         loop {
             text.extend_from_slice(self.run(|c| !matches!(c, b'"' | b'\\' | b'\r' | b'\n' | 0)));
             if self.take(b'"') {
+                if self.enabled.utf8() && std::str::from_utf8(&text).is_err() {
+                    return Err(Problem::Expected("UTF-8 in a quoted string"));
+                }
                 return Ok(std::mem::take(&mut *text));
             }
             self.expect(b'\\', "a closing quote")?;
@@ -232,12 +263,24 @@ impl<'a> Cursor<'a> {
 
     /// `mailbox`.
     pub fn mailbox(&mut self) -> Parsed<MailboxName> {
-        Ok(MailboxName(name_from_wire(&self.astring()?)?))
+        let wire = self.astring()?;
+        Ok(MailboxName(self.name(&wire)?))
     }
 
     /// `list-mailbox`, also taken for the reference name.
     pub fn list_mailbox(&mut self) -> Parsed<String> {
-        name_from_wire(&self.string_or(|c| is_astring_char(c) || matches!(c, b'%' | b'*'))?)
+        let wire = self.string_or(|c| is_astring_char(c) || matches!(c, b'%' | b'*'))?;
+        self.name(&wire)
+    }
+
+    /// A name as it went over the wire.
+    fn name(&self, wire: &[u8]) -> Parsed<String> {
+        if wire.len() > MAX_NAME {
+            return Err(Problem::TooLong);
+        }
+        let name =
+            if self.enabled.utf8() { mailbox_name::from_utf8(wire) } else { mailbox_name::decode(wire) };
+        Ok(name.unwrap_or_else(|| NO_NAME.to_owned()))
     }
 
     /// `sequence-set`, or the `$` of RFC 5182.
@@ -258,7 +301,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn sequence_number(&mut self) -> Parsed<SequenceNumber> {
+    /// `seq-number`.
+    pub fn sequence_number(&mut self) -> Parsed<SequenceNumber> {
         if self.take(b'*') { Ok(None) } else { self.nz_number().map(Some) }
     }
 
@@ -330,13 +374,6 @@ fn system_flag(name: &str) -> Option<Flags> {
         ("Draft", Flags::DRAFT),
     ];
     flags.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, flag)| flag)
-}
-
-fn name_from_wire(wire: &[u8]) -> Parsed<String> {
-    if wire.len() > MAX_NAME {
-        return Err(Problem::TooLong);
-    }
-    Ok(mailbox_name::decode(wire).unwrap_or_else(|| NO_NAME.to_owned()))
 }
 
 #[cfg(test)]

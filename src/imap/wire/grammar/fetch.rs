@@ -91,21 +91,37 @@ fn body(cursor: &mut Cursor<'_>, peek: bool) -> Parsed<FetchItem> {
     Ok(FetchItem::Body { section, partial: partial(cursor)?, peek })
 }
 
-fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u32, u32)>> {
+/// `partial`, whose numbers have 32 bits, and 63 in IMAP4rev2 (RFC 9051 section 9).
+fn partial(cursor: &mut Cursor<'_>) -> Parsed<Option<(u64, u64)>> {
     if !cursor.take(b'<') {
         return Ok(None);
     }
-    let from = cursor.number()?;
+    let number = |cursor: &mut Cursor<'_>| match cursor.enabled().rev2() {
+        true => cursor.number64(),
+        false => cursor.number().map(u64::from),
+    };
+    let from = number(cursor)?;
     // Some clients leave the count out when they want everything.
-    let count = if cursor.take(b'.') { cursor.nz_number()?.get() } else { u32::MAX };
+    let count = if cursor.take(b'.') { number(cursor)? } else { u32::MAX.into() };
+    if count == 0 {
+        return Err(Problem::Expected("a number that is not 0"));
+    }
     cursor.expect(b'>', "a closing angle bracket after the partial range")?;
     Ok(Some((from, count)))
 }
 
 /// RFC 8970 section 6: modifiers in parentheses, of which LAZY is the one that there is.
 fn preview(cursor: &mut Cursor<'_>) -> Parsed<FetchItem> {
-    if cursor.take_word(" (") && !(cursor.take_word("LAZY") && cursor.close()) {
-        return Err(Problem::Expected("LAZY in parentheses after PREVIEW"));
+    if cursor.take_word(" (") {
+        loop {
+            if !cursor.take_word("LAZY") {
+                return Err(Problem::Expected("LAZY in parentheses after PREVIEW"));
+            }
+            if cursor.close() {
+                break;
+            }
+            cursor.space()?;
+        }
     }
     Ok(FetchItem::Preview)
 }

@@ -8,24 +8,51 @@ use crate::store::ENTRY_MAX;
 /// The two trees that there are (section 3.2): everyone's and one's own, which is the same with one user an account.
 const TREES: [&str; 2] = ["/shared/", "/private/"];
 
+/// Below them stand the names of vendors.
+const VENDORS: [&str; 2] = ["/shared/vendor/", "/private/vendor/"];
+
 /// What an entry counts for among the elements of a command, since it is compared with all that there are: 256 entries
 /// are plenty.
 const ENTRY: u16 = 8;
 
-/// GETMETADATA, its options before the mailbox.
+/// GETMETADATA. Its options stand before the mailbox in the grammar, and behind it in the examples of section 4.2; as in the
+/// examples of section 4.4.1, several entries need no parentheses.
 pub fn get(cursor: &mut Cursor<'_>) -> Parsed<Command> {
-    let (mut max_size, mut depth) = (None, Depth::Zero);
+    let mut options = Options::default();
     if cursor.open() {
+        options.read(cursor)?;
+    }
+    let mailbox = cursor.mailbox()?;
+    cursor.space()?;
+    let mut in_list = cursor.open();
+    if in_list && cursor.peek().is_some_and(|c| c.is_ascii_alphabetic()) {
+        options.read(cursor)?;
+        in_list = cursor.open();
+    }
+    let entries = if in_list { entries(cursor)? } else { bare_entries(cursor)? };
+    let Options { max_size, depth } = options;
+    Ok(Command::GetMetadata(GetMetadata { mailbox, entries, max_size, depth }))
+}
+
+#[derive(Default)]
+struct Options {
+    max_size: Option<u32>,
+    depth: Depth,
+}
+
+impl Options {
+    /// Options behind an opening parenthesis, up to the closing one and the space behind it.
+    fn read(&mut self, cursor: &mut Cursor<'_>) -> Parsed<()> {
         loop {
             cursor.element()?;
             match cursor.atom("an option")?.to_ascii_uppercase().as_str() {
                 "MAXSIZE" => {
                     cursor.space()?;
-                    max_size = Some(cursor.number()?);
+                    self.max_size = Some(cursor.number()?);
                 }
                 "DEPTH" => {
                     cursor.space()?;
-                    depth = match cursor.atom("a depth")?.to_ascii_lowercase().as_str() {
+                    self.depth = match cursor.atom("a depth")?.to_ascii_lowercase().as_str() {
                         "0" => Depth::Zero,
                         "1" => Depth::One,
                         "infinity" => Depth::Infinity,
@@ -35,16 +62,23 @@ pub fn get(cursor: &mut Cursor<'_>) -> Parsed<Command> {
                 _ => return Err(Problem::UnknownItem("option")),
             }
             if cursor.close() {
-                break;
+                return cursor.space();
             }
             cursor.space()?;
         }
-        cursor.space()?;
     }
-    let mailbox = cursor.mailbox()?;
-    cursor.space()?;
-    let entries = if cursor.open() { entries(cursor)? } else { vec![entry(cursor)?] };
-    Ok(Command::GetMetadata(GetMetadata { mailbox, entries, max_size, depth }))
+}
+
+/// Entries up to the end of the command.
+fn bare_entries(cursor: &mut Cursor<'_>) -> Parsed<Vec<String>> {
+    let mut entries = vec![entry(cursor)?];
+    while cursor.take(b' ') {
+        cursor.spaces();
+        if cursor.peek().is_some() {
+            entries.push(entry(cursor)?);
+        }
+    }
+    Ok(entries)
 }
 
 /// Entries behind an opening parenthesis, up to the closing one.
@@ -69,6 +103,10 @@ pub fn set(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mut values = Vec::new();
     loop {
         let entry = entry(cursor)?;
+        // Section 3.2: what belongs to a vendor has a name below the vendor's.
+        if VENDORS.iter().any(|tree| entry.strip_prefix(tree).is_some_and(|rest| !rest.contains('/'))) {
+            return Err(Problem::Expected("an entry below the name of a vendor"));
+        }
         cursor.space()?;
         values.push((entry, value(cursor)?));
         if cursor.close() {
@@ -95,14 +133,13 @@ fn entry(cursor: &mut Cursor<'_>) -> Parsed<String> {
     }
 }
 
-/// `value`: an `nstring`, or a `literal8`, in which no NUL is taken.
+/// `value`: an `nstring`, or a `literal8`.
 fn value(cursor: &mut Cursor<'_>) -> Parsed<Option<Vec<u8>>> {
     if cursor.take_word("NIL") {
         return Ok(None);
     }
-    let literal8 = cursor.take(b'~');
-    if literal8 && cursor.peek() != Some(b'{') {
-        return Err(Problem::Expected("a literal after ~"));
+    if cursor.take(b'~') {
+        return cursor.literal8().map(Some);
     }
     cursor.string().map(Some)
 }

@@ -21,6 +21,7 @@ pub use cursor::is_astring_char;
 use cursor::{Cursor, Parsed};
 
 use super::command::{Command, Messages, Section, StatusItem, StoreArgs, Tagged};
+use super::extension::Enabled;
 use crate::sasl::server::Password;
 use crate::store::FlagChange;
 
@@ -63,12 +64,13 @@ pub struct Refused {
     pub problem: Problem,
 }
 
-/// Reads one command: lines with CRLF between them where literals are, without the last CRLF.
+/// Reads one command of a client that has enabled so much: lines with CRLF between them where literals are, without the
+/// last CRLF.
 ///
 /// # Errors
 /// What is wrong, and the tag under which to say so.
-pub fn parse(octets: &[u8]) -> Result<Tagged, Refused> {
-    let mut cursor = Cursor::new(octets);
+pub fn parse(octets: &[u8], enabled: Enabled) -> Result<Tagged, Refused> {
+    let mut cursor = Cursor::of(octets, enabled);
     let tag = tag(&mut cursor).map_err(|problem| Refused { tag: None, problem })?;
     match cursor.space().and_then(|()| command(&mut cursor)) {
         Ok(command) => Ok(Tagged { tag, command }),

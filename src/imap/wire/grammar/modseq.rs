@@ -93,7 +93,7 @@ pub(super) fn fetch_modifiers(
 ) -> Parsed<(Option<Partial>, Option<ChangedSince>)> {
     let (mut partial, mut since, mut vanished) = (None, None, false);
     list(cursor, |cursor| match () {
-        () if cursor.take_word("CHANGEDSINCE") => {
+        () if since.is_none() && cursor.take_word("CHANGEDSINCE") => {
             cursor.space()?;
             since = Some(cursor.mod_sequence()?);
             Ok(())
@@ -102,7 +102,7 @@ pub(super) fn fetch_modifiers(
             vanished = true;
             Ok(())
         }
-        () if cursor.take_word("PARTIAL") => {
+        () if partial.is_none() && cursor.take_word("PARTIAL") => {
             cursor.space()?;
             partial = Some(partial_range(cursor)?);
             Ok(())
@@ -181,6 +181,7 @@ fn list(cursor: &mut Cursor<'_>, mut item: impl FnMut(&mut Cursor<'_>) -> Parsed
 
 #[cfg(test)]
 mod tests {
+    use crate::imap::wire::extension::Enabled;
     use std::num::NonZeroU32;
 
     use super::super::{Refused, parse};
@@ -189,7 +190,7 @@ mod tests {
     use crate::imap::wire::sequence::SequenceSet;
 
     fn command(line: &str) -> Command {
-        parse(format!("a {line}").as_bytes()).unwrap().command
+        parse(format!("a {line}").as_bytes(), Enabled::default()).unwrap().command
     }
 
     fn resync(line: &str) -> Resync {
@@ -242,6 +243,8 @@ mod tests {
             "FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)",
             "UID FETCH 1 FLAGS (VANISHED)",
             "UID FETCH 1 FLAGS (CHANGEDSINCE 1 FOO)",
+            "UID FETCH 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)",
+            "UID FETCH 1 FLAGS (PARTIAL 1:2 PARTIAL 1:2)",
             "STORE 1 (UNCHANGEDSINCE) FLAGS ()",
             "STORE 1 (UNCHANGEDSINCE 1 UNCHANGEDSINCE 1) FLAGS ()",
             "STORE 1 (UNCHANGEDSINCE 1)FLAGS ()",
@@ -254,7 +257,10 @@ mod tests {
             "ENABLE (CONDSTORE)",
         ] {
             assert!(
-                matches!(parse(format!("a {line}").as_bytes()), Err(Refused { tag: Some(_), .. })),
+                matches!(
+                    parse(format!("a {line}").as_bytes(), Enabled::default()),
+                    Err(Refused { tag: Some(_), .. })
+                ),
                 "{line}"
             );
         }

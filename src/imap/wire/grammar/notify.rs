@@ -133,10 +133,11 @@ impl Cursor<'_> {
 mod tests {
     use super::*;
     use crate::imap::wire::command::FetchItem;
+    use crate::imap::wire::extension::Enabled;
     use crate::imap::wire::grammar::parse;
 
     fn parsed(arguments: &str) -> Result<Option<NotifySet>, Problem> {
-        match parse(format!("a NOTIFY {arguments}").as_bytes()) {
+        match parse(format!("a NOTIFY {arguments}").as_bytes(), Enabled::default()) {
             Ok(tagged) => match tagged.command {
                 Command::Notify(set) => Ok(set.map(|set| *set)),
                 other => panic!("{other:?}"),

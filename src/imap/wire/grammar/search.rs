@@ -8,6 +8,7 @@ use super::cursor::{Cursor, Parsed};
 use super::returns::returns;
 use super::{Problem, modseq};
 use crate::imap::wire::command::{Command, Date, MessageSet, SearchKey};
+use crate::imap::wire::extension::Extension;
 use crate::imap::wire::search::{Returns, SearchArgs};
 use crate::imap::wire::sequence::SequenceSet;
 use crate::message::date;
@@ -17,9 +18,17 @@ use crate::store::Flags;
 const MAX_DEPTH: u8 = 32;
 
 pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
-    let returns = returns(cursor)?;
+    let mut returns = returns(cursor)?;
+    if cursor.enabled().rev2() && returns.is_none() {
+        // RFC 9051 section 6.4.4: where no result option is specified, ALL is meant.
+        returns = Some(Returns { all: true, ..Returns::default() });
+    }
     let mut named = UTF_8;
     if cursor.take_word("CHARSET ") {
+        // RFC 6855 section 3.
+        if cursor.enabled().has(Extension::Utf8Accept) {
+            return Err(Problem::Expected("no CHARSET, since UTF8=ACCEPT is enabled"));
+        }
         cursor.spaces();
         named = charset(cursor, returns.as_ref())?;
     }
@@ -31,7 +40,7 @@ pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
 pub(super) fn charset(cursor: &mut Cursor<'_>, returns: Option<&Returns>) -> Parsed<&'static Encoding> {
     let label = cursor.astring()?;
     let saves = returns.is_some_and(|returns| returns.save);
-    let charset = Encoding::for_label(&label).ok_or(Problem::BadCharset { saves })?;
+    let charset = Encoding::for_label_no_replacement(&label).ok_or(Problem::BadCharset { saves })?;
     cursor.space()?;
     Ok(charset)
 }

@@ -14,14 +14,14 @@ use crate::imap::wire::sequence::SequenceSet;
 use crate::store::{ENTRY_MAX, Flags};
 
 fn command(line: &str) -> Command {
-    match parse(format!("a {line}").as_bytes()) {
+    match parse(format!("a {line}").as_bytes(), Enabled::default()) {
         Ok(tagged) => tagged.command,
         Err(refused) => panic!("{line}: {refused:?}"),
     }
 }
 
 fn problem(line: &str) -> Problem {
-    match parse(format!("a {line}").as_bytes()) {
+    match parse(format!("a {line}").as_bytes(), Enabled::default()) {
         Err(Refused { tag: Some(_), problem }) => problem,
         other => panic!("{line}: {other:?}"),
     }
@@ -253,7 +253,8 @@ fn search_keys() {
     {
         problem(&format!("SEARCH {text}"));
     }
-    let latin1 = parse(b"a SEARCH CHARSET iso-8859-1 BODY {1}\r\n\xfc").map(|tagged| tagged.command);
+    let latin1 = parse(b"a SEARCH CHARSET iso-8859-1 BODY {1}\r\n\xfc", Enabled::default())
+        .map(|tagged| tagged.command);
     assert_eq!(latin1, Ok(search(false, Body("ü".into()))));
 }
 
@@ -312,10 +313,14 @@ fn id_authenticate_and_status() {
 #[test]
 fn without_a_tag_there_is_nobody_to_answer_to() {
     for line in ["", " ", "+ NOOP", "(a) NOOP", "\u{fc} NOOP"] {
-        assert_eq!(parse(line.as_bytes()).map_err(|refused| refused.tag), Err(None), "{line:?}");
+        assert_eq!(
+            parse(line.as_bytes(), Enabled::default()).map_err(|refused| refused.tag),
+            Err(None),
+            "{line:?}"
+        );
     }
     let nothing_else = Refused { tag: Some("tag".into()), problem: Problem::Expected("a space") };
-    assert_eq!(parse(b"tag"), Err(nothing_else));
+    assert_eq!(parse(b"tag", Enabled::default()), Err(nothing_else));
     assert_eq!(tag_of(b"A7 LOGIN and much mo").as_deref(), Some("A7"));
     assert!(!format!("{:?}", command("LOGIN a hidden")).contains("hidden"));
 }
@@ -337,10 +342,10 @@ proptest! {
         let mut octets = b"a ".to_vec();
         octets.extend_from_slice(words.concat().as_bytes());
         octets.extend_from_slice(&noise);
-        let _ = parse(&octets);
+        let _ = parse(&octets, Enabled::default());
         let literal = Literal { length: 1, synchronizing: true, binary: false };
-        if let Some(Tagged { command: Command::Append(append), .. }) = append::begins(&octets, literal) {
-            let mut parts = append::Parts::new(append.text, false);
+        if let Some(Tagged { command: Command::Append(append), .. }) = append::begins(&octets, literal, Enabled::default()) {
+            let mut parts = append::Parts::new(append.text, false, Enabled::default());
             while matches!(parts.next(false), Ok(part) if part != append::Part::Finished) {}
         }
     }
@@ -385,8 +390,11 @@ fn annotations() {
         "\"\"",
         "shared/a",
     ] {
-        assert!(parse(format!("a GETMETADATA x {line}").as_bytes()).is_err(), "{line}");
-        assert!(parse(format!("a SETMETADATA x ({line} NIL)").as_bytes()).is_err(), "{line}");
+        assert!(parse(format!("a GETMETADATA x {line}").as_bytes(), Enabled::default()).is_err(), "{line}");
+        assert!(
+            parse(format!("a SETMETADATA x ({line} NIL)").as_bytes(), Enabled::default()).is_err(),
+            "{line}"
+        );
     }
     let long = format!("GETMETADATA x /shared/{}", "a".repeat(ENTRY_MAX));
     assert_eq!(problem(&long), Problem::TooLong);

@@ -19,7 +19,7 @@ fn after(names: &[String], last: Option<&str>, n: usize) -> Vec<String> {
 fn told(listed: Listed, mailboxes: &[&str], subscribed: &[&str], args: impl Fn() -> ListArgs) -> Vec<String> {
     let (mailboxes, subscriptions) = (owned(mailboxes), owned(subscribed));
     let by = |n: usize| {
-        let mut listing = Listing::new(listed, args()).unwrap();
+        let mut listing = Listing::new(listed, args(), Enabled::default()).unwrap();
         let mut told = Vec::new();
         loop {
             let of = |names, wanted| if wanted { after(names, listing.last(), n) } else { Vec::new() };

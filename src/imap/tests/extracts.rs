@@ -1,4 +1,4 @@
-//! Searches with signatures: they find what reading finds, and open little else.
+//! Lists by summaries say what reading says, searches with signatures find what reading finds, and both open little else.
 
 use super::search::{found, messages};
 use super::*;
@@ -123,5 +123,65 @@ fn what_is_not_there_is_not_looked_for_in_messages() {
         client.until("a OK").await;
         let (answer, n) = reads(&mut client, "TEXT sesquipedalian").await;
         assert!(answer.is_empty() && n < 8, "{n}");
+    });
+}
+
+/// Catches: a list that says something else when it is made of summaries (of another message's, of fields that a summary has only
+/// some of, of a structure without what is behind it), whatever the order in which it is asked for.
+#[test]
+fn a_list_says_what_reading_says() {
+    story(|world| async move {
+        let padding = "and so on, of a message that is long enough for its summary\r\n".repeat(300);
+        let long = |message: Vec<u8>| [&message[..], padding.as_bytes()].concat();
+        let all: Vec<Vec<u8>> =
+            corpus().into_iter().flat_map(|message| [long(message.clone()), message]).collect();
+        deliver(&world, &all).await;
+        let mut client = world.inbox().await;
+        let mut ask = async |command: &str| {
+            client.send(&format!("tag7 {command}\r\n")).await;
+            client.until("tag7 ").await.join("\n")
+        };
+        let commands = [
+            "FETCH 1:* (ENVELOPE)",
+            "FETCH 1:* (BODYSTRUCTURE ENVELOPE)",
+            "FETCH 1:* BODY",
+            "FETCH 1:* BODY.PEEK[HEADER.FIELDS (SUBJECT FROM MESSAGE-ID REFERENCES)]",
+            "FETCH 1:* BODY.PEEK[HEADER.FIELDS (RECEIVED)]",
+            "FETCH 9,3,4,8,5,6,1:2,14,20:30 (ENVELOPE BODYSTRUCTURE)",
+            "SORT (REVERSE SUBJECT FROM DATE) UTF-8 ALL",
+            "THREAD REFERENCES UTF-8 ALL",
+            "SEARCH OR FROM a SENTSINCE 1-Jan-2005",
+        ];
+        let mut read = Vec::new();
+        for command in commands {
+            read.push(ask(command).await);
+        }
+        assert!(read.iter().all(|answer| answer.contains("* ")), "{read:?}");
+        sign(&world).await;
+        for (command, read) in commands.iter().zip(read) {
+            let now = ask(command).await;
+            assert!(now == read, "{command}:\n{now}\n{read}");
+        }
+    });
+}
+
+/// Catches: a list that opens messages for what their summaries say, and summaries that are read anew for each message.
+#[test]
+fn a_list_opens_few_messages() {
+    story(|world| async move {
+        let padding = "words of a message that nobody looks for ".repeat(200);
+        let all: Vec<Vec<u8>> = (0..200)
+            .map(|n| format!("Subject: number-{n:03}\r\nFrom: ann@home.test\r\n\r\n{padding}").into_bytes())
+            .collect();
+        deliver(&world, &all).await;
+        let mut client = world.inbox().await;
+        sign(&world).await;
+        for items in ["ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[HEADER.FIELDS (FROM)]"] {
+            let before = world.flash.reads();
+            client.send(&format!("a FETCH 1:* ({items})\r\n")).await;
+            client.until("a OK").await;
+            let reads = world.flash.reads() - before;
+            assert!(reads < 30, "{items}: {reads}");
+        }
     });
 }
