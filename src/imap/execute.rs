@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 use super::input::Input;
 use super::server::Connection;
 use crate::auth::Verdict;
+use crate::imap::commands::progress::Progress;
 use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::session::Session;
 use crate::imap::state::updates::Updates;
 use crate::net::line::LineEnd;
 use crate::pace::{Pace, STEP};
@@ -60,7 +62,8 @@ impl Connection {
                 }
                 Outcome::Commit { mut transaction, tag, then } => {
                     self.session.makes(&mut transaction);
-                    let result = transaction.commit().await;
+                    let commit = async |_: &Session, _: &Progress| transaction.commit().await;
+                    let result = self.telling(&tag, commit).await?;
                     self.session.committed(tag, then, result, &mut out)
                 }
                 Outcome::Octets { octets, reply } => {

@@ -1,12 +1,12 @@
 //! The base subject, by which SORT and THREAD take replies and forwards for what they belong to (RFC 5256 section 2.1).
 
-use super::encoded_word::decode;
+use super::encoded_word::Decoded;
 
 /// A subject without what replies and forwards have put around it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct BaseSubject {
-    /// Decoded; its blanks are single spaces.
-    pub text: String,
+    /// Its blanks are single spaces.
+    pub text: Decoded,
     /// Something was taken away that only replies and forwards have.
     pub is_reply: bool,
 }
@@ -14,16 +14,20 @@ pub struct BaseSubject {
 impl BaseSubject {
     /// Of the content of a Subject field. The work is bounded by its length.
     pub fn of(field: &[u8]) -> BaseSubject {
-        let decoded = decode(field);
-        let mut text = String::with_capacity(decoded.len());
-        for word in decoded.split([' ', '\t', '\r', '\n']).filter(|word| !word.is_empty()) {
-            if !text.is_empty() {
-                text.push(' ');
+        let mut is_reply = false;
+        let text = Decoded::of_field(field).map(|decoded| {
+            let mut text = String::with_capacity(decoded.len());
+            for word in decoded.split([' ', '\t', '\r', '\n']).filter(|word| !word.is_empty()) {
+                if !text.is_empty() {
+                    text.push(' ');
+                }
+                text.push_str(word);
             }
-            text.push_str(word);
-        }
-        let (base, is_reply) = base(&text);
-        BaseSubject { text: base.to_owned(), is_reply }
+            let (base, of_reply) = base(&text);
+            is_reply = of_reply;
+            base.to_owned()
+        });
+        BaseSubject { text, is_reply }
     }
 }
 

@@ -13,14 +13,66 @@ const MAX_WORD: usize = 1000;
 /// words, but mail programs put them everywhere, even within quotes.
 pub fn decode(field: &[u8]) -> String {
     let mut out = String::with_capacity(field.len());
+    runs(field, |charset, octets| charset::decode(charset, octets, &mut out));
+    out
+}
+
+/// What is put into order: a text, or octets that are none in the charset which they claim (RFC 5255 section 4.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decoded {
+    /// In Unicode.
+    Text(String),
+    /// A character, U+0000 to U+00FF, for each octet.
+    Octets(String),
+}
+
+impl Default for Decoded {
+    fn default() -> Decoded {
+        Decoded::Text(String::new())
+    }
+}
+
+impl Decoded {
+    /// Of an unfolded field: its [`decode`]d text, or, if that is no whole one, its octets without the encoding of words.
+    pub fn of_field(field: &[u8]) -> Decoded {
+        let text = decode(field);
+        if !text.contains(char::REPLACEMENT_CHARACTER) {
+            return Decoded::Text(text);
+        }
+        let mut out = String::with_capacity(field.len());
+        runs(field, |_, octets| out.extend(octets.iter().copied().map(char::from)));
+        Decoded::Octets(out)
+    }
+
+    /// Of octets that are UTF-8 or nothing.
+    pub fn of_utf8(octets: &[u8]) -> Decoded {
+        match std::str::from_utf8(octets) {
+            Ok(text) => Decoded::Text(text.to_owned()),
+            Err(_) => Decoded::Octets(octets.iter().copied().map(char::from).collect()),
+        }
+    }
+
+    /// Its characters.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Decoded::Text(text) | Decoded::Octets(text) => text,
+        }
+    }
+
+    /// The same kind, with what `change` makes of the characters.
+    pub fn map(&self, change: impl FnOnce(&str) -> String) -> Decoded {
+        match self {
+            Decoded::Text(text) => Decoded::Text(change(text)),
+            Decoded::Octets(octets) => Decoded::Octets(change(octets)),
+        }
+    }
+}
+
+/// Hands the octets of a field to `take`, those of encoded words decoded, with their charset.
+fn runs(field: &[u8], mut take: impl FnMut(Charset, &[u8])) {
     let mut rest = field;
     // Octets of encoded words that follow each other: a character may be cut in two between them.
     let mut run: Option<(Charset, Vec<u8>)> = None;
-    let end_run = |run: &mut Option<(Charset, Vec<u8>)>, out: &mut String| {
-        if let Some((charset, octets)) = run.take() {
-            charset::decode(charset, &octets, out);
-        }
-    };
     let mut from = 0;
     let mut ends = Ends::default();
     while let Some(at) = memmem::find(rest.get(from..).unwrap_or_default(), b"=?").map(|at| at + from) {
@@ -31,19 +83,17 @@ pub fn decode(field: &[u8]) -> String {
         };
         // RFC 2047 section 6.2: blanks between encoded words are not shown.
         let apart = run.is_none() || !before.trim_ascii().is_empty();
-        if apart || run.as_ref().is_some_and(|(previous, _)| *previous != charset) {
-            end_run(&mut run, &mut out);
-        }
+        let ended = run.take_if(|(previous, _)| apart || *previous != charset);
+        ended.iter().for_each(|(charset, octets)| take(*charset, octets));
         if apart {
-            charset::decode(Charset::Unlabelled, before, &mut out);
+            take(Charset::Unlabelled, before);
         }
         run.get_or_insert_with(|| (charset, Vec::new())).1.extend(octets);
         rest = after;
         from = 0;
     }
-    end_run(&mut run, &mut out);
-    charset::decode(Charset::Unlabelled, rest, &mut out);
-    out
+    run.iter().for_each(|(charset, octets)| take(*charset, octets));
+    take(Charset::Unlabelled, rest);
 }
 
 /// Where the next `?=` of a field is, counted in octets from the field's end: so it is looked for once, however many

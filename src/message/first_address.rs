@@ -1,15 +1,15 @@
 //! What SORT takes of an address list: its first address, as ENVELOPE has it.
 
 use super::address::Addresses;
-use super::encoded_word::decode;
+use super::encoded_word::Decoded;
 
 /// The first address of an unfolded field, or the first group.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct FirstAddress {
     /// `addr-mailbox` (RFC 5256 section 3: CC, FROM, TO): the local part, or a group's name.
-    pub mailbox: Vec<u8>,
+    pub mailbox: Decoded,
     /// What a mail program shows (RFC 5957 section 3): the name, decoded, or the address where it has none.
-    pub display: String,
+    pub display: Decoded,
 }
 
 impl FirstAddress {
@@ -18,12 +18,12 @@ impl FirstAddress {
         let Some(address) = Addresses::new(field).next() else { return FirstAddress::default() };
         let mailbox = address.mailbox.unwrap_or_default();
         // A name of which nothing is left once it is decoded is none; what is no name is not decoded.
-        let name = address.name.map(|name| decode(&name)).filter(|name| !name.is_empty());
+        let name = address.name.map(|name| Decoded::of_field(&name)).filter(|name| !name.as_str().is_empty());
         let display = name.unwrap_or_else(|| match &address.host {
-            Some(host) => String::from_utf8_lossy(&[&mailbox[..], b"@", host].concat()).into_owned(),
-            None => String::from_utf8_lossy(&mailbox).into_owned(),
+            Some(host) => Decoded::of_utf8(&[&mailbox[..], b"@", host].concat()),
+            None => Decoded::of_utf8(&mailbox),
         });
-        FirstAddress { mailbox, display }
+        FirstAddress { mailbox: Decoded::of_utf8(&mailbox), display }
     }
 }
 
@@ -45,8 +45,8 @@ mod tests {
             ("=?utf-8?Q?J?=@e", "=?utf-8?Q?J?=", "=?utf-8?Q?J?=@e"),
             ("", "", ""),
         ] {
-            let expected = FirstAddress { mailbox: mailbox.into(), display: display.into() };
-            assert_eq!(FirstAddress::of(field.as_bytes()), expected, "{field}");
+            let found = FirstAddress::of(field.as_bytes());
+            assert_eq!((found.mailbox.as_str(), found.display.as_str()), (mailbox, display), "{field}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Does a message contain a text? Without regard to case, in whatever charset and encoding it was sent
+//! Does a message contain a text? As `i;unicode-casemap` compares (RFC 5255), in whatever charset and encoding it was sent
 //! (RFC 3501 section 6.4.4); attachments that are no text are passed over, their names are not.
 //!
 //! A search goes in steps of a window, so that a caller can let others run in between. Which texts a message has, [`super::texts`] tells.
@@ -217,7 +217,8 @@ Action: failed
             ("CAF\u{c9} UND SAHNE", true, true),
             ("\u{43f}\u{420}\u{418}\u{432}\u{435}\u{442}", true, true),
             ("gr\u{fc}\u{df}e aus  wien", false, true),
-            ("GR\u{dc}SSE", false, true),
+            ("GRU\u{308}\u{df}E", false, true),
+            ("GR\u{dc}SSE", false, false),
             ("subject: inner", true, true),
             ("BOLD", true, true),
             ("report.pdf", true, true),

@@ -1,7 +1,7 @@
 //! What of a message may be found, in few octets: so that a search need not open what it will not find.
 //!
 //! A signature is a Bloom filter with one hash function over the grams, runs of three octets or of four, of all texts that a
-//! search looks into, as it looks into them: decoded, without their case, fields and names of files and addresses in all their
+//! search looks into, as it looks into them: decoded, collated, fields and names of files and addresses in all their
 //! forms. Where it lacks a gram of a key, reading would not find the key; otherwise it may. Grams with a blank are left out:
 //! a search joins blanks or not, and between two words nearly every gram occurs. The last octet says of what length the
 //! grams are, and how many of them were left out for want of room.
@@ -13,9 +13,9 @@ use super::search::texts_of_addresses;
 use super::texts::{Look, Scope, Walk};
 use crate::flash::ReadAt;
 
-/// Counts the ways in which signatures were made. It grows with each change of [`super::texts`], of charsets, of folding, of the
+/// Counts the ways in which signatures were made. It grows with each change of [`super::texts`], of charsets, of collation, of the
 /// hash or of the form: signatures of another version say nothing.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Octets of a signature at the most.
 pub const MAX: usize = 8 * 1024;

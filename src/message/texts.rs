@@ -1,5 +1,5 @@
 //! The texts of a message in which a search looks, as a reader sees them: decoded, in whatever charset they were sent, and
-//! without their case. Attachments that are no text are passed over, their names are not.
+//! as they are compared. Attachments that are no text are passed over, their names are not.
 //!
 //! A walk goes in steps of a window, and whoever looks says what is enough.
 
@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use super::boundary::Boundaries;
 use super::charset::{Charset, Decoder};
+use super::collation::collate_ascii;
 use super::encoded_word::decode;
-use super::fold::{fold, fold_ascii};
+use super::fold::fold;
 use super::header::{Fields, MAX_VALUE};
 use super::mime::{Media, Part, Scanner, Structure};
 use super::parameters::Parameterized;
@@ -22,7 +23,7 @@ use crate::flash::ReadAt;
 pub trait Look {
     /// Looks at a text that stands for itself, of a field or of a name: whether that is enough.
     fn text(&mut self, text: &str) -> bool;
-    /// Looks at a piece of a longer text, without its case, from the place `new` on for the first time: whether that is
+    /// Looks at a piece of a longer text, as it is compared, from the place `new` on for the first time: whether that is
     /// enough. What stands before it are the last octets of the piece before, as many as [`Look::overlap`] says or less.
     fn piece(&mut self, folded: &mut Vec<u8>, new: usize) -> bool;
     /// Octets of a piece that are wanted before the next one.
@@ -230,7 +231,7 @@ struct Content<'a> {
     text: String,
     /// The text without its references.
     shown: String,
-    /// The text without its case, and before it what the last piece ended with.
+    /// The text as it is compared, and before it what the last piece ended with.
     folded: Vec<u8>,
 }
 
@@ -273,7 +274,7 @@ impl<'a> Content<'a> {
         let references = references.filter(|_| self.undo);
         // Most text is ASCII, in a charset that has it as it is: nothing to convert.
         if references.is_none() && self.charset.is_ascii(octets) {
-            fold_ascii(octets, &mut self.folded);
+            collate_ascii(octets, &mut self.folded);
         } else {
             self.text.clear();
             self.charset.decode(octets, last, &mut self.text);

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -239,6 +240,38 @@ impl<P: Protocol> Connection<P> {
     /// What the connection says, and that the dialog has to end.
     pub async fn flush(&mut self) -> io::Result<()> {
         uncut(&self.place, &self.context.time, self.context.deadlines.stuck, self.stream.flush()).await
+    }
+
+    /// Does `work`, which writes nothing, on the session, and sends what `say` says each time that it has taken `every` more. The work
+    /// stands still meanwhile.
+    ///
+    /// # Errors
+    /// What the connection says, and that the dialog has to end.
+    pub async fn meanwhile<T>(
+        &mut self,
+        every: Duration,
+        work: impl AsyncFnOnce(&P::Session) -> T,
+        say: impl Fn() -> String,
+    ) -> io::Result<T> {
+        let Connection { stream, session, context, place, broken, .. } = self;
+        let mut work = pin!(work(session));
+        loop {
+            let late = async {
+                context.time.sleep(every).await;
+                None
+            };
+            // Nothing that is said is ever dropped half way.
+            if let Some(done) = or(async { Some(work.as_mut().await) }, late).await {
+                return Ok(done);
+            }
+            let sent = async {
+                stream.write(say().as_bytes()).await?;
+                stream.flush().await
+            };
+            let sent = uncut(place, &context.time, context.deadlines.stuck, sent).await;
+            *broken |= sent.is_err();
+            sent?;
+        }
     }
 
     /// A reply that `write` writes broke off.

@@ -13,6 +13,7 @@ pub mod login;
 pub mod mailboxes;
 pub mod metadata;
 mod notify;
+pub mod progress;
 pub mod quota;
 mod resync;
 pub mod search;

@@ -30,7 +30,8 @@ const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ ID IDLE NAMESPACE UNSEL
                             MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
                             QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID ESEARCH SEARCHRES WITHIN PARTIAL \
                             UTF8=ACCEPT CONTEXT=SEARCH NOTIFY SORT SORT=DISPLAY ESORT \
-                            THREAD=ORDEREDSUBJECT THREAD=REFERENCES";
+                            THREAD=ORDEREDSUBJECT THREAD=REFERENCES \
+                            I18NLEVEL=1 INPROGRESS";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
     "* BYE This account may not use Connector clients; any other mail program is welcome\r\n";

@@ -127,7 +127,8 @@ fn what_is_not_there_is_not_looked_for_in_messages() {
 }
 
 /// Catches: a list that says something else when it is made of summaries (of another message's, of fields that a summary has only
-/// some of, of a structure without what is behind it), whatever the order in which it is asked for.
+/// some of, of a structure without what is behind it, of one in the form of IMAP4rev1 for IMAP4rev2), whatever the order in which
+/// it is asked for.
 #[test]
 fn a_list_says_what_reading_says() {
     story(|world| async move {
@@ -157,7 +158,18 @@ fn a_list_says_what_reading_says() {
             read.push(ask(command).await);
         }
         assert!(read.iter().all(|answer| answer.contains("* ")), "{read:?}");
+        // What a summary keeps is what IMAP4rev1 hears.
+        let mut newer = world.inbox().await;
+        newer.send("e ENABLE IMAP4rev2\r\n").await;
+        newer.until("e OK").await;
+        let mut structures = async || {
+            newer.send("b FETCH 1:* (BODYSTRUCTURE)\r\n").await;
+            newer.until("b ").await.join("\n")
+        };
+        let newer_read = structures().await;
         sign(&world).await;
+        let newer_now = structures().await;
+        assert!(newer_now == newer_read && newer_now != ask("FETCH 1:* (BODYSTRUCTURE)").await);
         for (command, read) in commands.iter().zip(read) {
             let now = ask(command).await;
             assert!(now == read, "{command}:\n{now}\n{read}");

@@ -13,6 +13,7 @@ mod messages;
 mod metadata;
 mod modseqs;
 mod notify;
+mod progress;
 mod read_only;
 mod search;
 mod two_clients;

@@ -8,6 +8,7 @@ mod ruled_out;
 
 use std::io;
 
+use super::progress::Progress;
 use crate::imap::server::Connection;
 use crate::imap::state::marks::Marks;
 use crate::imap::state::outcome::{News, Outcome, Reply};
@@ -21,15 +22,17 @@ use query::{Candidate, Query};
 
 /// The sequence numbers, ascending, of the messages that match. Messages that other sessions removed meanwhile match
 /// nothing, and neither do those that cannot be read, which is logged. Headers come from the summaries, bodies are
-/// streamed, and other sessions get their turn between.
+/// streamed, `progress` is told, and other sessions get their turn between.
 ///
 /// # Errors
 /// [`Error::NoSuchMailbox`]: another session has deleted it.
-pub async fn found(selected: &Selected, key: &SearchKey) -> Result<Vec<u32>, Error> {
+pub async fn found(selected: &Selected, key: &SearchKey, progress: &Progress) -> Result<Vec<u32>, Error> {
     let mut query = Query::new(key, selected)?;
+    progress.begin(selected.numbers().uids().len());
     let mut found = Vec::new();
     for (seq, &uid) in (1..).zip(selected.numbers().uids()) {
         query.turn().await;
+        progress.did_one();
         query.look_ahead(selected, seq).await;
         let Some(candidate) = Candidate::of(selected, seq, uid)? else { continue };
         match query.matches(selected.account(), candidate).await {
@@ -65,8 +68,11 @@ impl Connection {
             updates = false;
             self.write(&format!("* NO [NOUPDATE \"{tag}\"] {why}\r\n")).await?;
         }
-        let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
-        let (kept, text) = match found(selected, &args.key).await {
+        let looking = async |session: &Session, progress: &Progress| match session.selected() {
+            Some(selected) => found(selected, &args.key, progress).await,
+            None => Err(Error::NoSuchMailbox),
+        };
+        let (kept, text) = match self.telling(&tag, looking).await? {
             Ok(found) => {
                 self.answer(&tag, "SEARCH", &args, &found).await?;
                 let kept = args.returns.iter().flat_map(|returns| returns.kept(&found));

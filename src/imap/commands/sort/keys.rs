@@ -4,10 +4,11 @@ use std::io;
 
 use crate::flash::ReadAt;
 use crate::imap::commands::lazy_message::{LazyMessage, SharedSummaries, summaries};
+use crate::imap::commands::progress::Progress;
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::sort::SortKey;
 use crate::message::base_subject::BaseSubject;
-use crate::message::collation::collate;
+use crate::message::collation::collate_decoded;
 use crate::message::first_address::FirstAddress;
 use crate::message::{date, header};
 use crate::pace::{ITEM, Pace};
@@ -18,6 +19,7 @@ pub struct Headers<'a> {
     selected: &'a Selected,
     summaries: SharedSummaries,
     pace: &'a Pace,
+    progress: &'a Progress,
 }
 
 /// The header of one message.
@@ -27,9 +29,15 @@ pub struct Header<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// Nothing is read yet.
-    pub fn new(selected: &'a Selected, pace: &'a Pace) -> Headers<'a> {
-        Headers { selected, summaries: summaries(selected.account()), pace }
+    /// Nothing is read yet; those of so many messages will be.
+    pub fn new(
+        selected: &'a Selected,
+        messages: usize,
+        pace: &'a Pace,
+        progress: &'a Progress,
+    ) -> Headers<'a> {
+        progress.begin(messages);
+        Headers { selected, summaries: summaries(selected.account()), pace, progress }
     }
 
     /// What `ask` makes of the header of a message; the default where another session has removed it meanwhile, or where
@@ -39,6 +47,7 @@ impl<'a> Headers<'a> {
         seq: u32,
         ask: impl FnOnce(&mut Header<'_>) -> Result<T, Error>,
     ) -> T {
+        self.progress.did_one();
         let (account, numbers) = (self.selected.account(), self.selected.numbers());
         let message = numbers.uid(seq).and_then(|uid| {
             account.view(numbers.mailbox(), |mailbox| mailbox.message(uid).copied()).flatten()
@@ -69,18 +78,19 @@ impl Header<'_> {
             SortKey::Arrival => out.extend(moment(self.message.date)),
             SortKey::Date => out.extend(moment(self.sent()?)),
             SortKey::Size => out.extend(self.message.size.to_be_bytes()),
-            SortKey::Subject => collate(&self.subject()?.text, &mut out),
+            SortKey::Subject => collate_decoded(&self.subject()?.text, &mut out),
             SortKey::Cc | SortKey::From | SortKey::To => {
                 let name = match key {
                     SortKey::Cc => "Cc",
                     SortKey::From => "From",
                     _ => "To",
                 };
-                let first = FirstAddress::of(&self.field(name)?);
-                collate(&String::from_utf8_lossy(&first.mailbox), &mut out);
+                collate_decoded(&FirstAddress::of(&self.field(name)?).mailbox, &mut out);
             }
-            SortKey::DisplayFrom => collate(&FirstAddress::of(&self.field("From")?).display, &mut out),
-            SortKey::DisplayTo => collate(&FirstAddress::of(&self.field("To")?).display, &mut out),
+            SortKey::DisplayFrom => {
+                collate_decoded(&FirstAddress::of(&self.field("From")?).display, &mut out)
+            }
+            SortKey::DisplayTo => collate_decoded(&FirstAddress::of(&self.field("To")?).display, &mut out),
         }
         Ok(out)
     }

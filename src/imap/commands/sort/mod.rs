@@ -6,13 +6,16 @@ mod order;
 
 use std::io;
 
+use super::progress::Progress;
 use super::search::found;
 use crate::imap::server::Connection;
 use crate::imap::state::marks::Marks;
 use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::session::Session;
 use crate::imap::wire::sort::SortArgs;
 use crate::imap::wire::words;
 use crate::pace::Pace;
+use crate::store::Error;
 
 pub use keys::Headers;
 pub use merge::sort as merge_sort;
@@ -25,12 +28,19 @@ impl Connection {
     /// Looks for messages, sorts them and tells in which order they are.
     pub async fn sort(&mut self, tag: String, args: SortArgs) -> io::Result<Outcome> {
         let SortArgs { criteria, search } = args;
-        let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
-        let (kept, text) = match found(selected, &search.key).await {
-            Ok(found) if found.len() > MAX_SORTED => (Marks::default(), TOO_MANY.into()),
-            Ok(mut found) => {
+        let sorting = async |session: &Session, progress: &Progress| {
+            let selected = session.selected().ok_or(Error::NoSuchMailbox)?;
+            let mut found = found(selected, &search.key, progress).await?;
+            if found.len() <= MAX_SORTED {
                 let pace = Pace::new();
-                order(&mut found, &criteria, &Headers::new(selected, &pace), &pace).await;
+                let headers = Headers::new(selected, found.len(), &pace, progress);
+                order(&mut found, &criteria, &headers, &pace).await;
+            }
+            Ok(found)
+        };
+        let (kept, text) = match self.telling(&tag, sorting).await? {
+            Ok(found) if found.len() > MAX_SORTED => (Marks::default(), TOO_MANY.into()),
+            Ok(found) => {
                 self.answer(&tag, "SORT", &search, &found).await?;
                 let kept = search.returns.iter().flat_map(|returns| returns.kept(&found));
                 (Marks::on(kept), "OK SORT completed".into())

@@ -7,14 +7,17 @@ mod references;
 
 use std::io;
 
+use super::progress::Progress;
 use super::search::found;
 use super::sort::{Headers, MAX_SORTED, TOO_MANY};
 use crate::imap::server::Connection;
 use crate::imap::state::outcome::{News, Outcome, Reply};
+use crate::imap::state::session::Session;
 use crate::imap::wire::command::SearchKey;
 use crate::imap::wire::sort::ThreadAlgorithm;
 use crate::imap::wire::words;
 use crate::pace::Pace;
+use crate::store::Error;
 use forest::{Forest, Words};
 
 /// Nodes that are written before others have their turn.
@@ -29,16 +32,22 @@ impl Connection {
         algorithm: ThreadAlgorithm,
         key: &SearchKey,
     ) -> io::Result<Outcome> {
-        let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
-        let text = match found(selected, key).await {
-            Ok(found) if found.len() > MAX_SORTED => TOO_MANY.into(),
-            Ok(found) => {
-                let pace = Pace::new();
-                let headers = Headers::new(selected, &pace);
-                let forest = match algorithm {
-                    ThreadAlgorithm::OrderedSubject => ordered_subject::threads(found, &headers, &pace).await,
-                    ThreadAlgorithm::References => references::threads(&found, &headers, &pace).await,
-                };
+        let threading = async |session: &Session, progress: &Progress| {
+            let selected = session.selected().ok_or(Error::NoSuchMailbox)?;
+            let found = found(selected, key, progress).await?;
+            if found.len() > MAX_SORTED {
+                return Ok(None);
+            }
+            let pace = Pace::new();
+            let headers = Headers::new(selected, found.len(), &pace, progress);
+            Ok(Some(match algorithm {
+                ThreadAlgorithm::OrderedSubject => ordered_subject::threads(found, &headers, &pace).await,
+                ThreadAlgorithm::References => references::threads(&found, &headers, &pace).await,
+            }))
+        };
+        let text = match self.telling(&tag, threading).await? {
+            Ok(None) => TOO_MANY.into(),
+            Ok(Some(forest)) => {
                 self.tell(uid, &forest).await?;
                 "OK THREAD completed".into()
             }

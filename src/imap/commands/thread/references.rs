@@ -9,7 +9,7 @@ use super::forest::{Forest, NONE, at, set};
 use super::ids::{Id, Ids, push};
 use crate::imap::commands::sort::{Headers, merge_sort};
 use crate::imap::state::marks::Marks;
-use crate::message::collation::collate;
+use crate::message::collation::collate_decoded;
 use crate::message::message_id::message_ids;
 use crate::pace::{ITEM, Pace};
 
@@ -248,7 +248,7 @@ impl Threads {
             let seq = at(&self.forest.seq, self.shown(root));
             let base = headers.ask(seq, |header| header.subject()).await;
             let mut collated = Vec::new();
-            collate(&base.text, &mut collated);
+            collate_decoded(&base.text, &mut collated);
             let subject = if collated.is_empty() { 0 } else { subjects.id(&collated) };
             let there = subjects.find(subject);
             subjects.push(subject);

@@ -365,6 +365,8 @@ mod tests {
             (&[" UTF8 (", ""], false),
             (&[" UTF8 ", ""], false),
             (&[" UTF8 (x ", ")"], false),
+            (&[" UTF8 ("], false),
+            (&[" CATENATE (UTF8 ("], false),
             (&[" UTF8 (", "", ""], false),
             (&[" CATENATE (UTF8 (", ")"], false),
             (&[" CATENATE (UTF8 (", " URL a)"], false),

@@ -278,8 +278,14 @@ impl<'a> Cursor<'a> {
         if wire.len() > MAX_NAME {
             return Err(Problem::TooLong);
         }
-        let name =
-            if self.enabled.utf8() { mailbox_name::from_utf8(wire) } else { mailbox_name::decode(wire) };
+        let name = if self.enabled.utf8() {
+            mailbox_name::from_utf8(wire)
+        } else {
+            // RFC 3501 section 5.1.3: a name is kept in the form in which it came, so there is one form of each.
+            let has_one_form =
+                |name: &String| !wire.is_ascii() || mailbox_name::encode(name).as_bytes() == wire;
+            mailbox_name::decode(wire).filter(has_one_form)
+        };
         Ok(name.unwrap_or_else(|| NO_NAME.to_owned()))
     }
 

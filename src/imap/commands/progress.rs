@@ -1,0 +1,80 @@
+//! INPROGRESS (RFC 9585): a client that waits for long hears that its command goes on, and how far it is.
+//!
+//! This is the one place that tells it: a command hands over the part of its work that writes nothing, so that no response is cut in two.
+//! FETCH has no such part: it answers message by message.
+
+use std::cell::Cell;
+use std::io;
+use std::time::Duration;
+
+use crate::imap::server::Connection;
+use crate::imap::state::session::Session;
+
+/// RFC 9585 section 4: every 10 to 15 seconds. What is done before the first are over says nothing.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// How far a command is.
+#[derive(Default)]
+pub struct Progress {
+    done: Cell<u32>,
+    goal: Cell<u32>,
+}
+
+impl Progress {
+    /// A piece of the work begins, of so many items; 0: nobody knows how many.
+    pub fn begin(&self, goal: usize) {
+        self.done.set(0);
+        self.goal.set(u32::try_from(goal).unwrap_or(u32::MAX));
+    }
+
+    /// One more item is done.
+    pub fn did_one(&self) {
+        self.done.set(self.done.get().saturating_add(1));
+    }
+
+    /// The response. What is done is less than the goal until the tagged one; `]` would end the response code.
+    fn response(&self, tag: &str) -> String {
+        let tag = if tag.contains([']', '"', '\\']) { "NIL".to_owned() } else { format!("\"{tag}\"") };
+        let state = match (self.done.get(), self.goal.get()) {
+            (_, 0) => "NIL NIL".to_owned(),
+            (done, goal) => format!("{} {goal}", done.min(goal - 1)),
+        };
+        format!("* OK [INPROGRESS ({tag} {state})] Still at it\r\n")
+    }
+}
+
+impl Connection {
+    /// Does `work` for the command `tag`, and tells the client every now and then that it goes on. The work writes nothing; it stands
+    /// still while the client is told.
+    ///
+    /// # Errors
+    /// What the connection says, and that the dialog has to end.
+    pub async fn telling<T>(
+        &mut self,
+        tag: &str,
+        work: impl AsyncFnOnce(&Session, &Progress) -> T,
+    ) -> io::Result<T> {
+        let progress = Progress::default();
+        self.meanwhile(EVERY, async |session| work(session, &progress).await, || progress.response(tag)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9585 sections 4 and 5. Catches: a tag that ends the response code, a goal of 0, and one that is reached.
+    #[test]
+    fn the_response_in_all_its_forms() {
+        let progress = Progress::default();
+        let told = |tag: &str| progress.response(tag);
+        assert!(told("a1").starts_with("* OK [INPROGRESS (\"a1\" NIL NIL)]"));
+        assert!(told("a]1").starts_with("* OK [INPROGRESS (NIL NIL NIL)]"));
+        progress.begin(2);
+        assert!(told("a1").starts_with("* OK [INPROGRESS (\"a1\" 0 2)]"));
+        for _ in 0..3 {
+            progress.did_one();
+            assert!(told("a1").starts_with("* OK [INPROGRESS (\"a1\" 1 2)]"));
+        }
+    }
+}
