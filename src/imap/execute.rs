@@ -8,7 +8,7 @@ use super::input::Input;
 use super::server::Connection;
 use crate::auth::Verdict;
 use crate::imap::commands::progress::Progress;
-use crate::imap::state::outcome::{Outcome, Reply};
+use crate::imap::state::outcome::{News, Outcome, Reply};
 use crate::imap::state::session::Session;
 use crate::imap::state::updates::Updates;
 use crate::net::line::LineEnd;
@@ -60,7 +60,8 @@ impl Connection {
                 Outcome::Authenticate { tag, exchange, step } => {
                     self.authenticate(tag, exchange, step, &mut out).await?
                 }
-                Outcome::Commit { transaction, tag, then } => {
+                Outcome::Commit { mut transaction, tag, then } => {
+                    self.session.makes(&mut transaction);
                     let commit = async |_: &Session, _: &Progress| transaction.commit().await;
                     let result = self.telling(&tag, commit).await?;
                     self.session.committed(tag, then, result, &mut out)
@@ -88,6 +89,7 @@ impl Connection {
                 Outcome::Fetch(fetch) => self.fetch(fetch).await?,
                 Outcome::Search { tag, args } => self.search(tag, args).await?,
                 Outcome::Sort { tag, args } => self.sort(tag, *args).await?,
+                Outcome::Notify { tag, set } => Box::pin(self.notify(tag, *set)).await?,
                 Outcome::Thread { tag, uid, algorithm, key } => {
                     self.thread(tag, uid, algorithm, &key).await?
                 }
@@ -97,12 +99,19 @@ impl Connection {
 
     /// Tells the news of the mailbox, then the tagged response.
     pub async fn reply(&mut self, reply: Reply) -> io::Result<()> {
-        let mut news = self.session.news(&reply.news);
-        self.tell_updates(&mut news, reply.news.uid).await?;
-        self.tell_contexts().await?;
+        self.tell_selected(&reply.news).await?;
         let tagged = self.session.tagged(&reply);
         self.write(&tagged).await?;
         self.say(reply.goodbye.unwrap_or_default()).await
+    }
+
+    /// Tells the news of the selected mailbox.
+    pub async fn tell_selected(&mut self, news: &News) -> io::Result<()> {
+        let mut updates = self.session.news(news);
+        // RFC 5465 section 5.1: the UID is told to who has said NOTIFY.
+        self.tell_updates(&mut updates, news.uid || self.session.notify.is_some()).await?;
+        self.tell_new().await?;
+        self.tell_contexts().await
     }
 
     /// Tells updates of the selected mailbox, in pieces.

@@ -83,6 +83,9 @@ impl Protocol for Imap {
         if let Some(tag) = idle {
             connection.idle(tag).await?;
         }
+        if connection.session.notify.is_some() {
+            Box::pin(connection.between_commands()).await?;
+        }
         Ok(if connection.session.is_over() { Goes::Away } else { Goes::On })
     }
 }

@@ -19,13 +19,15 @@ mod error;
 mod format;
 mod model;
 
-pub use engine::{Account, Body, Extracts, Incoming, Renewed, Report, Store, Summaries, Transaction};
+pub use engine::{
+    Account, Body, Extracts, Incoming, Renewed, Report, Store, Summaries, Transaction, Watcher,
+};
 pub use error::Error;
 pub use format::{
     FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, SourceKey, Uid, Uids,
 };
 pub use model::{
-    ALL_ANNOTATIONS_MAX, ANNOTATION_MAX, ANNOTATIONS_MAX, Committed, ENTRY_MAX, KEYWORD_MAX, KEYWORDS_MAX,
-    LEDGER_MAX, MAILBOXES_MAX, MESSAGES, MESSAGES_MAX, Mailbox, MailboxNumbers, MessageNumbers, NOTE_MAX,
-    Placed, SHARE, SUBSCRIPTIONS_MAX, Usage, identity_hash, mailbox_name,
+    ALL_ANNOTATIONS_MAX, ANNOTATION_MAX, ANNOTATIONS_MAX, Committed, ENTRY_MAX, Event, KEYWORD_MAX,
+    KEYWORDS_MAX, LEDGER_MAX, MAILBOXES_MAX, MESSAGES, MESSAGES_MAX, Mailbox, MailboxNumbers, MessageNumbers,
+    NOTE_MAX, Overflow, Placed, SHARE, SUBSCRIPTIONS_MAX, Usage, identity_hash, mailbox_name,
 };

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::imap::commands::catenate;
 use crate::imap::server::{Connection, Imap};
-use crate::imap::state::outcome::{AfterCommit, Appended, Outcome, Reply};
+use crate::imap::state::outcome::{AfterCommit, Appended, News, Outcome, Reply};
 use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected};
 use crate::imap::state::session::Session;
 use crate::imap::wire::command::{Append, FlagList, Literal, Messages};
@@ -231,8 +231,9 @@ pub fn appended(
     }
     if *replaces {
         out.push_str(&format!("* OK {code}The new message is there\r\n"));
+        let news = News { removes: true, ..News::default() };
         // Section 4.5: as after a UID EXPUNGE.
-        return Reply { modseq: true, ..Reply::new(tag, "OK REPLACE completed") };
+        return Reply { news, modseq: true, ..Reply::new(tag, "OK REPLACE completed") };
     }
     Reply::new(tag, format!("OK {code}APPEND completed"))
 }

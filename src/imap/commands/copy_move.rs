@@ -66,7 +66,7 @@ pub fn moved(
     if let Some(code) = copy_uid(account, copied, committed) {
         out.push_str(&format!("* OK {code}Moved\r\n"));
     }
-    let news = News { uid: copied.uid, ..News::default() };
+    let news = News { uid: copied.uid, removes: true, ..News::default() };
     Reply { news, modseq: true, ..Reply::new(tag, "OK MOVE completed") }
 }
 

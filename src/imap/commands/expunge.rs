@@ -11,7 +11,7 @@ impl Selected {
         if let Some(read_only) = self.read_only {
             return Outcome::reply(tag, read_only.refusal());
         }
-        let news = News { uid: set.is_some(), ..News::default() };
+        let news = News { uid: set.is_some(), removes: true, ..News::default() };
         let mut reply = Reply { news, ..Reply::new(tag, "OK EXPUNGE completed") };
         let uids = self.deleted(set);
         if uids.is_empty() {

@@ -32,18 +32,29 @@ impl Connection {
     /// Waits for news and tells them until the client says DONE.
     pub async fn idle(&mut self, tag: String) -> io::Result<()> {
         Box::pin(self.say("+ Idling\r\n")).await?;
+        if self.attend(true).await? { Box::pin(self.done(tag)).await } else { Ok(()) }
+    }
+
+    /// RFC 5465: tells the news that the client has asked for until it says something.
+    pub async fn between_commands(&mut self) -> io::Result<()> {
+        let expunge = self.session.notify.as_ref().is_some_and(|notify| !notify.selected.delayed);
+        self.attend(expunge).await.map(drop)
+    }
+
+    /// Tells news, EXPUNGE where that may be, until the client has said something; `false`: it never will.
+    async fn attend(&mut self, expunge: bool) -> io::Result<bool> {
         let until = self.context.time.now() + self.context.deadlines.imap;
         loop {
             // Listen first, then look.
             let Some(account) = self.session.account().filter(|account| !account.has_failed()) else {
-                return Ok(());
+                return Ok(false);
             };
             let news = account.changed();
-            Box::pin(self.tell_news()).await?;
+            Box::pin(self.tell_news(expunge)).await?;
             let left = until.saturating_duration_since(self.context.time.now());
             match self.wait(left.min(STILL_HERE), news).await? {
-                Woken::Octets => return Box::pin(self.done(tag)).await,
-                Woken::Closed => return Ok(()),
+                Woken::Octets => return Ok(true),
+                Woken::Closed => return Ok(false),
                 Woken::News => {}
                 Woken::Late if left > STILL_HERE => Box::pin(self.say("* OK Still here\r\n")).await?,
                 Woken::Late => return Err(io::ErrorKind::TimedOut.into()),
@@ -68,13 +79,12 @@ impl Connection {
         }
     }
 
-    async fn tell_news(&mut self) -> io::Result<()> {
-        let mut updates = self.session.news(&News::default());
-        if updates.is_empty() {
-            return Ok(());
+    /// Tells all that there is to hear now.
+    async fn tell_news(&mut self, expunge: bool) -> io::Result<()> {
+        self.tell_selected(&News { expunge, ..News::default() }).await?;
+        if self.session.notify.is_some() {
+            Box::pin(self.tell_others()).await?;
         }
-        self.tell_updates(&mut updates, false).await?;
-        self.tell_contexts().await?;
         self.flush().await
     }
 

@@ -11,7 +11,7 @@ use crate::imap::state::sequence_numbers::SequenceNumbers;
 use crate::imap::wire::command::{MailboxName, StatusItem};
 use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
-use crate::store::{Account, Error, Flags, INBOX, Mailbox, Transaction, Usage};
+use crate::store::{Account, Error, Flags, INBOX, Mailbox, MailboxId, Transaction, Usage};
 
 /// RFC 3501 section 6.3.3, and what the mailbox is for (RFC 6154 section 3).
 pub fn create(
@@ -125,7 +125,17 @@ pub fn write_status(
     about: About<'_>,
     out: &mut String,
 ) -> bool {
-    let Some(id) = account.find(name) else { return false };
+    account.find(name).is_some_and(|id| write_status_of(account, id, items, about, out))
+}
+
+/// The same of the mailbox of this number.
+pub fn write_status_of(
+    account: &Account,
+    id: MailboxId,
+    items: &[StatusItem],
+    about: About<'_>,
+    out: &mut String,
+) -> bool {
     let numbers = about.selected.map(Selected::numbers).filter(|numbers| numbers.mailbox() == id);
     let written = account.view(id, |mailbox| {
         out.push_str("* STATUS ");

@@ -12,6 +12,7 @@ pub mod list;
 pub mod login;
 pub mod mailboxes;
 pub mod metadata;
+mod notify;
 pub mod progress;
 pub mod quota;
 mod resync;

@@ -34,7 +34,7 @@ impl Session {
         if self.selected().is_some() {
             out.push_str("* OK [CLOSED] The mailbox before this one is closed\r\n");
         }
-        self.state = State::Authenticated(account.clone());
+        self.deselect();
         let Some(selected) = Selected::open(account, name, read_only, self.enabled, out) else {
             return Outcome::reply(tag, words::refusal(&store::Error::NoSuchMailbox));
         };
@@ -78,6 +78,9 @@ impl Session {
 
     fn deselect(&mut self) {
         if let State::Selected(selected) = &self.state {
+            if let Some(notify) = &mut self.notify {
+                notify.leaves(selected.numbers());
+            }
             self.state = State::Authenticated(selected.account().clone());
         }
     }
@@ -112,6 +115,8 @@ impl Selected {
             contexts,
             told: 0,
             lowered: None,
+            new_from: None,
+            own_new: Vec::new(),
         })
     }
 }

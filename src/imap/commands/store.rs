@@ -51,6 +51,7 @@ impl Selected {
         let modified = &committed.modified;
         let own = match args.silent && self.knows_keywords(&args) {
             true => Own::Silent(Silent {
+                messages,
                 expected: self.expected(before, &args),
                 modified: modified.clone(),
                 conditional: args.unchanged_since.is_some(),

@@ -3,7 +3,7 @@
 //! An idle connection keeps them, so they are small: a few, each with its key and a bit for each message.
 
 use super::marks::Marks;
-use crate::imap::wire::command::SearchKey;
+use crate::imap::wire::command::{FetchItem, SearchKey};
 use crate::imap::wire::sequence::SetWriter;
 use crate::store::Uid;
 
@@ -23,6 +23,8 @@ pub struct Context {
     pub uid: bool,
     /// What is looked for.
     pub key: SearchKey,
+    /// What is told of new messages that come into the result (RFC 5465 section 7).
+    pub fetch: Vec<FetchItem>,
     /// What is in the result.
     pub found: Marks,
     /// Messages that have not changed since this MODSEQ are known.
@@ -72,10 +74,10 @@ impl Contexts {
     }
 
     /// Why one more with this key cannot go on, for `NO [NOUPDATE …]` (section 4.3.1).
-    pub fn refusal(&self, key: &SearchKey) -> Option<&'static str> {
+    pub fn refusal(&self, key: &SearchKey, fetch: &[FetchItem]) -> Option<&'static str> {
         if self.live.len() >= MAX_CONTEXTS {
             Some("Too many searches tell changes already")
-        } else if size(key) > MAX_KEY {
+        } else if size(key) + fetch.iter().map(FetchItem::size).sum::<usize>() > MAX_KEY {
             Some("The search is too long for that")
         } else if is_unsteady(key) {
             Some("What this finds changes by itself")

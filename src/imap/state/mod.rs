@@ -3,7 +3,9 @@
 
 pub mod contexts;
 pub mod enabled;
+pub mod filters;
 pub mod marks;
+pub mod notify;
 pub mod outcome;
 pub mod own;
 pub mod selected;

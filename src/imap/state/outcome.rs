@@ -8,6 +8,7 @@ use super::updates::Updates;
 use crate::imap::commands::append::Appending;
 use crate::imap::commands::list::listing::Listing;
 use crate::imap::wire::command::{FetchItem, MailboxName, SearchKey, StoreArgs};
+use crate::imap::wire::notify::NotifySet;
 use crate::imap::wire::search::SearchArgs;
 use crate::imap::wire::sort::{SortArgs, ThreadAlgorithm};
 use crate::sasl::server::{Exchange, Password, Step};
@@ -107,6 +108,13 @@ pub enum Outcome {
         /// The command's.
         reply: Reply,
     },
+    /// RFC 5465: what is told from now on, and what of it at once.
+    Notify {
+        /// The command's.
+        tag: String,
+        /// What is asked for.
+        set: Box<NotifySet>,
+    },
     /// RFC 2177: tell news as they come until the client says DONE.
     Idle {
         /// The command's.
@@ -205,6 +213,8 @@ pub struct News {
     pub expunge: bool,
     /// FETCH responses have the UID, because the command was a UID command (section 6.4.8).
     pub uid: bool,
+    /// The command has removed messages: that is told also to who wants to hear of no such thing (RFC 5465).
+    pub removes: bool,
     /// What is news and what the client's own doing.
     pub own: Own,
 }
@@ -212,7 +222,7 @@ pub struct News {
 impl Default for News {
     /// All of them.
     fn default() -> News {
-        News { expunge: true, uid: false, own: Own::Nothing }
+        News { expunge: true, uid: false, removes: false, own: Own::Nothing }
     }
 }
 
@@ -220,7 +230,7 @@ impl News {
     /// For FETCH, STORE and SEARCH. Their UID variants are other commands, during which EXPUNGE may be
     /// told.
     pub fn of_messages(uid: bool) -> News {
-        News { expunge: uid, uid, own: Own::Nothing }
+        News { expunge: uid, uid, removes: false, own: Own::Nothing }
     }
 
     /// For SEARCH and its like.

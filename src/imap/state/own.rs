@@ -19,6 +19,8 @@ pub enum Own {
 /// What the client expects of a STORE with `.SILENT`.
 #[derive(Debug, Default)]
 pub struct Silent {
+    /// It is about these: sequence numbers, ascending.
+    pub messages: Vec<RangeInclusive<u32>>,
     /// It takes the messages, in ascending order of UID, to have these flags now, and need not hear so.
     pub expected: Vec<(Uid, Flags)>,
     /// These were not changed, since somebody else had changed them: it hears what flags they have.
@@ -39,23 +41,31 @@ pub(super) enum Tell {
 }
 
 impl Own {
+    /// Whether the command was about the message of this number.
+    pub(super) fn is_about(&self, seq: u32) -> bool {
+        match self {
+            Own::Nothing => false,
+            Own::Report(ranges) | Own::Silent(Silent { messages: ranges, .. }) => has(ranges, seq),
+        }
+    }
+
     /// What is told of `message` to a client that has heard of all changes of flags up to the MODSEQ `known`.
     pub(super) fn tell(&self, message: &Message, seq: u32, known: u64) -> Tell {
         let changed = message.modseq > known;
         match self {
             _ if changed && !matches!(self, Own::Silent(_)) => Tell::Flags,
-            Own::Report(ranges) => {
-                let at = ranges.partition_point(|range| *range.end() < seq);
-                if ranges.get(at).is_some_and(|range| range.contains(&seq)) {
-                    Tell::Flags
-                } else {
-                    Tell::Nothing
-                }
-            }
+            Own::Report(ranges) if has(ranges, seq) => Tell::Flags,
+            Own::Report(_) => Tell::Nothing,
             Own::Silent(silent) => silent.tell(message, changed),
             Own::Nothing => Tell::Nothing,
         }
     }
+}
+
+/// Whether the number is in one of the ranges, which ascend.
+fn has(ranges: &[RangeInclusive<u32>], seq: u32) -> bool {
+    let at = ranges.partition_point(|range| *range.end() < seq);
+    ranges.get(at).is_some_and(|range| range.contains(&seq))
 }
 
 impl Silent {

@@ -8,7 +8,7 @@ use super::contexts::Contexts;
 use super::marks::Marks;
 use super::outcome::{News, Outcome};
 use super::own::Own;
-use super::sequence_numbers::SequenceNumbers;
+use super::sequence_numbers::{SequenceNumbers, Wanted};
 use super::updates::{Manner, Updates};
 use crate::imap::commands::select;
 use crate::imap::wire::command::{Command, MessageSet, Messages};
@@ -59,6 +59,10 @@ pub struct Selected {
     pub(in crate::imap) lowered: Option<u64>,
     pub(in crate::imap) saved: Marks,
     pub(in crate::imap) contexts: Contexts,
+    /// From this UID on messages are new, and nothing but that was told of them.
+    pub(in crate::imap) new_from: Option<Uid>,
+    /// Those of them that this client itself has brought, and knows.
+    pub(in crate::imap) own_new: Vec<(Uid, Uid)>,
 }
 
 impl Selected {
@@ -97,7 +101,7 @@ impl Selected {
             Command::Expunge(set) => self.expunge(tag, set.as_ref()),
             Command::Sort(args) => Outcome::Sort { tag, args },
             Command::Thread { uid, algorithm, key } => Outcome::Thread { tag, uid, algorithm, key },
-            Command::Search(args) => Outcome::Search { tag, args },
+            Command::Search(args) => Outcome::Search { tag, args: *args },
             Command::Fetch { messages, items, partial, since } => {
                 self.fetch(tag, &messages, items, partial, since)
             }
@@ -108,27 +112,32 @@ impl Selected {
         })
     }
 
-    /// Takes over what happened in the mailbox.
-    pub fn news(&mut self, news: &News) -> Updates {
+    /// Takes over what happened in the mailbox, as far as it is `wanted`.
+    pub fn news(&mut self, news: &News, wanted: Wanted) -> Updates {
         let id = self.numbers.mailbox();
-        let current = self.account.view(id, |mailbox| self.numbers.is_current(mailbox));
+        let current = self.account.view(id, |mailbox| self.numbers.is_current(mailbox, wanted));
         // Where there is more to tell than what is new.
         let own = match &news.own {
             Own::Nothing => false,
             Own::Report(_) => true,
             Own::Silent(silent) => silent.conditional,
         };
-        if current == Some(true) && !own {
+        let any = wanted.expunged || wanted.new || wanted.flags;
+        if !own && (current == Some(true) || !any) {
             return Updates::default();
         }
         let recent_from =
             select::recent_from(&self.account, id, self.read_only.is_some()).unwrap_or(Uid::MAX);
         let numbers = &mut self.numbers;
+        let seen_up_to = numbers.seen_up_to();
         let before = if self.contexts.is_empty() { Vec::new() } else { numbers.uids().to_vec() };
         let updates = self
             .account
-            .view(id, |mailbox| numbers.sync(Some(mailbox), recent_from, news.expunge, &news.own))
-            .unwrap_or_else(|| numbers.sync(None, recent_from, news.expunge, &news.own));
+            .view(id, |mailbox| numbers.sync(Some(mailbox), recent_from, wanted, &news.own))
+            .unwrap_or_else(|| numbers.sync(None, recent_from, wanted, &news.own));
+        if updates.exists.is_some() {
+            self.new_from.get_or_insert(seen_up_to + 1);
+        }
         self.saved.expunge(&updates.expunged);
         self.contexts.expunge(&before, &updates.expunged);
         updates

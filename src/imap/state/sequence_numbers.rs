@@ -24,6 +24,8 @@ pub struct SequenceNumbers {
     uid_next: Uid,
     /// Flags are known as of this MODSEQ.
     modseq: u64,
+    /// All but flags that the client does not want to hear of is as of this one.
+    synced: u64,
     /// As of this one the client was told of all changes, also of what was removed.
     told_through: u64,
     /// What the session has enabled.
@@ -44,12 +46,13 @@ impl SequenceNumbers {
             seen_up_to: 0,
             uid_next: 1,
             modseq: 0,
+            synced: 0,
             told_through: 0,
             enabled: Enabled::default(),
             recent: Vec::new(),
             keywords: hash(&[]),
         };
-        numbers.sync(Some(mailbox), recent_from, true, &Own::Nothing);
+        numbers.sync(Some(mailbox), recent_from, Wanted::all(true), &Own::Nothing);
         numbers
     }
     /// The mailbox.
@@ -133,6 +136,16 @@ impl SequenceNumbers {
         self.modseq
     }
 
+    /// The same, and of those that it does not want to hear of.
+    pub fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// The largest UID that was ever a message's here.
+    pub fn seen_up_to(&self) -> Uid {
+        self.seen_up_to
+    }
+
     /// Takes the client to hear of the mailbox's keywords now; whether it has not yet.
     pub fn hear_of_keywords(&mut self, mailbox: &Mailbox) -> bool {
         let now = hash(&mailbox.keywords);
@@ -140,8 +153,9 @@ impl SequenceNumbers {
     }
 
     /// Whether a [`SequenceNumbers::sync`] would find nothing.
-    pub fn is_current(&self, mailbox: &Mailbox) -> bool {
-        self.modseq == mailbox.highest_modseq && self.uids.len() == mailbox.messages.len()
+    pub fn is_current(&self, mailbox: &Mailbox, wanted: Wanted) -> bool {
+        let modseq = if wanted.flags { self.modseq } else { self.synced };
+        modseq == mailbox.highest_modseq && self.uids.len() == mailbox.messages.len()
     }
 
     /// Updates that tell nothing yet.
@@ -152,15 +166,23 @@ impl SequenceNumbers {
     }
 
     /// Takes over what happened in the mailbox (`None`: it is gone, and all its messages with it).
-    /// Removed messages keep their numbers unless `expunge` allows to tell of them. Messages that are
+    /// Of what is not `wanted` nothing is told and nothing changes here, but what is the client's own doing. Messages that are
     /// new are `\Recent` from `recent_from` on.
-    pub fn sync(&mut self, mailbox: Option<&Mailbox>, recent_from: Uid, expunge: bool, own: &Own) -> Updates {
+    pub fn sync(
+        &mut self,
+        mailbox: Option<&Mailbox>,
+        recent_from: Uid,
+        wanted: Wanted,
+        own: &Own,
+    ) -> Updates {
         let messages = mailbox.map_or(&[][..], |mailbox| &mailbox.messages);
         let keywords = mailbox.map_or(self.keywords, |mailbox| hash(&mailbox.keywords));
         let mut updates = self.nothing_new();
         updates.keywords = keywords != self.keywords;
         let knows_modseqs = self.enabled.has(Extension::Condstore);
         let vanish = self.enabled.has(Extension::Qresync);
+        let known = self.modseq;
+        let known_flags = |seq| if wanted.flags || own.is_about(seq) { known } else { u64::MAX };
         let mut present = messages.iter().peekable();
         let mut place = 0;
         self.uids.retain(|&uid| {
@@ -168,23 +190,23 @@ impl SequenceNumbers {
             while present.next_if(|message| message.uid < uid).is_some() {}
             let message = present.next_if(|message| message.uid == uid);
             let Some(message) = message else {
-                if expunge {
+                if wanted.expunged {
                     updates.expunged.push(seq(place));
                     if vanish {
                         updates.vanished.push(uid);
                     }
                 }
-                return !expunge;
+                return !wanted.expunged;
             };
             let new_seq = seq(place - updates.expunged.len());
-            match own.tell(message, seq(place), self.modseq) {
+            match own.tell(message, seq(place), known_flags(seq(place))) {
                 Tell::Flags => updates.flags.push(new_seq),
                 Tell::Modseq if knows_modseqs => updates.modseqs.push(new_seq),
                 Tell::Modseq | Tell::Nothing => {}
             }
             true
         });
-        let known = self.seen_up_to;
+        let known = if wanted.new { self.seen_up_to } else { Uid::MAX };
         let new =
             messages.get(messages.partition_point(|message| message.uid <= known)..).unwrap_or_default();
         self.uids.extend(new.iter().map(|message| message.uid));
@@ -193,8 +215,11 @@ impl SequenceNumbers {
             self.add_recent(recent_from.max(known + 1), last.uid);
             updates.exists = Some((self.exists(), self.recent()));
         }
-        if let Some(mailbox) = mailbox {
-            (self.modseq, self.uid_next) = (mailbox.highest_modseq, mailbox.uid_next);
+        if let Some(mailbox) = mailbox.filter(|_| wanted.new) {
+            (self.synced, self.uid_next) = (mailbox.highest_modseq, mailbox.uid_next);
+        }
+        if let Some(mailbox) = mailbox.filter(|_| wanted.new && wanted.flags) {
+            self.modseq = mailbox.highest_modseq;
             // What was removed and is not told yet may be anything since then.
             if self.uids.len() == mailbox.messages.len() {
                 self.told_through = self.modseq;
@@ -211,6 +236,24 @@ impl SequenceNumbers {
             _ if first <= last => self.recent.push((first, last)),
             _ => {}
         }
+    }
+}
+
+/// What the client may and wants to hear of its mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Messages that are gone.
+    pub expunged: bool,
+    /// Messages that have come.
+    pub new: bool,
+    /// Changes of flags that are not its own.
+    pub flags: bool,
+}
+
+impl Wanted {
+    /// All, where EXPUNGE may be told.
+    pub fn all(expunged: bool) -> Wanted {
+        Wanted { expunged, new: true, flags: true }
     }
 }
 
@@ -292,25 +335,25 @@ pub(super) mod tests {
         let mut numbers = SequenceNumbers::new(&mailbox(&[(1, NONE, 1), (2, NONE, 2), (3, NONE, 3)]), 3);
         assert_eq!(numbers.recent(), 1);
         let now = mailbox(&[(1, NONE, 1), (3, SEEN, 4), (4, NONE, 5)]);
-        assert!(!numbers.is_current(&now));
-        let updates = numbers.sync(Some(&now), 4, true, &Own::Nothing);
+        assert!(!numbers.is_current(&now, Wanted::all(true)));
+        let updates = numbers.sync(Some(&now), 4, Wanted::all(true), &Own::Nothing);
         assert_eq!(updates.expunged, [2]);
         assert_eq!(updates.exists, Some((3, 2)));
         assert_eq!(updates.flags, [2], "its number after the expunge");
-        assert!(numbers.is_current(&now));
-        assert!(numbers.sync(Some(&now), 5, true, &Own::Nothing).is_empty());
+        assert!(numbers.is_current(&now, Wanted::all(true)));
+        assert!(numbers.sync(Some(&now), 5, Wanted::all(true), &Own::Nothing).is_empty());
     }
 
     #[test]
     fn removed_messages_keep_their_numbers_while_they_must() {
         let mut numbers = SequenceNumbers::new(&mailbox(&[(1, NONE, 1), (2, NONE, 2)]), 1);
         let now = mailbox(&[(2, SEEN, 3), (3, NONE, 4)]);
-        let updates = numbers.sync(Some(&now), 1, false, &Own::Nothing);
+        let updates = numbers.sync(Some(&now), 1, Wanted::all(false), &Own::Nothing);
         assert_eq!((updates.expunged.len(), updates.exists, &updates.flags[..]), (0, Some((3, 3)), &[2][..]));
-        assert!(!numbers.is_current(&now), "there is something left to tell");
-        assert_eq!(numbers.sync(Some(&now), 1, true, &Own::Nothing).expunged, [1]);
+        assert!(!numbers.is_current(&now, Wanted::all(true)), "there is something left to tell");
+        assert_eq!(numbers.sync(Some(&now), 1, Wanted::all(true), &Own::Nothing).expunged, [1]);
         assert_eq!(numbers.uids(), [2, 3]);
-        let all = numbers.sync(None, 1, true, &Own::Nothing);
+        let all = numbers.sync(None, 1, Wanted::all(true), &Own::Nothing);
         assert_eq!(all.expunged, [1, 2], "the mailbox is gone");
     }
 
@@ -319,16 +362,17 @@ pub(super) mod tests {
         let mut numbers = SequenceNumbers::new(&mailbox(&[(1, NONE, 1)]), 1);
         let mut now = mailbox(&[(1, NONE, 1)]);
         now.highest_modseq = 7;
-        assert!(numbers.sync(Some(&now), 3, true, &Own::Nothing).is_empty());
+        assert!(numbers.sync(Some(&now), 3, Wanted::all(true), &Own::Nothing).is_empty());
         now.messages.push(message(9, NONE, 8));
-        assert_eq!(numbers.sync(Some(&now), 9, true, &Own::Nothing).exists, Some((2, 2)));
+        assert_eq!(numbers.sync(Some(&now), 9, Wanted::all(true), &Own::Nothing).exists, Some((2, 2)));
     }
 
     #[test]
     fn own_changes_are_told_as_the_store_command_wants() {
         let before = mailbox(&[(1, NONE, 1), (2, NONE, 1), (3, NONE, 1)]);
         let now = mailbox(&[(1, SEEN, 2), (2, SEEN.with(Flags::DRAFT), 2), (3, NONE, 1)]);
-        let told = |own: Own| SequenceNumbers::new(&before, 1).sync(Some(&now), 1, false, &own).flags;
+        let told =
+            |own: Own| SequenceNumbers::new(&before, 1).sync(Some(&now), 1, Wanted::all(false), &own).flags;
         assert_eq!(told(Own::Nothing), [1, 2]);
         assert_eq!(told(Own::Report(vec![2..=3])), [1, 2, 3], "3 is answered although nothing changed");
         assert_eq!(told(silent(vec![(1, SEEN), (2, SEEN)])), [2], "another session set more");
@@ -339,9 +383,9 @@ pub(super) mod tests {
         let mut now = mailbox(&[(1, NONE, 1), (2, NONE, 1)]);
         let mut numbers = SequenceNumbers::new(&now, 2);
         now.messages.extend([message(3, NONE, 2), message(4, NONE, 2)]);
-        numbers.sync(Some(&now), 5, true, &Own::Nothing);
+        numbers.sync(Some(&now), 5, Wanted::all(true), &Own::Nothing);
         now.messages.push(message(5, NONE, 2));
-        numbers.sync(Some(&now), 5, true, &Own::Nothing);
+        numbers.sync(Some(&now), 5, Wanted::all(true), &Own::Nothing);
         let recent: Vec<Uid> = numbers.uids().iter().copied().filter(|&uid| numbers.is_recent(uid)).collect();
         assert_eq!(recent, [2, 5]);
     }

@@ -6,8 +6,10 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::marks::Marks;
+use super::notify::Notify;
 use super::outcome::{AfterCommit, News, Outcome, Reply};
 use super::selected::{ReadOnly, Selected};
+use super::sequence_numbers::Wanted;
 use super::updates::Updates;
 use crate::config::Config;
 use crate::imap::commands::list::{self, listing::Listed};
@@ -16,6 +18,7 @@ use crate::imap::commands::{append, copy_move, mailboxes, metadata, quota};
 use crate::imap::wire::command::{Command, Tagged};
 use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::grammar::{Problem, Refused};
+use crate::imap::wire::notify::Events;
 use crate::imap::wire::words;
 use crate::sasl::server::Mechanism;
 use crate::serving::Channel;
@@ -26,7 +29,8 @@ const CAPABILITIES: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ ID IDLE NAMESPACE UNSEL
                             MOVE STATUS=SIZE METADATA LIST-EXTENDED LIST-STATUS ENABLE CONDSTORE QRESYNC \
                             MULTIAPPEND CATENATE REPLACE BINARY PREVIEW LIST-METADATA CREATE-SPECIAL-USE \
                             QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE OBJECTID ESEARCH SEARCHRES WITHIN PARTIAL \
-                            UTF8=ACCEPT CONTEXT=SEARCH SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES \
+                            UTF8=ACCEPT CONTEXT=SEARCH NOTIFY SORT SORT=DISPLAY ESORT \
+                            THREAD=ORDEREDSUBJECT THREAD=REFERENCES \
                             I18NLEVEL=1 INPROGRESS";
 /// Said to a Connector client without the right.
 pub const NO_CONNECTOR: &str =
@@ -45,6 +49,8 @@ pub struct Session {
     /// The flash takes no changes.
     pub(in crate::imap) read_only: bool,
     pub(in crate::imap) enabled: Enabled,
+    /// `None`: NOTIFY was never said.
+    pub(in crate::imap) notify: Option<Box<Notify>>,
 }
 
 pub(in crate::imap) enum State {
@@ -64,6 +70,7 @@ impl Session {
             connector: false,
             read_only: false,
             enabled: Enabled::default(),
+            notify: None,
         }
     }
 
@@ -209,6 +216,7 @@ impl Session {
             Command::GetMetadata(args) => metadata::get(account, tag, &args, self.enabled),
             Command::SetMetadata { mailbox, values } => metadata::set(account, tag, &mailbox, values),
             Command::Idle => Outcome::Idle { tag },
+            Command::Notify(set) => self.notify(tag, set),
             Command::StartTls => Outcome::reply(tag, "BAD STARTTLS comes before the login"),
             Command::Login { .. } | Command::Authenticate { .. } => {
                 Outcome::reply(tag, "BAD Logged in already")
@@ -249,6 +257,7 @@ impl Session {
         out: &mut String,
     ) -> Outcome {
         let Some(account) = self.account().cloned() else { return Outcome::End };
+        self.came(&account, &committed.placed);
         Outcome::Reply(match then {
             AfterCommit::Reply(reply) => reply,
             AfterCommit::Append(appended) => append::appended(&account, tag, &appended, committed, out),
@@ -265,9 +274,22 @@ impl Session {
 
     /// Takes over what happened in the selected mailbox: what the client must hear of it now.
     pub fn news(&mut self, news: &News) -> Updates {
+        let wanted = self.wanted(news);
         match &mut self.state {
-            State::Selected(selected) => selected.news(news),
+            State::Selected(selected) => selected.news(news, wanted),
             _ => Updates::default(),
+        }
+    }
+
+    /// What of the selected mailbox the client hears now.
+    fn wanted(&self, news: &News) -> Wanted {
+        match &self.notify {
+            None => Wanted::all(news.expunge),
+            Some(notify) => {
+                let new = notify.selected.events.has(Events::MESSAGE_NEW);
+                let flags = notify.selected.events.has(Events::FLAG_CHANGE);
+                Wanted { expunged: news.expunge && (new || news.removes), new, flags }
+            }
         }
     }
 

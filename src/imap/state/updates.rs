@@ -201,6 +201,7 @@ fn fetch(
 mod tests {
     use super::*;
     use crate::imap::state::own::Own;
+    use crate::imap::state::sequence_numbers::Wanted;
     use crate::imap::state::sequence_numbers::tests::mailbox;
     use crate::store::Flags;
     use proptest::prelude::*;
@@ -231,7 +232,7 @@ mod tests {
         let keyword = Flags::keyword(0);
         let mut now = mailbox(&[(2, Flags::SEEN.with(keyword), 2), (5, Flags::NONE, 3)]);
         now.keywords.push("$Junk".into());
-        let updates = numbers.sync(Some(&now), 9, true, &Own::Nothing);
+        let updates = numbers.sync(Some(&now), 9, Wanted::all(true), &Own::Nothing);
         let manner = Manner { uid: true, read_only: false, new_keywords: true };
         let (words, _) = told(updates, &numbers, Some(&now), manner);
         assert_eq!(
@@ -253,7 +254,7 @@ mod tests {
         let messages = |modseq| (1..=5000).map(|uid| (uid, Flags::NONE, modseq)).collect::<Vec<_>>();
         let mut numbers = SequenceNumbers::new(&mailbox(&messages(1)), 1);
         let now = mailbox(&messages(2)[1000..]);
-        let updates = numbers.sync(Some(&now), 9, true, &Own::Nothing);
+        let updates = numbers.sync(Some(&now), 9, Wanted::all(true), &Own::Nothing);
         let (words, pieces) = told(updates, &numbers, Some(&now), Manner::default());
         assert!(words.starts_with("* 1000 EXPUNGE\r\n* 999 EXPUNGE"));
         assert!(words.ends_with("* 4000 FETCH (FLAGS (\\Recent))\r\n"));
@@ -267,7 +268,7 @@ mod tests {
         let messages = |modseq| (1..=1000).map(|uid| (uid, Flags::NONE, modseq)).collect::<Vec<_>>();
         let mut numbers = SequenceNumbers::new(&mailbox(&messages(1)), 1);
         let mut now = mailbox(&messages(2));
-        let mut updates = numbers.sync(Some(&now), 9, true, &Own::Nothing);
+        let mut updates = numbers.sync(Some(&now), 9, Wanted::all(true), &Own::Nothing);
         let mut out = String::new();
         updates.write_piece(&numbers, Some(&now), Manner::default(), &mut out);
         assert!(!updates.is_empty() && !out.contains("* FLAGS"));
@@ -349,7 +350,7 @@ mod tests {
                         now.uid_next += 1;
                     }
                     Event::Told { expunge } => {
-                        let updates = numbers.sync(Some(&now), now.recent_from, expunge, &Own::Nothing);
+                        let updates = numbers.sync(Some(&now), now.recent_from, Wanted::all(expunge), &Own::Nothing);
                         now.recent_from = now.uid_next;
                         let manner = Manner { uid: true, read_only: false, new_keywords: true };
                         client.hear(&told(updates, &numbers, Some(&now), manner).0, &numbers, &now);

@@ -12,10 +12,12 @@ mod mailboxes;
 mod messages;
 mod metadata;
 mod modseqs;
+mod notify;
 mod progress;
 mod read_only;
 mod search;
 mod two_clients;
+mod watchers;
 
 use std::cell::RefCell;
 use std::net::TcpListener;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::watchers::Watchers;
 use super::*;
 use crate::imap::wire::words;
 use crate::store::Uid;
@@ -15,11 +16,11 @@ type FlagNames = BTreeSet<String>;
 
 /// What a device has of the INBOX; it outlives its connections.
 #[derive(Default)]
-struct Picture {
+pub(super) struct Picture {
     uid_validity: u32,
     /// As RFC 7162 section 6 has it: that of the last response code, or the largest MODSEQ since.
     highest: u64,
-    messages: BTreeMap<Uid, FlagNames>,
+    pub(super) messages: BTreeMap<Uid, FlagNames>,
     /// What the messages of a connection are called; `None` where only EXISTS is known of it.
     numbers: Vec<Option<Uid>>,
 }
@@ -27,13 +28,15 @@ struct Picture {
 struct Device {
     picture: Picture,
     qresync: bool,
+    /// It hears of changes between its commands, and of EXPUNGE when its numbers may change (RFC 5465 section 6.1.2).
+    notifies: bool,
     /// `None`: the connection is lost.
     client: Option<Client>,
 }
 
 /// What a response has told of since the command.
 #[derive(Default)]
-struct Heard {
+pub(super) struct Heard {
     flags: BTreeSet<Uid>,
     modseq: u64,
     code: Option<u64>,
@@ -49,13 +52,13 @@ fn set_of(text: &str) -> Vec<u32> {
     text.split(',').flat_map(ends).collect()
 }
 
-fn between<'a>(line: &'a str, start: &str, end: char) -> Option<&'a str> {
+pub(super) fn between<'a>(line: &'a str, start: &str, end: char) -> Option<&'a str> {
     let rest = &line[line.find(start)? + start.len()..];
     rest.split(end).next()
 }
 
 impl Picture {
-    fn hear(&mut self, line: &str, heard: &mut Heard) {
+    pub(super) fn hear(&mut self, line: &str, heard: &mut Heard) {
         if let Some(code) = between(line, "[HIGHESTMODSEQ ", ']') {
             heard.code = Some(code.parse().unwrap());
         }
@@ -100,6 +103,10 @@ impl Picture {
             let names = flags.split(' ').filter(|flag| !flag.is_empty() && *flag != "\\Recent");
             self.messages.insert(uid, names.map(str::to_owned).collect());
             heard.flags.insert(uid);
+        }
+        if !items.contains("FLAGS (") {
+            // The STORE is done; what was told before comes from before it.
+            heard.flags.remove(&uid);
         }
         if let Some(modseq) = between(items, "MODSEQ (", ')') {
             heard.modseq = heard.modseq.max(modseq.parse().unwrap());
@@ -158,6 +165,10 @@ impl Device {
             self.say("ENABLE QRESYNC", None).await;
         }
         self.say(&select, None).await;
+        if self.notifies {
+            let events = "MessageNew (FLAGS UID) MessageExpunge FlagChange";
+            self.say(&format!("NOTIFY SET (selected-delayed ({events}))"), None).await;
+        }
         // It knows what numbers the messages have that it had, without asking.
         let Picture { messages, numbers, .. } = &mut self.picture;
         for (at, uid) in messages.keys().enumerate() {
@@ -306,13 +317,17 @@ proptest! {
     #![proptest_config(stories())]
 
     /// Catches: a HIGHESTMODSEQ that is told while an expunge must wait; an expunge that is forgotten while others are known;
-    /// flags of a MODSEQ too late.
+    /// flags of a MODSEQ too late; with NOTIFY, news that are told too early, twice, or never.
     #[test]
-    fn each_ends_up_with_the_servers_picture(events in events()) {
+    fn each_ends_up_with_the_servers_picture(events in events(), notifies: [bool; 2]) {
         story(|world| async move {
             world.deliver(&["1", "2", "3", "4", "5"]).await;
-            let device = |qresync| Device { picture: Picture::default(), qresync, client: None };
+            let device = |qresync: bool| {
+                let notifies = notifies[usize::from(qresync)];
+                Device { picture: Picture::default(), qresync, notifies, client: None }
+            };
             let mut devices = [device(false), device(true)];
+            let mut watchers = Watchers::begin(&world, notifies[0]).await;
             for device in &mut devices {
                 device.connect(&world).await;
             }
@@ -330,6 +345,7 @@ proptest! {
                 }
             }
             let fred = world.fred().await;
+            watchers.hear_the_truth(&fred).await;
             for device in &mut devices {
                 if device.client.is_none() {
                     device.connect(&world).await;
@@ -352,7 +368,7 @@ proptest! {
 }
 
 /// The INBOX as the server has it.
-fn truth(fred: &store::Account) -> Option<BTreeMap<Uid, FlagNames>> {
+pub(super) fn truth(fred: &store::Account) -> Option<BTreeMap<Uid, FlagNames>> {
     fred.view(store::INBOX, |inbox| {
         let flags = |message: &store::Message| {
             let mut names = String::new();

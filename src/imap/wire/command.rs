@@ -4,6 +4,7 @@
 use super::extension::Extension;
 use super::field_names::FieldNames;
 use super::modseq::{ChangedSince, SelectParams};
+use super::notify::NotifySet;
 use super::search::{Partial, SearchArgs};
 use super::sequence::SequenceSet;
 use super::sort::{SortArgs, ThreadAlgorithm};
@@ -102,6 +103,8 @@ pub enum Command {
     },
     /// RFC 2177 IDLE.
     Idle,
+    /// RFC 5465 NOTIFY; `None`: NONE.
+    Notify(Option<Box<NotifySet>>),
     /// 6.4.1 CHECK.
     Check,
     /// 6.4.2 CLOSE.
@@ -111,7 +114,7 @@ pub enum Command {
     /// 6.4.3 EXPUNGE, or RFC 4315 UID EXPUNGE with the UIDs it is confined to.
     Expunge(Option<MessageSet>),
     /// 6.4.4 SEARCH.
-    Search(SearchArgs),
+    Search(Box<SearchArgs>),
     /// RFC 5256 SORT.
     Sort(Box<SortArgs>),
     /// RFC 5256 THREAD.
@@ -370,6 +373,21 @@ pub enum FetchItem {
 }
 
 impl FetchItem {
+    /// Octets of memory that it takes, about.
+    pub fn size(&self) -> usize {
+        let more = match self {
+            FetchItem::Body { section, .. } => match &section.text {
+                SectionText::HeaderFields { names, .. } => {
+                    names.written().iter().map(|name| 2 * (size_of::<String>() + name.len())).sum()
+                }
+                _ => 4 * section.part.len(),
+            },
+            FetchItem::Binary { part, .. } | FetchItem::BinarySize { part } => 4 * part.len(),
+            _ => 0,
+        };
+        size_of::<FetchItem>() + more
+    }
+
     /// Whether fetching it sets `\Seen`.
     pub fn sets_seen(&self) -> bool {
         matches!(

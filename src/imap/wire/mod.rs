@@ -6,6 +6,7 @@ pub mod field_names;
 pub mod fragments;
 pub mod grammar;
 pub mod modseq;
+pub mod notify;
 pub mod search;
 pub mod sequence;
 pub mod sort;

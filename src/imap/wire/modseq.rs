@@ -61,7 +61,8 @@ impl Command {
             // CHANGEDSINCE has added it.
             Command::Fetch { items, .. } => items.contains(&FetchItem::Modseq),
             Command::Store { args, .. } => args.unchanged_since.is_some(),
-            Command::Search(args) => args.key.names_modseq(),
+            Command::Notify(Some(set)) => set.selected.fetch.contains(&FetchItem::Modseq),
+            Command::Search(args) => args.key.names_modseq() || args.shows_modseq(),
             Command::Sort(args) => args.search.key.names_modseq(),
             Command::Thread { key, .. } => key.names_modseq(),
             _ => false,

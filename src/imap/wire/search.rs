@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use super::command::SearchKey;
+use super::command::{FetchItem, SearchKey};
 
 /// The arguments of SEARCH.
 #[derive(Debug, PartialEq)]
@@ -21,6 +21,11 @@ impl SearchArgs {
     /// Whether `$` becomes what is found.
     pub fn saves(&self) -> bool {
         self.returns.as_ref().is_some_and(|returns| returns.save)
+    }
+
+    /// Whether MODSEQ of new messages is to be told.
+    pub fn shows_modseq(&self) -> bool {
+        self.returns.as_ref().is_some_and(|returns| returns.fetch.contains(&FetchItem::Modseq))
     }
 }
 
@@ -41,6 +46,8 @@ pub struct Returns {
     pub save: bool,
     /// RFC 5267: changes of the result are told from then on. CONTEXT, which is a hint, is not kept.
     pub update: bool,
+    /// RFC 5465 section 7: what is told of each new message that comes into the result.
+    pub fetch: Vec<FetchItem>,
 }
 
 impl Returns {

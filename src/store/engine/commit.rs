@@ -24,7 +24,7 @@ use crate::store::Error;
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{CommitRecord, Record};
 use crate::store::format::{FlagChange, Flags, INBOX, Place};
-use crate::store::model::{Change, Committed, Index, Overlay, Plan, Step, plan};
+use crate::store::model::{Change, Committed, Index, Overlay, Plan, Step, WatcherId, plan};
 
 /// What changes in an open account.
 pub struct State {
@@ -82,6 +82,7 @@ pub struct Tail {
 pub(super) struct Staged {
     pub(super) records: Records,
     pub(super) end: Place,
+    pub(super) by: WatcherId,
 }
 
 /// What is to be applied of it.
@@ -127,6 +128,7 @@ impl State {
         while self.last_applied < last
             && let Some(staged) = self.staged.front_mut()
         {
+            self.index.journal.changes_by(staged.by);
             match &mut staged.records {
                 Records::Held(records) => {
                     for (record, place) in records {
@@ -226,7 +228,8 @@ impl Account {
         state.unmarked = true;
         state.tail.records += records.len() as u64;
         state.tail.octets += u64::from(state.log.commit_len());
-        state.staged.push_back(Staged { records: Records::Held(records), end: state.log.end() });
+        let (records, by) = (Records::Held(records), transaction.by);
+        state.staged.push_back(Staged { records, end: state.log.end(), by });
         state.last_staged += 1;
         Ok((state.last_staged, committed))
     }

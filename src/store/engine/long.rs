@@ -15,7 +15,7 @@ use crate::pace::Pace;
 use crate::store::Error;
 use crate::store::format::record::Record;
 use crate::store::format::{FlagChange, Flags, Place};
-use crate::store::model::{Change, Committed, Draft, Index, Plan, Step, Weight};
+use crate::store::model::{Change, Committed, Draft, Index, Plan, Step, WatcherId, Weight};
 
 impl Account {
     /// As [`Account::stage`], when nobody else is at it.
@@ -29,11 +29,15 @@ impl Account {
         if long || self.state.borrow().is_long() {
             self.settled().await?;
         }
-        if long { self.stage_long(&transaction.changes).await } else { self.stage(transaction) }
+        if long {
+            self.stage_long(&transaction.changes, transaction.by).await
+        } else {
+            self.stage(transaction)
+        }
     }
 
     /// Stages a long commit.
-    async fn stage_long(&self, changes: &[Change]) -> Result<(u64, Committed), Error> {
+    async fn stage_long(&self, changes: &[Change], by: WatcherId) -> Result<(u64, Committed), Error> {
         self.still_in_charge()?;
         let (mut draft, mut writing) = {
             let mut state = self.state.borrow_mut();
@@ -62,7 +66,7 @@ impl Account {
             pace.keep().await;
         }
         // and what only the plan knows, before it counts.
-        writing.finish(draft)
+        writing.finish(draft, by)
     }
 }
 
@@ -116,7 +120,7 @@ impl<'a> Writing<'a> {
     }
 
     /// Checks it once more, and closes it.
-    fn finish(mut self, draft: Draft) -> Result<(u64, Committed), Error> {
+    fn finish(mut self, draft: Draft, by: WatcherId) -> Result<(u64, Committed), Error> {
         let mut state = self.account.state.borrow_mut();
         let state = &mut *state;
         let Plan { steps, overlay, committed, is_empty, .. } = draft.finish(&state.index, &state.overlay)?;
@@ -130,7 +134,7 @@ impl<'a> Writing<'a> {
         state.unmarked = true;
         state.tail.records += self.records + 1;
         state.tail.octets += u64::from(state.log.commit_len());
-        state.staged.push_back(Staged { records: Records::From(self.start), end: state.log.end() });
+        state.staged.push_back(Staged { records: Records::From(self.start), end: state.log.end(), by });
         state.last_staged += 1;
         Ok((state.last_staged, committed))
     }

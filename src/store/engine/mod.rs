@@ -21,6 +21,7 @@ mod sync;
 mod torture;
 mod transaction;
 mod trouble;
+mod watcher;
 mod window;
 
 pub use account::Account;
@@ -31,5 +32,6 @@ pub use restored::Renewed;
 pub use store::Store;
 pub use summaries::Summaries;
 pub use transaction::Transaction;
+pub use watcher::Watcher;
 
 use store::Sizes;

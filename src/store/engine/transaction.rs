@@ -6,7 +6,9 @@ use super::{Account, Incoming, restored};
 use crate::store::Error;
 use crate::store::format::record::BodyRecord;
 use crate::store::format::{FlagChange, Flags, IdentityHash, MailboxId, SourceKey, Uid, Uids};
-use crate::store::model::{Change, Committed, MailboxNumbers, MessageNumbers, Source, identity_hash};
+use crate::store::model::{
+    Change, Committed, MailboxNumbers, MessageNumbers, Source, WatcherId, identity_hash,
+};
 
 /// Changes that become durable together, or not at all. They are applied in the order of the calls;
 /// changes to a message that is gone by then change nothing.
@@ -17,6 +19,8 @@ pub struct Transaction {
     pub(super) messages: Vec<Incoming>,
     /// The octets of what [`Change::Relocate`] relocates, in the same order.
     relocated: Vec<Vec<u8>>,
+    /// Who makes it, where that is somebody who watches.
+    pub(super) by: WatcherId,
 }
 
 fn owned(keywords: &[&str]) -> Vec<String> {
@@ -25,7 +29,13 @@ fn owned(keywords: &[&str]) -> Vec<String> {
 
 impl Transaction {
     pub(super) fn new(account: Rc<Account>) -> Transaction {
-        Transaction { account, changes: Vec::new(), messages: Vec::new(), relocated: Vec::new() }
+        Transaction {
+            account,
+            changes: Vec::new(),
+            messages: Vec::new(),
+            relocated: Vec::new(),
+            by: WatcherId::default(),
+        }
     }
 
     /// Puts a message into a mailbox. `keywords` are the flags that are not RFC 3501's five; those for which there is no

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::keywords::set_name;
 use super::serial::later;
-use super::{Expunged, Mailbox, Usage};
+use super::{Event, Expunged, Journal, Mailbox, Usage};
 use crate::store::format::checkpoint::{Counters, Entry, MailboxPart, Part};
 use crate::store::format::frame::HEAD_MAX;
 use crate::store::format::record::{
@@ -45,11 +45,14 @@ pub struct Index {
     pub bodiless: u64,
     /// Parts of the checkpoint of a later version that this one does not know: the next checkpoint has them, too.
     pub unknown_parts: Vec<Vec<u8>>,
+    /// What happened lately, for who watches.
+    pub journal: Journal,
 }
 
 impl Index {
     /// Applies one record that stands at `place`.
     pub fn apply(&mut self, record: &Record, place: Place) {
+        self.note(record);
         match record {
             Record::Commit(_) => self.fresh.clear(),
             Record::Continued(_) => {}
@@ -108,6 +111,31 @@ impl Index {
                     }
                 }
             }
+        }
+    }
+
+    /// Tells those who watch, before it is so.
+    fn note(&mut self, record: &Record) {
+        if !self.journal.is_watched() {
+            return;
+        }
+        let name = |id| self.mailboxes.get(id).map(|mailbox| mailbox.name.clone());
+        let event = match record {
+            Record::MailboxCreated(it) => Some(Event::Created(it.name.clone())),
+            Record::MailboxRenamed(it) => {
+                name(&it.mailbox).map(|from| Event::Renamed { from, to: it.name.clone() })
+            }
+            Record::MailboxDeleted(it) => name(&it.mailbox).map(Event::Deleted),
+            Record::Subscribed(it) if self.subscriptions.contains(&it.name) != it.subscribed => {
+                Some(Event::Subscription(it.name.clone()))
+            }
+            Record::Annotation(it) => {
+                Some(Event::Annotation { mailbox: it.mailbox, entry: it.entry.clone() })
+            }
+            _ => None,
+        };
+        if let Some(event) = event {
+            self.journal.push(event);
         }
     }
 

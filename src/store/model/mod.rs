@@ -6,6 +6,7 @@ mod change;
 mod draft;
 mod expunged;
 mod index;
+mod journal;
 mod keywords;
 mod mailbox;
 pub mod mailbox_name;
@@ -23,6 +24,7 @@ pub use change::{Arrival, Change, Committed, MailboxNumbers, MessageNumbers, Pla
 pub use draft::{Draft, Weight};
 pub use expunged::Expunged;
 pub use index::Index;
+pub use journal::{Event, Journal, Overflow, WatcherId};
 pub use keywords::{KEYWORD_MAX, takes_keywords};
 pub use mailbox::Mailbox;
 pub use overlay::Overlay;

@@ -7,8 +7,8 @@ pub mod section;
 use std::io;
 use std::time::Duration;
 
-use self::response::Fetched;
-use crate::imap::commands::lazy_message;
+use self::response::{Fetched, Written};
+use crate::imap::commands::lazy_message::{self, SharedSummaries};
 use crate::imap::commands::resync::NOT_ENABLED;
 use crate::imap::server::Connection;
 use crate::imap::state::outcome::{Fetch, FetchResult, News, Outcome, Reply};
@@ -116,44 +116,56 @@ impl Connection {
         self.tell_updates(&mut fetch.earlier, true).await?;
         let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
         let summaries = lazy_message::summaries(selected.account());
-        let shows_flags = fetch.items.contains(&FetchItem::Flags);
-        let shows_modseq = fetch.items.contains(&FetchItem::Modseq);
         for seq in fetch.messages.iter().cloned().flatten() {
             pace.did(ITEM).await;
-            let Some(selected) = self.session.selected() else { break };
-            let Some(message) = selected.message(seq, shows_flags.then_some(&mut flags)) else {
-                outcome.gone = true;
-                continue;
-            };
-            if shows_modseq {
-                self.session.tells_modseq(message.modseq);
-            }
-            if shows_flags {
-                let named = self.session.name_keywords(&message);
-                if !named.is_empty() {
-                    self.write(&named).await?;
+            match self.send_message(seq, &fetch.items, &summaries, &mut flags, &pace).await? {
+                None => outcome.gone = true,
+                Some((message, written)) => {
+                    outcome.damaged |= written.damaged;
+                    outcome.undecodable |= written.undecodable;
+                    if !written.damaged && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
+                        outcome.unseen.push(message.uid);
+                    }
                 }
-            }
-            let Some(selected) = self.session.selected() else { break };
-            // A client that reads at all reads this fast.
-            let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
-            let enabled = selected.numbers.enabled;
-            let fetched = Fetched { seq, message, flags: &flags, enabled };
-            let account = selected.account();
-            let last = &mut self.own.last_structure;
-            let write =
-                response::write(&mut self.stream, account, fetched, &fetch.items, &summaries, last, &pace);
-            let written = uncut(&self.place, &self.context.time, limit, write).await;
-            if written.is_err() {
-                self.broke_off();
-            }
-            let written = written?;
-            outcome.damaged |= written.damaged;
-            outcome.undecodable |= written.undecodable;
-            if !written.damaged && fetch.sets_seen && !message.flags.contains(Flags::SEEN) {
-                outcome.unseen.push(message.uid);
             }
         }
         Ok(self.session.fetched(fetch, outcome))
+    }
+
+    /// Sends `items` of the message of this number; `None`: it was removed. `flags` is room that serves the next ones, too.
+    pub async fn send_message(
+        &mut self,
+        seq: u32,
+        items: &[FetchItem],
+        summaries: &SharedSummaries,
+        flags: &mut String,
+        pace: &Pace,
+    ) -> io::Result<Option<(Message, Written)>> {
+        let shows_flags = items.contains(&FetchItem::Flags);
+        let Some(selected) = self.session.selected() else { return Ok(None) };
+        let Some(message) = selected.message(seq, shows_flags.then_some(&mut *flags)) else {
+            return Ok(None);
+        };
+        if items.contains(&FetchItem::Modseq) {
+            self.session.tells_modseq(message.modseq);
+        }
+        if shows_flags {
+            let named = self.session.name_keywords(&message);
+            if !named.is_empty() {
+                self.write(&named).await?;
+            }
+        }
+        let Some(selected) = self.session.selected() else { return Ok(None) };
+        // A client that reads at all reads this fast.
+        let limit = Duration::from_secs(5 * 60 + u64::from(message.size) / 1024);
+        let fetched = Fetched { seq, message, flags, enabled: selected.numbers.enabled };
+        let account = selected.account();
+        let last = &mut self.own.last_structure;
+        let write = response::write(&mut self.stream, account, fetched, items, summaries, last, pace);
+        let written = uncut(&self.place, &self.context.time, limit, write).await;
+        if written.is_err() {
+            self.broke_off();
+        }
+        Ok(Some((message, written?)))
     }
 }

@@ -214,22 +214,13 @@ impl Listing {
     }
 
     fn told(&self, name: &Name, children: bool, selected: bool, selected_below: bool) -> Told {
-        let mut attributes = Vec::new();
-        if !name.exists {
-            // RFC 5258 section 3 has the one imply the other, but not all clients know the newer one.
-            attributes.extend(self.options.as_ref().map(|_| "\\NonExistent"));
-            attributes.push("\\Noselect");
-        }
-        if self.listed == Listed::Mailboxes {
-            attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
-            attributes.extend(name.uses.attributes().filter(|_| name.exists));
-        }
         let tells_subscribed = |options: &ListOptions| options.subscribed || options.select.subscribed;
-        if name.subscribed && self.options.as_ref().is_some_and(tells_subscribed) {
-            attributes.push("\\Subscribed");
-        }
-        let mut line = format!("* {} ({}) \"/\" ", self.word(), attributes.join(" "));
-        words::mailbox(&name.name, self.enabled, &mut line);
+        let told = Attributes {
+            children: (self.listed == Listed::Mailboxes).then_some(children),
+            non_existent: self.options.is_some(),
+            subscribed: self.options.as_ref().is_some_and(tells_subscribed),
+        };
+        let mut line = response(self.word(), name, told, self.enabled);
         if selected_below {
             line.push_str(&format!(" (\"CHILDINFO\" ({}))", self.selection()));
         }
@@ -255,6 +246,37 @@ impl Listing {
     }
 }
 
+/// Which attributes of a name are told, where it has them.
+#[derive(Debug, Clone, Copy)]
+struct Attributes {
+    /// Whether there are mailboxes below it, and what it is for; `None`: neither is told.
+    children: Option<bool>,
+    /// `\NonExistent`, which not all clients know.
+    non_existent: bool,
+    /// `\Subscribed`.
+    subscribed: bool,
+}
+
+/// A LIST or LSUB response up to the name.
+fn response(word: &str, name: &Name, told: Attributes, enabled: Enabled) -> String {
+    let mut attributes = Vec::new();
+    if !name.exists {
+        // RFC 5258 section 3 has the one imply the other, but not all clients know the newer one.
+        attributes.extend(told.non_existent.then_some("\\NonExistent"));
+        attributes.push("\\Noselect");
+    }
+    if let Some(children) = told.children {
+        attributes.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
+        attributes.extend(name.uses.attributes().filter(|_| name.exists));
+    }
+    if name.subscribed && told.subscribed {
+        attributes.push("\\Subscribed");
+    }
+    let mut line = format!("* {word} ({}) \"/\" ", attributes.join(" "));
+    words::mailbox(&name.name, enabled, &mut line);
+    line
+}
+
 /// The next names.
 #[derive(Debug)]
 pub struct Piece {
@@ -277,11 +299,8 @@ pub fn root(listed: Listed) -> &'static str {
 /// Appends the LIST response of one mailbox, which nobody has asked to list: all that there is to say of it, and by which
 /// other name the client has called it (RFC 9051 section 6.3.9.7).
 pub fn write_one(name: &Name, children: bool, given: Option<&str>, enabled: Enabled, out: &mut String) {
-    let mut attributes = vec![if children { "\\HasChildren" } else { "\\HasNoChildren" }];
-    attributes.extend(name.uses.attributes());
-    attributes.extend(name.subscribed.then_some("\\Subscribed"));
-    out.push_str(&format!("* LIST ({}) \"/\" ", attributes.join(" ")));
-    words::mailbox(&name.name, enabled, out);
+    let told = Attributes { children: Some(children), non_existent: true, subscribed: true };
+    out.push_str(&response("LIST", name, told, enabled));
     if let Some(given) = given {
         out.push_str(" (\"OLDNAME\" (");
         words::mailbox(given, enabled, out);

@@ -10,6 +10,7 @@ use crate::imap::state::marks::Marks;
 use crate::imap::state::outcome::Outcome;
 use crate::imap::state::selected::Selected;
 use crate::imap::state::session::{Session, State};
+use crate::imap::wire::command::FetchItem;
 use crate::imap::wire::search::SearchArgs;
 use crate::pace::Pace;
 
@@ -21,6 +22,21 @@ struct Changes {
 }
 
 impl Selected {
+    /// What the searches into whose result this new message comes want to hear of it (RFC 5465 section 7).
+    pub async fn wanted_of_new(&self, seq: u32) -> Vec<FetchItem> {
+        let mut items = Vec::new();
+        let Some(uid) = self.numbers().uid(seq) else { return items };
+        for context in self.contexts.live().iter().filter(|context| !context.fetch.is_empty()) {
+            let Ok(mut query) = Query::new(&context.key, self) else { break };
+            query.turn().await;
+            let Ok(Some(candidate)) = Candidate::of(self, seq, uid) else { break };
+            if matches!(query.matches(self.account(), candidate).await, Ok(true)) {
+                items.extend(context.fetch.iter().cloned());
+            }
+        }
+        items
+    }
+
     /// What has changed for `context`, of which the client has heard the changes of the messages. Messages that are gone
     /// stay in the result until that is told.
     async fn changes(&self, context: &Context) -> Changes {
@@ -61,7 +77,8 @@ impl Session {
     pub fn begin_context(&mut self, tag: String, args: SearchArgs, found: &[u32], modseq: u64) {
         if let State::Selected(selected) = &mut self.state {
             let found = Marks::on(found.iter().copied());
-            selected.contexts.begin(Context { tag, uid: args.uid, key: args.key, found, modseq });
+            let fetch = args.returns.map(|returns| returns.fetch).unwrap_or_default();
+            selected.contexts.begin(Context { tag, uid: args.uid, key: args.key, fetch, found, modseq });
         }
     }
 
@@ -92,7 +109,7 @@ impl Connection {
         for at in 0.. {
             let Some(selected) = self.session.selected() else { break };
             let Some(context) = selected.contexts.live().get(at) else { break };
-            let modseq = selected.numbers().modseq();
+            let modseq = selected.numbers().synced();
             if context.modseq >= modseq {
                 continue;
             }

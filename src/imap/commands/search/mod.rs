@@ -57,13 +57,14 @@ impl Connection {
     /// Looks for messages and tells which there are.
     pub async fn search(&mut self, tag: String, args: SearchArgs) -> io::Result<Outcome> {
         let Some(selected) = self.session.selected() else { return Ok(Outcome::End) };
-        let (saves, modseq) = (args.saves(), selected.numbers().modseq());
+        let (saves, modseq) = (args.saves(), selected.numbers().synced());
         let news = News::of_search(args.uid, &args.key);
         let mut updates = args.returns.as_ref().is_some_and(|returns| returns.update);
         if updates && selected.contexts.has(&tag) {
             return Ok(Outcome::reply(tag, "BAD A search of that tag tells changes already"));
         }
-        if updates && let Some(why) = selected.contexts.refusal(&args.key) {
+        let fetch = args.returns.as_ref().map(|returns| returns.fetch.as_slice()).unwrap_or_default();
+        if updates && let Some(why) = selected.contexts.refusal(&args.key, fetch) {
             updates = false;
             self.write(&format!("* NO [NOUPDATE \"{tag}\"] {why}\r\n")).await?;
         }

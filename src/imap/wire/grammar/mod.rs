@@ -10,6 +10,7 @@ mod fetch;
 mod list;
 mod metadata;
 mod modseq;
+mod notify;
 mod returns;
 mod search;
 mod sort;
@@ -163,6 +164,7 @@ fn arguments_of(name: &str) -> Option<Arguments> {
         "SEARCH" => |c| search::search(c, false),
         "SORT" => |c| sort::sort(c, false),
         "THREAD" => |c| sort::thread(c, false),
+        "NOTIFY" => notify::notify,
         "CANCELUPDATE" => search::cancel_update,
         "UID" => uid,
         _ => return messages_arguments_of(name),

@@ -1,7 +1,7 @@
 //! `search-return-opts` (RFC 4731 section 4, RFC 5182 section 3, RFC 5267 section 5, RFC 9394 section 4).
 
-use super::Problem;
 use super::cursor::{Cursor, Parsed};
+use super::{Problem, fetch};
 use crate::imap::wire::search::{Partial, Returns};
 
 /// RFC 9394 section 3.1.
@@ -40,7 +40,7 @@ fn option(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Parsed<()> {
         "COUNT" => returns.count = true,
         "ALL" => returns.all = true,
         "SAVE" => returns.save = true,
-        "UPDATE" => returns.update = true,
+        "UPDATE" => update(cursor, returns)?,
         "CONTEXT" => {}
         "PARTIAL" if returns.partial.is_none() => {
             cursor.space()?;
@@ -50,6 +50,18 @@ fn option(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Parsed<()> {
         _ => return Err(Problem::UnknownItem("result option")),
     }
     if returns.all && returns.partial.is_some() { Err(EITHER) } else { Ok(()) }
+}
+
+/// `modifier-update` of RFC 5465 section 8, which has no space before the parenthesis; the example of section 7 has one.
+fn update(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Parsed<()> {
+    returns.update = true;
+    if cursor.rest().starts_with(b" (") {
+        cursor.spaces();
+    }
+    if cursor.peek() == Some(b'(') {
+        returns.fetch = fetch::items(cursor)?;
+    }
+    Ok(())
 }
 
 /// `partial-range`.

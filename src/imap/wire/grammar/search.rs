@@ -33,7 +33,7 @@ pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
         named = charset(cursor, returns.as_ref())?;
     }
     let key = program(cursor, named)?;
-    Ok(Command::Search(SearchArgs { uid, returns, key }))
+    Ok(Command::Search(Box::new(SearchArgs { uid, returns, key })))
 }
 
 /// A charset's name, and the space behind it.

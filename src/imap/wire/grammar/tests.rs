@@ -202,7 +202,7 @@ fn search_keys() {
     use SearchKey::*;
     let not = |key| Not(Box::new(key));
     let header = |name: &str, text: &str| Header { name: name.into(), text: text.into() };
-    let search = |uid, key| Command::Search(SearchArgs { uid, returns: None, key });
+    let search = |uid, key| Command::Search(Box::new(SearchArgs { uid, returns: None, key }));
     let addresses = |name: &str, text: &str| Addresses { name: name.into(), text: text.into() };
     let table: Vec<(&str, SearchKey)> = vec![
         ("ALL", All),
