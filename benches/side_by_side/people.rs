@@ -7,8 +7,6 @@ use super::support::Imap;
 use super::support::mail::named;
 use super::table::{milliseconds, percentile};
 
-const IDLE_CONNECTIONS: usize = 200;
-
 pub fn logins(server: &Server) -> f64 {
     const LOGINS: usize = 200;
     server.login_tls("u12").command("LOGOUT").ok();
@@ -17,15 +15,16 @@ pub fn logins(server: &Server) -> f64 {
     LOGINS as f64 / start.elapsed().as_secs_f64()
 }
 
-/// What each of many adds.
-pub fn idle_connections(server: &Server) -> f64 {
+/// What so many add to a server that has done nothing else.
+pub fn idle_connections(server: &Server, count: usize) -> f64 {
+    let server = &server.another();
     let mut open = vec![idling(server)];
     let before = server.memory();
-    open.extend((0..IDLE_CONNECTIONS).map(|_| idling(server)));
+    open.extend((0..count).map(|_| idling(server)));
     std::thread::sleep(Duration::from_millis(500));
-    let more = server.memory() - before;
+    let more = (server.memory() - before).max(0.0);
     drop(open);
-    more.max(0.0) / IDLE_CONNECTIONS as f64
+    more
 }
 
 fn idling(server: &Server) -> Imap {

@@ -71,6 +71,11 @@ impl Server {
         }
     }
 
+    /// One of the same kind, just started.
+    pub fn another(&self) -> Server {
+        if self.domain.is_empty() { Server::dovecot() } else { Server::appliance() }
+    }
+
     pub fn login(&self, user: &str) -> Imap {
         Imap::login(Connection::open(self.imap), user, "pass")
     }

@@ -52,6 +52,11 @@ impl Row {
         Row { alone: true, ..self }
     }
 
+    /// Whether its name has this word.
+    pub fn is_about(&self, word: &str) -> bool {
+        self.name.contains(word)
+    }
+
     pub fn measure(&self, ours: &Server, theirs: &Server) {
         let ours = (self.measure)(ours);
         self.print(ours, (!self.alone).then(|| (self.measure)(theirs)));
