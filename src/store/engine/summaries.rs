@@ -95,23 +95,17 @@ impl Open {
     /// Among the entries of the frame at hand, which ascend. One that is asked for twice is told twice.
     fn in_frame(&mut self, message: &Message) -> Option<&[u8]> {
         let (mut n, mut at) = self.next;
-        while let Some(entry) = self.entries.get(n) {
-            if entry.offset >= message.offset {
-                break;
-            }
+        while let Some(entry) = self.entries.get(n)
+            && entry.offset < message.offset
+        {
             at += entry.octets as usize;
             n += 1;
         }
         self.next = (n, at);
-        let whose = whose(message);
-        for entry in self.entries.get(n..)?.iter().take_while(|entry| entry.offset == message.offset) {
-            let end = at + entry.octets as usize;
-            if entry.whose == whose {
-                return self.octets.get(at..end);
-            }
-            at = end;
-        }
-        None
+        let entry = self.entries.get(n)?;
+        // All messages of one body are known by the same.
+        let is_own = entry.offset == message.offset && entry.whose == whose(message);
+        if is_own { self.octets.get(at..at + entry.octets as usize) } else { None }
     }
 
     /// Reads the next frame; without one there is no window any more.
