@@ -49,9 +49,11 @@ pub fn missing_folders(account: &Rc<Account>) -> Option<Transaction> {
     any.then_some(transaction)
 }
 
-/// Whether LIST tells a mail program of this mailbox: of all but groupware folders that are not subscribed.
-pub fn is_for_mail(account: &Account, id: MailboxId, name: &str) -> bool {
-    account.is_subscribed(name)
+/// Whether a client, a `connector` or a mail program, sees this mailbox: all but groupware folders that are not subscribed are for
+/// mail programs, too.
+pub fn sees(connector: bool, account: &Account, id: MailboxId, name: &str) -> bool {
+    connector
+        || account.is_subscribed(name)
         || !account.annotation(id, FOLDER_TYPE).is_some_and(|kind| is_groupware(&kind))
 }
 

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::list::listing::{self, Name};
-use super::list::special_use::SpecialUse;
-use super::{connector, lazy_message, mailboxes};
+use super::{connector, lazy_message, list, mailboxes};
 use crate::config::Config;
 use crate::imap::server::Connection;
 use crate::imap::state::notify::{Knows, MAX_WATCHED, Notify, Others, TooMany};
@@ -13,7 +11,6 @@ use crate::imap::state::outcome::{News, Outcome, Reply};
 use crate::imap::state::session::{Session, State};
 use crate::imap::wire::command::FetchItem;
 use crate::imap::wire::extension::{Enabled, Extension};
-use crate::imap::wire::grammar::is_astring_char;
 use crate::imap::wire::notify::{Events, NotifySet};
 use crate::imap::wire::words;
 use crate::pace::{ITEM, Pace, TURN};
@@ -55,7 +52,7 @@ impl Session {
         let Some(account) = self.account().cloned() else { return Ok(false) };
         let connector = self.connector;
         let Some(others) = self.others() else { return Ok(false) };
-        let hidden = |id, name: &str| !connector && !connector::is_for_mail(&account, id, name);
+        let hidden = |id, name: &str| !connector::sees(connector, &account, id, name);
         others.look(&account, MAILBOXES, knows, hidden)?;
         Ok(others.stale.is_some())
     }
@@ -176,7 +173,7 @@ impl Teller<'_> {
 
     /// Whether the client does not see this mailbox.
     fn hides(&self, id: MailboxId, name: &str) -> bool {
-        !self.connector && !connector::is_for_mail(self.account, id, name)
+        !connector::sees(self.connector, self.account, id, name)
     }
 
     /// The LIST response of a name as it is now, which it got in the place of `old`.
@@ -185,12 +182,7 @@ impl Teller<'_> {
         if id.is_some_and(|id| self.hides(id, name)) {
             return;
         }
-        let next = self.account.mailboxes_after(Some(name), 1, |id, name| !self.hides(id, name));
-        let children = next.first().is_some_and(|next| crate::store::mailbox_name::is_inferior(next, name));
-        let uses = SpecialUse::of(self.account).of_mailbox(name);
-        let subscribed = self.account.is_subscribed(name);
-        let name = Name { name: name.to_owned(), exists: id.is_some(), subscribed, uses };
-        listing::write_one(&name, children, old, self.enabled, out);
+        list::write_name(self.account, name, old, self.connector, self.enabled, out);
     }
 
     /// RFC 5465 sections 5.6 and 5.7: the METADATA response (RFC 5464 section 4.4.2) of a changed annotation, and of others of
@@ -223,10 +215,8 @@ impl Teller<'_> {
             out.push_str("* METADATA ");
             words::mailbox(&name, self.enabled, out);
             for entry in entries {
-                let bare = entry.bytes().all(is_astring_char);
-                let quoted = || format!("\"{}\"", entry.replace('\\', "\\\\").replace('"', "\\\""));
                 out.push(' ');
-                out.push_str(&if bare { entry.clone() } else { quoted() });
+                words::astring(&entry, out);
             }
             out.push_str("\r\n");
         }

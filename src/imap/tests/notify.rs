@@ -148,8 +148,7 @@ fn the_selected_mailbox_is_told_at_once() {
         let arguments =
             "SET (selected (MessageNew (UID BODY.PEEK[HEADER.FIELDS (Subject)]) MessageExpunge FlagChange))";
         let (mut client, mut other) = two(&world, arguments).await;
-        client.send("s SELECT INBOX\r\n").await;
-        client.until("s OK").await;
+        does(&mut client, "SELECT INBOX").await;
         world.deliver(&["Subject: two\r\n\r\n", "Subject: three\r\n\r\n"]).await;
         client
             .play(
@@ -190,8 +189,7 @@ fn selected_delayed_keeps_numbers() {
         world.deliver(&["1", "2"]).await;
         let (mut client, mut other) =
             two(&world, "SET (selected-delayed (MessageNew MessageExpunge FlagChange))").await;
-        client.send("s SELECT INBOX\r\n").await;
-        client.until("s OK").await;
+        does(&mut client, "SELECT INBOX").await;
         does(&mut other, "STORE 1 +FLAGS (\\Deleted)").await;
         client.play("S: * 1 FETCH (UID 1 FLAGS (*").await;
         does(&mut other, "EXPUNGE").await;
@@ -245,13 +243,11 @@ fn a_mailbox_is_heard_of_when_it_is_left() {
     story(|world| async move {
         let (mut client, mut other) =
             two(&world, &format!("SET (selected NONE) (personal {MESSAGES})")).await;
-        client.send("s SELECT INBOX\r\n").await;
-        client.until("s OK").await;
+        does(&mut client, "SELECT INBOX").await;
         world.deliver(&["1"]).await;
         does(&mut other, "NOOP").await;
         client.play("C: 1 NOOP\nS: 1 OK *\nC: 2 UNSELECT\nS: 2 OK *\nS: * STATUS INBOX (UIDVALIDITY *").await;
-        client.send("s SELECT INBOX\r\n").await;
-        client.until("s OK").await;
+        does(&mut client, "SELECT INBOX").await;
         client.play("C: 3 UNSELECT\nS: 3 OK *\nC: 4 NOOP\nS: 4 OK *").await;
     });
 }
@@ -262,8 +258,7 @@ fn what_was_told_of_the_selected_mailbox_is_known() {
     story(|world| async move {
         let arguments = format!("SET (selected {MESSAGES}) (personal {MESSAGES})");
         let (mut client, mut other) = two(&world, &arguments).await;
-        client.send("s SELECT INBOX\r\n").await;
-        client.until("s OK").await;
+        does(&mut client, "SELECT INBOX").await;
         world.deliver(&["1"]).await;
         client.play("S: * 1 EXISTS\nS: *").await;
         does(&mut other, "NOOP").await;

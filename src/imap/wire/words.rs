@@ -18,12 +18,17 @@ const SYSTEM_FLAGS: [(Flags, &str); 5] = [
 /// Appends a mailbox name as it goes over the wire to a client that has enabled so much, in quotes where it needs them.
 pub fn mailbox(name: &str, enabled: Enabled, out: &mut String) {
     let wire = if enabled.utf8() { name.into() } else { Cow::from(mailbox_name::encode(name)) };
-    if !wire.is_empty() && wire.bytes().all(is_astring_char) && !wire.eq_ignore_ascii_case("NIL") {
-        out.push_str(&wire);
+    astring(&wire, out);
+}
+
+/// Appends a string of one line, in quotes where it needs them.
+pub fn astring(text: &str, out: &mut String) {
+    if !text.is_empty() && text.bytes().all(is_astring_char) && !text.eq_ignore_ascii_case("NIL") {
+        out.push_str(text);
         return;
     }
     out.push('"');
-    for c in wire.chars() {
+    for c in text.chars() {
         if matches!(c, '"' | '\\') {
             out.push('\\');
         }

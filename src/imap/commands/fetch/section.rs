@@ -7,6 +7,7 @@ use crate::flash::ReadAt;
 use crate::imap::commands::lazy_message::{LastStructure, LazyMessage};
 use crate::imap::wire::command::{Section, SectionText};
 use crate::imap::wire::field_names::FieldNames;
+use crate::imap::wire::grammar::is_astring_char;
 use crate::message::header;
 use crate::message::mime::Structure;
 use crate::message::nstring::string;
@@ -44,8 +45,7 @@ pub fn write_label(section: &Section, origin: Option<u64>, out: &mut Vec<u8>) {
 }
 
 fn astring(text: &str, out: &mut Vec<u8>) {
-    let plain = |b: u8| b.is_ascii_graphic() && !b"(){%*\"\\".contains(&b);
-    if text.bytes().all(plain) && !text.is_empty() {
+    if text.bytes().all(is_astring_char) && !text.is_empty() {
         out.extend(text.as_bytes());
     } else {
         string(text.as_bytes(), out);

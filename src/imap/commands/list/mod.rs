@@ -51,9 +51,8 @@ fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &
     // One more, since a name has children where the next one is one.
     let (mut mailboxes, mut subscriptions) = (Vec::new(), Vec::new());
     if listing.wants_mailboxes() {
-        mailboxes = account.mailboxes_after(listing.last(), n + 1, |id, name| {
-            connector || connector::is_for_mail(account, id, name)
-        });
+        let sees = |id, name: &str| connector::sees(connector, account, id, name);
+        mailboxes = account.mailboxes_after(listing.last(), n + 1, sees);
     }
     if listing.wants_subscriptions() {
         subscriptions = account.subscriptions_after(listing.last(), n + 1);
@@ -87,12 +86,29 @@ fn list_piece(account: &Account, listing: &mut Listing, connector: bool, told: &
 pub fn write_selected(account: &Account, given: &str, connector: bool, enabled: Enabled, out: &mut String) {
     let found = account.find(given);
     let Some(name) = found.and_then(|id| account.view(id, |mailbox| mailbox.name.clone())) else { return };
-    let next = account
-        .mailboxes_after(Some(&name), 1, |id, name| connector || connector::is_for_mail(account, id, name));
-    let children = next.first().is_some_and(|next| is_inferior(next, &name));
-    let (subscribed, uses) = (account.is_subscribed(&name), SpecialUse::of(account).of_mailbox(&name));
-    let told = Name { name, exists: true, subscribed, uses };
-    listing::write_one(&told, children, (told.name != given).then_some(given), enabled, out);
+    write_name(account, &name, (name != given).then_some(given), connector, enabled, out);
+}
+
+/// Writes the LIST response of a name as it is now, which nobody has asked to list, with the other name that the client knows it
+/// by.
+pub fn write_name(
+    account: &Account,
+    name: &str,
+    known_as: Option<&str>,
+    connector: bool,
+    enabled: Enabled,
+    out: &mut String,
+) {
+    let sees = |id, name: &str| connector::sees(connector, account, id, name);
+    let next = account.mailboxes_after(Some(name), 1, sees);
+    let children = next.first().is_some_and(|next| is_inferior(next, name));
+    let name = Name {
+        exists: account.find(name).is_some(),
+        subscribed: account.is_subscribed(name),
+        uses: SpecialUse::of(account).of_mailbox(name),
+        name: name.to_owned(),
+    };
+    listing::write_one(&name, children, known_as, enabled, out);
 }
 
 impl Session {
