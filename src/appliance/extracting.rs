@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::context::Context;
 use crate::flash::ReadAt;
 use crate::message::bodystructure::Description;
-use crate::message::mime::Scanner;
+use crate::message::mime::{Scanner, Structure};
 use crate::message::signature::{self, Signer};
 use crate::message::summary::{self, Summary, structure_limit};
 use crate::pace::{Pace, STEP};
@@ -90,44 +90,47 @@ impl Work {
 
     async fn make(&mut self, account: &Account, message: &Message) -> Result<Extracts<Vec<u8>>, Error> {
         let body = account.body(message)?;
-        let unreadable = |source: io::Error| Error::Io { path: account.name().to_owned(), source };
-        let fields = summary::fields(&body).map_err(unreadable)?;
-        let structure = self.structure(&body).await.map_err(unreadable)?;
-        let summary = Summary { fields: &fields, structure: &structure }.encode();
-        let mut signer = Signer::new(&body);
-        let mut before = 0;
-        loop {
-            if let Some(signature) = signer.step().map_err(unreadable)? {
-                return Ok(Extracts { summary, signature });
-            }
-            self.pace.did(STEP.max(signer.passed() - before)).await;
-            before = signer.passed();
-            self.rest().await;
-        }
+        let made = self.take_out(&body).await;
+        made.map_err(|source| Error::Io { path: account.name().to_owned(), source })
+    }
+
+    async fn take_out(&mut self, body: &Body) -> io::Result<Extracts<Vec<u8>>> {
+        let fields = summary::fields(body)?;
+        let mut scanner = Scanner::new(body);
+        self.steps(|| Ok(((!scanner.step()?).then_some(()), scanner.passed()))).await?;
+        let structure = scanner.finish();
+        let described = self.described(body, &structure).await?;
+        let summary = Summary { fields: &fields, structure: &described }.encode();
+        let mut signer = Signer::new(body, structure);
+        let signature = self.steps(|| Ok((signer.step()?, signer.passed()))).await?;
+        Ok(Extracts { summary, signature })
     }
 
     /// BODYSTRUCTURE; empty where it is too long.
-    async fn structure(&mut self, body: &Body) -> io::Result<Vec<u8>> {
-        let mut scanner = Scanner::new(body);
+    async fn described(&mut self, body: &Body, structure: &Structure) -> io::Result<Vec<u8>> {
+        let (mut description, mut text) = (Description::new(body, structure, summary::FORM), Vec::new());
+        let limit = structure_limit(body.len()?);
+        let step = || {
+            let more = description.step(&mut text)? && text.len() <= limit;
+            Ok(((!more).then_some(()), description.passed()))
+        };
+        self.steps(step).await?;
+        Ok(if text.len() > limit { Vec::new() } else { text })
+    }
+
+    /// Takes one step after the other until one has come to the end, each of which tells what was passed by then. Others have their
+    /// turn between, and their time.
+    async fn steps<T>(&mut self, mut step: impl FnMut() -> io::Result<(Option<T>, u64)>) -> io::Result<T> {
         let mut before = 0;
-        while scanner.step()? {
-            self.pace.did(STEP.max(scanner.passed() - before)).await;
-            before = scanner.passed();
+        loop {
+            let (done, passed) = step()?;
+            if let Some(done) = done {
+                return Ok(done);
+            }
+            self.pace.did(STEP.max(passed - before)).await;
+            before = passed;
             self.rest().await;
         }
-        let structure = scanner.finish();
-        let (mut description, mut text) = (Description::new(body, &structure, summary::FORM), Vec::new());
-        let limit = structure_limit(body.len()?);
-        while description.step(&mut text)? {
-            if text.len() > limit {
-                break;
-            }
-            self.pace.did(STEP).await;
-        }
-        if text.len() > limit {
-            text.clear();
-        }
-        Ok(text)
     }
 
     /// Leaves the others their time, where it has worked for long enough.

@@ -34,7 +34,7 @@ pub fn run(octets: &[u8]) {
     let of = |header: &dyn ReadAt| Envelope::of(header, 0..u64::MAX).expect("a slice can be read");
     assert!(fields.is_empty() || of(&&*fields) == of(&octets), "a summary has the envelope of its message");
 
-    let mut signer = Signer::new(&octets);
+    let mut signer = Signer::new(&octets, structure);
     let signature = loop {
         if let Some(signature) = signer.step().expect("a slice can be read") {
             break signature;

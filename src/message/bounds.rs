@@ -95,6 +95,8 @@ fn a_step_reads_so_much_and_no_more() {
         bounded("SEARCH HEADER");
         in_addresses(&source, 0..u64::MAX, "To", &needle).unwrap();
         bounded("SEARCH TO");
+        summary::fields(&source).unwrap();
+        bounded("a summary");
         let mut scanner = Scanner::new(&source);
         while scanner.step().unwrap() {
             bounded("the structure");
@@ -112,7 +114,7 @@ fn a_step_reads_so_much_and_no_more() {
             bounded("SEARCH TEXT");
         }
         assert!(search.passed() <= 4 * message.len() as u64, "{name}: {} octets", search.passed());
-        let mut signer = Signer::new(&source);
+        let mut signer = Signer::new(&source, structure);
         while signer.step().unwrap().is_none() {
             bounded("a signature");
         }

@@ -9,6 +9,7 @@
 use std::io;
 
 use super::fold::Needle;
+use super::mime::Structure;
 use super::search::texts_of_addresses;
 use super::texts::{Look, Scope, Walk};
 use crate::flash::ReadAt;
@@ -51,9 +52,10 @@ pub struct Signer<'a> {
 }
 
 impl<'a> Signer<'a> {
-    /// Begins with `message`.
-    pub fn new(message: &'a dyn ReadAt) -> Signer<'a> {
-        Signer { message, walk: Walk::new(message, Scope::Text), grams: Grams::default(), begun: false }
+    /// Begins with `message`, which has this `structure`.
+    pub fn new(message: &'a dyn ReadAt, structure: Structure) -> Signer<'a> {
+        let walk = Walk::over(message, structure, Scope::Text);
+        Signer { message, walk, grams: Grams::default(), begun: false }
     }
 
     /// Octets that were looked at.

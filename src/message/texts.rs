@@ -68,6 +68,11 @@ impl<'a> Walk<'a> {
         Walk { message, scope, stage, passed: 0 }
     }
 
+    /// The same, where `structure` is the message's.
+    pub fn over(message: &'a dyn ReadAt, structure: Structure, scope: Scope) -> Walk<'a> {
+        Walk { message, scope, stage: Stage::Part(structure, 0), passed: 0 }
+    }
+
     /// Octets that were looked at.
     pub fn passed(&self) -> u64 {
         self.passed

@@ -7,7 +7,7 @@ use super::*;
 use crate::message::search::{Search, in_addresses, in_field};
 
 fn signature(message: &[u8]) -> Vec<u8> {
-    let mut signer = Signer::new(&message);
+    let mut signer = Signer::new(&message, Structure::of(&message).unwrap());
     loop {
         if let Some(signature) = signer.step().unwrap() {
             return signature;
