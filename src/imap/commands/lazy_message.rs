@@ -99,7 +99,7 @@ impl<'a> LazyMessage<'a> {
         let summary = self.summary.get_or_insert_with(|| {
             let mut summaries = self.summaries.borrow_mut();
             let summary = summaries.of(&self.message).unwrap_or_default().to_vec();
-            self.passed += summary.len() as u64;
+            self.passed += summary.len() as u64 + summaries.take_passed();
             summary
         });
         Summary::decode(summary)

@@ -25,6 +25,7 @@ pub struct Summaries {
     last: Place,
     run: u32,
     open: Option<Open>,
+    passed: u64,
 }
 
 /// The summaries of one segment.
@@ -41,7 +42,7 @@ struct Open {
 impl Account {
     /// The summaries of this version.
     pub fn summaries(self: &Rc<Self>, version: u8) -> Summaries {
-        Summaries { account: self.clone(), version, last: Place::default(), run: 0, open: None }
+        Summaries { account: self.clone(), version, last: Place::default(), run: 0, open: None, passed: 0 }
     }
 }
 
@@ -69,7 +70,12 @@ impl Summaries {
                 none.insert(Open::new(window, place.segment))
             }
         };
-        open.find(&self.account, self.version, message)
+        open.find(&self.account, self.version, message, &mut self.passed)
+    }
+
+    /// Octets that were read since the last call, for the pace.
+    pub fn take_passed(&mut self) -> u64 {
+        std::mem::take(&mut self.passed)
     }
 }
 
@@ -78,7 +84,7 @@ impl Open {
         Open { window, segment, entries: Vec::new(), octets: Vec::new(), next: (0, 0) }
     }
 
-    fn find(&mut self, account: &Account, version: u8, message: &Message) -> Option<&[u8]> {
+    fn find(&mut self, account: &Account, version: u8, message: &Message, passed: &mut u64) -> Option<&[u8]> {
         for _ in 0..FRAMES {
             if self.entries.last().is_some_and(|last| last.offset >= message.offset) {
                 return self.in_frame(message);
@@ -88,6 +94,7 @@ impl Open {
                 self.window = None;
             });
             self.window.as_ref()?;
+            *passed += self.octets.len() as u64;
         }
         None
     }
