@@ -35,7 +35,7 @@ enum For {
 }
 
 const TABLE: &[(For, &str)] = &[
-    (For::Mail, "mail in the log, with its summaries"),
+    (For::Mail, "mail in the log"),
     (For::LargeMail, "mail in files of its own"),
     (For::Records, "records: messages, flags, expunges, commits"),
     (For::Copies, "copies by compaction"),

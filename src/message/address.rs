@@ -257,9 +257,8 @@ impl<'a> Text<'a> {
         let of_word = |b: &u8| {
             b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'=' | b'?' | b'+') || !b.is_ascii()
         };
-        let first = self.rest.first().is_some_and(of_word);
-        let more = if first { self.rest.iter().take_while(|b| of_word(b)).count() } else { 1 };
-        let (run, rest) = self.rest.split_at(more.min(self.rest.len()));
+        let length = self.rest.iter().take_while(|b| of_word(b)).count().max(1);
+        let (run, rest) = self.rest.split_at(length.min(self.rest.len()));
         self.rest = rest;
         run
     }

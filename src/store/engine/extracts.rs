@@ -253,22 +253,18 @@ impl Account {
     /// Keeps those of one kind, of messages in one segment.
     fn keep(&self, kind: Kind, version: u8, made: &[(Message, Extracts<Vec<u8>>)]) -> Result<(), Error> {
         let mut rest = made;
-        while let Some(((first, extracts), after)) = rest.split_first() {
+        while let Some(((first, _), _)) = rest.split_first() {
             let (mut octets, mut entries) = (Vec::new(), Vec::new());
-            let mut add = |message: &Message, extract: &[u8]| {
+            while let Some(((message, extracts), after)) = rest.split_first() {
+                // One that no frame has room for says nothing.
+                let extract = Some(kind.of(extracts)).filter(|extract| extract.len() <= INLINE_MAX);
+                let extract = extract.map_or(&[][..], Vec::as_slice);
+                if !entries.is_empty() && octets.len() + extract.len() > kind.frame() {
+                    break;
+                }
                 let offset = message.offset;
                 entries.push(Entry { offset, whose: whose(message), octets: extract.len() as u32 });
                 octets.extend_from_slice(extract);
-                octets.len()
-            };
-            // One that no frame has room for says nothing.
-            let extract = Some(kind.of(extracts)).filter(|extract| extract.len() <= INLINE_MAX);
-            let mut length = add(first, extract.map_or(&[], Vec::as_slice));
-            rest = after;
-            while let Some(((message, extracts), after)) = rest.split_first()
-                && length + kind.of(extracts).len() <= kind.frame()
-            {
-                length = add(message, kind.of(extracts).as_slice());
                 rest = after;
             }
             self.append_extracts(kind, first.segment, &Part::Extracts { version, entries }, &octets)?;
