@@ -219,7 +219,8 @@ impl Job<'_> {
             && self.message(snapshot, message.uid).is_some()
         {
             let name = &snapshot.header.name;
-            self.tally.problem(format!("{name}, UID {}: left out, it cannot be read: {why}", message.uid));
+            self.tally
+                .problem(format!("{name}, UID {}: left out, it cannot be read: {why}", { message.uid }));
         }
         Ok(outcome.is_ok())
     }

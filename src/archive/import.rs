@@ -205,7 +205,7 @@ impl<'a> Import<'a> {
             let numbers = contents.numbers.filter(|numbers| {
                 mailbox.uid_validity == numbers.uid_validity && mailbox.uid_next <= numbers.uid_next
             });
-            let mut before: Vec<_> = mailbox.messages.iter().map(|m| (m.size, m.date, m.uid)).collect();
+            let mut before: Vec<_> = mailbox.messages.iter().map(|m| (m.size, m.date.get(), m.uid)).collect();
             before.sort_unstable();
             let restoring = numbers.is_some_and(|numbers| mailbox.uid_next < numbers.uid_next);
             let name = name.to_owned();

@@ -18,7 +18,7 @@ const DOVECOTS: [&str; 3] = ["dovecot.index", "dovecot.index.cache", "dovecot.in
 /// The name of a message's file without its flags.
 fn base(uid_validity: u32, message: &Message) -> String {
     let Message { uid, date, size, .. } = *message;
-    format!("{date}.V{uid_validity}U{uid}.pillarbox,S={size}")
+    format!("{}.V{uid_validity}U{uid}.pillarbox,S={size}", date.get())
 }
 
 /// UIDVALIDITY and UID in the name of an exported message's file.
@@ -66,7 +66,7 @@ pub async fn write(job: &mut Job<'_>, snapshot: &Snapshot) -> Result<(), Failure
         }
         let Message { modseq, date, size, flags, .. } = message;
         uidlist.write(dovecot::uidlist_line(uid, &base).as_bytes())?;
-        manifest.write(Line { uid, modseq, date, size, flags, place: None }.text().as_bytes())?;
+        manifest.write(Line { uid, modseq, date: date.get(), size, flags, place: None }.text().as_bytes())?;
     }
     batch.settle().await?;
     target.sync_dir(&format!("{prefix}cur")).await?;
@@ -91,7 +91,7 @@ async fn write_message<'a>(
         job.target.remove(&tmp)?;
         return Ok(false);
     }
-    batch.add(draft, path, message.date).await?;
+    batch.add(draft, path, message.date.get()).await?;
     job.tally.message(u64::from(message.size), true);
     Ok(true)
 }

@@ -46,7 +46,9 @@ pub async fn write(job: &mut Job<'_>, snapshot: &Snapshot) -> Result<(), Failure
         let Some(message) = job.message(snapshot, uid) else { continue };
         let Some(place) = write_message(job, snapshot, &message, &mut draft).await? else { continue };
         let Message { modseq, date, size, flags, .. } = message;
-        description.write(Line { uid, modseq, date, size, flags, place: Some(place) }.text().as_bytes())?;
+        description.write(
+            Line { uid, modseq, date: date.get(), size, flags, place: Some(place) }.text().as_bytes(),
+        )?;
     }
     description.write(manifest::file(draft.len()).as_bytes())?;
     // A manifest must never lie beside a file that it does not describe.
@@ -64,7 +66,7 @@ async fn write_message(
     draft: &mut Draft<'_>,
 ) -> Result<Option<Span>, Failure> {
     let start = draft.len();
-    draft.write(from_line(message.date).as_bytes())?;
+    draft.write(from_line(message.date.get()).as_bytes())?;
     let mut place = Span { offset: draft.len(), added: 0, quoted: 0 };
     let mut quote = FromLines::quote();
     let mut last = b'\n';
@@ -129,7 +131,7 @@ fn fields(message: &Message, keywords: &[String]) -> String {
     if !set.is_empty() {
         fields += &format!("X-Keywords: {}\n", set.join(" "));
     }
-    fields + &format!("X-UID: {}\n", message.uid)
+    fields + &format!("X-UID: {}\n", { message.uid })
 }
 
 #[cfg(test)]

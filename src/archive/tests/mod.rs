@@ -97,7 +97,7 @@ fn dump(account: &store::Account) -> String {
                 let mut octets = vec![0; message.size as usize];
                 account.body(message).unwrap().read_exact_at(0, &mut octets).unwrap();
                 let store::Message { uid, date, flags, modseq, .. } = *message;
-                text += &format!("  {uid} {date} {:x} {modseq} {}\n", flags.0, octets.escape_ascii());
+                text += &format!("  {uid} {} {:x} {modseq} {}\n", date.get(), flags.0, octets.escape_ascii());
             }
         });
     }

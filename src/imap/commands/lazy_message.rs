@@ -154,7 +154,7 @@ impl<'a> LazyMessage<'a> {
 
     /// That reading the message failed.
     pub fn unreadable(&self, source: io::Error) -> Error {
-        Error::Io { path: format!("{}, UID {}", self.account.name(), self.message.uid), source }
+        Error::Io { path: format!("{}, UID {}", self.account.name(), { self.message.uid }), source }
     }
 }
 

@@ -73,7 +73,7 @@ impl Silent {
         if self.modified.contains(message.uid) {
             return Tell::Flags;
         }
-        let at = self.expected.binary_search_by_key(&message.uid, |&(uid, _)| uid).ok();
+        let at = self.expected.binary_search_by_key(&{ message.uid }, |&(uid, _)| uid).ok();
         match at.and_then(|at| self.expected.get(at)) {
             Some(&(_, flags)) if flags == { message.flags } && (changed || self.conditional) => Tell::Modseq,
             _ if changed => Tell::Flags,

@@ -290,7 +290,7 @@ pub(super) mod tests {
     }
 
     fn message(uid: Uid, flags: Flags, modseq: u64) -> Message {
-        Message { uid, size: 0, date: 0, flags, modseq, body: 0, segment: 0, offset: 0 }
+        Message { uid, size: 0, date: 0.into(), flags, modseq, body: 0, segment: 0, offset: 0, save_date: 0 }
     }
 
     fn set(ranges: &[(u32, u32)]) -> SequenceSet {

@@ -183,7 +183,7 @@ fn fetch(
     let with_modseq = numbers.enabled.has(Extension::Condstore);
     let mut items = Vec::new();
     if with_uid || with_modseq || numbers.enabled.rev2() {
-        items.push(format!("UID {}", message.uid));
+        items.push(format!("UID {}", { message.uid }));
     }
     if with_flags {
         let mut flags = String::from("FLAGS ");
@@ -345,7 +345,7 @@ mod tests {
                     Event::Deliver => {
                         let (uid, flags) = (now.uid_next, Flags::NONE);
                         let message =
-                            Message { uid, size: 0, date: 0, flags, modseq, body: 0, segment: 0, offset: 0 };
+                            Message { uid, size: 0, date: 0.into(), flags, modseq, body: 0, segment: 0, offset: 0, save_date: 0 };
                         now.messages.push(message);
                         now.uid_next += 1;
                     }

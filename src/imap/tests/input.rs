@@ -90,9 +90,9 @@ fn append_streams_its_message() {
         client.play("S: * 2 EXISTS\nS: * 2 RECENT\nS: 2 OK *").await;
         let fred = world.fred().await;
         fred.view(store::INBOX, |inbox| {
-            assert_eq!({ inbox.messages[0].date }, 837_596_665);
+            assert_eq!(inbox.messages[0].date.get(), 837_596_665);
             assert!(inbox.messages[0].flags.contains(Flags::SEEN.with(Flags::keyword(0))));
-            assert_eq!(inbox.messages[1].size, 200_000);
+            assert_eq!({ inbox.messages[1].size }, 200_000);
         });
     });
 }
@@ -118,7 +118,7 @@ fn nul_is_for_octets_only() {
         }
         client.send("2 APPEND INBOX {3+}\r\na\0b\r\n").await;
         client.until("2 OK").await;
-        world.fred().await.view(store::INBOX, |inbox| assert_eq!(inbox.messages[0].size, 3));
+        world.fred().await.view(store::INBOX, |inbox| assert_eq!({ inbox.messages[0].size }, 3));
     });
 }
 

@@ -113,6 +113,42 @@ fn how_old_messages_are() {
     });
 }
 
+/// RFC 8514. Catches: a day that is INTERNALDATE's though the save date is known, and a message of which it is not known that
+/// no key finds.
+#[test]
+fn when_messages_were_saved() {
+    story(|world| async move {
+        crate::clock::FIXED.set(Some(1000)); // never set
+        world.deliver(&["Subject: of 1970\r\n\r\n"]).await;
+        crate::clock::FIXED.set(Some(1_780_012_799)); // 2026-05-28 23:59:59
+        world.deliver(&["Subject: of 1970, too\r\n\r\n"]).await;
+        crate::clock::FIXED.set(None);
+        let mut client = world.inbox().await;
+        client
+            .play(
+                "C: 1 FETCH 1:2 (SAVEDATE)
+                S: * 1 FETCH (SAVEDATE NIL)
+                S: * 2 FETCH (SAVEDATE \"28-May-2026 23:59:59 +0000\")
+                S: 1 OK *",
+            )
+            .await;
+        for (key, expected) in [
+            ("SAVEDON 28-May-2026", "2"),
+            ("SAVEDON 27-May-2026", ""),
+            ("SAVEDON 29-May-2026", ""),
+            ("SAVEDSINCE 28-May-2026", "2"),
+            ("SAVEDSINCE 29-May-2026", ""),
+            ("SAVEDBEFORE 28-May-2026", "1"),
+            ("SAVEDBEFORE 29-May-2026", "1 2"),
+            ("SAVEDON 1-Jan-1970", "1"),
+            ("ON 1-Jan-1970", "1 2"),
+            ("SAVEDATESUPPORTED", "1 2"),
+        ] {
+            assert_eq!(found(&mut client, key).await, expected, "{key}");
+        }
+    });
+}
+
 #[test]
 fn what_was_removed_or_is_damaged_matches_nothing() {
     story(|world| async move {

@@ -364,6 +364,8 @@ pub enum FetchItem {
     Rfc822Size,
     /// RFC822.TEXT: `BODY[TEXT]` under its old name.
     Rfc822Text,
+    /// SAVEDATE (RFC 8514).
+    SaveDate,
     /// THREADID (RFC 8474).
     ThreadId,
     /// UID.
@@ -460,6 +462,12 @@ pub enum SearchKey {
     On(Date),
     /// INTERNALDATE within or later than.
     Since(Date),
+    /// SAVEDBEFORE (RFC 8514): save date earlier than, or INTERNALDATE where nobody knows that, here and in the two below.
+    SavedBefore(Date),
+    /// SAVEDON: save date within.
+    SavedOn(Date),
+    /// SAVEDSINCE: save date within or later than.
+    SavedSince(Date),
     /// RFC 5032 OLDER: INTERNALDATE so many seconds ago, or more.
     Older(u32),
     /// RFC 5032 YOUNGER: INTERNALDATE so many seconds ago, or less.

@@ -41,7 +41,7 @@ pub fn astring(text: &str, out: &mut String) {
 /// restored from an older copy gives the numbers of lost bodies again.
 pub fn email_id(message: &Message) -> String {
     let Message { body, size, date, .. } = *message;
-    format!("M{body}-{size}-{}", date.unsigned_abs())
+    format!("M{body}-{size}-{}", date.get().unsigned_abs())
 }
 
 /// MAILBOXID (RFC 8474 section 4): another one where UIDVALIDITY is another one.

@@ -256,7 +256,12 @@ impl Account {
             let mut uid = 0;
             while let Some(messages) = self.index(|index| next_messages(index, mailbox, uid)) {
                 uid = messages.last().map_or(Uid::MAX, |message| message.uid);
+                let save_date = |message: &Message| (message.uid, message.save_date);
+                let dates: Vec<_> = messages.iter().map(save_date).filter(|&(_, date)| date != 0).collect();
                 writer.put(&Part::Messages(messages))?;
+                if !dates.is_empty() {
+                    writer.put(&Part::SaveDates(mailbox, dates))?;
+                }
                 smol::future::yield_now().await;
             }
         }

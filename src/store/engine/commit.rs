@@ -18,6 +18,7 @@ use super::room::{A_RECORD, Use};
 use super::sync::Lead;
 use super::trouble::note_read_only;
 use super::{Account, Sizes, Transaction};
+use crate::clock::unix_now;
 use crate::flash::{reason, takes_no_changes};
 use crate::pace::Pace;
 use crate::store::Error;
@@ -203,7 +204,14 @@ impl Account {
         }
         let durable = state.durable;
         let arrivals: Vec<_> = transaction.messages.iter().map(|message| message.arrival()).collect();
-        let plan = plan(&state.index, &state.overlay, &transaction.changes, &arrivals, self.quota.get())?;
+        let plan = plan(
+            &state.index,
+            &state.overlay,
+            &transaction.changes,
+            &arrivals,
+            self.quota.get(),
+            unix_now(),
+        )?;
         if plan.is_empty {
             // It may be only a staged commit that leaves nothing to do.
             return Ok((state.last_staged, plan.committed));

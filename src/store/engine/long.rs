@@ -11,6 +11,7 @@ use super::commit::{Records, Staged, State};
 use super::log::Log;
 use super::room::{A_RECORD, Use};
 use super::{Account, Transaction};
+use crate::clock::unix_now;
 use crate::pace::Pace;
 use crate::store::Error;
 use crate::store::format::record::Record;
@@ -53,7 +54,7 @@ impl Account {
             if !self.room.allows(purpose, A_RECORD * copied as u64) {
                 return Err(Error::Full);
             }
-            let draft = Draft::new(&state.index, &state.overlay, self.quota.get());
+            let draft = Draft::new(&state.index, &state.overlay, self.quota.get(), unix_now());
             (draft, Writing::begin(self, state)?)
         };
         let pace = Pace::new();

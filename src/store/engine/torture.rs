@@ -37,6 +37,7 @@ mod long;
 mod model;
 mod modseqs;
 mod room;
+mod save_dates;
 mod side_by_side;
 mod tail;
 
@@ -66,7 +67,10 @@ fn dump(account: &Account) -> String {
                 let Message { uid, flags, date, modseq, size, .. } = *message;
                 let note = account.note(id, uid);
                 expected::octets(account, message);
-                writeln!(text, "  {uid} {:x} {date} {modseq} {size} {note:?}", flags.0).unwrap();
+                writeln!(text, "  {uid} {:x} {} {modseq} {size} {note:?}", flags.0, date.get()).unwrap();
+                if let Some(date) = message.save_date() {
+                    writeln!(text, "  saved {date}").unwrap();
+                }
             }
         });
     }

@@ -32,6 +32,9 @@ pub enum Part {
         parts: u32,
     },
     Annotation(MailboxId, String, ByteBuf),
+    /// When messages came into this mailbox, in seconds since 1970 UTC, by ascending UIDs; those of which nobody knows it are
+    /// left out. An earlier version hands it on as it is.
+    SaveDates(MailboxId, Vec<(Uid, u32)>),
 }
 
 /// A mailbox, with about so many messages, which follow.

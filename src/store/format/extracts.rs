@@ -28,5 +28,5 @@ pub fn whose(message: &Message) -> u32 {
     let Message { body, size, date, .. } = *message;
     let crc = crc32c::crc32c(&body.to_le_bytes());
     let crc = crc32c::crc32c_append(crc, &size.to_le_bytes());
-    crc32c::crc32c_append(crc, &date.to_le_bytes())
+    crc32c::crc32c_append(crc, &date.get().to_le_bytes())
 }

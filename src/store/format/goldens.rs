@@ -85,6 +85,7 @@ fn records() -> Vec<Record> {
         }),
         Record::KeywordNamed(KeywordNamedRecord { mailbox: BOX, place: 55, name: "$Junk".to_owned() }),
         Record::KeywordNamed(KeywordNamedRecord { mailbox: BOX, place: 0, name: String::new() }),
+        Record::SaveDate(SaveDateRecord { seconds: 1_700_000_000 }),
     ]
 }
 
@@ -109,6 +110,7 @@ fn name(record: &Record) -> &'static str {
         Record::Continued(_) => "Continued",
         Record::Annotation(_) => "Annotation",
         Record::KeywordNamed(_) => "KeywordNamed",
+        Record::SaveDate(_) => "SaveDate",
     }
 }
 
@@ -116,12 +118,13 @@ fn message() -> Message {
     Message {
         uid: 200,
         size: 300,
-        date: -5,
+        date: (-5).into(),
         flags: Flags(1 << 8),
         modseq: 9,
         body: 400,
         segment: 5,
         offset: 70_000,
+        save_date: 0,
     }
 }
 
@@ -146,6 +149,7 @@ fn parts() -> Vec<Part> {
         Part::Ledger(vec![(1 << 60, [7; 16], 1_700_000_000)]),
         Part::End { parts: 7 },
         Part::Annotation(NO_MAILBOX, "/shared/comment".to_owned(), ByteBuf::from(b"x".to_vec())),
+        Part::SaveDates(BOX, vec![(200, 1_700_000_000)]),
     ]
 }
 
@@ -159,6 +163,7 @@ fn part_name(part: &Part) -> &'static str {
         Part::Ledger(_) => "Ledger",
         Part::End { .. } => "End",
         Part::Annotation(..) => "Annotation",
+        Part::SaveDates(..) => "SaveDates",
     }
 }
 

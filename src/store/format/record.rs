@@ -34,6 +34,7 @@ pub enum Record {
     Continued(ContinuedRecord),
     Annotation(AnnotationRecord),
     KeywordNamed(KeywordNamedRecord),
+    SaveDate(SaveDateRecord),
 }
 
 /// Closes the records before it: together they happened. Everything before `durable` was synced
@@ -189,4 +190,10 @@ pub struct KeywordNamedRecord {
     pub mailbox: MailboxId,
     pub place: u8,
     pub name: String,
+}
+
+/// When the messages of this commit that follow come into their mailboxes (RFC 8514), in seconds since 1970 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SaveDateRecord {
+    pub seconds: u32,
 }

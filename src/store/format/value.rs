@@ -90,17 +90,53 @@ impl Flags {
     }
 }
 
-/// A message in the index and in a checkpoint: 44 bytes, so that a mailbox with room to grow takes no more than 48 a
-/// message.
+/// Seconds since 1970 UTC in 40 bits, which are 17,000 years before and after. What lies outside of them becomes the first
+/// or the last of them.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "i64", into = "i64")]
+pub struct UnixTime([u8; 5]);
+
+impl UnixTime {
+    const LAST: i64 = (1 << 39) - 1;
+
+    /// As a number.
+    pub fn get(self) -> i64 {
+        let [a, b, c, d, e] = self.0;
+        // Moved down again from the top, the sign goes with it.
+        i64::from_le_bytes([0, 0, 0, a, b, c, d, e]) >> 24
+    }
+}
+
+impl From<i64> for UnixTime {
+    fn from(seconds: i64) -> UnixTime {
+        let [a, b, c, d, e, ..] = seconds.clamp(-UnixTime::LAST - 1, UnixTime::LAST).to_le_bytes();
+        UnixTime([a, b, c, d, e])
+    }
+}
+
+impl From<UnixTime> for i64 {
+    fn from(time: UnixTime) -> i64 {
+        time.get()
+    }
+}
+
+impl std::fmt::Debug for UnixTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// A message in the index, and but for its save date in a checkpoint: 45 bytes, so that a mailbox with room to grow takes no
+/// more than 48 a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[repr(Rust, packed(4))]
+#[repr(Rust, packed)]
 pub struct Message {
     /// Its UID.
     pub uid: Uid,
     /// Octets (RFC822.SIZE).
     pub size: u32,
-    /// INTERNALDATE, seconds since 1970 UTC.
-    pub date: i64,
+    /// INTERNALDATE.
+    pub date: UnixTime,
     /// Its flags.
     pub flags: Flags,
     /// MODSEQ (RFC 7162): the change that it saw last.
@@ -110,9 +146,18 @@ pub struct Message {
     /// The body record's place.
     pub(crate) segment: u32,
     pub(crate) offset: u32,
+    /// When it came into its mailbox, in seconds since 1970 UTC; 0 where nobody knows.
+    #[serde(skip)]
+    pub(crate) save_date: u32,
 }
 
 impl Message {
+    /// When it came into its mailbox (RFC 8514), in seconds since 1970 UTC: unknown for what came before this was kept, and
+    /// what came while the machine did not know the time.
+    pub fn save_date(&self) -> Option<i64> {
+        (self.save_date != 0).then(|| self.save_date.into())
+    }
+
     /// The body record's place.
     pub(crate) fn place(&self) -> Place {
         Place { segment: self.segment, offset: self.offset }
@@ -229,6 +274,26 @@ impl From<&Uids> for Uids {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_40_bits_and_a_sign() {
+        // Catches: a time before 1970 that comes back as one behind it, and one that is too large and comes back as another.
+        let kept = |seconds: i64| UnixTime::from(seconds).get();
+        for seconds in [
+            0,
+            1,
+            -1,
+            1 << 32,
+            -(1 << 32),
+            UnixTime::LAST,
+            -UnixTime::LAST - 1,
+            -62_167_219_200,
+            253_402_300_799,
+        ] {
+            assert_eq!(kept(seconds), seconds);
+        }
+        assert_eq!([i64::MAX, i64::MIN].map(kept), [UnixTime::LAST, -UnixTime::LAST - 1]);
+    }
 
     #[test]
     fn uids_become_ranges() {

@@ -12,6 +12,9 @@ use crate::store::Error;
 use crate::store::format::record::{RecentRecord, Record};
 use crate::store::format::{INBOX, MailboxId, Message, Uid, Uids};
 
+/// A clock that shows an earlier time, 2026-01-01 in seconds since 1970, was never set.
+const KNOWN_FROM: i64 = 1_767_225_600;
+
 /// What is planned so far, and what is left to plan.
 #[derive(Default)]
 pub struct Draft {
@@ -25,6 +28,8 @@ pub struct Draft {
     pub(super) brings: u64,
     pub(super) growth: Growth,
     pub(super) quota: Option<u64>,
+    /// The save date of its messages, until a record says it; `None` where nobody knows it.
+    pub(super) save_date: Option<u32>,
     /// How many changes are planned, but for their rest.
     changes: usize,
     /// How many messages have arrived.
@@ -56,13 +61,15 @@ impl Rest {
 }
 
 impl Draft {
-    /// Nothing so far, to be staged behind what `overlay` holds.
-    pub fn new(index: &Index, overlay: &Overlay, quota: Option<u64>) -> Draft {
+    /// Nothing so far, to be staged behind what `overlay` holds; its messages come at the time `now`, in seconds since 1970.
+    pub fn new(index: &Index, overlay: &Overlay, quota: Option<u64>, now: i64) -> Draft {
         let mut overlay = overlay.clone();
         // MODSEQ 1 is what an empty mailbox has.
         overlay.last.modseq = overlay.last.modseq.max(index.last.modseq).max(1) + 1;
         let committed = Committed { modseq: overlay.last.modseq, ..Committed::default() };
-        Draft { overlay, committed, quota, ..Draft::default() }
+        // A client may delete what has lain there for long: no date is better than one that is years too early.
+        let save_date = Some(now).filter(|&now| now >= KNOWN_FROM).and_then(|now| u32::try_from(now).ok());
+        Draft { overlay, committed, quota, save_date, ..Draft::default() }
     }
 
     /// Plans on until about `most` messages more are copied: whether that is all.

@@ -37,6 +37,8 @@ pub struct Index {
     held: Option<BTreeMap<MailboxId, u64>>,
     /// Bodies of the commit that is being applied, waiting for their messages.
     fresh: HashMap<u32, Place>,
+    /// When this commit's messages come into their mailboxes; 0 where nobody knows.
+    save_date: u32,
     /// Bodies in files whose last message may have gone: see [`Index::take_orphans`].
     loosened: BTreeSet<u32>,
     /// A message has gone: there may be something to compact.
@@ -54,7 +56,11 @@ impl Index {
     pub fn apply(&mut self, record: &Record, place: Place) {
         self.note(record);
         match record {
-            Record::Commit(_) => self.fresh.clear(),
+            Record::Commit(_) => {
+                self.fresh.clear();
+                self.save_date = 0;
+            }
+            Record::SaveDate(record) => self.save_date = record.seconds,
             Record::Continued(_) => {}
             Record::Body(body) => {
                 self.last.body = self.last.body.max(body.body);
@@ -153,8 +159,9 @@ impl Index {
         mailbox.uid_next = mailbox.uid_next.max(uid.saturating_add(1));
         raise(&mut self.held, mailbox, modseq);
         let flags = Flags(record.flags);
-        let message =
-            Message { uid, size, date, flags, modseq, body, segment: at.segment, offset: at.offset };
+        let (date, save_date) = (date.into(), self.save_date);
+        let (segment, offset) = (at.segment, at.offset);
+        let message = Message { uid, size, date, flags, modseq, body, segment, offset, save_date };
         match mailbox.messages.last() {
             // UIDs are given in the order of the log. A checkpoint may know the message already, and what
             // changed it later: that comes again. A record that says otherwise is not believed.
@@ -213,7 +220,7 @@ impl Index {
 
     /// Octets of a checkpoint of all this, about and rather too many.
     pub fn checkpoint_octets(&self) -> u64 {
-        const MESSAGE: usize = 40;
+        const MESSAGE: usize = 48;
         const ENTRY: usize = 34;
         const NAME: usize = 300;
         let all = MESSAGE * usize::try_from(self.usage.messages).unwrap_or(0)
@@ -403,8 +410,22 @@ impl Index {
             Part::Annotation(mailbox, entry, value) => {
                 self.set_annotation((mailbox, entry), Some(value.into_vec()));
             }
+            Part::SaveDates(mailbox, dates) => self.take_save_dates(mailbox, &dates),
             Part::Ledger(entries) => entries.into_iter().for_each(|entry| self.collect(entry)),
             Part::Begin { .. } | Part::End { .. } => {}
+        }
+    }
+
+    /// Messages that are gone are passed over: an earlier version may have handed the part on after they went.
+    fn take_save_dates(&mut self, mailbox: MailboxId, dates: &[(Uid, u32)]) {
+        let Some(mailbox) = self.mailboxes.get_mut(&mailbox) else { return };
+        let from = dates.first().map_or(Uid::MAX, |&(first, _)| first);
+        let mut messages = within(&mut mailbox.messages, (from, Uid::MAX)).iter_mut().peekable();
+        for &(uid, seconds) in dates {
+            while messages.next_if(|message| message.uid < uid).is_some() {}
+            if let Some(message) = messages.next_if(|message| message.uid == uid) {
+                message.save_date = seconds;
+            }
         }
     }
 
@@ -455,7 +476,8 @@ mod tests {
     use crate::flash::sim::Choices;
     use crate::store::format::record::{
         BodyRecord, CollectedRecord, CommitRecord, ForgottenRecord, KeywordNamedRecord, KeywordRecord,
-        MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, MovedRecord, SubscribedRecord,
+        MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, MovedRecord, SaveDateRecord,
+        SubscribedRecord,
     };
     use crate::store::model::tests::recount;
 
@@ -486,6 +508,9 @@ mod tests {
                         crc: None,
                         summary: Vec::new(),
                     }));
+                    if choices.chance(80) {
+                        records.push(Record::SaveDate(SaveDateRecord { seconds: modseq as u32 }));
+                    }
                     let (date, copy_of) = (0, None);
                     let message = Record::Message(MessageRecord {
                         mailbox,
@@ -574,23 +599,53 @@ mod tests {
 
     #[test]
     fn a_message_takes_no_more_than_48_octets_of_memory() {
-        assert_eq!(size_of::<Message>(), 44);
+        assert_eq!(size_of::<Message>(), 45);
         let message = Message {
             uid: 1,
             size: 1,
-            date: 1,
+            date: 1.into(),
             flags: Flags::NONE,
             modseq: 1,
             body: 1,
             segment: 1,
             offset: 1,
+            save_date: 1,
         };
         let mut messages = Vec::new();
         for _ in 0..100_000 {
             append(&mut messages, message);
             let taken = messages.capacity() * size_of::<Message>();
-            assert!(messages.len() < 100 || taken <= messages.len() * 48, "{taken} for {}", messages.len());
+            assert!(messages.len() < 1000 || taken <= messages.len() * 48, "{taken} for {}", messages.len());
         }
+    }
+
+    /// Catches: dates of a message that is gone, or that came later, given to its neighbour.
+    #[test]
+    fn save_dates_that_an_earlier_version_handed_on_are_of_the_same_messages() {
+        let mut index = Index::default();
+        let message = |uid| {
+            Record::Message(MessageRecord {
+                mailbox: BOX,
+                uid,
+                body: uid,
+                size: 70,
+                copy_of: Some(Place::default()),
+                date: 0,
+                flags: 0,
+                modseq: 2,
+            })
+        };
+        let created = MailboxCreatedRecord { mailbox: BOX, name: "INBOX".to_owned(), uid_validity: 9 };
+        let all = [Record::MailboxCreated(created), message(2), message(5), message(6), message(9)];
+        all.iter().for_each(|record| index.apply(record, Place::default()));
+        let dates = vec![(1, 11), (2, 12), (4, 14), (6, 16), (7, 17)];
+        for mailbox in [BOX, MailboxId(2)] {
+            index.take_part(Part::SaveDates(mailbox, dates.clone()), &mut None, 1000);
+        }
+        let found: Vec<_> = index.mailboxes[&BOX].messages.iter().map(Message::save_date).collect();
+        assert_eq!(found, [Some(12), None, Some(16), None]);
+        index.take_part(Part::SaveDates(BOX, vec![(9, 19), (5, 15)]), &mut None, 1000);
+        assert_eq!(index.mailboxes[&BOX].messages[1].save_date(), None, "they ascend, or are passed over");
     }
 
     #[test]
@@ -617,6 +672,7 @@ mod tests {
                 let mut index = Index::default();
                 replay(&mut index, 0, a.max(b));
                 index.fresh.clear();
+                index.save_date = 0;
                 replay(&mut index, a, records.len());
                 (index.loosened, index.stirred) = (last.loosened.clone(), last.stirred);
                 index.bodiless = last.bodiless;

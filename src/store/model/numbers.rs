@@ -139,7 +139,7 @@ mod tests {
         /// Commits it at the time `at`.
         fn commit(&mut self, at: i64, change: Change) {
             clock::FIXED.set(Some(at));
-            let plan = plan(&self.index, &self.overlay, &[change], &[], None).unwrap();
+            let plan = plan(&self.index, &self.overlay, &[change], &[], None, at).unwrap();
             self.overlay = plan.overlay;
             for step in plan.steps {
                 let Step::Record(record) = step else { panic!("no message comes") };

@@ -85,7 +85,7 @@ impl Overlay {
 
     /// Where the body of `message` lies once everything staged is applied.
     pub(super) fn place(&self, message: &Message) -> Place {
-        self.moved.get(&message.body).copied().unwrap_or(message.place())
+        self.moved.get(&{ message.body }).copied().unwrap_or(message.place())
     }
 
     /// Takes note of what a staged commit moves.

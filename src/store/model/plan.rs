@@ -5,7 +5,7 @@ use super::{Arrival, Change, Committed, Index, Mailbox, Overlay, Usage, mailbox_
 use crate::store::Error;
 use crate::store::format::record::{
     BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, LIST_MAX, MessageRecord,
-    MovedRecord, NoteRecord, Record, SubscribedRecord,
+    MovedRecord, NoteRecord, Record, SaveDateRecord, SubscribedRecord,
 };
 use crate::store::format::{FlagChange, Flags, MailboxId, Message, Uid, Uids};
 
@@ -48,8 +48,8 @@ pub enum Source {
     Relocated(usize),
 }
 
-/// Checks `changes`, which bring `arrivals`, against what is applied and staged and against the `quota`, and plans
-/// their records.
+/// Checks `changes`, which bring `arrivals` at the time `now`, against what is applied and staged and against the `quota`,
+/// and plans their records.
 ///
 /// # Errors
 /// Those of [`crate::store::Transaction::commit`] that are found before anything is written.
@@ -59,8 +59,9 @@ pub fn plan(
     changes: &[Change],
     arrivals: &[Arrival],
     quota: Option<u64>,
+    now: i64,
 ) -> Result<Plan, Error> {
-    let (draft, _) = Draft::new(index, overlay, quota).go_on(index, changes, arrivals, usize::MAX)?;
+    let (draft, _) = Draft::new(index, overlay, quota, now).go_on(index, changes, arrivals, usize::MAX)?;
     let mut plan = draft.finish(index, overlay)?;
     if changes.iter().all(|change| matches!(change, Change::Relocate { .. })) {
         // Nobody sees compaction: it takes no MODSEQ.
@@ -267,6 +268,9 @@ impl<'a> Planner<'a> {
     /// A message is placed.
     fn place(&mut self, message: MessageRecord) {
         self.draft.committed.placed.push(message.mailbox, message.uid);
+        if let Some(seconds) = self.draft.save_date.take() {
+            self.record(Record::SaveDate(SaveDateRecord { seconds }));
+        }
         self.record(Record::Message(message));
     }
 
@@ -283,7 +287,7 @@ impl<'a> Planner<'a> {
         let place = self.draft.overlay.place(message);
         let (uid, modseq) = self.numbers(mailbox, None)?;
         let Message { body, size, date, .. } = *message;
-        let (copy_of, flags) = (Some(place), flags.0);
+        let (copy_of, flags, date) = (Some(place), flags.0, date.get());
         self.place(MessageRecord { mailbox, uid, body, size, copy_of, date, flags, modseq });
         Ok(())
     }

@@ -33,7 +33,7 @@ impl World {
         let delivered = changes.iter().filter(|change| matches!(change, Change::Deliver { .. }));
         let arrivals: Vec<_> = delivered.map(|_| Arrival { size: 1, file: None }).collect();
         let Plan { steps, overlay, committed, .. } =
-            plan(&self.index, &self.overlay, changes, &arrivals, self.quota)?;
+            plan(&self.index, &self.overlay, changes, &arrivals, self.quota, 0)?;
         if steps.is_empty() {
             return Ok(committed);
         }

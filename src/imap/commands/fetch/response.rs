@@ -106,7 +106,7 @@ impl Response<'_> {
     async fn item(&mut self, stream: &mut Stream, item: &FetchItem) -> io::Result<()> {
         let message = &self.fetched.message;
         let (part, text, partial) = match item {
-            FetchItem::Uid => return write!(self.out, "UID {}", message.uid),
+            FetchItem::Uid => return write!(self.out, "UID {}", { message.uid }),
             FetchItem::Modseq => return write!(self.out, "MODSEQ ({})", { message.modseq }),
             FetchItem::Flags => return write!(self.out, "FLAGS {}", self.fetched.flags),
             FetchItem::EmailId => {
@@ -122,10 +122,18 @@ impl Response<'_> {
                 self.out.extend(b"THREADID NIL");
                 return Ok(());
             }
-            FetchItem::Rfc822Size => return write!(self.out, "RFC822.SIZE {}", message.size),
+            FetchItem::Rfc822Size => return write!(self.out, "RFC822.SIZE {}", { message.size }),
             FetchItem::InternalDate => {
                 self.out.extend(b"INTERNALDATE \"");
-                date::write_internal(message.date, &mut self.out);
+                date::write_internal(message.date.get(), &mut self.out);
+                self.out.push(b'"');
+                return Ok(());
+            }
+            FetchItem::SaveDate => {
+                self.out.extend(b"SAVEDATE ");
+                let Some(date) = message.save_date() else { return write!(self.out, "NIL") };
+                self.out.push(b'"');
+                date::write_internal(date, &mut self.out);
                 self.out.push(b'"');
                 return Ok(());
             }

@@ -83,6 +83,8 @@ enum IndexTest {
     Flags(Option<Flags>),
     Recent,
     Internal(RangeInclusive<i32>),
+    /// Days of the save date.
+    Saved(RangeInclusive<i32>),
     /// EMAILID, and the number of the body in it.
     EmailId(u32, String),
     Nothing,
@@ -201,6 +203,9 @@ impl Formula {
             SearchKey::Before(day) => index(IndexTest::Internal(before(*day))),
             SearchKey::On(day) => index(IndexTest::Internal(on(*day))),
             SearchKey::Since(day) => index(IndexTest::Internal(since(*day))),
+            SearchKey::SavedBefore(day) => index(IndexTest::Saved(before(*day))),
+            SearchKey::SavedOn(day) => index(IndexTest::Saved(on(*day))),
+            SearchKey::SavedSince(day) => index(IndexTest::Saved(since(*day))),
             SearchKey::EmailId(id) => {
                 let number = id.strip_prefix('M').and_then(|id| id.split('-').next()?.parse().ok());
                 index(number.map_or(IndexTest::Nothing, |number| IndexTest::EmailId(number, id.clone())))
@@ -319,10 +324,13 @@ impl IndexTest {
             IndexTest::Uid(ranges) => contains(ranges, message.uid),
             IndexTest::Flags(flags) => flags.is_some_and(|flags| message.flags.contains(flags)),
             IndexTest::Recent => candidate.recent,
-            IndexTest::Internal(days) => days.contains(&date::day_of(message.date)),
+            IndexTest::Internal(days) => days.contains(&date::day_of(message.date.get())),
+            IndexTest::Saved(days) => {
+                days.contains(&date::day_of(message.save_date().unwrap_or(message.date.get())))
+            }
             IndexTest::EmailId(body, id) => message.body == *body && words::email_id(message) == *id,
             IndexTest::Nothing => false,
-            IndexTest::Received(moments) => moments.contains(&{ message.date }),
+            IndexTest::Received(moments) => moments.contains(&message.date.get()),
             IndexTest::Larger(size) => message.size > *size,
             IndexTest::Smaller(size) => message.size < *size,
             IndexTest::Modseq(modseq) => message.modseq >= *modseq,

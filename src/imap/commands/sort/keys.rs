@@ -75,7 +75,7 @@ impl Header<'_> {
     fn key(&mut self, key: SortKey) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
         match key {
-            SortKey::Arrival => out.extend(moment(self.message.date)),
+            SortKey::Arrival => out.extend(moment(self.message.date.get())),
             SortKey::Date => out.extend(moment(self.sent()?)),
             SortKey::Size => out.extend(self.message.size.to_be_bytes()),
             SortKey::Subject => collate_decoded(&self.subject()?.text, &mut out),
@@ -110,7 +110,7 @@ impl Header<'_> {
     /// INTERNALDATE.
     pub fn sent(&mut self) -> Result<i64, Error> {
         let date = date::parse_rfc5322(&self.field("Date")?);
-        Ok(date.map_or(self.message.date, |date| date.unix))
+        Ok(date.map_or(self.message.date.get(), |date| date.unix))
     }
 }
 

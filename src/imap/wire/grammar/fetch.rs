@@ -77,6 +77,7 @@ fn item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
         "RFC822.HEADER" => FetchItem::Rfc822Header,
         "RFC822.SIZE" => FetchItem::Rfc822Size,
         "RFC822.TEXT" => FetchItem::Rfc822Text,
+        "SAVEDATE" => FetchItem::SaveDate,
         "THREADID" => FetchItem::ThreadId,
         "UID" => FetchItem::Uid,
         "MODSEQ" => FetchItem::Modseq,

@@ -125,6 +125,9 @@ impl Keys<'_, '_> {
             "BEFORE" => SearchKey::Before(self.date()?),
             "ON" => SearchKey::On(self.date()?),
             "SINCE" => SearchKey::Since(self.date()?),
+            "SAVEDBEFORE" => SearchKey::SavedBefore(self.date()?),
+            "SAVEDON" => SearchKey::SavedOn(self.date()?),
+            "SAVEDSINCE" => SearchKey::SavedSince(self.date()?),
             "SENTBEFORE" => SearchKey::SentBefore(self.date()?),
             "SENTON" => SearchKey::SentOn(self.date()?),
             "SENTSINCE" => SearchKey::SentSince(self.date()?),
@@ -217,6 +220,8 @@ fn flag_key(name: &str) -> Option<SearchKey> {
         "UNFLAGGED" => not(flag(Flags::FLAGGED)),
         "UNSEEN" => not(flag(Flags::SEEN)),
         "RECENT" => SearchKey::Recent,
+        // RFC 8514 section 4.3: every mailbox here keeps save dates.
+        "SAVEDATESUPPORTED" => SearchKey::All,
         "OLD" => not(SearchKey::Recent),
         "NEW" => SearchKey::And(vec![SearchKey::Recent, not(flag(Flags::SEEN))]),
         _ => return None,

@@ -149,7 +149,7 @@ pub fn octets(account: &Account, message: &Message) -> Vec<u8> {
     let body = account.body(message).unwrap();
     body.read_exact_at(0, &mut octets).unwrap();
     assert_eq!(body.len().unwrap(), u64::from(size));
-    assert!(octets == content(date as u64, size as usize), "UID {uid}: another message");
+    assert!(octets == content(date.get() as u64, size as usize), "UID {uid}: another message");
     octets
 }
 
@@ -179,7 +179,7 @@ pub fn observe(account: &Account) -> Model {
                 bit => mailbox.keywords[bit - 8].clone(),
             });
             let letter = Letter {
-                date: date as u64,
+                date: date.get() as u64,
                 size: size as usize,
                 flags: flags.collect(),
                 modseq: Some(modseq),

@@ -78,8 +78,8 @@ fn served(flash: &SimFlash) -> (Vec<u64>, Uid) {
             let Ok(body) = account.body(message) else { continue };
             let mut octets = vec![0; message.size as usize];
             body.read_exact_at(0, &mut octets).unwrap();
-            assert_eq!(octets, content(message.date as u64, octets.len()));
-            dates.push(message.date as u64);
+            assert_eq!(octets, content(message.date.get() as u64, octets.len()));
+            dates.push(message.date.get() as u64);
         }
         let next =
             deliver_octets(&account, INBOX, 7, 100, &mut Choices::new(3)).unwrap().commit().await.unwrap();
