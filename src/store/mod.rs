@@ -28,6 +28,6 @@ pub use format::{
 };
 pub use model::{
     ALL_ANNOTATIONS_MAX, ANNOTATION_MAX, ANNOTATIONS_MAX, Committed, ENTRY_MAX, Event, KEYWORD_MAX,
-    KEYWORDS_MAX, LEDGER_MAX, MAILBOXES_MAX, MESSAGES, MESSAGES_MAX, Mailbox, MailboxNumbers, MessageNumbers,
-    NOTE_MAX, Overflow, Placed, SHARE, SUBSCRIPTIONS_MAX, Usage, identity_hash, mailbox_name,
+    KEYWORDS_MAX, Known, LEDGER_MAX, MAILBOXES_MAX, MESSAGES, MESSAGES_MAX, Mailbox, MailboxNumbers,
+    MessageNumbers, NOTE_MAX, Overflow, Placed, SHARE, SUBSCRIPTIONS_MAX, Usage, identity_hash, mailbox_name,
 };

@@ -17,7 +17,7 @@ use crate::flash::{Flash, Mode};
 use crate::store::Error;
 use crate::store::format::record::{BodyRecord, Record};
 use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid, in_file};
-use crate::store::model::{Index, Mailbox, Usage, identity_hash, mailbox_name, takes_keywords};
+use crate::store::model::{Index, Known, Mailbox, Usage, identity_hash, mailbox_name, takes_keywords};
 
 /// One account's mail, open.
 pub struct Account {
@@ -262,14 +262,19 @@ impl Account {
 
     /// When `identity` was collected from `source`, in seconds since 1970; `None`: never.
     pub fn collected(&self, source: SourceKey, identity: &[u8]) -> Option<i64> {
-        self.state.borrow().index.ledger.get(&(source, identity_hash(identity))).copied()
+        self.state.borrow().index.ledger.get(&(source, identity_hash(identity))).map(|known| known.date.get())
     }
 
     /// All that is known as collected from `source`: hashed identities and times.
     pub fn all_collected(&self, source: SourceKey) -> Vec<(IdentityHash, i64)> {
-        let state = self.state.borrow();
-        let all = (source, IdentityHash::default())..=(source, [u8::MAX; 16]);
-        state.index.ledger.range(all).map(|((_, identity), date)| (*identity, *date)).collect()
+        let known = |(identity, known): (&IdentityHash, &Known)| (*identity, known.date.get());
+        self.state.borrow().index.ledger_of(source).map(known).collect()
+    }
+
+    /// All that is known of what was collected from `source`.
+    pub fn ledger_of(&self, source: SourceKey) -> Vec<(IdentityHash, Known)> {
+        let known = |(identity, known): (&IdentityHash, &Known)| (*identity, *known);
+        self.state.borrow().index.ledger_of(source).map(known).collect()
     }
 
     /// The annotations of a mailbox, or of the account under [`NO_MAILBOX`], in order of their entries.

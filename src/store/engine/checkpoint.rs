@@ -17,10 +17,10 @@ use super::commit::State;
 use super::window::{Frame, Window};
 use crate::flash::{File, Flash, Mode};
 use crate::store::Error;
-use crate::store::format::checkpoint::{Entry, MailboxPart, Part, VERSION};
+use crate::store::format::checkpoint::{Detail, Entry, MailboxPart, Part, VERSION};
 use crate::store::format::frame::{self, Head};
 use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid};
-use crate::store::model::Index;
+use crate::store::model::{Index, Known};
 
 /// The newest checkpoint, below the account's folder.
 pub const NEWEST: &str = "checkpoint";
@@ -288,7 +288,11 @@ impl Account {
         let mut at = None;
         while let Some((last, entries)) = self.index(|index| next_entries(index, at)) {
             at = Some(last);
+            let (entries, details) = entries;
             writer.put(&Part::Ledger(entries))?;
+            if !details.is_empty() {
+                writer.put(&Part::LedgerDetails(details))?;
+            }
             smol::future::yield_now().await;
         }
         for part in self.index(|index| index.unknown_parts.clone()) {
@@ -326,10 +330,17 @@ fn next_messages(index: &Index, mailbox: MailboxId, after: Uid) -> Option<Vec<Me
 
 type LedgerKey = (SourceKey, IdentityHash);
 
-fn next_entries(index: &Index, after: Option<LedgerKey>) -> Option<(LedgerKey, Vec<Entry>)> {
+/// Entries of the ledger, and more of those of which there is more to tell.
+fn next_entries(index: &Index, after: Option<LedgerKey>) -> Option<(LedgerKey, (Vec<Entry>, Vec<Detail>))> {
     let from = after.map_or(Unbounded, Excluded);
     let rest = index.ledger.range((from, Unbounded)).take(ENTRIES);
-    let entries: Vec<_> = rest.map(|((source, identity), date)| (source.0, *identity, *date)).collect();
+    let (mut entries, mut details) = (Vec::new(), Vec::new());
+    for ((source, identity), &Known { date, content, unlisted }) in rest {
+        entries.push((source.0, *identity, date.get()));
+        if (content, unlisted) != (0, 0) {
+            details.push((source.0, *identity, content, unlisted));
+        }
+    }
     let (source, identity, _) = entries.last()?;
-    Some(((SourceKey(*source), *identity), entries))
+    Some(((SourceKey(*source), *identity), (entries, details)))
 }

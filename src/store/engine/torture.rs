@@ -21,7 +21,7 @@ use crate::flash::sim::{Choices, SimFlash};
 use crate::store::model::tests::recount;
 use crate::store::{
     Committed, Error, FlagChange, Flags, INBOX, Mailbox, MailboxId, MailboxNumbers, Message, MessageNumbers,
-    SourceKey, Uid, Usage,
+    SourceKey, Uid, Usage, identity_hash,
 };
 
 mod damage;
@@ -31,6 +31,7 @@ mod extracts;
 mod faults;
 mod given_up;
 mod largest;
+mod ledger;
 mod limits;
 mod lives;
 mod long;

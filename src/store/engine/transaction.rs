@@ -202,7 +202,19 @@ impl Transaction {
 
     /// Notes that `identity` was collected from `source` at `date`.
     pub fn collected(&mut self, source: SourceKey, identity: &[u8], date: i64) {
-        self.changes.push(Change::Collected { source, identity: identity_hash(identity), date });
+        let identity = identity_hash(identity);
+        self.changes.push(Change::Collected { source, identity, date, content: None });
+    }
+
+    /// As [`Transaction::collected`], for a message whose content has this hash, which is not 0.
+    pub fn collected_message(&mut self, source: SourceKey, identity: &[u8], date: i64, content: u64) {
+        let (identity, content) = (identity_hash(identity), Some(content));
+        self.changes.push(Change::Collected { source, identity, date, content });
+    }
+
+    /// Notes that `source` lists identities no longer `since` then, in seconds since 1970, or again where that is 0.
+    pub fn unlisted(&mut self, source: SourceKey, identities: &[IdentityHash], since: u32) {
+        self.changes.push(Change::Unlisted { source, identities: identities.to_vec(), since });
     }
 
     /// Forgets identities of `source`.

@@ -35,6 +35,8 @@ pub enum Part {
     /// When messages came into this mailbox, in seconds since 1970 UTC, by ascending UIDs; those of which nobody knows it are
     /// left out. An earlier version hands it on as it is.
     SaveDates(MailboxId, Vec<(Uid, u32)>),
+    /// More of entries of the ledger before it: of those whose content is known, or that are listed no longer.
+    LedgerDetails(Vec<Detail>),
 }
 
 /// A mailbox, with about so many messages, which follow.
@@ -61,3 +63,6 @@ pub struct Counters {
 
 /// An entry of the ledger: source, identity, when it was collected in seconds since 1970.
 pub type Entry = (u64, IdentityHash, i64);
+
+/// More of an entry of the ledger: source, identity, hash of the content, since when it is listed no longer in seconds since 1970.
+pub type Detail = (u64, IdentityHash, u64, u32);

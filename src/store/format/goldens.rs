@@ -86,6 +86,17 @@ fn records() -> Vec<Record> {
         Record::KeywordNamed(KeywordNamedRecord { mailbox: BOX, place: 55, name: "$Junk".to_owned() }),
         Record::KeywordNamed(KeywordNamedRecord { mailbox: BOX, place: 0, name: String::new() }),
         Record::SaveDate(SaveDateRecord { seconds: 1_700_000_000 }),
+        Record::CollectedMessage(CollectedMessageRecord {
+            source: 1 << 60,
+            identity: [7; 16],
+            date: 1_700_000_000,
+            content: 1 << 63,
+        }),
+        Record::Unlisted(UnlistedRecord {
+            source: 9,
+            identities: vec![[1; 16], [2; 16]],
+            since: 1_700_000_000,
+        }),
     ]
 }
 
@@ -111,6 +122,8 @@ fn name(record: &Record) -> &'static str {
         Record::Annotation(_) => "Annotation",
         Record::KeywordNamed(_) => "KeywordNamed",
         Record::SaveDate(_) => "SaveDate",
+        Record::CollectedMessage(_) => "CollectedMessage",
+        Record::Unlisted(_) => "Unlisted",
     }
 }
 
@@ -150,6 +163,7 @@ fn parts() -> Vec<Part> {
         Part::End { parts: 7 },
         Part::Annotation(NO_MAILBOX, "/shared/comment".to_owned(), ByteBuf::from(b"x".to_vec())),
         Part::SaveDates(BOX, vec![(200, 1_700_000_000)]),
+        Part::LedgerDetails(vec![(1 << 60, [7; 16], 1 << 63, 1_700_000_000)]),
     ]
 }
 
@@ -164,6 +178,7 @@ fn part_name(part: &Part) -> &'static str {
         Part::End { .. } => "End",
         Part::Annotation(..) => "Annotation",
         Part::SaveDates(..) => "SaveDates",
+        Part::LedgerDetails(_) => "LedgerDetails",
     }
 }
 

@@ -14,5 +14,5 @@ mod value;
 
 pub use value::{
     FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, Place, SourceKey, Uid, UidRanges,
-    Uids, in_file, is_within,
+    Uids, UnixTime, in_file, is_within,
 };

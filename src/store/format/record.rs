@@ -35,6 +35,8 @@ pub enum Record {
     Annotation(AnnotationRecord),
     KeywordNamed(KeywordNamedRecord),
     SaveDate(SaveDateRecord),
+    CollectedMessage(CollectedMessageRecord),
+    Unlisted(UnlistedRecord),
 }
 
 /// Closes the records before it: together they happened. Everything before `durable` was synced
@@ -196,4 +198,22 @@ pub struct KeywordNamedRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SaveDateRecord {
     pub seconds: u32,
+}
+
+/// The ledger: a message was collected from a source, which lists it. By a hash of its content it is known again when the
+/// source lists it under another identity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CollectedMessageRecord {
+    pub source: u64,
+    pub identity: IdentityHash,
+    pub date: i64,
+    pub content: u64,
+}
+
+/// The ledger: a source lists these identities no longer since then, in seconds since 1970 UTC, or again where that is 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnlistedRecord {
+    pub source: u64,
+    pub identities: Vec<IdentityHash>,
+    pub since: u32,
 }

@@ -70,6 +70,14 @@ pub enum Change {
         source: SourceKey,
         identity: IdentityHash,
         date: i64,
+        /// A hash of the message's content.
+        content: Option<u64>,
+    },
+    /// A source lists them no longer since then, in seconds since 1970, or again where that is 0.
+    Unlisted {
+        source: SourceKey,
+        identities: Vec<IdentityHash>,
+        since: u32,
     },
     Forget {
         source: SourceKey,

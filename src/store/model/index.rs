@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::keywords::set_name;
 use super::serial::later;
-use super::{Event, Expunged, Journal, Mailbox, Usage};
-use crate::store::format::checkpoint::{Counters, Entry, MailboxPart, Part};
+use super::{Event, Expunged, Journal, Known, Mailbox, Usage};
+use crate::store::format::checkpoint::{Counters, MailboxPart, Part};
 use crate::store::format::frame::HEAD_MAX;
 use crate::store::format::record::{
     AnnotationRecord, ExpungeRecord, FlagsRecord, MessageRecord, NumbersRecord, Record,
@@ -27,7 +27,7 @@ pub struct Index {
     pub mailboxes: BTreeMap<MailboxId, Mailbox>,
     pub subscriptions: BTreeSet<String>,
     pub notes: BTreeMap<(MailboxId, Uid), Vec<u8>>,
-    pub ledger: BTreeMap<(SourceKey, IdentityHash), i64>,
+    pub ledger: BTreeMap<(SourceKey, IdentityHash), Known>,
     pub annotations: BTreeMap<(MailboxId, String), Vec<u8>>,
     pub usage: Usage,
     pub expunged: Expunged,
@@ -106,17 +106,13 @@ impl Index {
                     self.notes.insert((note.mailbox, note.uid), note.note.clone());
                 }
             }
-            Record::Collected(it) => self.collect((it.source, it.identity, it.date)),
+            Record::Collected(it) => self.collected(it),
+            Record::CollectedMessage(it) => self.collected_message(it),
+            Record::Unlisted(it) => self.unlisted(it),
             Record::Numbers(numbers) => self.numbers(numbers),
             Record::Annotation(annotation) => self.annotate(annotation),
             Record::Moved(moved) => self.move_bodies(&moved.bodies),
-            Record::Forgotten(forgotten) => {
-                for identity in &forgotten.identities {
-                    if self.ledger.remove(&(SourceKey(forgotten.source), *identity)).is_some() {
-                        self.usage.remove(Usage::of_ledger(1));
-                    }
-                }
-            }
+            Record::Forgotten(it) => self.forgotten(it),
         }
     }
 
@@ -189,12 +185,6 @@ impl Index {
         }
     }
 
-    fn collect(&mut self, (source, identity, date): Entry) {
-        if self.ledger.insert((SourceKey(source), identity), date).is_none() {
-            self.usage.add(Usage::of_ledger(1));
-        }
-    }
-
     fn subscribe(&mut self, name: &str, subscribed: bool) {
         if subscribed && self.subscriptions.insert(name.to_owned()) {
             self.usage.add(Usage::of_subscription(name));
@@ -221,7 +211,7 @@ impl Index {
     /// Octets of a checkpoint of all this, about and rather too many.
     pub fn checkpoint_octets(&self) -> u64 {
         const MESSAGE: usize = 48;
-        const ENTRY: usize = 34;
+        const ENTRY: usize = 75;
         const NAME: usize = 300;
         let all = MESSAGE * usize::try_from(self.usage.messages).unwrap_or(0)
             + ENTRY * self.ledger.len()
@@ -412,6 +402,7 @@ impl Index {
             }
             Part::SaveDates(mailbox, dates) => self.take_save_dates(mailbox, &dates),
             Part::Ledger(entries) => entries.into_iter().for_each(|entry| self.collect(entry)),
+            Part::LedgerDetails(details) => self.take_details(&details),
             Part::Begin { .. } | Part::End { .. } => {}
         }
     }
@@ -475,9 +466,9 @@ mod tests {
     use super::*;
     use crate::flash::sim::Choices;
     use crate::store::format::record::{
-        BodyRecord, CollectedRecord, CommitRecord, ForgottenRecord, KeywordNamedRecord, KeywordRecord,
-        MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord, MovedRecord, SaveDateRecord,
-        SubscribedRecord,
+        BodyRecord, CollectedMessageRecord, CollectedRecord, CommitRecord, ForgottenRecord,
+        KeywordNamedRecord, KeywordRecord, MailboxCreatedRecord, MailboxDeletedRecord, MailboxRenamedRecord,
+        MovedRecord, SaveDateRecord, SubscribedRecord, UnlistedRecord,
     };
     use crate::store::model::tests::recount;
 
@@ -565,10 +556,19 @@ mod tests {
                     records.push(Record::MailboxRenamed(MailboxRenamedRecord { mailbox, name }));
                 }
                 12 => {
-                    let (source, identity) = (1, [choices.below(3) as u8; 16]);
-                    records.push(match choices.chance(60) {
-                        true => Record::Collected(CollectedRecord { source, identity, date: modseq as i64 }),
-                        false => Record::Forgotten(ForgottenRecord { source, identities: vec![identity] }),
+                    let (source, identity, date) = (1, [choices.below(3) as u8; 16], modseq as i64);
+                    let (identities, content) = (vec![identity], modseq);
+                    let since = choices.below(2) as u32 * modseq as u32;
+                    records.push(match choices.below(5) {
+                        0 => Record::Collected(CollectedRecord { source, identity, date }),
+                        1 => Record::Unlisted(UnlistedRecord { source, identities, since }),
+                        2 => Record::Forgotten(ForgottenRecord { source, identities }),
+                        _ => Record::CollectedMessage(CollectedMessageRecord {
+                            source,
+                            identity,
+                            date,
+                            content,
+                        }),
                     });
                 }
                 13 | 14 if names_places => {

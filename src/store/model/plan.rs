@@ -4,8 +4,9 @@ use super::draft::{Draft, Rest};
 use super::{Arrival, Change, Committed, Index, Mailbox, Overlay, Usage, mailbox_name};
 use crate::store::Error;
 use crate::store::format::record::{
-    BodyRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord, LIST_MAX, MessageRecord,
-    MovedRecord, NoteRecord, Record, SaveDateRecord, SubscribedRecord,
+    BodyRecord, CollectedMessageRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord,
+    LIST_MAX, MessageRecord, MovedRecord, NoteRecord, Record, SaveDateRecord, SubscribedRecord,
+    UnlistedRecord,
 };
 use crate::store::format::{FlagChange, Flags, MailboxId, Message, Uid, Uids};
 
@@ -155,12 +156,24 @@ impl<'a> Planner<'a> {
                 self.mailbox(*mailbox)?;
                 self.note(*mailbox, *uid, note)?;
             }
-            Change::Collected { source, identity, date } => {
+            Change::Collected { source, identity, date, content } => {
                 if !self.index.ledger.contains_key(&(*source, *identity)) {
                     self.draft.growth.more.add(Usage::of_ledger(1));
                 }
-                let collected = CollectedRecord { source: source.0, identity: *identity, date: *date };
-                self.record(Record::Collected(collected));
+                let (source, identity, date) = (source.0, *identity, *date);
+                self.record(match *content {
+                    Some(content) => {
+                        let record = CollectedMessageRecord { source, identity, date, content };
+                        Record::CollectedMessage(record)
+                    }
+                    None => Record::Collected(CollectedRecord { source, identity, date }),
+                });
+            }
+            Change::Unlisted { source, identities, since } => {
+                for identities in identities.chunks(LIST_MAX) {
+                    let (source, identities) = (source.0, identities.to_vec());
+                    self.record(Record::Unlisted(UnlistedRecord { source, identities, since: *since }));
+                }
             }
             Change::Relocate { bodies, unknown } => {
                 let unknown = unknown.iter().map(|(head, body)| Step::Unknown(head.clone(), body.clone()));

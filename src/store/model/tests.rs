@@ -217,7 +217,7 @@ fn whatever_can_be_made_costs_its_share_and_may_always_go() {
 #[test]
 fn a_ledger_at_its_limit_knows_what_it_knows_and_forgets() {
     // Catches: a provider that lists without an end, and a full ledger that cannot note anew when a message was collected.
-    let collected = |n| Change::Collected { source: SourceKey(1), identity: [n; 16], date: 7 };
+    let collected = |n| Change::Collected { source: SourceKey(1), identity: [n; 16], date: 7, content: None };
     let mut world = World::new();
     world.commit(&[collected(1)]).unwrap();
     world.index.usage.ledger = LEDGER_MAX;
