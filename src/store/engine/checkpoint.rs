@@ -331,7 +331,9 @@ fn next_messages(index: &Index, mailbox: MailboxId, after: Uid) -> Option<Vec<Me
 type LedgerKey = (SourceKey, IdentityHash);
 
 /// Entries of the ledger, and more of those of which there is more to tell.
-fn next_entries(index: &Index, after: Option<LedgerKey>) -> Option<(LedgerKey, (Vec<Entry>, Vec<Detail>))> {
+type Entries = (Vec<Entry>, Vec<Detail>);
+
+fn next_entries(index: &Index, after: Option<LedgerKey>) -> Option<(LedgerKey, Entries)> {
     let from = after.map_or(Unbounded, Excluded);
     let rest = index.ledger.range((from, Unbounded)).take(ENTRIES);
     let (mut entries, mut details) = (Vec::new(), Vec::new());
