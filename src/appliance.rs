@@ -327,8 +327,11 @@ impl Appliance {
         self.identity.follow(&self.context, &*self.flash).await;
     }
 
-    async fn put_in_force(&self, config: Config, save: bool) -> Result<(), String> {
+    async fn put_in_force(&self, mut config: Config, save: bool) -> Result<(), String> {
         let before = self.context.config();
+        if save {
+            config.identify(&before);
+        }
         let present = Present::now(self.context.announced());
         let tls = certificate::for_network(&config, &present, &*self.flash);
         let tls = tls.await.map_err(|error| error.to_string())?;

@@ -168,8 +168,9 @@ async fn store(
     flash: &dyn Flash,
     options: &RunOptions,
     stored: Option<&Config>,
-    config: Config,
+    mut config: Config,
 ) -> Result<Config, Failure> {
+    config.identify(stored.unwrap_or(&Config::default()));
     match config::file::save(flash, &config).await {
         Ok(()) => Ok(config),
         // A service that is started with its file every time goes on.
@@ -284,9 +285,10 @@ async fn demonstration(flash: &dyn Flash, options: &RunOptions) -> Result<Config
 
 /// Later starts cannot print the password: only its verifier is kept.
 fn remind_of_demo(config: &Config) {
-    if let [account] = &config.accounts[..]
-        && *config == Config::demonstration(account.verifier.clone())
-    {
+    let Some(account) = config.accounts.first() else { return };
+    let mut demonstration = Config::demonstration(account.verifier.clone());
+    demonstration.identify(config);
+    if *config == demonstration {
         say::out(
             "demo login: demo, with the password of the first start; `password demo` and `commit` in `pillarbox console` set a new one",
         );

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pillarbox::appliance::read_configuration;
+use pillarbox::config::Config;
 use pillarbox::config::export::to_toml;
 use pillarbox::config::file::{self, Error, Loaded};
 use pillarbox::console::client;
@@ -36,7 +37,8 @@ pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
         }
         Err(error) => return Err(refused(data)(error)),
     };
-    let (config, warnings) = read_configuration(file, stored.as_ref())?;
+    let (mut config, warnings) = read_configuration(file, stored.as_ref())?;
+    config.identify(stored.as_ref().unwrap_or(&Config::default()));
     async_io::block_on(file::save(&flash, &config)).map_err(refused(data))?;
     let name = file.display();
     match (client::reload(data), stored) {

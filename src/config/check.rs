@@ -280,10 +280,13 @@ fn source(config: &Config, section: Section, source: &Source, found: &mut Vec<Fi
             "delete_after has no effect: without leave_on_server what was collected is deleted at once";
         found.push(Finding::warning(at("delete_after"), text).beside(at("leave_on_server")));
     }
-    if *protocol == Protocol::Pop3 && !source.folder.eq_ignore_ascii_case("INBOX") {
+    let other = source.folders.iter().find(|folder| !folder.eq_ignore_ascii_case("INBOX"));
+    if *protocol == Protocol::Pop3
+        && let Some(folder) = other
+    {
         let text = format!(
             "folder {} has no effect: POP3 knows the INBOX only, use protocol = \"imap\"",
-            shown_text(&source.folder)
+            shown_text(folder)
         );
         found.push(Finding::warning(at("folder"), text).beside(at("protocol")));
     }

@@ -4,8 +4,8 @@ use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
-    Account, AppPassword, Config, Host, Listen, Multipop, Network, Protocol, Secret, Security, Server,
-    Smarthost, Source, SourceAuth, Text, Tls,
+    Account, AppPassword, Config, Host, Interval, Large, Listen, Multipop, Network, Protocol, Secret,
+    Security, Server, Smarthost, Source, SourceAuth, Text, Tls,
 };
 use crate::credential::Verifier;
 
@@ -201,6 +201,7 @@ impl Default for Account {
     /// Without name and address, and with no password yet: see [`Account::has_password`].
     fn default() -> Account {
         Account {
+            id: 0,
             name: text(""),
             address: text(""),
             aliases: Vec::new(),
@@ -238,6 +239,8 @@ impl Default for Source {
     /// Without host and login.
     fn default() -> Source {
         Source {
+            id: 0,
+            enabled: true,
             host: Host::new(),
             port: 995,
             protocol: Protocol::Pop3,
@@ -249,8 +252,11 @@ impl Default for Source {
             leave_on_server: false,
             delete_after: 0,
             max_size: 0,
-            folder: text("INBOX"),
-            interval: 0,
+            large: Large::Leave,
+            folders: vec![text("INBOX")],
+            into: text("INBOX"),
+            dedupe: false,
+            interval: Interval::Inherited,
             ca: text(""),
         }
     }

@@ -55,6 +55,10 @@ impl Export<'_> {
                 Some((password, verifier)) if setting.key == verifier => password,
                 _ => setting.key,
             };
+            if setting.key == "id" && (!self.with_secrets || setting.is_empty(self.config, section)) {
+                // Nobody types it.
+                continue;
+            }
             if self.is_hidden(section, setting) {
                 self.line(format!("# {password} = \"…\""), "as stored; given here it is changed");
             } else if setting.key == "operator_verifier" && setting.is_empty(self.config, section) {

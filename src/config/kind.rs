@@ -263,3 +263,29 @@ impl<K: Kind, const LEAST: usize, const MOST: usize> Kind for List<K, LEAST, MOS
         format!("[{}]", elements.join(", "))
     }
 }
+
+/// A list of 1 to `MOST` values, of which a single one may stand without brackets, and is written so.
+pub struct OneOrMore<K, const MOST: usize>(PhantomData<K>);
+
+impl<K: Kind, const MOST: usize> Kind for OneOrMore<K, MOST> {
+    type Value = Vec<K::Value>;
+    const LIST: bool = MOST > 1;
+    fn form() -> String {
+        if MOST > 1 { format!("{}, or a list of such in brackets", K::form()) } else { K::form() }
+    }
+    fn read(value: &DeValue<'_>) -> Result<Vec<K::Value>, Wrong> {
+        match value.as_array() {
+            Some(_) if MOST > 1 => List::<K, 1, MOST>::read(value),
+            _ => K::read(value).map(|one| vec![one]).map_err(|wrong| match value.as_str() {
+                Some(_) => wrong,
+                None => Wrong::form::<Self>(value),
+            }),
+        }
+    }
+    fn print(value: &Vec<K::Value>) -> String {
+        match value.as_slice() {
+            [one] => K::print(one),
+            _ => List::<K, 1, MOST>::print(value),
+        }
+    }
+}

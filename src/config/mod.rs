@@ -9,6 +9,7 @@ pub mod export;
 pub mod file;
 mod frame;
 mod grammar;
+mod identity;
 mod kind;
 mod nearest;
 mod network;
@@ -22,6 +23,7 @@ pub mod text;
 mod units;
 mod version_1;
 mod version_2;
+mod version_3;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -194,6 +196,8 @@ pub struct Multipop {
 /// `[[account]]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {
+    /// What it is known by whatever it is called; 0 until it is stored.
+    pub id: u64,
     /// Names the login and the folder of the mail store: `[a-z0-9._-]`, unique.
     pub name: Text<64>,
     /// The address it sends as.
@@ -279,6 +283,10 @@ pub enum SourceAuth {
 /// `[[account.source]]`: a mailbox elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
+    /// What it is known by wherever its server is; 0 until it is stored.
+    pub id: u64,
+    /// Off: it is not contacted.
+    pub enabled: bool,
     /// The provider's server.
     pub host: Host,
     /// TCP port.
@@ -301,18 +309,50 @@ pub struct Source {
     pub delete_after: u32,
     /// Octets; larger messages stay. 0: no limit.
     pub max_size: u64,
-    /// The mailbox to collect, IMAP only.
-    pub folder: Text<128>,
-    /// Seconds between polls; 0: `multipop.interval`.
-    pub interval: u32,
+    /// What becomes of larger ones.
+    pub large: Large,
+    /// The mailboxes to collect, IMAP only: names or patterns.
+    pub folders: Vec<Text<128>>,
+    /// The local mailbox that gets what is collected.
+    pub into: Text<255>,
+    /// Whether what another such source of the account has brought already is passed by.
+    pub dedupe: bool,
+    /// When it is polled.
+    pub interval: Interval,
     /// PEM file of extra trust, empty for none.
     pub ca: FilePath,
 }
 
+/// What becomes of messages that are larger than `max_size`, at the provider. The user is told in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Large {
+    #[default]
+    Leave,
+    Delete,
+}
+
+/// When a source is polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Interval {
+    /// As `multipop.interval` says.
+    #[default]
+    Inherited,
+    /// After so many seconds.
+    Every(u32),
+    /// When the server says that mail has come: IDLE (RFC 2177).
+    Push,
+}
+
 /// OAuth 2.0 client of a source (RFC 6749).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "RFC 6749's own names")]
+#[allow(missing_docs, reason = "RFC 6749's own names, and RFC 8628's")]
 pub struct OAuth2 {
+    /// Empty, or one whose addresses and scopes are known.
+    pub provider: Text<32>,
+    pub auth_url: Text<512>,
+    pub device_url: Text<512>,
+    pub scope: Text<512>,
     pub token_url: Text<512>,
     pub client_id: Text<512>,
     pub client_secret: Secret,

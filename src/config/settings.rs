@@ -6,11 +6,12 @@ use super::grammar::{
     AccountName, ClientId, Domain, Folder, HostName, Login, MailAddress, OrEmpty, PemFile,
     Server as ServerName, TokenUrl,
 };
-use super::kind::{Choice, Count, Kind, List, Port, Quoted, Switch, Words, Wrong};
+use super::identity::Identity;
+use super::kind::{Choice, Count, Kind, List, OneOrMore, Port, Quoted, Switch, Words, Wrong};
 use super::network::{Gateway, OwnAddress};
 use super::password::{NewPassword, OptionalPassword, OptionalVerifier, Password, StoredVerifier};
 use super::problem::{Place, Section};
-use super::units::{Duration, InheritedDuration, Size};
+use super::units::{Duration, Size, SourceInterval};
 use super::{
     Account, AppPassword, Config, Listen, Multipop, Network, OAuth2, PlaintextLogin, Protocol, Security,
     Server, Service, Smarthost, Source, SourceAuth, Tls,
@@ -138,6 +139,9 @@ macro_rules! settings {
     (@rows $table:ident [$($done:expr,)*] write_only $key:ident => $field:ident: $kind:ty = $help:literal; $($rest:tt)*) => {
         settings!(@rows $table [$($done,)* settings!(@row $table $key $field $kind, $help, false, false),] $($rest)*)
     };
+    (@rows $table:ident [$($done:expr,)*] $key:ident => $field:ident: $kind:ty = $help:literal; $($rest:tt)*) => {
+        settings!(@rows $table [$($done,)* settings!(@row $table $key $field $kind, $help, false, true),] $($rest)*)
+    };
     (@rows $table:ident [$($done:expr,)*] $key:ident: $kind:ty = $help:literal; $($rest:tt)*) => {
         settings!(@rows $table [$($done,)* settings!(@row $table $key $key $kind, $help, false, true),] $($rest)*)
     };
@@ -229,6 +233,7 @@ settings!(MULTIPOP: Multipop {
 });
 
 settings!(ACCOUNT: Account {
+    id: Identity = "its lasting identity, given to it when it is made";
     needed name: Words<AccountName, 64> = "the login, and the folder of the mail";
     needed address: Words<MailAddress, 254> = "what it sends as; its domain is one of server.domains";
     aliases: List<Words<MailAddress, 254>, 0, 64> = "further addresses of its own";
@@ -254,6 +259,7 @@ settings!(APP_PASSWORD: AppPassword {
 });
 
 settings!(SOURCE: Source {
+    id: Identity = "its lasting identity: by it what was collected stays known";
     needed host: Words<ServerName, 255> = "the provider's server";
     port: Port = "pop3: 995 for tls, 110 for starttls; imap: 993 and 143";
     protocol: Choice<Protocol> = "how mail is collected";
@@ -264,8 +270,8 @@ settings!(SOURCE: Source {
     leave_on_server: Switch = "collected messages stay there";
     delete_after: Duration<0, { 3650 * DAY }> = "with leave_on_server: how long they stay; 0: for ever";
     max_size: Size<0, { 4 * GIB }> = "larger ones stay, and the user gets a note once; 0: no limit";
-    folder: Words<Folder, 128> = "the mailbox to collect, with imap";
-    interval: InheritedDuration<SECOND, { 30 * DAY }> = "time between polls; empty: multipop.interval";
+    folder => folders: OneOrMore<Words<Folder, 128>, 1> = "the mailbox to collect, with imap";
+    interval: SourceInterval<SECOND, { 30 * DAY }> = "time between polls; empty: multipop.interval";
     ca: Ca = "PEM file of an extra CA, or of the server's own certificate";
 });
 

@@ -67,7 +67,7 @@ fn smarthost_login(account: &Account) -> &str {
 fn same_source<'a>(stored: &'a Account, source: &Source) -> Option<&'a Source> {
     let same = |s: &&Source| s.host.eq_ignore_ascii_case(&source.host) && s.username == source.username;
     let mut sources = stored.sources.iter().filter(same);
-    sources.clone().find(|s| s.folder == source.folder).or_else(|| sources.next())
+    sources.clone().find(|s| s.folders == source.folders).or_else(|| sources.next())
 }
 
 fn keep_source_secrets(

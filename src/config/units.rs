@@ -2,6 +2,7 @@
 
 use toml::de::DeValue;
 
+use super::Interval;
 use super::kind::{Kind, Wrong, quoted};
 
 /// A number of units, the greatest unit first: `10m`, `25MiB`; a bare number has the unit 1.
@@ -58,24 +59,27 @@ impl<const LEAST: u32, const MOST: u32> Kind for Duration<LEAST, MOST> {
     }
 }
 
-/// As [`Duration`], or empty, stored as 0: another setting's value counts.
-pub struct InheritedDuration<const LEAST: u32, const MOST: u32>;
+/// As [`Duration`], or empty: another setting's value counts.
+pub struct SourceInterval<const LEAST: u32, const MOST: u32>;
 
-impl<const LEAST: u32, const MOST: u32> Kind for InheritedDuration<LEAST, MOST> {
-    type Value = u32;
+impl<const LEAST: u32, const MOST: u32> Kind for SourceInterval<LEAST, MOST> {
+    type Value = Interval;
     fn form() -> String {
         format!(r#""" or {}"#, Duration::<LEAST, MOST>::form())
     }
-    fn read(value: &DeValue<'_>) -> Result<u32, Wrong> {
+    fn read(value: &DeValue<'_>) -> Result<Interval, Wrong> {
         match value.as_str() {
-            Some("") => Ok(0),
-            _ => Duration::<LEAST, MOST>::read(value).map_err(|_| Wrong::form::<Self>(value)),
+            Some("") => Ok(Interval::Inherited),
+            _ => Duration::<LEAST, MOST>::read(value)
+                .map(Interval::Every)
+                .map_err(|_| Wrong::form::<Self>(value)),
         }
     }
-    fn print(value: &u32) -> String {
+    fn print(value: &Interval) -> String {
         match value {
-            0 => quoted(""),
-            _ => Duration::<LEAST, MOST>::print(value),
+            Interval::Inherited => quoted(""),
+            Interval::Every(seconds) => Duration::<LEAST, MOST>::print(seconds),
+            Interval::Push => quoted("push"),
         }
     }
 }

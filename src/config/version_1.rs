@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::version_2::{self, Listen, Server};
-use super::{Address, Multipop, Secret, Smarthost, Source, Text, Tls};
+use super::version_3::{self, Source};
+use super::{Address, Multipop, Secret, Smarthost, Text, Tls};
 use crate::credential::Verifier;
 
 #[derive(Deserialize)]
@@ -38,14 +39,14 @@ struct Account {
 impl From<Config> for super::Config {
     fn from(config: Config) -> super::Config {
         let Config { server, listen, tls, smarthost, multipop, accounts } = config;
-        let accounts = accounts.into_iter().map(super::Account::from).collect();
+        let accounts = accounts.into_iter().map(version_3::Account::from).collect();
         version_2::Config { server, listen, tls, smarthost, multipop, accounts }.into()
     }
 }
 
-impl From<Account> for super::Account {
-    fn from(account: Account) -> super::Account {
-        super::Account {
+impl From<Account> for version_3::Account {
+    fn from(account: Account) -> version_3::Account {
+        version_3::Account {
             name: account.name,
             address: account.address,
             aliases: account.aliases,

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::{Account, Host, Multipop, Network, Smarthost, Tls};
+use super::version_3::Account;
+use super::{Host, Multipop, Network, Smarthost, Tls};
 
 #[derive(Deserialize)]
 pub(super) struct Config {
@@ -50,7 +51,7 @@ impl From<Config> for super::Config {
             tls,
             smarthost,
             multipop,
-            accounts,
+            accounts: accounts.into_iter().map(super::Account::from).collect(),
         }
     }
 }

@@ -13,7 +13,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ring::digest::{SHA256, digest};
+use ring::digest::SHA256;
 
 use crate::config::{Protocol, Source};
 use crate::store::{IdentityHash, SourceKey, identity_hash};
@@ -26,16 +26,10 @@ const UNASKED: u64 = 4;
 /// A date before this (June 2025) was noted while the board's clock was not set.
 const CLOCK_IS_SET: i64 = 1_750_000_000;
 
-/// The source's name for good: a new password, place in the list or kind of security changes nothing.
+/// What names the source in the ledger.
 pub fn source_key(source: &Source) -> SourceKey {
-    let (protocol, folder) = match source.protocol {
-        Protocol::Pop3 => ("pop3", ""),
-        Protocol::Imap => ("imap", source.folder.as_str()),
-    };
-    let host = source.host.to_ascii_lowercase();
-    let name = [protocol, &host, &source.port.to_string(), &source.username, folder].join("\0");
-    let hash = digest(&SHA256, name.as_bytes());
-    SourceKey(hash.as_ref().iter().take(8).fold(0, |key, &octet| key << 8 | u64::from(octet)))
+    let folder = if source.protocol == Protocol::Imap { source.folder() } else { "INBOX" };
+    SourceKey(source.ledger(folder))
 }
 
 /// What a message is known by.
@@ -422,24 +416,20 @@ mod tests {
         assert!(ledger.has_more());
     }
 
+    /// Catches: a ledger that does not go on where a provider renames its server, and one that serves two mailboxes.
     #[test]
-    fn a_source_stays_the_same_when_its_password_changes() {
-        let key = source_key(&source());
-        let same = Source {
-            password: crate::config::Secret::new("new").unwrap(),
-            security: crate::config::Security::None,
-            host: "POP.example".try_into().unwrap(),
-            folder: "ignored by POP3".try_into().unwrap(),
-            leave_on_server: true,
+    fn the_ledger_stays_wherever_the_server_is() {
+        let of = |protocol, folder: &str| Source {
+            id: 7,
+            protocol,
+            folders: vec![folder.try_into().unwrap()],
+            port: 1,
             ..source()
         };
-        assert_eq!(source_key(&same), key);
-        for other in [
-            Source { port: 1, ..source() },
-            Source { username: "x".try_into().unwrap(), ..source() },
-            Source { protocol: Protocol::Imap, ..source() },
-            Source { host: "other".try_into().unwrap(), ..source() },
-        ] {
+        let key = source_key(&of(Protocol::Pop3, "INBOX"));
+        let same = [of(Protocol::Pop3, "ignored by POP3"), of(Protocol::Imap, "inbox")];
+        assert!(same.iter().all(|source| source_key(source) == key));
+        for other in [of(Protocol::Imap, "Sent"), Source { id: 8, ..of(Protocol::Pop3, "INBOX") }] {
             assert_ne!(source_key(&other), key);
         }
     }

@@ -257,7 +257,9 @@ mod tests {
     }
 
     fn config(accounts: &[Account]) -> Config {
-        Config { accounts: accounts.to_vec(), ..Config::default() }
+        let mut config = Config { accounts: accounts.to_vec(), ..Config::default() };
+        config.identify(&Config::default());
+        config
     }
 
     /// A poller with these settings, running beside the providers while `test` plays.

@@ -44,7 +44,7 @@ impl SourceStatus {
             port: source.port,
             protocol: source.protocol,
             username: source.username.as_str().to_owned(),
-            folder: source.folder.as_str().to_owned(),
+            folder: source.folder().to_owned(),
             enabled: false,
             polling: false,
             waiting_for_time: false,

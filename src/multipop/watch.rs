@@ -15,7 +15,7 @@ use super::status::{PollResult, SourceStatus};
 use super::wire::Withdrawal;
 use super::{Error, notice};
 use crate::clock::{Time, unix_now};
-use crate::config::{Config, Source};
+use crate::config::{Config, Interval, Source};
 
 /// A source and all that is remembered of it while the appliance runs.
 pub struct Watch {
@@ -80,7 +80,10 @@ impl Watch {
         let returns = self.removed.replace(false) || (enabled && !self.enabled.get());
         let changed = **self.source.borrow() != *source;
         self.enabled.set(enabled);
-        let seconds = if source.interval > 0 { source.interval } else { config.multipop.interval };
+        let seconds = match source.interval {
+            Interval::Every(seconds) => seconds,
+            Interval::Inherited | Interval::Push => config.multipop.interval,
+        };
         self.interval.set(Duration::from_secs(seconds.max(1).into()));
         if changed {
             *self.source.borrow_mut() = Rc::new(source.clone());

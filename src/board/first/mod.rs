@@ -136,10 +136,11 @@ fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
     let encoding = Encoding::of(octets);
     let text = encoding.decoded(octets);
     let ways = Ways { defaults: Config::on_a_board(), stars_are_stored: true };
-    let parsed = match text::parse_with(&text, stored.as_ref(), ways) {
+    let mut parsed = match text::parse_with(&text, stored.as_ref(), ways) {
         Ok(parsed) => parsed,
         Err(problems) => return Ok(Outcome::Refused(problems)),
     };
+    parsed.config.identify(stored.as_ref().unwrap_or(&Config::default()));
     async_io::block_on(file::save(&flash, &parsed.config))?;
 
     let text = String::from_utf8_lossy(&text);

@@ -162,7 +162,7 @@ prop_compose! {
         client_secret in secret(),
         refresh_token in secret(),
     ) -> OAuth2 {
-        OAuth2 { token_url: fit(token_url), client_id, client_secret, refresh_token }
+        OAuth2 { token_url: fit(token_url), client_id, client_secret, refresh_token, ..OAuth2::default() }
     }
 }
 
@@ -180,7 +180,7 @@ prop_compose! {
         (delete_after, interval) in (0..=3650 * 86_400u32, 0..=30 * 86_400u32),
         max_size in 0..=4u64 << 30,
         folder in words(),
-        ca in path(),
+        (id, ca) in (1..=u64::MAX, path()),
     ) -> Source {
         let of_pop3 = matches!(auth, SourceAuth::Apop | SourceAuth::User);
         let auth = match (auth, &oauth2) {
@@ -189,8 +189,10 @@ prop_compose! {
             _ => auth,
         };
         Source {
-            host, port, protocol, security, username, password, auth, oauth2: oauth2.map(Box::new),
-            leave_on_server, delete_after, max_size, folder, interval, ca,
+            id, host, port, protocol, security, username, password, auth, oauth2: oauth2.map(Box::new),
+            leave_on_server, delete_after, max_size, folders: vec![folder], ca,
+            interval: if interval == 0 { Interval::Inherited } else { Interval::Every(interval) },
+            ..Source::default()
         }
     }
 }
@@ -202,7 +204,7 @@ prop_compose! {
         switches in any::<[bool; 7]>(),
         aliases in 0..3usize,
         (smarthost_username, smarthost_password) in option::of((words(), secret())).prop_map(Option::unwrap_or_default),
-        quota in 0..=1u64 << 44,
+        (id, quota) in (1..=u64::MAX, 0..=1u64 << 44),
         sources in vec(source(), 0..3),
         apps in vec((any::<[u8; 32]>(), any::<[u8; 32]>(), 0..8u8), 0..3),
     ) -> Account {
@@ -217,7 +219,7 @@ prop_compose! {
             }
         }).collect();
         Account {
-            app_passwords,
+            id, app_passwords,
             aliases: vec![Address::new(); aliases],
             verifier, enabled, pop, pop_lan_only, imap, imap_lan_only, connector: connector && imap, multipop,
             smarthost_username, smarthost_password, quota, sources, ..Account::default()

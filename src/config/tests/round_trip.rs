@@ -34,7 +34,8 @@ proptest! {
             account.sources.dedup_by(|a, b| a.host == b.host && a.username == b.username);
         }
         let text = to_toml(&config, false);
-        let again = read_over(&text, Some(&config));
+        let mut again = read_over(&text, Some(&config));
+        again.identify(&config);
         prop_assert_eq!(encode(&again, 1).unwrap(), encode(&config, 1).unwrap());
     }
 

@@ -44,7 +44,7 @@ const LINE_LIMIT: usize = 8192;
 pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collection) -> Result<(), Error> {
     let tag = log_in(wire, source).await?;
     let mut session = Session { wire, mailbox: Mailbox::new(tag), uid_plus: false, others_deleted: false };
-    let wanted = session.list(&source.folder, collection).await?;
+    let wanted = session.list(source.folder(), collection).await?;
     let result = session.read(wanted, collection).await;
     if result.is_err() {
         collection.abandon().await?;

@@ -1,0 +1,194 @@
+//! The lasting identities of accounts and sources: random numbers that stay whatever else about them changes, so that what
+//! was collected from a source stays known when its provider's server gets another name.
+
+use std::collections::HashSet;
+
+use ring::digest::{SHA256, digest};
+use toml::de::DeValue;
+
+use super::kind::{Kind, Wrong, quoted};
+use super::{Account, Config, Source};
+use crate::credential::random;
+
+/// An identity as 16 hexadecimal digits; none is 0, and empty.
+pub struct Identity;
+
+impl Kind for Identity {
+    type Value = u64;
+    // Not because it had to be kept back, but because a text that is edited and copied must not bring another account's along.
+    const SECRET: bool = true;
+    fn form() -> String {
+        "16 hexadecimal digits as an export with secrets has them".to_owned()
+    }
+    fn read(value: &DeValue<'_>) -> Result<u64, Wrong> {
+        let text = value.as_str().filter(|text| text.is_empty() || text.len() == 16);
+        let digits = text.filter(|text| text.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match digits {
+            Some("") => Ok(0),
+            Some(digits) => u64::from_str_radix(digits, 16).map_err(|_| Wrong::form::<Self>(value)),
+            None => Err(Wrong::form::<Self>(value)),
+        }
+    }
+    fn print(value: &u64) -> String {
+        quoted(&if *value == 0 { String::new() } else { format!("{value:016x}") })
+    }
+}
+
+/// 64 bits of a hash.
+pub(super) fn hash(octets: &[u8]) -> u64 {
+    digest(&SHA256, octets).as_ref().iter().take(8).fold(0, |hash, &octet| hash << 8 | u64::from(octet))
+}
+
+/// An identity that `taken` does not have, which has it then.
+fn new(taken: &mut HashSet<u64>) -> u64 {
+    loop {
+        let id = u64::from_le_bytes(random());
+        if id != 0 && taken.insert(id) {
+            return id;
+        }
+    }
+}
+
+impl Config {
+    /// Gives identities to accounts and sources that have none: those of `before`, where they are the same ones, or new ones.
+    /// An account is the same by its name; a source, in the same account, by its login, at the same host before others. One
+    /// whose login has changed is another one: what was collected from that mailbox says nothing about this.
+    pub fn identify(&mut self, before: &Config) {
+        let mut taken = HashSet::new();
+        for account in &mut self.accounts {
+            if !taken.insert(account.id) {
+                account.id = 0;
+            }
+        }
+        for account in &mut self.accounts {
+            let known = before.accounts.iter().find(|known| known.id == account.id && known.id != 0);
+            let known = known.or_else(|| before.account(&account.name));
+            if account.id == 0 {
+                let same = known.map(|known| known.id).filter(|id| *id != 0 && taken.insert(*id));
+                account.id = same.unwrap_or_else(|| new(&mut taken));
+            }
+            account.identify_sources(known.map_or(&[], |known| &known.sources));
+        }
+    }
+}
+
+impl Account {
+    fn identify_sources(&mut self, before: &[Source]) {
+        let mut taken = HashSet::new();
+        for source in &mut self.sources {
+            let known = before.iter().find(|known| known.id == source.id);
+            let is_other = known.is_some_and(|known| known.username != source.username);
+            if is_other || !taken.insert(source.id) {
+                source.id = 0;
+            }
+        }
+        let at_same_host = |a: &Source, b: &Source| a.host.eq_ignore_ascii_case(&b.host);
+        for same_host in [true, false] {
+            for source in self.sources.iter_mut().filter(|source| source.id == 0) {
+                let mut same = before.iter().filter(|known| {
+                    known.id != 0
+                        && known.username == source.username
+                        && (!same_host || at_same_host(known, source) && known.folders == source.folders)
+                        && !taken.contains(&known.id)
+                });
+                if let Some(known) = same.next() {
+                    source.id = known.id;
+                    taken.insert(known.id);
+                }
+            }
+        }
+        for source in self.sources.iter_mut().filter(|source| source.id == 0) {
+            source.id = new(&mut taken);
+        }
+    }
+}
+
+impl Source {
+    /// The first of its folders.
+    pub fn folder(&self) -> &str {
+        self.folders.first().map_or("INBOX", |folder| folder.as_str())
+    }
+
+    /// Names what was collected from one of its folders, in the ledger of its account. POP3 has the INBOX.
+    pub fn ledger(&self, folder: &str) -> u64 {
+        self.id ^ of_folder(folder)
+    }
+}
+
+/// The INBOX changes nothing, so that one who changes from POP3 to IMAP goes on with his ledger.
+pub(super) fn of_folder(folder: &str) -> u64 {
+    if folder.eq_ignore_ascii_case("INBOX") { 0 } else { hash(folder.as_bytes()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(host: &str, username: &str) -> Source {
+        Source { host: host.try_into().unwrap(), username: username.try_into().unwrap(), ..Source::default() }
+    }
+
+    fn config(accounts: &[(&str, Vec<Source>)]) -> Config {
+        let account = |(name, sources): &(&str, Vec<Source>)| Account {
+            name: (*name).try_into().unwrap(),
+            sources: sources.clone(),
+            ..Account::default()
+        };
+        Config { accounts: accounts.iter().map(account).collect(), ..Config::default() }
+    }
+
+    fn ids(config: &Config) -> (Vec<u64>, Vec<u64>) {
+        let sources = config.accounts.iter().flat_map(|account| &account.sources);
+        (
+            config.accounts.iter().map(|account| account.id).collect(),
+            sources.map(|source| source.id).collect(),
+        )
+    }
+
+    /// Catches: an identity that changes with host, port or place in the list; one that stays with another login, or goes over
+    /// from a source that is still there; two with one identity.
+    #[test]
+    fn an_identity_stays_with_the_mailbox() {
+        let (a, b, c) = (source("pop.one", "ann"), source("pop.one", "bob"), source("pop.two", "ann"));
+        let mut before = config(&[("x", vec![a.clone(), b.clone(), c.clone()]), ("y", vec![a.clone()])]);
+        before.identify(&Config::default());
+        let (accounts, sources) = ids(&before);
+        let distinct: HashSet<_> = accounts.iter().chain(&sources).collect();
+        assert!(distinct.len() == 6 && !distinct.contains(&0));
+        let identified = |accounts: &[(&str, Vec<Source>)]| {
+            let mut config = config(accounts);
+            config.identify(&before);
+            ids(&config)
+        };
+        // The same in another order.
+        let (x, y) = (("x", vec![c.clone(), a.clone(), b.clone()]), ("y", vec![a.clone()]));
+        let moved = [sources[3], sources[2], sources[0], sources[1]].to_vec();
+        assert_eq!(identified(&[y.clone(), x]), (vec![accounts[1], accounts[0]], moved));
+        // Another host and port; the other "ann" keeps its own.
+        let renamed = Source { port: 1, ..source("mail.one", "ann") };
+        let (_, found) = identified(&[("x", vec![renamed.clone(), c.clone()])]);
+        assert_eq!(found, [sources[0], sources[2]]);
+        // Another login in its place is another mailbox, also where the console has edited the one that was there.
+        let edited = Source { id: sources[1], ..source("pop.one", "carl") };
+        let (_, found) = identified(&[("x", vec![edited, a.clone()])]);
+        assert!(!sources.contains(&found[0]) && found[1] == sources[0]);
+        // Two of one login, where there was one.
+        let (_, found) = identified(&[("y", vec![renamed, a.clone()])]);
+        assert!(found[1] == sources[3] && !sources.contains(&found[0]));
+        // What was copied with its identity gets another one; what comes from an export keeps it.
+        let kept = Source { id: 77, ..a.clone() };
+        let (_, found) = identified(&[("z", vec![kept.clone(), kept])]);
+        assert!(found[0] == 77 && found[1] != 77);
+    }
+
+    #[test]
+    fn it_has_16_digits() {
+        let read = |text: &str| Identity::read(&DeValue::String(text.into()));
+        for id in [0, 1, u64::MAX, 0x0123_4567_89ab_cdef] {
+            assert_eq!(read(Identity::print(&id).trim_matches('"')), Ok(id));
+        }
+        for text in ["1", "+123456789abcdef", "0123456789abcdeg", "0123456789abcdef0"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}
