@@ -8,7 +8,7 @@
 //! status                                 one look, for both
 //! relay                                  where accepted mail goes
 //! pop3  imap  smtp  multipop             what the network sees
-//! serving                                what the servers have in common
+//! serving  outgoing                      what the servers have in common; what the clients do
 //! context                                what the services share
 //! archive  auth  board                   mail as files; who is it; the device
 //! access  certificate  sasl              may this account; the server's name; how logins are made
@@ -43,6 +43,7 @@ pub mod imap;
 pub mod message;
 pub mod multipop;
 pub mod net;
+pub mod outgoing;
 pub mod pace;
 pub mod pop3;
 pub mod relay;

@@ -3,8 +3,9 @@
 use super::{Speaker, wait};
 use crate::clock::Time;
 use crate::config::{Secret, Security};
+use crate::outgoing::Route;
 use crate::smtp::Mailbox;
-use crate::smtp::client::{Client, Credentials, Message, Route};
+use crate::smtp::client::{Client, Credentials, Message};
 
 /// One input.
 pub fn run(octets: &[u8]) {

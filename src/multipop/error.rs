@@ -2,40 +2,19 @@
 
 use std::io;
 
-use crate::net::tls::TlsError;
+use crate::outgoing;
 use crate::sasl::client;
 use crate::store;
+
+/// The advice on what nobody here can change.
+const PASSES: &str = "This often passes on its own. If it lasts, ask the provider.";
 
 /// Why a poll, or a part of it, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The name has no address, or nobody could be asked.
-    #[error("the address of {host} cannot be found: {source}")]
-    Resolve {
-        /// The server's name.
-        host: String,
-        /// What the resolver says.
-        source: io::Error,
-    },
-    /// No address of the server answered.
-    #[error("no connection to {host} port {port}: {source}")]
-    Connect {
-        /// The server's name.
-        host: String,
-        /// TCP port.
-        port: u16,
-        /// What the last address tried said.
-        source: io::Error,
-    },
-    /// The handshake failed, most often because the certificate is not trusted.
-    #[error("no secure connection: {0}")]
-    Tls(io::Error),
-    /// The source's `ca` file.
+    /// There is no connection, or none any more.
     #[error(transparent)]
-    Trust(#[from] TlsError),
-    /// Nothing came for the time of `multipop.timeout`.
-    #[error("the server fell silent")]
-    Silence,
+    Outgoing(#[from] outgoing::Error),
     /// It says too much that is no mail.
     #[error("the server goes on and on without sending mail")]
     Chatter,
@@ -45,21 +24,12 @@ pub enum Error {
     /// It keeps the poll going, and hardly anything comes of it.
     #[error("the server is too slow: less than 1 KiB of mail a second for half an hour")]
     TooSlow,
-    /// The connection ended before its time.
-    #[error("the server closed the connection")]
-    Closed,
-    /// The connection broke.
-    #[error("the connection broke: {0}")]
-    Connection(io::Error),
     /// The other end is no such server, or a very broken one.
     #[error("the server does not keep to the protocol: {0}")]
     Protocol(String),
     /// Turned away before the login.
     #[error("the server turned us away: {0}")]
     TurnedAway(String),
-    /// `security = "starttls"`, which the server does not have.
-    #[error("the server offers no STARTTLS: {0}")]
-    NoStartTls(String),
     /// No common mechanism.
     #[error("the server offers no way to log in that is known here and allowed by the source's auth")]
     NoMechanism,
@@ -101,34 +71,15 @@ impl Error {
     /// What to do about it, as a sentence for the user.
     pub fn advice(&self) -> &'static str {
         match self {
-            Error::Resolve { .. } => {
-                "Check the name of the server and this network's connection to the Internet."
-            }
-            Error::Connect { .. } => {
-                "Check the name of the server, its port and this network's connection to the Internet."
-            }
-            Error::Tls(_) => {
-                "Check that name, port and security are those that the provider tells. If the server's \
-                 certificate is its own, name its file as the source's ca."
-            }
-            Error::Trust(_) => "Put the file of the source's ca in order.",
+            Error::Outgoing(error) => advice_on_the_way(error),
             Error::Withdrawn => "Nothing.",
-            Error::Silence
-            | Error::TooSlow
-            | Error::Displaced
-            | Error::Closed
-            | Error::Connection(_)
-            | Error::TurnedAway(_)
-            | Error::Busy(_) => "This often passes on its own. If it lasts, ask the provider.",
+            Error::TooSlow | Error::Displaced | Error::TurnedAway(_) | Error::Busy(_) => PASSES,
             Error::Endless(_) => {
                 "It stays with the provider, and the others come with the next poll. To have it collected, set a \
                  larger max_size for the source."
             }
             Error::Protocol(_) | Error::Chatter => {
                 "Check that protocol, port and security are those that the provider tells."
-            }
-            Error::NoStartTls(_) => {
-                "Set the source's security to \"tls\", with the port that the provider tells for it."
             }
             Error::NoMechanism => "Set the source's auth to \"auto\", or ask the provider how to log in.",
             Error::Login(_) | Error::Sasl(_) => {
@@ -156,12 +107,29 @@ impl Error {
     }
 }
 
+/// The same about the way to the server.
+fn advice_on_the_way(error: &outgoing::Error) -> &'static str {
+    match error {
+        outgoing::Error::Resolve { .. } => {
+            "Check the name of the server and this network's connection to the Internet."
+        }
+        outgoing::Error::Connect { .. } => {
+            "Check the name of the server, its port and this network's connection to the Internet."
+        }
+        outgoing::Error::Tls(_) => {
+            "Check that name, port and security are those that the provider tells. If the server's \
+             certificate is its own, name its file as the source's ca."
+        }
+        outgoing::Error::Trust(_) => "Put the file of the source's ca in order.",
+        outgoing::Error::NoStartTls(_) | outgoing::Error::Injected => {
+            "Set the source's security to \"tls\", with the port that the provider tells for it."
+        }
+        outgoing::Error::Silence | outgoing::Error::Closed | outgoing::Error::Connection(_) => PASSES,
+    }
+}
+
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::TimedOut => Error::Silence,
-            io::ErrorKind::UnexpectedEof => Error::Closed,
-            _ => Error::Connection(error),
-        }
+        Error::Outgoing(error.into())
     }
 }

@@ -17,6 +17,7 @@ use super::wire::Wire;
 use crate::clock::Time;
 use crate::config::{Config, Protocol, Source};
 use crate::flash::sim::SimFlash;
+use crate::outgoing;
 use crate::store;
 
 /// Catches: a server that is waited for without end, and octets that break the silence though nothing whole has come.
@@ -30,7 +31,7 @@ fn silence_and_dripping_end_a_poll_and_keep_what_came_whole() {
     ] {
         let begun = provider.time.now();
         let (result, outcome, inbox) = polled(&provider, behaviour);
-        assert!(matches!(result, Err(Error::Silence)), "{result:?}");
+        assert!(matches!(result, Err(Error::Outgoing(outgoing::Error::Silence))), "{result:?}");
         assert_eq!((outcome.collected, inbox.len()), (collected, collected as usize));
         assert!(provider.time.since(begun) < Duration::from_secs(20));
     }
@@ -149,7 +150,7 @@ fn others_have_their_turn_while_a_long_list_comes() {
                 }
             };
             let result = or(poll, or(speaker.says(says.as_bytes()), others)).await;
-            assert!(matches!(result, Err(Error::Closed)), "{result:?}");
+            assert!(matches!(result, Err(Error::Outgoing(outgoing::Error::Closed))), "{result:?}");
         });
         // One for each 16 KiB, and one for each 4096 messages that are looked at without waiting for anything.
         let least = says.len() / (16 * 1024) + if uidl.starts_with('-') { 200_000 / 4096 } else { 0 };

@@ -14,16 +14,13 @@ use smol::future::or;
 
 use super::Error;
 use super::budget::Budget;
-use crate::clock::Time;
-use crate::config::{Security, Source};
+use crate::config::Source;
 use crate::net::stream::Stream;
-use crate::net::{resolve, tls};
+use crate::outgoing::{self, Route};
 use crate::pace::Pace;
 
 /// Octets of a message that break the silence.
 const PROGRESS: usize = 1024;
-/// One of several addresses must not use up all the patience.
-const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
 /// Tells a poll to end.
 #[derive(Default)]
@@ -76,16 +73,17 @@ impl Wire {
     /// Connects to the server of `source`, with TLS where it comes first, for a poll that may cost `budget`.
     ///
     /// # Errors
-    /// [`Error::Resolve`], [`Error::Connect`], [`Error::Tls`], [`Error::Trust`], [`Error::Withdrawn`].
+    /// Those of [`Route::dial`], [`Error::Withdrawn`].
     pub async fn connect(
         source: &Source,
         timeout: Duration,
         withdrawal: Rc<Withdrawal>,
         budget: Budget,
     ) -> Result<Wire, Error> {
-        let connected = connect(source, timeout, budget.time());
-        let stream = or(connected, async { Err(withdrawal.wait().await) }).await?;
-        let mut wire = Wire {
+        let route = Route::from(source);
+        let dial = async { Ok(route.dial(timeout, budget.time()).await?) };
+        let stream = or(dial, async { Err(withdrawal.wait().await) }).await?;
+        Ok(Wire {
             stream,
             timeout,
             heard: budget.time().now(),
@@ -93,22 +91,17 @@ impl Wire {
             budget,
             pace: Pace::new(),
             withdrawal,
-        };
-        if source.security == Security::Tls {
-            wire.start_tls(source).await?;
-        }
-        Ok(wire)
+        })
     }
 
     /// Turns to TLS, verifying the server.
     ///
     /// # Errors
-    /// [`Error::Tls`], [`Error::Trust`].
+    /// Those of [`Route::secure`], [`Error::Withdrawn`].
     pub async fn start_tls(&mut self, source: &Source) -> Result<(), Error> {
-        let trust = tls::client_config(&source.ca)?;
-        let shake = self.budget.time().deadline(self.timeout, self.stream.connect_tls(trust, &source.host));
-        let withdrawal = &self.withdrawal;
-        or(async { shake.await.map_err(Error::Tls) }, async { Err(withdrawal.wait().await) }).await?;
+        let (route, withdrawal) = (Route::from(source), &self.withdrawal);
+        let secured = async { Ok(route.secure(&mut self.stream, self.timeout, self.budget.time()).await?) };
+        or(secured, async { Err(withdrawal.wait().await) }).await?;
         self.progress();
         Ok(())
     }
@@ -127,7 +120,7 @@ impl Wire {
     /// Sends what was put out.
     ///
     /// # Errors
-    /// [`Error::Silence`], [`Error::Connection`].
+    /// [`outgoing::Error::Silence`], [`outgoing::Error::Connection`], [`Error::Withdrawn`].
     pub async fn flush(&mut self) -> Result<(), Error> {
         let (stream, withdrawal, time) = (&mut self.stream, &self.withdrawal, self.budget.time());
         or(async { Ok(time.deadline(self.timeout, stream.flush()).await?) }, async {
@@ -144,7 +137,7 @@ impl Wire {
     /// Octets that have come; waits for some.
     ///
     /// # Errors
-    /// [`Error::Silence`], [`Error::TooSlow`], [`Error::Closed`], [`Error::Connection`], [`Error::Withdrawn`].
+    /// As [`Wire::flush`], [`outgoing::Error::Closed`], [`Error::TooSlow`].
     pub async fn fill(&mut self) -> Result<&[u8], Error> {
         self.pace.keep().await;
         let (patience, left) = (self.patience(), self.budget.time_left()?);
@@ -158,7 +151,7 @@ impl Wire {
             }
         };
         let octets = or(octets, async { Err(withdrawal.wait().await) }).await?;
-        if octets.is_empty() { Err(Error::Closed) } else { Ok(octets) }
+        if octets.is_empty() { Err(outgoing::Error::Closed.into()) } else { Ok(octets) }
     }
 
     /// As [`Wire::fill`], but gives up after `limit`, which is no error: then nothing has come.
@@ -231,21 +224,4 @@ impl Wire {
     pub async fn close(&mut self) {
         self.stream.close().await;
     }
-}
-
-/// Tries the addresses of the server in turn.
-async fn connect(source: &Source, timeout: Duration, time: &Time) -> Result<Stream, Error> {
-    let host = source.host.as_str();
-    let addresses = time
-        .deadline(timeout, resolve::resolve(host, source.port))
-        .await
-        .map_err(|source| Error::Resolve { host: host.to_owned(), source })?;
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match time.deadline(timeout.min(CONNECT_LIMIT), Stream::connect(address)).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(Error::Connect { host: host.to_owned(), port: source.port, source: last })
 }

@@ -16,8 +16,9 @@ use super::report::Letter;
 use super::{Relay, deposit};
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Security};
+use crate::outgoing::Route;
 use crate::smtp::Mailbox;
-use crate::smtp::client::{Client, Credentials, Failure, Message, Route};
+use crate::smtp::client::{Client, Credentials, Failure, Message};
 use crate::store::{Error, SourceKey, identity_hash};
 
 /// Seconds between two letters about the same refused login.
@@ -254,13 +255,7 @@ async fn connect(login: &Login, config: &Config, time: &Time) -> Result<Client, 
     if credentials.is_none() && *login != Login::Global {
         return Err(Failure::Unavailable("the account is gone".to_owned()));
     }
-    let route = Route {
-        host: &smarthost.host,
-        port: smarthost.port,
-        security: smarthost.security,
-        ca: &smarthost.ca,
-    };
-    Client::connect(&route, &config.server.hostname, credentials, time).await
+    Client::connect(&Route::from(smarthost), &config.server.hostname, credentials, time).await
 }
 
 /// Another attempt failed for all that is due.

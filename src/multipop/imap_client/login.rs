@@ -13,6 +13,7 @@ use super::response::{Response, TAG, parse};
 use crate::config::{Secret, Security, Source, SourceAuth};
 use crate::multipop::Error;
 use crate::multipop::refusal::{Refusal, printable};
+use crate::outgoing;
 use crate::sasl::client::{Client, Mechanism, decode, encode};
 
 /// What to do next.
@@ -149,7 +150,7 @@ impl Login {
         match (state, result) {
             (State::Capability, Ok(())) => self.after_capability(),
             (State::StartTls, Ok(())) => Ok(Step::StartTls),
-            (State::StartTls, Err(refusal)) => Err(Error::NoStartTls(refusal.to_string())),
+            (State::StartTls, Err(refusal)) => Err(outgoing::Error::NoStartTls(refusal.to_string()).into()),
             (State::Sasl { client, .. }, Ok(())) => {
                 client.finish()?;
                 Ok(Step::Done(self.tag))
@@ -170,7 +171,7 @@ impl Login {
     fn after_capability(&mut self) -> Result<Step, Error> {
         if self.starttls {
             if !self.offers("STARTTLS") {
-                return Err(Error::NoStartTls("it is not among its capabilities".to_owned()));
+                return Err(outgoing::Error::NoStartTls("it is not among its capabilities".to_owned()).into());
             }
             return Ok(self.command(State::StartTls, "STARTTLS"));
         }

@@ -14,6 +14,7 @@ use super::reply::{Capabilities, Status};
 use crate::config::{Secret, Security, Source, SourceAuth};
 use crate::multipop::Error;
 use crate::multipop::refusal::printable;
+use crate::outgoing;
 use crate::sasl::client::{Client, Mechanism, decode, encode};
 use crate::sasl::md5::{apop_digest, apop_timestamp};
 
@@ -132,7 +133,7 @@ impl Login {
                     self.state = State::Securing;
                     Ok(Step::StartTls)
                 }
-                Status::Refused(refusal) => Err(Error::NoStartTls(refusal.to_string())),
+                Status::Refused(refusal) => Err(outgoing::Error::NoStartTls(refusal.to_string()).into()),
                 Status::Challenge(_) => Err(not_pop3(line)),
             },
             State::Sasl { client, mechanism, responses } => {
@@ -174,7 +175,9 @@ impl Login {
     fn after_capa(&mut self) -> Result<Step, Error> {
         if self.starttls {
             if self.capabilities.known && !self.capabilities.stls {
-                return Err(Error::NoStartTls("STLS is not among its capabilities".to_owned()));
+                return Err(
+                    outgoing::Error::NoStartTls("STLS is not among its capabilities".to_owned()).into()
+                );
             }
             return Ok(self.send(State::Stls, "STLS"));
         }

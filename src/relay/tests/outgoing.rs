@@ -255,7 +255,7 @@ fn nothing_is_sent_in_the_open_where_starttls_is_demanded() {
         world.reconfigure(|config| config.smarthost.security = Security::Starttls);
         let _running = world.run();
         world.post("friend@else.example").await.unwrap();
-        let waits = "the smarthost does not offer STARTTLS, and nothing is sent in the open";
+        let waits = "the server offers no STARTTLS: it is not among its extensions";
         world.until_queue_is(&format!("friend@else.example attempts 1 {waits}")).await;
         assert!(world.smarthost.taken().is_empty());
     });

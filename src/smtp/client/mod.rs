@@ -5,7 +5,6 @@ mod opening;
 mod transaction;
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use opening::{Credentials, Next, Opening};
@@ -18,10 +17,8 @@ use crate::clock::Time;
 use crate::config::Security;
 use crate::flash::ReadAt;
 use crate::net::stream::Stream;
-use crate::net::{resolve, tls};
+use crate::outgoing::{self, Route};
 
-/// For a TCP connection to one address.
-const CONNECT: Duration = Duration::from_secs(30);
 /// RFC 5321 section 4.5.3.2.1, and for every step up to the login.
 const OPENING: Duration = Duration::from_secs(5 * 60);
 /// RFC 5321 section 4.5.3.2.5.
@@ -47,6 +44,12 @@ pub enum Failure {
     /// The server does not let us in.
     #[error("the smarthost refuses the login: {0}")]
     Login(String),
+}
+
+impl From<outgoing::Error> for Failure {
+    fn from(error: outgoing::Error) -> Failure {
+        Failure::Unavailable(error.to_string())
+    }
 }
 
 /// What a server offers (RFC 5321 section 4.1.1.1).
@@ -83,18 +86,6 @@ impl Capabilities {
     }
 }
 
-/// How to get to a server.
-pub struct Route<'a> {
-    /// Its name or address.
-    pub host: &'a str,
-    /// Its port.
-    pub port: u16,
-    /// How the connection is secured.
-    pub security: Security,
-    /// PEM file of extra trust, empty for none.
-    pub ca: &'a str,
-}
-
 /// A connection to a server that takes mail.
 pub struct Client {
     stream: Stream,
@@ -113,16 +104,13 @@ impl Client {
         login: Option<Credentials>,
         time: &Time,
     ) -> Result<Client, Failure> {
-        let mut stream = dial(route.host, route.port, time).await?;
-        if route.security == Security::Tls {
-            handshake(&mut stream, route, time).await?;
-        }
+        let mut stream = route.dial(OPENING, time).await?;
         let mut opening = Opening::new(hello, route.security == Security::Starttls, login);
         loop {
             let reply = time.deadline(OPENING, read_reply(&mut stream)).await.map_err(lost)?;
             let next = match opening.reply(&reply).await? {
                 Next::Handshake => {
-                    handshake(&mut stream, route, time).await?;
+                    route.secure(&mut stream, OPENING, time).await?;
                     opening.secured()
                 }
                 next => next,
@@ -200,26 +188,6 @@ impl Client {
         let _ = time.deadline(QUIT, goodbye).await;
         self.stream.close().await;
     }
-}
-
-/// The first address of `host` that answers.
-async fn dial(host: &str, port: u16, time: &Time) -> Result<Stream, Failure> {
-    let unavailable = |error: io::Error| Failure::Unavailable(format!("{host}:{port}: {error}"));
-    let addresses: Vec<SocketAddr> = resolve::resolve(host, port).await.map_err(unavailable)?;
-    let mut failure = io::ErrorKind::NotFound.into();
-    for address in addresses {
-        match time.deadline(CONNECT, Stream::connect(address)).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failure = error,
-        }
-    }
-    Err(unavailable(failure))
-}
-
-async fn handshake(stream: &mut Stream, route: &Route<'_>, time: &Time) -> Result<(), Failure> {
-    let config = tls::client_config(route.ca).map_err(|error| Failure::Unavailable(error.to_string()))?;
-    let shake = stream.connect_tls(config, route.host);
-    time.deadline(OPENING, shake).await.map_err(|error| Failure::Unavailable(format!("TLS: {error}")))
 }
 
 async fn send(stream: &mut Stream, octets: &[u8], time: &Time) -> io::Result<()> {

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{Capabilities, Failure};
 use crate::config::Secret;
+use crate::outgoing;
 use crate::sasl::client::{Client as Sasl, Mechanism, SecretOctets, encode};
 use crate::smtp::Reply;
 
@@ -116,8 +117,7 @@ impl Opening {
     fn after_hello(&mut self) -> Result<Next, Failure> {
         if self.wants_tls {
             if !self.capabilities.starttls {
-                let reason = "the smarthost does not offer STARTTLS, and nothing is sent in the open";
-                return Err(Failure::Unavailable(reason.to_owned()));
+                return Err(outgoing::Error::NoStartTls("it is not among its extensions".to_owned()).into());
             }
             self.state = State::StartTls;
             return Ok(line("STARTTLS".to_owned()));
@@ -261,7 +261,7 @@ mod tests {
             "S: 220 smarthost.example
              C: EHLO pillarbox.local
              S: 250 AUTH PLAIN
-             ! later: the smarthost does not offer STARTTLS, and nothing is sent in the open",
+             ! later: the server offers no STARTTLS: it is not among its extensions",
         );
         play(
             true,

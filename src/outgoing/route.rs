@@ -1,0 +1,134 @@
+//! Name, addresses, connection, TLS.
+
+use std::io;
+use std::time::Duration;
+
+use super::Error;
+use crate::clock::Time;
+use crate::config::{Security, Smarthost, Source};
+use crate::net::stream::Stream;
+use crate::net::{resolve, tls};
+
+/// One of several addresses must not use up all the patience.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
+/// How to get to a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Route<'a> {
+    /// Its name or address; the name is the one that its certificate is for.
+    pub host: &'a str,
+    /// TCP port.
+    pub port: u16,
+    /// How the connection is secured.
+    pub security: Security,
+    /// PEM file of extra trust, empty for none.
+    pub ca: &'a str,
+}
+
+impl<'a> From<&'a Source> for Route<'a> {
+    fn from(source: &'a Source) -> Route<'a> {
+        Route { host: &source.host, port: source.port, security: source.security, ca: &source.ca }
+    }
+}
+
+impl<'a> From<&'a Smarthost> for Route<'a> {
+    fn from(smarthost: &'a Smarthost) -> Route<'a> {
+        Route { host: &smarthost.host, port: smarthost.port, security: smarthost.security, ca: &smarthost.ca }
+    }
+}
+
+impl Route<'_> {
+    /// A connection, with TLS where that comes first. The server's addresses are tried in turn. Each step has so much
+    /// `patience` by the clock of `time`.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`], and those of [`Route::secure`].
+    pub async fn dial(&self, patience: Duration, time: &Time) -> Result<Stream, Error> {
+        let host = || self.host.to_owned();
+        let addresses = time
+            .deadline(patience, resolve::resolve(self.host, self.port))
+            .await
+            .map_err(|source| Error::Resolve { host: host(), source })?;
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for address in addresses {
+            match time.deadline(patience.min(CONNECT_LIMIT), Stream::connect(address)).await {
+                Ok(mut stream) => {
+                    if self.security == Security::Tls {
+                        self.secure(&mut stream, patience, time).await?;
+                    }
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(Error::Connect { host: host(), port: self.port, source: last })
+    }
+
+    /// Turns a connection to TLS, verifying the server. What the server may have said before that is not its word any
+    /// more: an answer to STARTTLS ends with its line.
+    ///
+    /// # Errors
+    /// [`Error::Tls`], [`Error::Trust`], [`Error::Injected`].
+    pub async fn secure(&self, stream: &mut Stream, patience: Duration, time: &Time) -> Result<(), Error> {
+        if !stream.buffered().is_empty() {
+            return Err(Error::Injected);
+        }
+        let trust = tls::client_config(self.ca)?;
+        time.deadline(patience, stream.connect_tls(trust, self.host)).await.map_err(Error::Tls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use async_io::{Async, block_on};
+    use smol::future::{or, zip};
+
+    use super::*;
+    use crate::net::stream::tests::{pair, rest};
+
+    const ROUTE: Route<'static> = Route { host: "127.0.0.1", port: 1, security: Security::Tls, ca: "" };
+
+    /// Catches: octets that somebody put behind the answer to STARTTLS, which are forgotten, or taken for what is said
+    /// within TLS; and a handshake that is begun all the same.
+    #[test]
+    fn what_is_said_between_starttls_and_tls_ends_the_connection() {
+        block_on(async {
+            let (mut client, mut server) = pair().await;
+            let (time, patience) = (Time::default(), Duration::from_secs(5));
+            server.queue(b"+OK\r\n-ERR go away\r\n");
+            server.flush().await.unwrap();
+            client.fill().await.unwrap();
+            client.consume(5);
+            let secured = ROUTE.secure(&mut client, patience, &time).await;
+            assert!(matches!(secured, Err(Error::Injected)), "{secured:?}");
+            let (_, heard) = zip(client.close(), rest(&mut server)).await;
+            assert_eq!(heard, b"");
+        });
+    }
+
+    /// Catches: a server that takes the connection and never shakes hands, and one that is not there.
+    #[test]
+    fn who_does_not_answer_is_not_waited_for_without_end() {
+        block_on(async {
+            let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
+            let port = listener.get_ref().local_addr().unwrap().port();
+            let (time, route) = (Time::default(), Route { port, ..ROUTE });
+            let silent = async {
+                let _accepted = listener.accept().await.unwrap();
+                loop {
+                    async_io::Timer::after(Duration::from_millis(1)).await;
+                    time.advance(Duration::from_secs(1));
+                }
+            };
+            let dialled = or(async { Some(route.dial(Duration::from_secs(5), &time).await) }, silent).await;
+            assert!(
+                matches!(dialled, Some(Err(Error::Tls(error))) if error.kind() == io::ErrorKind::TimedOut)
+            );
+            drop(listener);
+            let dialled = route.dial(Duration::from_secs(5), &time).await.map(drop);
+            assert!(matches!(dialled, Err(Error::Connect { .. })), "{dialled:?}");
+        });
+    }
+}
