@@ -3,9 +3,9 @@
 use super::{Speaker, wait};
 use crate::clock::Time;
 use crate::config::{Secret, Security};
-use crate::outgoing::Route;
+use crate::outgoing::{Credentials, Route};
 use crate::smtp::Mailbox;
-use crate::smtp::client::{Client, Credentials, Message};
+use crate::smtp::client::{Client, Message};
 
 /// One input.
 pub fn run(octets: &[u8]) {

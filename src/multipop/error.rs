@@ -3,7 +3,6 @@
 use std::io;
 
 use crate::outgoing;
-use crate::sasl::client;
 use crate::store;
 
 /// The advice on what nobody here can change.
@@ -30,24 +29,6 @@ pub enum Error {
     /// Turned away before the login.
     #[error("the server turned us away: {0}")]
     TurnedAway(String),
-    /// No common mechanism.
-    #[error("the server offers no way to log in that is known here and allowed by the source's auth")]
-    NoMechanism,
-    /// The wrong user name or password, or a right one that is not welcome.
-    #[error("the login was refused: {0}")]
-    Login(String),
-    /// The mailbox is in use, or logins come too often.
-    #[error("the mailbox cannot be opened now: {0}")]
-    Busy(String),
-    /// The login broke off.
-    #[error("the login failed: {0}")]
-    Sasl(#[from] client::Error),
-    /// A user name or a password with a line end in it.
-    #[error("the user name or the password holds a line end")]
-    Unsendable,
-    /// Not built in.
-    #[error("auth = \"oauth2\" is not available in this version")]
-    OAuth2,
     /// A command that does not usually fail.
     #[error("the server refused {command}: {reason}")]
     Refused {
@@ -73,7 +54,7 @@ impl Error {
         match self {
             Error::Outgoing(error) => advice_on_the_way(error),
             Error::Withdrawn => "Nothing.",
-            Error::TooSlow | Error::Displaced | Error::TurnedAway(_) | Error::Busy(_) => PASSES,
+            Error::TooSlow | Error::Displaced | Error::TurnedAway(_) => PASSES,
             Error::Endless(_) => {
                 "It stays with the provider, and the others come with the next poll. To have it collected, set a \
                  larger max_size for the source."
@@ -81,13 +62,6 @@ impl Error {
             Error::Protocol(_) | Error::Chatter => {
                 "Check that protocol, port and security are those that the provider tells."
             }
-            Error::NoMechanism => "Set the source's auth to \"auto\", or ask the provider how to log in.",
-            Error::Login(_) | Error::Sasl(_) => {
-                "Check the user name and the password of the source. Some providers want POP3 or IMAP to be \
-                 switched on first, or a password of its own for each program."
-            }
-            Error::Unsendable => "Enter the user name and the password anew.",
-            Error::OAuth2 => "Use a password that the provider issues for programs, and auth = \"auto\".",
             Error::Refused { .. } => {
                 "The other messages are collected all the same. If it lasts, ask the provider."
             }
@@ -107,7 +81,7 @@ impl Error {
     }
 }
 
-/// The same about the way to the server.
+/// The same about the way to the server, and the login there.
 fn advice_on_the_way(error: &outgoing::Error) -> &'static str {
     match error {
         outgoing::Error::Resolve { .. } => {
@@ -124,7 +98,21 @@ fn advice_on_the_way(error: &outgoing::Error) -> &'static str {
         outgoing::Error::NoStartTls(_) | outgoing::Error::Injected => {
             "Set the source's security to \"tls\", with the port that the provider tells for it."
         }
-        outgoing::Error::Silence | outgoing::Error::Closed | outgoing::Error::Connection(_) => PASSES,
+        outgoing::Error::NoMechanism => {
+            "Set the source's auth to \"auto\", or ask the provider how to log in."
+        }
+        outgoing::Error::Login(_) | outgoing::Error::Sasl(_) => {
+            "Check the user name and the password of the source. Some providers want POP3 or IMAP to be \
+             switched on first, or a password of its own for each program."
+        }
+        outgoing::Error::Unsendable => "Enter the user name and the password anew.",
+        outgoing::Error::OAuth2 => {
+            "Use a password that the provider issues for programs, and auth = \"auto\"."
+        }
+        outgoing::Error::Silence
+        | outgoing::Error::Closed
+        | outgoing::Error::Connection(_)
+        | outgoing::Error::Busy(_) => PASSES,
     }
 }
 

@@ -121,6 +121,7 @@ fn mebibytes(octets: u64) -> String {
 mod tests {
     use super::*;
     use crate::config::Account;
+    use crate::outgoing;
 
     fn letterhead() -> Letterhead {
         let config = Config {
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_failing_source_says_who_what_and_what_to_do() {
-        let letter = letterhead().failing(5, &Error::Login("[AUTH] no".to_owned()), 0);
+        let letter = letterhead().failing(5, &outgoing::Error::Login("[AUTH] no".to_owned()).into(), 0);
         for part in [
             "To: <ann@home.example>\r\n",
             "Subject: Mail cannot be collected from pop.provider.example\r\n",

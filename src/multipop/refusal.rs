@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::outgoing::{About, Answer};
+
 /// A response code (RFC 2449 section 8, RFC 5530) and the words after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -21,18 +23,24 @@ impl Refusal {
         Refusal { code: printable(code).to_ascii_uppercase(), text: printable(text) }
     }
 
-    /// Whether the same may well be granted later: RFC 2449 section 8.1, RFC 3206 section 4,
-    /// RFC 5530 section 3.
-    pub fn is_temporary(&self) -> bool {
+    /// What a refused login is about. The codes for "later" are those of RFC 2449 section 8.1, RFC 3206 section 4 and
+    /// RFC 5530 section 3; where there is no code the words tell.
+    pub fn about(&self) -> About {
         let codes = ["IN-USE", "LOGIN-DELAY", "SYS/TEMP", "UNAVAILABLE", "INUSE", "LIMIT"];
-        codes.contains(&self.code.as_str())
-    }
-
-    /// Whether the words are about the command, not about who gave it.
-    pub fn is_about_the_command(&self) -> bool {
+        if codes.contains(&self.code.as_str()) {
+            return About::Now;
+        }
         let text = self.text.to_ascii_lowercase();
         let words = ["command", "mechanism", "implement", "support", "recogni"];
-        self.code.is_empty() && words.iter().any(|word| text.contains(word))
+        match self.code.is_empty() && words.iter().any(|word| text.contains(word)) {
+            true => About::Method,
+            false => About::Login,
+        }
+    }
+
+    /// The same as an answer to a login.
+    pub fn answer(&self) -> Answer<'static> {
+        Answer::Refused(self.about(), self.to_string())
     }
 }
 
@@ -57,20 +65,18 @@ mod tests {
 
     #[test]
     fn refusals_of_a_command_and_of_a_person() {
-        for (text, about_the_command, temporary) in [
-            ("Unknown command", true, false),
-            ("Authentication mechanism not supported", true, false),
-            ("unimplemented", true, false),
-            ("Unknown user", false, false),
-            ("[AUTH] Unsupported password", false, false),
-            ("Authentication failed", false, false),
-            ("[in-use] Do you have another session?", false, true),
-            ("[UNAVAILABLE] User's backend is down", false, true),
-            ("", false, false),
+        for (text, about) in [
+            ("Unknown command", About::Method),
+            ("Authentication mechanism not supported", About::Method),
+            ("unimplemented", About::Method),
+            ("Unknown user", About::Login),
+            ("[AUTH] Unsupported password", About::Login),
+            ("Authentication failed", About::Login),
+            ("[in-use] Do you have another session?", About::Now),
+            ("[UNAVAILABLE] User's backend is down", About::Now),
+            ("", About::Login),
         ] {
-            let refusal = Refusal::parse(text);
-            assert_eq!(refusal.is_about_the_command(), about_the_command, "{text}");
-            assert_eq!(refusal.is_temporary(), temporary, "{text}");
+            assert_eq!(Refusal::parse(text).about(), about, "{text}");
         }
     }
 

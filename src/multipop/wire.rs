@@ -16,11 +16,13 @@ use super::Error;
 use super::budget::Budget;
 use crate::config::Source;
 use crate::net::stream::Stream;
-use crate::outgoing::{self, Route};
+use crate::outgoing::{self, Route, Step};
 use crate::pace::Pace;
 
 /// Octets of a message that break the silence.
 const PROGRESS: usize = 1024;
+/// Octets of a line before the login that are kept; what a server says beyond is of no use to anyone.
+const OPENING_LINE: usize = 8192;
 
 /// Tells a poll to end.
 #[derive(Default)]
@@ -55,6 +57,21 @@ impl Withdrawal {
             listener.await;
         }
     }
+}
+
+/// From the greeting of a server to the login, as a state machine over its lines.
+pub trait Opening {
+    /// What is known of the server in the end.
+    type Opened;
+
+    /// Takes in a line of the server, its end taken off.
+    ///
+    /// # Errors
+    /// There will be no login: close the connection.
+    async fn line(&mut self, line: &[u8]) -> Result<Step<Self::Opened>, Error>;
+
+    /// The connection is TLS now.
+    fn secured(&mut self) -> Step<Self::Opened>;
 }
 
 /// A connection to a source's server.
@@ -94,11 +111,36 @@ impl Wire {
         })
     }
 
+    /// Does what `opening` says, up to the login.
+    ///
+    /// # Errors
+    /// What ended it: the opening's, or the connection's.
+    pub async fn open<O: Opening>(&mut self, source: &Source, mut opening: O) -> Result<O::Opened, Error> {
+        let (mut line, mut step) = (Vec::new(), Step::Read);
+        loop {
+            match step {
+                Step::Done(opened) => return Ok(opened),
+                Step::Send(command) => {
+                    self.queue(&command);
+                    self.flush().await?;
+                }
+                Step::StartTls => {
+                    self.start_tls(source).await?;
+                    step = opening.secured();
+                    continue;
+                }
+                Step::Read => {}
+            }
+            self.read_line(&mut line, OPENING_LINE).await?;
+            step = opening.line(&line).await?;
+        }
+    }
+
     /// Turns to TLS, verifying the server.
     ///
     /// # Errors
     /// Those of [`Route::secure`], [`Error::Withdrawn`].
-    pub async fn start_tls(&mut self, source: &Source) -> Result<(), Error> {
+    async fn start_tls(&mut self, source: &Source) -> Result<(), Error> {
         let (route, withdrawal) = (Route::from(source), &self.withdrawal);
         let secured = async { Ok(route.secure(&mut self.stream, self.timeout, self.budget.time()).await?) };
         or(secured, async { Err(withdrawal.wait().await) }).await?;

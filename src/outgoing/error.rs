@@ -1,10 +1,11 @@
-//! What can go wrong on the way to a server, in words that fit all of them.
+//! What can go wrong on the way to a server and with the login there, in words that fit all of them.
 
 use std::io;
 
 use crate::net::tls::TlsError;
+use crate::sasl::client;
 
-/// Why there is no connection, or none any more.
+/// Why there is no connection, no login, or none any more.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The name has no address, or nobody could be asked.
@@ -37,6 +38,24 @@ pub enum Error {
     /// Octets behind the answer to STARTTLS, before the handshake: they may be anybody's.
     #[error("something was said in the open between STARTTLS and TLS: somebody may be in between")]
     Injected,
+    /// No common mechanism.
+    #[error("the server offers no way to log in that is known here and allowed by auth")]
+    NoMechanism,
+    /// The wrong user name or password, or a right one that is not welcome.
+    #[error("the login was refused: {0}")]
+    Login(String),
+    /// The mailbox is in use, or logins come too often.
+    #[error("the mailbox cannot be opened now: {0}")]
+    Busy(String),
+    /// The login broke off.
+    #[error("the login failed: {0}")]
+    Sasl(#[from] client::Error),
+    /// A user name or a password that no command can carry.
+    #[error("the user name or the password holds a line end or a NUL")]
+    Unsendable,
+    /// Not built in.
+    #[error("auth = \"oauth2\" is not available in this version")]
+    OAuth2,
     /// Nothing came for as long as the server is waited for.
     #[error("the server fell silent")]
     Silence,

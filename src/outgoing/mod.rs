@@ -1,11 +1,16 @@
 //! The way out of every client: from a server's name to a connection that may carry a login. MultiPOP's collectors and the
 //! smarthost's couriers go it alike.
 //!
-//! [`Route`] dials and secures; what the server then says is each protocol's own. How long a server is waited for each caller
+//! [`Route`] dials and secures, [`Login`] decides how to log in. What the server says from its greeting on is each protocol's
+//! own: a state machine over its lines that says one [`Step`] after the other. How long a server is waited for each caller
 //! says, and what else ends the wait.
 
 mod error;
+mod login;
 mod route;
+mod step;
 
 pub use error::Error;
+pub use login::{About, Answer, Credentials, Login, Next, Offer};
 pub use route::Route;
+pub use step::Step;

@@ -16,9 +16,9 @@ use super::report::Letter;
 use super::{Relay, deposit};
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Security};
-use crate::outgoing::Route;
+use crate::outgoing::{Credentials, Route};
 use crate::smtp::Mailbox;
-use crate::smtp::client::{Client, Credentials, Failure, Message};
+use crate::smtp::client::{Client, Failure, Message};
 use crate::store::{Error, SourceKey, identity_hash};
 
 /// Seconds between two letters about the same refused login.

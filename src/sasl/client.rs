@@ -1,8 +1,7 @@
 //! Logging in elsewhere: the client side of SASL (RFC 4422) as state machines without I/O.
 //!
-//! A protocol client asks for [`Mechanism::strongest`] of those offered, sends [`Client::initial`]
-//! with its AUTH command, answers challenges with [`Client::respond`], and calls [`Client::finish`]
-//! when the server says that the login went well. How octets travel (base64 on a line of their own)
+//! A protocol client sends [`Client::initial`] with its AUTH command, answers challenges with [`Client::respond`], and calls
+//! [`Client::finish`] when the server says that the login went well. How octets travel (base64 on a line of their own)
 //! is the same in POP3, IMAP and SMTP: [`encode`] and [`decode`].
 
 use std::mem;
@@ -46,8 +45,8 @@ pub enum Error {
     Refused(String),
 }
 
-/// A SASL mechanism, the strongest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A SASL mechanism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
     /// RFC 7677: the password does not travel, and the server proves itself.
     ScramSha256,
@@ -60,8 +59,7 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
-    /// All of them, the strongest first.
-    pub const ALL: [Mechanism; 4] =
+    const ALL: [Mechanism; 4] =
         [Mechanism::ScramSha256, Mechanism::CramMd5, Mechanism::Plain, Mechanism::Login];
 
     /// The registered name.
@@ -79,12 +77,9 @@ impl Mechanism {
         matches!(self, Mechanism::Plain | Mechanism::Login)
     }
 
-    /// The strongest of the mechanisms that a server offers, whose names may be in any case. Those
-    /// that do not reveal the password come first, so the choice is right with and without TLS.
-    pub fn strongest(offered: &[&str]) -> Option<Mechanism> {
-        Mechanism::ALL
-            .into_iter()
-            .find(|mechanism| offered.iter().any(|name| name.eq_ignore_ascii_case(mechanism.name())))
+    /// The one of this name, in any case, if it is known here.
+    pub fn named(name: &str) -> Option<Mechanism> {
+        Mechanism::ALL.into_iter().find(|mechanism| name.eq_ignore_ascii_case(mechanism.name()))
     }
 }
 
@@ -163,6 +158,16 @@ impl Client {
                 Ok(SecretOctets::default())
             }
             State::Complete | State::Failed => Err(Error::Challenge("one more than the mechanism has")),
+        }
+    }
+
+    /// Whether what was sent proves, or is to prove, that we know the password. SCRAM's first message only names the user; who
+    /// asks for LOGIN's user name knows the mechanism, so what is refused there is the user.
+    pub fn has_proved(&self) -> bool {
+        match self.state {
+            State::Plain | State::LoginUser | State::CramMd5 => false,
+            State::ScramFirst { .. } | State::ScramFinal { .. } => false,
+            State::LoginPassword | State::ScramProof { .. } | State::Complete | State::Failed => true,
         }
     }
 
@@ -442,16 +447,15 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_mechanism_wins() {
-        for (offered, choice) in [
-            (&["LOGIN", "PLAIN", "scram-sha-256", "GSSAPI"][..], Some(Mechanism::ScramSha256)),
-            (&["PLAIN", "CRAM-MD5"], Some(Mechanism::CramMd5)),
-            (&["LOGIN", "PLAIN"], Some(Mechanism::Plain)),
-            (&["login"], Some(Mechanism::Login)),
-            (&["XOAUTH2", "NTLM", "SCRAM-SHA-256-PLUS"], None),
-            (&[], None),
+    fn names_are_known_in_any_case() {
+        for (name, mechanism) in [
+            ("scram-sha-256", Some(Mechanism::ScramSha256)),
+            ("PLAIN", Some(Mechanism::Plain)),
+            ("SCRAM-SHA-256-PLUS", None),
+            ("XOAUTH2", None),
+            ("", None),
         ] {
-            assert_eq!(Mechanism::strongest(offered), choice, "{offered:?}");
+            assert_eq!(Mechanism::named(name), mechanism, "{name}");
         }
     }
 }

@@ -1,51 +1,24 @@
-//! From the greeting to the login: CAPABILITY, STARTTLS and AUTHENTICATE or LOGIN, as a state machine
-//! without I/O (RFC 3501 sections 6.1 and 6.2).
-//!
-//! As with POP3, another mechanism is tried only when the server refuses the mechanism itself, never
-//! after a refused password.
+//! From the greeting to the login: CAPABILITY, STARTTLS and the frame of AUTHENTICATE or LOGIN, as a state machine without I/O
+//! (RFC 3501 sections 6.1 and 6.2).
 
-use std::collections::VecDeque;
 use std::mem;
 
-use zeroize::Zeroizing;
-
 use super::response::{Response, TAG, parse};
-use crate::config::{Secret, Security, Source, SourceAuth};
+use crate::config::{Security, Source, SourceAuth};
 use crate::multipop::Error;
 use crate::multipop::refusal::{Refusal, printable};
-use crate::outgoing;
-use crate::sasl::client::{Client, Mechanism, decode, encode};
+use crate::multipop::wire;
+use crate::outgoing::{self, Answer, Login, Next, Offer};
+use crate::sasl::client::Mechanism;
 
-/// What to do next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Read a line, for [`Login::line`].
-    Read,
-    /// Send this and a CRLF, then read a line.
-    Send(Zeroizing<String>),
-    /// Turn the connection to TLS, then do what [`Login::secured`] says.
-    StartTls,
-    /// Logged in; tags up to this number were used.
-    Done(u32),
-}
-
-/// A way to log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Method {
-    Sasl(Mechanism),
-    /// The LOGIN command.
-    Command,
-}
+/// Logged in in the end; then tags up to this number were used.
+type Step = outgoing::Step<u32>;
 
 enum State {
     Greeting,
     Capability,
     StartTls,
-    Sasl {
-        client: Box<Client>,
-        mechanism: Mechanism,
-        responses: u32,
-    },
+    Sasl,
     /// LOGIN was begun: the user name is next.
     User,
     Password,
@@ -53,47 +26,107 @@ enum State {
     Over,
 }
 
-/// One login.
-pub struct Login {
-    user: String,
-    password: Secret,
-    auth: SourceAuth,
+/// A session being opened.
+pub struct Opening {
+    login: Login,
     starttls: bool,
+    tls: bool,
     capabilities: Vec<String>,
-    methods: VecDeque<Method>,
     tag: u32,
     state: State,
 }
 
-impl Login {
+impl Opening {
     /// To be fed the greeting. `tls` tells whether the connection is secure already.
     ///
     /// # Errors
     /// What no server could accept.
-    pub fn new(source: &Source, tls: bool) -> Result<Login, Error> {
-        if source.auth == SourceAuth::OAuth2 {
-            return Err(Error::OAuth2);
-        }
-        if source.username.contains('\0') || source.password.reveal().contains('\0') {
-            return Err(Error::Unsendable);
-        }
-        Ok(Login {
-            user: source.username.as_str().to_owned(),
-            password: source.password.clone(),
-            auth: source.auth,
+    pub fn new(source: &Source, tls: bool) -> Result<Opening, Error> {
+        Ok(Opening {
+            login: Login::new(source.into(), source.auth)?,
             starttls: source.security == Security::Starttls && !tls,
+            tls,
             capabilities: Vec::new(),
-            methods: VecDeque::new(),
             tag: 0,
             state: State::Greeting,
         })
     }
 
-    /// Takes in a line of the server, its end taken off. It is `async` for SCRAM's hashing alone.
-    ///
-    /// # Errors
-    /// There will be no login: close the connection.
-    pub async fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
+    fn command(&mut self, state: State, command: &str) -> Step {
+        self.tag += 1;
+        self.send(state, &[TAG, &self.tag.to_string(), " ", command])
+    }
+
+    fn send(&mut self, state: State, parts: &[&str]) -> Step {
+        self.state = state;
+        Step::send(parts)
+    }
+
+    fn offers(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|offered| offered == capability)
+    }
+
+    async fn tagged(&mut self, state: State, result: Result<(), Refusal>) -> Result<Step, Error> {
+        match (state, result) {
+            (State::Capability, Ok(())) => self.after_capability(),
+            (State::StartTls, Ok(())) => Ok(Step::StartTls),
+            (State::StartTls, Err(refusal)) => Err(outgoing::Error::NoStartTls(refusal.to_string()).into()),
+            (State::Sasl | State::LoggingIn, Ok(())) => self.answer(Answer::Granted).await,
+            (State::Sasl | State::User | State::Password | State::LoggingIn, Err(refusal)) => {
+                self.answer(refusal.answer()).await
+            }
+            (_, Err(refusal)) => Err(Error::TurnedAway(refusal.to_string())),
+            (_, Ok(())) => Err(Error::Protocol("it agreed out of turn".to_owned())),
+        }
+    }
+
+    fn after_capability(&mut self) -> Result<Step, Error> {
+        if self.starttls {
+            if !self.offers("STARTTLS") {
+                let why = "it is not among its capabilities";
+                return Err(outgoing::Error::NoStartTls(why.to_owned()).into());
+            }
+            return Ok(self.command(State::StartTls, "STARTTLS"));
+        }
+        let names = self.capabilities.iter().filter_map(|capability| capability.strip_prefix("AUTH="));
+        let offer = Offer {
+            mechanisms: names.filter_map(Mechanism::named).collect(),
+            timestamp: None,
+            command: Some((SourceAuth::Login, !self.offers("LOGINDISABLED"))),
+        };
+        let next = self.login.begin(offer, self.tls)?;
+        self.say(next)
+    }
+
+    /// RFC 3501 sections 6.2.2 and 6.2.3. Literals carry whatever a password may hold.
+    fn say(&mut self, next: Next) -> Result<Step, Error> {
+        let user = self.login.username().to_owned();
+        Ok(match next {
+            Next::Auth(mechanism, _) => {
+                self.command(State::Sasl, &format!("AUTHENTICATE {}", mechanism.name()))
+            }
+            Next::Response(line) => self.send(State::Sasl, &[&line]),
+            Next::Command => self.command(State::User, &format!("LOGIN {{{}}}", user.len())),
+            Next::Password => {
+                let length = self.login.password().reveal().len();
+                self.send(State::Password, &[&format!("{user} {{{length}}}")])
+            }
+            Next::Done => Step::Done(self.tag),
+            // POP3's own.
+            Next::Apop(_) => return Err(outgoing::Error::NoMechanism.into()),
+        })
+    }
+
+    async fn answer(&mut self, answer: Answer<'_>) -> Result<Step, Error> {
+        let next = self.login.answer(answer).await?;
+        self.say(next)
+    }
+}
+
+impl wire::Opening for Opening {
+    type Opened = u32;
+
+    async fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
         let response = match parse(line) {
             Response::Bye(why) => return Err(Error::TurnedAway(why)),
             Response::Capability(capabilities) => {
@@ -107,19 +140,13 @@ impl Login {
             // Whoever is logged in before TLS is not who we want to be (RFC 3501 section 7.1.4).
             (State::Greeting, Response::PreAuth) if !self.starttls => Ok(Step::Done(self.tag)),
             (State::Greeting, _) => Err(not_imap(line)),
-            (state, Response::Tagged(tag, result)) if tag == self.tag => self.tagged(state, result),
-            (State::Sasl { mut client, mechanism, responses }, Response::Continue(challenge)) => {
-                let response = client.respond(&decode(&challenge)?).await?;
-                self.state = State::Sasl { client, mechanism, responses: responses + 1 };
-                Ok(Step::Send(encode(&response)))
-            }
-            (State::User, Response::Continue(_)) => {
-                self.state = State::Password;
-                Ok(send(format!("{} {{{}}}", self.user, self.password.reveal().len())))
+            (state, Response::Tagged(tag, result)) if tag == self.tag => self.tagged(state, result).await,
+            (State::Sasl | State::User, Response::Continue(challenge)) => {
+                self.answer(Answer::Challenge(&challenge)).await
             }
             (State::Password, Response::Continue(_)) => {
                 self.state = State::LoggingIn;
-                Ok(send(self.password.reveal().to_owned()))
+                Ok(Step::send(&[self.login.password().reveal()]))
             }
             (_, Response::Continue(_) | Response::Tagged(..)) => Err(not_imap(line)),
             (state, _) => {
@@ -129,103 +156,13 @@ impl Login {
         }
     }
 
-    /// The connection is TLS now: what was learned before counts no more (RFC 3501 section 6.2.1).
-    pub fn secured(&mut self) -> Step {
+    /// What was learned before counts no more (RFC 3501 section 6.2.1).
+    fn secured(&mut self) -> Step {
+        self.tls = true;
         self.starttls = false;
         self.capabilities = Vec::new();
         self.command(State::Capability, "CAPABILITY")
     }
-
-    fn command(&mut self, state: State, command: &str) -> Step {
-        self.tag += 1;
-        self.state = state;
-        send(format!("{TAG}{} {command}", self.tag))
-    }
-
-    fn offers(&self, capability: &str) -> bool {
-        self.capabilities.iter().any(|offered| offered == capability)
-    }
-
-    fn tagged(&mut self, state: State, result: Result<(), Refusal>) -> Result<Step, Error> {
-        match (state, result) {
-            (State::Capability, Ok(())) => self.after_capability(),
-            (State::StartTls, Ok(())) => Ok(Step::StartTls),
-            (State::StartTls, Err(refusal)) => Err(outgoing::Error::NoStartTls(refusal.to_string()).into()),
-            (State::Sasl { client, .. }, Ok(())) => {
-                client.finish()?;
-                Ok(Step::Done(self.tag))
-            }
-            // SCRAM's first response only names the user: servers that keep no verifier for them stop here.
-            (State::Sasl { mechanism, responses, .. }, Err(refusal)) => {
-                let proved = responses > u32::from(mechanism == Mechanism::ScramSha256);
-                self.refused(refusal, !proved)
-            }
-            (State::LoggingIn, Ok(())) => Ok(Step::Done(self.tag)),
-            (State::User, Err(refusal)) => self.refused(refusal, true),
-            (State::Password | State::LoggingIn, Err(refusal)) => self.refused(refusal, false),
-            (_, Err(refusal)) => Err(Error::TurnedAway(refusal.to_string())),
-            (_, Ok(())) => Err(Error::Protocol("it agreed out of turn".to_owned())),
-        }
-    }
-
-    fn after_capability(&mut self) -> Result<Step, Error> {
-        if self.starttls {
-            if !self.offers("STARTTLS") {
-                return Err(outgoing::Error::NoStartTls("it is not among its capabilities".to_owned()).into());
-            }
-            return Ok(self.command(State::StartTls, "STARTTLS"));
-        }
-        let all = Mechanism::ALL.into_iter().map(Method::Sasl).chain([Method::Command]);
-        self.methods = all.filter(|&method| self.is_to_be_tried(method)).collect();
-        self.next_method()
-    }
-
-    fn is_to_be_tried(&self, method: Method) -> bool {
-        let offered = match method {
-            Method::Sasl(mechanism) => self.offers(&format!("AUTH={}", mechanism.name())),
-            Method::Command => !self.offers("LOGINDISABLED"),
-        };
-        match self.auth {
-            SourceAuth::Auto => offered,
-            SourceAuth::ScramSha256 => method == Method::Sasl(Mechanism::ScramSha256),
-            SourceAuth::CramMd5 => method == Method::Sasl(Mechanism::CramMd5),
-            SourceAuth::Plain => method == Method::Sasl(Mechanism::Plain),
-            // The mechanism and the command of that name tell the server the same.
-            SourceAuth::Login => {
-                offered && matches!(method, Method::Sasl(Mechanism::Login) | Method::Command)
-            }
-            // POP3's own.
-            SourceAuth::Apop | SourceAuth::User | SourceAuth::OAuth2 => false,
-        }
-    }
-
-    /// Begins with the next method. No SASL response goes along with AUTHENTICATE: so a refusal of the
-    /// mechanism can be told from one of the password.
-    fn next_method(&mut self) -> Result<Step, Error> {
-        match self.methods.pop_front().ok_or(Error::NoMechanism)? {
-            Method::Sasl(mechanism) => {
-                let client = Box::new(Client::new(mechanism, &self.user, &self.password));
-                let state = State::Sasl { client, mechanism, responses: 0 };
-                Ok(self.command(state, &format!("AUTHENTICATE {}", mechanism.name())))
-            }
-            // Literals carry whatever a password may hold.
-            Method::Command => Ok(self.command(State::User, &format!("LOGIN {{{}}}", self.user.len()))),
-        }
-    }
-
-    fn refused(&mut self, refusal: Refusal, of_the_method: bool) -> Result<Step, Error> {
-        if refusal.is_temporary() {
-            return Err(Error::Busy(refusal.to_string()));
-        }
-        if (of_the_method || refusal.is_about_the_command()) && !self.methods.is_empty() {
-            return self.next_method();
-        }
-        Err(Error::Login(refusal.to_string()))
-    }
-}
-
-fn send(line: String) -> Step {
-    Step::Send(Zeroizing::new(line))
 }
 
 /// What came is no answer of IMAP. Its beginning is shown: it often tells which server was reached.
@@ -238,6 +175,8 @@ mod tests {
     use smol::future::block_on;
 
     use super::*;
+    use crate::config::Secret;
+    use crate::multipop::wire::Opening as _;
 
     /// Plays a dialog against a login as `tim` with the password `tanstaaf`: `S:` is the server, `C:` what
     /// the client must send, and the last line what comes of it: `DONE`, or `ERROR` and how it begins.
@@ -249,7 +188,7 @@ mod tests {
             security,
             ..Source::default()
         };
-        let mut login = Login::new(&source, security == Security::Tls).unwrap();
+        let mut login = Opening::new(&source, security == Security::Tls).unwrap();
         let mut step = Ok(Step::Read);
         for line in dialog.lines().map(str::trim).filter(|line| !line.is_empty()) {
             step = match (line.split_once(' ').unwrap_or((line, "")), step) {

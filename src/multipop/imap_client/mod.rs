@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use self::login::{Login, Step};
+use self::login::Opening;
 use self::mailbox::{Event, Mailbox, Request, Uid};
 use self::response::Fetch;
 use super::Error;
@@ -34,15 +34,13 @@ const NAMED_AT_ONCE: usize = 500;
 const LISTING_LIMIT: u32 = 1_000_000;
 /// ... and those of a server without UIDVALIDITY, whose messages are all read whole.
 const UNKNOWN_LIMIT: u32 = 100_000;
-/// Octets of a line before the login.
-const LINE_LIMIT: usize = 8192;
 
 /// Collects what is new in the folder of `source`, to whose server `wire` is connected.
 ///
 /// # Errors
 /// What ended the poll early. What had come whole before is kept all the same.
 pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collection) -> Result<(), Error> {
-    let tag = log_in(wire, source).await?;
+    let tag = wire.open(source, Opening::new(source, wire.is_tls())?).await?;
     let mut session = Session { wire, mailbox: Mailbox::new(tag), uid_plus: false, others_deleted: false };
     let wanted = session.list(source.folder(), collection).await?;
     let result = session.read(wanted, collection).await;
@@ -51,30 +49,6 @@ pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collecti
         return result;
     }
     session.leave(collection.outcome.deleted > 0).await
-}
-
-/// From the greeting to the login: the last tag used.
-async fn log_in(wire: &mut Wire, source: &Source) -> Result<u32, Error> {
-    let mut login = Login::new(source, wire.is_tls())?;
-    let mut line = Vec::new();
-    let mut step = Step::Read;
-    loop {
-        match step {
-            Step::Done(tag) => return Ok(tag),
-            Step::Send(command) => {
-                wire.queue(&command);
-                wire.flush().await?;
-            }
-            Step::StartTls => {
-                wire.start_tls(source).await?;
-                step = login.secured();
-                continue;
-            }
-            Step::Read => {}
-        }
-        wire.read_line(&mut line, LINE_LIMIT).await?;
-        step = login.line(&line).await?;
-    }
 }
 
 /// A message that is to be read, and its identity if that is known before.

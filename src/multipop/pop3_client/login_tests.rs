@@ -3,6 +3,8 @@
 use smol::future::block_on;
 
 use super::*;
+use crate::config::Secret;
+use crate::multipop::wire::Opening as _;
 
 /// Plays a dialog against a login as `tim` with the password `tanstaaf`: `S:` is the server, `C:` what
 /// the client must send, and the last line what comes of it: `OPEN`, `OPEN pipelining` or `ERROR` and
@@ -15,7 +17,7 @@ fn play(auth: SourceAuth, security: Security, dialog: &str) {
         security,
         ..Source::default()
     };
-    let mut login = Login::new(&source, security == Security::Tls).unwrap();
+    let mut login = Opening::new(&source, security == Security::Tls).unwrap();
     let mut step = Ok(Step::Read);
     for line in dialog.lines().map(str::trim).filter(|line| !line.is_empty()) {
         step = match (line.split_once(' ').unwrap_or((line, "")), step) {
@@ -25,7 +27,7 @@ fn play(auth: SourceAuth, security: Security, dialog: &str) {
                 Ok(Step::Read)
             }
             (("TLS", _), Ok(Step::StartTls)) => Ok(login.secured()),
-            (("OPEN", text), Ok(Step::Open { pipelining })) => {
+            (("OPEN", text), Ok(Step::Done(pipelining))) => {
                 assert_eq!(pipelining, text == "pipelining", "in{dialog}");
                 return;
             }
@@ -204,7 +206,7 @@ fn scram_without_a_verifier_at_the_server_gives_way_but_an_impostor_does_not() {
     // The client's nonce is random: the dialog is played by hand.
     let source = Source { username: "tim".try_into().unwrap(), ..Source::default() };
     let begin = || {
-        let mut login = Login::new(&source, true).unwrap();
+        let mut login = Opening::new(&source, true).unwrap();
         for line in ["+OK", "+OK", "SASL SCRAM-SHA-256", ".", "+"] {
             block_on(login.line(line.as_bytes())).unwrap();
         }
@@ -213,7 +215,10 @@ fn scram_without_a_verifier_at_the_server_gives_way_but_an_impostor_does_not() {
     let fallback = block_on(begin().line(b"-ERR [AUTH] Authentication failed.")).unwrap();
     assert_eq!(fallback, Step::Send("USER tim".to_owned().into()));
     let early = block_on(begin().line(b"+OK welcome")).unwrap_err();
-    assert!(matches!(early, Error::Sasl(crate::sasl::client::Error::Unproven)), "{early}");
+    assert!(
+        matches!(early, Error::Outgoing(outgoing::Error::Sasl(crate::sasl::client::Error::Unproven))),
+        "{early}"
+    );
 }
 
 #[test]
@@ -233,7 +238,7 @@ fn strange_servers_end_the_login() {
 #[test]
 fn what_cannot_be_sent_is_refused_at_home() {
     let source = Source { password: Secret::new("a\r\nDELE 1").unwrap(), ..Source::default() };
-    assert!(matches!(Login::new(&source, true), Err(Error::Unsendable)));
+    assert!(matches!(Opening::new(&source, true), Err(Error::Outgoing(outgoing::Error::Unsendable))));
     let source = Source { auth: SourceAuth::OAuth2, ..Source::default() };
-    assert!(matches!(Login::new(&source, true), Err(Error::OAuth2)));
+    assert!(matches!(Opening::new(&source, true), Err(Error::Outgoing(outgoing::Error::OAuth2))));
 }

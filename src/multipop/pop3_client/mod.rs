@@ -15,7 +15,7 @@ mod reply;
 use std::collections::VecDeque;
 
 use self::listing::{LISTING_LIMIT, Listing, Numbers};
-use self::login::{Login, Step};
+use self::login::Opening;
 use self::maildrop::{Event, Maildrop, Number, Request};
 use super::Error;
 use super::collection::{Arrival, Collection};
@@ -32,7 +32,8 @@ const WINDOW: usize = 32;
 /// # Errors
 /// What ended the poll early. What had come whole before is kept all the same.
 pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collection) -> Result<(), Error> {
-    let window = log_in(wire, source).await?;
+    let pipelining = wire.open(source, Opening::new(source, wire.is_tls())?).await?;
+    let window = if pipelining { WINDOW } else { 1 };
     let mut session = Session { wire, maildrop: Maildrop::new(), window };
     let wanted = session.list(collection).await?;
     let result = session.read(wanted, collection).await;
@@ -41,30 +42,6 @@ pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collecti
         return result;
     }
     session.quit(collection.outcome.deleted > 0).await
-}
-
-/// From the greeting to the opened maildrop: how many requests may be under way.
-async fn log_in(wire: &mut Wire, source: &Source) -> Result<usize, Error> {
-    let mut login = Login::new(source, wire.is_tls())?;
-    let mut line = Vec::new();
-    let mut step = Step::Read;
-    loop {
-        match step {
-            Step::Open { pipelining } => return Ok(if pipelining { WINDOW } else { 1 }),
-            Step::Send(command) => {
-                wire.queue(&command);
-                wire.flush().await?;
-            }
-            Step::StartTls => {
-                wire.start_tls(source).await?;
-                step = login.secured();
-                continue;
-            }
-            Step::Read => {}
-        }
-        wire.read_line(&mut line, reply::LINE_LIMIT).await?;
-        step = login.line(&line).await?;
-    }
 }
 
 /// A message that is to be read, and its identity if that is known before.

@@ -59,10 +59,7 @@ impl Capabilities {
             Some("STLS") => self.stls = true,
             Some("USER") => self.user = true,
             Some("PIPELINING") => self.pipelining = true,
-            Some("SASL") => {
-                let offered: Vec<&str> = words.collect();
-                self.sasl = Mechanism::ALL.into_iter().filter(|m| offered.contains(&m.name())).collect();
-            }
+            Some("SASL") => self.sasl = words.filter_map(Mechanism::named).collect(),
             _ => {}
         }
     }
@@ -111,7 +108,7 @@ mod tests {
                 stls: true,
                 user: false,
                 pipelining: true,
-                sasl: vec![Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login],
+                sasl: vec![Mechanism::Login, Mechanism::Plain, Mechanism::ScramSha256],
             }
         );
     }

@@ -7,17 +7,17 @@ mod transaction;
 use std::io;
 use std::time::Duration;
 
-pub use opening::{Credentials, Next, Opening};
+pub use opening::Opening;
 pub use transaction::{Message, Step, Transaction};
 
 use super::Reply;
 use super::data::Encoder;
 use super::reply::ReplyReader;
 use crate::clock::Time;
-use crate::config::Security;
+use crate::config::SourceAuth;
 use crate::flash::ReadAt;
 use crate::net::stream::Stream;
-use crate::outgoing::{self, Route};
+use crate::outgoing::{self, Credentials, Login, Route};
 
 /// RFC 5321 section 4.5.3.2.1, and for every step up to the login.
 const OPENING: Duration = Duration::from_secs(5 * 60);
@@ -32,6 +32,9 @@ const MAX_REPLY: usize = 256 * 1024;
 const QUIT: Duration = Duration::from_secs(5);
 /// Octets of the content that are read at once.
 const PIECE: usize = 16 * 1024;
+/// Octets of name and password up to which they travel with the AUTH command itself: in base64 they
+/// must not make its line longer than 512 octets (RFC 4954 section 4).
+const MAX_INITIAL: usize = 350;
 /// Octets of a reply line that are kept (RFC 5321 section 4.5.3.1.5 has 512).
 const MAX_REPLY_LINE: usize = 2048;
 
@@ -48,7 +51,14 @@ pub enum Failure {
 
 impl From<outgoing::Error> for Failure {
     fn from(error: outgoing::Error) -> Failure {
-        Failure::Unavailable(error.to_string())
+        match error {
+            outgoing::Error::Login(reason) | outgoing::Error::Busy(reason) => Failure::Login(reason),
+            outgoing::Error::Sasl(error) => Failure::Login(error.to_string()),
+            outgoing::Error::NoMechanism | outgoing::Error::Unsendable | outgoing::Error::OAuth2 => {
+                Failure::Login(error.to_string())
+            }
+            error => Failure::Unavailable(error.to_string()),
+        }
     }
 }
 
@@ -86,6 +96,11 @@ impl Capabilities {
     }
 }
 
+/// As these credentials.
+fn login(credentials: Credentials) -> Result<Login, outgoing::Error> {
+    Ok(Login::new(credentials, SourceAuth::Auto)?.with_initial_response(MAX_INITIAL))
+}
+
 /// A connection to a server that takes mail.
 pub struct Client {
     stream: Stream,
@@ -101,26 +116,28 @@ impl Client {
     pub async fn connect(
         route: &Route<'_>,
         hello: &str,
-        login: Option<Credentials>,
+        credentials: Option<Credentials>,
         time: &Time,
     ) -> Result<Client, Failure> {
         let mut stream = route.dial(OPENING, time).await?;
-        let mut opening = Opening::new(hello, route.security == Security::Starttls, login);
+        let login = credentials.map(login).transpose()?;
+        let mut opening = Opening::new(hello, route.security, login);
         loop {
             let reply = time.deadline(OPENING, read_reply(&mut stream)).await.map_err(lost)?;
-            let next = match opening.reply(&reply).await? {
-                Next::Handshake => {
-                    route.secure(&mut stream, OPENING, time).await?;
-                    opening.secured()
+            let mut step = opening.reply(&reply).await?;
+            if matches!(step, outgoing::Step::StartTls) {
+                route.secure(&mut stream, OPENING, time).await?;
+                step = opening.secured();
+            }
+            match step {
+                outgoing::Step::Send(line) => {
+                    stream.queue(line.as_bytes());
+                    send(&mut stream, b"\r\n", time).await.map_err(lost)?;
                 }
-                next => next,
-            };
-            match next {
-                Next::Send(octets) => send(&mut stream, &octets, time).await.map_err(lost)?,
-                Next::Ready(capabilities) => return Ok(Client { stream, capabilities, time: time.clone() }),
-                Next::Handshake => {
-                    return Err(Failure::Unavailable("TLS within TLS makes no sense".to_owned()));
+                outgoing::Step::Done(capabilities) => {
+                    return Ok(Client { stream, capabilities, time: time.clone() });
                 }
+                outgoing::Step::Read | outgoing::Step::StartTls => {}
             }
         }
     }

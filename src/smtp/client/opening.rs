@@ -1,37 +1,14 @@
 //! From the greeting of another server to the point where it takes mail (RFC 5321 section 3.1, RFC 3207,
 //! RFC 4954): a state machine over replies.
 
-use data_encoding::BASE64;
-use zeroize::Zeroizing;
-
 use super::{Capabilities, Failure};
-use crate::config::Secret;
-use crate::outgoing;
-use crate::sasl::client::{Client as Sasl, Mechanism, SecretOctets, encode};
+use crate::config::Security;
+use crate::outgoing::{self, About, Answer, Login, Next, Offer};
+use crate::sasl::client::Mechanism;
 use crate::smtp::Reply;
 
-/// Octets of name and password up to which they travel with the AUTH command itself: in base64 they
-/// must not make its line longer than 512 octets (RFC 4954 section 4).
-const MAX_INITIAL: usize = 350;
-
-/// Who to log in as.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The name that the server knows.
-    pub username: String,
-    /// Its password.
-    pub password: Secret,
-}
-
-/// What comes next. It may hold a password, so it does not print.
-pub enum Next {
-    /// Send this, and hand over the reply.
-    Send(SecretOctets),
-    /// Shake hands, and call [`Opening::secured`].
-    Handshake,
-    /// The server takes mail.
-    Ready(Capabilities),
-}
+/// The server takes mail in the end, and can do this.
+type Step = outgoing::Step<Capabilities>;
 
 /// A connection being opened.
 pub struct Opening {
@@ -39,7 +16,8 @@ pub struct Opening {
     hello: String,
     /// TLS is demanded, and not in force yet.
     wants_tls: bool,
-    login: Option<Credentials>,
+    tls: bool,
+    login: Option<Login>,
     capabilities: Capabilities,
 }
 
@@ -48,13 +26,7 @@ enum State {
     Ehlo,
     Helo,
     StartTls,
-    Auth(Box<Sasl>),
-    /// A login that cannot go on was cancelled, for this reason.
-    Cancelled(String),
-}
-
-fn line(text: String) -> Next {
-    Next::Send(Zeroizing::new((text + "\r\n").into_bytes()))
+    Auth,
 }
 
 fn makes_no_sense(reply: &Reply) -> Failure {
@@ -62,13 +34,14 @@ fn makes_no_sense(reply: &Reply) -> Failure {
 }
 
 impl Opening {
-    /// A client that calls itself `hello`. With `starttls` nothing but that is said without TLS. With
-    /// credentials nothing is sent without a login.
-    pub fn new(hello: &str, starttls: bool, login: Option<Credentials>) -> Opening {
+    /// A client that calls itself `hello`, over a connection that is secured as the server's settings say: with STARTTLS nothing
+    /// but that is said without TLS. With a login nothing is sent without it.
+    pub fn new(hello: &str, security: Security, login: Option<Login>) -> Opening {
         Opening {
             state: State::Greeting,
             hello: hello.to_owned(),
-            wants_tls: starttls,
+            wants_tls: security == Security::Starttls,
+            tls: security == Security::Tls,
             login,
             capabilities: Capabilities::default(),
         }
@@ -79,7 +52,7 @@ impl Opening {
     ///
     /// # Errors
     /// This server will not take the mail, or not now.
-    pub async fn reply(&mut self, reply: &Reply) -> Result<Next, Failure> {
+    pub async fn reply(&mut self, reply: &Reply) -> Result<Step, Failure> {
         if reply.code == 421 {
             return Err(makes_no_sense(reply));
         }
@@ -92,104 +65,109 @@ impl Opening {
             // RFC 5321 section 4.1.4, for servers older than EHLO.
             State::Ehlo if reply.is_permanent() && !self.wants_tls && self.login.is_none() => {
                 self.state = State::Helo;
-                Ok(line(format!("HELO {}", self.hello)))
+                Ok(Step::send(&["HELO ", &self.hello]))
             }
             State::Helo if reply.is_positive() => self.after_hello(),
-            State::StartTls if reply.code == 220 => Ok(Next::Handshake),
-            State::Auth(_) => self.auth(reply).await,
-            State::Cancelled(reason) => Err(Failure::Login(reason.clone())),
+            State::StartTls if reply.code == 220 => Ok(Step::StartTls),
+            State::Auth => self.auth(reply).await,
             _ => Err(makes_no_sense(reply)),
         }
     }
 
     /// TLS is in force: what was offered before does not count (RFC 3207 section 4.2).
-    pub fn secured(&mut self) -> Next {
-        self.wants_tls = false;
+    pub fn secured(&mut self) -> Step {
+        (self.wants_tls, self.tls) = (false, true);
         self.capabilities = Capabilities::default();
         self.ehlo()
     }
 
-    fn ehlo(&mut self) -> Next {
+    fn ehlo(&mut self) -> Step {
         self.state = State::Ehlo;
-        line(format!("EHLO {}", self.hello))
+        Step::send(&["EHLO ", &self.hello])
     }
 
-    fn after_hello(&mut self) -> Result<Next, Failure> {
+    fn after_hello(&mut self) -> Result<Step, Failure> {
         if self.wants_tls {
             if !self.capabilities.starttls {
                 return Err(outgoing::Error::NoStartTls("it is not among its extensions".to_owned()).into());
             }
             self.state = State::StartTls;
-            return Ok(line("STARTTLS".to_owned()));
+            return Ok(Step::send(&["STARTTLS"]));
         }
-        match &self.login {
-            None => Ok(Next::Ready(std::mem::take(&mut self.capabilities))),
-            Some(login) => {
-                let (sasl, command) = self.begin_login(login)?;
-                self.state = State::Auth(Box::new(sasl));
-                Ok(Next::Send(command))
+        let Some(login) = &mut self.login else { return Ok(self.ready()) };
+        let offered = &self.capabilities.mechanisms;
+        let mechanisms = offered.iter().filter_map(|name| Mechanism::named(name)).collect();
+        match login.begin(Offer { mechanisms, ..Offer::default() }, self.tls) {
+            Ok(next) => self.say(next),
+            Err(outgoing::Error::NoMechanism) => {
+                let offer = if offered.is_empty() { "none".to_owned() } else { offered.join(", ") };
+                let text = format!("the smarthost offers no way to log in that is known here, but {offer}");
+                Err(Failure::Login(text))
             }
+            Err(error) => Err(error.into()),
         }
-    }
-
-    fn begin_login(&self, login: &Credentials) -> Result<(Sasl, SecretOctets), Failure> {
-        let offered: Vec<&str> = self.capabilities.mechanisms.iter().map(String::as_str).collect();
-        let mechanism = Mechanism::strongest(&offered).ok_or_else(|| {
-            let offer = if offered.is_empty() { "none".to_owned() } else { offered.join(", ") };
-            Failure::Login(format!("the smarthost offers no way to log in that is known here, but {offer}"))
-        })?;
-        let mut sasl = Sasl::new(mechanism, &login.username, &login.password);
-        let short = login.username.len() + login.password.reveal().len() <= MAX_INITIAL;
-        let initial = if short { sasl.initial() } else { None };
-        let name = mechanism.name();
-        // At once, not piece by piece: growing would leave a password behind.
-        let command = match initial {
-            Some(octets) => ["AUTH ", name, " ", &encode(&octets), "\r\n"].concat(),
-            None => ["AUTH ", name, "\r\n"].concat(),
-        };
-        Ok((sasl, Zeroizing::new(command.into_bytes())))
     }
 
     /// RFC 4954 section 4.
-    async fn auth(&mut self, reply: &Reply) -> Result<Next, Failure> {
-        let State::Auth(sasl) = &mut self.state else { return Err(makes_no_sense(reply)) };
-        if reply.code == 235 {
-            sasl.finish().map_err(|error| Failure::Login(error.to_string()))?;
-            return Ok(Next::Ready(std::mem::take(&mut self.capabilities)));
-        }
-        if reply.code != 334 {
-            return Err(Failure::Login(reply.to_string()));
-        }
-        let challenge = reply.lines.first().map_or("", |line| line.trim());
-        let answer = match BASE64.decode(challenge.as_bytes()) {
-            Ok(challenge) => sasl.respond(&challenge).await.map_err(|error| error.to_string()),
-            Err(_) => Err("the server's challenge is not base64".to_owned()),
+    fn say(&mut self, next: Next) -> Result<Step, Failure> {
+        self.state = State::Auth;
+        Ok(match next {
+            Next::Auth(mechanism, Some(initial)) => Step::send(&["AUTH ", mechanism.name(), " ", &initial]),
+            Next::Auth(mechanism, None) => Step::send(&["AUTH ", mechanism.name()]),
+            Next::Response(line) => Step::Send(line),
+            Next::Done => self.ready(),
+            // POP3's and IMAP's own.
+            Next::Apop(_) | Next::Command | Next::Password => return Err(outgoing::Error::NoMechanism.into()),
+        })
+    }
+
+    fn ready(&mut self) -> Step {
+        Step::Done(std::mem::take(&mut self.capabilities))
+    }
+
+    async fn auth(&mut self, reply: &Reply) -> Result<Step, Failure> {
+        let Some(login) = &mut self.login else { return Err(makes_no_sense(reply)) };
+        let answer = match reply.code {
+            235 => Answer::Granted,
+            334 => Answer::Challenge(reply.lines.first().map_or("", |line| line.trim())),
+            code => Answer::Refused(about(code), reply.to_string()),
         };
-        match answer {
-            Ok(octets) => {
-                let response = [encode(&octets).as_bytes(), b"\r\n"].concat();
-                Ok(Next::Send(Zeroizing::new(response)))
-            }
-            Err(reason) => {
-                self.state = State::Cancelled(reason);
-                Ok(line("*".to_owned()))
-            }
-        }
+        let next = login.answer(answer).await?;
+        self.say(next)
+    }
+}
+
+/// RFC 4954 sections 4 and 6: what the code of a refusal is about. The words do not count: many servers name an address for
+/// support where the password is wrong.
+fn about(code: u16) -> About {
+    match code {
+        // 432: first another mechanism, that the server may learn the password for this one; 534: it is too weak.
+        432 | 500..=504 | 534 => About::Method,
+        400..=499 => About::Now,
+        _ => About::Login,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
+    use crate::outgoing::Credentials;
     use crate::smtp::reply::ReplyReader;
+    use data_encoding::BASE64;
 
-    fn demo() -> Option<Credentials> {
-        Some(Credentials { username: "demo".into(), password: Secret::new("demo password").unwrap() })
+    fn demo() -> Option<Login> {
+        login("demo password")
+    }
+
+    fn login(password: &str) -> Option<Login> {
+        let password = Secret::new(password).unwrap();
+        Some(super::super::login(Credentials { username: "demo".into(), password }).unwrap())
     }
 
     /// `S:` is a line of the server, `C:` what the client says to a reply, `!` anything else it does.
-    fn play(starttls: bool, login: Option<Credentials>, transcript: &str) {
-        let mut opening = Opening::new("pillarbox.local", starttls, login);
+    fn play(security: Security, login: Option<Login>, transcript: &str) {
+        let mut opening = Opening::new("pillarbox.local", security, login);
         let mut reader = ReplyReader::default();
         let mut did = String::new();
         for expected in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -201,12 +179,13 @@ mod tests {
             let Some(reply) = reader.line(line.as_bytes()).unwrap() else { continue };
             let next = async_io::block_on(opening.reply(&reply));
             did = match next {
-                Ok(Next::Handshake) => {
-                    let Next::Send(octets) = opening.secured() else { panic!("no EHLO") };
-                    format!("! handshake, C: {}", String::from_utf8_lossy(&octets).trim_end())
+                Ok(Step::StartTls) => {
+                    let Step::Send(line) = opening.secured() else { panic!("no EHLO") };
+                    format!("! handshake, C: {}", *line)
                 }
-                Ok(Next::Send(octets)) => format!("C: {}", String::from_utf8_lossy(&octets).trim_end()),
-                Ok(Next::Ready(found)) => format!("! ready, size {:?}", found.size),
+                Ok(Step::Send(line)) => format!("C: {}", *line),
+                Ok(Step::Done(found)) => format!("! ready, size {:?}", found.size),
+                Ok(Step::Read) => panic!("nothing to say"),
                 Err(Failure::Login(reason)) => format!("! login: {reason}"),
                 Err(Failure::Unavailable(reason)) => format!("! later: {reason}"),
             };
@@ -217,7 +196,7 @@ mod tests {
     #[test]
     fn a_login_over_implicit_tls() {
         play(
-            false,
+            Security::Tls,
             demo(),
             "S: 220-smarthost.example
              S: 220 ESMTP
@@ -234,7 +213,7 @@ mod tests {
     #[test]
     fn starttls_is_demanded_and_forgets_what_was_offered_before() {
         play(
-            true,
+            Security::Starttls,
             demo(),
             "S: 220 smarthost.example
              C: EHLO pillarbox.local
@@ -256,7 +235,7 @@ mod tests {
              ! ready, size None",
         );
         play(
-            true,
+            Security::Starttls,
             None,
             "S: 220 smarthost.example
              C: EHLO pillarbox.local
@@ -264,7 +243,7 @@ mod tests {
              ! later: the server offers no STARTTLS: it is not among its extensions",
         );
         play(
-            true,
+            Security::Starttls,
             None,
             "S: 220 smarthost.example
              C: EHLO pillarbox.local
@@ -303,7 +282,7 @@ mod tests {
              S: 334 !
              C: *
              S: 501 5.0.0 Cancelled
-             ! login: the server's challenge is not base64",
+             ! login: the server's challenge makes no sense: not base64",
             "S: 250 AUTH PLAIN
              C: AUTH PLAIN AGRlbW8AZGVtbyBwYXNzd29yZA==
              S: 334
@@ -311,14 +290,72 @@ mod tests {
              S: 501 5.0.0 Cancelled
              ! login: the server's challenge makes no sense: one more than the mechanism has",
         ] {
-            play(false, demo(), &format!("{start}{rest}"));
+            play(Security::Tls, demo(), &format!("{start}{rest}"));
         }
+    }
+
+    /// Plays what follows on the offer of these mechanisms.
+    fn offered(security: Security, mechanisms: &str, rest: &str) {
+        let start = "S: 220 smarthost.example
+             C: EHLO pillarbox.local
+             S: 250-smarthost.example";
+        play(security, demo(), &format!("{start}\nS: 250 AUTH {mechanisms}\n{rest}"));
+    }
+
+    /// Catches: a login that gives up when SCRAM is refused at its first message, which the server takes for a user without
+    /// a verifier, and never tries PLAIN; and one that takes a wrong password for that.
+    #[test]
+    fn scram_that_is_refused_at_once_is_followed_by_plain() {
+        // The first message holds a nonce.
+        let mut opening = Opening::new("pillarbox.local", Security::Tls, demo());
+        let mut reader = ReplyReader::default();
+        let mut hear = |line: &str| {
+            let reply = reader.line(line.as_bytes()).unwrap()?;
+            Some(match async_io::block_on(opening.reply(&reply)) {
+                Ok(Step::Send(line)) => line.to_string(),
+                Ok(_) => "!".to_owned(),
+                Err(failure) => failure.to_string(),
+            })
+        };
+        hear("220 smarthost.example");
+        hear("250-smarthost.example");
+        let first = hear("250 AUTH PLAIN SCRAM-SHA-256 LOGIN").unwrap();
+        assert!(first.starts_with("AUTH SCRAM-SHA-256 biws"), "{first}");
+        let second = hear("535 5.7.8 Error: authentication failed: no secret in database");
+        assert_eq!(second.unwrap(), "AUTH PLAIN AGRlbW8AZGVtbyBwYXNzd29yZA==");
+        let end = "535-5.7.8 Username and Password not accepted. For more information, go to";
+        assert_eq!(hear(end), None);
+        let end = hear("535 5.7.8 https://support.example/mail").unwrap();
+        assert!(end.starts_with("the smarthost refuses the login: 535 5.7.8"), "{end}");
+    }
+
+    /// Catches: a mechanism that the server takes back, or breaks, and that is the end although there is another; and a
+    /// password that is shown without TLS to whoever broke the better mechanism.
+    #[test]
+    fn cram_md5_that_is_offered_and_broken_is_followed_by_plain_within_tls() {
+        let plain = "C: AUTH PLAIN AGRlbW8AZGVtbyBwYXNzd29yZA==";
+        let answered = "S: 334 PDFAYj4=\nC: ZGVtbyBiMWUzNWIwNTBjNzExNGQyNTQxZGI1MTMwOWFhMmNhNw==";
+        for (broken, without_tls) in [
+            ("S: 504 5.5.4 Unrecognized authentication type".to_owned(), plain),
+            ("S: 535 5.7.8 No".to_owned(), plain),
+            (
+                "S: 334 not base64!\nC: *\nS: 501 5.7.0 Cancelled".to_owned(),
+                "! login: the server's challenge makes no sense: not base64",
+            ),
+            (format!("{answered}\nS: 534 5.7.9 Mechanism too weak"), plain),
+            (format!("{answered}\nS: 432 4.7.12 Password transition needed"), plain),
+        ] {
+            let dialog = |then| format!("C: AUTH CRAM-MD5\n{broken}\n{then}");
+            offered(Security::Tls, "CRAM-MD5 PLAIN", &dialog(plain));
+            offered(Security::None, "CRAM-MD5 PLAIN", &dialog(without_tls));
+        }
+        let dialog = format!("C: AUTH CRAM-MD5\n{answered}\nS: 535 5.7.8 Wrong\n! login: 535 5.7.8 Wrong");
+        offered(Security::Tls, "CRAM-MD5 PLAIN", &dialog);
     }
 
     #[test]
     fn a_long_password_waits_for_the_challenge() {
-        let password = Secret::new(&"x".repeat(400)).unwrap();
-        let login = Some(Credentials { username: "demo".into(), password });
+        let login = login(&"x".repeat(400));
         let response = BASE64.encode(format!("\0demo\0{}", "x".repeat(400)).as_bytes());
         let transcript = "S: 220 smarthost.example
              C: EHLO pillarbox.local
@@ -327,13 +364,13 @@ mod tests {
              C: AUTH PLAIN
              S: 334
              C: ";
-        play(false, login, &format!("{transcript}{response}\nS: 235 Welcome\n! ready, size None"));
+        play(Security::Tls, login, &format!("{transcript}{response}\nS: 235 Welcome\n! ready, size None"));
     }
 
     #[test]
     fn servers_that_are_old_or_unwilling() {
         play(
-            false,
+            Security::Tls,
             None,
             "S: 220 old.example
              C: EHLO pillarbox.local
@@ -342,9 +379,13 @@ mod tests {
              S: 250 old.example
              ! ready, size None",
         );
-        play(false, None, "S: 554 5.3.2 No service\n! later: the smarthost answers 554 5.3.2 No service");
         play(
-            false,
+            Security::Tls,
+            None,
+            "S: 554 5.3.2 No service\n! later: the smarthost answers 554 5.3.2 No service",
+        );
+        play(
+            Security::Tls,
             demo(),
             "S: 220 old.example
              C: EHLO pillarbox.local

@@ -1,0 +1,324 @@
+//! One login: which way to prove who we are comes first, and after which answers another one follows. A state machine
+//! without I/O; how its messages travel is each protocol's own.
+//!
+//! What is offered is tried from the strongest to the weakest ([`Method::ALL`]); a way that is configured is the only one. The
+//! rules of falling back:
+//!
+//! - What is refused before we proved anything, the way itself is refused: the next one follows. A server may offer what it
+//!   cannot do for this user, such as SCRAM without a verifier; its first message says no more than the user's name.
+//! - A refused proof is a wrong password, and the end: to try it by other means would lock accounts, and show it to more ears.
+//!   Only where the refusal says that the way is the trouble the next one follows.
+//! - A refusal for now is the end for now: another way fares no better, and each try may count.
+//! - A way that breaks, with a challenge that makes no sense, is cancelled and followed by the next one. But without TLS
+//!   somebody in between may have broken it to get the password, so it is followed by none that shows it.
+//! - A server that does not prove itself where SCRAM demands it may be an impostor: that is the end.
+//!
+//! Whether a password may be shown without TLS at all the settings say: with `security = "none"` it may, where the server
+//! offers no better way; with everything else there is TLS before there is a login. A token (OAuth2) will be a credential of
+//! another kind, with ways of its own: no list of ways has those of both.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use zeroize::Zeroizing;
+
+use super::Error;
+use crate::config::{Secret, Source, SourceAuth};
+use crate::sasl::client::{self, Client, Mechanism, decode, encode};
+use crate::sasl::md5::apop_digest;
+
+/// Who to log in as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The name that the server knows.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
+}
+
+impl From<&Source> for Credentials {
+    fn from(source: &Source) -> Credentials {
+        Credentials { username: source.username.to_string(), password: source.password.clone() }
+    }
+}
+
+/// A way to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Sasl(Mechanism),
+    /// RFC 1939 section 7.
+    Apop,
+    /// The protocol's own command for a name and a password.
+    Command,
+}
+
+impl Method {
+    /// The strongest first: those that do not show the password come before those that do.
+    const ALL: [Method; 6] = [
+        Method::Sasl(Mechanism::ScramSha256),
+        Method::Sasl(Mechanism::CramMd5),
+        Method::Apop,
+        Method::Sasl(Mechanism::Plain),
+        Method::Sasl(Mechanism::Login),
+        Method::Command,
+    ];
+
+    fn reveals_password(self) -> bool {
+        match self {
+            Method::Sasl(mechanism) => mechanism.reveals_password(),
+            Method::Apop => false,
+            Method::Command => true,
+        }
+    }
+}
+
+/// What a server offers.
+#[derive(Debug, Clone, Default)]
+pub struct Offer {
+    /// SASL.
+    pub mechanisms: Vec<Mechanism>,
+    /// For APOP.
+    pub timestamp: Option<String>,
+    /// The protocol's own command for a name and a password: what it is called as a source's `auth`, and whether the
+    /// server lets it be used.
+    pub command: Option<(SourceAuth, bool)>,
+}
+
+impl Offer {
+    fn has(&self, method: Method) -> bool {
+        match method {
+            Method::Sasl(mechanism) => self.mechanisms.contains(&mechanism),
+            Method::Apop => self.timestamp.is_some(),
+            Method::Command => self.command.is_some_and(|(_, offered)| offered),
+        }
+    }
+
+    fn name(&self, method: Method) -> Option<SourceAuth> {
+        Some(match method {
+            Method::Sasl(Mechanism::ScramSha256) => SourceAuth::ScramSha256,
+            Method::Sasl(Mechanism::CramMd5) => SourceAuth::CramMd5,
+            Method::Sasl(Mechanism::Plain) => SourceAuth::Plain,
+            Method::Sasl(Mechanism::Login) => SourceAuth::Login,
+            Method::Apop => SourceAuth::Apop,
+            Method::Command => return self.command.map(|(name, _)| name),
+        })
+    }
+}
+
+/// What to say next. It may hold a password, so it does not print.
+#[cfg_attr(test, derive(Debug))]
+pub enum Next {
+    /// The command that begins this mechanism, with the initial response in base64 where there is one.
+    Auth(Mechanism, Option<Zeroizing<String>>),
+    /// A line of its own: a response in base64, or `*` to cancel.
+    Response(Zeroizing<String>),
+    /// APOP with this digest.
+    Apop(String),
+    /// The protocol's own command, with the user's name. A challenge says that it wants more.
+    Command,
+    /// The password that belongs to it.
+    Password,
+    /// Nothing: we are logged in.
+    Done,
+}
+
+/// What a refusal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// The same may be granted later.
+    Now,
+    /// The way to log in.
+    Method,
+    /// The login, or nothing that can be told.
+    Login,
+}
+
+/// What the server says to it.
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// A challenge in base64; empty where it only says "go on".
+    Challenge(&'a str),
+    /// We are logged in.
+    Granted,
+    /// No, and the server's words.
+    Refused(About, String),
+}
+
+enum State {
+    Sasl(Box<Client>),
+    /// Its challenge made no sense; whether we had proved anything.
+    Cancelled {
+        why: client::Error,
+        proved: bool,
+    },
+    Apop,
+    Name,
+    Password,
+    Over,
+}
+
+/// One login.
+pub struct Login {
+    credentials: Credentials,
+    auth: SourceAuth,
+    initial_limit: usize,
+    tls: bool,
+    offer: Offer,
+    methods: VecDeque<Method>,
+    state: State,
+}
+
+impl Login {
+    /// A login in the way of `auth`.
+    ///
+    /// # Errors
+    /// [`Error::OAuth2`]; [`Error::Unsendable`] for what no mechanism can carry (RFC 4616 section 2).
+    pub fn new(credentials: Credentials, auth: SourceAuth) -> Result<Login, Error> {
+        if auth == SourceAuth::OAuth2 {
+            return Err(Error::OAuth2);
+        }
+        if credentials.username.contains('\0') || credentials.password.reveal().contains('\0') {
+            return Err(Error::Unsendable);
+        }
+        Ok(Login {
+            credentials,
+            auth,
+            initial_limit: 0,
+            tls: false,
+            offer: Offer::default(),
+            methods: VecDeque::new(),
+            state: State::Over,
+        })
+    }
+
+    /// Sends an initial response along where name and password have so many octets at the most. Else none is sent, and a
+    /// refusal of the mechanism can be told from one of the password.
+    pub fn with_initial_response(mut self, limit: usize) -> Login {
+        self.initial_limit = limit;
+        self
+    }
+
+    /// The name that the server knows.
+    pub fn username(&self) -> &str {
+        &self.credentials.username
+    }
+
+    /// Its password.
+    pub fn password(&self) -> &Secret {
+        &self.credentials.password
+    }
+
+    /// Begins, at a server that offers this; `tls` tells whether TLS is in force.
+    ///
+    /// # Errors
+    /// [`Error::NoMechanism`].
+    pub fn begin(&mut self, offer: Offer, tls: bool) -> Result<Next, Error> {
+        let named = |method| offer.name(method) == Some(self.auth);
+        // Where one name stands for two ways, as LOGIN does in IMAP, the server has to say which one it knows.
+        let alone = Method::ALL.into_iter().filter(|&method| named(method)).count() == 1;
+        let tried = |&method: &Method| match self.auth {
+            SourceAuth::Auto => offer.has(method),
+            _ => named(method) && (alone || offer.has(method)),
+        };
+        self.methods = Method::ALL.into_iter().filter(tried).collect();
+        (self.offer, self.tls) = (offer, tls);
+        self.next_method().unwrap_or(Err(Error::NoMechanism))
+    }
+
+    /// Goes on after the server's answer. It is `async` for SCRAM's hashing alone.
+    ///
+    /// # Errors
+    /// There will be no login: close the connection.
+    pub async fn answer(&mut self, answer: Answer<'_>) -> Result<Next, Error> {
+        match (mem::replace(&mut self.state, State::Over), answer) {
+            (State::Sasl(client), Answer::Challenge(challenge)) => self.respond(client, challenge).await,
+            (State::Sasl(client), Answer::Granted) => {
+                client.finish()?;
+                Ok(Next::Done)
+            }
+            (State::Sasl(client), Answer::Refused(about, words)) => {
+                self.refused(about, words, client.has_proved())
+            }
+            (State::Cancelled { why, proved: false }, Answer::Refused(..)) => {
+                if !self.tls {
+                    self.methods.retain(|method| !method.reveals_password());
+                }
+                self.next_method().unwrap_or(Err(why.into()))
+            }
+            (State::Cancelled { why, .. }, _) => Err(why.into()),
+            (State::Name, Answer::Challenge(_)) => {
+                self.state = State::Password;
+                Ok(Next::Password)
+            }
+            (State::Password | State::Apop, Answer::Granted) => Ok(Next::Done),
+            (State::Name, Answer::Refused(about, words)) => self.refused(about, words, false),
+            (State::Password | State::Apop, Answer::Refused(about, words)) => {
+                self.refused(about, words, true)
+            }
+            (State::Name | State::Password | State::Apop | State::Over, _) => {
+                Err(client::Error::Challenge("it comes out of turn").into())
+            }
+        }
+    }
+
+    async fn respond(&mut self, mut client: Box<Client>, challenge: &str) -> Result<Next, Error> {
+        let proved = client.has_proved();
+        let response = match decode(challenge) {
+            Ok(challenge) => client.respond(&challenge).await,
+            Err(error) => Err(error),
+        };
+        match response {
+            Ok(response) => {
+                self.state = State::Sasl(client);
+                Ok(Next::Response(encode(&response)))
+            }
+            Err(why) => {
+                self.state = State::Cancelled { why, proved };
+                Ok(Next::Response(Zeroizing::new("*".to_owned())))
+            }
+        }
+    }
+
+    fn refused(&mut self, about: About, words: String, proved: bool) -> Result<Next, Error> {
+        match about {
+            About::Now => return Err(Error::Busy(words)),
+            About::Login if proved => {}
+            About::Login | About::Method => {
+                if let Some(next) = self.next_method() {
+                    return next;
+                }
+            }
+        }
+        Err(Error::Login(words))
+    }
+
+    /// Begins with the next way; `None` after the last one.
+    fn next_method(&mut self) -> Option<Result<Next, Error>> {
+        let method = self.methods.pop_front()?;
+        let Credentials { username, password } = &self.credentials;
+        Some(match method {
+            Method::Sasl(mechanism) => {
+                let mut client = Box::new(Client::new(mechanism, username, password));
+                let short = username.len() + password.reveal().len() <= self.initial_limit;
+                let initial = if short { client.initial() } else { None };
+                self.state = State::Sasl(client);
+                Ok(Next::Auth(mechanism, initial.map(|octets| encode(&octets))))
+            }
+            Method::Apop => match &self.offer.timestamp {
+                Some(timestamp) => {
+                    self.state = State::Apop;
+                    Ok(Next::Apop(apop_digest(timestamp, password)))
+                }
+                None => Err(Error::NoMechanism),
+            },
+            Method::Command => {
+                self.state = State::Name;
+                Ok(Next::Command)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "login_tests.rs"]
+mod tests;

@@ -1,0 +1,222 @@
+//! The order of the ways to log in, and when the next one follows.
+
+use async_io::block_on;
+
+use super::*;
+
+/// A login as `tim` at a server that offers these words: names of mechanisms, `APOP`, and `USER` or `LOGINCOMMAND`.
+fn begin(auth: SourceAuth, tls: bool, offered: &str) -> (Login, Result<Next, Error>) {
+    let password = Secret::new("tanstaaf").unwrap();
+    let mut login = Login::new(Credentials { username: "tim".to_owned(), password }, auth).unwrap();
+    let has = |word| offered.split(' ').any(|it| it == word);
+    let offer = Offer {
+        mechanisms: offered.split(' ').filter_map(Mechanism::named).collect(),
+        timestamp: has("APOP").then(|| "<1896.697170952@dbc.mtview.ca.us>".to_owned()),
+        command: Some(match has("IMAP") {
+            true => (SourceAuth::Login, has("COMMAND")),
+            false => (SourceAuth::User, has("COMMAND")),
+        }),
+    };
+    let next = login.begin(offer, tls);
+    (login, next)
+}
+
+/// Plays a dialog: `S: + challenge`, `S: OK`, and `S: now`, `S: method` or `S: login` for a refusal that is about that;
+/// `C:` is what the client does, its responses without their octets; the last line is `IN` or the error.
+fn play(auth: SourceAuth, tls: bool, offered: &str, dialog: &str) {
+    let (mut login, mut next) = begin(auth, tls, offered);
+    for line in dialog.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let Some(said) = line.strip_prefix("S: ") else {
+            let did = match &next {
+                Ok(Next::Auth(mechanism, initial)) => {
+                    format!("C: AUTH {}{}", mechanism.name(), if initial.is_some() { " initial" } else { "" })
+                }
+                Ok(Next::Response(line)) if **line == "*" => "C: *".to_owned(),
+                Ok(Next::Response(_)) => "C: response".to_owned(),
+                Ok(Next::Apop(digest)) => format!("C: APOP {digest}"),
+                Ok(Next::Command) => "C: name".to_owned(),
+                Ok(Next::Password) => "C: password".to_owned(),
+                Ok(Next::Done) => "IN".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(did, line, "in{dialog}");
+            continue;
+        };
+        assert!(next.is_ok(), "{next:?} in{dialog}");
+        let refused = |about| Answer::Refused(about, "no".to_owned());
+        next = block_on(login.answer(match said {
+            "OK" => Answer::Granted,
+            "now" => refused(About::Now),
+            "method" => refused(About::Method),
+            "login" => refused(About::Login),
+            said => Answer::Challenge(said.strip_prefix("+").unwrap()),
+        }));
+    }
+}
+
+const ALL: &str = "LOGIN PLAIN CRAM-MD5 APOP SCRAM-SHA-256 COMMAND";
+
+/// Catches: another order, one that is left out, and one that is tried though it is not offered.
+#[test]
+fn what_is_refused_at_once_is_followed_by_the_next_from_the_strongest_to_the_weakest() {
+    // The way itself, or what cannot be told: nothing was proved.
+    for no in ["S: method", "S: login"] {
+        let dialog = format!(
+            "
+            C: AUTH SCRAM-SHA-256
+            {no}
+            C: AUTH CRAM-MD5
+            {no}
+            C: APOP c4c9334bac560ecc979e58001b3e22fb
+            S: method
+            C: AUTH PLAIN
+            {no}
+            C: AUTH LOGIN
+            {no}
+            C: name
+            {no}
+            the login was refused: no"
+        );
+        play(SourceAuth::Auto, true, ALL, &dialog);
+        play(SourceAuth::Auto, false, ALL, &dialog);
+    }
+    play(SourceAuth::Auto, true, "PLAIN LOGIN", "C: AUTH PLAIN\nS: login\nC: AUTH LOGIN");
+    let nothing = "the server offers no way to log in that is known here and allowed by auth";
+    play(SourceAuth::Auto, true, "NTLM XOAUTH2", nothing);
+}
+
+/// Catches: a login that gives up when SCRAM's first message, which names the user only, is refused.
+#[test]
+fn scram_without_a_verifier_is_followed_by_plain() {
+    play(
+        SourceAuth::Auto,
+        true,
+        "PLAIN SCRAM-SHA-256",
+        "
+        C: AUTH SCRAM-SHA-256
+        S: +
+        C: response
+        S: login
+        C: AUTH PLAIN
+        S: +
+        C: response
+        S: OK
+        IN",
+    );
+}
+
+/// Catches: a wrong password that is tried by other means, and a way that the server takes back after the proof and that is
+/// the last one tried.
+#[test]
+fn a_refused_proof_is_the_end_unless_the_way_is_the_trouble() {
+    for (first, begun) in [
+        ("CRAM-MD5", "C: AUTH CRAM-MD5\nS: + PDFAYj4=\nC: response"),
+        ("APOP", "C: APOP c4c9334bac560ecc979e58001b3e22fb"),
+        ("PLAIN", "C: AUTH PLAIN\nS: +\nC: response"),
+        // Who asks for the name knows the mechanism.
+        ("LOGIN", "C: AUTH LOGIN\nS: + VXNlcm5hbWU6\nC: response"),
+    ] {
+        let offered = format!("{first} COMMAND");
+        for (no, end) in [("login", "the login was refused: no"), ("method", "C: name")] {
+            play(SourceAuth::Auto, true, &offered, &format!("{begun}\nS: {no}\n{end}"));
+        }
+    }
+    let command = "C: name\nS: +\nC: password";
+    play(SourceAuth::Auto, true, "COMMAND", &format!("{command}\nS: OK\nIN"));
+    play(SourceAuth::Auto, true, "COMMAND", &format!("{command}\nS: login\nthe login was refused: no"));
+}
+
+/// Catches: a mailbox in use that costs a try with each mechanism.
+#[test]
+fn a_refusal_for_now_is_the_end_for_now() {
+    let busy = "the mailbox cannot be opened now: no";
+    for dialog in ["", "S: +\nC: response\n"] {
+        let dialog = format!("C: AUTH SCRAM-SHA-256\n{dialog}S: now\n{busy}");
+        play(SourceAuth::Auto, true, ALL, &dialog);
+    }
+}
+
+/// Catches: a mechanism that is offered and broken, and is the end although there is another; and one that somebody in
+/// between breaks to be shown the password.
+#[test]
+fn what_breaks_is_cancelled_and_followed_by_plain_within_tls_only() {
+    let broken = "the login failed: the server's challenge makes no sense: not base64";
+    for (tls, then) in [(true, "C: AUTH PLAIN"), (false, broken)] {
+        let dialog = "C: AUTH CRAM-MD5\nS: + !\nC: *\nS: login\n";
+        play(SourceAuth::Auto, tls, "CRAM-MD5 PLAIN LOGIN COMMAND", &format!("{dialog}{then}"));
+        let dialog = format!("C: AUTH SCRAM-SHA-256\nS: + !\nC: *\nS: method\n{dialog}{then}");
+        play(SourceAuth::Auto, tls, "SCRAM-SHA-256 CRAM-MD5 PLAIN", &dialog);
+    }
+    play(
+        SourceAuth::CramMd5,
+        true,
+        "CRAM-MD5 PLAIN",
+        &format!("C: AUTH CRAM-MD5\nS: + !\nC: *\nS: login\n{broken}"),
+    );
+    // It does not take the cancellation for one.
+    for taken in ["OK", "+"] {
+        play(
+            SourceAuth::Auto,
+            true,
+            ALL,
+            &format!("C: AUTH SCRAM-SHA-256\nS: + !\nC: *\nS: {taken}\n{broken}"),
+        );
+    }
+}
+
+/// Catches: an impostor that gets the password once it could not prove itself, and one that says yes too early.
+#[test]
+fn who_does_not_prove_itself_is_told_no_more() {
+    let unproven =
+        "the login failed: the server did not prove that it knows this account: it may be an impostor";
+    play(SourceAuth::Auto, true, ALL, &format!("C: AUTH SCRAM-SHA-256\nS: OK\n{unproven}"));
+    play(
+        SourceAuth::Auto,
+        true,
+        ALL,
+        &format!("C: AUTH SCRAM-SHA-256\nS: +\nC: response\nS: OK\n{unproven}"),
+    );
+
+    let (mut login, _) = begin(SourceAuth::Auto, true, ALL);
+    let Ok(Next::Response(first)) = block_on(login.answer(Answer::Challenge(""))) else { panic!() };
+    let first = String::from_utf8(decode(&first).unwrap()).unwrap();
+    let nonce = first.split_once("r=").unwrap().1;
+    let challenge = encode(format!("r={nonce}x,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096").as_bytes());
+    assert!(matches!(block_on(login.answer(Answer::Challenge(&challenge))), Ok(Next::Response(_))));
+    let cancelled = block_on(login.answer(Answer::Challenge(&encode(b"v=AAAA"))));
+    assert!(matches!(cancelled, Ok(Next::Response(line)) if *line == "*"));
+    let end = block_on(login.answer(Answer::Refused(About::Method, "no".to_owned()))).unwrap_err();
+    assert_eq!(end.to_string(), unproven);
+}
+
+/// Catches: a configured way that gives way to another, or is not tried since the server forgot to offer it.
+#[test]
+fn a_configured_way_is_the_only_one() {
+    let nothing = "the server offers no way to log in that is known here and allowed by auth";
+    for (auth, offered, dialog) in [
+        (SourceAuth::Plain, ALL, "C: AUTH PLAIN\nS: method\nthe login was refused: no"),
+        (SourceAuth::Plain, "", "C: AUTH PLAIN"),
+        (SourceAuth::ScramSha256, "PLAIN", "C: AUTH SCRAM-SHA-256"),
+        (SourceAuth::User, "PLAIN", "C: name"),
+        (SourceAuth::Login, "PLAIN", "C: AUTH LOGIN"),
+        (SourceAuth::Apop, "APOP PLAIN", "C: APOP c4c9334bac560ecc979e58001b3e22fb"),
+        (SourceAuth::Apop, "PLAIN", nothing),
+        // IMAP has a mechanism and a command of that name.
+        (SourceAuth::Login, "IMAP COMMAND PLAIN", "C: name"),
+        (SourceAuth::Login, "IMAP COMMAND LOGIN", "C: AUTH LOGIN\nS: method\nC: name"),
+        (SourceAuth::Login, "IMAP PLAIN", nothing),
+        (SourceAuth::User, "IMAP COMMAND PLAIN", nothing),
+    ] {
+        play(auth, true, offered, dialog);
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_at_home() {
+    let login = |password: &str, auth| {
+        let password = Secret::new(password).unwrap();
+        Login::new(Credentials { username: "tim".to_owned(), password }, auth).map(drop)
+    };
+    assert!(matches!(login("a\0b", SourceAuth::Auto), Err(Error::Unsendable)));
+    assert!(matches!(login("", SourceAuth::OAuth2), Err(Error::OAuth2)));
+}
