@@ -3,26 +3,30 @@
 //! The [`Poller`] keeps a task for each source. A poll logs in, finds what the ledger of the store does
 //! not know yet, and streams it into the account's INBOX; a message and the fact that it was collected
 //! become durable in one commit, so that whatever breaks, nothing is lost and nothing comes twice.
+//!
+//! A poll is one loop ([`driver`]) over the state machine of its protocol ([`pop3`], [`imap`]).
 
 mod budget;
 mod collection;
+mod driver;
 mod error;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod hostile_tests;
-mod imap_client;
+mod imap;
 mod ledger;
 mod needs;
 mod notice;
 mod places;
 mod poller;
-mod pop3_client;
+mod pop3;
 mod refusal;
 mod schedule;
 mod status;
 #[cfg(test)]
 mod tests;
+mod wanted;
 mod watch;
 mod wire;
 

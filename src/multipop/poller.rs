@@ -11,16 +11,18 @@ use smol::future::or;
 use super::Error;
 use super::budget::Budget;
 use super::collection::{Collection, Outcome};
+use super::driver;
 use super::ledger::source_key;
 use super::places::{Place, Places};
 use super::status::SourceStatus;
 use super::watch::Watch;
 use super::wire::{Wire, Withdrawal};
-use super::{imap_client, pop3_client};
 #[cfg(any(test, fuzzing))]
 use crate::clock::Time;
 use crate::clock::unix_now;
-use crate::config::{Config, Protocol, Security, Source};
+#[cfg(any(test, fuzzing))]
+use crate::config::Protocol;
+use crate::config::{Config, Security, Source};
 use crate::context::Context;
 use crate::pace;
 use crate::store::{self, Flags, INBOX, SourceKey};
@@ -172,10 +174,7 @@ impl Poller {
         let account = self.context.store.account(&watch.account).await?;
         let (config, needs) = (self.context.config(), watch.needs.clone());
         let mut collection = Collection::new(account, source, &config, needs, time);
-        let result = match source.protocol {
-            Protocol::Pop3 => pop3_client::collect(&mut wire, source, &mut collection).await,
-            Protocol::Imap => imap_client::collect(&mut wire, source, &mut collection).await,
-        };
+        let result = driver::collect(&mut wire, source, &mut collection).await;
         *outcome = collection.outcome;
         result
     }
@@ -210,10 +209,7 @@ pub(crate) async fn poll(
     let budget = Budget::usual(&time);
     let mut wire = Wire::connect(&source, Duration::from_secs(60), Rc::default(), budget).await?;
     let mut collection = Collection::new(account, &source, &Config::default(), Default::default(), &time);
-    match protocol {
-        Protocol::Pop3 => pop3_client::collect(&mut wire, &source, &mut collection).await,
-        Protocol::Imap => imap_client::collect(&mut wire, &source, &mut collection).await,
-    }
+    driver::collect(&mut wire, &source, &mut collection).await
 }
 
 /// All sources with the names of their accounts.

@@ -12,7 +12,7 @@ use super::collection::{Collection, Outcome};
 use super::fake::{Behaviour, Mail, Provider};
 use super::needs::Needs;
 use super::wire::Wire;
-use super::{Error, pop3_client};
+use super::{Error, driver};
 use crate::clock::Time;
 use crate::config::{Config, Secret, Security, Source};
 use crate::flash::ReadAt;
@@ -48,7 +48,7 @@ pub(super) async fn poll_with(
         let account = store.account("ann").await?;
         let mut collection = Collection::new(account, source, config, needs, budget.time());
         let mut wire = Wire::connect(source, timeout, Rc::default(), budget).await?;
-        let result = pop3_client::collect(&mut wire, source, &mut collection).await;
+        let result = driver::collect(&mut wire, source, &mut collection).await;
         outcome = collection.outcome;
         result
     }
@@ -336,7 +336,7 @@ async fn poll_after(source: &Source, store: &Store, octets: u64, time: Duration)
     clock.advance(time);
     let (patience, budget) = (Duration::from_secs(5), Budget::usual(&clock));
     let mut wire = Wire::connect(source, patience, Rc::default(), budget).await.unwrap();
-    pop3_client::collect(&mut wire, source, &mut collection).await.unwrap();
+    driver::collect(&mut wire, source, &mut collection).await.unwrap();
     collection.outcome
 }
 

@@ -122,6 +122,7 @@ impl Wire {
                 Step::Done(opened) => return Ok(opened),
                 Step::Send(command) => {
                     self.queue(&command);
+                    self.queue("\r\n");
                     self.flush().await?;
                 }
                 Step::StartTls => {
@@ -153,10 +154,9 @@ impl Wire {
         self.stream.is_tls()
     }
 
-    /// Puts a line out for [`Wire::flush`].
-    pub fn queue(&mut self, line: &str) {
-        self.stream.queue(line.as_bytes());
-        self.stream.queue(b"\r\n");
+    /// Puts octets out for [`Wire::flush`].
+    pub fn queue(&mut self, octets: &str) {
+        self.stream.queue(octets.as_bytes());
     }
 
     /// Sends what was put out.
@@ -174,6 +174,11 @@ impl Wire {
     /// Long work begins or goes on: others get their turn now and then.
     pub async fn keep_pace(&self) {
         self.pace.keep().await;
+    }
+
+    /// Octets that have come, without waiting.
+    pub fn buffered(&self) -> &[u8] {
+        self.stream.buffered()
     }
 
     /// Octets that have come; waits for some.

@@ -17,7 +17,7 @@ use crate::multipop::budget::Budget;
 use crate::multipop::collection::{Collection, Outcome};
 use crate::multipop::needs::Needs;
 use crate::multipop::wire::Wire;
-use crate::multipop::{Error, imap_client};
+use crate::multipop::{Error, driver};
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 use crate::store::{INBOX, Store};
@@ -183,7 +183,7 @@ async fn poll_after(
     clock.advance(time);
     let (patience, budget) = (Duration::from_secs(5), Budget::usual(&clock));
     let mut wire = Wire::connect(source, patience, Rc::default(), budget).await.unwrap();
-    let result = imap_client::collect(&mut wire, source, &mut collection).await;
+    let result = driver::collect(&mut wire, source, &mut collection).await;
     (result, collection.outcome)
 }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::UNKNOWN_LIMIT;
-use super::tests::{inbox, new_store};
+use super::poll_tests::{inbox, new_store};
 use crate::clock::Time;
 use crate::config::{Config, Protocol, Security, Source};
 use crate::fuzzing::Speaker;
@@ -12,7 +12,7 @@ use crate::multipop::budget::Budget;
 use crate::multipop::collection::Collection;
 use crate::multipop::needs::Needs;
 use crate::multipop::wire::Wire;
-use crate::multipop::{Error, imap_client};
+use crate::multipop::{Error, driver};
 use crate::store::Store;
 
 const PREAUTH: &str = "* PREAUTH\r\nP1 OK\r\n";
@@ -39,7 +39,7 @@ async fn poll_at(speaker: &Speaker, store: &Store, says: &str, octets: u64) -> R
         let mut wire = Wire::connect(&source, patience, Rc::default(), budget).await.unwrap();
         let account = store.account("ann").await.unwrap();
         let mut collection = Collection::new(account, &source, &Config::default(), Needs::default(), &time);
-        imap_client::collect(&mut wire, &source, &mut collection).await
+        driver::collect(&mut wire, &source, &mut collection).await
     };
     smol::future::or(poll, speaker.says(says.as_bytes())).await
 }

@@ -1,0 +1,295 @@
+//! Collecting by IMAP (RFC 3501): [`Opening`] up to the login, [`Mailbox`] from there on, both without I/O.
+//!
+//! A message's unique-id is the folder's UIDVALIDITY and its UID; a folder that gets a new UIDVALIDITY is a new one. All commands name
+//! messages by UID, so that any number may be under way (RFC 3501 section 5.5). Messages are fetched without being marked as
+//! read. A collected message is removed with UID EXPUNGE (RFC 4315); where the server lacks that, with EXPUNGE, but only if that
+//! removes nobody else's messages.
+
+#[cfg(test)]
+mod hostile_tests;
+mod login;
+#[cfg(test)]
+mod poll_tests;
+mod response;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::mem;
+
+pub use self::login::Opening;
+use self::response::{Fetch, Response, Responses, TAG};
+use super::Error;
+use super::collection::Handle;
+use super::driver::{Event, LISTING_LIMIT, RemoteMailbox};
+use super::refusal::Refusal;
+use crate::message::mailbox_name;
+
+/// Requests under way.
+const WINDOW: usize = 32;
+/// Messages that one command names: some servers take no line of more than 8000 octets.
+const NAMED_AT_ONCE: usize = 500;
+/// Messages that a folder without UIDVALIDITY may have: they are all read whole.
+const UNKNOWN_LIMIT: u32 = 100_000;
+
+/// A unique identifier (RFC 3501 section 2.3.1.1), which is what a message is asked for by.
+type Uid = Handle;
+
+/// What can be asked of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Request {
+    /// CAPABILITY, which may say more after the login.
+    Capability,
+    /// SELECT of a folder by its name in UTF-8.
+    Select(String),
+    /// All messages of the folder with their UIDs, sizes and flags.
+    List,
+    /// One message, which stays unseen.
+    Fetch(Uid),
+    /// `\Deleted` for messages.
+    Flag(Vec<Uid>),
+    /// Those messages are removed, and no others (RFC 4315).
+    Expunge(Vec<Uid>),
+    /// All messages with `\Deleted` are removed.
+    ExpungeAll,
+    /// LOGOUT.
+    Logout,
+}
+
+impl Request {
+    /// The command without its tag.
+    fn command(&self) -> String {
+        match self {
+            Request::Capability => "CAPABILITY".to_owned(),
+            Request::Select(folder) => format!("SELECT {}", quoted(&mailbox_name::encode(folder))),
+            Request::List => "UID FETCH 1:* (UID RFC822.SIZE FLAGS)".to_owned(),
+            Request::Fetch(uid) => format!("UID FETCH {uid} (UID BODY.PEEK[])"),
+            Request::Flag(uids) => format!("UID STORE {} +FLAGS.SILENT (\\Deleted)", set(uids)),
+            Request::Expunge(uids) => format!("UID EXPUNGE {}", set(uids)),
+            Request::ExpungeAll => "EXPUNGE".to_owned(),
+            Request::Logout => "LOGOUT".to_owned(),
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn set(uids: &[Uid]) -> String {
+    let uids: Vec<String> = uids.iter().map(Uid::to_string).collect();
+    uids.join(",")
+}
+
+/// A folder at a server at which we are logged in.
+pub struct Mailbox {
+    folder: String,
+    responses: Responses,
+    tag: u32,
+    /// With their tags.
+    under_way: VecDeque<(u32, Request)>,
+    output: String,
+    has_uid_plus: bool,
+    uid_validity: Option<u32>,
+    exists: u32,
+    /// Of the listing: the UID that came last, how many did, and the unique-id of the last one.
+    last: Uid,
+    listed: u32,
+    unique_id: String,
+    /// Messages that were asked for, and have not begun.
+    awaited: VecDeque<Uid>,
+    /// The one that has.
+    begun: Option<Uid>,
+}
+
+impl Mailbox {
+    /// Nothing asked yet of this folder, a name in UTF-8. Tags up to `tag` were used.
+    pub fn new(folder: &str, tag: u32) -> Mailbox {
+        Mailbox {
+            folder: folder.to_owned(),
+            responses: Responses::default(),
+            tag,
+            under_way: VecDeque::new(),
+            output: String::new(),
+            has_uid_plus: false,
+            uid_validity: None,
+            exists: 0,
+            last: 0,
+            listed: 0,
+            unique_id: String::new(),
+            awaited: VecDeque::new(),
+            begun: None,
+        }
+    }
+
+    fn ask(&mut self, request: Request) {
+        self.tag = self.tag.wrapping_add(1);
+        self.output.push_str(&format!("{TAG}{} {}\r\n", self.tag, request.command()));
+        self.under_way.push_back((self.tag, request));
+    }
+
+    fn is_asked(&self, request: &Request) -> bool {
+        self.under_way.iter().any(|(_, under_way)| under_way == request)
+    }
+
+    fn response(&mut self, response: Response) -> Result<Event<'_>, Error> {
+        match response {
+            Response::Tagged(tag, result) => {
+                let at = self.under_way.iter().position(|(under_way, _)| *under_way == tag);
+                let (_, request) = at
+                    .and_then(|at| self.under_way.remove(at))
+                    .ok_or_else(|| Error::Protocol("it answered what nobody asked".to_owned()))?;
+                return match result {
+                    Ok(()) => Ok(self.done(request)),
+                    Err(refusal) => self.refused(&request, &refusal),
+                };
+            }
+            Response::Fetch(fetch) if self.is_asked(&Request::List) => return self.listed(&fetch),
+            Response::Fetch(fetch) => return self.fetched(fetch),
+            Response::Capability(capabilities) if self.is_asked(&Request::Capability) => {
+                self.has_uid_plus = capabilities.iter().any(|capability| capability == "UIDPLUS");
+            }
+            // Later ones tell of what is new, which is the next poll's.
+            Response::Exists(n) if self.is_selecting() => self.exists = n,
+            Response::Ok(Some(value)) if self.is_selecting() => self.uid_validity = Some(value),
+            Response::Bye(why) if !self.is_asked(&Request::Logout) => return Err(Error::TurnedAway(why)),
+            Response::Continue(_) => {
+                return Err(Error::Protocol("it asked for more, out of turn".to_owned()));
+            }
+            Response::Exists(_)
+            | Response::Ok(_)
+            | Response::Capability(_)
+            | Response::PreAuth
+            | Response::Bye(_)
+            | Response::Other => {}
+        }
+        Ok(Event::Other)
+    }
+
+    fn is_selecting(&self) -> bool {
+        self.under_way.iter().any(|(_, request)| matches!(request, Request::Select(_)))
+    }
+
+    fn done(&mut self, request: Request) -> Event<'static> {
+        match request {
+            Request::Capability => self.ask(Request::Select(self.folder.clone())),
+            Request::Select(_) if self.exists > 0 => self.ask(Request::List),
+            Request::Select(_) | Request::List => return Event::AllListed,
+            Request::Fetch(uid) => {
+                if self.no_longer_awaited(uid) {
+                    return Event::Absent(uid);
+                }
+            }
+            Request::Flag(uids) => return Event::Deleted(u32::try_from(uids.len()).unwrap_or(u32::MAX)),
+            Request::Expunge(_) | Request::ExpungeAll | Request::Logout => {}
+        }
+        Event::Done
+    }
+
+    fn refused(&mut self, request: &Request, refusal: &Refusal) -> Result<Event<'static>, Error> {
+        let (command, reason) = (request.command(), refusal.to_string());
+        let message = match *request {
+            Request::Capability | Request::Select(_) | Request::List => {
+                return Err(Error::Refused { command, reason });
+            }
+            Request::Fetch(uid) => self.no_longer_awaited(uid).then_some(uid),
+            _ => None,
+        };
+        Ok(Event::Refused { command, reason, message })
+    }
+
+    fn no_longer_awaited(&mut self, uid: Uid) -> bool {
+        let at = self.awaited.iter().position(|awaited| *awaited == uid);
+        at.and_then(|at| self.awaited.remove(at)).is_some()
+    }
+
+    /// News of flags look alike, but tell no size; UIDs ascend, so none counts twice.
+    fn listed(&mut self, fetch: &Fetch) -> Result<Event<'_>, Error> {
+        let (Some(uid), Some(size)) = (fetch.uid, fetch.size) else { return Ok(Event::Other) };
+        if uid <= self.last {
+            return Ok(Event::Other);
+        }
+        self.last = uid;
+        self.listed += 1;
+        let limit = if self.uid_validity.is_some() { LISTING_LIMIT } else { UNKNOWN_LIMIT };
+        if self.listed > limit {
+            return Err(Error::Protocol("its list of messages has no end".to_owned()));
+        }
+        self.unique_id = self.uid_validity.map_or(String::new(), |validity| format!("{validity}.{uid}"));
+        let unique_id = self.unique_id.as_bytes();
+        Ok(Event::Listed { message: uid, unique_id, size, is_deleted: fetch.deleted })
+    }
+
+    /// A message begins; where the server does not tell yet which one, it is the one asked for first.
+    fn begin(&mut self, uid: Option<Uid>) -> Option<Uid> {
+        self.begun = match uid {
+            Some(uid) => self.no_longer_awaited(uid).then_some(uid),
+            None => self.awaited.pop_front(),
+        };
+        self.begun
+    }
+
+    fn fetched(&mut self, fetch: Fetch) -> Result<Event<'static>, Error> {
+        if fetch.body.is_some() {
+            self.begin(fetch.uid);
+        }
+        let Some(uid) = self.begun.take() else { return Ok(Event::Other) };
+        if fetch.uid.is_some_and(|told| told != uid) {
+            return Err(Error::Protocol(format!("it sent another message than {uid}")));
+        }
+        Ok(fetch.body.map_or(Event::Whole, |body| Event::Message(uid, body)))
+    }
+}
+
+impl RemoteMailbox for Mailbox {
+    /// The capabilities may be more after the login.
+    fn list(&mut self) {
+        self.ask(Request::Capability);
+    }
+
+    fn fetch(&mut self, message: Uid) {
+        self.awaited.push_back(message);
+        self.ask(Request::Fetch(message));
+    }
+
+    fn delete(&mut self, messages: &mut VecDeque<Uid>) {
+        let uids: Vec<Uid> = messages.drain(..messages.len().min(NAMED_AT_ONCE)).collect();
+        self.ask(Request::Flag(uids.clone()));
+        if self.has_uid_plus {
+            self.ask(Request::Expunge(uids));
+        }
+    }
+
+    fn settle(&mut self, others_deleted: bool) {
+        if !self.has_uid_plus && !others_deleted {
+            self.ask(Request::ExpungeAll);
+        }
+    }
+
+    fn close(&mut self) {
+        self.ask(Request::Logout);
+    }
+
+    fn has_room(&self) -> bool {
+        self.under_way.len() < WINDOW
+    }
+
+    fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    fn to_send(&mut self) -> String {
+        mem::take(&mut self.output)
+    }
+
+    fn receive<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Event<'a>, Error> {
+        match self.responses.receive(input)? {
+            response::Event::More => Ok(Event::More),
+            response::Event::Begun(uid, octets) => {
+                Ok(Event::Begun { message: self.begin(uid), octets: Some(octets) })
+            }
+            response::Event::Piece(piece) => Ok(Event::Piece(piece)),
+            response::Event::Response(response) => self.response(response),
+        }
+    }
+}

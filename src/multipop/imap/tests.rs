@@ -1,0 +1,116 @@
+//! What is sent to an IMAP server, and what is made of its octets.
+
+use super::*;
+
+/// A folder that is listed, with what was said to it.
+fn listed(capabilities: &str) -> (Mailbox, String) {
+    let mut mailbox = Mailbox::new("R&D \"Entwürfe\"", 4);
+    mailbox.list();
+    let says = format!(
+        "* CAPABILITY {capabilities}\r\nP5 OK\r\n* 1 EXISTS\r\n* OK [UIDVALIDITY 7] hi\r\nP6 OK\r\n\
+         * 1 FETCH (UID 9 RFC822.SIZE 5 FLAGS (\\Deleted))\r\n* 1 FETCH (UID 9 FLAGS ())\r\nP7 OK\r\n"
+    );
+    let mut input = says.as_bytes();
+    let mut found = Vec::new();
+    loop {
+        match mailbox.receive(&mut input).unwrap() {
+            Event::AllListed => break,
+            Event::Listed { message, unique_id, size, is_deleted } => {
+                found.push((message, unique_id.to_vec(), size, is_deleted));
+            }
+            event => assert!(matches!(event, Event::Other | Event::Done), "{event:?}"),
+        }
+    }
+    assert_eq!(found, [(9, b"7.9".to_vec(), 5, true)]);
+    let sent = mailbox.to_send();
+    (mailbox, sent)
+}
+
+#[test]
+fn requests_as_they_travel() {
+    let (mut mailbox, sent) = listed("IMAP4rev1 UIDPLUS");
+    assert_eq!(
+        sent,
+        "P5 CAPABILITY\r\nP6 SELECT \"R&-D \\\"Entw&APw-rfe\\\"\"\r\nP7 UID FETCH 1:* (UID RFC822.SIZE FLAGS)\r\n"
+    );
+    mailbox.fetch(7);
+    mailbox.delete(&mut [7, 9].into());
+    mailbox.settle(false);
+    mailbox.close();
+    assert_eq!(
+        mailbox.to_send(),
+        "P8 UID FETCH 7 (UID BODY.PEEK[])\r\nP9 UID STORE 7,9 +FLAGS.SILENT (\\Deleted)\r\n\
+         P10 UID EXPUNGE 7,9\r\nP11 LOGOUT\r\n"
+    );
+}
+
+/// Catches: an EXPUNGE that removes what others have marked, and messages that are marked and never removed.
+#[test]
+fn without_uidplus_all_that_is_marked_is_expunged_unless_others_marked_some() {
+    for (others_deleted, expunge) in [(false, "P9 EXPUNGE\r\n"), (true, "")] {
+        let (mut mailbox, _) = listed("IMAP4rev1");
+        mailbox.delete(&mut [7].into());
+        mailbox.settle(others_deleted);
+        let sent = format!("P8 UID STORE 7 +FLAGS.SILENT (\\Deleted)\r\n{expunge}");
+        assert_eq!(mailbox.to_send(), sent);
+    }
+}
+
+/// Catches: a command that names more messages than a line has room for.
+#[test]
+fn so_many_messages_are_deleted_at_once() {
+    let (mut mailbox, _) = listed("IMAP4rev1");
+    let mut messages: VecDeque<Uid> = (1..=NAMED_AT_ONCE as u32 + 1).collect();
+    mailbox.delete(&mut messages);
+    assert_eq!(messages, [NAMED_AT_ONCE as u32 + 1]);
+}
+
+#[test]
+fn responses_find_their_requests_in_any_order() {
+    let (mut mailbox, _) = listed("IMAP4rev1");
+    (1..=4).for_each(|uid| mailbox.fetch(uid));
+    mailbox.close();
+    let mut input = &b"* OK hi\r\nP9 OK\r\n* 3 FETCH (UID 3 BODY[] {1}\r\nx)\r\nP8 NO gone\r\nP10 OK\r\n\
+        * 4 FETCH (BODY[] \"y\" UID 4)\r\n* BYE bye\r\nP12 OK\r\nP12 OK\r\n"[..];
+    let mut next = || mailbox.receive(&mut input).map(|event| format!("{event:?}"));
+    for event in [
+        Event::Other,
+        Event::Absent(2),
+        Event::Begun { message: Some(3), octets: Some(1) },
+        Event::Piece(b"x"),
+        Event::Whole,
+        Event::Refused {
+            command: "UID FETCH 1 (UID BODY.PEEK[])".to_owned(),
+            reason: "gone".to_owned(),
+            message: Some(1),
+        },
+        Event::Done,
+        Event::Message(4, b"y".to_vec()),
+        Event::Other,
+        Event::Done,
+    ] {
+        assert_eq!(next().unwrap(), format!("{event:?}"));
+    }
+    assert!(matches!(next(), Err(Error::Protocol(_))));
+}
+
+/// Catches: a message that is taken for the one that was asked for first.
+#[test]
+fn a_message_that_nobody_asked_for_is_passed_over() {
+    let (mut mailbox, _) = listed("IMAP4rev1");
+    mailbox.fetch(1);
+    let mut input = &b"* 2 FETCH (UID 2 BODY[] {1}\r\nx)\r\n* 1 FETCH (BODY[] {1}\r\nx UID 2)\r\n"[..];
+    let begun = |message| Event::Begun { message, octets: Some(1) };
+    for event in [begun(None), Event::Piece(b"x"), Event::Other, begun(Some(1)), Event::Piece(b"x")] {
+        assert_eq!(mailbox.receive(&mut input).unwrap(), event);
+    }
+    assert!(matches!(mailbox.receive(&mut input), Err(Error::Protocol(_))), "it is another one");
+}
+
+#[test]
+fn an_early_goodbye_ends_the_poll() {
+    let mut mailbox = Mailbox::new("INBOX", 0);
+    mailbox.list();
+    let mut input = &b"* BYE shutting down\r\n"[..];
+    assert!(matches!(mailbox.receive(&mut input), Err(Error::TurnedAway(why)) if why == "shutting down"));
+}

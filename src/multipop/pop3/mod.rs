@@ -1,0 +1,283 @@
+//! Collecting by POP3 (RFC 1939): [`Opening`] up to the login, [`Maildrop`] from there on, both without I/O.
+//!
+//! Any number of requests may be under way where the server allows it; replies come in their order (RFC 2449 section 6.6). What a
+//! server says is taken as leniently as can be without losing count of the replies. DELE counts for the server only
+//! with QUIT (RFC 1939 section 6). A server without UIDL has its messages read whole.
+
+mod dots;
+mod listing;
+mod login;
+mod reply;
+
+use std::collections::VecDeque;
+use std::mem;
+
+use self::dots::{Dots, Piece};
+use self::listing::Listing;
+pub use self::login::Opening;
+use self::login::not_pop3;
+use self::reply::{LINE_LIMIT, Status};
+use super::Error;
+use super::collection::Handle;
+use super::driver::{Event, LISTING_LIMIT, RemoteMailbox};
+use super::refusal::Refusal;
+
+/// Requests under way, where the server allows more than one.
+const WINDOW: usize = 32;
+
+/// What can be asked of a maildrop. A message is named by its number in this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    List,
+    Uidl,
+    Retr(Handle),
+    Dele(Handle),
+    Quit,
+}
+
+impl Request {
+    /// The command, without its line end.
+    fn command(self) -> String {
+        match self {
+            Request::List => "LIST".to_owned(),
+            Request::Uidl => "UIDL".to_owned(),
+            Request::Retr(number) => format!("RETR {number}"),
+            Request::Dele(number) => format!("DELE {number}"),
+            Request::Quit => "QUIT".to_owned(),
+        }
+    }
+}
+
+/// Where in the reply to the oldest request the next octet stands.
+enum Reading {
+    Status,
+    /// Of a list: so many lines have come.
+    List(u32),
+    Message(Dots),
+}
+
+/// An opened maildrop.
+pub struct Maildrop {
+    window: usize,
+    under_way: VecDeque<Request>,
+    output: String,
+    reading: Reading,
+    line: Vec<u8>,
+    line_is_whole: bool,
+    listing: Listing,
+    /// Why there is no listing.
+    unlisted: Option<Error>,
+    /// There is no UIDL, so the messages are told of from the listing: this number is the next.
+    unnamed: Option<Handle>,
+    has_quit: bool,
+}
+
+impl Maildrop {
+    /// Nothing asked yet.
+    pub fn new(pipelining: bool) -> Maildrop {
+        Maildrop {
+            window: if pipelining { WINDOW } else { 1 },
+            under_way: VecDeque::new(),
+            output: String::new(),
+            reading: Reading::Status,
+            line: Vec::new(),
+            line_is_whole: false,
+            listing: Listing::default(),
+            unlisted: None,
+            unnamed: None,
+            has_quit: false,
+        }
+    }
+
+    fn ask(&mut self, request: Request) {
+        self.under_way.push_back(request);
+        self.output.push_str(&request.command());
+        self.output.push_str("\r\n");
+    }
+
+    /// The oldest request is answered.
+    fn answered(&mut self) -> Result<Request, Error> {
+        self.reading = Reading::Status;
+        self.under_way.pop_front().ok_or_else(|| not_pop3(&self.line))
+    }
+
+    fn status(&mut self, bare_lf: bool) -> Result<Event<'_>, Error> {
+        let request = *self.under_way.front().ok_or_else(|| not_pop3(&self.line))?;
+        match Status::parse(&self.line) {
+            Some(Status::Ok(_)) => match request {
+                Request::List | Request::Uidl => {
+                    self.reading = Reading::List(0);
+                    Ok(Event::Other)
+                }
+                Request::Retr(number) => {
+                    self.reading = Reading::Message(Dots::new(bare_lf));
+                    Ok(Event::Begun { message: Some(number), octets: None })
+                }
+                Request::Dele(_) | Request::Quit => self.done(),
+            },
+            Some(Status::Refused(refusal)) => self.refused(&refusal),
+            Some(Status::Challenge(_)) | None => Err(not_pop3(&self.line)),
+        }
+    }
+
+    fn done(&mut self) -> Result<Event<'_>, Error> {
+        Ok(match self.answered()? {
+            Request::List => {
+                self.ask(Request::Uidl);
+                Event::Done
+            }
+            Request::Uidl => Event::AllListed,
+            Request::Retr(_) => Event::Whole,
+            Request::Dele(_) => Event::Deleted(1),
+            Request::Quit => Event::Done,
+        })
+    }
+
+    fn refused(&mut self, refusal: &Refusal) -> Result<Event<'_>, Error> {
+        let request = self.answered()?;
+        let (command, reason) = (request.command(), refusal.to_string());
+        match request {
+            Request::List => {
+                self.unlisted = Some(Error::Refused { command, reason });
+                self.ask(Request::Uidl);
+                Ok(Event::Done)
+            }
+            Request::Uidl => match self.unlisted.take() {
+                Some(error) => Err(error),
+                None => {
+                    self.unnamed = Some(0);
+                    Ok(Event::Done)
+                }
+            },
+            Request::Retr(number) => Ok(Event::Refused { command, reason, message: Some(number) }),
+            Request::Dele(_) | Request::Quit => Ok(Event::Refused { command, reason, message: None }),
+        }
+    }
+
+    /// A line of LIST or UIDL: `number SP value`, where UIDL's value is the rest of the line, odd octets,
+    /// spaces and overlength included.
+    fn listed(&mut self, lines: u32) -> Result<Event<'_>, Error> {
+        let endless = || Error::Protocol("its list of messages has no end".to_owned());
+        if lines >= LISTING_LIMIT {
+            return Err(endless());
+        }
+        self.reading = Reading::List(lines + 1);
+        let whole = self.line.len() + 1 < LINE_LIMIT;
+        let line = self.line.trim_ascii_start();
+        let digits = line.iter().take_while(|octet| octet.is_ascii_digit()).count();
+        let (number, value) = line.split_at(digits);
+        let value = value.trim_ascii();
+        let number: Option<Handle> = std::str::from_utf8(number).ok().and_then(|n| n.parse().ok());
+        let message = number.filter(|&n| n > 0).ok_or_else(|| not_pop3(&self.line))?;
+        if message > LISTING_LIMIT {
+            return Err(endless());
+        }
+        if self.under_way.front() == Some(&Request::Uidl) {
+            // What was cut off may be all that tells two long ones apart.
+            let unique_id = if whole { value } else { b"" };
+            let size = self.listing.size(message);
+            return Ok(Event::Listed { message, unique_id, size, is_deleted: false });
+        }
+        let size = value.split(|octet| !octet.is_ascii_digit()).next().unwrap_or_default();
+        let size = std::str::from_utf8(size).ok().and_then(|size| size.parse().ok()).unwrap_or(0);
+        self.listing.note(message, size);
+        Ok(Event::Other)
+    }
+
+    /// The next message of the listing, known by nothing but its content.
+    fn unnamed(&mut self, message: Handle) -> Event<'_> {
+        if message > self.listing.last() {
+            self.unnamed = None;
+            return Event::AllListed;
+        }
+        self.unnamed = Some(message + 1);
+        match self.listing.listed(message) {
+            Some(size) => Event::Listed { message, unique_id: b"", size, is_deleted: false },
+            None => Event::Other,
+        }
+    }
+
+    /// Moves octets from `input` to the line, whose beginning is kept; whether it is whole, its LF off.
+    fn take_line(&mut self, input: &mut &[u8]) -> bool {
+        if mem::take(&mut self.line_is_whole) {
+            self.line.clear();
+        }
+        let (piece, rest) = match memchr::memchr(b'\n', input) {
+            Some(lf) => {
+                self.line_is_whole = true;
+                (input.get(..lf).unwrap_or_default(), input.get(lf + 1..).unwrap_or_default())
+            }
+            None => (*input, &b""[..]),
+        };
+        let room = LINE_LIMIT.saturating_sub(self.line.len());
+        self.line.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        *input = rest;
+        self.line_is_whole
+    }
+}
+
+impl RemoteMailbox for Maildrop {
+    fn list(&mut self) {
+        self.ask(Request::List);
+    }
+
+    fn fetch(&mut self, message: Handle) {
+        self.ask(Request::Retr(message));
+    }
+
+    fn delete(&mut self, messages: &mut VecDeque<Handle>) {
+        if let Some(message) = messages.pop_front() {
+            self.ask(Request::Dele(message));
+        }
+    }
+
+    fn settle(&mut self, _: bool) {
+        self.close();
+    }
+
+    fn close(&mut self) {
+        if !mem::replace(&mut self.has_quit, true) {
+            self.ask(Request::Quit);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.under_way.len() < self.window
+    }
+
+    fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    fn to_send(&mut self) -> String {
+        mem::take(&mut self.output)
+    }
+
+    fn receive<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Event<'a>, Error> {
+        if let Some(message) = self.unnamed {
+            return Ok(self.unnamed(message));
+        }
+        if let Reading::Message(dots) = &mut self.reading {
+            return match dots.next(input) {
+                Piece::Octets(octets) => Ok(Event::Piece(octets)),
+                Piece::More => Ok(Event::More),
+                Piece::End => self.done(),
+            };
+        }
+        if !self.take_line(input) {
+            return Ok(Event::More);
+        }
+        let bare_lf = self.line.len() < LINE_LIMIT && !self.line.ends_with(b"\r");
+        if self.line.ends_with(b"\r") {
+            self.line.pop();
+        }
+        match self.reading {
+            Reading::List(_) if self.line == b"." => self.done(),
+            Reading::List(lines) => self.listed(lines),
+            Reading::Status | Reading::Message(_) => self.status(bare_lf),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
