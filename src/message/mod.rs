@@ -9,7 +9,7 @@ mod charset;
 pub mod collation;
 pub mod compose;
 pub mod date;
-mod encoded_word;
+pub mod encoded_word;
 pub mod envelope;
 pub mod first_address;
 pub mod fold;
