@@ -16,6 +16,7 @@ mod notify;
 mod progress;
 mod read_only;
 mod search;
+mod second_opinion;
 mod two_clients;
 mod watchers;
 
