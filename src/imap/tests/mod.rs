@@ -1,5 +1,6 @@
 //! Dialogs with the server over loopback, on the simulated flash: transcripts tell the stories.
 
+mod cases;
 mod deadlines;
 mod extracts;
 mod fetch;
