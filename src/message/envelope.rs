@@ -5,10 +5,8 @@ use std::io;
 use std::ops::Range;
 
 use super::address::{Address, Addresses};
-use super::boundary::Boundaries;
-use super::header::{Fields, MAX_HEADER};
+use super::header::{self, MAX_HEADER};
 use super::nstring::nstring;
-use super::window::Window;
 use crate::flash::ReadAt;
 
 /// Addresses of an envelope, for each is some 20 octets more in the response than in the header, and the header is limited
@@ -44,24 +42,17 @@ impl Envelope {
     /// # Errors
     /// What the source says.
     pub fn of(source: &dyn ReadAt, header: Range<u64>) -> io::Result<Envelope> {
-        let outer = Boundaries::default();
         // Whole values, since of an address that is cut another one is left.
         let limit = usize::try_from(MAX_HEADER).unwrap_or(usize::MAX);
-        Envelope::read(&mut Fields::new(&mut Window::new(source, header), &outer, limit))
-    }
-
-    /// Reads a header block to its end.
-    ///
-    /// # Errors
-    /// What the source of the block says.
-    pub fn read(fields: &mut Fields<'_, '_>) -> io::Result<Envelope> {
         let mut envelope = Envelope::default();
-        while fields.next(Envelope::has)?.is_some() {
-            let Some(at) = place(fields.name()) else { continue };
-            let begin = envelope.text.len();
-            envelope.text.extend_from_slice(fields.value());
-            envelope.fields.push((at, begin..envelope.text.len()));
-        }
+        header::visit(source, header, limit, Envelope::has, |name, value| {
+            if let Some(at) = place(name) {
+                let begin = envelope.text.len();
+                envelope.text.extend_from_slice(&value);
+                envelope.fields.push((at, begin..envelope.text.len()));
+            }
+            true
+        })?;
         Ok(envelope)
     }
 

@@ -1,12 +1,14 @@
 //! A message of which only what is asked for is read: its summary where that is there and enough, else its body,
 //! and the structure of that.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
 use crate::flash::ReadAt;
 use crate::message::envelope::Envelope;
+use crate::message::header;
 use crate::message::mime::{Scanner, Structure};
 use crate::message::summary::{self, Summary};
 use crate::pace::{Pace, STEP};
@@ -105,16 +107,28 @@ impl<'a> LazyMessage<'a> {
         Summary::decode(summary)
     }
 
-    /// What `ask` finds in the header field `name`: in the summary if it has that, else in the message.
+    /// What `make` makes of the values of the first header fields of these names.
+    ///
+    /// # Errors
+    /// Those of [`Account::body`].
+    pub fn ask_values<T, const N: usize>(
+        &mut self,
+        names: [&str; N],
+        make: impl FnOnce([Option<Cow<'_, [u8]>>; N]) -> T,
+    ) -> Result<T, Error> {
+        self.ask_header(&names, |header| header::values(header, 0..u64::MAX, names).map(make))
+    }
+
+    /// What `ask` finds in the header fields of these names: in the summary if it has them, else in the message.
     ///
     /// # Errors
     /// Those of [`Account::body`], and of `ask`.
     pub fn ask_header<T>(
         &mut self,
-        name: &str,
+        names: &[&str],
         ask: impl FnOnce(&dyn ReadAt) -> io::Result<T>,
     ) -> Result<T, Error> {
-        if !summary::covers(name.as_bytes()) {
+        if !names.iter().all(|name| summary::covers(name.as_bytes())) {
             return self.ask_body(ask);
         }
         match self.fields() {
@@ -133,7 +147,7 @@ impl<'a> LazyMessage<'a> {
     /// # Errors
     /// As [`LazyMessage::ask_header`].
     pub fn envelope(&mut self) -> Result<Envelope, Error> {
-        self.ask_header("From", |header| Envelope::of(header, 0..u64::MAX))
+        self.ask_header(&["From"], |header| Envelope::of(header, 0..u64::MAX))
     }
 
     /// The structure; other sessions get their turn while the message is scanned.
