@@ -12,7 +12,7 @@ use crate::message::header;
 use crate::message::mime::{Scanner, Structure};
 use crate::message::summary::{self, Summary};
 use crate::pace::{Pace, STEP};
-use crate::store::{Account, Body, Error, Message, Summaries};
+use crate::store::{Account, Body, Error, HeldSummary, Message, Summaries};
 
 /// Octets that are read to find a record on flash.
 const RECORD: u64 = 1024;
@@ -38,8 +38,8 @@ pub struct LazyMessage<'a> {
     account: &'a Account,
     message: Message,
     summaries: &'a SharedSummaries,
-    /// Empty where there is none.
-    summary: Option<Vec<u8>>,
+    /// `None` inside where there is none, and outside where nobody has looked yet.
+    summary: Option<Option<HeldSummary>>,
     body: Option<Body>,
     structure: Option<Rc<Structure>>,
     passed: u64,
@@ -100,11 +100,12 @@ impl<'a> LazyMessage<'a> {
     fn summary(&mut self) -> Summary<'_> {
         let summary = self.summary.get_or_insert_with(|| {
             let mut summaries = self.summaries.borrow_mut();
-            let summary = summaries.of(&self.message).unwrap_or_default().to_vec();
-            self.passed += summary.len() as u64 + summaries.take_passed();
+            let summary = summaries.of(&self.message);
+            let octets = summary.as_ref().map_or(0, |summary| summary.len());
+            self.passed += octets as u64 + summaries.take_passed();
             summary
         });
-        Summary::decode(summary)
+        summary.as_ref().map(|summary| Summary::decode(summary)).unwrap_or_default()
     }
 
     /// What `make` makes of the values of the first header fields of these names.
