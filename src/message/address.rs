@@ -4,6 +4,10 @@
 //! What mail programs write wrong costs no other address of the list, and makes none that nobody wrote: words before an
 //! address without brackets are its name, and what is opened and not closed is no more than its first character.
 
+mod plain;
+
+use plain::plain;
+
 /// An `address` of RFC 3501 section 7.4.2. Without host and with a mailbox it begins a group of that
 /// name, with neither it ends one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -26,13 +30,15 @@ pub struct Addresses<'a> {
     group_ends: bool,
     /// The words between an address in brackets and the next one, where the comma is missing.
     name: Vec<u8>,
+    /// The short way is gone where there is one; tests leave it.
+    short: bool,
 }
 
 impl<'a> Addresses<'a> {
     /// Reads `field`.
     pub fn new(field: &'a [u8]) -> Addresses<'a> {
         let text = Text { rest: field, patience: PATIENCE };
-        Addresses { text, in_group: false, group_ends: false, name: Vec::new() }
+        Addresses { text, in_group: false, group_ends: false, name: Vec::new(), short: true }
     }
 
     /// Up to the `,`, `;` or end behind an address, or the `:` behind a group's name.
@@ -88,6 +94,15 @@ impl Iterator for Addresses<'_> {
         loop {
             if std::mem::take(&mut self.group_ends) {
                 return Some(Address::default());
+            }
+            // Whose quotes are no longer looked through for their ends has the long way.
+            if self.short
+                && self.name.is_empty()
+                && self.text.patience > 0
+                && let Some((address, rest)) = plain(self.text.rest)
+            {
+                self.text.rest = rest;
+                return Some(address);
             }
             let mut draft = self.draft();
             let end = self.text.peek();
@@ -246,6 +261,11 @@ struct Text<'a> {
     patience: u8,
 }
 
+/// What words and addresses are made of besides dots.
+const fn is_of_word(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'=' | b'?' | b'+') || !b.is_ascii()
+}
+
 impl<'a> Text<'a> {
     fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
@@ -254,10 +274,7 @@ impl<'a> Text<'a> {
     /// Passes the next character, and what follows it as far as that is of a word: it is no less than what would be pushed
     /// character by character.
     fn run(&mut self) -> &'a [u8] {
-        let of_word = |b: &u8| {
-            b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'=' | b'?' | b'+') || !b.is_ascii()
-        };
-        let length = self.rest.iter().take_while(|b| of_word(b)).count().max(1);
+        let length = self.rest.iter().take_while(|&&b| is_of_word(b)).count().max(1);
         let (run, rest) = self.rest.split_at(length.min(self.rest.len()));
         self.rest = rest;
         run

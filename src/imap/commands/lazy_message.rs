@@ -143,12 +143,14 @@ impl<'a> LazyMessage<'a> {
         std::mem::take(&mut self.passed)
     }
 
-    /// ENVELOPE, whose fields the summary has all or none of.
+    /// Appends ENVELOPE, whose fields the summary has all or none of.
     ///
     /// # Errors
-    /// As [`LazyMessage::ask_header`].
-    pub fn envelope(&mut self) -> Result<Envelope, Error> {
-        self.ask_header(&["From"], |header| Envelope::of(header, 0..u64::MAX))
+    /// As [`LazyMessage::ask_header`]; nothing is appended then.
+    pub fn envelope(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.ask_header(&["From"], |header| {
+            Envelope::of(header, 0..u64::MAX).map(|envelope| envelope.write(out))
+        })
     }
 
     /// The structure; other sessions get their turn while the message is scanned.
