@@ -103,7 +103,7 @@ impl<'a> Envelope<'a> {
 }
 
 fn place(name: &[u8]) -> Option<usize> {
-    NAMES.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    NAMES.iter().position(|known| header::is_name(name, known))
 }
 
 /// Appends an address list of `room` addresses at the most, and gives their number; nothing where there is none.

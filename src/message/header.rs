@@ -190,6 +190,11 @@ pub fn select(
     Ok(runs)
 }
 
+/// Whether these are the name of one field: without regard to case, which nearly all write alike.
+pub fn is_name(field: &[u8], name: &str) -> bool {
+    field == name.as_bytes() || field.eq_ignore_ascii_case(name.as_bytes())
+}
+
 /// Hands the `wanted` fields of the header block at `header`, their names and of their values `limit` octets, unfolded and without
 /// the blanks around them, to `look`, until that says that it has seen enough.
 ///
@@ -240,7 +245,7 @@ pub fn values<'a, const N: usize>(
     names: [&str; N],
 ) -> io::Result<[Option<Cow<'a, [u8]>>; N]> {
     let mut values = [const { None }; N];
-    let place = |field: &[u8]| names.iter().position(|name| field.eq_ignore_ascii_case(name.as_bytes()));
+    let place = |field: &[u8]| names.iter().position(|name| is_name(field, name));
     visit(
         source,
         header,

@@ -19,7 +19,7 @@ use crate::flash::ReadAt;
 /// # Errors
 /// What the source says.
 pub fn in_field(source: &dyn ReadAt, header: Range<u64>, name: &str, needle: &Needle) -> io::Result<bool> {
-    let wanted = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+    let wanted = |field: &[u8]| header::is_name(field, name);
     any(source, header, MAX_VALUE, wanted, |value| needle.is_in(&decode(value)))
 }
 
@@ -53,7 +53,7 @@ pub fn in_addresses(
 ) -> io::Result<bool> {
     // Who copies an address from a header has the quotes of names, too.
     let forms: &[bool] = if needle.has_quotes() { &[false, true] } else { &[false] };
-    let wanted = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+    let wanted = |field: &[u8]| header::is_name(field, name);
     address_lists(source, header, wanted, |field| {
         forms.iter().any(|quoted| needle.is_in(&list(field, *quoted)))
     })
@@ -68,7 +68,7 @@ pub fn texts_of_addresses(
     header: Range<u64>,
     mut look: impl FnMut(&str),
 ) -> io::Result<()> {
-    let wanted = |field: &[u8]| ADDRESSED.iter().any(|name| field.eq_ignore_ascii_case(name.as_bytes()));
+    let wanted = |field: &[u8]| ADDRESSED.iter().any(|name| header::is_name(field, name));
     let show = |field: &[u8]| {
         [false, true].into_iter().for_each(|quoted| look(&list(field, quoted)));
         false

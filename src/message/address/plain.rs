@@ -76,9 +76,12 @@ mod tests {
         fn it_makes_what_the_long_way_makes(
             pieces in proptest::collection::vec(
                 prop_oneof![
-                    Just("a"), Just("B."), Just("c@d"), Just(" "), Just("<"), Just(">"), Just("<e.f@g.h>"), Just("@"), Just(", "),
-                    Just(","), Just("\""), Just("\"J, K\" "), Just("\\"), Just("("), Just(")"), Just(":"), Just(";"), Just("\t"),
-                    Just("\u{e9}"), Just("=?utf-8?Q?i?="), Just("["), Just("\"\""), Just("Ann <"), Just("+1_2-3"), Just("!"),
+                    8 => prop_oneof![Just("Ann B. <e.f@g.h>"), Just("\"J, K\" <a@b>"), Just("\"L\"<a@b>"), Just("c@d"), Just("<a@b>")],
+                    8 => prop_oneof![Just(", "), Just(","), Just(" ")],
+                    9 => prop_oneof![
+                        Just("a"), Just("B."), Just("<"), Just(">"), Just("@"), Just("\""), Just("\\"), Just("("), Just(")"), Just(":"),
+                        Just(";"), Just("\t"), Just("\u{e9}"), Just("=?utf-8?Q?i?="), Just("["), Just("\"\""), Just("Ann <"), Just("!"),
+                    ],
                 ],
                 0..9,
             ),
