@@ -3,6 +3,7 @@
 pub mod address;
 pub mod base_subject;
 pub mod binary;
+mod block;
 pub mod bodystructure;
 mod boundary;
 mod charset;
