@@ -50,7 +50,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     tls(config, &mut found);
     smarthost(config, &mut found);
     let mut names = HashMap::new();
-    let mut addresses = HashMap::new();
+    let (mut addresses, mut mailboxes) = (HashMap::new(), HashMap::new());
     for (a, account) in config.accounts.iter().enumerate() {
         if !account.name.is_empty() && names.insert(&*account.name, a).is_some() {
             let text = format!("another account is called {} already: choose another name", account.name);
@@ -61,6 +61,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         app_passwords(a, account, &mut found);
         for (s, source) in account.sources.iter().enumerate() {
             self::source(config, Section::Source(a, s), source, &mut found);
+            collected_once(config, (a, s), source, &mut mailboxes, &mut found);
             oauth2(config, (a, s), source, &mut found);
         }
     }
@@ -289,6 +290,28 @@ fn source(config: &Config, section: Section, source: &Source, found: &mut Vec<Fi
             shown_text(folder)
         );
         found.push(Finding::warning(at("folder"), text).beside(at("protocol")));
+    }
+}
+
+/// No two sources collect one mailbox: each would give what the other has left. `mailboxes` are those before.
+fn collected_once<'a>(
+    config: &Config,
+    (a, s): (usize, usize),
+    source: &'a Source,
+    mailboxes: &mut HashMap<(Protocol, String, u16, &'a str, &'a str), (usize, usize)>,
+    found: &mut Vec<Finding>,
+) {
+    if source.host.is_empty() || source.username.is_empty() {
+        return;
+    }
+    let folder = if source.protocol == Protocol::Imap { source.folder() } else { "INBOX" };
+    let mailbox =
+        (source.protocol, source.host.to_ascii_lowercase(), source.port, source.username.as_str(), folder);
+    if let Some((other, number)) = mailboxes.insert(mailbox, (a, s)) {
+        let other = config.accounts.get(other).map_or("", |account| account.name.as_str());
+        let text =
+            format!("source {} of {other} collects this mailbox already: remove one of them", number + 1);
+        found.push(Finding::error(Section::Source(a, s).at("host"), text));
     }
 }
 

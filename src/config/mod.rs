@@ -256,7 +256,7 @@ pub enum Service {
 }
 
 /// How MultiPOP reads a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Protocol {
     #[default]
@@ -314,7 +314,7 @@ pub struct Source {
     /// The mailboxes to collect, IMAP only: names or patterns.
     pub folders: Vec<Text<128>>,
     /// The local mailbox that gets what is collected.
-    pub into: Text<255>,
+    pub into: Text<128>,
     /// Whether what another such source of the account has brought already is passed by.
     pub dedupe: bool,
     /// When it is polled.

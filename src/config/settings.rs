@@ -260,6 +260,7 @@ settings!(APP_PASSWORD: AppPassword {
 
 settings!(SOURCE: Source {
     id: Identity = "its lasting identity: by it what was collected stays known";
+    enabled: Switch = "off: it is not contacted";
     needed host: Words<ServerName, 255> = "the provider's server";
     port: Port = "pop3: 995 for tls, 110 for starttls; imap: 993 and 143";
     protocol: Choice<Protocol> = "how mail is collected";
@@ -271,6 +272,7 @@ settings!(SOURCE: Source {
     delete_after: Duration<0, { 3650 * DAY }> = "with leave_on_server: how long they stay; 0: for ever";
     max_size: Size<0, { 4 * GIB }> = "larger ones stay, and the user gets a note once; 0: no limit";
     folder => folders: OneOrMore<Words<Folder, 128>, 1> = "the mailbox to collect, with imap";
+    into: Words<Folder, 128> = "the mailbox here that gets what is collected, made when needed";
     interval: SourceInterval<SECOND, { 30 * DAY }> = "time between polls; empty: multipop.interval";
     ca: Ca = "PEM file of an extra CA, or of the server's own certificate";
 });

@@ -15,7 +15,7 @@ use super::needs::{Needs, Turn};
 use super::notice;
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Source};
-use crate::store::{self, Account, Flags, INBOX, Incoming, SourceKey, Transaction};
+use crate::store::{self, Account, Flags, INBOX, Incoming, MailboxId, SourceKey, Transaction};
 
 pub use arrival::Arrival;
 
@@ -67,6 +67,8 @@ pub struct Collection {
     ledger: Ledger,
     letterhead: notice::Letterhead,
     transaction: Transaction,
+    /// What is collected goes into this mailbox.
+    into: MailboxId,
     /// Handles of the messages in the transaction.
     batch: Vec<Handle>,
     batch_octets: u64,
@@ -122,6 +124,7 @@ impl Collection {
             ledger: Ledger::new(source, account.ledger_of(key), unix_now(), max),
             letterhead: notice::Letterhead::new(config, account.name(), source),
             transaction: account.begin(),
+            into: INBOX,
             account,
             key,
             batch: Vec::new(),
@@ -142,6 +145,25 @@ impl Collection {
             deletable: VecDeque::new(),
             outcome: Outcome::default(),
         }
+    }
+
+    /// What is collected goes into the mailbox of this name, which is made where there is none.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn deliver_into(&mut self, name: &str) -> Result<(), Error> {
+        if self.account.find(name).is_none() {
+            let mut transaction = self.account.begin();
+            transaction.create_mailbox(name);
+            transaction.subscribe(name, true);
+            match transaction.commit().await {
+                // Somebody else was quicker.
+                Ok(_) | Err(store::Error::MailboxExists) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.into = self.account.find(name).ok_or(store::Error::NoSuchMailbox)?;
+        Ok(())
     }
 
     /// A message that the server lists, with its unique-id, empty for none. Says whether to read it.
@@ -215,6 +237,16 @@ impl Collection {
         self.enough
     }
 
+    /// Requests one after the other: several under way have ended in a broken connection.
+    pub fn is_slow(&self) -> bool {
+        self.needs.is_slow()
+    }
+
+    /// A connection has broken with several requests under way.
+    pub fn slow_down(&self) {
+        self.needs.slow_down();
+    }
+
     /// No more messages are taken on.
     fn stop(&mut self) {
         self.enough = true;
@@ -254,7 +286,7 @@ impl Collection {
         let now = unix_now();
         // One that has not come yet is a mistake.
         let date = told.date.filter(|date| (1..=now.saturating_add(DAY)).contains(date)).unwrap_or(now);
-        self.transaction.deliver(INBOX, incoming, told.flags, &[], date);
+        self.transaction.deliver(self.into, incoming, told.flags, &[], date);
         match content {
             Some(content) => self.collected_message(identity, now, content),
             None => self.collected(identity, now),

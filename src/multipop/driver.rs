@@ -135,10 +135,12 @@ pub struct Attributes {
 /// # Errors
 /// What ended the poll early. What had come whole before is kept all the same.
 pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collection) -> Result<(), Error> {
+    collection.deliver_into(&source.into).await?;
     let mut mailbox: Box<dyn RemoteMailbox> = match source.protocol {
         Protocol::Pop3 => {
             let opening = pop3::Opening::new(source, wire.is_tls())?;
-            Box::new(pop3::Maildrop::new(wire.open(source, opening).await?))
+            let pipelining = wire.open(source, opening).await?;
+            Box::new(pop3::Maildrop::new(pipelining && !collection.is_slow()))
         }
         Protocol::Imap => {
             let opening = imap::Opening::new(source, wire.is_tls())?;
@@ -492,6 +494,9 @@ impl<'c> Reading<'c> {
         }
         if !error.is_of_the_server() {
             return;
+        }
+        if self.under_way.len() > 1 {
+            self.collection.slow_down();
         }
         let arrival = self.whole.pop().or(self.arrival.take());
         let begun = arrival.as_ref().map(Arrival::so_far);

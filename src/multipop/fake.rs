@@ -38,6 +38,8 @@ pub struct Behaviour {
     pub silent_at: Option<&'static str>,
     /// The connection breaks in the middle of the reply to a command that begins so.
     pub break_at: Option<&'static str>,
+    /// Commands that come before the reply to the one before them get none, and the connection breaks.
+    pub drops_what_is_pipelined: bool,
     /// What LIST says of every message.
     pub size: Option<u64>,
     /// So long between two octets.
@@ -128,6 +130,9 @@ impl Provider {
             let line = String::from_utf8(line.clone()).unwrap();
             self.heard.borrow_mut().push(line.clone());
             let behaviour = self.behaviour.borrow().clone();
+            if behaviour.drops_what_is_pipelined && !stream.buffered().is_empty() {
+                return Ok(());
+            }
             if behaviour.silent_at.is_some_and(|at| line.starts_with(at)) {
                 stream.flush().await?;
                 let gone = async {

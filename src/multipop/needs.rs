@@ -27,6 +27,8 @@ struct Noted {
     /// By this one, or before and listed by this one.
     now: HashMap<Identity, u64>,
     failures: HashMap<Identity, Failures>,
+    /// Connections break where several requests are under way.
+    slow: bool,
 }
 
 /// Polls that broke off at a message.
@@ -84,6 +86,16 @@ impl Needs {
         failures.count += 1;
         failures.last = now;
         failures.count > OTHERS_FIRST
+    }
+
+    /// From now on one request waits for the other: PIPELINING may be a lie.
+    pub fn slow_down(&self) {
+        self.0.borrow_mut().slow = true;
+    }
+
+    /// Whether it does.
+    pub fn is_slow(&self) -> bool {
+        self.0.borrow().slow
     }
 
     /// It could be had.

@@ -173,6 +173,42 @@ fn one_message_that_cannot_be_had_costs_one_message() {
     }
 }
 
+/// Catches: a server that drops requests which it has said may come together, and with them the mailbox.
+#[test]
+fn pipelining_that_is_a_lie_costs_that_and_no_message() {
+    let provider = Provider::new(&letters(5));
+    *provider.behaviour.borrow_mut() =
+        Behaviour { pipelining: true, drops_what_is_pipelined: true, ..Behaviour::default() };
+    run(&provider, async {
+        let (store, needs) = (store(&SimFlash::default()), Needs::default());
+        assert!(again(&provider, &store, &needs).await.0.is_err());
+        again(&provider, &store, &needs).await.0.unwrap();
+        assert_eq!((inbox(&store).await.len(), provider.maildrop.borrow().len()), (5, 0));
+    });
+}
+
+/// Catches: a mailbox of that name that is not made, or made anew with each poll, and letters that go there.
+#[test]
+fn what_is_collected_goes_where_it_is_to_go() {
+    let provider = Provider::new(&letters(2));
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        let source = Source { into: "Provider/Müller".try_into().unwrap(), ..source(&provider) };
+        for n in 1..=2 {
+            *provider.maildrop.borrow_mut() = letters(n * 2).split_off((n - 1) * 2);
+            poll(&source, &store).await.0.unwrap();
+            let account = store.account("ann").await.unwrap();
+            let there = account.find("Provider/Müller").unwrap();
+            let count = account.view(there, |mailbox| mailbox.messages.len());
+            assert_eq!((count, inbox(&store).await.len()), (Some(n * 2), 0));
+            assert!(account.subscriptions().contains(&"Provider/Müller".to_owned()));
+        }
+        let source = Source { into: "a//b".try_into().unwrap(), ..source };
+        assert!(poll(&source, &store).await.0.is_err(), "no mailbox can have that name");
+        assert!(provider.maildrop.borrow().is_empty());
+    });
+}
+
 /// Catches: half a message that is believed at once.
 #[test]
 fn a_message_much_shorter_than_it_is_listed_is_read_twice() {

@@ -76,7 +76,8 @@ impl Watch {
     /// once; others change nothing but the time of the next one.
     pub fn arrange(&self, config: &Config, source: &Source) {
         let account = config.account(&self.account);
-        let enabled = config.multipop.enabled && account.is_some_and(|a| a.enabled && a.multipop);
+        let enabled =
+            config.multipop.enabled && source.enabled && account.is_some_and(|a| a.enabled && a.multipop);
         let returns = self.removed.replace(false) || (enabled && !self.enabled.get());
         let changed = **self.source.borrow() != *source;
         self.enabled.set(enabled);

@@ -179,8 +179,8 @@ prop_compose! {
         leave_on_server in any::<bool>(),
         (delete_after, interval) in (0..=3650 * 86_400u32, 0..=30 * 86_400u32),
         max_size in 0..=4u64 << 30,
-        folder in words(),
-        (id, ca) in (1..=u64::MAX, path()),
+        (folder, into) in (words(), words()),
+        (id, enabled, ca) in (1..=u64::MAX, any::<bool>(), path()),
     ) -> Source {
         let of_pop3 = matches!(auth, SourceAuth::Apop | SourceAuth::User);
         let auth = match (auth, &oauth2) {
@@ -189,7 +189,7 @@ prop_compose! {
             _ => auth,
         };
         Source {
-            id, host, port, protocol, security, username, password, auth, oauth2: oauth2.map(Box::new),
+            id, enabled, into, host, port, protocol, security, username, password, auth, oauth2: oauth2.map(Box::new),
             leave_on_server, delete_after, max_size, folders: vec![folder], ca,
             interval: if interval == 0 { Interval::Inherited } else { Interval::Every(interval) },
             ..Source::default()

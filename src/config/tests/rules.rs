@@ -209,3 +209,20 @@ fn the_console_names_the_settings() {
         assert!(found.iter().any(|found| found == problem), "{problem} in {found:#?}");
     }
 }
+
+/// Catches: one mailbox that two sources collect, each giving what the other has left.
+#[test]
+fn a_mailbox_is_collected_once() {
+    let source = |host: &str, folder: &str| {
+        format!(
+            "[[account.source]]\nhost = \"{host}\"\nprotocol = \"imap\"\nusername = \"ann\"\npassword = \"x\"\nfolder = \"{folder}\"\n"
+        )
+    };
+    let (one, sent, other) =
+        (source("imap.x.de", "INBOX"), source("imap.x.de", "Sent"), source("imap.y.de", "INBOX"));
+    let twice = source("IMAP.x.de", "INBOX").replace(
+        "host = \"IMAP.x.de\"",
+        "host = \"IMAP.x.de\" #! source 1 of office collects this mailbox already: remove one of them",
+    );
+    finds_what_it_announces(&format!("{LEAST}\nmultipop = true\n{one}{sent}{other}{twice}"));
+}

@@ -77,6 +77,8 @@ pub struct Maildrop {
     has_quit: bool,
     /// UIDs that were told of.
     identified: u32,
+    /// Lines of lists that made no sense.
+    nonsense: u32,
     /// A message that has come to its end: where a lone dot stands in it, what follows is no reply.
     whole: Option<Handle>,
     /// The line at hand has confirmed that, and is to be read again for itself; whether it ended with LF alone.
@@ -98,6 +100,7 @@ impl Maildrop {
             unnamed: None,
             has_quit: false,
             identified: 0,
+            nonsense: 0,
             whole: None,
             again: None,
         }
@@ -152,8 +155,13 @@ impl Maildrop {
                 Event::Done
             }
             Request::Uidl => {
+                if self.nonsense > 0 && self.identified == 0 {
+                    // No list at all: the messages are known by their content.
+                    self.unnamed = Some(0);
+                    return Ok(Event::Done);
+                }
                 let agrees = self.unlisted.is_some() || self.identified == self.listing.len();
-                Event::AllListed { agrees }
+                Event::AllListed { agrees: agrees && self.nonsense == 0 }
             }
             Request::Retr(number) => {
                 self.whole = Some(number);
@@ -201,7 +209,11 @@ impl Maildrop {
         let (number, value) = line.split_at(digits);
         let value = value.trim_ascii();
         let number: Option<Handle> = std::str::from_utf8(number).ok().and_then(|n| n.parse().ok());
-        let message = number.filter(|&n| n > 0).ok_or_else(|| not_pop3(&self.line))?;
+        let Some(message) = number.filter(|&n| n > 0) else {
+            // It costs that message, and no other: the list ends where it says so.
+            self.nonsense += 1;
+            return Ok(Event::Other);
+        };
         if message > LISTING_LIMIT {
             return Err(endless());
         }
