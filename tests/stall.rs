@@ -477,3 +477,35 @@ fn coming_back_to_very_many_messages() {
         assert_eq!(outcome.read, 0, "octets were read from flash");
     });
 }
+
+/// Catches: a NOTIFY that looks through all mailboxes, or tells of all of them, before anyone else has a turn; new messages that are
+/// read whole before the client takes the first octet, and a client that does not read and holds up the others.
+#[test]
+fn a_client_that_hears_of_everything_and_does_not_read() {
+    const MAILBOXES: u32 = 1000;
+    const MESSAGES: usize = 12;
+    story(|world| async move {
+        let fred = world.fred().await;
+        let mut transaction = fred.begin();
+        for n in 0..MAILBOXES {
+            transaction.create_mailbox(&format!("{}/{n:04}", "a".repeat(200)));
+        }
+        transaction.commit().await.unwrap();
+        let mut client = world.inbox(world.work.clone()).await;
+        let events = "(MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)";
+        let new = "(selected (MessageNew (BODY.PEEK[]) MessageExpunge))";
+        for (status, steps) in [("", MAILBOXES / 32), ("STATUS ", MAILBOXES)] {
+            let said = format!("n NOTIFY SET {status}{new} (personal {events})\r\n");
+            world.meanwhile(&mut client, &said, "n OK").await.gave_way(said.trim(), steps);
+        }
+        world.work.read.set(0);
+        world.deliver((0..MESSAGES).map(|_| b"octets\r\n".repeat(128 * 1024))).await;
+        let mut other = world.inbox(Rc::default()).await;
+        for _ in 0..100 {
+            other.say("f FETCH 1 BODY.PEEK[HEADER]\r\n", "f OK").await;
+        }
+        let heard = world.meanwhile(&mut client, "o NOOP\r\n", "o OK").await;
+        heard.gave_way("what it had not read", 100);
+        assert!(world.work.read.get() <= READ);
+    });
+}

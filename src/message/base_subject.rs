@@ -14,6 +14,14 @@ pub struct BaseSubject {
 impl BaseSubject {
     /// Of the content of a Subject field. The work is bounded by its length.
     pub fn of(field: &[u8]) -> BaseSubject {
+        if let Some(text) = plain(field) {
+            let (base, is_reply) = base(text);
+            return BaseSubject { text: Decoded::Text(base.to_owned()), is_reply };
+        }
+        BaseSubject::of_words(field)
+    }
+
+    fn of_words(field: &[u8]) -> BaseSubject {
         let mut is_reply = false;
         let text = Decoded::of_field(field).map(|decoded| {
             let mut text = String::with_capacity(decoded.len());
@@ -29,6 +37,19 @@ impl BaseSubject {
         });
         BaseSubject { text, is_reply }
     }
+}
+
+/// The field itself, as most are: of ASCII, nothing in it encoded, and its blanks single spaces already.
+fn plain(field: &[u8]) -> Option<&str> {
+    let mut before = b' ';
+    for &b in field {
+        if !matches!(b, b' '..=b'~') || b == b' ' && before == b' ' || b == b'?' && before == b'=' {
+            return None;
+        }
+        before = b;
+    }
+    // Blanks at its end are passed over like others.
+    std::str::from_utf8(field).ok()
 }
 
 fn base(subject: &str) -> (&str, bool) {
@@ -93,6 +114,8 @@ fn behind_refwd(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Catches: what of a reply or forward is left, and a word that is taken away although it belongs to the subject.
@@ -122,6 +145,23 @@ mod tests {
         ] {
             let found = BaseSubject::of(subject.as_bytes());
             assert_eq!((found.text.as_str(), found.is_reply), (base, is_reply), "{subject:?}");
+        }
+    }
+
+    proptest! {
+        /// Catches: a subject of which the short way makes something else: blanks, encoded words, controls.
+        #[test]
+        fn a_plain_subject_has_a_short_way(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    Just("Re:"), Just(" "), Just("a"), Just("[b]"), Just("(fwd)"), Just("[fwd:"), Just("]"), Just("="), Just("?"),
+                    Just("=?utf-8?Q?c?="), Just("\t"), Just("\u{e9}"), Just("\x1b$B"), Just("\0"), Just("~{d~}"), Just("\x7f"),
+                ],
+                0..8,
+            ),
+        ) {
+            let subject = pieces.concat();
+            prop_assert_eq!(BaseSubject::of(subject.as_bytes()), BaseSubject::of_words(subject.as_bytes()));
         }
     }
 

@@ -139,7 +139,7 @@ impl<'a> Description<'a> {
         }
     }
 
-    fn envelope(&mut self, message: &Part) -> io::Result<Envelope> {
+    fn envelope(&mut self, message: &Part) -> io::Result<Envelope<'a>> {
         self.passed += message.header().end - message.header().start;
         Envelope::of(self.message, message.header())
     }

@@ -152,8 +152,9 @@ fn number(word: &[u8]) -> Option<u32> {
 
 /// 1 to 12; the names of the months may be abbreviated, or not.
 fn month(word: &[u8]) -> Option<u32> {
-    let word = word.get(..3)?;
-    let at = MONTHS.iter().position(|name| word.eq_ignore_ascii_case(name.as_bytes()))?;
+    let &[first, second, third] = word.first_chunk()?;
+    let name = [first.to_ascii_uppercase(), second.to_ascii_lowercase(), third.to_ascii_lowercase()];
+    let at = MONTHS.iter().position(|known| known.as_bytes().first_chunk() == Some(&name))?;
     u32::try_from(at + 1).ok()
 }
 

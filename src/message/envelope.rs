@@ -5,10 +5,8 @@ use std::io;
 use std::ops::Range;
 
 use super::address::{Address, Addresses};
-use super::boundary::Boundaries;
-use super::header::{Fields, MAX_HEADER};
+use super::header::{self, MAX_HEADER};
 use super::nstring::nstring;
-use super::window::Window;
 use crate::flash::ReadAt;
 
 /// Addresses of an envelope, for each is some 20 octets more in the response than in the header, and the header is limited
@@ -26,14 +24,12 @@ const ADDRESSES: Range<usize> = FROM..8;
 
 /// The values of the fields as they stand there, unfolded.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Envelope {
-    /// All of them, in the order in which they came.
-    text: Vec<u8>,
-    /// Which each is, and its place.
-    fields: Vec<(usize, Range<usize>)>,
+pub struct Envelope<'a> {
+    /// Which each is, and its value, in the order in which they came.
+    fields: Vec<(usize, Cow<'a, [u8]>)>,
 }
 
-impl Envelope {
+impl<'a> Envelope<'a> {
     /// Whether the field `name` is part of an envelope.
     pub fn has(name: &[u8]) -> bool {
         place(name).is_some()
@@ -43,33 +39,21 @@ impl Envelope {
     ///
     /// # Errors
     /// What the source says.
-    pub fn of(source: &dyn ReadAt, header: Range<u64>) -> io::Result<Envelope> {
-        let outer = Boundaries::default();
+    pub fn of(source: &'a dyn ReadAt, header: Range<u64>) -> io::Result<Envelope<'a>> {
         // Whole values, since of an address that is cut another one is left.
         let limit = usize::try_from(MAX_HEADER).unwrap_or(usize::MAX);
-        Envelope::read(&mut Fields::new(&mut Window::new(source, header), &outer, limit))
-    }
-
-    /// Reads a header block to its end.
-    ///
-    /// # Errors
-    /// What the source of the block says.
-    pub fn read(fields: &mut Fields<'_, '_>) -> io::Result<Envelope> {
-        let mut envelope = Envelope::default();
-        while fields.next(Envelope::has)?.is_some() {
-            let Some(at) = place(fields.name()) else { continue };
-            let begin = envelope.text.len();
-            envelope.text.extend_from_slice(fields.value());
-            envelope.fields.push((at, begin..envelope.text.len()));
-        }
-        Ok(envelope)
+        let mut fields = Vec::with_capacity(NAMES.len());
+        header::visit(source, header, limit, Envelope::has, |name, value| {
+            fields.extend(place(name).map(|at| (at, value)));
+            true
+        })?;
+        Ok(Envelope { fields })
     }
 
     /// The value of a field. Of one that must not be repeated the first counts; address lists go on in the next one, as
     /// obsolete syntax has it (RFC 5322 section 4.5.3).
     fn value(&self, at: usize) -> Option<Cow<'_, [u8]>> {
-        let all = self.fields.iter().filter(|(of, _)| *of == at);
-        let mut all = all.filter_map(|(_, place)| self.text.get(place.clone()));
+        let mut all = self.fields.iter().filter(|(of, _)| *of == at).map(|(_, value)| &**value);
         let first = all.next()?;
         if !ADDRESSES.contains(&at) {
             return Some(first.into());
@@ -119,7 +103,7 @@ impl Envelope {
 }
 
 fn place(name: &[u8]) -> Option<usize> {
-    NAMES.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    NAMES.iter().position(|known| header::is_name(name, known))
 }
 
 /// Appends an address list of `room` addresses at the most, and gives their number; nothing where there is none.
@@ -162,9 +146,9 @@ mod tests {
     use super::*;
 
     fn text(header: &str) -> String {
-        let envelope = Envelope::of(&header.as_bytes(), 0..header.len() as u64).unwrap();
+        let header = header.as_bytes();
         let mut out = Vec::new();
-        envelope.write(&mut out);
+        Envelope::of(&header, 0..header.len() as u64).unwrap().write(&mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -7,11 +7,13 @@
 //! without an empty line, and what follows is content for everyone who reads here. So a header is never more work than
 //! that, whatever a message is like.
 
+use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
 
 use memchr::memchr2;
 
+use super::block::{Block, unfolded};
 use super::boundary::Boundaries;
 use super::window::{LOOKAHEAD, Window};
 use crate::flash::ReadAt;
@@ -26,6 +28,9 @@ pub const MAX_FIELDS: usize = 1000;
 /// Octets and fields that this server may have added (Return-Path, Received, From, Date, Message-ID): a message that
 /// was taken with a whole header has one.
 const ADDED: (u64, usize) = (4096, 8);
+
+/// Fields of a header block with these.
+pub(super) const MOST_FIELDS: usize = MAX_FIELDS + ADDED.1;
 
 /// Octets of a field's value that are looked at: some thousand addresses.
 pub const MAX_VALUE: usize = 64 * 1024;
@@ -86,7 +91,7 @@ impl<'w, 'a> Fields<'w, 'a> {
         if text.is_empty() || self.outer.delimiter(text).is_some() {
             return Ok(None);
         }
-        if self.passed == MAX_FIELDS + ADDED.1 {
+        if self.passed == MOST_FIELDS {
             self.is_cut = true;
             return Ok(None);
         }
@@ -132,7 +137,7 @@ impl<'w, 'a> Fields<'w, 'a> {
 }
 
 /// The length of the empty line that `text` begins with.
-fn empty_line(text: &[u8]) -> Option<usize> {
+pub(super) fn empty_line(text: &[u8]) -> Option<usize> {
     match text {
         [b'\n', ..] => Some(1),
         [b'\r', b'\n', ..] => Some(2),
@@ -185,11 +190,48 @@ pub fn select(
     Ok(runs)
 }
 
+/// Whether these are the name of one field: without regard to case, which nearly all write alike.
+pub fn is_name(field: &[u8], name: &str) -> bool {
+    field == name.as_bytes() || field.eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// Hands the `wanted` fields of the header block at `header`, their names and of their values `limit` octets, unfolded and without
+/// the blanks around them, to `look`, until that says that it has seen enough.
+///
+/// # Errors
+/// What the source says.
+pub fn visit<'a>(
+    source: &'a dyn ReadAt,
+    header: Range<u64>,
+    limit: usize,
+    wanted: impl Fn(&[u8]) -> bool,
+    mut look: impl FnMut(&[u8], Cow<'a, [u8]>) -> bool,
+) -> io::Result<()> {
+    if let Some(block) = Block::of(source, &header) {
+        let mut found = block.filter(|(name, _)| wanted(name));
+        found.all(|(name, value)| look(name, unfolded(value)));
+        return Ok(());
+    }
+    let mut window = Window::new(source, header);
+    let outer = Boundaries::default();
+    let mut fields = Fields::new(&mut window, &outer, limit);
+    while fields.next(&wanted)?.is_some() {
+        if wanted(fields.name()) && !look(fields.name(), fields.value().to_vec().into()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// The value of the first field `name` of the header block at `header`.
 ///
 /// # Errors
 /// What the source says.
-pub fn value(source: &dyn ReadAt, header: Range<u64>, name: &str) -> io::Result<Option<Vec<u8>>> {
+pub fn value<'a>(
+    source: &'a dyn ReadAt,
+    header: Range<u64>,
+    name: &str,
+) -> io::Result<Option<Cow<'a, [u8]>>> {
     values(source, header, [name]).map(|[value]| value)
 }
 
@@ -197,21 +239,25 @@ pub fn value(source: &dyn ReadAt, header: Range<u64>, name: &str) -> io::Result<
 ///
 /// # Errors
 /// What the source says.
-pub fn values<const N: usize>(
-    source: &dyn ReadAt,
+pub fn values<'a, const N: usize>(
+    source: &'a dyn ReadAt,
     header: Range<u64>,
     names: [&str; N],
-) -> io::Result<[Option<Vec<u8>>; N]> {
-    let mut window = Window::new(source, header);
-    let outer = Boundaries::default();
-    let mut fields = Fields::new(&mut window, &outer, MAX_VALUE);
+) -> io::Result<[Option<Cow<'a, [u8]>>; N]> {
     let mut values = [const { None }; N];
-    let wanted = |field: &[u8]| names.iter().position(|name| field.eq_ignore_ascii_case(name.as_bytes()));
-    while values.contains(&None) && fields.next(|field| wanted(field).is_some())?.is_some() {
-        if let Some(value) = wanted(fields.name()).and_then(|at| values.get_mut(at)) {
-            value.get_or_insert_with(|| fields.value().to_vec());
-        }
-    }
+    let place = |field: &[u8]| names.iter().position(|name| is_name(field, name));
+    visit(
+        source,
+        header,
+        MAX_VALUE,
+        |field| place(field).is_some(),
+        |field, value| {
+            if let Some(first) = place(field).and_then(|at| values.get_mut(at)) {
+                first.get_or_insert(value);
+            }
+            values.contains(&None)
+        },
+    )?;
     Ok(values)
 }
 

@@ -1,8 +1,10 @@
 //! Message identifiers in Message-ID, References and In-Reply-To (RFC 5322 section 3.6.4), as threads are made of them.
 
+use std::borrow::Cow;
+
 /// The identifiers of an unfolded field, without their angle brackets. Two are the same when their octets are: quotes, which
 /// are not needed, are undone, and comments and blanks left out (RFC 5256 section 3). What is no identifier is passed over.
-pub fn message_ids(field: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+pub fn message_ids(field: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     let mut rest = field;
     std::iter::from_fn(move || {
         while let Some(at) = memchr::memchr(b'<', rest) {
@@ -18,7 +20,18 @@ pub fn message_ids(field: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 /// What stands up to the `>`, if it is an identifier, and what is behind it. Where another `<` comes first, that begins one.
-fn identifier(text: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
+fn identifier(text: &[u8]) -> (Option<Cow<'_, [u8]>>, &[u8]) {
+    // Nearly all are what stands there.
+    let end = text.iter().position(|b| matches!(b, b'>' | b'<' | b'\\' | b'"' | b'(' | b' ' | b'\t'));
+    if let Some((id, [b'>', behind @ ..])) = end.and_then(|end| text.split_at_checked(end)) {
+        return (is_identifier(id).then_some(id.into()), behind);
+    }
+    let (id, behind) = unquoted(text);
+    (id.filter(|id| is_identifier(id)).map(Cow::from), behind)
+}
+
+/// As it is without quotes, comments and blanks; `None` where another `<` comes first.
+fn unquoted(text: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
     let (mut id, mut at, mut quoted, mut depth) = (Vec::new(), 0, false, 0_usize);
     while let Some(&b) = text.get(at) {
         at += 1;
@@ -38,13 +51,18 @@ fn identifier(text: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
             b => id.push(b),
         }
     }
-    let at_sign = id.iter().rposition(|&b| b == b'@');
-    let is_one = at_sign.is_some_and(|at| at > 0 && at + 1 < id.len());
-    (is_one.then_some(id), text.get(at..).unwrap_or_default())
+    (Some(id), text.get(at..).unwrap_or_default())
+}
+
+/// Whether it has something on both sides of an `@`.
+fn is_identifier(id: &[u8]) -> bool {
+    memchr::memrchr(b'@', id).is_some_and(|at| at > 0 && at + 1 < id.len())
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Catches: an identifier that is another one because of its quotes, and words around it that are taken for one.
@@ -63,8 +81,18 @@ mod tests {
             ("", &[]),
         ] {
             let found: Vec<String> =
-                message_ids(field.as_bytes()).map(|id| String::from_utf8(id).unwrap()).collect();
+                message_ids(field.as_bytes()).map(|id| String::from_utf8(id.into()).unwrap()).collect();
             assert_eq!(found, expected, "{field}");
+        }
+    }
+
+    proptest! {
+        /// Catches: an identifier that is another one the short way.
+        #[test]
+        fn an_identifier_has_a_short_way(text in "[ab@<>\"\\\\() \t]{0,12}") {
+            let (id, behind) = unquoted(text.as_bytes());
+            let id = id.filter(|id| is_identifier(id)).map(Cow::from);
+            prop_assert_eq!(identifier(text.as_bytes()), (id, behind));
         }
     }
 }

@@ -3,13 +3,14 @@
 pub mod address;
 pub mod base_subject;
 pub mod binary;
+mod block;
 pub mod bodystructure;
 mod boundary;
 mod charset;
 pub mod collation;
 pub mod compose;
 pub mod date;
-mod encoded_word;
+pub mod encoded_word;
 pub mod envelope;
 pub mod first_address;
 pub mod fold;

@@ -7,13 +7,11 @@ use std::io;
 use std::ops::Range;
 
 use super::address::Addresses;
-use super::boundary::Boundaries;
 use super::encoded_word::decode;
 pub use super::fold::Needle;
-use super::header::{Fields, MAX_HEADER, MAX_VALUE};
+use super::header::{self, MAX_HEADER, MAX_VALUE};
 pub use super::texts::Scope;
 use super::texts::{Look, Walk};
-use super::window::Window;
 use crate::flash::ReadAt;
 
 /// Whether a field `name` of the header block at `header` contains the text of `needle`.
@@ -21,16 +19,24 @@ use crate::flash::ReadAt;
 /// # Errors
 /// What the source says.
 pub fn in_field(source: &dyn ReadAt, header: Range<u64>, name: &str, needle: &Needle) -> io::Result<bool> {
-    let mut window = Window::new(source, header);
-    let outer = Boundaries::default();
-    let mut fields = Fields::new(&mut window, &outer, MAX_VALUE);
-    let wanted = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
-    while fields.next(wanted)?.is_some() {
-        if wanted(fields.name()) && needle.is_in(&decode(fields.value())) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let wanted = |field: &[u8]| header::is_name(field, name);
+    any(source, header, MAX_VALUE, wanted, |value| needle.is_in(&decode(value)))
+}
+
+/// Whether `found` holds for the value of one of the `wanted` fields.
+fn any(
+    source: &dyn ReadAt,
+    header: Range<u64>,
+    limit: usize,
+    wanted: impl Fn(&[u8]) -> bool,
+    mut found: impl FnMut(&[u8]) -> bool,
+) -> io::Result<bool> {
+    let mut is_there = false;
+    header::visit(source, header, limit, wanted, |_, value| {
+        is_there = found(&value);
+        !is_there
+    })?;
+    Ok(is_there)
 }
 
 /// Whether a field `name` of the header block at `header` has the text of `needle` in its addresses as ENVELOPE takes
@@ -47,7 +53,7 @@ pub fn in_addresses(
 ) -> io::Result<bool> {
     // Who copies an address from a header has the quotes of names, too.
     let forms: &[bool] = if needle.has_quotes() { &[false, true] } else { &[false] };
-    let wanted = |field: &[u8]| field.eq_ignore_ascii_case(name.as_bytes());
+    let wanted = |field: &[u8]| header::is_name(field, name);
     address_lists(source, header, wanted, |field| {
         forms.iter().any(|quoted| needle.is_in(&list(field, *quoted)))
     })
@@ -62,7 +68,7 @@ pub fn texts_of_addresses(
     header: Range<u64>,
     mut look: impl FnMut(&str),
 ) -> io::Result<()> {
-    let wanted = |field: &[u8]| ADDRESSED.iter().any(|name| field.eq_ignore_ascii_case(name.as_bytes()));
+    let wanted = |field: &[u8]| ADDRESSED.iter().any(|name| header::is_name(field, name));
     let show = |field: &[u8]| {
         [false, true].into_iter().for_each(|quoted| look(&list(field, quoted)));
         false
@@ -78,19 +84,10 @@ fn address_lists(
     source: &dyn ReadAt,
     header: Range<u64>,
     wanted: impl Fn(&[u8]) -> bool,
-    mut found: impl FnMut(&[u8]) -> bool,
+    found: impl FnMut(&[u8]) -> bool,
 ) -> io::Result<bool> {
-    let mut window = Window::new(source, header);
-    let outer = Boundaries::default();
     // The whole list, as ENVELOPE: an address that is cut is another one.
-    let limit = usize::try_from(MAX_HEADER).unwrap_or(usize::MAX);
-    let mut fields = Fields::new(&mut window, &outer, limit);
-    while fields.next(&wanted)?.is_some() {
-        if wanted(fields.name()) && found(fields.value()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    any(source, header, usize::try_from(MAX_HEADER).unwrap_or(usize::MAX), wanted, found)
 }
 
 /// The text of an address list, its names in quotes or not.

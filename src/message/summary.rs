@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::bodystructure::Form;
 use super::boundary::Boundaries;
 use super::envelope::Envelope;
-use super::header::Fields;
+use super::header::{Fields, is_name};
 use super::window::Window;
 use crate::flash::ReadAt;
 
@@ -88,7 +88,7 @@ pub fn structure_limit(size: u64) -> usize {
 
 /// Whether the fields of this name are in summaries.
 pub fn covers(name: &[u8]) -> bool {
-    Envelope::has(name) || LISTED.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    Envelope::has(name) || LISTED.iter().any(|known| is_name(name, known))
 }
 
 /// The fields for the summary of a message; none where they are too long, for a summary or for their message, or the header goes on

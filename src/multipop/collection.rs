@@ -3,14 +3,15 @@
 
 mod arrival;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Error;
 use super::budget::{POLL_OCTETS, POLL_TIME};
-use super::ledger::{Identity, Ledger, Verdict, source_key};
-use super::needs::Needs;
+use super::driver::Attributes;
+use super::ledger::{Changes, Identity, Ledger, Verdict, source_key};
+use super::needs::{Needs, Turn};
 use super::notice;
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Source};
@@ -23,13 +24,26 @@ const BATCH_MESSAGES: usize = 100;
 /// ... so many octets, which bounds what waits in memory, ...
 const BATCH_OCTETS: u64 = 512 * 1024;
 /// ... or after this time, for a slow server's messages not to wait for each other.
-const BATCH_TIME: Duration = Duration::from_secs(2);
+pub const BATCH_TIME: Duration = Duration::from_secs(2);
 
+/// Seconds that a server's clock may be ahead.
+const DAY: i64 = 86_400;
 /// Messages that the user is told of at once: a letter and its notes wait in memory.
 const TOLD_AT_ONCE: usize = 1000;
 
 /// A message's handle at the server: POP3's message number, IMAP's UID.
 pub type Handle = u32;
+
+/// A message that is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which one.
+    pub handle: Handle,
+    /// What it is known by, if that is known before it was read.
+    pub identity: Option<Identity>,
+    /// Polls have broken off at it: the others go first.
+    pub last: bool,
+}
 
 /// What a poll did.
 #[derive(Debug, Default)]
@@ -38,6 +52,8 @@ pub struct Outcome {
     pub collected: u32,
     /// Messages that the server was told to delete.
     pub deleted: u32,
+    /// Messages that came under another identity before, and were not delivered.
+    pub again: u32,
     /// Whether there are more than one poll takes on.
     pub more: bool,
     /// The first thing that went wrong with one message, while the others went well.
@@ -57,6 +73,8 @@ pub struct Collection {
     batch_began: Instant,
     /// Messages that stay since they are too large: the user is told in the commit that notes it.
     told: Vec<Told>,
+    /// Messages that cannot be had, and what notes that the user was told.
+    stuck: Vec<(Identity, notice::Stuck)>,
     needs: Needs,
     time: Time,
     began: Instant,
@@ -66,6 +84,8 @@ pub struct Collection {
     enough: bool,
     /// How many messages are to be read, and their octets.
     planned: (u64, u64),
+    /// The listed sizes of new ones among them, where they have some.
+    sizes: HashMap<Handle, u64>,
     /// Octets of messages that came.
     octets: u64,
     /// Whether the transaction holds anything.
@@ -99,7 +119,7 @@ impl Collection {
         let (key, max) = (source_key(source), config.server.max_message_size);
         needs.begin();
         Collection {
-            ledger: Ledger::new(source, account.all_collected(key), unix_now(), max),
+            ledger: Ledger::new(source, account.ledger_of(key), unix_now(), max),
             letterhead: notice::Letterhead::new(config, account.name(), source),
             transaction: account.begin(),
             account,
@@ -108,12 +128,14 @@ impl Collection {
             batch_octets: 0,
             batch_began: time.now(),
             told: Vec::new(),
+            stuck: Vec::new(),
             needs,
             time: time.clone(),
             began: time.now(),
             room: POLL_OCTETS,
             enough: false,
             planned: (0, 0),
+            sizes: HashMap::new(),
             octets: 0,
             pending: false,
             complete: false,
@@ -122,9 +144,8 @@ impl Collection {
         }
     }
 
-    /// A message that the server lists, with its unique-id, empty for none. Says whether to read it:
-    /// then under which identity, if it is known before it was read.
-    pub fn listed(&mut self, handle: Handle, unique_id: &[u8], size: u64) -> Option<Option<Identity>> {
+    /// A message that the server lists, with its unique-id, empty for none. Says whether to read it.
+    pub fn listed(&mut self, handle: Handle, unique_id: &[u8], size: u64) -> Option<Wanted> {
         let identity = match self.ledger.listed(unique_id, size) {
             Verdict::Collect(identity) => Some(identity),
             Verdict::Read => None,
@@ -134,8 +155,16 @@ impl Collection {
             }
         };
         let place = identity.unwrap_or(Identity::in_place(handle));
+        let turn = self.needs.turn(&place, self.time.now());
+        if turn == Turn::Later {
+            self.complete = false;
+            return None;
+        }
         // A listed size that no message may have is no size.
         let size = if size > self.ledger.limit() { 0 } else { size };
+        if identity.is_some() && size > 0 {
+            self.sizes.insert(handle, size);
+        }
         let size = self.needs.of(&place).max(size);
         if size > self.ledger.limit() {
             self.complete = false;
@@ -151,7 +180,12 @@ impl Collection {
             return None;
         }
         self.planned = planned;
-        Some(identity)
+        Some(Wanted { handle, identity, last: turn == Turn::Last })
+    }
+
+    /// Octets that a message is listed with, as far as that is known and can be.
+    pub fn listed_size(&self, handle: Handle) -> u64 {
+        self.sizes.get(&handle).copied().unwrap_or(0)
     }
 
     /// Whether the message with this unique-id was collected.
@@ -204,15 +238,38 @@ impl Collection {
         }
     }
 
-    fn deliver(&mut self, handle: Handle, identity: Identity, incoming: Incoming) {
+    fn deliver(
+        &mut self,
+        handle: Handle,
+        identity: Identity,
+        content: Option<u64>,
+        incoming: Incoming,
+        told: Attributes,
+    ) {
         if self.batch.is_empty() {
             self.batch_began = self.time.now();
         }
         self.batch.push(handle);
         self.batch_octets += incoming.len();
         let now = unix_now();
-        self.transaction.deliver(INBOX, incoming, Flags::NONE, &[], now);
-        self.collected(identity, now);
+        // One that has not come yet is a mistake.
+        let date = told.date.filter(|date| (1..=now.saturating_add(DAY)).contains(date)).unwrap_or(now);
+        self.transaction.deliver(INBOX, incoming, told.flags, &[], date);
+        match content {
+            Some(content) => self.collected_message(identity, now, content),
+            None => self.collected(identity, now),
+        }
+    }
+
+    /// A message of this content came before, under another identity.
+    fn came_again(&mut self, identity: Identity, content: u64) {
+        self.outcome.again += 1;
+        self.collected_message(identity.again(), unix_now(), content);
+    }
+
+    fn collected_message(&mut self, identity: Identity, now: i64, content: u64) {
+        self.transaction.collected_message(self.key, identity.octets(), now, content);
+        self.pending = true;
     }
 
     fn collected(&mut self, identity: Identity, now: i64) {
@@ -267,13 +324,20 @@ impl Collection {
     pub async fn conclude(&mut self) -> Result<(), Error> {
         self.outcome.more |= self.ledger.has_more();
         if self.complete {
-            let gone = self.ledger.unlisted();
-            if !gone.is_empty() {
-                self.transaction.forget(self.key, &gone);
+            let Changes { gone, back, forgotten } = self.ledger.changes();
+            let now = u32::try_from(unix_now()).unwrap_or(u32::MAX);
+            for (identities, since) in [(&gone, now), (&back, 0)] {
+                if !identities.is_empty() {
+                    self.transaction.unlisted(self.key, identities, since);
+                    self.pending = true;
+                }
+            }
+            if !forgotten.is_empty() {
+                self.transaction.forget(self.key, &forgotten);
                 self.pending = true;
             }
         }
-        self.write_of_large_messages()?;
+        self.write_letters()?;
         self.commit().await
     }
 
@@ -282,24 +346,44 @@ impl Collection {
     /// # Errors
     /// As [`Collection::commit`].
     pub async fn abandon(&mut self) -> Result<(), Error> {
-        self.write_of_large_messages()?;
+        self.write_letters()?;
         self.commit().await
     }
 
-    fn write_of_large_messages(&mut self) -> Result<(), Error> {
+    fn write_letters(&mut self) -> Result<(), Error> {
+        self.write_of_stuck_messages()?;
         let told = std::mem::take(&mut self.told);
         let large: Vec<notice::Large> = told.iter().map(|told| told.large).collect();
         let now = unix_now();
         let letter = self.letterhead.too_large(&large, now);
-        if told.is_empty() || self.fits(letter.len() as u64).is_err() {
+        if told.is_empty() || !self.write(&letter, now)? {
             return Ok(());
+        }
+        let notes = told.into_iter().flat_map(|told| [Some(told.identity), told.unread]);
+        notes.flatten().for_each(|identity| self.collected(identity, now));
+        Ok(())
+    }
+
+    fn write_of_stuck_messages(&mut self) -> Result<(), Error> {
+        let now = unix_now();
+        for (noted, stuck) in std::mem::take(&mut self.stuck) {
+            let letter = self.letterhead.stuck(&stuck, now);
+            if self.write(&letter, now)? {
+                self.collected(noted, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// A letter goes with the next commit: false where there is no room for it.
+    fn write(&mut self, letter: &str, now: i64) -> Result<bool, Error> {
+        if self.fits(letter.len() as u64).is_err() {
+            return Ok(false);
         }
         let mut message = self.account.incoming();
         message.write(letter.as_bytes())?;
         self.transaction.deliver(INBOX, message, Flags::NONE, &[], now);
-        let notes = told.into_iter().flat_map(|told| [Some(told.identity), told.unread]);
-        notes.flatten().for_each(|identity| self.collected(identity, now));
-        Ok(())
+        Ok(true)
     }
 
     /// Whether a message of `octets` may come besides those that wait for their commit.

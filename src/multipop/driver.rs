@@ -5,13 +5,15 @@
 //! flash makes the other wait. A message is deleted after its commit, never before: if the connection ends in between, the next
 //! poll finds it in the ledger and does nothing but delete it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
-use super::collection::{Arrival, Collection, Handle};
-use super::wanted::{ToRead, Wanted};
+use super::collection::{Arrival, BATCH_TIME, Collection, Handle, Wanted};
+use super::content::Content;
+use super::wanted::ToRead;
 use super::wire::Wire;
 use super::{Error, imap, pop3};
 use crate::config::{Protocol, Source};
+use crate::store::Flags;
 
 /// Messages that a listing may have.
 pub const LISTING_LIMIT: u32 = 1_000_000;
@@ -26,6 +28,12 @@ pub trait RemoteMailbox {
 
     /// Asks for a message.
     fn fetch(&mut self, message: Handle);
+
+    /// Asks for the header of a message alone: false where that cannot be had.
+    fn head(&mut self, message: Handle) -> bool;
+
+    /// Asks for something whose answer tells that the last message is over, if that takes a request.
+    fn confirm(&mut self);
 
     /// Asks for the deletion of as many of `messages` as one request may name. They are taken out.
     fn delete(&mut self, messages: &mut VecDeque<Handle>);
@@ -42,6 +50,9 @@ pub trait RemoteMailbox {
 
     /// Whether all requests are answered.
     fn is_idle(&self) -> bool;
+
+    /// Whether something that has come is still to be told of: no octets need to come for it.
+    fn has_more(&self) -> bool;
 
     /// The octets that are to be sent.
     fn to_send(&mut self) -> String;
@@ -74,7 +85,12 @@ pub enum Event<'a> {
         is_deleted: bool,
     },
     /// These are all.
-    AllListed,
+    AllListed {
+        /// Whether what the server says about their number agrees.
+        agrees: bool,
+    },
+    /// A part of the header that was asked for.
+    Head(&'a [u8]),
     /// A message begins; `None` for one that nobody asked for, which is passed over.
     Begun {
         /// Which one.
@@ -84,11 +100,13 @@ pub enum Event<'a> {
     },
     /// A part of it.
     Piece(&'a [u8]),
-    /// It is whole.
-    Whole,
+    /// It is whole as far as it alone can tell, and this is what the server tells of it.
+    Whole(Attributes),
     /// A message at once.
-    Message(Handle, Vec<u8>),
-    /// A message does not come: it was removed meanwhile.
+    Message(Handle, Vec<u8>, Attributes),
+    /// What follows a message that was whole makes sense: it was.
+    Confirmed(Handle),
+    /// A message does not come: it was removed meanwhile, or cannot be had.
     Absent(Handle),
     /// So many messages are deleted, or will be when all is settled.
     Deleted(u32),
@@ -103,6 +121,15 @@ pub enum Event<'a> {
     },
 }
 
+/// What a server tells of a message besides its octets.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// Flags.
+    pub flags: Flags,
+    /// INTERNALDATE, seconds since 1970 UTC.
+    pub date: Option<i64>,
+}
+
 /// Collects what is new at the server of `source`, to which `wire` is connected.
 ///
 /// # Errors
@@ -115,18 +142,28 @@ pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collecti
         }
         Protocol::Imap => {
             let opening = imap::Opening::new(source, wire.is_tls())?;
-            Box::new(imap::Mailbox::new(source.folder(), wire.open(source, opening).await?))
+            Box::new(imap::Mailbox::new(source, wire.open(source, opening).await?))
         }
     };
     let mut session = Session { wire, mailbox: &mut *mailbox };
     let (wanted, others_deleted) = session.list(collection).await?;
-    let mut reading = Reading { collection, wanted, under_way: VecDeque::new(), arrival: None };
-    let result = session.read(&mut reading).await;
-    if result.is_err() {
-        collection.abandon().await?;
-        return result;
+    let mut reading = Reading::new(collection, wanted);
+    let read = session.read(&mut reading).await;
+    let marked = reading.marked;
+    let mut kept = Ok(());
+    if let Err(error) = &read {
+        reading.broke_off(error);
+        kept = collection.abandon().await;
+        if !error.is_of_the_store() {
+            return read;
+        }
     }
-    session.leave(collection.outcome.deleted > 0, others_deleted).await
+    // Nothing is wrong with the connection: what is safe here is deleted there, whatever the store says of the rest.
+    let parted = session.leave(marked > 0, others_deleted).await;
+    if parted.is_ok() {
+        collection.outcome.deleted = marked;
+    }
+    read.and(kept).and(parted)
 }
 
 /// A mailbox elsewhere, and the way to it.
@@ -144,7 +181,7 @@ impl Session<'_> {
     /// What the collection wants of the messages that are there, and whether others have marked some as deleted.
     async fn list(&mut self, collection: &mut Collection) -> Result<(ToRead, bool), Error> {
         let (mut wanted, mut others_deleted) = (ToRead::default(), false);
-        let (mut listed, mut starved) = (false, true);
+        let (mut listed, mut starved, mut agrees) = (false, true, true);
         self.mailbox.list();
         while !listed {
             self.send().await?;
@@ -167,10 +204,11 @@ impl Session<'_> {
                         others_deleted = true;
                     }
                     Event::Listed { message, unique_id, size, .. } => {
-                        wanted.add(message, collection.listed(message, unique_id, size));
+                        wanted.add(collection.listed(message, unique_id, size));
                     }
-                    event @ (Event::AllListed | Event::Done) => {
-                        listed = event == Event::AllListed;
+                    event @ (Event::AllListed { .. } | Event::Done) => {
+                        listed = event != Event::Done;
+                        agrees = event != Event::AllListed { agrees: false };
                         answered = true;
                         break;
                     }
@@ -184,6 +222,10 @@ impl Session<'_> {
             }
         }
         collection.all_listed();
+        if !agrees {
+            // One list is short, and nobody knows which.
+            collection.incomplete();
+        }
         Ok((wanted, others_deleted))
     }
 
@@ -192,6 +234,9 @@ impl Session<'_> {
         let mut concluded = false;
         loop {
             while self.mailbox.has_room() && reading.asks(self.mailbox) {}
+            if self.mailbox.is_idle() && !reading.whole.is_empty() {
+                self.mailbox.confirm();
+            }
             if !self.mailbox.is_idle() {
                 self.receive(reading).await?;
                 if reading.collection.is_due() {
@@ -212,14 +257,24 @@ impl Session<'_> {
     /// Waits for octets, and takes in what they mean, up to a commit that is due.
     async fn receive(&mut self, reading: &mut Reading<'_>) -> Result<(), Error> {
         self.send().await?;
-        let octets = self.wire.fill_within(reading.collection.due_in()).await?;
+        let waits = (!reading.whole.is_empty()).then_some(BATCH_TIME);
+        let octets = if self.mailbox.has_more() {
+            self.wire.buffered()
+        } else {
+            let octets = self.wire.fill_within(reading.collection.due_in().or(waits)).await?;
+            if octets.is_empty() {
+                // Nonsense would have come with it.
+                reading.believe();
+            }
+            octets
+        };
         let (available, mut input) = (octets.len(), octets);
         let (mut whole, before) = (false, reading.collection.octets());
         while !reading.collection.is_due() {
             match self.mailbox.receive(&mut input)? {
                 Event::More => break,
                 event => {
-                    whole |= !matches!(event, Event::Begun { .. } | Event::Piece(_));
+                    whole |= !matches!(event, Event::Begun { .. } | Event::Piece(_) | Event::Head(_));
                     reading.take(event)?;
                 }
             }
@@ -275,9 +330,33 @@ struct Reading<'c> {
     wanted: ToRead,
     under_way: VecDeque<Wanted>,
     arrival: Option<Arrival>,
+    /// Messages that are whole as far as they alone can tell: what follows them may be nonsense, and then they were not.
+    whole: Vec<Arrival>,
+    /// The header of the doubtful message that comes next: it may be all that comes of it.
+    header: Content,
+    /// Whose it is.
+    headed: Option<Handle>,
+    /// Messages that came much shorter than they are listed, once.
+    short: HashSet<Handle>,
+    /// Messages that are marked as deleted there.
+    marked: u32,
 }
 
-impl Reading<'_> {
+impl<'c> Reading<'c> {
+    fn new(collection: &'c mut Collection, wanted: ToRead) -> Reading<'c> {
+        Reading {
+            collection,
+            wanted,
+            under_way: VecDeque::new(),
+            arrival: None,
+            whole: Vec::new(),
+            header: Content::new(),
+            headed: None,
+            short: HashSet::new(),
+            marked: 0,
+        }
+    }
+
     /// Makes the next request, if there is one.
     fn asks(&mut self, mailbox: &mut dyn RemoteMailbox) -> bool {
         if !self.collection.deletable.is_empty() {
@@ -285,10 +364,18 @@ impl Reading<'_> {
             return true;
         }
         while !self.collection.has_enough()
-            && let Some((message, identity)) = self.wanted.pop_front()
+            && let Some(wanted) = self.wanted.pop_front()
         {
-            if identity.is_some() || !self.collection.is_full() {
-                self.under_way.push_back((message, identity));
+            let message = wanted.handle;
+            if wanted.last && self.headed != Some(message) {
+                (self.headed, self.header) = (Some(message), Content::new());
+                if mailbox.head(message) {
+                    self.wanted.put_back(wanted);
+                    return true;
+                }
+            }
+            if wanted.identity.is_some() || !self.collection.is_full() {
+                self.under_way.push_back(wanted);
                 mailbox.fetch(message);
                 return true;
             }
@@ -307,28 +394,35 @@ impl Reading<'_> {
                 }
             }
             Event::Piece(octets) => self.piece(octets)?,
-            Event::Whole => self.end(),
-            Event::Message(message, octets) => {
+            Event::Head(octets) => self.header.update(octets),
+            Event::Whole(told) => self.end(told),
+            Event::Message(message, octets, told) => {
                 self.begin(Some(message));
                 self.piece(&octets)?;
-                self.end();
+                self.end(told);
             }
-            Event::Absent(message) => self.given_up(message),
-            Event::Deleted(messages) => self.collection.outcome.deleted += messages,
+            Event::Confirmed(message) => {
+                let at = self.whole.iter().position(|arrival| arrival.so_far().0 == message);
+                if let Some(arrival) = at.map(|at| self.whole.remove(at)) {
+                    self.take_in(arrival);
+                }
+            }
+            Event::Absent(message) => self.absent(message),
+            Event::Deleted(messages) => self.marked += messages,
             Event::Refused { command, reason, message } => {
                 self.collection.problem(Error::Refused { command, reason });
                 if let Some(message) = message {
                     self.given_up(message);
                 }
             }
-            Event::More | Event::Other | Event::Done | Event::Listed { .. } | Event::AllListed => {}
+            Event::More | Event::Other | Event::Done | Event::Listed { .. } | Event::AllListed { .. } => {}
         }
         Ok(())
     }
 
     fn begin(&mut self, message: Option<Handle>) {
         let wanted = message.and_then(|message| self.no_longer_under_way(message));
-        self.arrival = wanted.map(|(message, identity)| self.collection.begin(message, identity));
+        self.arrival = wanted.map(|wanted| self.collection.begin(wanted.handle, wanted.identity));
     }
 
     fn piece(&mut self, octets: &[u8]) -> Result<(), Error> {
@@ -338,21 +432,75 @@ impl Reading<'_> {
         }
     }
 
-    fn end(&mut self) {
-        if let Some(arrival) = self.arrival.take() {
-            self.collection.end(arrival);
+    fn end(&mut self, told: Attributes) {
+        if let Some(mut arrival) = self.arrival.take() {
+            arrival.came_with(told);
+            self.whole.push(arrival);
+        }
+    }
+
+    /// What is whole is believed to be.
+    fn believe(&mut self) {
+        for arrival in std::mem::take(&mut self.whole) {
+            self.take_in(arrival);
+        }
+    }
+
+    /// A message is over. One that is much shorter than it is listed is read once more before it is believed.
+    fn take_in(&mut self, arrival: Arrival) {
+        let (handle, identity, _) = arrival.so_far();
+        let (came, listed) = (arrival.came(), self.collection.listed_size(handle));
+        let is_short = arrival.is_kept() && came < listed / 2;
+        if is_short && self.short.insert(handle) {
+            self.wanted.put_back(Wanted { handle, identity, last: false });
+            return;
+        }
+        if is_short {
+            self.collection.problem(Error::Short { octets: came, listed });
+        }
+        self.collection.end(arrival);
+    }
+
+    /// The request for a message is over, and it has not come, though nobody has refused it.
+    fn absent(&mut self, message: Handle) {
+        if let Some(wanted) = self.given_up(message) {
+            self.collection.incomplete();
+            self.collection.problem(Error::NotSent);
+            self.collection.broke_off(message, wanted.identity, &Content::new());
         }
     }
 
     /// The request for a message is over, and it has not come.
-    fn given_up(&mut self, message: Handle) {
-        if let Some((_, None)) = self.no_longer_under_way(message) {
+    fn given_up(&mut self, message: Handle) -> Option<Wanted> {
+        let wanted = self.no_longer_under_way(message);
+        if wanted.is_some_and(|wanted| wanted.identity.is_none()) {
             self.collection.incomplete();
         }
+        wanted
     }
 
     fn no_longer_under_way(&mut self, message: Handle) -> Option<Wanted> {
-        let at = self.under_way.iter().position(|(under_way, _)| *under_way == message);
+        let at = self.under_way.iter().position(|wanted| wanted.handle == message);
         at.and_then(|at| self.under_way.remove(at))
+    }
+
+    /// The poll has broken off: at which message?
+    fn broke_off(&mut self, error: &Error) {
+        if !matches!(error, Error::Protocol(_)) {
+            // What followed it was nothing at all, and no nonsense.
+            self.believe();
+        }
+        if !error.is_of_the_server() {
+            return;
+        }
+        let arrival = self.whole.pop().or(self.arrival.take());
+        let begun = arrival.as_ref().map(Arrival::so_far);
+        let headed = self.wanted.last().filter(|wanted| self.headed == Some(wanted.handle));
+        let asked = self.under_way.front().or(headed);
+        let asked = asked.map(|wanted| (wanted.handle, wanted.identity, &self.header));
+        if let Some((message, identity, content)) = begun.or(asked) {
+            let content = if self.headed == Some(message) { &self.header } else { content };
+            self.collection.broke_off(message, identity, content);
+        }
     }
 }

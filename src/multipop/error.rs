@@ -17,6 +17,17 @@ pub enum Error {
     /// It says too much that is no mail.
     #[error("the server goes on and on without sending mail")]
     Chatter,
+    /// A message that is listed does not come when it is asked for.
+    #[error("a message that the server lists was not sent")]
+    NotSent,
+    /// A message is much shorter than the server lists it, twice.
+    #[error("a message has {octets} octets, where the server lists {listed}")]
+    Short {
+        /// Octets that came.
+        octets: u64,
+        /// Octets that were announced.
+        listed: u64,
+    },
     /// A message is far larger than the source's limit, and not over.
     #[error("a message is larger than the {0} octets that are allowed, and has no end")]
     Endless(u64),
@@ -49,6 +60,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether nothing is wrong with the connection.
+    pub fn is_of_the_store(&self) -> bool {
+        matches!(self, Error::Store(_))
+    }
+
+    /// Whether the server is why the poll ended.
+    pub fn is_of_the_server(&self) -> bool {
+        !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Displaced)
+    }
+
     /// What to do about it, as a sentence for the user.
     pub fn advice(&self) -> &'static str {
         match self {
@@ -58,6 +79,12 @@ impl Error {
             Error::Endless(_) => {
                 "It stays with the provider, and the others come with the next poll. To have it collected, set a \
                  larger max_size for the source."
+            }
+            Error::NotSent => {
+                "The others are collected all the same. If it lasts, look for it with the provider's own web page."
+            }
+            Error::Short { .. } => {
+                "It was collected as it came. If something is missing in it, look at it with the provider's own web page."
             }
             Error::Protocol(_) | Error::Chatter => {
                 "Check that protocol, port and security are those that the provider tells."

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
+use smol::future::or;
 
 use crate::clock::Time;
 use crate::net::line::{LineEnd, read_line};
@@ -35,6 +36,8 @@ pub struct Behaviour {
     pub reply: Option<(&'static str, String)>,
     /// It falls silent when a command that begins so comes.
     pub silent_at: Option<&'static str>,
+    /// The connection breaks in the middle of the reply to a command that begins so.
+    pub break_at: Option<&'static str>,
     /// What LIST says of every message.
     pub size: Option<u64>,
     /// So long between two octets.
@@ -127,9 +130,21 @@ impl Provider {
             let behaviour = self.behaviour.borrow().clone();
             if behaviour.silent_at.is_some_and(|at| line.starts_with(at)) {
                 stream.flush().await?;
-                loop {
-                    self.lets_pass(Duration::from_secs(1)).await;
-                }
+                let gone = async {
+                    loop {
+                        let octets = stream.fill().await?.len();
+                        if octets == 0 {
+                            return Ok(());
+                        }
+                        stream.consume(octets);
+                    }
+                };
+                let passes = async {
+                    loop {
+                        self.lets_pass(Duration::from_secs(1)).await;
+                    }
+                };
+                return or(gone, passes).await;
             }
             if let Some((_, reply)) = behaviour.reply.as_ref().filter(|(at, _)| line.starts_with(at)) {
                 self.say(stream, reply.as_bytes()).await?;
@@ -159,6 +174,11 @@ impl Provider {
                 "CAPA" => b"+OK\r\nUSER\r\n.\r\n".to_vec(),
                 "UIDL" => listed(&|mail| mail.unique_id.clone()),
                 "LIST" => listed(&|mail| behaviour.size.unwrap_or(mail.octets.len() as u64).to_string()),
+                "TOP" => {
+                    let octets = &mails[number_before_blank(argument) - 1].octets;
+                    let end = memchr::memmem::find(octets, b"\r\n\r\n").map_or(octets.len(), |at| at + 4);
+                    [b"+OK\r\n", &stuffed(&octets[..end])[..], b".\r\n"].concat()
+                }
                 "RETR" => [b"+OK\r\n", &stuffed(&mails[number - 1].octets)[..], b".\r\n"].concat(),
                 "DELE" => {
                     deleted.insert(number - 1);
@@ -171,6 +191,11 @@ impl Provider {
                 }
                 _ => b"+OK\r\n".to_vec(),
             };
+            if behaviour.break_at.is_some_and(|at| line.starts_with(at)) {
+                self.say(stream, reply.get(..reply.len() / 2).unwrap_or_default()).await?;
+                stream.flush().await?;
+                return Ok(());
+            }
             self.say(stream, &reply).await?;
             if command == "QUIT" {
                 stream.close().await;
@@ -178,6 +203,10 @@ impl Provider {
             }
         }
     }
+}
+
+fn number_before_blank(argument: &str) -> usize {
+    argument.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
 /// RFC 1939 section 3.

@@ -8,21 +8,25 @@
 //!   identical copies to share one): the second is told from the first by its rank and its size.
 //! - A message without a usable unique-id is read whole before it is judged. Anything shorter, such as
 //!   its header, could be the same for two different messages, and one of them would be lost.
-//! - What the server lists no longer is forgotten, but an empty listing forgets nothing: a server whose
-//!   storage is away for a moment shows an empty mailbox, and everything would come twice afterwards.
+//! - What the server lists no longer is forgotten after 30 days, and only where its listings agree with each other: a server
+//!   whose storage is away for a moment, or whose listing is short once, would give everything twice afterwards.
+//! - A message that comes under a new identity, and has the content of one that came before, is not delivered, and never
+//!   deleted there: the server has numbered its messages anew, or somebody moves them in a circle. It may be the last copy.
 
 use std::collections::{HashMap, HashSet};
 
 use ring::digest::SHA256;
 
 use crate::config::{Protocol, Source};
-use crate::store::{IdentityHash, SourceKey, identity_hash};
+use crate::store::{IdentityHash, Known, SourceKey, identity_hash};
 
 /// New messages that one poll takes on; the next poll follows at once and takes the rest.
 const NEW_LIMIT: usize = 5000;
 /// Where a source has no `max_size`, its messages may have so many times `max_message_size`: what others let pass is
 /// not to be refused for being somewhat large, only for having no end.
 const UNASKED: u64 = 4;
+/// Seconds for which what is listed no longer is remembered.
+const REMEMBERED: i64 = 30 * 86_400;
 /// A date before this (June 2025) was noted while the board's clock was not set.
 const CLOCK_IS_SET: i64 = 1_750_000_000;
 
@@ -58,6 +62,16 @@ impl Identity {
         Identity::new("told", &self.0)
     }
 
+    /// The identity for "the user was told that this message cannot be had".
+    fn stuck(&self) -> Identity {
+        Identity::new("stuck", &self.0)
+    }
+
+    /// The identity for "this message has the content of one that came under another identity".
+    pub fn again(&self) -> Identity {
+        Identity::new("again", &self.0)
+    }
+
     /// The identity for "this message turned out to be larger than `limit`, whatever its listing says".
     fn larger_than(&self, limit: u64) -> Identity {
         Identity::new("larger", &[&limit.to_be_bytes()[..], &self.0].concat())
@@ -86,6 +100,17 @@ pub enum Verdict {
     Leave,
 }
 
+/// What a poll changes in the ledger besides what it collects.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The server lists them no longer.
+    pub gone: Vec<IdentityHash>,
+    /// It lists them again.
+    pub back: Vec<IdentityHash>,
+    /// It has not listed them for so long that it never will.
+    pub forgotten: Vec<IdentityHash>,
+}
+
 /// The ledger of one source during one poll.
 pub struct Ledger {
     leave_on_server: bool,
@@ -95,7 +120,9 @@ pub struct Ledger {
     limit: u64,
     now: i64,
     /// In ascending order, each with whether it was listed in this poll.
-    known: Vec<(IdentityHash, i64, bool)>,
+    known: Vec<(IdentityHash, Known, bool)>,
+    /// The contents of what was collected before this poll, in ascending order.
+    contents: Vec<u64>,
     new: HashSet<Identity>,
     /// How often an identity came that was listed before.
     repeated: HashMap<Identity, u32>,
@@ -104,15 +131,18 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// What `known` says of `source`, see [`crate::store::Account::all_collected`]. A source without a `max_size` of its
+    /// What `known` says of `source`, see [`crate::store::Account::ledger_of`]. A source without a `max_size` of its
     /// own has the limit that follows from `max_message_size`.
     pub fn new(
         source: &Source,
-        mut known: Vec<(IdentityHash, i64)>,
+        mut known: Vec<(IdentityHash, Known)>,
         now: i64,
         max_message_size: u64,
     ) -> Ledger {
-        known.sort_unstable();
+        known.sort_unstable_by_key(|(identity, _)| *identity);
+        let content = known.iter().map(|(_, known)| known.content);
+        let mut contents: Vec<u64> = content.filter(|content| *content != 0).collect();
+        contents.sort_unstable();
         Ledger {
             leave_on_server: source.leave_on_server,
             delete_after: source.delete_after.into(),
@@ -122,7 +152,8 @@ impl Ledger {
                 max_size => max_size,
             },
             now,
-            known: known.into_iter().map(|(hash, date)| (hash, date, false)).collect(),
+            known: known.into_iter().map(|(hash, known)| (hash, known, false)).collect(),
+            contents,
             new: HashSet::new(),
             repeated: HashMap::new(),
             listed: 0,
@@ -163,6 +194,12 @@ impl Ledger {
         if self.look(&told).is_some() { Verdict::Leave } else { Verdict::Tell(told) }
     }
 
+    /// The message of `identity` cannot be had: under which identity it is noted that the user was told, if he was not.
+    pub fn stuck(&mut self, identity: &Identity) -> Option<Identity> {
+        let stuck = identity.stuck();
+        if self.look(&stuck).is_some() { None } else { Some(stuck) }
+    }
+
     /// The message of `identity` turned out larger than the limit, which is noted under the returned identity: it is not
     /// read again with the same limit.
     pub fn larger(&self, identity: &Identity) -> Identity {
@@ -201,18 +238,37 @@ impl Ledger {
         self.leave_on_server
     }
 
-    /// What the server lists no longer, once everything is listed and judged.
-    pub fn unlisted(&self) -> Vec<IdentityHash> {
-        if self.listed == 0 {
-            return Vec::new();
+    /// Whether a message of this content was collected before this poll. Two that are listed together are two.
+    pub fn has_content(&self, content: u64) -> bool {
+        self.contents.binary_search(&content).is_ok()
+    }
+
+    /// What there is to note once everything is listed and judged.
+    pub fn changes(&self) -> Changes {
+        let mut changes = Changes::default();
+        if self.now < CLOCK_IS_SET {
+            return changes;
         }
-        self.known.iter().filter(|(_, _, listed)| !listed).map(|(hash, _, _)| *hash).collect()
+        for (identity, known, listed) in &self.known {
+            match (listed, i64::from(known.unlisted)) {
+                (true, 0) => {}
+                (true, _) => changes.back.push(*identity),
+                (false, 0) => changes.gone.push(*identity),
+                (false, since) if self.now - since >= REMEMBERED => changes.forgotten.push(*identity),
+                (false, _) => {}
+            }
+        }
+        changes
     }
 
     fn judge(&mut self, identity: Identity, size: u64) -> Verdict {
         if let Some(collected) = self.look(&identity) {
             return self.judge_known(identity, collected);
         }
+        if self.look(&identity.again()).is_some() {
+            return Verdict::Leave;
+        }
+        self.look(&identity.stuck());
         if self.is_too_large(size) {
             return self.tell(&identity);
         }
@@ -267,12 +323,12 @@ impl Ledger {
 
     /// When `identity` was collected; notes that it is listed.
     fn look(&mut self, identity: &Identity) -> Option<i64> {
-        let (_, date, listed) = self.entry(identity)?;
+        let (_, known, listed) = self.entry(identity)?;
         *listed = true;
-        Some(*date)
+        Some(known.date.get())
     }
 
-    fn entry(&mut self, identity: &Identity) -> Option<&mut (IdentityHash, i64, bool)> {
+    fn entry(&mut self, identity: &Identity) -> Option<&mut (IdentityHash, Known, bool)> {
         let hash = identity_hash(identity.octets());
         let at = self.known.binary_search_by_key(&hash, |(known, _, _)| *known).ok()?;
         self.known.get_mut(at)
@@ -286,6 +342,10 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
     const MAX: u64 = 1 << 20;
 
+    fn collected(date: i64) -> Known {
+        Known { date: date.into(), content: 0, unlisted: 0 }
+    }
+
     fn source() -> Source {
         Source { host: "pop.example".try_into().unwrap(), ..Source::default() }
     }
@@ -293,15 +353,23 @@ mod tests {
     /// Lists messages of (unique-id, size); new ones are collected, and so known to the next poll.
     fn poll(
         source: &Source,
-        known: &mut Vec<(IdentityHash, i64)>,
+        known: &mut Vec<(IdentityHash, Known)>,
         listing: &[(&str, u64)],
         now: i64,
     ) -> String {
         let mut ledger = Ledger::new(source, known.clone(), now, MAX);
         let verdicts: Vec<Verdict> =
             listing.iter().map(|(id, size)| ledger.listed(id.as_bytes(), *size)).collect();
-        let gone = ledger.unlisted();
-        known.retain(|(hash, _)| !gone.contains(hash));
+        let Changes { gone, back, forgotten } = ledger.changes();
+        known.retain(|(hash, _)| !forgotten.contains(hash));
+        for (hash, known) in known.iter_mut() {
+            if gone.contains(hash) {
+                known.unlisted = u32::try_from(now).unwrap();
+            }
+            if back.contains(hash) {
+                known.unlisted = 0;
+            }
+        }
         let mut said = String::new();
         for verdict in verdicts {
             said.push(match verdict {
@@ -316,7 +384,7 @@ mod tests {
             {
                 let hash = identity_hash(identity.octets());
                 known.retain(|(known, _)| *known != hash);
-                known.push((hash, now));
+                known.push((hash, collected(now)));
             }
         }
         said
@@ -339,15 +407,38 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_no_longer_is_forgotten_but_not_for_an_empty_listing() {
+    fn what_is_listed_no_longer_is_forgotten_after_30_days() {
+        // Catches: a listing that is short once, after which everything comes twice; a ledger that never forgets; days that are
+        // counted from before a message was listed again; a clock that was not set.
         let (mut source, mut known) = (source(), Vec::new());
         source.leave_on_server = true;
-        poll(&source, &mut known, &[("a", 1), ("b", 1)], NOW);
-        assert_eq!(poll(&source, &mut known, &[], NOW), "");
-        assert_eq!(known.len(), 2, "the server's storage may be away");
-        assert_eq!(poll(&source, &mut known, &[("b", 1)], NOW), ".");
-        assert_eq!(known.len(), 1);
-        assert_eq!(poll(&source, &mut known, &[("a", 1), ("b", 1)], NOW), "C.");
+        let all = [("a", 1), ("b", 1)];
+        let mut poll = |listing: &[_], now| (poll(&source, &mut known, listing, now), known.len());
+        assert_eq!(poll(&all, NOW), ("CC".into(), 2));
+        assert_eq!(poll(&[], NOW + 1), ("".into(), 2));
+        assert_eq!(poll(&all[1..], NOW + REMEMBERED), (".".into(), 2), "not for 30 days yet");
+        assert_eq!(poll(&all, NOW + REMEMBERED), ("..".into(), 2));
+        assert_eq!(poll(&all[1..], NOW + 2 * REMEMBERED), (".".into(), 2));
+        assert_eq!(poll(&all[1..], 40), (".".into(), 2));
+        assert_eq!(poll(&all[1..], NOW + 3 * REMEMBERED - 1), (".".into(), 2));
+        assert_eq!(poll(&all[1..], NOW + 3 * REMEMBERED), (".".into(), 1));
+        assert_eq!(poll(&all, NOW + 3 * REMEMBERED), ("C.".into(), 2));
+    }
+
+    /// Catches: a message that was recognised by its content and is deleted there, or read again with each poll.
+    #[test]
+    fn what_came_under_another_identity_is_left_alone() {
+        let mut source = source();
+        source.leave_on_server = false;
+        let first = Known { content: 7, ..collected(NOW) };
+        let known = vec![(identity_hash(Identity::new("uidl", b"a").octets()), first)];
+        let mut ledger = Ledger::new(&source, known.clone(), NOW, MAX);
+        let Verdict::Collect(identity) = ledger.listed(b"b", 1) else { panic!() };
+        assert!(ledger.has_content(7) && !ledger.has_content(8) && !ledger.has_content(0));
+        let again = (identity_hash(identity.again().octets()), first);
+        let mut ledger = Ledger::new(&source, [known, vec![again]].concat(), NOW, MAX);
+        assert_eq!((ledger.listed(b"b", 1), ledger.listed(b"a", 1)), (Verdict::Leave, Verdict::Delete));
+        assert_eq!(ledger.changes(), Changes::default());
     }
 
     #[test]
@@ -373,12 +464,12 @@ mod tests {
         let Verdict::Collect(copy) = ledger.read(b"digest", 5) else { panic!("a copy is a message too") };
         assert_ne!(first, copy);
 
-        let known = [first, copy].map(|identity| (identity_hash(identity.octets()), NOW)).to_vec();
+        let known = [first, copy].map(|identity| (identity_hash(identity.octets()), collected(NOW))).to_vec();
         let mut ledger = Ledger::new(&source, known, NOW, MAX);
         ledger.listed(b"", 5);
         assert_eq!(ledger.read(b"digest", 5), Verdict::Leave);
         assert_eq!(ledger.read(b"digest", 5), Verdict::Leave);
-        assert!(ledger.unlisted().is_empty());
+        assert_eq!(ledger.changes(), Changes::default());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod budget;
 mod collection;
+mod content;
 mod driver;
 mod error;
 #[cfg(test)]
@@ -18,6 +19,8 @@ mod imap;
 mod ledger;
 mod needs;
 mod notice;
+#[cfg(test)]
+mod odd_tests;
 mod places;
 mod poller;
 mod pop3;

@@ -1,14 +1,20 @@
-//! What messages of a source need for room, as far as earlier polls found out: a size that a server lists may be wrong, and a
-//! message that is read again and again without ever fitting wears the flash for nothing. Nothing here outlives the process.
+//! What earlier polls found out about messages of a source. What they need for room: a size that a server lists may be wrong, and
+//! a message that is read again and again without ever fitting wears the flash for nothing. And at which of them a poll broke
+//! off: one that cannot be had must not keep the others away. Nothing here outlives the process.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::ledger::Identity;
 
 /// Messages that are remembered.
 const REMEMBERED: usize = 1000;
+/// So many polls in a row have broken off at a message: the others go first.
+const OTHERS_FIRST: u32 = 2;
+/// A message that was the last one to be read, and could not be had, is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// The needs of one source; clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +26,25 @@ struct Noted {
     before: HashMap<Identity, u64>,
     /// By this one, or before and listed by this one.
     now: HashMap<Identity, u64>,
+    failures: HashMap<Identity, Failures>,
+}
+
+/// Polls that broke off at a message.
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    last: Instant,
+}
+
+/// When a message is to be read in a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// In its place.
+    Usual,
+    /// When the others are there.
+    Last,
+    /// Not in this one.
+    Later,
 }
 
 impl Needs {
@@ -49,6 +74,34 @@ impl Needs {
         fits
     }
 
+    /// A poll broke off at this message: whether it had been left for the last.
+    pub fn broke_off(&self, identity: Identity, now: Instant) -> bool {
+        let mut noted = self.0.borrow_mut();
+        if noted.failures.len() >= REMEMBERED && !noted.failures.contains_key(&identity) {
+            return false;
+        }
+        let failures = noted.failures.entry(identity).or_insert(Failures { count: 0, last: now });
+        failures.count += 1;
+        failures.last = now;
+        failures.count > OTHERS_FIRST
+    }
+
+    /// It could be had.
+    pub fn came(&self, identity: &Identity) {
+        self.0.borrow_mut().failures.remove(identity);
+    }
+
+    /// When it is to be read.
+    pub fn turn(&self, identity: &Identity, now: Instant) -> Turn {
+        match self.0.borrow().failures.get(identity) {
+            Some(failures) if failures.count > OTHERS_FIRST && now.duration_since(failures.last) < AGAIN => {
+                Turn::Later
+            }
+            Some(failures) if failures.count >= OTHERS_FIRST => Turn::Last,
+            _ => Turn::Usual,
+        }
+    }
+
     /// What was not listed is gone.
     pub fn all_listed(&self) {
         self.0.borrow_mut().before.clear();
@@ -58,6 +111,24 @@ impl Needs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Catches: a message that cannot be had and stays in front of the others; one that is tried with each poll, or never again.
+    #[test]
+    fn a_message_at_which_polls_break_off_waits_for_the_others_and_then_for_a_day() {
+        let (needs, id, start) = (Needs::default(), Identity::in_place(1), Instant::now());
+        let turn = |seconds: u64| needs.turn(&id, start + Duration::from_secs(seconds));
+        assert_eq!(turn(0), Turn::Usual);
+        assert!(!needs.broke_off(id, start));
+        assert_eq!(turn(0), Turn::Usual);
+        assert!(!needs.broke_off(id, start));
+        assert_eq!(turn(0), Turn::Last);
+        assert!(needs.broke_off(id, start));
+        assert_eq!((turn(0), turn(86_399), turn(86_400)), (Turn::Later, Turn::Later, Turn::Last));
+        needs.came(&id);
+        assert_eq!(turn(0), Turn::Usual);
+        assert!((0..2000).all(|n| !needs.broke_off(Identity::in_place(n + 2), start)), "and never too many");
+        assert!(needs.0.borrow().failures.len() <= REMEMBERED);
+    }
 
     /// Catches: needs without end, needs of messages that are gone, and those forgotten by a poll that broke off.
     #[test]

@@ -3,9 +3,11 @@
 use std::fmt::{self, Write};
 
 use super::Error;
+use super::content::Content;
 use crate::config::{Config, Source};
 use crate::message::compose::message_id;
 use crate::message::date::rfc5322;
+use crate::message::encoded_word;
 
 /// Who writes to whom about which source.
 #[derive(Debug, Clone)]
@@ -70,6 +72,22 @@ impl Letterhead {
         self.letter(&subject, &body, now)
     }
 
+    /// A message cannot be had: polls have broken off at it again and again.
+    pub fn stuck(&self, message: &Stuck, now: i64) -> String {
+        let subject = format!("A message at {} cannot be collected", self.host);
+        let body = format!(
+            "In your mailbox at {} (user {}) there is a message that the server does\n\
+             not hand over: each time the connection breaks off at it.\n\
+             \n\
+             {message}\
+             \n\
+             It stays there, and is tried again once a day. All others are collected as\n\
+             before. Read it with the provider's own web page or program.\n",
+            self.host, self.username,
+        );
+        self.letter(&subject, &body, now)
+    }
+
     /// The message (RFC 5322), marked as nobody's own (RFC 3834) so that nobody's vacation answers it.
     fn letter(&self, subject: &str, body: &str, now: i64) -> String {
         let body = body.replace('\n', "\r\n");
@@ -93,6 +111,40 @@ impl Letterhead {
     }
 }
 
+/// A message that cannot be had, as far as anything is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    from: String,
+    subject: String,
+    octets: Option<u64>,
+}
+
+impl Stuck {
+    /// Of which so much came, and which is listed with so many octets.
+    pub fn new(content: &Content, octets: Option<u64>) -> Stuck {
+        let (from, subject) = content.said();
+        let readable = |value: &[u8]| {
+            let text: String = encoded_word::decode(value).chars().filter(|c| !c.is_control()).collect();
+            text.chars().take(SHOWN).collect()
+        };
+        Stuck { from: readable(from), subject: readable(subject), octets }
+    }
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |value: &'_ str| if value.is_empty() { "not known".to_owned() } else { value.to_owned() };
+        writeln!(f, "  From:    {}", known(&self.from))?;
+        writeln!(f, "  Subject: {}", known(&self.subject))?;
+        match self.octets {
+            Some(octets) => writeln!(f, "  Size:    {octets} octets"),
+            None => writeln!(f, "  Size:    not known"),
+        }
+    }
+}
+
+/// Characters of a field that are shown.
+const SHOWN: usize = 200;
 /// Messages that are named one by one.
 const LISTED: usize = 20;
 

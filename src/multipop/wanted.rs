@@ -2,33 +2,43 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::collection::Handle;
-use super::ledger::Identity;
+use super::collection::{Handle, Wanted};
 
-/// A message that is to be read, and its identity if that is known before.
-pub type Wanted = (Handle, Option<Identity>);
-
-/// All that are to be read: a bounded number of new ones, and any number of those that only their content can tell.
+/// All that are to be read: a bounded number of new ones, any number of those that only their content can tell, and at the end
+/// those at which polls have broken off.
 #[derive(Default)]
 pub struct ToRead {
-    new: VecDeque<(Handle, Identity)>,
+    new: VecDeque<Wanted>,
     unknown: Handles,
+    last: VecDeque<Wanted>,
 }
 
 impl ToRead {
     /// What the collection wants of a message, see [`super::collection::Collection::listed`].
-    pub fn add(&mut self, message: Handle, wanted: Option<Option<Identity>>) {
+    pub fn add(&mut self, wanted: Option<Wanted>) {
         match wanted {
-            Some(Some(identity)) => self.new.push_back((message, identity)),
-            Some(None) => self.unknown.insert(message),
+            Some(wanted) if wanted.last => self.last.push_back(wanted),
+            Some(wanted) if wanted.identity.is_some() => self.new.push_back(wanted),
+            Some(wanted) => self.unknown.insert(wanted.handle),
             None => {}
         }
     }
 
+    /// Puts one back, to be read again when the others are there.
+    pub fn put_back(&mut self, wanted: Wanted) {
+        self.last.push_front(wanted);
+    }
+
+    /// The one that comes next, where all others are there.
+    pub fn last(&self) -> Option<&Wanted> {
+        self.last.front()
+    }
+
     /// Takes out the next one.
     pub fn pop_front(&mut self) -> Option<Wanted> {
-        let new = self.new.pop_front().map(|(message, identity)| (message, Some(identity)));
-        new.or_else(|| self.unknown.pop_first().map(|message| (message, None)))
+        let unknown = |handle| Wanted { handle, identity: None, last: false };
+        let usual = self.new.pop_front().or_else(|| self.unknown.pop_first().map(unknown));
+        usual.or_else(|| self.last.pop_front())
     }
 }
 
@@ -56,6 +66,7 @@ impl Handles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::multipop::ledger::Identity;
 
     /// Catches: one that is lost or comes twice, and another order than theirs.
     #[test]
@@ -78,14 +89,19 @@ mod tests {
         assert!(handles.0.len() < 16_000);
     }
 
-    /// Catches: a message that is read before the new ones, which have been counted already.
+    /// Catches: a message that is read before the new ones, which have been counted already; one that polls have broken off at
+    /// before the others.
     #[test]
-    fn new_ones_are_read_first() {
+    fn new_ones_are_read_first_and_the_doubtful_ones_last() {
+        let wanted = |handle, known: bool, last| {
+            let identity = known.then(|| Identity::in_place(handle));
+            Wanted { handle, identity, last }
+        };
+        let (doubtful, unknown, new) =
+            (wanted(0, true, true), wanted(1, false, false), wanted(3, true, false));
         let mut to_read = ToRead::default();
-        to_read.add(1, Some(None));
-        to_read.add(2, None);
-        to_read.add(3, Some(Some(Identity::in_place(3))));
+        [Some(doubtful), Some(unknown), None, Some(new)].into_iter().for_each(|it| to_read.add(it));
         let taken: Vec<_> = std::iter::from_fn(|| to_read.pop_front()).collect();
-        assert_eq!(taken, [(3, Some(Identity::in_place(3))), (1, None)]);
+        assert_eq!(taken, [new, unknown, doubtful]);
     }
 }

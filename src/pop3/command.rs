@@ -117,7 +117,8 @@ fn language(words: &[&[u8]]) -> Option<Command> {
 
 fn top(words: &[&[u8]]) -> Option<Command> {
     let [message, lines] = words else { return None };
-    Some(Command::Top { message: number(message)?, lines: digits(lines)?.parse().ok()? })
+    // More lines than a number has room for are all that there are.
+    Some(Command::Top { message: number(message)?, lines: digits(lines)?.parse().unwrap_or(u32::MAX) })
 }
 
 fn alone(words: &[&[u8]], command: Command) -> Option<Command> {
@@ -194,7 +195,8 @@ mod tests {
             ("TOP 1 0", Ok(Top { message: 1, lines: 0 })),
             ("TOP  1   10", Ok(Top { message: 1, lines: 10 })),
             ("TOP 1", Err("TOP message lines")),
-            ("TOP 1 99999999999", Err("TOP message lines")),
+            ("TOP 1 99999999999", Ok(Top { message: 1, lines: u32::MAX })),
+            ("TOP 1 1x", Err("TOP message lines")),
             ("DELE 0", Ok(Dele(0))),
             ("Noop", Ok(Noop)),
             ("RSET", Ok(Rset)),

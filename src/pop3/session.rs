@@ -14,7 +14,7 @@ use crate::store::Uid;
 
 /// Refused logins that a connection may see.
 const MAX_REFUSED_LOGINS: u8 = 3;
-/// Lines that made no sense until the connection is not worth having.
+/// Lines in a row that made no sense until the connection is not worth having; before the login, all of them.
 const MAX_ERRORS: u8 = 10;
 
 /// What the server does next.
@@ -166,7 +166,11 @@ impl Session {
             (State::Authorization { .. }, Command::Quit) => goodbye(),
             (State::Authorization { .. }, _) => self.senseless("Log in first"),
             (State::Transaction { maildrop, .. }, command) => match transaction(maildrop, command) {
-                Some(effect) => effect,
+                Some(effect) => {
+                    // What a client of many odd words has deleted goes all the same.
+                    self.errors = 0;
+                    effect
+                }
                 None => self.senseless("You are logged in already"),
             },
         }

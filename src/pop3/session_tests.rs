@@ -253,11 +253,22 @@ fn utf8_changes_nothing_but_is_understood() {
 #[test]
 fn a_client_that_makes_no_sense_is_sent_away() {
     let mut client = Client::logged_in();
-    for _ in 0..3 {
-        client.hears("EHLO client.example", "-ERR Unknown command");
-        client.hears("TOP 1", "-ERR That is: TOP message lines");
-        assert_eq!(client.session.too_long(), err("That line is too long"));
-        client.hears("RETR 9", "-ERR No such message");
+    let senseless = |client: &mut Client| {
+        for _ in 0..3 {
+            client.hears("EHLO client.example", "-ERR Unknown command");
+            client.hears("TOP 1", "-ERR That is: TOP message lines");
+            assert_eq!(client.session.too_long(), err("That line is too long"));
+        }
+    };
+    // Catches: words that are counted over the whole session, and those before the login that are not.
+    senseless(&mut client);
+    client.hears("RETR 9", "-ERR No such message");
+    senseless(&mut client);
+    client.hears("", "-ERR Too many errors, goodbye [closed]");
+    let mut client = Client::from("127.0.0.1", false);
+    for _ in 0..9 {
+        client.hears("CAPAX", "-ERR Unknown command");
+        client.hears("UTF8", "+OK UTF-8 it is");
     }
     client.hears("", "-ERR Too many errors, goodbye [closed]");
 }

@@ -26,7 +26,7 @@ use crate::imap::wire::words;
 use crate::net::line::LineEnd;
 use crate::pace::Pace;
 use crate::serving::Protocol;
-use crate::store::{self, Account, Committed, Incoming, MailboxId, Transaction, Uid};
+use crate::store::{self, Account, Committed, Incoming, MailboxId, Transaction, Uid, Usage};
 
 /// Octets in memory of the messages that one command may bring: they wait for its commit, long ones but for their first 64 KiB in
 /// files.
@@ -57,7 +57,7 @@ pub struct Target {
     pub(super) account: Rc<Account>,
     mailbox: MailboxId,
     /// What REPLACE removes, and from where.
-    replaced: Option<(MailboxId, Uid)>,
+    replaced: Option<Replaced>,
     transaction: Transaction,
     /// Messages in the transaction, their octets, and how many of these are in memory.
     messages: usize,
@@ -68,6 +68,15 @@ pub struct Target {
     limit: u64,
     /// The client may say that a message has UTF-8 in its header.
     utf8: bool,
+}
+
+/// The message that goes.
+#[derive(Clone, Copy)]
+struct Replaced {
+    mailbox: MailboxId,
+    uid: Uid,
+    /// Its octets, which the new one may have in a full account (RFC 8508 section 3.4).
+    size: u32,
 }
 
 /// The message that comes.
@@ -101,7 +110,9 @@ impl Target {
     }
 
     fn begin(&mut self, flags: FlagList, date: Option<i64>) {
-        self.draft = Some(Draft { incoming: self.account.incoming(), flags, date });
+        let mut incoming = self.account.incoming();
+        incoming.replaces(self.replaced.map_or(0, |replaced| replaced.size.into()));
+        self.draft = Some(Draft { incoming, flags, date });
     }
 
     /// Whether the message may become longer by so many octets. The commit would find out, too, after all of them have
@@ -113,7 +124,8 @@ impl Target {
             return Err(format!("NO [TOOBIG] A message may have {} octets", self.limit).into());
         }
         let messages = self.messages as u64 + 1;
-        let wanted = self.account.fits(messages, self.octets.saturating_add(length));
+        let removed = self.replaced.map_or_else(Usage::default, |replaced| Usage::of_message(replaced.size));
+        let wanted = self.account.fits_instead_of(messages, self.octets.saturating_add(length), removed);
         wanted.and_then(|()| draft.incoming.expect(length)).map_err(|error| words::refusal(&error).into())
     }
 
@@ -143,7 +155,7 @@ impl Target {
 
     /// The command is whole.
     fn commit(mut self, tag: String) -> Outcome {
-        if let Some((mailbox, uid)) = self.replaced {
+        if let Some(Replaced { mailbox, uid, .. }) = self.replaced {
             self.transaction.expunge(mailbox, &[uid]);
         }
         let Target { mailbox, messages, replaced, .. } = self;
@@ -153,17 +165,20 @@ impl Target {
 }
 
 /// RFC 8508 section 3.2: the message that is replaced, and where it is.
-fn replaced(selected: Option<&Selected>, messages: &Messages) -> Result<(MailboxId, Uid), Refusal> {
+fn replaced(selected: Option<&Selected>, messages: &Messages) -> Result<Replaced, Refusal> {
     let selected = selected.ok_or("BAD Select a mailbox first")?;
     if let Some(read_only) = selected.read_only {
         return Err(read_only.refusal());
     }
     let numbers = selected.choose(messages).ok_or(NO_SUCH_NUMBER)?;
     let uids = selected.uids(&numbers, |_| true);
-    match uids.ranges() {
-        [(uid, _), ..] => Ok((selected.numbers.mailbox(), *uid)),
-        [] => Err("NO [NONEXISTENT] The message to be replaced is not there any more".into()),
-    }
+    let mailbox = selected.numbers.mailbox();
+    let there = uids.ranges().first().and_then(|&(uid, _)| {
+        let size =
+            selected.account.view(mailbox, |mailbox| mailbox.message(uid).map(|message| message.size))??;
+        Some(Replaced { mailbox, uid, size })
+    });
+    there.ok_or_else(|| "NO [NONEXISTENT] The message to be replaced is not there any more".into())
 }
 
 impl Appending {

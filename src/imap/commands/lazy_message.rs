@@ -1,16 +1,18 @@
 //! A message of which only what is asked for is read: its summary where that is there and enough, else its body,
 //! and the structure of that.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
 use crate::flash::ReadAt;
 use crate::message::envelope::Envelope;
+use crate::message::header;
 use crate::message::mime::{Scanner, Structure};
 use crate::message::summary::{self, Summary};
 use crate::pace::{Pace, STEP};
-use crate::store::{Account, Body, Error, Message, Summaries};
+use crate::store::{Account, Body, Error, HeldSummary, Message, Summaries};
 
 /// Octets that are read to find a record on flash.
 const RECORD: u64 = 1024;
@@ -36,8 +38,8 @@ pub struct LazyMessage<'a> {
     account: &'a Account,
     message: Message,
     summaries: &'a SharedSummaries,
-    /// Empty where there is none.
-    summary: Option<Vec<u8>>,
+    /// `None` inside where there is none, and outside where nobody has looked yet.
+    summary: Option<Option<HeldSummary>>,
     body: Option<Body>,
     structure: Option<Rc<Structure>>,
     passed: u64,
@@ -98,23 +100,36 @@ impl<'a> LazyMessage<'a> {
     fn summary(&mut self) -> Summary<'_> {
         let summary = self.summary.get_or_insert_with(|| {
             let mut summaries = self.summaries.borrow_mut();
-            let summary = summaries.of(&self.message).unwrap_or_default().to_vec();
-            self.passed += summary.len() as u64 + summaries.take_passed();
+            let summary = summaries.of(&self.message);
+            let octets = summary.as_ref().map_or(0, |summary| summary.len());
+            self.passed += octets as u64 + summaries.take_passed();
             summary
         });
-        Summary::decode(summary)
+        summary.as_ref().map(|summary| Summary::decode(summary)).unwrap_or_default()
     }
 
-    /// What `ask` finds in the header field `name`: in the summary if it has that, else in the message.
+    /// What `make` makes of the values of the first header fields of these names.
+    ///
+    /// # Errors
+    /// Those of [`Account::body`].
+    pub fn ask_values<T, const N: usize>(
+        &mut self,
+        names: [&str; N],
+        make: impl FnOnce([Option<Cow<'_, [u8]>>; N]) -> T,
+    ) -> Result<T, Error> {
+        self.ask_header(&names, |header| header::values(header, 0..u64::MAX, names).map(make))
+    }
+
+    /// What `ask` finds in the header fields of these names: in the summary if it has them, else in the message.
     ///
     /// # Errors
     /// Those of [`Account::body`], and of `ask`.
     pub fn ask_header<T>(
         &mut self,
-        name: &str,
+        names: &[&str],
         ask: impl FnOnce(&dyn ReadAt) -> io::Result<T>,
     ) -> Result<T, Error> {
-        if !summary::covers(name.as_bytes()) {
+        if !names.iter().all(|name| summary::covers(name.as_bytes())) {
             return self.ask_body(ask);
         }
         match self.fields() {
@@ -128,12 +143,14 @@ impl<'a> LazyMessage<'a> {
         std::mem::take(&mut self.passed)
     }
 
-    /// ENVELOPE, whose fields the summary has all or none of.
+    /// Appends ENVELOPE, whose fields the summary has all or none of.
     ///
     /// # Errors
-    /// As [`LazyMessage::ask_header`].
-    pub fn envelope(&mut self) -> Result<Envelope, Error> {
-        self.ask_header("From", |header| Envelope::of(header, 0..u64::MAX))
+    /// As [`LazyMessage::ask_header`]; nothing is appended then.
+    pub fn envelope(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.ask_header(&["From"], |header| {
+            Envelope::of(header, 0..u64::MAX).map(|envelope| envelope.write(out))
+        })
     }
 
     /// The structure; other sessions get their turn while the message is scanned.

@@ -54,6 +54,53 @@ fn an_account_that_is_full_may_only_become_smaller() {
     });
 }
 
+/// RFC 8508 section 3.4. Catches: a REPLACE that is refused before its octets come, while they come, or by its commit,
+/// though the old message makes room, and one that is taken though it is longer.
+#[test]
+fn a_full_account_may_replace_what_it_has() {
+    story(|world| async move {
+        world.deliver(&["12345", "6"]).await;
+        let mut client = world.inbox().await;
+        let charged = world.fred().await.usage().charged();
+        world.reconfigure(|config| config.accounts[0].quota = charged);
+        client
+            .play(
+                "C: 1 REPLACE 1 INBOX {6}
+                S: 1 NO [OVERQUOTA] *
+                C: 2 APPEND INBOX {1}
+                S: 2 NO [OVERQUOTA] *
+                C: 3 REPLACE 1 INBOX {5}
+                S: + *
+                C: abcde
+                S: * OK [APPENDUID *
+                S: * 1 EXPUNGE
+                S: * 2 EXISTS
+                S: * *
+                S: 3 OK *
+                C: 4 UID REPLACE 2 INBOX {2+}
+                C: ab
+                S: 4 NO [OVERQUOTA] *",
+            )
+            .await;
+        assert_eq!(world.fred().await.usage().charged(), charged);
+        world.reconfigure(|config| config.accounts[0].quota = 1);
+        client
+            .play(
+                "C: 1 REPLACE 2 INBOX {5+}
+                C: fghij
+                S: * OK [APPENDUID *
+                S: * 2 EXPUNGE
+                S: * 2 EXISTS
+                S: * *
+                S: 1 OK *
+                C: 2 REPLACE 2 INBOX {6}
+                S: 2 NO [OVERQUOTA] *",
+            )
+            .await;
+        assert_eq!(world.fred().await.usage().charged(), charged);
+    });
+}
+
 #[test]
 fn copies_of_an_octet_double_until_the_quota_is_used_up() {
     // Catches: copies that are charged for their octets only.

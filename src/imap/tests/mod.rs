@@ -1,5 +1,6 @@
 //! Dialogs with the server over loopback, on the simulated flash: transcripts tell the stories.
 
+mod cases;
 mod deadlines;
 mod extracts;
 mod fetch;
@@ -16,6 +17,7 @@ mod notify;
 mod progress;
 mod read_only;
 mod search;
+mod second_opinion;
 mod two_clients;
 mod watchers;
 

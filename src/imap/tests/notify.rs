@@ -64,7 +64,7 @@ fn changes_of_other_mailboxes_are_told_at_once() {
 }
 
 /// Catches: an event of names, subscriptions or annotations that is not told, in other words than RFC 5465 sections 5.4 to 5.7, or for
-/// each mailbox below one that is renamed.
+/// each mailbox below one that is renamed; and an INBOX that is told to have gone, when what was in it is elsewhere.
 #[test]
 fn names_subscriptions_and_annotations_are_told() {
     story(|world| async move {
@@ -92,6 +92,8 @@ fn names_subscriptions_and_annotations_are_told() {
                 S: * LIST (\\NonExistent \\Noselect \\HasNoChildren) \"/\" c",
             )
             .await;
+        does(&mut other, "RENAME INBOX d").await;
+        client.play("S: * LIST (\\HasNoChildren) \"/\" d").await;
         does(&mut other, "UNSUBSCRIBE Sent").await;
         client.play("S: * LIST (\\HasNoChildren \\Sent) \"/\" Sent").await;
         does(&mut other, "SUBSCRIBE Sent").await;

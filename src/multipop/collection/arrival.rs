@@ -3,6 +3,8 @@
 use ring::digest;
 
 use super::super::budget::PASSED_OVER;
+use super::super::content::Content;
+use super::super::driver::Attributes;
 use super::{Collection, Error, Handle, Identity, Incoming, Told, Verdict, notice, store, unix_now};
 
 /// A message on its way in.
@@ -11,11 +13,36 @@ pub struct Arrival {
     identity: Option<Identity>,
     /// Of its octets up to the limit.
     digest: digest::Context,
+    content: Content,
     /// Octets that it has at least, and those of them that came.
     size: u64,
     came: u64,
     /// `None` once it cannot be kept: the rest of it is read and forgotten.
     incoming: Option<Incoming>,
+    /// What its server tells of it.
+    told: Attributes,
+}
+
+impl Arrival {
+    /// What its server tells of it.
+    pub fn came_with(&mut self, told: Attributes) {
+        self.told = told;
+    }
+
+    /// Which message it is, and what has come of it.
+    pub fn so_far(&self) -> (Handle, Option<Identity>, &Content) {
+        (self.handle, self.identity, &self.content)
+    }
+
+    /// Whether there was room for it so far.
+    pub fn is_kept(&self) -> bool {
+        self.incoming.is_some()
+    }
+
+    /// Octets that came.
+    pub fn came(&self) -> u64 {
+        self.came
+    }
 }
 
 impl Collection {
@@ -25,9 +52,11 @@ impl Collection {
             handle,
             identity,
             digest: digest::Context::new(&digest::SHA256),
+            content: Content::new(),
             size: 0,
             came: 0,
             incoming: Some(self.account.incoming()),
+            told: Attributes::default(),
         }
     }
 
@@ -58,6 +87,7 @@ impl Collection {
             let within = usize::try_from(left).unwrap_or(usize::MAX).min(octets.len());
             arrival.digest.update(octets.get(..within).unwrap_or_default());
         }
+        arrival.content.update(octets);
         arrival.came += octets.len() as u64;
         arrival.size = arrival.size.max(arrival.came);
         self.octets += octets.len() as u64;
@@ -120,18 +150,42 @@ impl Collection {
         }
     }
 
+    /// The poll broke off at this message, of which so much has come. Once it was left for the last in vain, the user is told.
+    pub fn broke_off(&mut self, handle: Handle, identity: Option<Identity>, content: &Content) {
+        let place = identity.unwrap_or(Identity::in_place(handle));
+        if !self.needs.broke_off(place, self.time.now()) {
+            return;
+        }
+        let noted = match identity {
+            Some(identity) => self.ledger.stuck(&identity),
+            None => None,
+        };
+        if let Some(noted) = noted {
+            let octets = self.sizes.get(&handle).copied();
+            self.stuck.push((noted, notice::Stuck::new(content, octets)));
+        }
+    }
+
     /// It is whole.
     pub fn end(&mut self, arrival: Arrival) {
+        self.needs.came(&arrival.identity.unwrap_or(Identity::in_place(arrival.handle)));
         if arrival.size > self.ledger.limit() {
             return self.leave(&arrival, notice::Large { octets: arrival.size, goes_on: false });
         }
-        let Arrival { handle, identity, digest, size, came: _, incoming } = arrival;
+        let Arrival { handle, identity, digest, content, size, came, incoming, told } = arrival;
+        let told = Attributes { date: told.date.or_else(|| content.received()), ..told };
         let verdict = match identity {
             Some(identity) => Verdict::Collect(identity),
             None => self.ledger.read(digest.finish().as_ref(), size),
         };
         match (verdict, incoming) {
-            (Verdict::Collect(identity), Some(incoming)) => self.deliver(handle, identity, incoming),
+            (Verdict::Collect(identity), Some(incoming)) => {
+                let content = content.hash(self.sizes.remove(&handle).unwrap_or(came));
+                match content.filter(|content| self.ledger.has_content(*content)) {
+                    Some(content) => self.came_again(identity, content),
+                    None => self.deliver(handle, identity, content, incoming, told),
+                }
+            }
             // There was no room: it comes again with a later poll.
             (Verdict::Collect(_), None) => {}
             (verdict, _) => self.settle(verdict, handle, size),

@@ -9,20 +9,23 @@
 mod hostile_tests;
 mod login;
 #[cfg(test)]
+mod odd_tests;
+#[cfg(test)]
 mod poll_tests;
 mod response;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::mem;
 
 pub use self::login::Opening;
 use self::response::{Fetch, Response, Responses, TAG};
 use super::Error;
 use super::collection::Handle;
-use super::driver::{Event, LISTING_LIMIT, RemoteMailbox};
+use super::driver::{Attributes, Event, LISTING_LIMIT, RemoteMailbox};
 use super::refusal::Refusal;
+use crate::config::Source;
 use crate::message::mailbox_name;
 
 /// Requests under way.
@@ -40,8 +43,10 @@ type Uid = Handle;
 enum Request {
     /// CAPABILITY, which may say more after the login.
     Capability,
-    /// SELECT of a folder by its name in UTF-8.
-    Select(String),
+    /// ID (RFC 2971): some servers open no folder before they know whom.
+    Id,
+    /// SELECT of a folder by its name in UTF-8, or EXAMINE where nothing is to be changed there.
+    Select { folder: String, changes: bool },
     /// All messages of the folder with their UIDs, sizes and flags.
     List,
     /// One message, which stays unseen.
@@ -61,9 +66,15 @@ impl Request {
     fn command(&self) -> String {
         match self {
             Request::Capability => "CAPABILITY".to_owned(),
-            Request::Select(folder) => format!("SELECT {}", quoted(&mailbox_name::encode(folder))),
+            Request::Id => {
+                format!("ID (\"name\" \"Pillarbox\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"))
+            }
+            Request::Select { folder, changes } => {
+                let word = if *changes { "SELECT" } else { "EXAMINE" };
+                format!("{word} {}", quoted(&mailbox_name::encode(folder)))
+            }
             Request::List => "UID FETCH 1:* (UID RFC822.SIZE FLAGS)".to_owned(),
-            Request::Fetch(uid) => format!("UID FETCH {uid} (UID BODY.PEEK[])"),
+            Request::Fetch(uid) => format!("UID FETCH {uid} (UID FLAGS INTERNALDATE BODY.PEEK[])"),
             Request::Flag(uids) => format!("UID STORE {} +FLAGS.SILENT (\\Deleted)", set(uids)),
             Request::Expunge(uids) => format!("UID EXPUNGE {}", set(uids)),
             Request::ExpungeAll => "EXPUNGE".to_owned(),
@@ -84,41 +95,54 @@ fn set(uids: &[Uid]) -> String {
 /// A folder at a server at which we are logged in.
 pub struct Mailbox {
     folder: String,
+    /// Whether something may be deleted there.
+    changes: bool,
     responses: Responses,
     tag: u32,
     /// With their tags.
     under_way: VecDeque<(u32, Request)>,
     output: String,
     has_uid_plus: bool,
+    wants_id: bool,
     uid_validity: Option<u32>,
     exists: u32,
-    /// Of the listing: the UID that came last, how many did, and the unique-id of the last one.
-    last: Uid,
-    listed: u32,
+    /// Of the listing: UIDs that came, in any order, those among them that came without a size, and whether they have
+    /// `\\Deleted`. News of flags look alike.
+    seen: HashSet<Uid>,
+    without_size: Vec<(Uid, bool)>,
+    /// The listing is over, and only these are left to be told of.
+    is_listed: bool,
+    /// The unique-id of the one that was told of last.
     unique_id: String,
     /// Messages that were asked for, and have not begun.
     awaited: VecDeque<Uid>,
     /// The one that has.
     begun: Option<Uid>,
+    /// Messages that have come, and whose requests have not ended: a literal that says too much about its length swallows that.
+    whole: Vec<Uid>,
 }
 
 impl Mailbox {
-    /// Nothing asked yet of this folder, a name in UTF-8. Tags up to `tag` were used.
-    pub fn new(folder: &str, tag: u32) -> Mailbox {
+    /// Nothing asked yet of the folder of `source`. Tags up to `tag` were used.
+    pub fn new(source: &Source, tag: u32) -> Mailbox {
         Mailbox {
-            folder: folder.to_owned(),
+            folder: source.folder().to_owned(),
+            changes: !source.leave_on_server || source.delete_after > 0,
             responses: Responses::default(),
             tag,
             under_way: VecDeque::new(),
             output: String::new(),
             has_uid_plus: false,
+            wants_id: false,
             uid_validity: None,
             exists: 0,
-            last: 0,
-            listed: 0,
+            seen: HashSet::new(),
+            without_size: Vec::new(),
+            is_listed: false,
             unique_id: String::new(),
             awaited: VecDeque::new(),
             begun: None,
+            whole: Vec::new(),
         }
     }
 
@@ -147,7 +171,8 @@ impl Mailbox {
             Response::Fetch(fetch) if self.is_asked(&Request::List) => return self.listed(&fetch),
             Response::Fetch(fetch) => return self.fetched(fetch),
             Response::Capability(capabilities) if self.is_asked(&Request::Capability) => {
-                self.has_uid_plus = capabilities.iter().any(|capability| capability == "UIDPLUS");
+                let offers = |name: &str| capabilities.iter().any(|capability| capability == name);
+                (self.has_uid_plus, self.wants_id) = (offers("UIDPLUS"), offers("ID"));
             }
             // Later ones tell of what is new, which is the next poll's.
             Response::Exists(n) if self.is_selecting() => self.exists = n,
@@ -167,15 +192,20 @@ impl Mailbox {
     }
 
     fn is_selecting(&self) -> bool {
-        self.under_way.iter().any(|(_, request)| matches!(request, Request::Select(_)))
+        self.under_way.iter().any(|(_, request)| matches!(request, Request::Select { .. }))
     }
 
     fn done(&mut self, request: Request) -> Event<'static> {
         match request {
-            Request::Capability => self.ask(Request::Select(self.folder.clone())),
-            Request::Select(_) if self.exists > 0 => self.ask(Request::List),
-            Request::Select(_) | Request::List => return Event::AllListed,
+            Request::Capability if self.wants_id => self.ask(Request::Id),
+            Request::Capability | Request::Id => self.select(),
+            Request::Select { .. } if self.exists > 0 => self.ask(Request::List),
+            Request::Select { .. } | Request::List => self.is_listed = true,
             Request::Fetch(uid) => {
+                if let Some(at) = self.whole.iter().position(|whole| *whole == uid) {
+                    self.whole.swap_remove(at);
+                    return Event::Confirmed(uid);
+                }
                 if self.no_longer_awaited(uid) {
                     return Event::Absent(uid);
                 }
@@ -189,7 +219,12 @@ impl Mailbox {
     fn refused(&mut self, request: &Request, refusal: &Refusal) -> Result<Event<'static>, Error> {
         let (command, reason) = (request.command(), refusal.to_string());
         let message = match *request {
-            Request::Capability | Request::Select(_) | Request::List => {
+            Request::Id => {
+                // That is its own affair.
+                self.select();
+                return Ok(Event::Done);
+            }
+            Request::Capability | Request::Select { .. } | Request::List => {
                 return Err(Error::Refused { command, reason });
             }
             Request::Fetch(uid) => self.no_longer_awaited(uid).then_some(uid),
@@ -198,26 +233,43 @@ impl Mailbox {
         Ok(Event::Refused { command, reason, message })
     }
 
+    fn select(&mut self) {
+        self.ask(Request::Select { folder: self.folder.clone(), changes: self.changes });
+    }
+
     fn no_longer_awaited(&mut self, uid: Uid) -> bool {
         let at = self.awaited.iter().position(|awaited| *awaited == uid);
         at.and_then(|at| self.awaited.remove(at)).is_some()
     }
 
-    /// News of flags look alike, but tell no size; UIDs ascend, so none counts twice.
     fn listed(&mut self, fetch: &Fetch) -> Result<Event<'_>, Error> {
-        let (Some(uid), Some(size)) = (fetch.uid, fetch.size) else { return Ok(Event::Other) };
-        if uid <= self.last {
-            return Ok(Event::Other);
-        }
-        self.last = uid;
-        self.listed += 1;
+        let Some(uid) = fetch.uid else { return Ok(Event::Other) };
         let limit = if self.uid_validity.is_some() { LISTING_LIMIT } else { UNKNOWN_LIMIT };
-        if self.listed > limit {
+        if self.seen.len().max(self.without_size.len()) >= limit as usize {
             return Err(Error::Protocol("its list of messages has no end".to_owned()));
         }
+        let Some(size) = fetch.size else {
+            self.without_size.push((uid, fetch.deleted));
+            return Ok(Event::Other);
+        };
+        Ok(if self.seen.insert(uid) { self.tell(uid, size, fetch.deleted) } else { Event::Other })
+    }
+
+    fn tell(&mut self, uid: Uid, size: u64, is_deleted: bool) -> Event<'_> {
         self.unique_id = self.uid_validity.map_or(String::new(), |validity| format!("{validity}.{uid}"));
-        let unique_id = self.unique_id.as_bytes();
-        Ok(Event::Listed { message: uid, unique_id, size, is_deleted: fetch.deleted })
+        Event::Listed { message: uid, unique_id: self.unique_id.as_bytes(), size, is_deleted }
+    }
+
+    /// The next of those that came without a size only.
+    fn sizeless(&mut self) -> Event<'_> {
+        match self.without_size.pop() {
+            Some((uid, is_deleted)) if self.seen.insert(uid) => self.tell(uid, 0, is_deleted),
+            Some(_) => Event::Other,
+            None => {
+                self.is_listed = false;
+                Event::AllListed { agrees: self.seen.len() >= self.exists as usize }
+            }
+        }
     }
 
     /// A message begins; where the server does not tell yet which one, it is the one asked for first.
@@ -233,11 +285,17 @@ impl Mailbox {
         if fetch.body.is_some() {
             self.begin(fetch.uid);
         }
-        let Some(uid) = self.begun.take() else { return Ok(Event::Other) };
+        let Some(uid) = self.begun else { return Ok(Event::Other) };
+        if !fetch.is_whole {
+            return Err(Error::Protocol("a message is longer than it says".to_owned()));
+        }
+        self.begun = None;
         if fetch.uid.is_some_and(|told| told != uid) {
             return Err(Error::Protocol(format!("it sent another message than {uid}")));
         }
-        Ok(fetch.body.map_or(Event::Whole, |body| Event::Message(uid, body)))
+        self.whole.push(uid);
+        let told = Attributes { flags: fetch.flags, date: fetch.date };
+        Ok(fetch.body.map_or(Event::Whole(told), |body| Event::Message(uid, body, told)))
     }
 }
 
@@ -251,6 +309,13 @@ impl RemoteMailbox for Mailbox {
         self.awaited.push_back(message);
         self.ask(Request::Fetch(message));
     }
+
+    fn head(&mut self, _: Uid) -> bool {
+        false
+    }
+
+    /// Each request has an end of its own.
+    fn confirm(&mut self) {}
 
     fn delete(&mut self, messages: &mut VecDeque<Uid>) {
         let uids: Vec<Uid> = messages.drain(..messages.len().min(NAMED_AT_ONCE)).collect();
@@ -278,11 +343,18 @@ impl RemoteMailbox for Mailbox {
         self.under_way.is_empty()
     }
 
+    fn has_more(&self) -> bool {
+        self.is_listed
+    }
+
     fn to_send(&mut self) -> String {
         mem::take(&mut self.output)
     }
 
     fn receive<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Event<'a>, Error> {
+        if self.is_listed {
+            return Ok(self.sizeless());
+        }
         match self.responses.receive(input)? {
             response::Event::More => Ok(Event::More),
             response::Event::Begun(uid, octets) => {

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_io::{Async, block_on};
+use async_io::{Async, Timer, block_on};
 use smol::future::or;
 
 use crate::clock::Time;
@@ -23,9 +23,9 @@ use crate::net::stream::Stream;
 use crate::store::{INBOX, Store};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Mail {
-    uid: u32,
-    octets: &'static str,
+pub(super) struct Mail {
+    pub uid: u32,
+    pub octets: &'static str,
     deleted: bool,
 }
 
@@ -33,25 +33,28 @@ fn mail(uid: u32, octets: &'static str) -> Mail {
     Mail { uid, octets, deleted: false }
 }
 
-fn mails() -> Vec<Mail> {
+pub(super) fn mails() -> Vec<Mail> {
     vec![mail(3, "Subject: a\r\n\r\n)\r\nP7 OK\r\n"), mail(5, ""), mail(9, "bare\nlf {5}\r\n")]
 }
 
 /// A server with one folder, which keeps its messages from one session to the next.
-struct Provider {
+pub(super) struct Provider {
     listener: Async<TcpListener>,
-    folder: RefCell<Vec<Mail>>,
+    pub folder: RefCell<Vec<Mail>>,
+    /// What it says where a command begins so, in place of all else but the end.
+    pub odd: RefCell<Option<(&'static str, String)>>,
     uid_plus: Cell<bool>,
     break_after: Cell<usize>,
     sent: Cell<usize>,
-    heard: RefCell<Vec<String>>,
+    pub heard: RefCell<Vec<String>>,
 }
 
 impl Provider {
-    fn new(folder: Vec<Mail>) -> Provider {
+    pub fn new(folder: Vec<Mail>) -> Provider {
         Provider {
             listener: Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap(),
             folder: RefCell::new(folder),
+            odd: RefCell::default(),
             uid_plus: Cell::new(true),
             break_after: Cell::new(usize::MAX),
             sent: Cell::new(0),
@@ -99,6 +102,9 @@ impl Provider {
 
     /// Does what `command` says: the untagged responses.
     fn obey(&self, command: &str) -> String {
+        if let Some((_, reply)) = self.odd.borrow().as_ref().filter(|(at, _)| command.starts_with(at)) {
+            return reply.clone();
+        }
         let mut folder = self.folder.borrow_mut();
         let named = |mail: &Mail| {
             let set = command.split(' ').nth(2).unwrap_or_default();
@@ -108,7 +114,7 @@ impl Provider {
             let uid_plus = if self.uid_plus.get() { " UIDPLUS" } else { "" };
             return format!("* CAPABILITY IMAP4rev1{uid_plus}\r\n");
         }
-        if command.starts_with("SELECT") {
+        if command.starts_with("SELECT") || command.starts_with("EXAMINE") {
             return format!("* {} EXISTS\r\n* OK [UIDVALIDITY 77] ok\r\n", folder.len());
         }
         if command.starts_with("UID FETCH 1:*") {
@@ -149,7 +155,7 @@ impl Provider {
     }
 }
 
-fn source(provider: &Provider) -> Source {
+pub(super) fn source(provider: &Provider) -> Source {
     Source {
         host: "127.0.0.1".try_into().unwrap(),
         port: provider.listener.get_ref().local_addr().unwrap().port(),
@@ -165,8 +171,27 @@ pub(super) fn new_store() -> Store {
     Store::new(Rc::new(SimFlash::default()))
 }
 
-async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome) {
+pub(super) async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, Outcome) {
     poll_after(source, store, 0, Duration::ZERO).await
+}
+
+/// A poll that knows what earlier ones have found out.
+pub(super) async fn poll_with(source: &Source, store: &Store, needs: &Needs) -> (Result<(), Error>, Outcome) {
+    let clock = Time::default();
+    let account = store.account("ann").await.unwrap();
+    let mut collection = Collection::new(account, source, &Config::default(), needs.clone(), &clock);
+    let mut wire = Wire::connect(source, Duration::from_millis(300), Rc::default(), Budget::usual(&clock))
+        .await
+        .unwrap();
+    // Time passes where nothing else happens.
+    let passes = async {
+        loop {
+            Timer::after(Duration::from_millis(2)).await;
+            clock.advance(Duration::from_millis(5));
+        }
+    };
+    let result = or(driver::collect(&mut wire, source, &mut collection), passes).await;
+    (result, collection.outcome)
 }
 
 /// A poll that has had so many octets and so much time already.
@@ -203,7 +228,7 @@ fn bodies(mails: &[Mail]) -> Vec<&'static str> {
     mails.iter().map(|mail| mail.octets).collect()
 }
 
-fn run<T>(provider: &Provider, test: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(provider: &Provider, test: impl Future<Output = T>) -> T {
     block_on(or(test, async { provider.serve().await }))
 }
 

@@ -1,8 +1,10 @@
 //! Responses of an IMAP server (RFC 3501 section 7), as far as a collector needs them. The message in a
 //! FETCH response streams; every other literal is passed over.
 
+use crate::message::date;
 use crate::multipop::Error;
 use crate::multipop::refusal::{Refusal, printable};
+use crate::store::Flags;
 
 /// Octets of a response, its literals not counted.
 const LINE_LIMIT: usize = 64 * 1024;
@@ -41,8 +43,14 @@ pub struct Fetch {
     pub size: Option<u64>,
     /// Whether `\Deleted` is among its FLAGS.
     pub deleted: bool,
+    /// `\Seen`, `\Answered`, `\Flagged` and `\Draft` among its FLAGS.
+    pub flags: Flags,
+    /// INTERNALDATE, seconds since 1970 UTC.
+    pub date: Option<i64>,
     /// BODY[], where it came as a quoted string.
     pub body: Option<Vec<u8>>,
+    /// Whether the response ends where it should: a literal that says too little about its length leaves something over.
+    pub is_whole: bool,
 }
 
 /// What a server's octets mean.
@@ -103,8 +111,9 @@ impl Responses {
                 return Ok(Event::Response(response));
             };
             // There is one in a response; to look for the UID before each of very many would be quadratic work.
+            let before = self.line.get(..start).unwrap_or_default();
             let is_message =
-                !self.has_message && ends_with(self.line.get(..start).unwrap_or_default(), b"BODY[] ");
+                !self.has_message && (ends_with(before, b"BODY[] ") || ends_with(before, b"BODY[]<0> "));
             self.line.truncate(start);
             self.line.extend_from_slice(LITERAL);
             self.literal = Some((len, is_message));
@@ -132,11 +141,12 @@ impl Responses {
     }
 }
 
-/// `{n}` at the end of a line (RFC 3501 section 4.3): where it stands, and n.
+/// `{n}` or `~{n}` at the end of a line (RFC 3501 section 4.3, RFC 3516 section 4.1): where it stands, and n.
 fn literal_at_end(line: &[u8]) -> Option<(usize, u64)> {
     let start = memchr::memrchr(b'{', line)?;
     let digits = line.get(start + 1..)?.strip_suffix(b"}")?;
-    Some((start, number(digits)?))
+    let tilde = usize::from(line.get(..start)?.ends_with(b" ~"));
+    Some((start - tilde, number(digits)?))
 }
 
 fn ends_with(text: &[u8], end: &[u8]) -> bool {
@@ -206,14 +216,31 @@ fn fetch(line: &[u8]) -> Option<Fetch> {
         match name.to_ascii_uppercase().as_slice() {
             b"UID" => fetch.uid = number(value),
             b"RFC822.SIZE" => fetch.size = number(value),
-            b"FLAGS" => fetch.deleted = contains(value, b"\\Deleted"),
-            b"BODY[]" if value.starts_with(b"\"") => fetch.body = Some(unquoted(value)),
+            b"FLAGS" => {
+                fetch.deleted = contains(value, b"\\Deleted");
+                let set = KEPT.iter().filter(|(name, _)| contains(value, name));
+                fetch.flags = set.fold(Flags::NONE, |flags, (_, flag)| flags.with(*flag));
+            }
+            b"INTERNALDATE" => {
+                let date = String::from_utf8(unquoted(value)).ok();
+                fetch.date = date.and_then(|date| date::parse_internal(&date)).map(|date| date.unix);
+            }
+            b"BODY[]" | b"BODY[]<0>" if value.starts_with(b"\"") => fetch.body = Some(unquoted(value)),
             _ => {}
         }
         items = rest;
     }
+    fetch.is_whole = items.trim_ascii() == b")";
     Some(fetch)
 }
+
+/// Flags that a message keeps.
+const KEPT: [(&[u8], Flags); 4] = [
+    (b"\\Seen", Flags::SEEN),
+    (b"\\Answered", Flags::ANSWERED),
+    (b"\\Flagged", Flags::FLAGGED),
+    (b"\\Draft", Flags::DRAFT),
+];
 
 /// The next atom, quoted string or parenthesized list, and what comes after it.
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -324,10 +351,32 @@ mod tests {
             ("P5 NO", Tagged(5, refused("", ""))),
             ("+OK POP3 ready", Other),
             ("", Other),
-            ("* 3 FETCH (BODY[] NIL UID 4)", Response::Fetch(Fetch { uid: Some(4), ..Fetch::default() })),
+            (
+                "* 3 FETCH (BODY[] NIL UID 4)",
+                Response::Fetch(Fetch { uid: Some(4), is_whole: true, ..Fetch::default() }),
+            ),
             (
                 "* 3 FETCH (X (\"a)\" (b)) BODY[] \"a \\\"b\\\\\" UID 4)",
-                Response::Fetch(Fetch { uid: Some(4), body: Some(b"a \"b\\".to_vec()), ..Fetch::default() }),
+                Response::Fetch(Fetch {
+                    uid: Some(4),
+                    body: Some(b"a \"b\\".to_vec()),
+                    is_whole: true,
+                    ..Fetch::default()
+                }),
+            ),
+            (
+                "* 3 FETCH (FLAGS (\\Seen $Work \\flagged) INTERNALDATE \" 7-Feb-1994 22:43:04 -0800\" BODY[]<0> \"a\") ",
+                Response::Fetch(Fetch {
+                    flags: Flags::SEEN.with(Flags::FLAGGED),
+                    date: Some(760_689_784),
+                    body: Some(b"a".to_vec()),
+                    is_whole: true,
+                    ..Fetch::default()
+                }),
+            ),
+            (
+                "* 3 FETCH (UID 4 BODY[] {} and more",
+                Response::Fetch(Fetch { uid: Some(4), ..Fetch::default() }),
             ),
         ] {
             assert_eq!(parse(line.as_bytes()), response, "{line}");

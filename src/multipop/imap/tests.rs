@@ -4,7 +4,8 @@ use super::*;
 
 /// A folder that is listed, with what was said to it.
 fn listed(capabilities: &str) -> (Mailbox, String) {
-    let mut mailbox = Mailbox::new("R&D \"Entwürfe\"", 4);
+    let folders = vec!["R&D \"Entwürfe\"".try_into().unwrap()];
+    let mut mailbox = Mailbox::new(&Source { folders, ..Source::default() }, 4);
     mailbox.list();
     let says = format!(
         "* CAPABILITY {capabilities}\r\nP5 OK\r\n* 1 EXISTS\r\n* OK [UIDVALIDITY 7] hi\r\nP6 OK\r\n\
@@ -14,7 +15,7 @@ fn listed(capabilities: &str) -> (Mailbox, String) {
     let mut found = Vec::new();
     loop {
         match mailbox.receive(&mut input).unwrap() {
-            Event::AllListed => break,
+            Event::AllListed { agrees: true } => break,
             Event::Listed { message, unique_id, size, is_deleted } => {
                 found.push((message, unique_id.to_vec(), size, is_deleted));
             }
@@ -39,7 +40,7 @@ fn requests_as_they_travel() {
     mailbox.close();
     assert_eq!(
         mailbox.to_send(),
-        "P8 UID FETCH 7 (UID BODY.PEEK[])\r\nP9 UID STORE 7,9 +FLAGS.SILENT (\\Deleted)\r\n\
+        "P8 UID FETCH 7 (UID FLAGS INTERNALDATE BODY.PEEK[])\r\nP9 UID STORE 7,9 +FLAGS.SILENT (\\Deleted)\r\n\
          P10 UID EXPUNGE 7,9\r\nP11 LOGOUT\r\n"
     );
 }
@@ -78,14 +79,14 @@ fn responses_find_their_requests_in_any_order() {
         Event::Absent(2),
         Event::Begun { message: Some(3), octets: Some(1) },
         Event::Piece(b"x"),
-        Event::Whole,
+        Event::Whole(Attributes::default()),
         Event::Refused {
-            command: "UID FETCH 1 (UID BODY.PEEK[])".to_owned(),
+            command: "UID FETCH 1 (UID FLAGS INTERNALDATE BODY.PEEK[])".to_owned(),
             reason: "gone".to_owned(),
             message: Some(1),
         },
-        Event::Done,
-        Event::Message(4, b"y".to_vec()),
+        Event::Confirmed(3),
+        Event::Message(4, b"y".to_vec(), Attributes::default()),
         Event::Other,
         Event::Done,
     ] {
@@ -109,7 +110,7 @@ fn a_message_that_nobody_asked_for_is_passed_over() {
 
 #[test]
 fn an_early_goodbye_ends_the_poll() {
-    let mut mailbox = Mailbox::new("INBOX", 0);
+    let mut mailbox = Mailbox::new(&Source::default(), 0);
     mailbox.list();
     let mut input = &b"* BYE shutting down\r\n"[..];
     assert!(matches!(mailbox.receive(&mut input), Err(Error::TurnedAway(why)) if why == "shutting down"));

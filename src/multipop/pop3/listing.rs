@@ -12,6 +12,7 @@ pub struct Listing {
     /// One more than the size, 0 for a message that is not listed.
     sizes: Vec<Box<[u32; PIECE]>>,
     last: Handle,
+    len: u32,
 }
 
 impl Listing {
@@ -23,9 +24,15 @@ impl Listing {
         }
         let size = u32::try_from(size).unwrap_or(u32::MAX).saturating_add(1);
         if let Some(place) = self.sizes.get_mut(at / PIECE).and_then(|piece| piece.get_mut(at % PIECE)) {
+            self.len += u32::from(*place == 0);
             *place = size;
         }
         self.last = self.last.max(number);
+    }
+
+    /// How many messages are listed.
+    pub fn len(&self) -> u32 {
+        self.len
     }
 
     /// The highest number that is listed.

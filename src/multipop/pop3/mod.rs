@@ -19,7 +19,7 @@ use self::login::not_pop3;
 use self::reply::{LINE_LIMIT, Status};
 use super::Error;
 use super::collection::Handle;
-use super::driver::{Event, LISTING_LIMIT, RemoteMailbox};
+use super::driver::{Attributes, Event, LISTING_LIMIT, RemoteMailbox};
 use super::refusal::Refusal;
 
 /// Requests under way, where the server allows more than one.
@@ -31,6 +31,9 @@ enum Request {
     List,
     Uidl,
     Retr(Handle),
+    /// The header alone.
+    Top(Handle),
+    Noop,
     Dele(Handle),
     Quit,
 }
@@ -42,6 +45,8 @@ impl Request {
             Request::List => "LIST".to_owned(),
             Request::Uidl => "UIDL".to_owned(),
             Request::Retr(number) => format!("RETR {number}"),
+            Request::Top(number) => format!("TOP {number} 0"),
+            Request::Noop => "NOOP".to_owned(),
             Request::Dele(number) => format!("DELE {number}"),
             Request::Quit => "QUIT".to_owned(),
         }
@@ -70,6 +75,12 @@ pub struct Maildrop {
     /// There is no UIDL, so the messages are told of from the listing: this number is the next.
     unnamed: Option<Handle>,
     has_quit: bool,
+    /// UIDs that were told of.
+    identified: u32,
+    /// A message that has come to its end: where a lone dot stands in it, what follows is no reply.
+    whole: Option<Handle>,
+    /// The line at hand has confirmed that, and is to be read again for itself; whether it ended with LF alone.
+    again: Option<bool>,
 }
 
 impl Maildrop {
@@ -86,6 +97,9 @@ impl Maildrop {
             unlisted: None,
             unnamed: None,
             has_quit: false,
+            identified: 0,
+            whole: None,
+            again: None,
         }
     }
 
@@ -103,7 +117,14 @@ impl Maildrop {
 
     fn status(&mut self, bare_lf: bool) -> Result<Event<'_>, Error> {
         let request = *self.under_way.front().ok_or_else(|| not_pop3(&self.line))?;
-        match Status::parse(&self.line) {
+        let status = Status::parse(&self.line);
+        if matches!(status, Some(Status::Ok(_) | Status::Refused(_)))
+            && let Some(whole) = self.whole.take()
+        {
+            self.again = Some(bare_lf);
+            return Ok(Event::Confirmed(whole));
+        }
+        match status {
             Some(Status::Ok(_)) => match request {
                 Request::List | Request::Uidl => {
                     self.reading = Reading::List(0);
@@ -113,7 +134,11 @@ impl Maildrop {
                     self.reading = Reading::Message(Dots::new(bare_lf));
                     Ok(Event::Begun { message: Some(number), octets: None })
                 }
-                Request::Dele(_) | Request::Quit => self.done(),
+                Request::Top(_) => {
+                    self.reading = Reading::Message(Dots::new(bare_lf));
+                    Ok(Event::Other)
+                }
+                Request::Noop | Request::Dele(_) | Request::Quit => self.done(),
             },
             Some(Status::Refused(refusal)) => self.refused(&refusal),
             Some(Status::Challenge(_)) | None => Err(not_pop3(&self.line)),
@@ -126,8 +151,15 @@ impl Maildrop {
                 self.ask(Request::Uidl);
                 Event::Done
             }
-            Request::Uidl => Event::AllListed,
-            Request::Retr(_) => Event::Whole,
+            Request::Uidl => {
+                let agrees = self.unlisted.is_some() || self.identified == self.listing.len();
+                Event::AllListed { agrees }
+            }
+            Request::Retr(number) => {
+                self.whole = Some(number);
+                Event::Whole(Attributes::default())
+            }
+            Request::Top(_) | Request::Noop => Event::Other,
             Request::Dele(_) => Event::Deleted(1),
             Request::Quit => Event::Done,
         })
@@ -150,6 +182,7 @@ impl Maildrop {
                 }
             },
             Request::Retr(number) => Ok(Event::Refused { command, reason, message: Some(number) }),
+            Request::Top(_) | Request::Noop => Ok(Event::Other),
             Request::Dele(_) | Request::Quit => Ok(Event::Refused { command, reason, message: None }),
         }
     }
@@ -175,6 +208,7 @@ impl Maildrop {
         if self.under_way.front() == Some(&Request::Uidl) {
             // What was cut off may be all that tells two long ones apart.
             let unique_id = if whole { value } else { b"" };
+            self.identified += 1;
             let size = self.listing.size(message);
             return Ok(Event::Listed { message, unique_id, size, is_deleted: false });
         }
@@ -188,7 +222,7 @@ impl Maildrop {
     fn unnamed(&mut self, message: Handle) -> Event<'_> {
         if message > self.listing.last() {
             self.unnamed = None;
-            return Event::AllListed;
+            return Event::AllListed { agrees: true };
         }
         self.unnamed = Some(message + 1);
         match self.listing.listed(message) {
@@ -225,6 +259,15 @@ impl RemoteMailbox for Maildrop {
         self.ask(Request::Retr(message));
     }
 
+    fn head(&mut self, message: Handle) -> bool {
+        self.ask(Request::Top(message));
+        true
+    }
+
+    fn confirm(&mut self) {
+        self.ask(Request::Noop);
+    }
+
     fn delete(&mut self, messages: &mut VecDeque<Handle>) {
         if let Some(message) = messages.pop_front() {
             self.ask(Request::Dele(message));
@@ -249,6 +292,10 @@ impl RemoteMailbox for Maildrop {
         self.under_way.is_empty()
     }
 
+    fn has_more(&self) -> bool {
+        self.again.is_some()
+    }
+
     fn to_send(&mut self) -> String {
         mem::take(&mut self.output)
     }
@@ -259,10 +306,16 @@ impl RemoteMailbox for Maildrop {
         }
         if let Reading::Message(dots) = &mut self.reading {
             return match dots.next(input) {
+                Piece::Octets(octets) if matches!(self.under_way.front(), Some(Request::Top(_))) => {
+                    Ok(Event::Head(octets))
+                }
                 Piece::Octets(octets) => Ok(Event::Piece(octets)),
                 Piece::More => Ok(Event::More),
                 Piece::End => self.done(),
             };
+        }
+        if let Some(bare_lf) = self.again.take() {
+            return self.status(bare_lf);
         }
         if !self.take_line(input) {
             return Ok(Event::More);

@@ -14,13 +14,14 @@ fn hear(maildrop: &mut Maildrop, octets: &[u8], size: usize) -> Result<Vec<Strin
                 Event::Listed { message, unique_id, size, .. } => {
                     format!("{message} has {size} and is {}", String::from_utf8_lossy(unique_id))
                 }
-                Event::AllListed => "these are all".to_owned(),
+                Event::AllListed { agrees } => format!("these are all{}", if agrees { "" } else { "?" }),
                 Event::Begun { message, .. } => format!("{}: ", message.unwrap()),
-                Event::Piece(piece) => {
+                Event::Piece(piece) | Event::Head(piece) => {
                     heard.last_mut().unwrap().push_str(&String::from_utf8_lossy(piece));
                     continue;
                 }
-                Event::Whole => "whole".to_owned(),
+                Event::Whole(_) => "whole".to_owned(),
+                Event::Confirmed(message) => format!("{message} was"),
                 Event::Deleted(n) => format!("{n} deleted"),
                 Event::Refused { command, reason, message } => {
                     format!("{command} refused: {reason}, {message:?}")
@@ -70,10 +71,12 @@ fn pipelined_replies_belong_to_their_requests_however_they_arrive() {
             [
                 "1: .a\r\n+OK\r\n",
                 "whole",
+                "1 was",
                 "1 deleted",
                 "RETR 2 refused: [SYS/TEMP] try later, Some(2)",
                 "3: ",
                 "whole",
+                "3 was",
             ],
             "in pieces of {size}"
         );

@@ -161,9 +161,17 @@ impl Account {
     /// # Errors
     /// [`Error::OverQuota`], [`Error::Limit`].
     pub fn fits(&self, messages: u64, octets: u64) -> Result<(), Error> {
+        self.fits_instead_of(messages, octets, Usage::default())
+    }
+
+    /// The same, where the commit that brings them removes what was charged so.
+    ///
+    /// # Errors
+    /// [`Error::OverQuota`], [`Error::Limit`].
+    pub fn fits_instead_of(&self, messages: u64, octets: u64, removed: Usage) -> Result<(), Error> {
         let State { index, overlay, .. } = &*self.state.borrow();
         let before = overlay.expected(index);
-        let after = before.plus(Usage { messages, octets, ..Usage::default() });
+        let after = before.plus(Usage { messages, octets, ..Usage::default() }).less(removed);
         before.may_become(&after, self.quota.get())
     }
 
@@ -325,10 +333,10 @@ impl Account {
         transaction.commit().await.map(drop)
     }
 
-    /// Whether what comes in now would be too much beside what is there.
-    pub(super) fn incoming_exceeds_quota(&self) -> bool {
+    /// Whether what comes in now would be too much beside what is there, of which so many octets go.
+    pub(super) fn incoming_exceeds_quota(&self, removed: u64) -> bool {
         let held = self.usage().charged().saturating_add(self.incoming_octets.get());
-        self.quota.get().is_some_and(|quota| held > quota)
+        self.quota.get().is_some_and(|quota| held.saturating_sub(removed) > quota)
     }
 
     /// Limits what [`Usage::charged`] may come to.

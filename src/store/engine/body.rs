@@ -86,6 +86,8 @@ pub struct Incoming {
     announced: Share,
     /// Octets of it that count among those that come into the account.
     counted: u64,
+    /// Octets that its commit removes.
+    removed: u64,
     failed: Option<Failure>,
 }
 
@@ -116,7 +118,12 @@ const PIECE: usize = 32 * 1024;
 impl Incoming {
     pub(super) fn new(account: Rc<Account>) -> Incoming {
         let announced = Share::of_announced(&account.room);
-        Incoming { account, head: Vec::new(), spilled: None, announced, counted: 0, failed: None }
+        Incoming { account, head: Vec::new(), spilled: None, announced, counted: 0, removed: 0, failed: None }
+    }
+
+    /// It comes in the place of a message of so many octets, which goes in the same commit: these count for it.
+    pub fn replaces(&mut self, octets: u64) {
+        self.removed = octets;
     }
 
     /// Announces how long the message will be: room and quota are kept for it, or it is refused before its octets
@@ -143,7 +150,8 @@ impl Incoming {
         let incoming = &self.account.incoming_octets;
         incoming.set(incoming.get() + more);
         self.counted = octets;
-        if self.account.incoming_exceeds_quota() {
+        // What is no longer than what it replaces is taken also where there is more than the quota allows.
+        if octets > self.removed && self.account.incoming_exceeds_quota(self.removed) {
             self.failed = Some(Failure::OverQuota);
             return Err(Error::OverQuota);
         }

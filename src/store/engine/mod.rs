@@ -30,7 +30,7 @@ pub use extracts::Extracts;
 pub use fsck::Report;
 pub use restored::Renewed;
 pub use store::Store;
-pub use summaries::Summaries;
+pub use summaries::{HeldSummary, Summaries};
 pub use transaction::Transaction;
 pub use watcher::Watcher;
 

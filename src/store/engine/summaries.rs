@@ -1,6 +1,7 @@
 //! Reading summaries of many messages, one after the other.
 
 use std::io;
+use std::ops::{Deref, Range};
 use std::rc::Rc;
 
 use super::Account;
@@ -13,6 +14,12 @@ use crate::store::format::{Message, Place};
 /// So many messages of one segment are asked for in the order of the log before its summaries are opened: for fewer, reading
 /// these themselves costs less.
 const RUN: u32 = 3;
+
+/// Who has asked for so many in one segment is taken to go on like this in the next one.
+const LONG_RUN: u32 = 16;
+
+/// Octets that are read at a time: about two frames.
+const PIECE: usize = 16 * 1024;
 
 /// Frames that are read for one message at the most; the next one goes on there.
 const FRAMES: usize = 16;
@@ -34,9 +41,23 @@ struct Open {
     window: Option<Window>,
     segment: u32,
     entries: Vec<Entry>,
-    octets: Vec<u8>,
+    octets: Rc<Vec<u8>>,
     /// The first of the entries that was not passed, and where its octets are.
     next: (usize, usize),
+}
+
+/// The summary of a message: a part of the frame that it came in, which is not copied.
+pub struct HeldSummary {
+    frame: Rc<Vec<u8>>,
+    place: Range<usize>,
+}
+
+impl Deref for HeldSummary {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.frame.get(self.place.clone()).unwrap_or_default()
+    }
 }
 
 impl Account {
@@ -48,12 +69,16 @@ impl Account {
 
 impl Summaries {
     /// The summary of a message; `None` where the message has to be read.
-    pub fn of(&mut self, message: &Message) -> Option<&[u8]> {
+    pub fn of(&mut self, message: &Message) -> Option<HeldSummary> {
         let place = message.place();
-        let goes_on = self.last.segment == place.segment && self.last <= place;
+        let (goes_on, is_here) = (self.last <= place, self.last.segment == place.segment);
         self.last = place;
-        self.run = if goes_on { self.run.saturating_add(1) } else { 0 };
-        if !goes_on {
+        self.run = match goes_on {
+            true if is_here => self.run.saturating_add(1),
+            true if self.run >= LONG_RUN => RUN,
+            _ => 0,
+        };
+        if !(goes_on && is_here) {
             self.open = None;
         }
         if self.run < RUN {
@@ -67,7 +92,7 @@ impl Summaries {
                         log::warn!("{}: summaries: {error}", self.account.name());
                         None
                     });
-                none.insert(Open::new(window, place.segment))
+                none.insert(Open::new(window.map(|window| window.in_pieces(PIECE)), place.segment))
             }
         };
         open.find(&self.account, self.version, message, &mut self.passed)
@@ -81,10 +106,16 @@ impl Summaries {
 
 impl Open {
     fn new(window: Option<Window>, segment: u32) -> Open {
-        Open { window, segment, entries: Vec::new(), octets: Vec::new(), next: (0, 0) }
+        Open { window, segment, entries: Vec::new(), octets: Rc::default(), next: (0, 0) }
     }
 
-    fn find(&mut self, account: &Account, version: u8, message: &Message, passed: &mut u64) -> Option<&[u8]> {
+    fn find(
+        &mut self,
+        account: &Account,
+        version: u8,
+        message: &Message,
+        passed: &mut u64,
+    ) -> Option<HeldSummary> {
         for _ in 0..FRAMES {
             if self.entries.last().is_some_and(|last| last.offset >= message.offset) {
                 return self.in_frame(message);
@@ -100,7 +131,7 @@ impl Open {
     }
 
     /// Among the entries of the frame at hand, which ascend. One that is asked for twice is told twice.
-    fn in_frame(&mut self, message: &Message) -> Option<&[u8]> {
+    fn in_frame(&mut self, message: &Message) -> Option<HeldSummary> {
         let (mut n, mut at) = self.next;
         while let Some(entry) = self.entries.get(n)
             && entry.offset < message.offset
@@ -112,12 +143,12 @@ impl Open {
         let entry = self.entries.get(n)?;
         // All messages of one body are known by the same.
         let is_own = entry.offset == message.offset && entry.whose == whose(message);
-        if is_own { self.octets.get(at..at + entry.octets as usize) } else { None }
+        is_own.then(|| HeldSummary { frame: self.octets.clone(), place: at..at + entry.octets as usize })
     }
 
     /// Reads the next frame; without one there is no window any more.
     fn next_frame(&mut self, account: &Account, version: u8) -> io::Result<()> {
-        (self.entries, self.octets, self.next) = (Vec::new(), Vec::new(), (0, 0));
+        (self.entries, self.octets, self.next) = (Vec::new(), Rc::default(), (0, 0));
         let Some(window) = &mut self.window else { return Ok(()) };
         if window.at_end()? {
             self.window = None;
@@ -126,7 +157,7 @@ impl Open {
         match window.frame(true)? {
             Ok(frame) => match frame.head {
                 Head::Known(Part::Extracts { version: own, entries }) if own == version => {
-                    (self.entries, self.octets) = (entries, frame.body);
+                    (self.entries, self.octets) = (entries, Rc::new(frame.body));
                 }
                 _ => {}
             },

@@ -13,8 +13,9 @@ pub struct Window {
     file: Rc<dyn File>,
     /// Where the next frame begins.
     pub at: u64,
-    /// Octets of the file from `held_at` on.
+    /// The first `filled` are octets of the file, from `held_at` on.
     held: Vec<u8>,
+    filled: usize,
     held_at: u64,
     /// Octets read at a time, at the least.
     piece: usize,
@@ -38,12 +39,17 @@ const HEAD: usize = 1024;
 impl Window {
     /// The place `at` of a file.
     pub fn new(file: Rc<dyn File>, at: u64) -> Window {
-        Window { file, at, held: Vec::new(), held_at: at, piece: WINDOW }
+        Window { file, at, held: Vec::new(), filled: 0, held_at: at, piece: WINDOW }
     }
 
     /// The place `at` of a file, of which only one head is wanted.
     pub fn of_head(file: Rc<dyn File>, at: u64) -> Window {
         Window { piece: HEAD, ..Window::new(file, at) }
+    }
+
+    /// Reads so many octets at a time.
+    pub fn in_pieces(self, piece: usize) -> Window {
+        Window { piece, ..self }
     }
 
     /// Reads `octets` at once, where it is known that so many will be needed.
@@ -65,24 +71,28 @@ impl Window {
     /// Up to `n` octets from `at` on; fewer only at the end of the file.
     fn octets(&mut self, n: usize) -> io::Result<&[u8]> {
         let skip = usize::try_from(self.at - self.held_at).unwrap_or(usize::MAX);
-        if skip.saturating_add(n) > self.held.len() {
-            let have = self.held.get(skip..).unwrap_or_default();
-            // Not `resize`, which goes octet by octet where code is to be small.
-            let mut held = vec![0; n.max(self.piece)];
-            let mut filled = have.len();
-            held[..filled].copy_from_slice(have);
-            while filled < held.len() {
-                match self.file.read_at(self.at + filled as u64, &mut held[filled..])? {
+        if skip.saturating_add(n) > self.filled {
+            let (have, wanted) = (skip.min(self.filled)..self.filled, n.max(self.piece));
+            self.filled = have.len();
+            if self.held.len() < wanted {
+                // Not `resize`, which goes octet by octet where code is to be small.
+                let mut held = vec![0; wanted];
+                held[..have.len()].copy_from_slice(&self.held[have]);
+                self.held = held;
+            } else {
+                self.held.copy_within(have, 0);
+            }
+            self.held_at = self.at;
+            while self.filled < wanted {
+                let room = &mut self.held[self.filled..wanted];
+                match self.file.read_at(self.at + self.filled as u64, room)? {
                     0 => break,
-                    n => filled += n,
+                    n => self.filled += n,
                 }
             }
-            held.truncate(filled);
-            self.held = held;
-            self.held_at = self.at;
         }
         let skip = (self.at - self.held_at) as usize;
-        Ok(&self.held[skip..self.held.len().min(skip + n)])
+        Ok(&self.held[skip..self.filled.min(skip + n)])
     }
 
     /// The frame at `at`, which moves behind it when it is good.

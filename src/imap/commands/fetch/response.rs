@@ -11,6 +11,7 @@ use crate::imap::wire::command::{FetchItem, SectionText};
 use crate::imap::wire::extension::Enabled;
 use crate::imap::wire::words;
 use crate::message::bodystructure::{Description, Form};
+use crate::message::envelope::Envelope;
 use crate::message::preview::Preview;
 use crate::message::{date, nstring, summary};
 use crate::net::stream::Stream;
@@ -139,8 +140,10 @@ impl Response<'_> {
             }
             FetchItem::Envelope => {
                 self.out.extend(b"ENVELOPE ");
-                let envelope = self.opened.envelope();
-                self.readable(envelope).unwrap_or_default().write(&mut self.out);
+                let written = self.opened.envelope(&mut self.out);
+                if self.readable(written).is_none() {
+                    Envelope::default().write(&mut self.out);
+                }
                 return Ok(());
             }
             // In boxes, here and below: a response is moved more than once, and most need none of this.

@@ -1,6 +1,7 @@
 //! What a search answers: SEARCH (RFC 3501 section 7.2.5), SORT (RFC 5256 section 4) or ESEARCH (RFC 4731 section 3.1),
 //! in pieces.
 
+use std::fmt::Write as _;
 use std::io;
 
 use crate::imap::server::Connection;
@@ -50,7 +51,8 @@ impl Connection {
             pace.did_items(piece.len()).await;
             let mut out = String::new();
             for number in self.numbers(uid, piece) {
-                out.push_str(&format!(" {number}"));
+                // A string takes whatever is written.
+                let _ = write!(out, " {number}");
             }
             self.write(&out).await?;
         }

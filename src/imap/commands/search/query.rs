@@ -9,8 +9,8 @@ use crate::imap::commands::lazy_message::{LazyMessage, SharedSummaries, summarie
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::command::{Date, SearchKey};
 use crate::imap::wire::words;
+use crate::message::date;
 use crate::message::search::{Needle, Scope, Search, in_addresses, in_field};
-use crate::message::{date, header};
 use crate::pace::{Pace, STEP};
 use crate::store::{Account, Error, Flags, Message, Uid};
 
@@ -287,15 +287,14 @@ impl Test {
         match self {
             Test::Index(_) => Ok(false), // answered before anything is opened
             Test::Sent(days) => {
-                let field = opened.ask_header("Date", |fields| header::value(fields, 0..u64::MAX, "Date"))?;
-                let date = field.and_then(|field| date::parse_rfc5322(&field));
+                let date = opened.ask_values(["Date"], |[field]| date::parse_rfc5322(&field?))?;
                 Ok(date.is_some_and(|date| days.contains(&date.day())))
             }
             Test::Addresses { name, needle } => {
-                opened.ask_header(name, |fields| in_addresses(fields, 0..u64::MAX, name, needle))
+                opened.ask_header(&[name], |fields| in_addresses(fields, 0..u64::MAX, name, needle))
             }
             Test::Field { name, needle } => {
-                opened.ask_header(name, |fields| in_field(fields, 0..u64::MAX, name, needle))
+                opened.ask_header(&[name], |fields| in_field(fields, 0..u64::MAX, name, needle))
             }
             Test::Content { scope, needle } => {
                 let mut search = Search::new(opened.body()?, needle, *scope);

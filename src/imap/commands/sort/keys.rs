@@ -1,16 +1,16 @@
 //! What messages are sorted by (RFC 5256 section 3, RFC 5957).
 
-use std::io;
+use std::borrow::Cow;
 
-use crate::flash::ReadAt;
 use crate::imap::commands::lazy_message::{LazyMessage, SharedSummaries, summaries};
 use crate::imap::commands::progress::Progress;
 use crate::imap::state::selected::Selected;
 use crate::imap::wire::sort::SortKey;
 use crate::message::base_subject::BaseSubject;
 use crate::message::collation::collate_decoded;
+use crate::message::date;
+use crate::message::encoded_word::Decoded;
 use crate::message::first_address::FirstAddress;
-use crate::message::{date, header};
 use crate::pace::{ITEM, Pace};
 use crate::store::{Error, Message};
 
@@ -74,44 +74,53 @@ impl<'a> Headers<'a> {
 impl Header<'_> {
     fn key(&mut self, key: SortKey) -> Result<Vec<u8>, Error> {
         let mut out = Vec::new();
+        let mut address = |name, of: fn(FirstAddress) -> Decoded| {
+            self.values([name], |[list]| collate_decoded(&of(FirstAddress::of(&list)), &mut out))
+        };
         match key {
-            SortKey::Arrival => out.extend(moment(self.message.date.get())),
+            SortKey::Cc => address("Cc", |first| first.mailbox)?,
+            SortKey::From => address("From", |first| first.mailbox)?,
+            SortKey::To => address("To", |first| first.mailbox)?,
+            SortKey::DisplayFrom => address("From", |first| first.display)?,
+            SortKey::DisplayTo => address("To", |first| first.display)?,
+            SortKey::Arrival => out.extend(moment(self.arrival())),
             SortKey::Date => out.extend(moment(self.sent()?)),
             SortKey::Size => out.extend(self.message.size.to_be_bytes()),
             SortKey::Subject => collate_decoded(&self.subject()?.text, &mut out),
-            SortKey::Cc | SortKey::From | SortKey::To => {
-                let name = match key {
-                    SortKey::Cc => "Cc",
-                    SortKey::From => "From",
-                    _ => "To",
-                };
-                collate_decoded(&FirstAddress::of(&self.field(name)?).mailbox, &mut out);
-            }
-            SortKey::DisplayFrom => {
-                collate_decoded(&FirstAddress::of(&self.field("From")?).display, &mut out)
-            }
-            SortKey::DisplayTo => collate_decoded(&FirstAddress::of(&self.field("To")?).display, &mut out),
         }
         Ok(out)
     }
 
-    /// The content of the first field of this name; empty where there is none.
-    pub fn field(&mut self, name: &str) -> Result<Vec<u8>, Error> {
-        let value = |fields: &dyn ReadAt| -> io::Result<_> { header::value(fields, 0..u64::MAX, name) };
-        self.opened.ask_header(name, value).map(Option::unwrap_or_default)
+    /// What `make` makes of the contents of the first fields of these names; empty where there is none.
+    pub fn values<T, const N: usize>(
+        &mut self,
+        names: [&str; N],
+        make: impl FnOnce([Cow<'_, [u8]>; N]) -> T,
+    ) -> Result<T, Error> {
+        self.opened.ask_values(names, |values| make(values.map(Option::unwrap_or_default)))
     }
 
     /// The base subject.
     pub fn subject(&mut self) -> Result<BaseSubject, Error> {
-        Ok(BaseSubject::of(&self.field("Subject")?))
+        self.values(["Subject"], |[subject]| BaseSubject::of(&subject))
     }
 
-    /// The sent date (RFC 5256 section 2.2), in seconds since 1970: that of the Date field with its time and zone, or else
-    /// INTERNALDATE.
-    pub fn sent(&mut self) -> Result<i64, Error> {
-        let date = date::parse_rfc5322(&self.field("Date")?);
-        Ok(date.map_or(self.message.date.get(), |date| date.unix))
+    /// INTERNALDATE, in seconds since 1970.
+    pub fn arrival(&self) -> i64 {
+        self.message.date.get()
     }
+
+    /// The sent date, as [`sent`] has it.
+    pub fn sent(&mut self) -> Result<i64, Error> {
+        let arrival = self.arrival();
+        self.values(["Date"], |[date]| sent(&date, arrival))
+    }
+}
+
+/// The sent date (RFC 5256 section 2.2), in seconds since 1970: that of the Date field with its time and zone, or else
+/// INTERNALDATE.
+pub fn sent(date: &[u8], arrival: i64) -> i64 {
+    date::parse_rfc5322(date).map_or(arrival, |date| date.unix)
 }
 
 /// Octets in the order of time.

@@ -17,7 +17,7 @@ use crate::imap::wire::words;
 use crate::pace::Pace;
 use crate::store::Error;
 
-pub use keys::Headers;
+pub use keys::{Headers, sent};
 pub use merge::sort as merge_sort;
 pub use order::{MAX_SORTED, sort as order};
 

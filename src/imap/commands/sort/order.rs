@@ -89,7 +89,12 @@ pub async fn sort(
         for &seq in part.iter() {
             let key = headers.key(seq, criterion.key).await;
             let rest = key.get(task.offset as usize..).unwrap_or_default();
-            keys.push(seq, rest.get(..room).unwrap_or(rest), random.hash_one(&key));
+            // What is held as a whole needs no hash, and no other key has this one.
+            let (beginning, hash) = match rest.get(..room) {
+                Some(beginning) if rest.len() > room => (beginning, random.hash_one(&key) | 1),
+                _ => (rest, 0),
+            };
+            keys.push(seq, beginning, hash);
         }
         let mut sorted: Vec<u32> = (0..task.places.end - task.places.start).collect();
         let compare = |a: &u32, b: &u32| {

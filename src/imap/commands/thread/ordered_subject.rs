@@ -7,6 +7,11 @@ use crate::pace::{ITEM, Pace};
 
 /// The threads of `found`, sequence numbers in ascending order.
 pub async fn threads(mut found: Vec<u32>, headers: &Headers<'_>, pace: &Pace) -> Forest {
+    // In the order of the log, in which summaries are found: 12 octets for each message.
+    let (seqs, mut sent) = (found.clone(), Vec::with_capacity(found.len()));
+    for &seq in &seqs {
+        sent.push(headers.ask(seq, |header| header.sent()).await);
+    }
     let by = |key| SortCriterion { reverse: false, key };
     let begins = sort::order(&mut found, &[by(SortKey::Subject), by(SortKey::Date)], headers, pace).await;
     let mut forest = Forest::with_room(found.len());
@@ -17,8 +22,8 @@ pub async fn threads(mut found: Vec<u32>, headers: &Headers<'_>, pace: &Pace) ->
         pace.did(ITEM).await;
         let node = forest.add(seq);
         if begins.has(place) {
-            let sent = headers.ask(seq, |header| header.sent()).await;
-            roots.push((sent, seq, node));
+            let sent = seqs.binary_search(&seq).ok().and_then(|at| sent.get(at));
+            roots.push((sent.copied().unwrap_or_default(), seq, node));
         } else if let Some(&(_, _, root)) = roots.last() {
             if last == root {
                 forest.adopt(root, node);

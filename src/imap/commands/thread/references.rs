@@ -7,7 +7,7 @@
 
 use super::forest::{Forest, NONE, at, set};
 use super::ids::{Id, Ids, push};
-use crate::imap::commands::sort::{Headers, merge_sort};
+use crate::imap::commands::sort::{self, Headers, merge_sort};
 use crate::imap::state::marks::Marks;
 use crate::message::collation::collate_decoded;
 use crate::message::message_id::message_ids;
@@ -15,6 +15,9 @@ use crate::pace::{ITEM, Pace};
 
 /// Nodes of messages that are not there, at the least.
 const MISSING: usize = 4096;
+
+/// The fields that make threads.
+const FIELDS: [&str; 4] = ["Message-ID", "References", "In-Reply-To", "Date"];
 
 /// What of a message makes its thread.
 #[derive(Default)]
@@ -45,14 +48,16 @@ pub async fn threads(found: &[u32], headers: &Headers<'_>, pace: &Pace) -> Fores
         let ids = &parents.ids;
         let refers = headers
             .ask(seq, |header| {
-                let read = |field: Vec<u8>| message_ids(&field).map(|id| ids.id(&id)).collect::<Vec<_>>();
-                let own = read(header.field("Message-ID")?).first().copied();
-                let mut to = read(header.field("References")?);
-                if to.is_empty() {
-                    to = read(header.field("In-Reply-To")?);
-                    to.truncate(1);
-                }
-                Ok(Refers { own, to, sent: header.sent()? })
+                let arrival = header.arrival();
+                header.values(FIELDS, |[own, references, replied, date]| {
+                    let read = |field: &[u8]| message_ids(field).map(|id| ids.id(&id)).collect::<Vec<_>>();
+                    let mut to = read(&references);
+                    if to.is_empty() {
+                        to = read(&replied);
+                        to.truncate(1);
+                    }
+                    Refers { own: read(&own).first().copied(), to, sent: sort::sent(&date, arrival) }
+                })
             })
             .await;
         sent.push(refers.sent);

@@ -47,7 +47,7 @@ async fn told(account: &Rc<Account>, version: u8) -> (usize, usize) {
         for (n, message) in segment.iter().enumerate() {
             match summaries.of(message) {
                 Some(summary) => {
-                    assert_eq!(summary, extracts(account, message).summary, "of another message")
+                    assert_eq!(*summary, extracts(account, message).summary, "of another message")
                 }
                 None => without += usize::from(n >= 3),
             }

@@ -1,0 +1,118 @@
+//! IMAP servers that are odd in one way that has been told of in public.
+
+use super::poll_tests::{Provider, inbox, mails, new_store, poll, poll_with, run, source};
+use crate::config::Source;
+use crate::multipop::Error;
+use crate::multipop::needs::Needs;
+use crate::store::{Flags, INBOX};
+
+/// All that is there, whatever the server's way of saying it.
+#[test]
+fn what_is_said_in_another_way_is_collected_all_the_same() {
+    let list =
+        |items: &[&str]| items.iter().map(|item| format!("* 1 FETCH ({item})\r\n")).collect::<String>();
+    for (command, reply) in [
+        // Catches: one of them all, the one with the greatest UID.
+        (
+            "UID FETCH 1:*",
+            list(&["UID 9 RFC822.SIZE 13 FLAGS ()", "UID 5 RFC822.SIZE 0", "UID 3 RFC822.SIZE 24"]),
+        ),
+        // Catches: none of them.
+        (
+            "UID FETCH 1:*",
+            list(&["UID 3 FLAGS ()", "FLAGS (\\Seen) UID 5", "UID 9 FLAGS ()", "UID 3 FLAGS (\\Seen)"]),
+        ),
+        (
+            "UID FETCH 1:*",
+            list(&["UID 3", "UID 3 RFC822.SIZE 24", "UID 5 RFC822.SIZE 0", "UID 9 RFC822.SIZE 13"]),
+        ),
+        ("UID FETCH 9 ", list(&["UID 9 BODY[] ~{13}\r\nbare\nlf {5}\r\n"])),
+        ("UID FETCH 9 ", list(&["UID 9 BODY[]<0> {13}\r\nbare\nlf {5}\r\n"])),
+    ] {
+        let provider = Provider::new(mails());
+        *provider.odd.borrow_mut() = Some((command, reply.clone()));
+        run(&provider, async {
+            let store = new_store();
+            let source = Source { leave_on_server: true, ..source(&provider) };
+            let (result, outcome) = poll(&source, &store).await;
+            result.unwrap();
+            assert_eq!((outcome.collected, outcome.problem.is_some()), (3, false), "{reply}");
+            let mut came = inbox(&store).await;
+            came.sort();
+            let mut all: Vec<_> = mails().iter().map(|mail| mail.octets.to_owned()).collect();
+            all.sort();
+            assert_eq!(came, all);
+            assert_eq!(poll(&source, &store).await.1.collected, 0, "{reply}");
+        });
+    }
+}
+
+/// Catches: a message that does not come and costs no word, or the others; one that is believed though its length is a lie.
+#[test]
+fn one_message_that_cannot_be_had_costs_one_message() {
+    for (reply, breaks) in [
+        ("* 2 FETCH (UID 5 BODY[] NIL)\r\n", false),
+        ("", false),
+        // More than its literal says: what is left over is no part of a response.
+        ("* 2 FETCH (UID 5 BODY[] {3}\r\nSubject: x\r\n)\r\n", true),
+        // Less: it swallows the end of its request, and what follows.
+        ("* 2 FETCH (UID 5 BODY[] {60}\r\nSubject: x\r\n)\r\n", true),
+    ] {
+        let provider = Provider::new(mails());
+        *provider.odd.borrow_mut() = Some(("UID FETCH 5 ", reply.to_owned()));
+        run(&provider, async {
+            let (store, needs) = (new_store(), Needs::default());
+            let mut last = None;
+            for n in 0..4 {
+                let (result, outcome) = poll_with(&source(&provider), &store, &needs).await;
+                assert_eq!(result.is_err(), breaks && n < 3, "{reply:?}, poll {n}: {result:?}");
+                let told = result.is_err() || matches!(outcome.problem, Some(Error::NotSent));
+                assert_eq!(told, n < 3, "{reply:?}, poll {n}");
+                last = Some(outcome);
+            }
+            assert!(last.unwrap().problem.is_none(), "it is tried again once a day");
+            let came = inbox(&store).await;
+            let letters = came.iter().filter(|text| text.starts_with("From: Pillarbox")).count();
+            assert_eq!((came.len(), letters), (3, 1), "{reply:?}: {came:?}");
+            let left: Vec<u32> = provider.folder.borrow().iter().map(|mail| mail.uid).collect();
+            assert_eq!(left, [5]);
+        });
+    }
+}
+
+/// Catches: a folder that the server does not open before it is told who asks (163.com), or that is opened for changing where all
+/// of it is left.
+#[test]
+fn who_asks_says_so_and_does_not_ask_for_more_than_it_needs() {
+    let provider = Provider::new(mails());
+    *provider.odd.borrow_mut() = Some(("CAPABILITY", "* CAPABILITY IMAP4rev1 ID UIDPLUS\r\n".to_owned()));
+    run(&provider, async {
+        let leave = Source { leave_on_server: true, ..source(&provider) };
+        poll(&leave, &new_store()).await.0.unwrap();
+        poll(&source(&provider), &new_store()).await.0.unwrap();
+        let heard = provider.heard.borrow();
+        let commands: Vec<_> = heard.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+        let opened: Vec<_> =
+            commands.windows(2).filter(|pair| ["EXAMINE", "SELECT"].contains(&pair[1])).collect();
+        assert_eq!(opened, [["ID", "EXAMINE"], ["ID", "SELECT"]]);
+    });
+}
+
+/// Catches: mail that was read long ago and comes as new, with the day of its collection.
+#[test]
+fn flags_and_internaldate_come_along() {
+    let provider = Provider::new(mails());
+    let reply = "* 1 FETCH (UID 3 FLAGS (\\Seen \\Deleted \\Recent $x) INTERNALDATE \" 7-Feb-1994 22:43:04 -0800\" \
+                 BODY[] {24}\r\nSubject: a\r\n\r\n)\r\nP7 OK\r\n)\r\n";
+    *provider.odd.borrow_mut() = Some(("UID FETCH 3 ", reply.to_owned()));
+    run(&provider, async {
+        let store = new_store();
+        poll(&source(&provider), &store).await.0.unwrap();
+        let account = store.account("ann").await.unwrap();
+        account.view(INBOX, |inbox| {
+            let of = |n: usize| (inbox.messages[n].flags, inbox.messages[n].date.get());
+            assert_eq!(of(0), (Flags::SEEN, 760_689_784));
+            assert!(of(1).0 == Flags::NONE && of(1).1 > 1_700_000_000);
+        });
+    });
+}

@@ -1,0 +1,227 @@
+//! Servers that are odd in one way that has been told of in public: none may cost a message, or give one twice.
+
+use std::time::Duration;
+
+use super::budget::Budget;
+use super::collection::Outcome;
+use super::fake::{Behaviour, Mail, Provider};
+use super::needs::Needs;
+use super::tests::{inbox, poll, poll_with, run, source, store};
+use super::{Error, ledger};
+use crate::clock;
+use crate::config::{Config, Source};
+use crate::flash::sim::SimFlash;
+use crate::store::Store;
+
+/// So many messages as people send them, each with a Message-ID.
+fn letters(count: usize) -> Vec<Mail> {
+    let letter = |n: usize| {
+        let text = format!(
+            "Message-ID: <{n}@x>\r\nDate: Sat, 1 Jan 2000 00:00:00 +0000\r\nFrom: ann@x\r\nSubject: letter {n}\r\n\r\n\
+             Hello, {n}\r\n"
+        );
+        Mail::new(&n.to_string(), text)
+    };
+    (1..=count).map(letter).collect()
+}
+
+fn renumber(provider: &Provider, session: usize) {
+    for mail in provider.maildrop.borrow_mut().iter_mut() {
+        mail.unique_id = format!("{session}.{}", mail.unique_id);
+    }
+}
+
+fn leaving(provider: &Provider) -> Source {
+    Source { leave_on_server: true, ..source(provider) }
+}
+
+/// Catches: everything twice, for ever; and what was recognised being deleted there, which may be the last copy.
+#[test]
+fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
+    for leave_on_server in [true, false] {
+        let provider = Provider::new(&letters(3));
+        run(&provider, async {
+            let store = store(&SimFlash::default());
+            let source = Source { leave_on_server, ..source(&provider) };
+            // It loses what it was told to delete, too.
+            let all = provider.maildrop.borrow().clone();
+            assert_eq!(poll(&source, &store).await.1.collected, 3);
+            for session in 1..4 {
+                *provider.maildrop.borrow_mut() = all.clone();
+                renumber(&provider, session);
+                let new =
+                    Mail::new(&format!("new {session}"), format!("Message-ID: <new{session}@x>\r\n\r\n"));
+                provider.maildrop.borrow_mut().push(new);
+                let (result, outcome) = poll(&source, &store).await;
+                result.unwrap();
+                assert_eq!((outcome.collected, outcome.again), (1, 3), "{leave_on_server}, {session}");
+                assert_eq!(poll(&source, &store).await.1.again, 0, "told apart once");
+                assert!(provider.maildrop.borrow().len() >= 3, "nothing of that is deleted");
+            }
+            assert_eq!(inbox(&store).await.len(), 6);
+        });
+    }
+}
+
+/// Catches: alarms of which all but the first are taken for one that came before, and copies in one listing.
+#[test]
+fn what_is_alike_and_has_nothing_of_its_own_comes_each_time() {
+    let alarm = |n: &str| Mail::new(n, "From: alarm@x\r\nSubject: alarm\r\n\r\nalarm\r\n");
+    let copy = |n: &str| Mail { unique_id: n.to_owned(), ..letters(1).remove(0) };
+    let provider = Provider::new(&[alarm("a"), copy("c"), copy("d")]);
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        assert_eq!(poll(&source(&provider), &store).await.1.collected, 3);
+        provider.maildrop.borrow_mut().push(alarm("b"));
+        assert_eq!(poll(&source(&provider), &store).await.1.collected, 1);
+        assert_eq!(inbox(&store).await.len(), 4);
+    });
+}
+
+/// Catches: a listing that is short once, after which the rest comes twice: half of LIST and UIDL, UIDL alone, and none at all.
+#[test]
+fn a_listing_that_is_short_once_forgets_nothing() {
+    clock::FIXED.set(Some(1_800_000_000));
+    for (command, short) in [
+        ("UIDL", "+OK\r\n1 1\r\n.\r\n"),
+        ("UIDL", "+OK\r\n.\r\n"),
+        ("LIST", "+OK\r\n1 50\r\n.\r\n"),
+        ("UIDL", "+OK\r\n2 3\r\n1 1\r\n.\r\n"),
+    ] {
+        let provider = Provider::new(&letters(3));
+        run(&provider, async {
+            let store = store(&SimFlash::default());
+            let source = leaving(&provider);
+            assert_eq!(poll(&source, &store).await.1.collected, 3);
+            let known = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source)).len();
+            provider.behaviour.borrow_mut().reply = Some((command, short.to_owned()));
+            poll(&source, &store).await.0.unwrap();
+            provider.behaviour.borrow_mut().reply = None;
+            let outcome = poll(&source, &store).await.1;
+            assert_eq!((outcome.collected, outcome.again), (0, 0), "{command} {short:?}");
+            let account = store.account("ann").await.unwrap();
+            let now = account.ledger_of(ledger::source_key(&source));
+            assert!(now.len() == known && now.iter().all(|(_, known)| { known.unlisted } == 0));
+        });
+    }
+    clock::FIXED.set(None);
+}
+
+/// Catches: a message that ends at a lone dot in its text: the rest of it lost, and deleted there.
+#[test]
+fn a_message_that_is_followed_by_nonsense_is_not_believed() {
+    let provider = Provider::new(&letters(3));
+    let stays = provider.maildrop.borrow()[1].clone();
+    for pipelining in [false, true] {
+        let reply = Some(("RETR 2", "+OK\r\nSubject: list\r\n\r\none\r\n.\r\ntwo\r\n.\r\n".to_owned()));
+        *provider.behaviour.borrow_mut() = Behaviour { reply, pipelining, ..Behaviour::default() };
+        run(&provider, async {
+            *provider.maildrop.borrow_mut() = letters(3);
+            let (store, needs) = (store(&SimFlash::default()), Needs::default());
+            for n in 0..4 {
+                let (result, _) = again(&provider, &store, &needs).await;
+                assert_eq!(result.is_err(), n < 3, "poll {n}: {result:?}");
+            }
+            let came = inbox(&store).await;
+            assert!(came.iter().all(|octets| !octets.starts_with(b"Subject: list")), "{came:?}");
+            assert_eq!(*provider.maildrop.borrow(), std::slice::from_ref(&stays), "the others came");
+        });
+    }
+}
+
+/// One poll of those that share what they have found out.
+async fn again(provider: &Provider, store: &Store, needs: &Needs) -> (Result<(), Error>, Outcome) {
+    let (patience, budget) = (Duration::from_secs(5), Budget::usual(&provider.time));
+    let config = Config::default();
+    poll_with(&source(provider), store, patience, budget, &config, needs.clone()).await
+}
+
+/// Catches: the messages behind one that cannot be had, which never come; a letter with each poll, or one that names nothing; one
+/// that is never tried again.
+#[test]
+fn one_message_that_cannot_be_had_costs_one_message() {
+    for (pipelining, silent_at, break_at) in
+        [(false, None, Some("RETR 3")), (true, None, Some("RETR 3")), (false, Some("RETR 3"), None)]
+    {
+        let provider = Provider::new(&letters(5));
+        *provider.behaviour.borrow_mut() =
+            Behaviour { pipelining, silent_at, break_at, ..Behaviour::default() };
+        run(&provider, async {
+            let (store, needs) = (store(&SimFlash::default()), Needs::default());
+            let mut polls = Vec::new();
+            for _ in 0..5 {
+                let (result, outcome) = again(&provider, &store, &needs).await;
+                polls.push((result.is_ok(), outcome.collected));
+            }
+            assert!(
+                polls[..3].iter().all(|(fine, _)| !fine) && polls[3..] == [(true, 0), (true, 0)],
+                "{polls:?}"
+            );
+            let came = inbox(&store).await;
+            let letters: Vec<_> =
+                came.iter().filter(|octets| octets.starts_with(b"From: Pillarbox")).collect();
+            assert_eq!((came.len(), letters.len()), (5, 1), "four and a letter");
+            let letter = String::from_utf8(letters[0].clone()).unwrap();
+            assert!(letter.contains("Subject: letter 3") && letter.contains("From:    ann@x"), "{letter}");
+            // A day later it can be had.
+            *provider.behaviour.borrow_mut() = Behaviour::default();
+            assert_eq!(again(&provider, &store, &needs).await.1.collected, 0);
+            provider.time.advance(Duration::from_secs(86_400));
+            assert_eq!(again(&provider, &store, &needs).await.1.collected, 1);
+            assert_eq!(*provider.maildrop.borrow(), []);
+        });
+    }
+}
+
+/// Catches: half a message that is believed at once.
+#[test]
+fn a_message_much_shorter_than_it_is_listed_is_read_twice() {
+    let provider = Provider::new(&letters(2));
+    provider.behaviour.borrow_mut().size = Some(1000);
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        let (result, outcome) = poll(&source(&provider), &store).await;
+        result.unwrap();
+        assert_eq!((outcome.collected, outcome.deleted), (2, 2));
+        assert!(matches!(outcome.problem, Some(Error::Short { listed: 1000, .. })), "{outcome:?}");
+        let heard = provider.heard.borrow();
+        let read = heard.iter().filter(|line| line.starts_with("RETR")).count();
+        assert_eq!(read, 4);
+        let first_delete = heard.iter().position(|line| line.starts_with("DELE")).unwrap();
+        assert!(heard[first_delete..].iter().all(|line| !line.starts_with("RETR")));
+    });
+}
+
+/// Catches: a full flash after which nothing is deleted there, while the log says so, because QUIT never came.
+#[test]
+fn a_full_flash_parts_in_peace() {
+    let provider = Provider::new(&letters(250));
+    provider.behaviour.borrow_mut().pipelining = true;
+    run(&provider, async {
+        let flash = SimFlash::default();
+        let store = store(&flash);
+        store.account("ann").await.unwrap();
+        let used: u64 = flash.files().iter().map(|(_, size)| *size as u64).sum();
+        flash.limit(Some(used + 60_000));
+        let (result, outcome) = poll(&source(&provider), &store).await;
+        assert!(result.is_err() || outcome.problem.is_some(), "{outcome:?}");
+        assert_eq!(provider.heard.borrow().last().unwrap(), "QUIT");
+        let left = provider.maildrop.borrow().len();
+        assert_eq!((outcome.collected as usize, outcome.deleted as usize), (250 - left, 250 - left));
+        flash.limit(None);
+        poll(&source(&provider), &store).await.0.unwrap();
+        assert_eq!(inbox(&store).await.len(), 250);
+    });
+}
+
+/// Catches: deletions that are told before the server has agreed to QUIT.
+#[test]
+fn what_is_deleted_counts_when_the_server_has_said_goodbye() {
+    let provider = Provider::new(&letters(2));
+    provider.behaviour.borrow_mut().reply = Some(("QUIT", "-ERR no\r\n".to_owned()));
+    run(&provider, async {
+        let (result, outcome) = poll(&source(&provider), &store(&SimFlash::default())).await;
+        assert!(matches!(result, Err(Error::Refused { .. })), "{result:?}");
+        assert_eq!((outcome.collected, outcome.deleted), (2, 0));
+    });
+}
