@@ -370,3 +370,17 @@ fn a_poll_that_had_enough_forgets_nothing() {
         assert_eq!(inbox(&store).await, sorted(&mails()));
     });
 }
+
+/// Catches: a message that is known by its content, is refused once, and is forgotten as if it were gone: it would come twice.
+#[test]
+fn a_refused_message_is_not_forgotten() {
+    let provider = Provider::new(&[Mail::new("", "a\r\n"), Mail::new("", "b\r\n")]);
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        let source = Source { leave_on_server: true, ..source(&provider) };
+        for (reply, collected) in [(None, 2), (Some(("RETR 1", "-ERR no\r\n".to_owned())), 0), (None, 0)] {
+            provider.behaviour.borrow_mut().reply = reply;
+            assert_eq!(poll(&source, &store).await.1.collected, collected);
+        }
+    });
+}

@@ -261,6 +261,42 @@ fn nothing_is_sent_in_the_open_where_starttls_is_demanded() {
     });
 }
 
+/// Catches: a reply in the open behind the one to STARTTLS that is taken for one within TLS.
+#[test]
+fn what_stands_behind_the_answer_to_starttls_ends_the_connection() {
+    story(async |world| {
+        world.reconfigure(|config| config.smarthost.security = Security::Starttls);
+        world.smarthost.answers(|command| match command.split(' ').next() {
+            Some("EHLO") => Some("250-smarthost.example\r\n250 STARTTLS"),
+            Some("STARTTLS") => Some("220 Go\r\n250 I am somebody else"),
+            _ => None,
+        });
+        let _running = world.run();
+        world.post("friend@else.example").await.unwrap();
+        let waits = "something was said in the open between STARTTLS and TLS: somebody may be in between";
+        world.until_queue_is(&format!("friend@else.example attempts 1 {waits}")).await;
+    });
+}
+
+/// Catches: mail that waits for ever at a smarthost that offers SCRAM and keeps no verifier for this user.
+#[test]
+fn a_mechanism_that_the_smarthost_refuses_at_once_is_followed_by_the_next() {
+    story(async |world| {
+        world.reconfigure(|config| global_login(config, "relay", "relay password"));
+        world.smarthost.answers(|command| match command.split_at_checked("AUTH SCRAM".len()) {
+            Some(("AUTH SCRAM", _)) => Some("535 5.7.8 Error: authentication failed"),
+            _ if command.starts_with("EHLO") => Some("250-smarthost.example\r\n250 AUTH PLAIN SCRAM-SHA-256"),
+            _ => None,
+        });
+        let _running = world.run();
+        world.post("friend@else.example").await.unwrap();
+        world.until_queue_is_empty().await;
+        let taken = world.smarthost.taken();
+        assert_eq!((taken.len(), taken[0].login.as_str()), (1, "relay:relay password"));
+        assert!(world.relay.troubles().is_empty());
+    });
+}
+
 #[test]
 fn without_a_smarthost_queued_messages_wait_for_one() {
     story(async |world| {

@@ -120,7 +120,7 @@ impl Smarthost {
             }
             command = String::from_utf8(line.clone()).unwrap();
             match command.split_once(' ').unwrap_or((&command, "")) {
-                ("AUTH", plain) => login = credentials(plain),
+                ("AUTH", plain) => login = credentials(plain).unwrap_or_default(),
                 ("MAIL", path) => (from, to) = (path.to_owned(), Vec::new()),
                 ("RCPT", path) if (self.answer.borrow().clone())(&command).is_none() => {
                     to.push(path.to_owned())
@@ -140,9 +140,8 @@ async fn content(stream: &mut Stream) -> std::io::Result<String> {
     Ok(String::from_utf8(content).unwrap())
 }
 
-/// `PLAIN base64` as `user:password`.
-fn credentials(plain: &str) -> String {
-    let base64 = plain.strip_prefix("PLAIN ").unwrap();
-    let octets = BASE64.decode(base64.as_bytes()).unwrap();
-    String::from_utf8(octets).unwrap().trim_start_matches('\0').replace('\0', ":")
+/// `PLAIN base64` as `user:password`; `None` for another mechanism.
+fn credentials(plain: &str) -> Option<String> {
+    let octets = BASE64.decode(plain.strip_prefix("PLAIN ")?.as_bytes()).unwrap();
+    Some(String::from_utf8(octets).unwrap().trim_start_matches('\0').replace('\0', ":"))
 }

@@ -1,0 +1,266 @@
+//! Polls of many sources beside each other, and settings that change meanwhile.
+
+use std::time::Instant;
+
+use async_io::{Timer, block_on};
+use rustix::io::Errno;
+use smol::future::or;
+
+use super::*;
+use crate::certificate;
+use crate::config::{Account, Secret};
+use crate::flash::refusing::Refusing;
+use crate::flash::sim::SimFlash;
+use crate::multipop::fake::{Behaviour, Mail, Provider};
+use crate::multipop::places::{AT_ONCE, LEASE};
+use crate::multipop::status::PollResult;
+use crate::store::Store;
+
+/// An account of this name that collects from `provider`.
+fn account(name: &str, provider: &Provider) -> Account {
+    Account {
+        name: name.try_into().unwrap(),
+        multipop: true,
+        sources: vec![Source {
+            host: "127.0.0.1".try_into().unwrap(),
+            port: provider.address.port(),
+            security: Security::None,
+            username: name.try_into().unwrap(),
+            password: Secret::new("secret").unwrap(),
+            ..Source::default()
+        }],
+        ..Account::default()
+    }
+}
+
+fn config(accounts: &[Account]) -> Config {
+    let mut config = Config { accounts: accounts.to_vec(), ..Config::default() };
+    config.identify(&Config::default());
+    config
+}
+
+/// A poller with these settings, running beside the providers while `test` plays.
+fn play<T>(config: Config, providers: &[&Provider], test: impl AsyncFnOnce(&Poller, &Context) -> T) -> T {
+    play_in(|context| context, config, providers, test)
+}
+
+fn play_in<T>(
+    world: impl FnOnce(Context) -> Context,
+    config: Config,
+    providers: &[&Provider],
+    test: impl AsyncFnOnce(&Poller, &Context) -> T,
+) -> T {
+    block_on(async {
+        let flash = SimFlash::default();
+        let tls = certificate::server_config(&config, &flash).await.unwrap();
+        let store = Store::new(Rc::new(flash));
+        let context = Rc::new(world(Context::new(config, tls, store)));
+        let poller = Poller::new(context.clone());
+        let servers = LocalExecutor::new();
+        for provider in providers {
+            servers.spawn(provider.serve()).detach();
+        }
+        let beside = or(poller.run(), servers.run(std::future::pending()));
+        or(test(&poller, &context), async {
+            beside.await;
+            unreachable!()
+        })
+        .await
+    })
+}
+
+async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !so().await {
+        assert!(begun.elapsed() < Duration::from_secs(5), "waited in vain for: {what}");
+        Timer::after(Duration::from_millis(2)).await;
+    }
+}
+
+async fn inbox_len(context: &Context, account: &str) -> usize {
+    let account = context.store.account(account).await.unwrap();
+    account.view(INBOX, |mailbox| mailbox.messages.len()).unwrap()
+}
+
+fn logins(provider: &Provider) -> usize {
+    provider.heard.borrow().iter().filter(|line| line.starts_with("USER")).count()
+}
+
+#[test]
+fn a_failing_source_does_not_disturb_the_others() {
+    let [good, bad] = [Provider::new(&[Mail::new("1", "a\r\n")]), Provider::new(&[])];
+    bad.behaviour.borrow_mut().silent_at = Some("CAPA");
+    let settings = config(&[account("bad", &bad), account("good", &good)]);
+    play(settings, &[&good, &bad], async |poller, context| {
+        until("a good poll", async || poller.status()[1].last_result == Some(PollResult::Collected(1))).await;
+        assert_eq!(inbox_len(context, "good").await, 1);
+        let [bad, good] = &poller.status()[..] else { panic!() };
+        assert!(bad.polling && bad.enabled && bad.next_poll.is_none());
+        assert!(!good.polling && good.next_poll.is_some() && good.collected == 1 && good.failures == 0);
+    });
+}
+
+#[test]
+fn nobody_is_contacted_where_multipop_is_off_and_everybody_once_it_is_on() {
+    let provider = Provider::new(&[Mail::new("1", "a\r\n")]);
+    for off in 0..3 {
+        let on = config(&[account("ann", &provider)]);
+        let mut settings = on.clone();
+        match off {
+            0 => settings.multipop.enabled = false,
+            1 => settings.accounts[0].multipop = false,
+            _ => settings.accounts[0].enabled = false,
+        }
+        provider.heard.borrow_mut().clear();
+        play(settings, &[&provider], async |poller, context| {
+            Timer::after(Duration::from_millis(20)).await;
+            assert_eq!(poller.collect_now(None), 0);
+            assert!(!poller.status()[0].enabled && provider.heard.borrow().is_empty());
+            context.reconfigure(on, context.tls());
+            until("the first poll", async || poller.status()[0].last_poll.is_some()).await;
+        });
+    }
+}
+
+#[test]
+fn new_settings_concern_only_the_sources_that_they_change() {
+    let [kept, moved] = [Provider::new(&[]), Provider::new(&[])];
+    let mut settings = config(&[account("kept", &kept), account("moved", &moved)]);
+    play(settings.clone(), &[&kept, &moved], async |poller, context| {
+        until("both", async || poller.status().iter().all(|source| source.last_poll.is_some())).await;
+        settings.accounts[1].sources[0].password = Secret::new("new").unwrap();
+        settings.multipop.interval = 3600;
+        context.reconfigure(settings.clone(), context.tls());
+        until("the changed one", async || logins(&moved) == 2).await;
+        assert_eq!(logins(&kept), 1);
+        assert!(poller.status()[0].next_poll.unwrap() - unix_now() > 3000, "the new interval counts");
+
+        settings.accounts.truncate(1);
+        context.reconfigure(settings, context.tls());
+        until("the removal", async || poller.watches.borrow().len() == 1).await;
+        assert_eq!(poller.collect_now(None), 1);
+        until("the one that is left", async || logins(&kept) == 2).await;
+        assert_eq!(logins(&moved), 2);
+    });
+}
+
+#[test]
+fn a_source_can_be_removed_in_the_middle_of_a_poll_and_come_back() {
+    let provider = Provider::new(&[Mail::new("1", "a\r\n"), Mail::new("2", "b\r\n")]);
+    *provider.behaviour.borrow_mut() = Behaviour { silent_at: Some("RETR 2"), ..Behaviour::default() };
+    let settings = config(&[account("ann", &provider)]);
+    play(settings.clone(), &[&provider], async |poller, context| {
+        until("the silence", async || provider.heard.borrow().iter().any(|line| line == "RETR 2")).await;
+        context.reconfigure(config(&[]), context.tls());
+        until("the end of the poll", async || poller.watches.borrow().is_empty()).await;
+        assert_eq!(inbox_len(context, "ann").await, 1, "what had come is kept");
+        assert!(poller.status().is_empty());
+    });
+}
+
+#[test]
+fn the_user_is_told_of_lasting_trouble_once_and_the_operator_at_once() {
+    let provider = Provider::new(&[]);
+    provider.behaviour.borrow_mut().reply = Some(("PASS", "-ERR [AUTH] no\r\n".to_owned()));
+    let mut settings = config(&[account("ann", &provider)]);
+    settings.multipop.warn_after = 2;
+    play(settings, &[&provider], async |poller, context| {
+        for (failures, letters) in [(1, 0), (2, 1), (3, 1)] {
+            until("a failure", async || poller.status()[0].failures == failures).await;
+            let PollResult::Failed { error, collected: 0 } = poller.status()[0].last_result.clone().unwrap()
+            else {
+                panic!()
+            };
+            assert!(error.starts_with("the login was refused: [AUTH] no. Check the user name"), "{error}");
+            until("the letter", async || inbox_len(context, "ann").await == letters).await;
+            assert_eq!(poller.collect_now(Some("ann")), 1);
+        }
+        assert_eq!(poller.collect_now(Some("bob")), 0);
+    });
+}
+
+/// Catches a poll that contacts the provider although nothing could be kept.
+#[test]
+fn a_flash_that_takes_no_changes_leaves_the_mail_where_it_is() {
+    let mails = [Mail::new("1", "a\r\n")];
+    let provider = Provider::new(&mails);
+    let card = Rc::new(Refusing::new(SimFlash::default(), Some(Errno::ROFS)));
+    let on_card = |mut context: Context| {
+        context.store = Store::new(card.clone());
+        context
+    };
+    play_in(on_card, config(&[account("ann", &provider)]), &[&provider], async |poller, context| {
+        until("a failure", async || poller.status()[0].failures == 1).await;
+        let Some(PollResult::Failed { error, .. }) = poller.status()[0].last_result.clone() else { panic!() };
+        assert_eq!(
+            error,
+            "the mail store: the flash takes no changes. The mail stays with the provider. Back up with \
+             `pillarbox mail export`, then replace the card."
+        );
+        assert!(provider.heard.borrow().is_empty() && *provider.maildrop.borrow() == mails);
+        card.answer(None);
+        poller.collect_now(None);
+        until("the mail", async || inbox_len(context, "ann").await == 1).await;
+    });
+}
+
+#[test]
+fn without_the_time_no_certificate_is_judged_and_nothing_fails() {
+    let [near, far] = [Provider::new(&[]), Provider::new(&[])];
+    let mut settings = config(&[account("near", &near), account("far", &far)]);
+    settings.accounts[1].sources[0].security = Security::Tls;
+    play_in(Context::without_time, settings, &[&near, &far], async |poller, context| {
+        until("the one without TLS", async || poller.status()[0].last_poll.is_some()).await;
+        until("the other waits", async || poller.status()[1].waiting_for_time).await;
+        // Not even the operator can hurry it.
+        assert_eq!(poller.collect_now(Some("far")), 1);
+        Timer::after(Duration::from_millis(20)).await;
+        let status = &poller.status()[1];
+        assert!(status.waiting_for_time && status.failures == 0 && status.last_poll.is_none());
+        context.clock.set_known();
+        // Its certificate, which there is none of, is judged now.
+        until("a poll", async || poller.status()[1].failures == 1).await;
+        assert!(!poller.status()[1].waiting_for_time);
+    });
+}
+
+#[test]
+fn only_so_many_polls_run_at_once() {
+    let provider = Provider::new(&[]);
+    provider.behaviour.borrow_mut().silent_at = Some("CAPA");
+    let accounts: Vec<Account> = (0..AT_ONCE + 2).map(|n| account(&format!("a{n}"), &provider)).collect();
+    play(config(&accounts), &[&provider], async |poller, _| {
+        let polling = || poller.status().iter().filter(|source| source.polling).count();
+        until("the places are taken", async || polling() == AT_ONCE).await;
+        Timer::after(Duration::from_millis(20)).await;
+        assert_eq!(polling(), AT_ONCE);
+    });
+}
+
+/// Catches: providers that never end, of as many sources as there are places, and another user's mail that waits
+/// for them.
+#[test]
+fn no_provider_holds_a_place_that_others_need() {
+    let [good, bad] = [Provider::new(&[Mail::new("1", "a\r\n")]), Provider::new(&[])];
+    bad.behaviour.borrow_mut().silent_at = Some("CAPA");
+    let mut accounts = vec![account("a", &bad)];
+    for n in 1..=AT_ONCE + 1 {
+        let source = Source {
+            username: format!("a{n}").as_str().try_into().unwrap(),
+            ..accounts[0].sources[0].clone()
+        };
+        accounts[0].sources.push(source);
+    }
+    accounts.push(account("b", &good));
+    let mut settings = config(&accounts);
+    // So it is not their silence that ends their polls.
+    settings.multipop.timeout = u32::MAX;
+    play(settings, &[&bad, &good], async |poller, context| {
+        let polling = || poller.status().iter().filter(|source| source.polling).count();
+        until("the places are taken", async || polling() == AT_ONCE).await;
+        context.time.advance(LEASE);
+        until("the mail", async || inbox_len(context, "b").await == 1).await;
+        let failed = poller.status().iter().filter(|source| source.failures > 0).count();
+        assert!(failed <= AT_ONCE + 2 - 2, "two of them go on beside");
+    });
+}
