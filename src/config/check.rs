@@ -293,12 +293,15 @@ fn source(config: &Config, section: Section, source: &Source, found: &mut Vec<Fi
     }
 }
 
-/// No two sources collect one mailbox: each would give what the other has left. `mailboxes` are those before.
+/// Where a mailbox is: protocol, host in lower case, port, login, folder.
+type Elsewhere<'a> = (Protocol, String, u16, &'a str, &'a str);
+
+/// No two sources of an account collect one mailbox: each would give what the other has left. `mailboxes` are those before.
 fn collected_once<'a>(
     config: &Config,
     (a, s): (usize, usize),
     source: &'a Source,
-    mailboxes: &mut HashMap<(Protocol, String, u16, &'a str, &'a str), (usize, usize)>,
+    mailboxes: &mut HashMap<Elsewhere<'a>, (usize, usize)>,
     found: &mut Vec<Finding>,
 ) {
     if source.host.is_empty() || source.username.is_empty() {
@@ -307,11 +310,18 @@ fn collected_once<'a>(
     let folder = if source.protocol == Protocol::Imap { source.folder() } else { "INBOX" };
     let mailbox =
         (source.protocol, source.host.to_ascii_lowercase(), source.port, source.username.as_str(), folder);
-    if let Some((other, number)) = mailboxes.insert(mailbox, (a, s)) {
+    let Some((other, number)) = mailboxes.insert(mailbox, (a, s)) else { return };
+    let (at, number) = (Section::Source(a, s).at("host"), number + 1);
+    if other == a {
+        let text =
+            format!("source {number} of this account collects this mailbox already: remove one of them");
+        found.push(Finding::error(at, text));
+    } else if !source.leave_on_server {
+        // Two may share a mailbox, as long as all of it stays there.
         let other = config.accounts.get(other).map_or("", |account| account.name.as_str());
         let text =
-            format!("source {} of {other} collects this mailbox already: remove one of them", number + 1);
-        found.push(Finding::error(Section::Source(a, s).at("host"), text));
+            format!("source {number} of {other} collects this mailbox, too: each gets what the other leaves");
+        found.push(Finding::warning(at, text));
     }
 }
 

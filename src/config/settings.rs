@@ -260,7 +260,6 @@ settings!(APP_PASSWORD: AppPassword {
 
 settings!(SOURCE: Source {
     id: Identity = "its lasting identity: by it what was collected stays known";
-    enabled: Switch = "off: it is not contacted";
     needed host: Words<ServerName, 255> = "the provider's server";
     port: Port = "pop3: 995 for tls, 110 for starttls; imap: 993 and 143";
     protocol: Choice<Protocol> = "how mail is collected";
@@ -268,6 +267,7 @@ settings!(SOURCE: Source {
     needed username: Words<Login, 254> = "the login there";
     password: Password = "its password; not needed with oauth2";
     auth: Choice<SourceAuth> = "auto picks the strongest that the server offers";
+    enabled: Switch = "off: it is not contacted";
     leave_on_server: Switch = "collected messages stay there";
     delete_after: Duration<0, { 3650 * DAY }> = "with leave_on_server: how long they stay; 0: for ever";
     max_size: Size<0, { 4 * GIB }> = "larger ones stay, and the user gets a note once; 0: no limit";

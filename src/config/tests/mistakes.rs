@@ -127,7 +127,8 @@ fn more_than_fits() {
     let told = found_in(format!("[server]\ndomains = [\"home.example\"]\n{all}"));
     assert!(told.contains(&"1503: too many accounts: 500 fit".to_owned()), "{told:?}");
     let source = "multipop = true\n[[account.source]]\nhost = \"h\"\nusername = \"u\"\npassword = \"p\"\n";
-    let sources = source.to_owned() + &source.replace("multipop = true\n", "").repeat(Config::MAX_SOURCES);
+    let further = |n: usize| source.replace("multipop = true\n", "").replace("\"u\"", &format!("\"u{n}\""));
+    let sources = source.to_owned() + &(0..Config::MAX_SOURCES).map(further).collect::<String>();
     assert_eq!(found_in(format!("{LEAST}{sources}")), ["74: too many sources: 16 fit in an account"]);
 }
 

@@ -177,8 +177,8 @@ username = "a"
 password = "long enough"
 auth = "APOP"                    #! APOP and USER are POP3's: with protocol = "imap" use auto, or a mechanism that IMAP has
 [[account.source]]
-host = "imap.provider.example"
-username = "a"
+host = "pop.provider.example"
+username = "b"
 auth = "oauth2"                  #! auth = "oauth2" needs oauth2 = {{ token_url = …, client_id = …, refresh_token = … }}
 [[account.source]]
 host = "imap.provider.example"
@@ -215,14 +215,14 @@ fn the_console_names_the_settings() {
 fn a_mailbox_is_collected_once() {
     let source = |host: &str, folder: &str| {
         format!(
-            "[[account.source]]\nhost = \"{host}\"\nprotocol = \"imap\"\nusername = \"ann\"\npassword = \"x\"\nfolder = \"{folder}\"\n"
+            "[[account.source]]\nhost = \"{host}\"\nprotocol = \"imap\"\nport = 993\nusername = \"ann\"\npassword = \"x\"\nfolder = \"{folder}\"\n"
         )
     };
     let (one, sent, other) =
         (source("imap.x.de", "INBOX"), source("imap.x.de", "Sent"), source("imap.y.de", "INBOX"));
     let twice = source("IMAP.x.de", "INBOX").replace(
         "host = \"IMAP.x.de\"",
-        "host = \"IMAP.x.de\" #! source 1 of office collects this mailbox already: remove one of them",
+        "host = \"IMAP.x.de\" #! source 1 of this account collects this mailbox already: remove one of them",
     );
     finds_what_it_announces(&format!("{LEAST}\nmultipop = true\n{one}{sent}{other}{twice}"));
 }

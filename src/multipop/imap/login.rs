@@ -3,6 +3,8 @@
 
 use std::mem;
 
+use zeroize::Zeroizing;
+
 use super::response::{Response, TAG, parse};
 use crate::config::{Security, Source, SourceAuth};
 use crate::multipop::Error;
@@ -72,6 +74,10 @@ impl Opening {
             (State::StartTls, Ok(())) => Ok(Step::StartTls),
             (State::StartTls, Err(refusal)) => Err(outgoing::Error::NoStartTls(refusal.to_string()).into()),
             (State::Sasl | State::LoggingIn, Ok(())) => self.answer(Answer::Granted).await,
+            (State::User, Err(refusal)) if refusal.code.is_empty() && self.quoted().is_some() => {
+                let command = self.quoted().unwrap_or_default();
+                Ok(self.command(State::LoggingIn, &command))
+            }
             (State::Sasl | State::User | State::Password | State::LoggingIn, Err(refusal)) => {
                 self.answer(refusal.answer()).await
             }
@@ -115,6 +121,26 @@ impl Opening {
             // POP3's own.
             Next::Apop(_) => return Err(outgoing::Error::NoMechanism.into()),
         })
+    }
+
+    /// LOGIN with quoted strings, for a server that refuses literals there, as far as they can say it (RFC 3501 section 9, quoted).
+    fn quoted(&self) -> Option<Zeroizing<String>> {
+        let mut command = Zeroizing::new(String::with_capacity(2048));
+        command.push_str("LOGIN");
+        for text in [self.login.username(), self.login.password().reveal()] {
+            if !text.bytes().all(|octet| (b' '..=b'~').contains(&octet)) {
+                return None;
+            }
+            command.push_str(" \"");
+            for sign in text.chars() {
+                if matches!(sign, '"' | '\\') {
+                    command.push('\\');
+                }
+                command.push(sign);
+            }
+            command.push('"');
+        }
+        Some(command)
     }
 
     async fn answer(&mut self, answer: Answer<'_>) -> Result<Step, Error> {
@@ -282,7 +308,8 @@ mod tests {
         play(SourceAuth::Apop, Security::None, &format!("{dialog}ERROR the server offers no way"));
         play(SourceAuth::User, Security::None, &format!("{dialog}ERROR the server offers no way"));
         let dialog = "\nS: * OK\nC: P1 CAPABILITY\nS: P1 OK\n";
-        let login = "C: P2 LOGIN {3}\nS: P2 BAD no\nERROR the login was refused: no";
+        // Catches: a server that takes no literals there and is given up.
+        let login = "C: P2 LOGIN {3}\nS: P2 BAD no\nC: P3 LOGIN \"tim\" \"tanstaaf\"\nS: P3 NO no\nERROR the login was refused: no";
         play(SourceAuth::Login, Security::None, &format!("{dialog}{login}"));
     }
 
