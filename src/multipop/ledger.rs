@@ -410,19 +410,20 @@ mod tests {
     fn what_is_listed_no_longer_is_forgotten_after_30_days() {
         // Catches: a listing that is short once, after which everything comes twice; a ledger that never forgets; days that are
         // counted from before a message was listed again; a clock that was not set.
+        const MONTH: i64 = 30 * 86_400;
         let (mut source, mut known) = (source(), Vec::new());
         source.leave_on_server = true;
         let all = [("a", 1), ("b", 1)];
         let mut poll = |listing: &[_], now| (poll(&source, &mut known, listing, now), known.len());
         assert_eq!(poll(&all, NOW), ("CC".into(), 2));
         assert_eq!(poll(&[], NOW + 1), ("".into(), 2));
-        assert_eq!(poll(&all[1..], NOW + REMEMBERED), (".".into(), 2), "not for 30 days yet");
-        assert_eq!(poll(&all, NOW + REMEMBERED), ("..".into(), 2));
-        assert_eq!(poll(&all[1..], NOW + 2 * REMEMBERED), (".".into(), 2));
+        assert_eq!(poll(&all[1..], NOW + MONTH), (".".into(), 2), "not for 30 days yet");
+        assert_eq!(poll(&all, NOW + MONTH), ("..".into(), 2));
+        assert_eq!(poll(&all[1..], NOW + 2 * MONTH), (".".into(), 2));
         assert_eq!(poll(&all[1..], 40), (".".into(), 2));
-        assert_eq!(poll(&all[1..], NOW + 3 * REMEMBERED - 1), (".".into(), 2));
-        assert_eq!(poll(&all[1..], NOW + 3 * REMEMBERED), (".".into(), 1));
-        assert_eq!(poll(&all, NOW + 3 * REMEMBERED), ("C.".into(), 2));
+        assert_eq!(poll(&all[1..], NOW + 3 * MONTH - 1), (".".into(), 2));
+        assert_eq!(poll(&all[1..], NOW + 3 * MONTH), (".".into(), 1));
+        assert_eq!(poll(&all, NOW + 3 * MONTH), ("C.".into(), 2));
     }
 
     /// Catches: a message that was recognised by its content and is deleted there, or read again with each poll.
