@@ -134,6 +134,7 @@ impl Status {
             waiting_for_time: it.waiting_for_time,
             last_poll: it.last_poll,
             last_result: it.last_result.map(result),
+            again: it.again,
             next_poll: it.next_poll,
             failures: it.failures,
             collected: it.collected,

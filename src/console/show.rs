@@ -132,6 +132,10 @@ fn source_state(source: &SourceStatus) -> String {
         (Some(PollResult::Failed { error, .. }), _, _) => {
             format!("failed {} times: {error}", source.failures)
         }
+        (Some(PollResult::Collected(_)), _, _) if source.again > 0 => format!(
+            "good; {} came before under other identities (numbered anew, or moved in a circle) and stay there",
+            source.again
+        ),
         (Some(PollResult::Collected(_)), _, _) => "good".to_owned(),
         (None, _, _) => "not polled yet".to_owned(),
     }

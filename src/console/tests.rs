@@ -365,6 +365,7 @@ fn source() -> SourceStatus {
         next_poll: Some(1300),
         failures: 2,
         collected: 7,
+        again: 0,
     }
 }
 
@@ -551,4 +552,14 @@ fn sessions_are_shown_and_ended() {
          > show sessions
          nobody is connected",
     );
+}
+
+/// Catches: a provider that has numbered its messages anew, of which the operator hears nothing.
+#[test]
+fn what_came_before_under_another_identity_is_told() {
+    let good = SourceStatus { last_result: Some(PollResult::Collected(0)), again: 3, ..source() };
+    let world = Pretended::new();
+    let status = Status { sources: vec![good], ..world.status() };
+    let shown = crate::console::show::sources(&status);
+    assert!(shown.contains("good; 3 came before under other identities"), "{shown}");
 }

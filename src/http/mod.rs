@@ -200,6 +200,7 @@ pub(in crate::http) mod tests {
                 next_poll: Some(100),
                 failures: 3,
                 collected: 12,
+                again: 0,
             };
             let (queue, troubles) = (vec![queued.clone(), queued], vec![secret()]);
             Status { now: 120, queue, troubles, sources: vec![source], ..Status::default() }

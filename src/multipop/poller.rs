@@ -144,6 +144,12 @@ impl Poller {
         if outcome.collected > 0 || outcome.deleted > 0 {
             log::info!("{name}: {} collected, {} deleted there", outcome.collected, outcome.deleted);
         }
+        if outcome.again > 0 {
+            log::warn!(
+                "{name}: {} messages came before under other identities: they stay there",
+                outcome.again
+            );
+        }
         match (&result, &outcome.problem) {
             (Err(Error::Withdrawn), _) | (Ok(()), None) => {}
             (Err(error), _) | (Ok(()), Some(error)) => log::warn!("{name}: {error}"),

@@ -33,6 +33,8 @@ pub struct SourceStatus {
     pub failures: u32,
     /// Messages collected since the start.
     pub collected: u64,
+    /// Messages that came under another identity, and had come before: they stay at the provider. Since the start.
+    pub again: u64,
 }
 
 impl SourceStatus {
@@ -53,6 +55,7 @@ impl SourceStatus {
             next_poll: None,
             failures: 0,
             collected: 0,
+            again: 0,
         }
     }
 }

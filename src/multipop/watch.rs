@@ -45,6 +45,8 @@ struct Fate {
     ended: Option<Instant>,
     ended_unix: Option<i64>,
     result: Option<PollResult>,
+    /// See [`SourceStatus::again`].
+    again: u64,
     jitter: u8,
     /// Polls with any trouble in a row, and those among them that got nowhere.
     failures: u32,
@@ -176,6 +178,7 @@ impl Watch {
         *self.polling.borrow_mut() = None;
         let mut fate = self.fate.borrow_mut();
         fate.collected += u64::from(outcome.collected);
+        fate.again += u64::from(outcome.again);
         if matches!(result, Err(Error::Withdrawn)) {
             return None;
         }
@@ -216,6 +219,7 @@ impl Watch {
             next_poll: due_in.map(|time| unix_now().saturating_add_unsigned(time.as_secs())),
             failures: fate.failures,
             collected: fate.collected,
+            again: fate.again,
             ..SourceStatus::unknown(&self.account, &self.source())
         }
     }
