@@ -307,9 +307,8 @@ fn collected_once<'a>(
     if source.host.is_empty() || source.username.is_empty() {
         return;
     }
-    let folder = if source.protocol == Protocol::Imap { source.folder() } else { "INBOX" };
-    let mailbox =
-        (source.protocol, source.host.to_ascii_lowercase(), source.port, source.username.as_str(), folder);
+    let (host, username) = (source.host.to_ascii_lowercase(), source.username.as_str());
+    let mailbox = (source.protocol, host, source.port, username, source.mailbox());
     let Some((other, number)) = mailboxes.insert(mailbox, (a, s)) else { return };
     let (at, number) = (Section::Source(a, s).at("host"), number + 1);
     if other == a {

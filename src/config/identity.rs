@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use toml::de::DeValue;
 
 use super::kind::{Kind, Wrong, quoted};
-use super::{Account, Config, Source};
+use super::{Account, Config, Protocol, Source};
 use crate::credential::random;
 
 /// An identity as 16 hexadecimal digits; none is 0, and empty.
@@ -109,9 +109,14 @@ impl Source {
         self.folders.first().map_or("INBOX", |folder| folder.as_str())
     }
 
-    /// Names what was collected from one of its folders, in the ledger of its account. POP3 has the INBOX.
-    pub fn ledger(&self, folder: &str) -> u64 {
-        self.id ^ of_folder(folder)
+    /// The mailbox that is collected: POP3 knows the INBOX only.
+    pub fn mailbox(&self) -> &str {
+        if self.protocol == Protocol::Imap { self.folder() } else { "INBOX" }
+    }
+
+    /// Names what was collected from its mailbox, in the ledger of its account.
+    pub fn ledger(&self) -> u64 {
+        self.id ^ of_folder(self.mailbox())
     }
 }
 

@@ -92,6 +92,9 @@ pub struct Collection {
     octets: u64,
     /// Whether the transaction holds anything.
     pending: bool,
+    /// The server has listed all that it has, ...
+    is_listed: bool,
+    /// ... and whatever could tell whether a message was collected was looked at.
     complete: bool,
     /// Messages to be deleted at the server: they are in the ledger, durably.
     pub deletable: VecDeque<Handle>,
@@ -141,7 +144,8 @@ impl Collection {
             sizes: HashMap::new(),
             octets: 0,
             pending: false,
-            complete: false,
+            is_listed: false,
+            complete: true,
             deletable: VecDeque::new(),
             outcome: Outcome::default(),
         }
@@ -179,7 +183,7 @@ impl Collection {
         let place = identity.unwrap_or(Identity::in_place(handle));
         let turn = self.needs.turn(&place, self.time.now());
         if turn == Turn::Later {
-            self.complete = false;
+            self.passed_over(identity);
             return None;
         }
         // A listed size that no message may have is no size.
@@ -189,7 +193,7 @@ impl Collection {
         }
         let size = self.needs.of(&place).max(size);
         if size > self.ledger.limit() {
-            self.complete = false;
+            self.passed_over(identity);
             return None;
         }
         let planned = (self.planned.0 + 1, self.planned.1.saturating_add(size));
@@ -198,11 +202,16 @@ impl Collection {
             self.account.fits(planned.0, planned.1).and_then(|()| self.account.incoming().expect(size));
         if let Err(full) = room {
             self.problem(full.into());
-            self.complete = false;
+            self.passed_over(identity);
             return None;
         }
         self.planned = planned;
         Some(Wanted { handle, identity, last: turn == Turn::Last })
+    }
+
+    /// A listed message is not read. What only its content could tell, whether it was collected, stays open.
+    fn passed_over(&mut self, identity: Option<Identity>) {
+        self.complete &= identity.is_some();
     }
 
     /// Octets that a message is listed with, as far as that is known and can be.
@@ -219,7 +228,7 @@ impl Collection {
     /// can be forgotten.
     pub fn all_listed(&mut self) {
         self.needs.all_listed();
-        self.complete = true;
+        self.is_listed = true;
     }
 
     /// Whether no more new messages are taken on in this poll.
@@ -355,7 +364,7 @@ impl Collection {
     /// As [`Collection::commit`].
     pub async fn conclude(&mut self) -> Result<(), Error> {
         self.outcome.more |= self.ledger.has_more();
-        if self.complete {
+        if self.is_listed && self.complete {
             let Changes { gone, back, forgotten } = self.ledger.changes();
             let now = u32::try_from(unix_now()).unwrap_or(u32::MAX);
             for (identities, since) in [(&gone, now), (&back, 0)] {

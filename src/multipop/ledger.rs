@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 
 use ring::digest::SHA256;
 
-use crate::config::{Protocol, Source};
+use crate::config::Source;
 use crate::store::{IdentityHash, Known, SourceKey, identity_hash};
 
 /// New messages that one poll takes on; the next poll follows at once and takes the rest.
@@ -32,8 +32,7 @@ const CLOCK_IS_SET: i64 = 1_750_000_000;
 
 /// What names the source in the ledger.
 pub fn source_key(source: &Source) -> SourceKey {
-    let folder = if source.protocol == Protocol::Imap { source.folder() } else { "INBOX" };
-    SourceKey(source.ledger(folder))
+    SourceKey(source.ledger())
 }
 
 /// What a message is known by.
@@ -338,6 +337,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Protocol;
 
     const NOW: i64 = 1_800_000_000;
     const MAX: u64 = 1 << 20;

@@ -211,6 +211,23 @@ fn what_is_collected_goes_where_it_is_to_go() {
     });
 }
 
+/// Catches: messages without unique-ids that were not read since there was no room, and count as gone: they would come twice.
+#[test]
+fn what_was_not_looked_at_is_not_gone() {
+    clock::FIXED.set(Some(1_800_000_000));
+    let provider = Provider::new(&letters(2));
+    provider.behaviour.borrow_mut().reply = Some(("UIDL", "-ERR no\r\n".to_owned()));
+    run(&provider, async {
+        let (store, source) = (store(&SimFlash::default()), leaving(&provider));
+        assert_eq!(poll(&source, &store).await.1.collected, 2);
+        store.set_quotas([("ann".to_owned(), 1)].into());
+        assert!(poll(&source, &store).await.1.problem.is_some());
+        let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source));
+        assert!(entries.len() == 2 && entries.iter().all(|(_, known)| { known.unlisted } == 0));
+    });
+    clock::FIXED.set(None);
+}
+
 /// Catches: half a message that is believed at once.
 #[test]
 fn a_message_much_shorter_than_it_is_listed_is_read_twice() {

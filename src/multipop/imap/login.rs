@@ -74,11 +74,11 @@ impl Opening {
             (State::StartTls, Ok(())) => Ok(Step::StartTls),
             (State::StartTls, Err(refusal)) => Err(outgoing::Error::NoStartTls(refusal.to_string()).into()),
             (State::Sasl | State::LoggingIn, Ok(())) => self.answer(Answer::Granted).await,
-            (State::User, Err(refusal)) if refusal.code.is_empty() && self.quoted().is_some() => {
-                let command = self.quoted().unwrap_or_default();
-                Ok(self.command(State::LoggingIn, &command))
-            }
-            (State::Sasl | State::User | State::Password | State::LoggingIn, Err(refusal)) => {
+            (State::User, Err(refusal)) => match self.quoted().filter(|_| refusal.code.is_empty()) {
+                Some(command) => Ok(self.command(State::LoggingIn, &command)),
+                None => self.answer(refusal.answer()).await,
+            },
+            (State::Sasl | State::Password | State::LoggingIn, Err(refusal)) => {
                 self.answer(refusal.answer()).await
             }
             (_, Err(refusal)) => Err(Error::TurnedAway(refusal.to_string())),
