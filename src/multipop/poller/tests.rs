@@ -103,13 +103,14 @@ fn a_failing_source_does_not_disturb_the_others() {
 #[test]
 fn nobody_is_contacted_where_multipop_is_off_and_everybody_once_it_is_on() {
     let provider = Provider::new(&[Mail::new("1", "a\r\n")]);
-    for off in 0..3 {
+    for off in 0..4 {
         let on = config(&[account("ann", &provider)]);
         let mut settings = on.clone();
         match off {
             0 => settings.multipop.enabled = false,
             1 => settings.accounts[0].multipop = false,
-            _ => settings.accounts[0].enabled = false,
+            2 => settings.accounts[0].enabled = false,
+            _ => settings.accounts[0].sources[0].enabled = false,
         }
         provider.heard.borrow_mut().clear();
         play(settings, &[&provider], async |poller, context| {
