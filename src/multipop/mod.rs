@@ -10,6 +10,7 @@ mod budget;
 mod collection;
 mod content;
 mod driver;
+mod errand;
 mod error;
 #[cfg(test)]
 mod fake;
@@ -24,7 +25,9 @@ mod odd_tests;
 mod places;
 mod poller;
 mod pop3;
+mod reading;
 mod refusal;
+mod remote;
 mod schedule;
 mod status;
 #[cfg(test)]
