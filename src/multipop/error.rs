@@ -2,11 +2,8 @@
 
 use std::io;
 
-use crate::outgoing;
+use crate::outgoing::{self, PASSES, Party};
 use crate::store;
-
-/// The advice on what nobody here can change.
-const PASSES: &str = "This often passes on its own. If it lasts, ask the provider.";
 
 /// Why a poll, or a part of it, failed.
 #[derive(Debug, thiserror::Error)]
@@ -71,9 +68,9 @@ impl Error {
     }
 
     /// What to do about it, as a sentence for the user.
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Error::Outgoing(error) => advice_on_the_way(error),
+    pub fn advice(&self) -> String {
+        let advice = match self {
+            Error::Outgoing(error) => return error.advice(Party::Source),
             Error::Withdrawn => "Nothing.",
             Error::TooSlow | Error::Displaced | Error::TurnedAway(_) => PASSES,
             Error::Endless(_) => {
@@ -104,42 +101,8 @@ impl Error {
             Error::Store(_) => {
                 "The mail stays with the provider. Make room by deleting mail, or have the appliance looked at."
             }
-        }
-    }
-}
-
-/// The same about the way to the server, and the login there.
-fn advice_on_the_way(error: &outgoing::Error) -> &'static str {
-    match error {
-        outgoing::Error::Resolve { .. } => {
-            "Check the name of the server and this network's connection to the Internet."
-        }
-        outgoing::Error::Connect { .. } => {
-            "Check the name of the server, its port and this network's connection to the Internet."
-        }
-        outgoing::Error::Tls(_) => {
-            "Check that name, port and security are those that the provider tells. If the server's \
-             certificate is its own, name its file as the source's ca."
-        }
-        outgoing::Error::Trust(_) => "Put the file of the source's ca in order.",
-        outgoing::Error::NoStartTls(_) | outgoing::Error::Injected => {
-            "Set the source's security to \"tls\", with the port that the provider tells for it."
-        }
-        outgoing::Error::NoMechanism => {
-            "Set the source's auth to \"auto\", or ask the provider how to log in."
-        }
-        outgoing::Error::Login(_) | outgoing::Error::Sasl(_) => {
-            "Check the user name and the password of the source. Some providers want POP3 or IMAP to be \
-             switched on first, or a password of its own for each program."
-        }
-        outgoing::Error::Unsendable => "Enter the user name and the password anew.",
-        outgoing::Error::OAuth2 => {
-            "Use a password that the provider issues for programs, and auth = \"auto\"."
-        }
-        outgoing::Error::Silence
-        | outgoing::Error::Closed
-        | outgoing::Error::Connection(_)
-        | outgoing::Error::Busy(_) => PASSES,
+        };
+        advice.to_owned()
     }
 }
 
