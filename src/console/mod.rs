@@ -196,6 +196,9 @@ impl session::World for Console {
     fn collect(&self, account: Option<&str>) -> usize {
         self.poller.collect_now(account)
     }
+    fn stop_collecting(&self, account: Option<&str>) -> usize {
+        self.poller.stop(account)
+    }
     fn retry(&self) {
         self.relay.retry_now();
     }

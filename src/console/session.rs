@@ -40,6 +40,8 @@ pub trait World {
     fn last_use(&self, account: &str, app: &str) -> Option<i64>;
     /// Polls the sources of `account`, or all, now: how many.
     fn collect(&self, account: Option<&str>) -> usize;
+    /// Ends their polls, and begins none before [`World::collect`]: how many.
+    fn stop_collecting(&self, account: Option<&str>) -> usize;
     /// Makes everything in the queue due at once.
     fn retry(&self);
 }
@@ -367,6 +369,20 @@ impl Session {
             0 => Step::Refuse("no source to collect from: see `show sources`".to_owned()),
             1 => Step::Say("collecting from 1 source\n".to_owned()),
             n => Step::Say(format!("collecting from {n} sources\n")),
+        }
+    }
+
+    pub(super) fn stop_collecting(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        let account = words.first().copied();
+        if let Some(name) = account.filter(|name| world.config().account(name).is_none()) {
+            return Step::Refuse(format!("there is no account `{name}`"));
+        }
+        match world.stop_collecting(account) {
+            0 => Step::Refuse("no source to stop: see `show sources`".to_owned()),
+            n => Step::Say(format!(
+                "{} stopped until `collect` or the next start; what has come is kept\n",
+                if n == 1 { "1 source is".to_owned() } else { format!("{n} sources are") }
+            )),
         }
     }
 

@@ -187,6 +187,14 @@ pub const TABLE: &[Command] = &[
         help: "print the configuration as TOML",
         run: Session::export,
     },
+    // Before the one whose account the second word would be.
+    Command {
+        name: "collect stop",
+        arguments: &[Argument::Account],
+        required: 0,
+        help: "end these polls, keeping what has come, and begin none until `collect`",
+        run: Session::stop_collecting,
+    },
     Command {
         name: "collect",
         arguments: &[Argument::Account],

@@ -13,6 +13,7 @@ use super::driver::Attributes;
 use super::ledger::{Changes, Identity, Ledger, Verdict, source_key};
 use super::needs::{Needs, Turn};
 use super::notice;
+use super::progress::Progress;
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Source};
 use crate::store::{self, Account, Flags, INBOX, Incoming, MailboxId, SourceKey, Transaction};
@@ -56,6 +57,10 @@ pub struct Outcome {
     pub again: u32,
     /// Whether there are more than one poll takes on.
     pub more: bool,
+    /// The poll broke off at a message that was left for the last: all others were there.
+    pub left_for_last: bool,
+    /// Messages that something was wrong with.
+    pub troubled: u32,
     /// The first thing that went wrong with one message, while the others went well.
     pub problem: Option<Error>,
 }
@@ -98,6 +103,8 @@ pub struct Collection {
     complete: bool,
     /// Messages to be deleted at the server: they are in the ledger, durably.
     pub deletable: VecDeque<Handle>,
+    /// For who looks on.
+    pub progress: Rc<Progress>,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -147,6 +154,7 @@ impl Collection {
             is_listed: false,
             complete: true,
             deletable: VecDeque::new(),
+            progress: Rc::default(),
             outcome: Outcome::default(),
         }
     }
@@ -228,6 +236,7 @@ impl Collection {
     /// can be forgotten.
     pub fn all_listed(&mut self) {
         self.needs.all_listed();
+        self.progress.listed(self.planned, self.ledger.left(), self.time.now());
         self.is_listed = true;
     }
 
@@ -320,6 +329,7 @@ impl Collection {
 
     /// What one message's trouble was; the others go on.
     pub fn problem(&mut self, error: Error) {
+        self.outcome.troubled += 1;
         self.outcome.problem.get_or_insert(error);
     }
 
@@ -351,6 +361,7 @@ impl Collection {
         self.batch_octets = 0;
         transaction.commit().await?;
         self.outcome.collected += u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        self.progress.safe(self.outcome.collected);
         if !self.ledger.leaves_on_server() {
             self.deletable.extend(batch);
         }

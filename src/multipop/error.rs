@@ -62,6 +62,11 @@ impl Error {
         matches!(self, Error::Store(_))
     }
 
+    /// Whether the server did not take the password: to try again costs something.
+    pub fn is_a_refused_login(&self) -> bool {
+        matches!(self, Error::Outgoing(outgoing::Error::Login(_)))
+    }
+
     /// Whether the server is why the poll ended.
     pub fn is_of_the_server(&self) -> bool {
         !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Displaced)

@@ -126,7 +126,8 @@ pub struct Ledger {
     /// How often an identity came that was listed before.
     repeated: HashMap<Identity, u32>,
     listed: u64,
-    more: bool,
+    /// New messages that this poll does not take on.
+    left: u64,
 }
 
 impl Ledger {
@@ -156,7 +157,7 @@ impl Ledger {
             new: HashSet::new(),
             repeated: HashMap::new(),
             listed: 0,
-            more: false,
+            left: 0,
         }
     }
 
@@ -229,7 +230,12 @@ impl Ledger {
 
     /// Whether there are new messages that this poll does not take on.
     pub fn has_more(&self) -> bool {
-        self.more
+        self.left > 0
+    }
+
+    /// How many they are.
+    pub fn left(&self) -> u64 {
+        self.left
     }
 
     /// Whether collected messages stay at the server.
@@ -278,7 +284,7 @@ impl Ledger {
         if self.new.contains(&identity) {
             return Verdict::Collect(identity);
         }
-        self.more = true;
+        self.left += 1;
         Verdict::Leave
     }
 

@@ -10,6 +10,7 @@ mod budget;
 mod collection;
 mod content;
 mod driver;
+mod ending;
 mod error;
 #[cfg(test)]
 mod fake;
@@ -17,6 +18,7 @@ mod fake;
 mod hostile_tests;
 mod imap;
 mod ledger;
+mod letters;
 mod needs;
 mod notice;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod odd_tests;
 mod places;
 mod poller;
 mod pop3;
+mod progress;
 mod refusal;
 mod schedule;
 mod status;
@@ -37,4 +40,5 @@ pub use error::Error;
 pub use poller::Poller;
 #[cfg(any(test, fuzzing))]
 pub(crate) use poller::poll;
+pub use progress::Going;
 pub use status::{PollResult, SourceStatus};

@@ -12,14 +12,16 @@ use super::Error;
 use super::budget::Budget;
 use super::collection::{Collection, Outcome};
 use super::driver;
+use super::ending::Ending;
 use super::ledger::source_key;
+use super::letters::Told;
+use super::notice;
 use super::places::{Place, Places};
 use super::status::SourceStatus;
-use super::watch::Watch;
+use super::watch::{Tell, Watch};
 use super::wire::{Wire, Withdrawal};
 #[cfg(any(test, fuzzing))]
 use crate::clock::Time;
-use crate::clock::unix_now;
 #[cfg(any(test, fuzzing))]
 use crate::config::Protocol;
 use crate::config::{Config, Security, Source};
@@ -67,6 +69,14 @@ impl Poller {
             .filter(|watch| account.is_none_or(|account| watch.account == account))
             .filter(|watch| watch.hurry())
             .count()
+    }
+
+    /// Ends the polls of `account`, or all of them, and begins none before [`Poller::collect_now`]. Returns how many sources
+    /// stand still.
+    pub fn stop(&self, account: Option<&str>) -> usize {
+        let watches = self.watches.borrow();
+        let meant = watches.values().filter(|watch| account.is_none_or(|account| watch.account == account));
+        meant.filter(|watch| watch.hold()).count()
     }
 
     /// Every source, in the order of the configuration.
@@ -124,7 +134,7 @@ impl Poller {
 
     async fn poll(&self, watch: &Watch, mut place: Place<'_>) {
         let source = watch.source();
-        let withdrawal = watch.begin();
+        let (withdrawal, began) = (watch.begin(), self.context.time.now());
         let mut outcome = Outcome::default();
         let others = async {
             place.is_needed().await;
@@ -140,24 +150,19 @@ impl Poller {
             }
             result => result,
         };
+        let ending = Ending::of(result, &mut outcome);
         let name = format!("{}: {} at {}", watch.account, source.username, source.host);
-        if outcome.collected > 0 || outcome.deleted > 0 {
-            log::info!("{name}: {} collected, {} deleted there", outcome.collected, outcome.deleted);
-        }
-        if outcome.again > 0 {
-            log::warn!(
-                "{name}: {} messages came before under other identities: they stay there",
-                outcome.again
-            );
-        }
-        match (&result, &outcome.problem) {
-            (Err(Error::Withdrawn), _) | (Ok(()), None) => {}
-            (Err(error), _) | (Ok(()), Some(error)) => log::warn!("{name}: {error}"),
-        }
+        let (octets, time) = (watch.progress.octets(), self.context.time.since(began));
+        let (level, line) = report(&name, &ending, &outcome, octets, time);
+        log::log!(level, "{line}");
         let [jitter] = crate::credential::random();
-        let letter = watch.end(result, outcome, &self.context.config(), jitter);
-        if let Some(letter) = letter
-            && let Err(error) = self.deliver(&watch.account, &letter).await
+        // Where the account cannot be opened nobody can be told either.
+        let account = self.context.store.account(&watch.account).await.ok();
+        let key = source_key(&source);
+        let told = account.as_ref().and_then(|account| Told::read(account, key));
+        let tell = watch.end(&ending, &outcome, &self.context.config(), jitter, told);
+        if let Some(account) = account
+            && let Err(error) = tell_user(&account, key, tell).await
         {
             log::warn!("{name}: the user cannot be told: {error}");
         }
@@ -180,19 +185,58 @@ impl Poller {
         let account = self.context.store.account(&watch.account).await?;
         let (config, needs) = (self.context.config(), watch.needs.clone());
         let mut collection = Collection::new(account, source, &config, needs, time);
+        collection.progress = watch.progress.clone();
         let result = driver::collect(&mut wire, source, &mut collection).await;
         *outcome = collection.outcome;
         result
     }
+}
 
-    async fn deliver(&self, account: &str, letter: &str) -> Result<(), store::Error> {
-        let account = self.context.store.account(account).await?;
-        let mut message = account.incoming();
-        message.write(letter.as_bytes())?;
-        let mut transaction = account.begin();
-        transaction.deliver(INBOX, message, Flags::NONE, &[], unix_now());
-        transaction.commit().await.map(drop)
+/// One line for a poll of the source `name`: what it did, and what went wrong.
+fn report(
+    name: &str,
+    ending: &Ending,
+    outcome: &Outcome,
+    octets: u64,
+    time: Duration,
+) -> (log::Level, String) {
+    let Outcome { collected, deleted, again, troubled, .. } = outcome;
+    let (seconds, tenths) = (time.as_secs(), time.subsec_millis() / 100);
+    let mut done =
+        format!("{collected} collected, {deleted} deleted there, {octets} octets, {seconds}.{tenths} s");
+    if *again > 0 {
+        done += &format!(", {again} came before under other identities and stay there");
     }
+    match ending {
+        Ending::Well | Ending::Failed(Error::Withdrawn) => {
+            let did_something = *collected > 0 || *deleted > 0 || *again > 0;
+            let level = if did_something { log::Level::Info } else { log::Level::Debug };
+            (level, format!("{name}: {done}"))
+        }
+        Ending::Partly(error) => {
+            let what = notice::messages(*troubled);
+            (log::Level::Warn, format!("{name}: {done}; but {what} cannot be had: {error}"))
+        }
+        Ending::Full(error) | Ending::Failed(error) => {
+            (log::Level::Warn, format!("{name}: {error} ({done})"))
+        }
+    }
+}
+
+/// Writes the letter into the account's INBOX, and what there is to note of it.
+async fn tell_user(account: &Rc<store::Account>, key: SourceKey, tell: Tell) -> Result<(), store::Error> {
+    let mut transaction = account.begin();
+    match tell {
+        Tell::Nothing => return Ok(()),
+        Tell::Forget => Told::forget(&mut transaction, key),
+        Tell::Letter(letter, told) => {
+            let mut message = account.incoming();
+            message.write(letter.as_bytes())?;
+            transaction.deliver(INBOX, message, Flags::NONE, &[], told.at);
+            told.note(&mut transaction, key);
+        }
+    }
+    transaction.commit().await.map(drop)
 }
 
 /// One poll of a server at `address`, into the INBOX of `account`.
@@ -223,5 +267,7 @@ fn sources(config: &Config) -> impl Iterator<Item = (&str, &Source)> {
     config.accounts.iter().flat_map(|a| a.sources.iter().map(|source| (a.name.as_str(), source)))
 }
 
+#[cfg(test)]
+mod operator_tests;
 #[cfg(test)]
 mod tests;
