@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::Error;
 use super::budget::{POLL_OCTETS, POLL_TIME};
+use super::content::{Content, Hash};
 use super::driver::Attributes;
 use super::ledger::{Changes, Identity, Ledger, Verdict, source_key};
 use super::needs::{Needs, Turn};
@@ -44,6 +45,8 @@ pub struct Wanted {
     pub identity: Option<Identity>,
     /// Polls have broken off at it: the others go first.
     pub last: bool,
+    /// Its beginning was looked at, and it is to be read all the same.
+    pub is_looked_at: bool,
 }
 
 /// What a poll did.
@@ -214,7 +217,7 @@ impl Collection {
             return None;
         }
         self.planned = planned;
-        Some(Wanted { handle, identity, last: turn == Turn::Last })
+        Some(Wanted { handle, identity, last: turn == Turn::Last, is_looked_at: false })
     }
 
     /// A listed message is not read. What only its content could tell, whether it was collected, stays open.
@@ -230,6 +233,44 @@ impl Collection {
     /// Whether the message with this unique-id was collected.
     pub fn knows(&mut self, unique_id: &[u8]) -> bool {
         self.ledger.knows(unique_id)
+    }
+
+    /// Whether the mailbox may be another one than that of which is known what was collected: until [`Collection::arrive`]
+    /// nothing may be listed.
+    pub fn is_elsewhere(&self) -> bool {
+        self.ledger.is_elsewhere()
+    }
+
+    /// The content that the message with this unique-id had, if it was collected; 0 where that is not known.
+    pub fn content_of(&mut self, unique_id: &[u8]) -> Option<u64> {
+        self.ledger.content_of(unique_id)
+    }
+
+    /// The mailbox is the same one as before, or another one.
+    pub fn arrive(&mut self, is_same: bool) {
+        let now = unix_now();
+        for (identity, content) in self.ledger.arrive(is_same) {
+            self.collected_message(identity, now, content);
+        }
+    }
+
+    /// Whether new messages are looked at before they are read: the server seems to have numbered its messages anew.
+    pub fn looks_first(&self) -> bool {
+        self.ledger.is_renumbered()
+    }
+
+    /// A message of which so much came: whether that tells that it came before, under another identity. It is settled then.
+    pub fn looked_at(&mut self, wanted: &Wanted, content: &Content, came: u64) -> bool {
+        let size = self.listed_size(wanted.handle);
+        let hash = content.hash(size).filter(|_| content.is_enough(came, size));
+        let known = hash.filter(|hash| hash.is_told_apart && self.ledger.has_content(hash.content));
+        match (wanted.identity, known) {
+            (Some(identity), Some(known)) => {
+                self.came_again(identity, known.content);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Everything that the server has is listed. Once all of it is read too, what is listed no longer
@@ -292,7 +333,7 @@ impl Collection {
         &mut self,
         handle: Handle,
         identity: Identity,
-        content: Option<u64>,
+        content: Option<Hash>,
         incoming: Incoming,
         told: Attributes,
     ) {
@@ -306,7 +347,7 @@ impl Collection {
         let date = told.date.filter(|date| (1..=now.saturating_add(DAY)).contains(date)).unwrap_or(now);
         self.transaction.deliver(self.into, incoming, told.flags, &[], date);
         match content {
-            Some(content) => self.collected_message(identity, now, content),
+            Some(hash) => self.collected_message(identity, now, hash.content),
             None => self.collected(identity, now),
         }
     }
@@ -314,6 +355,10 @@ impl Collection {
     /// A message of this content came before, under another identity.
     fn came_again(&mut self, identity: Identity, content: u64) {
         self.outcome.again += 1;
+        let replaced = self.ledger.replace(content);
+        if !replaced.is_empty() {
+            self.transaction.forget(self.key, &replaced);
+        }
         self.collected_message(identity.again(), unix_now(), content);
     }
 

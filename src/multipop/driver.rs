@@ -17,6 +17,8 @@ use crate::store::Flags;
 
 /// Messages that a listing may have.
 pub const LISTING_LIMIT: u32 = 1_000_000;
+/// Messages that are compared where the source has another host than before.
+const SAMPLES: usize = 8;
 /// Things that are looked at before others get their turn, where no octets are waited for.
 const AT_ONCE: usize = 4096;
 
@@ -29,8 +31,8 @@ pub trait RemoteMailbox {
     /// Asks for a message.
     fn fetch(&mut self, message: Handle);
 
-    /// Asks for the header of a message alone: false where that cannot be had.
-    fn head(&mut self, message: Handle) -> bool;
+    /// Asks for the header of a message alone, or for that and the beginning of its body: false where that cannot be had.
+    fn head(&mut self, message: Handle, with_body: bool) -> bool;
 
     /// Asks for something whose answer tells that the last message is over, if that takes a request.
     fn confirm(&mut self);
@@ -74,23 +76,16 @@ pub enum Event<'a> {
     /// A request is answered, and nothing follows of that; there may be something to be sent.
     Done,
     /// A message is there.
-    Listed {
-        /// What it is asked for by.
-        message: Handle,
-        /// What it is known by, whatever octets it has; empty for nothing that can be trusted.
-        unique_id: &'a [u8],
-        /// Octets, as far as the server knows.
-        size: u64,
-        /// It is marked as deleted.
-        is_deleted: bool,
-    },
+    Listed(Listed<'a>),
     /// These are all.
     AllListed {
         /// Whether what the server says about their number agrees.
         agrees: bool,
     },
-    /// A part of the header that was asked for.
+    /// A part of the header that was asked for, or of the beginning of the body.
     Head(&'a [u8]),
+    /// No more comes of that.
+    HeadOver(Handle),
     /// A message begins; `None` for one that nobody asked for, which is passed over.
     Begun {
         /// Which one.
@@ -121,6 +116,19 @@ pub enum Event<'a> {
     },
 }
 
+/// A message that a server lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed<'a> {
+    /// What it is asked for by.
+    pub message: Handle,
+    /// What it is known by, whatever octets it has; empty for nothing that can be trusted.
+    pub unique_id: &'a [u8],
+    /// Octets, as far as the server knows.
+    pub size: u64,
+    /// It is marked as deleted.
+    pub is_deleted: bool,
+}
+
 /// What a server tells of a message besides its octets.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
@@ -148,6 +156,8 @@ pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collecti
         }
     };
     let mut session = Session { wire, mailbox: &mut *mailbox };
+    let is_same = !collection.is_elsewhere() || session.has_the_same(collection).await?;
+    collection.arrive(is_same);
     let (wanted, others_deleted) = session.list(collection).await?;
     let mut reading = Reading::new(collection, wanted);
     let read = session.read(&mut reading).await;
@@ -183,9 +193,29 @@ impl Session<'_> {
     /// What the collection wants of the messages that are there, and whether others have marked some as deleted.
     async fn list(&mut self, collection: &mut Collection) -> Result<(ToRead, bool), Error> {
         let (mut wanted, mut others_deleted) = (ToRead::default(), false);
-        let (mut listed, mut starved, mut agrees) = (false, true, true);
+        let agrees = self
+            .listing(|listed| match listed {
+                Listed { unique_id, is_deleted: true, .. } if !collection.knows(unique_id) => {
+                    others_deleted = true;
+                }
+                Listed { message, unique_id, size, .. } => {
+                    wanted.add(collection.listed(message, unique_id, size));
+                }
+            })
+            .await?;
+        collection.all_listed();
+        if !agrees {
+            // One list is short, and nobody knows which.
+            collection.incomplete();
+        }
+        Ok((wanted, others_deleted))
+    }
+
+    /// Lists all messages; whether what the server says of their number agrees.
+    async fn listing(&mut self, mut take: impl FnMut(Listed<'_>)) -> Result<bool, Error> {
+        let mut starved = true;
         self.mailbox.list();
-        while !listed {
+        loop {
             self.send().await?;
             let octets = if starved {
                 self.wire.fill().await?
@@ -194,7 +224,7 @@ impl Session<'_> {
                 self.wire.buffered()
             };
             let (available, mut input) = (octets.len(), octets);
-            let mut answered = false;
+            let (mut all, mut answered) = (None, false);
             starved = false;
             for _ in 0..AT_ONCE {
                 match self.mailbox.receive(&mut input)? {
@@ -202,15 +232,11 @@ impl Session<'_> {
                         starved = true;
                         break;
                     }
-                    Event::Listed { unique_id, is_deleted: true, .. } if !collection.knows(unique_id) => {
-                        others_deleted = true;
-                    }
-                    Event::Listed { message, unique_id, size, .. } => {
-                        wanted.add(collection.listed(message, unique_id, size));
-                    }
+                    Event::Listed(listed) => take(listed),
                     event @ (Event::AllListed { .. } | Event::Done) => {
-                        listed = event != Event::Done;
-                        agrees = event != Event::AllListed { agrees: false };
+                        if let Event::AllListed { agrees } = event {
+                            all = Some(agrees);
+                        }
                         answered = true;
                         break;
                     }
@@ -222,13 +248,52 @@ impl Session<'_> {
             if answered {
                 self.wire.progress();
             }
+            if let Some(agrees) = all {
+                return Ok(agrees);
+            }
         }
-        collection.all_listed();
-        if !agrees {
-            // One list is short, and nobody knows which.
-            collection.incomplete();
+    }
+
+    /// Whether the mailbox at this server is the one that was collected from at another server: some of the messages that
+    /// have the unique-ids of collected ones are compared with them. Where none can be, nothing says that it is.
+    async fn has_the_same(&mut self, collection: &mut Collection) -> Result<bool, Error> {
+        let mut samples = VecDeque::new();
+        self.listing(|listed| {
+            let content = collection.content_of(listed.unique_id);
+            if let Some(content) = content.filter(|content| *content != 0) {
+                samples.push_back((listed.message, content, listed.size));
+                if samples.len() > SAMPLES {
+                    samples.pop_front();
+                }
+            }
+        })
+        .await?;
+        let mut is_same = false;
+        for (message, known, size) in samples {
+            let Some((content, came)) = self.look(message).await? else { continue };
+            match content.hash(size).filter(|_| content.is_enough(came, size)) {
+                Some(hash) if hash.content == known => is_same = true,
+                Some(_) => return Ok(false),
+                None => {}
+            }
         }
-        Ok((wanted, others_deleted))
+        Ok(is_same)
+    }
+
+    /// The beginning of a message, and so many octets of it came.
+    async fn look(&mut self, message: Handle) -> Result<Option<(Content, u64)>, Error> {
+        let (mut content, mut came) = (Content::new(), 0);
+        if !self.mailbox.head(message, true) {
+            return Ok(None);
+        }
+        self.answers_with(|event| {
+            if let Event::Head(octets) = event {
+                content.update(octets);
+                came += octets.len() as u64;
+            }
+        })
+        .await?;
+        Ok(Some((content, came)))
     }
 
     /// Reads what is wanted, has it committed from time to time, and deletes what is safe.
@@ -305,6 +370,17 @@ impl Session<'_> {
     /// Waits until all requests are answered.
     async fn answers(&mut self) -> Result<(), Error> {
         let mut result = Ok(());
+        self.answers_with(|event| {
+            if let Event::Refused { command, reason, .. } = event {
+                result = Err(Error::Refused { command, reason });
+            }
+        })
+        .await?;
+        result
+    }
+
+    /// Waits until all requests are answered, with these answers.
+    async fn answers_with(&mut self, mut take: impl FnMut(Event<'_>)) -> Result<(), Error> {
         while !self.mailbox.is_idle() {
             self.send().await?;
             let octets = self.wire.fill().await?;
@@ -312,17 +388,14 @@ impl Session<'_> {
             while !self.mailbox.is_idle() {
                 match self.mailbox.receive(&mut input)? {
                     Event::More => break,
-                    Event::Refused { command, reason, .. } => {
-                        result = Err(Error::Refused { command, reason });
-                    }
-                    _ => {}
+                    event => take(event),
                 }
             }
             let used = available - input.len();
             self.wire.consume(used, 0)?;
         }
         self.wire.progress();
-        result
+        Ok(())
     }
 }
 
@@ -334,6 +407,11 @@ struct Reading<'c> {
     arrival: Option<Arrival>,
     /// Messages that are whole as far as they alone can tell: what follows them may be nonsense, and then they were not.
     whole: Vec<Arrival>,
+    /// Messages are looked at before they are read; the beginnings of these are under way, in order.
+    looks_first: bool,
+    looking: VecDeque<Wanted>,
+    /// Of the first of them, and so many octets.
+    beginning: (Content, u64),
     /// The header of the doubtful message that comes next: it may be all that comes of it.
     header: Content,
     /// Whose it is.
@@ -347,6 +425,9 @@ struct Reading<'c> {
 impl<'c> Reading<'c> {
     fn new(collection: &'c mut Collection, wanted: ToRead) -> Reading<'c> {
         Reading {
+            looks_first: collection.looks_first(),
+            looking: VecDeque::new(),
+            beginning: (Content::new(), 0),
             collection,
             wanted,
             under_way: VecDeque::new(),
@@ -371,10 +452,15 @@ impl<'c> Reading<'c> {
             let message = wanted.handle;
             if wanted.last && self.headed != Some(message) {
                 (self.headed, self.header) = (Some(message), Content::new());
-                if mailbox.head(message) {
+                if mailbox.head(message, false) {
                     self.wanted.put_back(wanted);
                     return true;
                 }
+            }
+            let looks = self.looks_first && !wanted.last && !wanted.is_looked_at && wanted.identity.is_some();
+            if looks && mailbox.head(message, true) {
+                self.looking.push_back(wanted);
+                return true;
             }
             if wanted.identity.is_some() || !self.collection.is_full() {
                 self.under_way.push_back(wanted);
@@ -396,7 +482,12 @@ impl<'c> Reading<'c> {
                 }
             }
             Event::Piece(octets) => self.piece(octets)?,
-            Event::Head(octets) => self.header.update(octets),
+            Event::Head(octets) if self.looking.is_empty() => self.header.update(octets),
+            Event::Head(octets) => {
+                self.beginning.0.update(octets);
+                self.beginning.1 += octets.len() as u64;
+            }
+            Event::HeadOver(message) => self.looked_at(message),
             Event::Whole(told) => self.end(told),
             Event::Message(message, octets, told) => {
                 self.begin(Some(message));
@@ -417,7 +508,7 @@ impl<'c> Reading<'c> {
                     self.given_up(message);
                 }
             }
-            Event::More | Event::Other | Event::Done | Event::Listed { .. } | Event::AllListed { .. } => {}
+            Event::More | Event::Other | Event::Done | Event::Listed(_) | Event::AllListed { .. } => {}
         }
         Ok(())
     }
@@ -441,6 +532,16 @@ impl<'c> Reading<'c> {
         }
     }
 
+    /// The beginning of a message is there, or as much as comes of it.
+    fn looked_at(&mut self, message: Handle) {
+        let at = self.looking.iter().position(|wanted| wanted.handle == message);
+        let Some(wanted) = at.and_then(|at| self.looking.remove(at)) else { return };
+        let (content, came) = std::mem::replace(&mut self.beginning, (Content::new(), 0));
+        if !self.collection.looked_at(&wanted, &content, came) {
+            self.wanted.put_first(Wanted { is_looked_at: true, ..wanted });
+        }
+    }
+
     /// What is whole is believed to be.
     fn believe(&mut self) {
         for arrival in std::mem::take(&mut self.whole) {
@@ -454,7 +555,7 @@ impl<'c> Reading<'c> {
         let (came, listed) = (arrival.came(), self.collection.listed_size(handle));
         let is_short = arrival.is_kept() && came < listed / 2;
         if is_short && self.short.insert(handle) {
-            self.wanted.put_back(Wanted { handle, identity, last: false });
+            self.wanted.put_back(Wanted { handle, identity, last: false, is_looked_at: true });
             return;
         }
         if is_short {

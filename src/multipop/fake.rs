@@ -181,7 +181,10 @@ impl Provider {
                 "LIST" => listed(&|mail| behaviour.size.unwrap_or(mail.octets.len() as u64).to_string()),
                 "TOP" => {
                     let octets = &mails[number_before_blank(argument) - 1].octets;
-                    let end = memchr::memmem::find(octets, b"\r\n\r\n").map_or(octets.len(), |at| at + 4);
+                    let body = memchr::memmem::find(octets, b"\r\n\r\n").map_or(octets.len(), |at| at + 4);
+                    let lines = argument.split(' ').nth(1).unwrap().parse().unwrap();
+                    let lines = octets[body..].split_inclusive(|octet| *octet == b'\n').take(lines);
+                    let end = body + lines.map(<[u8]>::len).sum::<usize>();
                     [b"+OK\r\n", &stuffed(&octets[..end])[..], b".\r\n"].concat()
                 }
                 "RETR" => [b"+OK\r\n", &stuffed(&mails[number - 1].octets)[..], b".\r\n"].concat(),

@@ -136,7 +136,7 @@ fn others_have_their_turn_while_a_long_list_comes() {
     let lines = |value: &str| (1..=200_000).map(|n| format!("{n} {value}\r\n")).collect::<String>();
     for uidl in ["-ERR no\r\n".to_owned(), format!("+OK\r\n{}.\r\n", lines("x"))] {
         let list = format!("+OK\r\n{}.\r\n", lines("1"));
-        let says = format!("+OK\r\n-ERR\r\n+OK\r\n+OK\r\n{list}{uidl}-ERR gone\r\n");
+        let says = format!("+OK\r\n-ERR\r\n+OK\r\n+OK\r\n+OK 1 1\r\n{list}{uidl}-ERR gone\r\n");
         let speaker = crate::fuzzing::Speaker::new();
         let turns = Cell::new(0);
         block_on(async {

@@ -35,7 +35,16 @@ fn leaving(provider: &Provider) -> Source {
     Source { leave_on_server: true, ..source(provider) }
 }
 
-/// Catches: everything twice, for ever; and what was recognised being deleted there, which may be the last copy.
+fn read(provider: &Provider) -> usize {
+    provider.heard.borrow().iter().filter(|line| line.starts_with("RETR")).count()
+}
+
+async fn ledger(store: &Store, source: &Source) -> usize {
+    store.account("ann").await.unwrap().ledger_of(ledger::source_key(source)).len()
+}
+
+/// Catches: everything twice, for ever; what was recognised being deleted there, which may be the last copy; messages that are
+/// read whole to be compared, and a ledger that grows with each session.
 #[test]
 fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
     for leave_on_server in [true, false] {
@@ -47,6 +56,7 @@ fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
             let all = provider.maildrop.borrow().clone();
             assert_eq!(poll(&source, &store).await.1.collected, 3);
             for session in 1..4 {
+                let (size, whole) = (ledger(&store, &source).await, read(&provider));
                 *provider.maildrop.borrow_mut() = all.clone();
                 renumber(&provider, session);
                 let new =
@@ -55,12 +65,85 @@ fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
                 let (result, outcome) = poll(&source, &store).await;
                 result.unwrap();
                 assert_eq!((outcome.collected, outcome.again), (1, 3), "{leave_on_server}, {session}");
+                assert_eq!(ledger(&store, &source).await, size + 1);
+                assert_eq!(read(&provider) - whole, if leave_on_server { 1 } else { 4 });
                 assert_eq!(poll(&source, &store).await.1.again, 0, "told apart once");
                 assert!(provider.maildrop.borrow().len() >= 3, "nothing of that is deleted");
             }
             assert_eq!(inbox(&store).await.len(), 6);
         });
     }
+}
+
+/// Catches: a message that has another end than the one it is compared with, and counts as the same; one whose beginning does
+/// not tell enough.
+#[test]
+fn what_a_first_look_cannot_tell_is_read() {
+    let long = |id: &str, end: &str| {
+        let text = format!("Message-ID: <same@x>\r\n\r\n{}{end}\r\n", "a\r\n".repeat(400));
+        Mail::new(id, text)
+    };
+    let provider = Provider::new(&[long("a", "one")]);
+    run(&provider, async {
+        let (store, source) = (store(&SimFlash::default()), leaving(&provider));
+        poll(&source, &store).await.0.unwrap();
+        *provider.maildrop.borrow_mut() = vec![long("b", "two")];
+        assert_eq!(poll(&source, &store).await.1.collected, 1);
+        *provider.maildrop.borrow_mut() = vec![long("c", "two"), long("d", "one")];
+        assert_eq!((poll(&source, &store).await.1.again, read(&provider)), (2, 4));
+        assert_eq!(inbox(&store).await.len(), 2);
+    });
+}
+
+/// Catches: another provider's messages that count as collected, and are deleted there, since both number theirs 1, 2, 3;
+/// everything twice where the same provider has another name; samples that are compared with each poll.
+#[test]
+fn another_host_may_be_another_mailbox() {
+    for (moved, collected) in [(true, 3), (false, 1)] {
+        // One of which a first look tells too little.
+        let long = format!("Message-ID: <long@x>\r\n\r\n{}", "a\r\n".repeat(400));
+        let provider = Provider::new(&[&letters(2)[..], &[Mail::new("3", long)]].concat());
+        run(&provider, async {
+            let store = store(&SimFlash::default());
+            let source = Source { id: 7, leave_on_server: true, ..source(&provider) };
+            assert_eq!(poll(&source, &store).await.1.collected, 3);
+            if moved {
+                for mail in provider.maildrop.borrow_mut().iter_mut() {
+                    mail.octets = [b"X", &mail.octets[..]].concat();
+                }
+            } else {
+                provider.maildrop.borrow_mut().push(letters(4).remove(3));
+            }
+            let source = Source { host: "localhost".try_into().unwrap(), ..source };
+            let (result, outcome) = poll(&source, &store).await;
+            result.unwrap();
+            assert_eq!((outcome.collected, outcome.again), (collected, 0), "{moved}");
+            provider.heard.borrow_mut().clear();
+            assert_eq!(poll(&source, &store).await.1.collected, 0);
+            assert!(provider.heard.borrow().iter().all(|line| !line.starts_with("TOP")));
+            // What is safe there may be deleted; and back again.
+            let source = Source { leave_on_server: false, ..source };
+            assert_eq!(poll(&source, &store).await.1.deleted as usize, 3 + usize::from(!moved));
+        });
+    }
+    // Nothing is there that could be compared.
+    let provider = Provider::new(&letters(3));
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        let source = Source { id: 7, ..source(&provider) };
+        assert_eq!(poll(&source, &store).await.1.deleted, 3);
+        let source = Source { host: "localhost".try_into().unwrap(), ..source };
+        assert_eq!(poll(&source, &store).await.1.collected, 0);
+        *provider.maildrop.borrow_mut() = letters(6).split_off(3);
+        renumber(&provider, 0);
+        provider
+            .maildrop
+            .borrow_mut()
+            .iter_mut()
+            .zip(1..)
+            .for_each(|(mail, n)| mail.unique_id = n.to_string());
+        assert_eq!(poll(&source, &store).await.1.collected, 3);
+    });
 }
 
 /// Catches: alarms of which all but the first are taken for one that came before, and copies in one listing.
@@ -104,6 +187,26 @@ fn a_listing_that_is_short_once_forgets_nothing() {
             let account = store.account("ann").await.unwrap();
             let now = account.ledger_of(ledger::source_key(&source));
             assert!(now.len() == known && now.iter().all(|(_, known)| { known.unlisted } == 0));
+        });
+    }
+    clock::FIXED.set(None);
+}
+
+/// Catches: lists that are both short, and count as all that is there though STAT tells of more.
+#[test]
+fn a_window_on_a_mailbox_is_not_all_of_it() {
+    clock::FIXED.set(Some(1_800_000_000));
+    for (stat, gone) in [("+OK 3 500\r\n", 0), ("+OK 2 500\r\n", 1), ("+OK\r\n", 1), ("-ERR\r\n", 1)] {
+        let provider = Provider::new(&letters(3));
+        run(&provider, async {
+            let (store, source) = (store(&SimFlash::default()), leaving(&provider));
+            assert_eq!(poll(&source, &store).await.1.collected, 3);
+            provider.maildrop.borrow_mut().remove(0);
+            provider.behaviour.borrow_mut().reply = Some(("STAT", stat.to_owned()));
+            poll(&source, &store).await.0.unwrap();
+            let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source));
+            let unlisted = entries.iter().filter(|(_, known)| { known.unlisted } != 0).count();
+            assert_eq!(unlisted, gone, "{stat:?}");
         });
     }
     clock::FIXED.set(None);
@@ -223,7 +326,7 @@ fn what_was_not_looked_at_is_not_gone() {
         store.set_quotas([("ann".to_owned(), 1)].into());
         assert!(poll(&source, &store).await.1.problem.is_some());
         let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source));
-        assert!(entries.len() == 2 && entries.iter().all(|(_, known)| { known.unlisted } == 0));
+        assert!(entries.len() == 3 && entries.iter().all(|(_, known)| { known.unlisted } == 0));
     });
     clock::FIXED.set(None);
 }

@@ -182,10 +182,10 @@ impl Collection {
         };
         match (verdict, incoming) {
             (Verdict::Collect(identity), Some(incoming)) => {
-                let content = content.hash(self.sizes.remove(&handle).unwrap_or(came));
-                match content.filter(|content| self.ledger.has_content(*content)) {
-                    Some(content) => self.came_again(identity, content),
-                    None => self.deliver(handle, identity, content, incoming, told),
+                let hash = content.hash(self.sizes.remove(&handle).unwrap_or(came));
+                match hash.filter(|hash| hash.is_told_apart && self.ledger.has_content(hash.content)) {
+                    Some(hash) => self.came_again(identity, hash.content),
+                    None => self.deliver(handle, identity, hash, incoming, told),
                 }
             }
             // There was no room: it comes again with a later poll.

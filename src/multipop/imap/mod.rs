@@ -23,13 +23,15 @@ pub use self::login::Opening;
 use self::response::{Fetch, Response, Responses, TAG};
 use super::Error;
 use super::collection::Handle;
-use super::driver::{Attributes, Event, LISTING_LIMIT, RemoteMailbox};
+use super::driver::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 use super::refusal::Refusal;
 use crate::config::Source;
 use crate::message::mailbox_name;
 
 /// Requests under way.
 const WINDOW: usize = 32;
+/// Octets of a message that are enough to compare it, as most of them are.
+const BEGINNING: u32 = 16 * 1024;
 /// Messages that one command names: some servers take no line of more than 8000 octets.
 const NAMED_AT_ONCE: usize = 500;
 /// Messages that a folder without UIDVALIDITY may have: they are all read whole.
@@ -51,6 +53,8 @@ enum Request {
     List,
     /// One message, which stays unseen.
     Fetch(Uid),
+    /// The first octets of one message.
+    Look(Uid),
     /// `\Deleted` for messages.
     Flag(Vec<Uid>),
     /// Those messages are removed, and no others (RFC 4315).
@@ -75,6 +79,7 @@ impl Request {
             }
             Request::List => "UID FETCH 1:* (UID RFC822.SIZE FLAGS)".to_owned(),
             Request::Fetch(uid) => format!("UID FETCH {uid} (UID FLAGS INTERNALDATE BODY.PEEK[])"),
+            Request::Look(uid) => format!("UID FETCH {uid} (UID BODY.PEEK[]<0.{BEGINNING}>)"),
             Request::Flag(uids) => format!("UID STORE {} +FLAGS.SILENT (\\Deleted)", set(uids)),
             Request::Expunge(uids) => format!("UID EXPUNGE {}", set(uids)),
             Request::ExpungeAll => "EXPUNGE".to_owned(),
@@ -114,10 +119,10 @@ pub struct Mailbox {
     is_listed: bool,
     /// The unique-id of the one that was told of last.
     unique_id: String,
-    /// Messages that were asked for, and have not begun.
-    awaited: VecDeque<Uid>,
+    /// Messages that were asked for, and have not begun, each with whether its beginning is all.
+    awaited: VecDeque<(Uid, bool)>,
     /// The one that has.
-    begun: Option<Uid>,
+    begun: Option<(Uid, bool)>,
     /// Messages that have come, and whose requests have not ended: a literal that says too much about its length swallows that.
     whole: Vec<Uid>,
 }
@@ -206,10 +211,12 @@ impl Mailbox {
                     self.whole.swap_remove(at);
                     return Event::Confirmed(uid);
                 }
-                if self.no_longer_awaited(uid) {
+                if self.no_longer_awaited(uid).is_some() {
                     return Event::Absent(uid);
                 }
             }
+            Request::Look(uid) if self.no_longer_awaited(uid).is_some() => return Event::HeadOver(uid),
+            Request::Look(_) => {}
             Request::Flag(uids) => return Event::Deleted(u32::try_from(uids.len()).unwrap_or(u32::MAX)),
             Request::Expunge(_) | Request::ExpungeAll | Request::Logout => {}
         }
@@ -227,7 +234,9 @@ impl Mailbox {
             Request::Capability | Request::Select { .. } | Request::List => {
                 return Err(Error::Refused { command, reason });
             }
-            Request::Fetch(uid) => self.no_longer_awaited(uid).then_some(uid),
+            Request::Fetch(uid) => self.no_longer_awaited(uid).map(|_| uid),
+            Request::Look(uid) if self.no_longer_awaited(uid).is_some() => return Ok(Event::HeadOver(uid)),
+            Request::Look(_) => return Ok(Event::Done),
             _ => None,
         };
         Ok(Event::Refused { command, reason, message })
@@ -237,9 +246,9 @@ impl Mailbox {
         self.ask(Request::Select { folder: self.folder.clone(), changes: self.changes });
     }
 
-    fn no_longer_awaited(&mut self, uid: Uid) -> bool {
-        let at = self.awaited.iter().position(|awaited| *awaited == uid);
-        at.and_then(|at| self.awaited.remove(at)).is_some()
+    fn no_longer_awaited(&mut self, uid: Uid) -> Option<(Uid, bool)> {
+        let at = self.awaited.iter().position(|(awaited, _)| *awaited == uid);
+        at.and_then(|at| self.awaited.remove(at))
     }
 
     fn listed(&mut self, fetch: &Fetch) -> Result<Event<'_>, Error> {
@@ -257,7 +266,7 @@ impl Mailbox {
 
     fn tell(&mut self, uid: Uid, size: u64, is_deleted: bool) -> Event<'_> {
         self.unique_id = self.uid_validity.map_or(String::new(), |validity| format!("{validity}.{uid}"));
-        Event::Listed { message: uid, unique_id: self.unique_id.as_bytes(), size, is_deleted }
+        Event::Listed(Listed { message: uid, unique_id: self.unique_id.as_bytes(), size, is_deleted })
     }
 
     /// The next of those that came without a size only.
@@ -273,25 +282,32 @@ impl Mailbox {
     }
 
     /// A message begins; where the server does not tell yet which one, it is the one asked for first.
-    fn begin(&mut self, uid: Option<Uid>) -> Option<Uid> {
+    fn begin(&mut self, uid: Option<Uid>) -> Option<(Uid, bool)> {
         self.begun = match uid {
-            Some(uid) => self.no_longer_awaited(uid).then_some(uid),
+            Some(uid) => self.no_longer_awaited(uid),
             None => self.awaited.pop_front(),
         };
         self.begun
+    }
+
+    fn is_looking(&self) -> bool {
+        self.begun.is_some_and(|(_, is_beginning)| is_beginning)
     }
 
     fn fetched(&mut self, fetch: Fetch) -> Result<Event<'static>, Error> {
         if fetch.body.is_some() {
             self.begin(fetch.uid);
         }
-        let Some(uid) = self.begun else { return Ok(Event::Other) };
+        let Some((uid, is_beginning)) = self.begun else { return Ok(Event::Other) };
         if !fetch.is_whole {
             return Err(Error::Protocol("a message is longer than it says".to_owned()));
         }
         self.begun = None;
         if fetch.uid.is_some_and(|told| told != uid) {
             return Err(Error::Protocol(format!("it sent another message than {uid}")));
+        }
+        if is_beginning {
+            return Ok(Event::HeadOver(uid));
         }
         self.whole.push(uid);
         let told = Attributes { flags: fetch.flags, date: fetch.date };
@@ -302,16 +318,23 @@ impl Mailbox {
 impl RemoteMailbox for Mailbox {
     /// The capabilities may be more after the login.
     fn list(&mut self) {
+        (self.uid_validity, self.exists, self.is_listed) = (None, 0, false);
+        self.seen.clear();
+        self.without_size.clear();
         self.ask(Request::Capability);
     }
 
     fn fetch(&mut self, message: Uid) {
-        self.awaited.push_back(message);
+        self.awaited.push_back((message, false));
         self.ask(Request::Fetch(message));
     }
 
-    fn head(&mut self, _: Uid) -> bool {
-        false
+    fn head(&mut self, message: Uid, with_body: bool) -> bool {
+        if with_body {
+            self.awaited.push_back((message, true));
+            self.ask(Request::Look(message));
+        }
+        with_body
     }
 
     /// Each request has an end of its own.
@@ -357,9 +380,11 @@ impl RemoteMailbox for Mailbox {
         }
         match self.responses.receive(input)? {
             response::Event::More => Ok(Event::More),
-            response::Event::Begun(uid, octets) => {
-                Ok(Event::Begun { message: self.begin(uid), octets: Some(octets) })
-            }
+            response::Event::Begun(uid, octets) => match self.begin(uid) {
+                Some((_, true)) => Ok(Event::Other),
+                begun => Ok(Event::Begun { message: begun.map(|(uid, _)| uid), octets: Some(octets) }),
+            },
+            response::Event::Piece(piece) if self.is_looking() => Ok(Event::Head(piece)),
             response::Event::Piece(piece) => Ok(Event::Piece(piece)),
             response::Event::Response(response) => self.response(response),
         }

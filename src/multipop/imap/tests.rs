@@ -16,7 +16,7 @@ fn listed(capabilities: &str) -> (Mailbox, String) {
     loop {
         match mailbox.receive(&mut input).unwrap() {
             Event::AllListed { agrees: true } => break,
-            Event::Listed { message, unique_id, size, is_deleted } => {
+            Event::Listed(Listed { message, unique_id, size, is_deleted }) => {
                 found.push((message, unique_id.to_vec(), size, is_deleted));
             }
             event => assert!(matches!(event, Event::Other | Event::Done), "{event:?}"),
