@@ -12,7 +12,7 @@ use crate::board::device::{Ending, Standing};
 use crate::board::ports;
 use crate::config::check::check;
 use crate::config::problem::Problem;
-use crate::config::{Config, export, path, text};
+use crate::config::{Config, Source, export, path, text};
 use crate::context::Connected;
 use crate::credential::random_password;
 use crate::status::Status;
@@ -63,6 +63,8 @@ pub enum Step {
     },
     /// A queued message is to be removed.
     RemoveMessage(u32),
+    /// This source of the account of this name is to be tried out.
+    Test(String, Box<Source>),
     /// The update in this file is to be taken.
     Update(String),
     /// The appliance is to end, after this was said.
@@ -358,32 +360,6 @@ impl Session {
 
     pub(super) fn export(&mut self, _: &dyn World, words: &[&str]) -> Step {
         Step::Say(export::to_toml(&self.candidate, !words.is_empty()))
-    }
-
-    pub(super) fn collect(&mut self, world: &dyn World, words: &[&str]) -> Step {
-        let account = words.first().copied();
-        if let Some(name) = account.filter(|name| world.config().account(name).is_none()) {
-            return Step::Refuse(format!("there is no account `{name}`"));
-        }
-        match world.collect(account) {
-            0 => Step::Refuse("no source to collect from: see `show sources`".to_owned()),
-            1 => Step::Say("collecting from 1 source\n".to_owned()),
-            n => Step::Say(format!("collecting from {n} sources\n")),
-        }
-    }
-
-    pub(super) fn stop_collecting(&mut self, world: &dyn World, words: &[&str]) -> Step {
-        let account = words.first().copied();
-        if let Some(name) = account.filter(|name| world.config().account(name).is_none()) {
-            return Step::Refuse(format!("there is no account `{name}`"));
-        }
-        match world.stop_collecting(account) {
-            0 => Step::Refuse("no source to stop: see `show sources`".to_owned()),
-            n => Step::Say(format!(
-                "{} stopped until `collect` or the next start; what has come is kept\n",
-                if n == 1 { "1 source is".to_owned() } else { format!("{n} sources are") }
-            )),
-        }
     }
 
     pub(super) fn retry(&mut self, world: &dyn World, _: &[&str]) -> Step {

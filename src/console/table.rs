@@ -187,6 +187,13 @@ pub const TABLE: &[Command] = &[
         help: "print the configuration as TOML",
         run: Session::export,
     },
+    Command {
+        name: "test source",
+        arguments: &[Argument::Account, Argument::Source],
+        required: 1,
+        help: "try it out, up to what would be collected: nothing is",
+        run: Session::test_source,
+    },
     // Before the one whose account the second word would be.
     Command {
         name: "collect stop",

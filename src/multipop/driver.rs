@@ -146,14 +146,10 @@ pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collecti
     collection.deliver_into(&source.into).await?;
     let mut mailbox: Box<dyn RemoteMailbox> = match source.protocol {
         Protocol::Pop3 => {
-            let opening = pop3::Opening::new(source, wire.is_tls())?;
-            let pipelining = wire.open(source, opening).await?;
+            let pipelining = open_pop3(wire, source).await?;
             Box::new(pop3::Maildrop::new(pipelining && !collection.is_slow()))
         }
-        Protocol::Imap => {
-            let opening = imap::Opening::new(source, wire.is_tls())?;
-            Box::new(imap::Mailbox::new(source, wire.open(source, opening).await?))
-        }
+        Protocol::Imap => Box::new(imap::Mailbox::new(source, open_imap(wire, source).await?)),
     };
     let mut session = Session { wire, mailbox: &mut *mailbox };
     let is_same = !collection.is_elsewhere() || session.has_the_same(collection).await?;
@@ -176,6 +172,44 @@ pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collecti
         collection.outcome.deleted = marked;
     }
     read.and(kept).and(parted)
+}
+
+/// Logs in at a POP3 server: whether requests may be pipelined.
+///
+/// # Errors
+/// There is no login.
+pub async fn open_pop3(wire: &mut Wire, source: &Source) -> Result<bool, Error> {
+    let opening = pop3::Opening::new(source, wire.is_tls())?;
+    wire.open(source, opening).await
+}
+
+/// Logs in at an IMAP server: then tags up to this number were used.
+///
+/// # Errors
+/// There is no login.
+pub async fn open_imap(wire: &mut Wire, source: &Source) -> Result<u32, Error> {
+    let opening = imap::Opening::new(source, wire.is_tls())?;
+    wire.open(source, opening).await
+}
+
+/// Lists what is in `mailbox`, and does nothing else: whether what the server says of its number agrees.
+///
+/// # Errors
+/// It cannot be listed.
+pub async fn survey(
+    wire: &mut Wire,
+    mailbox: &mut dyn RemoteMailbox,
+    take: impl FnMut(Listed<'_>),
+) -> Result<bool, Error> {
+    Session { wire, mailbox }.listing(take).await
+}
+
+/// Says goodbye where nothing was changed.
+///
+/// # Errors
+/// None that matters.
+pub async fn take_leave(wire: &mut Wire, mailbox: &mut dyn RemoteMailbox) -> Result<(), Error> {
+    Session { wire, mailbox }.leave(false, false).await
 }
 
 /// A mailbox elsewhere, and the way to it.

@@ -51,6 +51,12 @@ pub enum Error {
     /// The poll lasted long, and its place was needed.
     #[error("the server is slow, and others waited for their turn")]
     Displaced,
+    /// A name or pattern of the settings that fits nothing there.
+    #[error("the source's folder = \"{0}\" names no folder that can be opened there")]
+    NoFolder(String),
+    /// Nobody knows whether a certificate is valid.
+    #[error("the clock does not show the time yet, so no certificate can be judged")]
+    NoTime,
     /// The mail store.
     #[error("the mail store: {0}")]
     Store(#[from] store::Error),
@@ -77,6 +83,8 @@ impl Error {
         let advice = match self {
             Error::Outgoing(error) => return error.advice(Party::Source),
             Error::Withdrawn => "Nothing.",
+            Error::NoFolder(_) => "Set folder to one of those that the server has.",
+            Error::NoTime => "Wait until the network has told the time, or set the clock.",
             Error::TooSlow | Error::Displaced | Error::TurnedAway(_) => PASSES,
             Error::Endless(_) => {
                 "It stays with the provider, and the others come with the next poll. To have it collected, set a \

@@ -26,6 +26,7 @@ mod odd_tests;
 mod places;
 mod poller;
 mod pop3;
+mod probe;
 mod progress;
 mod refusal;
 mod schedule;

@@ -222,8 +222,12 @@ impl fmt::Display for Large {
     }
 }
 
-fn mebibytes(octets: u64) -> String {
+/// Octets in the unit that a person would take.
+pub fn mebibytes(octets: u64) -> String {
     const MIB: u64 = 1024 * 1024;
+    if octets < 1024 {
+        return format!("{octets} octets");
+    }
     if octets < MIB { format!("{} KiB", octets / 1024) } else { format!("{} MiB", octets / MIB) }
 }
 

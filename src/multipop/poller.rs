@@ -17,6 +17,7 @@ use super::ledger::source_key;
 use super::letters::Told;
 use super::notice;
 use super::places::{Place, Places};
+use super::probe;
 use super::status::SourceStatus;
 use super::watch::{Tell, Watch};
 use super::wire::{Wire, Withdrawal};
@@ -69,6 +70,18 @@ impl Poller {
             .filter(|watch| account.is_none_or(|account| watch.account == account))
             .filter(|watch| watch.hurry())
             .count()
+    }
+
+    /// Tries out `source`, which need not be in force, for `account`: see [`probe::probe`].
+    ///
+    /// # Errors
+    /// The step that failed: what, and what to do.
+    pub async fn test(&self, account: &str, source: &Source, tell: &dyn Fn(String)) -> Result<(), String> {
+        let key = (account.to_owned(), source_key(source));
+        if self.watches.borrow().get(&key).is_some_and(|watch| watch.status().polling) {
+            tell("it is being polled this moment, and some servers let nobody else in: `collect stop` ends that".to_owned());
+        }
+        probe::probe(&self.context, account, source, tell).await
     }
 
     /// Ends the polls of `account`, or all of them, and begins none before [`Poller::collect_now`]. Returns how many sources
