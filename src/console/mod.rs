@@ -27,11 +27,13 @@ pub mod command;
 mod device;
 pub mod line;
 pub mod mail;
+mod probe;
 mod secret;
 pub mod serial;
 pub mod session;
 mod show;
 pub mod socket;
+mod sources;
 mod table;
 mod terminal;
 
@@ -72,6 +74,8 @@ pub struct Console {
     commits: Mutex<()>,
     /// Held while mail is exported or imported: of two at once neither would know what the other does.
     mail: Mutex<()>,
+    /// Held while a source is tried out.
+    tests: Mutex<()>,
 }
 
 impl Console {
@@ -82,7 +86,15 @@ impl Console {
         relay: Rc<Relay>,
         operator: Rc<dyn Operator>,
     ) -> Rc<Console> {
-        Rc::new(Console { context, poller, relay, operator, commits: Mutex::new(()), mail: Mutex::new(()) })
+        Rc::new(Console {
+            context,
+            poller,
+            relay,
+            operator,
+            commits: Mutex::new(()),
+            mail: Mutex::new(()),
+            tests: Mutex::new(()),
+        })
     }
 
     /// How everything stands.
@@ -195,6 +207,9 @@ impl session::World for Console {
     }
     fn collect(&self, account: Option<&str>) -> usize {
         self.poller.collect_now(account)
+    }
+    fn stop_collecting(&self, account: Option<&str>) -> usize {
+        self.poller.stop(account)
     }
     fn retry(&self) {
         self.relay.retry_now();

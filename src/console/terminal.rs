@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::Console;
 use super::command::complete;
 use super::line::{Editor, Event, Input};
+use super::probe;
 use super::session::{Session, Step};
 use crate::board::device::Ending;
 
@@ -58,6 +59,12 @@ pub(super) async fn interactive(
             stream.write_all(&for_terminal(COPYING)).await?;
             stream.flush().await?;
         }
+        let step = match step {
+            Step::Test(account, source) => {
+                probe::run(console, &mut stream, for_terminal, &account, &source).await?
+            }
+            step => step,
+        };
         let said = match perform(console, &mut session, step).await {
             Step::Say(text) => text,
             Step::Refuse(why) => why + "\n",
@@ -157,6 +164,13 @@ pub(super) async fn script(
         };
         let line = String::from_utf8_lossy(&line);
         let step = session.line(console, line.trim_end_matches(['\r', '\n']));
+        let step = match step {
+            Step::Test(account, source) => {
+                let plain = |text: &str| text.as_bytes().to_vec();
+                probe::run(console, &mut stream, plain, &account, &source).await?
+            }
+            step => step,
+        };
         match perform(console, &mut session, step).await {
             Step::Say(text) => stream.write_all(text.as_bytes()).await?,
             Step::Refuse(why) => return Ok(Err(why)),

@@ -10,6 +10,7 @@ mod budget;
 mod collection;
 mod content;
 mod driver;
+mod ending;
 mod errand;
 mod error;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod fake;
 mod hostile_tests;
 mod imap;
 mod ledger;
+mod letters;
 mod needs;
 mod notice;
 #[cfg(test)]
@@ -25,6 +27,8 @@ mod odd_tests;
 mod places;
 mod poller;
 mod pop3;
+mod probe;
+mod progress;
 mod reading;
 mod refusal;
 mod remote;
@@ -40,4 +44,5 @@ pub use error::Error;
 pub use poller::Poller;
 #[cfg(any(test, fuzzing))]
 pub(crate) use poller::poll;
+pub use progress::Going;
 pub use status::{PollResult, SourceStatus};

@@ -5,12 +5,16 @@
 //! own: a state machine over its lines that says one [`Step`] after the other. How long a server is waited for each caller
 //! says, and what else ends the wait.
 
+mod advice;
 mod error;
 mod login;
 mod route;
 mod step;
+mod tls;
 
+pub use advice::{PASSES, Party};
 pub use error::Error;
 pub use login::{About, Answer, Credentials, Login, Next, Offer};
 pub use route::Route;
 pub use step::Step;
+pub use tls::Problem;

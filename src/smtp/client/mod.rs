@@ -17,7 +17,7 @@ use crate::clock::Time;
 use crate::config::SourceAuth;
 use crate::flash::ReadAt;
 use crate::net::stream::Stream;
-use crate::outgoing::{self, Credentials, Login, Route};
+use crate::outgoing::{self, Credentials, Login, PASSES, Party, Route};
 
 /// RFC 5321 section 4.5.3.2.1, and for every step up to the login.
 const OPENING: Duration = Duration::from_secs(5 * 60);
@@ -57,7 +57,11 @@ impl From<outgoing::Error> for Failure {
             outgoing::Error::NoMechanism | outgoing::Error::Unsendable | outgoing::Error::OAuth2 => {
                 Failure::Login(error.to_string())
             }
-            error => Failure::Unavailable(error.to_string()),
+            // What passes on its own needs no advice in each line of the queue.
+            error => Failure::Unavailable(match error.advice(Party::Smarthost) {
+                advice if advice == PASSES => error.to_string(),
+                advice => format!("{error}. {advice}"),
+            }),
         }
     }
 }
