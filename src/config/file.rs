@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn an_update_that_is_taken_back_brings_back_the_settings_from_before_it() {
         let flash = updated();
-        assert!(check(&flash).unwrap().iter().any(|line| line.contains("by a newer Pillarbox in format 5")));
+        assert!(check(&flash).unwrap().iter().any(|line| line.contains("by a newer Pillarbox in format 6")));
         let (found, notice) = starts(&flash, OLD);
         assert_eq!(found, 2);
         assert!(notice.contains("of a newer version, kept as config.postcard.newer"), "{notice}");

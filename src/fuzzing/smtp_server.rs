@@ -2,7 +2,7 @@
 
 use super::{Speaker, wait};
 use crate::clock::Time;
-use crate::config::{Secret, Security};
+use crate::config::{Secret, Security, SourceAuth};
 use crate::outgoing::{Credentials, Route};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Message};
@@ -18,6 +18,7 @@ pub fn run(octets: &[u8]) {
             let login = login.then(|| Credentials {
                 username: "demo".to_owned(),
                 password: Secret::new("secret").expect("it is short"),
+                auth: SourceAuth::Auto,
             });
             let Ok(mut client) = Client::connect(&route, "pillarbox.local", login, &Time::default()).await
             else {

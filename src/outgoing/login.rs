@@ -34,11 +34,14 @@ pub struct Credentials {
     pub username: String,
     /// Its password.
     pub password: Secret,
+    /// The way to show it.
+    pub auth: SourceAuth,
 }
 
 impl From<&Source> for Credentials {
     fn from(source: &Source) -> Credentials {
-        Credentials { username: source.username.to_string(), password: source.password.clone() }
+        let password = source.password.clone();
+        Credentials { username: source.username.to_string(), password, auth: source.auth }
     }
 }
 
@@ -160,7 +163,6 @@ enum State {
 /// One login.
 pub struct Login {
     credentials: Credentials,
-    auth: SourceAuth,
     initial_limit: usize,
     tls: bool,
     offer: Offer,
@@ -169,12 +171,12 @@ pub struct Login {
 }
 
 impl Login {
-    /// A login in the way of `auth`.
+    /// A login with these.
     ///
     /// # Errors
     /// [`Error::OAuth2`]; [`Error::Unsendable`] for what no mechanism can carry (RFC 4616 section 2).
-    pub fn new(credentials: Credentials, auth: SourceAuth) -> Result<Login, Error> {
-        if auth == SourceAuth::OAuth2 {
+    pub fn new(credentials: Credentials) -> Result<Login, Error> {
+        if credentials.auth == SourceAuth::OAuth2 {
             return Err(Error::OAuth2);
         }
         if credentials.username.contains('\0') || credentials.password.reveal().contains('\0') {
@@ -182,7 +184,6 @@ impl Login {
         }
         Ok(Login {
             credentials,
-            auth,
             initial_limit: 0,
             tls: false,
             offer: Offer::default(),
@@ -213,10 +214,11 @@ impl Login {
     /// # Errors
     /// [`Error::NoMechanism`].
     pub fn begin(&mut self, offer: Offer, tls: bool) -> Result<Next, Error> {
-        let named = |method| offer.name(method) == Some(self.auth);
+        let auth = self.credentials.auth;
+        let named = |method| offer.name(method) == Some(auth);
         // Where one name stands for two ways, as LOGIN does in IMAP, the server has to say which one it knows.
         let alone = Method::ALL.into_iter().filter(|&method| named(method)).count() == 1;
-        let tried = |&method: &Method| match self.auth {
+        let tried = |&method: &Method| match auth {
             SourceAuth::Auto => offer.has(method),
             _ => named(method) && (alone || offer.has(method)),
         };
@@ -295,7 +297,7 @@ impl Login {
     /// Begins with the next way; `None` after the last one.
     fn next_method(&mut self) -> Option<Result<Next, Error>> {
         let method = self.methods.pop_front()?;
-        let Credentials { username, password } = &self.credentials;
+        let Credentials { username, password, .. } = &self.credentials;
         Some(match method {
             Method::Sasl(mechanism) => {
                 let mut client = Box::new(Client::new(mechanism, username, password));

@@ -15,7 +15,7 @@ use super::queue::Claim;
 use super::report::Letter;
 use super::{Relay, deposit};
 use crate::clock::{Time, unix_now};
-use crate::config::{Config, Security};
+use crate::config::{Config, Security, SourceAuth};
 use crate::outgoing::{Credentials, Route};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Failure, Message};
@@ -67,12 +67,19 @@ impl Login {
                 (!smarthost.username.is_empty()).then(|| Credentials {
                     username: smarthost.username.to_string(),
                     password: smarthost.password.clone(),
+                    auth: smarthost.auth,
                 })
             }
             Login::Account(name) => config.account(name).map(|account| {
                 let own = &account.smarthost_username;
                 let username = if own.is_empty() { &account.address } else { own };
-                Credentials { username: username.to_string(), password: account.smarthost_password.clone() }
+                // The permission is the global login's own; an account has a password.
+                let auth = match config.smarthost.auth {
+                    SourceAuth::OAuth2 => SourceAuth::Auto,
+                    auth => auth,
+                };
+                let password = account.smarthost_password.clone();
+                Credentials { username: username.to_string(), password, auth }
             }),
         }
     }
@@ -263,5 +270,32 @@ fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
     let (created, now) = (entry.created, unix_now());
     for recipient in entry.due(Work::Smarthost, config, now) {
         recipient.postpone(trouble, created, &config.smarthost, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Account, Secret};
+
+    /// Catches: a smarthost's `auth` that is not used, and an account that is to log in with the permission of another login.
+    #[test]
+    fn the_way_to_log_in_is_the_smarthost_s_but_a_permission_is_of_one_login() {
+        let account = Account {
+            name: "ann".try_into().unwrap(),
+            smarthost_password: Secret::new("hush").unwrap(),
+            ..Account::default()
+        };
+        let mut config = Config { accounts: vec![account], ..Config::default() };
+        config.smarthost.username = "home".try_into().unwrap();
+        for (auth, of_account) in [
+            (SourceAuth::Auto, SourceAuth::Auto),
+            (SourceAuth::Login, SourceAuth::Login),
+            (SourceAuth::OAuth2, SourceAuth::Auto),
+        ] {
+            config.smarthost.auth = auth;
+            let way = |login: Login| login.credentials(&config).unwrap().auth;
+            assert_eq!((way(Login::Global), way(Login::Account("ann".into()))), (auth, of_account));
+        }
     }
 }

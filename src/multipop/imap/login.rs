@@ -45,7 +45,7 @@ impl Opening {
     /// What no server could accept.
     pub fn new(source: &Source, tls: bool) -> Result<Opening, Error> {
         Ok(Opening {
-            login: Login::new(source.into(), source.auth)?,
+            login: Login::new(source.into())?,
             starttls: source.security == Security::Starttls && !tls,
             tls,
             capabilities: Vec::new(),

@@ -54,7 +54,7 @@ impl Opening {
             return Err(outgoing::Error::Unsendable.into());
         }
         Ok(Opening {
-            login: Login::new(source.into(), source.auth)?,
+            login: Login::new(source.into())?,
             starttls: source.security == Security::Starttls && !tls,
             tls,
             timestamp: None,

@@ -14,7 +14,6 @@ use super::Reply;
 use super::data::Encoder;
 use super::reply::ReplyReader;
 use crate::clock::Time;
-use crate::config::SourceAuth;
 use crate::flash::ReadAt;
 use crate::net::stream::Stream;
 use crate::outgoing::{self, Credentials, Login, Route};
@@ -98,7 +97,7 @@ impl Capabilities {
 
 /// As these credentials.
 fn login(credentials: Credentials) -> Result<Login, outgoing::Error> {
-    Ok(Login::new(credentials, SourceAuth::Auto)?.with_initial_response(MAX_INITIAL))
+    Ok(Login::new(credentials)?.with_initial_response(MAX_INITIAL))
 }
 
 /// A connection to a server that takes mail.

@@ -151,7 +151,7 @@ fn about(code: u16) -> About {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::config::{Secret, SourceAuth};
     use crate::outgoing::Credentials;
     use crate::smtp::reply::ReplyReader;
     use data_encoding::BASE64;
@@ -162,7 +162,10 @@ mod tests {
 
     fn login(password: &str) -> Option<Login> {
         let password = Secret::new(password).unwrap();
-        Some(super::super::login(Credentials { username: "demo".into(), password }).unwrap())
+        Some(
+            super::super::login(Credentials { username: "demo".into(), password, auth: SourceAuth::Auto })
+                .unwrap(),
+        )
     }
 
     /// `S:` is a line of the server, `C:` what the client says to a reply, `!` anything else it does.
