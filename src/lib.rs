@@ -15,6 +15,7 @@
 //! store  message  config                 mail on flash; the octets of messages; settings on flash
 //! net  credential                        sockets, TLS and names; passwords as they are kept
 //! flash  clock  pace  failure  say       the machine
+//! json                                   what answers of other servers hold
 //! sandbox  watchdog  wiping              what holds the process to its work; no copy of a password
 //! ```
 //!
@@ -40,6 +41,7 @@ pub mod flash;
 pub mod fuzzing;
 pub mod http;
 pub mod imap;
+pub mod json;
 pub mod message;
 pub mod multipop;
 pub mod net;

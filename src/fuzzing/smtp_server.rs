@@ -3,7 +3,7 @@
 use super::{Speaker, wait};
 use crate::clock::Time;
 use crate::config::{Secret, Security, SourceAuth};
-use crate::outgoing::{Credentials, Route};
+use crate::outgoing::{Credentials, Proof, Route};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Message};
 
@@ -17,8 +17,7 @@ pub fn run(octets: &[u8]) {
                 Route { host: "127.0.0.1", port: speaker.address.port(), security: Security::None, ca: "" };
             let login = login.then(|| Credentials {
                 username: "demo".to_owned(),
-                password: Secret::new("secret").expect("it is short"),
-                auth: SourceAuth::Auto,
+                proof: Proof::Password(Secret::new("secret").expect("it is short"), SourceAuth::Auto),
             });
             let Ok(mut client) = Client::connect(&route, "pillarbox.local", login, &Time::default()).await
             else {

@@ -133,8 +133,15 @@ fn advice_on_the_way(error: &outgoing::Error) -> &'static str {
              switched on first, or a password of its own for each program."
         }
         outgoing::Error::Unsendable => "Enter the user name and the password anew.",
-        outgoing::Error::OAuth2 => {
-            "Use a password that the provider issues for programs, and auth = \"auto\"."
+        outgoing::Error::NoToken => {
+            "Give a permission, or use a password that the provider makes for programs."
+        }
+        outgoing::Error::TokenRefused { .. } => {
+            "Check that the user name is that of the account that gave the permission, and that this account \
+             may use POP3 or IMAP. If so, give the permission anew."
+        }
+        outgoing::Error::TokenTooLong(_) => {
+            "Set the source's protocol to \"imap\", with port 993: IMAP takes it."
         }
         outgoing::Error::Silence
         | outgoing::Error::Closed

@@ -11,6 +11,6 @@ mod route;
 mod step;
 
 pub use error::Error;
-pub use login::{About, Answer, Credentials, Login, Next, Offer};
+pub use login::{About, Answer, Credentials, Login, Next, Offer, Proof};
 pub use route::Route;
 pub use step::Step;

@@ -16,7 +16,7 @@ use super::report::Letter;
 use super::{Relay, deposit};
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Security, SourceAuth};
-use crate::outgoing::{Credentials, Route};
+use crate::outgoing::{Credentials, Proof, Route};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Failure, Message};
 use crate::store::{Error, SourceKey, identity_hash};
@@ -66,8 +66,7 @@ impl Login {
                 let smarthost = &config.smarthost;
                 (!smarthost.username.is_empty()).then(|| Credentials {
                     username: smarthost.username.to_string(),
-                    password: smarthost.password.clone(),
-                    auth: smarthost.auth,
+                    proof: Proof::Password(smarthost.password.clone(), smarthost.auth),
                 })
             }
             Login::Account(name) => config.account(name).map(|account| {
@@ -79,7 +78,7 @@ impl Login {
                     auth => auth,
                 };
                 let password = account.smarthost_password.clone();
-                Credentials { username: username.to_string(), password, auth }
+                Credentials { username: username.to_string(), proof: Proof::Password(password, auth) }
             }),
         }
     }
@@ -294,7 +293,10 @@ mod tests {
             (SourceAuth::OAuth2, SourceAuth::Auto),
         ] {
             config.smarthost.auth = auth;
-            let way = |login: Login| login.credentials(&config).unwrap().auth;
+            let way = |login: Login| match login.credentials(&config).unwrap().proof {
+                Proof::Password(_, auth) => auth,
+                Proof::Token(_) => panic!("a token"),
+            };
             assert_eq!((way(Login::Global), way(Login::Account("ann".into()))), (auth, of_account));
         }
     }

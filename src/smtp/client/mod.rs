@@ -46,6 +46,9 @@ pub enum Failure {
     /// The server does not let us in.
     #[error("the smarthost refuses the login: {0}")]
     Login(String),
+    /// The same for an access token, which may be another one a moment later.
+    #[error("{0}")]
+    Token(String),
 }
 
 impl From<outgoing::Error> for Failure {
@@ -53,9 +56,10 @@ impl From<outgoing::Error> for Failure {
         match error {
             outgoing::Error::Login(reason) | outgoing::Error::Busy(reason) => Failure::Login(reason),
             outgoing::Error::Sasl(error) => Failure::Login(error.to_string()),
-            outgoing::Error::NoMechanism | outgoing::Error::Unsendable | outgoing::Error::OAuth2 => {
+            outgoing::Error::NoMechanism | outgoing::Error::Unsendable | outgoing::Error::NoToken => {
                 Failure::Login(error.to_string())
             }
+            error @ outgoing::Error::TokenRefused { .. } => Failure::Token(error.to_string()),
             error => Failure::Unavailable(error.to_string()),
         }
     }

@@ -152,7 +152,7 @@ fn about(code: u16) -> About {
 mod tests {
     use super::*;
     use crate::config::{Secret, SourceAuth};
-    use crate::outgoing::Credentials;
+    use crate::outgoing::{Credentials, Proof};
     use crate::smtp::reply::ReplyReader;
     use data_encoding::BASE64;
 
@@ -163,8 +163,11 @@ mod tests {
     fn login(password: &str) -> Option<Login> {
         let password = Secret::new(password).unwrap();
         Some(
-            super::super::login(Credentials { username: "demo".into(), password, auth: SourceAuth::Auto })
-                .unwrap(),
+            super::super::login(Credentials {
+                username: "demo".into(),
+                proof: Proof::Password(password, SourceAuth::Auto),
+            })
+            .unwrap(),
         )
     }
 
@@ -189,6 +192,7 @@ mod tests {
                 Ok(Step::Send(line)) => format!("C: {}", *line),
                 Ok(Step::Done(found)) => format!("! ready, size {:?}", found.size),
                 Ok(Step::Read) => panic!("nothing to say"),
+                Err(Failure::Token(reason)) => format!("! token: {reason}"),
                 Err(Failure::Login(reason)) => format!("! login: {reason}"),
                 Err(Failure::Unavailable(reason)) => format!("! later: {reason}"),
             };
