@@ -8,6 +8,7 @@
 //! status                                 one look, for both
 //! relay                                  where accepted mail goes
 //! pop3  imap  smtp  multipop             what the network sees
+//! oauth2                                 permissions to log in elsewhere
 //! serving  outgoing                      what the servers have in common; what the clients do
 //! context                                what the services share
 //! archive  auth  board                   mail as files; who is it; the device
@@ -45,6 +46,7 @@ pub mod json;
 pub mod message;
 pub mod multipop;
 pub mod net;
+pub mod oauth2;
 pub mod outgoing;
 pub mod pace;
 pub mod pop3;

@@ -9,6 +9,7 @@ pub mod export;
 pub mod file;
 mod frame;
 mod grammar;
+mod holder;
 mod identity;
 mod kind;
 mod nearest;
@@ -36,6 +37,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::credential::Verifier;
 
+pub use holder::{Held, Holder};
 pub use network::Network;
 pub use oauth2::{Endpoint, Purpose};
 pub use password::MIN_PASSWORD;

@@ -235,7 +235,7 @@ fn rules(section: Section, auth: SourceAuth, client: Option<&OAuth2>, found: &mu
         let text = "refresh_token is missing: give it, or device_url or auth_url, where it can be had";
         found.push(Finding::error(at("refresh_token"), text).beside(at("provider")));
     } else if client.refresh_token.is_empty() {
-        let text = "refresh_token is missing: nothing passes before there is a permission";
+        let text = "there is no permission yet: after this, `oauth2` in the console asks for it";
         found.push(Finding::warning(at("refresh_token"), text).beside(own));
     }
 }

@@ -5,10 +5,10 @@ use std::io;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::Console;
 use super::command::complete;
 use super::line::{Editor, Event, Input};
 use super::session::{Session, Step};
+use super::{Console, permission};
 use crate::board::device::Ending;
 
 /// What is said first when it will take a while.
@@ -58,7 +58,11 @@ pub(super) async fn interactive(
             stream.write_all(&for_terminal(COPYING)).await?;
             stream.flush().await?;
         }
-        let said = match perform(console, &mut session, step).await {
+        let step = match step {
+            Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, true).await?,
+            step => perform(console, &mut session, step).await,
+        };
+        let said = match step {
             Step::Say(text) => text,
             Step::Refuse(why) => why + "\n",
             Step::End(words, ending) => {
@@ -157,7 +161,11 @@ pub(super) async fn script(
         };
         let line = String::from_utf8_lossy(&line);
         let step = session.line(console, line.trim_end_matches(['\r', '\n']));
-        match perform(console, &mut session, step).await {
+        let step = match step {
+            Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, false).await?,
+            step => perform(console, &mut session, step).await,
+        };
+        match step {
             Step::Say(text) => stream.write_all(text.as_bytes()).await?,
             Step::Refuse(why) => return Ok(Err(why)),
             Step::End(words, ending) => {
@@ -181,6 +189,7 @@ async fn perform(console: &Console, session: &mut Session, step: Step) -> Step {
             Ok(()) => Step::Say(String::new()),
             Err(why) => Step::Refuse(why),
         },
+        Step::Redeem { holder, code, pasted } => permission::redeem(console, holder, &code, &pasted).await,
         Step::Update(file) => match console.update(&file).await {
             Ok(words) => Step::End(words, Ending::Update),
             Err(why) => Step::Refuse(why),

@@ -138,12 +138,12 @@ pub async fn collect(wire: &mut Wire, source: &Source, collection: &mut Collecti
     collection.deliver_into(&source.into).await?;
     let mut mailbox: Box<dyn RemoteMailbox> = match source.protocol {
         Protocol::Pop3 => {
-            let opening = pop3::Opening::new(source, None, wire.is_tls())?;
+            let opening = pop3::Opening::new(source, wire.token(), wire.is_tls())?;
             let pipelining = wire.open(source, opening).await?;
             Box::new(pop3::Maildrop::new(pipelining && !collection.is_slow()))
         }
         Protocol::Imap => {
-            let opening = imap::Opening::new(source, None, wire.is_tls())?;
+            let opening = imap::Opening::new(source, wire.token(), wire.is_tls())?;
             Box::new(imap::Mailbox::new(source, wire.open(source, opening).await?))
         }
     };

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::oauth2;
 use crate::outgoing;
 use crate::store;
 
@@ -14,6 +15,9 @@ pub enum Error {
     /// There is no connection, or none any more.
     #[error(transparent)]
     Outgoing(#[from] outgoing::Error),
+    /// There is no access token to log in with.
+    #[error(transparent)]
+    Token(#[from] oauth2::Error),
     /// It says too much that is no mail.
     #[error("the server goes on and on without sending mail")]
     Chatter,
@@ -67,13 +71,14 @@ impl Error {
 
     /// Whether the server is why the poll ended.
     pub fn is_of_the_server(&self) -> bool {
-        !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Displaced)
+        !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Displaced | Error::Token(_))
     }
 
     /// What to do about it, as a sentence for the user.
     pub fn advice(&self) -> &'static str {
         match self {
             Error::Outgoing(error) => advice_on_the_way(error),
+            Error::Token(error) => error.advice(),
             Error::Withdrawn => "Nothing.",
             Error::TooSlow | Error::Displaced | Error::TurnedAway(_) => PASSES,
             Error::Endless(_) => {

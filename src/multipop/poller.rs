@@ -24,12 +24,15 @@ use crate::clock::unix_now;
 use crate::config::Protocol;
 use crate::config::{Config, Security, Source};
 use crate::context::Context;
+use crate::oauth2::Tokens;
 use crate::pace;
+use crate::sasl::client::AccessToken;
 use crate::store::{self, Flags, INBOX, SourceKey};
 
 /// Polls all sources, each at its own interval.
 pub struct Poller {
     context: Rc<Context>,
+    pub(super) tokens: Rc<Tokens>,
     places: Places,
     /// By account and source. One that is removed stays until its last poll has ended, so that there are
     /// never two polls of one source: the second would not see what the first is about to commit.
@@ -38,9 +41,9 @@ pub struct Poller {
 
 impl Poller {
     /// Contacts nobody yet.
-    pub fn new(context: Rc<Context>) -> Rc<Poller> {
+    pub fn new(context: Rc<Context>, tokens: Rc<Tokens>) -> Rc<Poller> {
         let places = Places::new(&context.time);
-        Rc::new(Poller { context, places, watches: RefCell::default() })
+        Rc::new(Poller { context, tokens, places, watches: RefCell::default() })
     }
 
     /// Polls until dropped; new settings take effect at once.
@@ -111,7 +114,9 @@ impl Poller {
                 self.watches.borrow_mut().remove(&key);
                 return;
             }
-            if !self.context.clock.is_known() && watch.source().security != Security::None {
+            let source = watch.source();
+            let judges = source.security != Security::None || source.oauth2.is_some();
+            if !self.context.clock.is_known() && judges {
                 watch.wait_for(self.context.clock.comes()).await;
                 continue;
             }
@@ -163,10 +168,12 @@ impl Poller {
         }
     }
 
-    async fn collect(
+    /// The poll itself.
+    pub(super) async fn collect_with(
         &self,
         watch: &Watch,
         source: &Source,
+        token: Option<AccessToken>,
         withdrawal: Rc<Withdrawal>,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
@@ -176,7 +183,8 @@ impl Poller {
         }
         let timeout = Duration::from_secs(self.context.config().multipop.timeout.max(1).into());
         let time = &self.context.time;
-        let mut wire = Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?;
+        let mut wire =
+            Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?.with_token(token);
         let account = self.context.store.account(&watch.account).await?;
         let (config, needs) = (self.context.config(), watch.needs.clone());
         let mut collection = Collection::new(account, source, &config, needs, time);

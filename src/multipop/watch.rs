@@ -13,7 +13,7 @@ use super::needs::Needs;
 use super::schedule::{is_letter_due, pause};
 use super::status::{PollResult, SourceStatus};
 use super::wire::Withdrawal;
-use super::{Error, notice};
+use super::{Error, notice, permission};
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Interval, Source};
 
@@ -52,6 +52,8 @@ struct Fate {
     failures: u32,
     broken: u32,
     letter: Option<Instant>,
+    /// It waits for a new permission.
+    paused: bool,
     collected: u64,
 }
 
@@ -81,19 +83,26 @@ impl Watch {
         let enabled =
             config.multipop.enabled && source.enabled && account.is_some_and(|a| a.enabled && a.multipop);
         let returns = self.removed.replace(false) || (enabled && !self.enabled.get());
-        let changed = **self.source.borrow() != *source;
+        let (changed, permitted) = {
+            let before = self.source.borrow();
+            (!before.differs_in_token_only(source), **before != *source)
+        };
         self.enabled.set(enabled);
         let seconds = match source.interval {
             Interval::Every(seconds) => seconds,
             Interval::Inherited | Interval::Push => config.multipop.interval,
         };
         self.interval.set(Duration::from_secs(seconds.max(1).into()));
-        if changed {
+        if changed || permitted {
             *self.source.borrow_mut() = Rc::new(source.clone());
-            let mut fate = self.fate.borrow_mut();
-            (fate.failures, fate.broken, fate.letter) = (0, 0, None);
         }
-        if changed || returns {
+        // A refresh token that is replaced is no news, but for who waits for one.
+        let resumes = permitted && self.fate.borrow().paused;
+        if changed || resumes {
+            let mut fate = self.fate.borrow_mut();
+            (fate.failures, fate.broken, fate.letter, fate.paused) = (0, 0, None, false);
+        }
+        if changed || returns || resumes {
             self.urgent.set(true);
         }
         if changed || !enabled {
@@ -191,17 +200,27 @@ impl Watch {
         }
         let Some(error) = result.err().or(outcome.problem) else {
             fate.result = Some(PollResult::Collected(outcome.collected));
-            (fate.failures, fate.letter) = (0, None);
+            (fate.failures, fate.letter, fate.paused) = (0, None, false);
             return None;
         };
-        let text = format!("{error}. {}", error.advice());
+        let command = permission::command(config, &self.account, &self.source(), &error);
+        fate.paused = command.is_some();
+        let text = match &command {
+            Some(command) => format!("waits for a new permission: `{command}`. {error}"),
+            None => format!("{error}. {}", error.advice()),
+        };
         fate.result = Some(PollResult::Failed { error: text, collected: outcome.collected });
         fate.failures = fate.failures.saturating_add(1);
         let since = fate.letter.map(|letter| self.time.since(letter));
-        is_letter_due(fate.failures, config.multipop.warn_after, since).then(|| {
+        // What only a person can help is told at once.
+        let patience = if fate.paused { 1 } else { u32::MAX };
+        is_letter_due(fate.failures, config.multipop.warn_after.min(patience), since).then(|| {
             fate.letter = Some(self.time.now());
             let letterhead = notice::Letterhead::new(config, &self.account, &self.source());
-            letterhead.failing(fate.failures, &error, unix_now())
+            match &command {
+                Some(command) => letterhead.permission(command, &error, unix_now()),
+                None => letterhead.failing(fate.failures, &error, unix_now()),
+            }
         })
     }
 
@@ -231,6 +250,7 @@ impl Watch {
         }
         let fate = self.fate.borrow();
         match fate.ended {
+            Some(_) if fate.paused && !self.urgent.get() => None,
             Some(ended) if !self.urgent.get() => {
                 let pause = pause(self.interval.get(), fate.broken, fate.jitter);
                 Some(pause.saturating_sub(self.time.since(ended)))

@@ -18,6 +18,7 @@ use crate::config::Source;
 use crate::net::stream::Stream;
 use crate::outgoing::{self, Route, Step};
 use crate::pace::Pace;
+use crate::sasl::client::AccessToken;
 
 /// Octets of a message that break the silence.
 const PROGRESS: usize = 1024;
@@ -45,7 +46,8 @@ impl Withdrawal {
         self.event.notify(usize::MAX);
     }
 
-    async fn wait(&self) -> Error {
+    /// Ends when it is withdrawn, and says so.
+    pub async fn wait(&self) -> Error {
         loop {
             let listener = self.event.listen();
             if self.withdrawn.get() {
@@ -84,6 +86,7 @@ pub struct Wire {
     budget: Budget,
     pace: Pace,
     withdrawal: Rc<Withdrawal>,
+    token: Option<AccessToken>,
 }
 
 impl Wire {
@@ -108,7 +111,18 @@ impl Wire {
             budget,
             pace: Pace::new(),
             withdrawal,
+            token: None,
         })
+    }
+
+    /// Gives along what the login is to be made with, where that is an access token.
+    pub fn with_token(self, token: Option<AccessToken>) -> Wire {
+        Wire { token, ..self }
+    }
+
+    /// See [`Wire::with_token`].
+    pub fn token(&self) -> Option<&AccessToken> {
+        self.token.as_ref()
     }
 
     /// Does what `opening` says, up to the login.

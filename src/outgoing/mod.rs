@@ -10,6 +10,7 @@ mod login;
 mod route;
 mod step;
 
+pub use crate::sasl::client::Bearer;
 pub use error::Error;
 pub use login::{About, Answer, Credentials, Login, Next, Offer, Proof};
 pub use route::Route;

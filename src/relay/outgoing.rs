@@ -13,10 +13,10 @@ use super::delivery::{has_failures, take, unreadable};
 use super::entry::{Entry, Work};
 use super::queue::Claim;
 use super::report::Letter;
-use super::{Relay, deposit};
-use crate::clock::{Time, unix_now};
+use super::{Relay, deposit, permission};
+use crate::clock::unix_now;
 use crate::config::{Config, Security, SourceAuth};
-use crate::outgoing::{Credentials, Proof, Route};
+use crate::outgoing::{Credentials, Proof};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Failure, Message};
 use crate::store::{Error, SourceKey, identity_hash};
@@ -60,7 +60,7 @@ impl Login {
     }
 
     /// `None` where no login is needed.
-    fn credentials(&self, config: &Config) -> Option<Credentials> {
+    pub(super) fn credentials(&self, config: &Config) -> Option<Credentials> {
         match self {
             Login::Global => {
                 let smarthost = &config.smarthost;
@@ -116,7 +116,8 @@ impl Relay {
     fn next_talk(&self) -> Option<(Talk<'_>, Claim<'_>)> {
         let (config, now) = (self.context.config(), unix_now());
         // A certificate cannot be judged: the messages wait, and that is no attempt.
-        if !self.context.clock.is_known() && config.smarthost.security != Security::None {
+        let judges = config.smarthost.security != Security::None || permission::client(&config).is_some();
+        if !self.context.clock.is_known() && judges {
             return None;
         }
         if self.stands_still() {
@@ -143,7 +144,7 @@ impl Relay {
     /// One connection: all that is due with one login.
     async fn converse(&self, talk: Talk<'_>, first: Claim<'_>) {
         let config = self.context.config();
-        let mut client = match connect(&talk.login, &config, &self.context.time).await {
+        let mut client = match self.connect(&talk.login, &config).await {
             Ok(client) => client,
             Err(failure) => return self.turned_away(&talk.login, first, &failure, &config).await,
         };
@@ -162,8 +163,10 @@ impl Relay {
         client.quit().await;
     }
 
+    /// Whether what a person has set is still so: a refresh token may have been replaced meanwhile.
     fn is_current(&self, config: &Rc<Config>) -> bool {
-        Rc::ptr_eq(config, &self.context.config())
+        let now = self.context.config();
+        Rc::ptr_eq(config, &now) || config.differs_in_tokens_only(&now)
     }
 
     /// No connection, so none of the messages of this login gets anywhere. They wait; that the login
@@ -250,18 +253,6 @@ impl Relay {
         self.settle(claim).await;
         sent.map(drop)
     }
-}
-
-async fn connect(login: &Login, config: &Config, time: &Time) -> Result<Client, Failure> {
-    let smarthost = &config.smarthost;
-    if smarthost.host.is_empty() {
-        return Err(Failure::Unavailable("no smarthost is set".to_owned()));
-    }
-    let credentials = login.credentials(config);
-    if credentials.is_none() && *login != Login::Global {
-        return Err(Failure::Unavailable("the account is gone".to_owned()));
-    }
-    Client::connect(&Route::from(smarthost), &config.server.hostname, credentials, time).await
 }
 
 /// Another attempt failed for all that is due.

@@ -12,7 +12,7 @@ use crate::config::{OAuth2, SourceAuth};
 #[test]
 fn what_a_client_needs() {
     let needs = "auth = \"oauth2\" needs oauth2 = { provider = …, client_id = … }; where the provider makes passwords for programs (app passwords), one of these with auth = \"auto\" is easier";
-    let none_yet = "warning: refresh_token is missing: nothing passes before there is a permission";
+    let none_yet = "warning: there is no permission yet: after this, `oauth2` in the console asks for it";
     let source =
         "[[account.source]]\nprotocol = \"imap\"\nport = 993\nhost = \"imap.provider.example\"\nusername";
     finds_what_it_announces(&format!(
