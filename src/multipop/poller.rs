@@ -220,8 +220,8 @@ impl Poller {
         let config = self.context.config();
         let timeout = Duration::from_secs(config.multipop.timeout.max(1).into());
         let time = &self.context.time;
-        let mut wire =
-            Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?.with_token(token);
+        let wire = Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?;
+        let mut wire = wire.with_token(token).knowing(config.token());
         let account = self.context.store.account(&watch.account).await?;
         let errand = Errand {
             account,
