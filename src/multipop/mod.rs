@@ -30,6 +30,7 @@ mod probe;
 mod progress;
 mod refusal;
 mod schedule;
+pub mod state;
 mod status;
 #[cfg(test)]
 mod tests;

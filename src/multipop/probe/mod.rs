@@ -167,7 +167,7 @@ impl Probe<'_> {
     async fn ledger(&self, source: &Source) -> Result<Ledger, Error> {
         let config = self.context.config();
         // An account that is not in force has no mail, and is not to be made.
-        let known = match config.account(self.account).filter(|_| source.id != 0) {
+        let known = match config.account(self.account) {
             Some(_) => self.context.store.account(self.account).await?.ledger_of(source_key(source)),
             None => Vec::new(),
         };
