@@ -91,7 +91,7 @@ fn changes_over(other: Other, protocol: &str, port: fn(&Dovecot) -> &Port) {
         pillarbox(&words).success()
     };
     let said = import(&appliance, &file);
-    assert!(said.contains("source 1, ann at 127.0.0.1: 3 messages taken, 0 known already"), "{said}");
+    assert!(said.contains("source 1, ann at 127.0.0.1, INBOX: 3 messages taken, 0 known already"), "{said}");
     // And again while nobody serves.
     appliance.stop();
     let said = import(&appliance, &file);

@@ -46,7 +46,7 @@ pub fn run(request: &Request) -> Result<(), Failure> {
     tell_passed_over(file, &parsed);
     let jobs = jobs(request, account, named, parsed.lists)?;
     let mut said = String::new();
-    for (number, job) in &jobs {
+    for ((number, folder), job) in &jobs {
         let Taken { new, known } = take(data, job, &config)?;
         let source = account.sources.get(number - 1).ok_or_else(|| Failure::Input("gone".to_owned()))?;
         let fate = match (request.as_own, source.leave_on_server) {
@@ -55,7 +55,7 @@ pub fn run(request: &Request) -> Result<(), Failure> {
             (true, false) => "they count as collected, and are deleted there with the next poll",
         };
         said += &format!(
-            "{name}: source {number}, {} at {}: {new} messages taken, {known} known already: {fate}\n",
+            "{name}: source {number}, {} at {}, {folder}: {new} messages taken, {known} known already: {fate}\n",
             source.username, source.host
         );
     }
@@ -103,13 +103,13 @@ fn jobs(
     account: &Account,
     named: Option<(usize, &Source)>,
     lists: Vec<List>,
-) -> Result<BTreeMap<usize, Job>, Failure> {
+) -> Result<BTreeMap<(usize, String), Job>, Failure> {
     let mut jobs = BTreeMap::new();
-    let exact = |list: &List, source: &Source| list.origin.is_of(source, false);
+    let exact = |list: &List, source: &Source| list.origin.folder_of(source, false);
     // Where one list says all that it should, another one with the same login is of another server.
-    let any_exact = named.is_some_and(|(_, source)| lists.iter().any(|list| exact(list, source)));
+    let any_exact = named.is_some_and(|(_, source)| lists.iter().any(|list| exact(list, source).is_some()));
     if let Some((number, source)) = named.filter(|_| !any_exact) {
-        let same_login = lists.iter().filter(|list| list.origin.is_of(source, true));
+        let same_login = lists.iter().filter(|list| list.origin.folder_of(source, true).is_some());
         let whose: Vec<String> = same_login.map(|list| list.origin.in_words()).collect();
         if whose.len() > 1 {
             // Numbers of another mailbox could be those of messages that are still to come.
@@ -124,20 +124,24 @@ fn jobs(
         let fits = |source: &Source| (source.protocol == Protocol::Imap) == list.is_imap;
         let owner = match named {
             Some((number, source)) => {
-                let is_of = if any_exact { exact(&list, source) } else { list.origin.is_of(source, true) };
-                is_of.then_some((number, source))
+                let folder =
+                    if any_exact { exact(&list, source) } else { list.origin.folder_of(source, true) };
+                folder.map(|folder| (number, source, folder))
             }
-            None => (1..).zip(&account.sources).find(|(_, source)| exact(&list, source) && fits(source)),
+            None => (1..).zip(&account.sources).find_map(|(number, source)| {
+                Some((number, source, exact(&list, source).filter(|_| fits(source))?))
+            }),
         };
         let (count, whose) = (list.entries.len(), list.origin.in_words());
         match owner {
-            Some((number, source)) if fits(source) => {
+            Some((number, source, folder)) if fits(source) => {
                 let Request { account, as_own, .. } = request;
                 let (account, source) = (account.clone(), source.id);
-                let job = Job { account, source, as_own: *as_own, entries: Vec::new() };
-                jobs.entry(number).or_insert(job).entries.extend(list.entries);
+                let job =
+                    Job { account, source, folder: folder.clone(), as_own: *as_own, entries: Vec::new() };
+                jobs.entry((number, folder)).or_insert(job).entries.extend(list.entries);
             }
-            Some((number, _)) => {
+            Some((number, ..)) => {
                 let (file, ours) = if list.is_imap { ("IMAP", "POP3") } else { ("POP3", "IMAP") };
                 say::err(format_args!(
                     "{count} messages of {whose} are passed over: they were collected by {file}, and source {number} is \

@@ -128,6 +128,7 @@ fn source_state(source: &SourceStatus) -> String {
     match (&source.last_result, source.enabled, source.polling) {
         (_, false, _) => "off".to_owned(),
         (_, _, true) if source.held => "stopping".to_owned(),
+        (_, _, true) if source.waits_for_news => "waiting for news of the server".to_owned(),
         (_, _, true) => source.going.map_or("polling".to_owned(), going),
         _ if source.held => "stopped: `collect` goes on".to_owned(),
         _ if source.waiting_for_time => "waiting for the time".to_owned(),

@@ -1,6 +1,6 @@
 //! `pillarbox multipop import-state` inside the running appliance, which owns the accounts.
 //!
-//! The first line is account, source and whether its messages count as the appliance's own, with NULs between them. A line for each
+//! The first line is account, source, folder and whether its messages count as the appliance's own, with NULs between them. A line for each
 //! message follows: when it was collected, 0 where nobody knows, a blank, and its unique-id. The verdict says how many were new
 //! and how many known.
 
@@ -25,6 +25,8 @@ pub struct Job {
     pub account: String,
     /// The lasting identity of its source.
     pub source: u64,
+    /// The folder there.
+    pub folder: String,
     /// See [`Import::new`].
     pub as_own: bool,
     /// What was collected.
@@ -34,8 +36,8 @@ pub struct Job {
 impl Job {
     /// What travels.
     pub(super) fn words(&self) -> Vec<u8> {
-        let Job { account, source, as_own, entries } = self;
-        let mut words = format!("{account}\0{source}\0{as_own}\n");
+        let Job { account, source, folder, as_own, entries } = self;
+        let mut words = format!("{account}\0{source}\0{folder}\0{as_own}\n");
         for Entry { unique_id, date } in entries {
             words += &format!("{} {unique_id}\n", date.unwrap_or(0));
         }
@@ -44,9 +46,9 @@ impl Job {
 
     fn head(line: &str) -> Option<Job> {
         let mut words = line.split('\0');
-        let (account, source, as_own) =
-            (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        Some(Job { account: account.to_owned(), source, as_own, entries: Vec::new() })
+        let (account, source) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        let (folder, as_own) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        Some(Job { account, source, folder, as_own, entries: Vec::new() })
     }
 
     fn entry(line: &str) -> Option<Entry> {
@@ -59,7 +61,7 @@ impl Job {
     async fn begin(&self, config: &Config, store: &Store) -> Result<Import, Failure> {
         let source = self.source_in(config)?;
         let account = store.account(&self.account).await.map_err(|error| self.failed(&error))?;
-        Ok(Import::new(account, source, self.as_own))
+        Ok(Import::new(account, source, &self.folder, self.as_own))
     }
 
     fn source_in<'c>(&self, config: &'c Config) -> Result<&'c Source, Failure> {
@@ -170,7 +172,13 @@ mod tests {
     fn jobs_travel_as_lines() {
         let entry = |unique_id: &str, date| Entry { unique_id: unique_id.to_owned(), date };
         let entries = vec![entry("<a b@c>", Some(1_700_000_000)), entry("7.5", None)];
-        let job = Job { account: "office".to_owned(), source: u64::MAX, as_own: true, entries };
+        let job = Job {
+            account: "office".to_owned(),
+            source: u64::MAX,
+            folder: "a b".to_owned(),
+            as_own: true,
+            entries,
+        };
         let words = job.words();
         async_io::block_on(async {
             let (mut stream, pending) = (&words[10..], words[..10].to_vec());

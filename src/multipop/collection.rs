@@ -8,13 +8,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Error;
-use super::budget::{POLL_OCTETS, POLL_TIME};
 use super::content::{Content, Hash};
-use super::driver::Attributes;
-use super::ledger::{Changes, Identity, Ledger, Verdict, source_key};
+use super::ledger::{Changes, Identity, Ledger, Verdict};
 use super::needs::{Needs, Turn};
 use super::notice;
 use super::progress::Progress;
+use super::remote::Attributes;
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Source};
 use crate::store::{self, Account, Flags, INBOX, Incoming, MailboxId, SourceKey, Transaction};
@@ -58,8 +57,10 @@ pub struct Outcome {
     pub deleted: u32,
     /// Messages that came under another identity before, and were not delivered.
     pub again: u32,
-    /// Whether there are more than one poll takes on.
+    /// Whether there are more than one round takes on.
     pub more: bool,
+    /// Whether the next poll is due at once.
+    pub at_once: bool,
     /// The poll broke off at a message that was left for the last: all others were there.
     pub left_for_last: bool,
     /// Messages that something was wrong with.
@@ -68,7 +69,21 @@ pub struct Outcome {
     pub problem: Option<Error>,
 }
 
-/// One poll of one source.
+impl Outcome {
+    /// Something more was done.
+    pub fn add(&mut self, more: Outcome) {
+        self.collected += more.collected;
+        self.deleted += more.deleted;
+        self.again += more.again;
+        self.at_once |= more.at_once;
+        self.more = more.more;
+        self.left_for_last |= more.left_for_last;
+        self.troubled += more.troubled;
+        self.problem = self.problem.take().or(more.problem);
+    }
+}
+
+/// One round of a poll: what one folder brings at once.
 pub struct Collection {
     account: Rc<Account>,
     key: SourceKey,
@@ -87,9 +102,6 @@ pub struct Collection {
     stuck: Vec<(Identity, notice::Stuck)>,
     needs: Needs,
     time: Time,
-    began: Instant,
-    /// Octets of messages that this poll takes on; the one that exceeds them is its last.
-    pub room: u64,
     /// No more messages are taken on.
     enough: bool,
     /// How many messages are to be read, and their octets.
@@ -122,16 +134,17 @@ struct Told {
 }
 
 impl Collection {
-    /// A poll of `source` for `account`, whose settings are in `config`.
-    /// It knows the `needs` that earlier polls of the source found out, and what `time` it is.
+    /// A round of a poll of `source` for `account`, whose settings are in `config`; what was collected is noted under `key`.
+    /// It knows the `needs` that earlier polls found out, and what `time` it is.
     pub fn new(
         account: Rc<Account>,
         source: &Source,
+        key: SourceKey,
         config: &Config,
         needs: Needs,
         time: &Time,
     ) -> Collection {
-        let (key, max) = (source_key(source), config.server.max_message_size);
+        let max = config.server.max_message_size;
         needs.begin();
         Collection {
             ledger: Ledger::new(source, account.ledger_of(key), unix_now(), max),
@@ -147,8 +160,6 @@ impl Collection {
             stuck: Vec::new(),
             needs,
             time: time.clone(),
-            began: time.now(),
-            room: POLL_OCTETS,
             enough: false,
             planned: (0, 0),
             sizes: HashMap::new(),
@@ -286,24 +297,9 @@ impl Collection {
         self.ledger.has_more()
     }
 
-    /// Whether this poll has done its part, and leaves its place and what is left to the next one.
-    pub fn has_enough(&mut self) -> bool {
-        let long = self.octets >= self.room || self.time.since(self.began) >= POLL_TIME;
-        if long && !self.enough {
-            self.stop();
-            self.outcome.more = true;
-        }
+    /// Whether no more messages are taken on.
+    pub fn has_enough(&self) -> bool {
         self.enough
-    }
-
-    /// Requests one after the other: several under way have ended in a broken connection.
-    pub fn is_slow(&self) -> bool {
-        self.needs.is_slow()
-    }
-
-    /// A connection has broken with several requests under way.
-    pub fn slow_down(&self) {
-        self.needs.slow_down();
     }
 
     /// No more messages are taken on.
@@ -345,7 +341,8 @@ impl Collection {
         let now = unix_now();
         // One that has not come yet is a mistake.
         let date = told.date.filter(|date| (1..=now.saturating_add(DAY)).contains(date)).unwrap_or(now);
-        self.transaction.deliver(self.into, incoming, told.flags, &[], date);
+        let keywords: Vec<&str> = told.keywords.iter().map(String::as_str).collect();
+        self.transaction.deliver(self.into, incoming, told.flags, &keywords, date);
         match content {
             Some(hash) => self.collected_message(identity, now, hash.content),
             None => self.collected(identity, now),
@@ -376,6 +373,11 @@ impl Collection {
     pub fn problem(&mut self, error: Error) {
         self.outcome.troubled += 1;
         self.outcome.problem.get_or_insert(error);
+    }
+
+    /// Whether messages wait for their commit.
+    pub fn has_batch(&self) -> bool {
+        !self.batch.is_empty()
     }
 
     /// Whether it is time for [`Collection::commit`].

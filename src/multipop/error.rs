@@ -48,9 +48,6 @@ pub enum Error {
     /// The source's settings were changed during the poll.
     #[error("the source was changed or removed")]
     Withdrawn,
-    /// The poll lasted long, and its place was needed.
-    #[error("the server is slow, and others waited for their turn")]
-    Displaced,
     /// A name or pattern of the settings that fits nothing there.
     #[error("the source's folder = \"{0}\" names no folder that can be opened there")]
     NoFolder(String),
@@ -75,7 +72,7 @@ impl Error {
 
     /// Whether the server is why the poll ended.
     pub fn is_of_the_server(&self) -> bool {
-        !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Displaced)
+        !matches!(self, Error::Store(_) | Error::Withdrawn)
     }
 
     /// What to do about it, as a sentence for the user.
@@ -85,7 +82,7 @@ impl Error {
             Error::Withdrawn => "Nothing.",
             Error::NoFolder(_) => "Set folder to one of those that the server has.",
             Error::NoTime => "Wait until the network has told the time, or set the clock.",
-            Error::TooSlow | Error::Displaced | Error::TurnedAway(_) => PASSES,
+            Error::TooSlow | Error::TurnedAway(_) => PASSES,
             Error::Endless(_) => {
                 "It stays with the provider, and the others come with the next poll. To have it collected, set a \
                  larger max_size for the source."

@@ -26,7 +26,7 @@ use super::content;
 use crate::config::Source;
 use crate::store::{IdentityHash, Known, SourceKey, identity_hash};
 
-/// New messages that one poll takes on; the next poll follows at once and takes the rest.
+/// New messages that one round takes on; the next round follows at once and takes the rest.
 const NEW_LIMIT: usize = 5000;
 /// Where a source has no `max_size`, its messages may have so many times `max_message_size`: what others let pass is
 /// not to be refused for being somewhat large, only for having no end.
@@ -36,9 +36,9 @@ const REMEMBERED: i64 = 30 * 86_400;
 /// A date before this (June 2025) was noted while the board's clock was not set.
 pub const CLOCK_IS_SET: i64 = 1_750_000_000;
 
-/// What names the source in the ledger.
-pub fn source_key(source: &Source) -> SourceKey {
-    SourceKey(source.ledger())
+/// What names a folder of the source in the ledger.
+pub fn source_key(source: &Source, folder: &str) -> SourceKey {
+    SourceKey(source.ledger(folder))
 }
 
 /// What a message is known by.
@@ -136,7 +136,7 @@ enum Met {
     Replaced,
 }
 
-/// The ledger of one source during one poll.
+/// The ledger of one folder during one round.
 pub struct Ledger {
     leave_on_server: bool,
     delete_after: i64,

@@ -11,6 +11,7 @@ mod collection;
 mod content;
 mod driver;
 mod ending;
+mod errand;
 mod error;
 #[cfg(test)]
 mod fake;
@@ -28,7 +29,9 @@ mod poller;
 mod pop3;
 mod probe;
 mod progress;
+mod reading;
 mod refusal;
+mod remote;
 mod schedule;
 pub mod state;
 mod status;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::collection::Outcome;
+use super::errand::Experience;
 use super::fake::{Behaviour, Mail, Provider};
-use super::needs::Needs;
 use super::tests::{inbox, poll, poll_with, run, source, store};
 use super::{Error, ledger};
 use crate::clock;
@@ -40,7 +40,7 @@ fn read(provider: &Provider) -> usize {
 }
 
 async fn ledger(store: &Store, source: &Source) -> usize {
-    store.account("ann").await.unwrap().ledger_of(ledger::source_key(source)).len()
+    store.account("ann").await.unwrap().ledger_of(ledger::source_key(source, "INBOX")).len()
 }
 
 /// Catches: everything twice, for ever; what was recognised being deleted there, which may be the last copy; messages that are
@@ -176,16 +176,17 @@ fn a_listing_that_is_short_once_forgets_nothing() {
             let store = store(&SimFlash::default());
             let source = leaving(&provider);
             assert_eq!(poll(&source, &store).await.1.collected, 3);
-            let known = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source)).len();
+            let known =
+                store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source, "INBOX")).len();
             provider.behaviour.borrow_mut().reply = Some((command, short.to_owned()));
             poll(&source, &store).await.0.unwrap();
-            let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source));
+            let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source, "INBOX"));
             assert!(entries.iter().all(|(_, known)| { known.unlisted } == 0), "UIDL and LIST disagree");
             provider.behaviour.borrow_mut().reply = None;
             let outcome = poll(&source, &store).await.1;
             assert_eq!((outcome.collected, outcome.again), (0, 0), "{command} {short:?}");
             let account = store.account("ann").await.unwrap();
-            let now = account.ledger_of(ledger::source_key(&source));
+            let now = account.ledger_of(ledger::source_key(&source, "INBOX"));
             assert!(now.len() == known && now.iter().all(|(_, known)| { known.unlisted } == 0));
         });
     }
@@ -204,7 +205,7 @@ fn a_window_on_a_mailbox_is_not_all_of_it() {
             provider.maildrop.borrow_mut().remove(0);
             provider.behaviour.borrow_mut().reply = Some(("STAT", stat.to_owned()));
             poll(&source, &store).await.0.unwrap();
-            let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source));
+            let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source, "INBOX"));
             let unlisted = entries.iter().filter(|(_, known)| { known.unlisted } != 0).count();
             assert_eq!(unlisted, gone, "{stat:?}");
         });
@@ -222,7 +223,7 @@ fn a_message_that_is_followed_by_nonsense_is_not_believed() {
         *provider.behaviour.borrow_mut() = Behaviour { reply, pipelining, ..Behaviour::default() };
         run(&provider, async {
             *provider.maildrop.borrow_mut() = letters(3);
-            let (store, needs) = (store(&SimFlash::default()), Needs::default());
+            let (store, needs) = (store(&SimFlash::default()), Experience::default());
             for n in 0..4 {
                 let (result, _) = again(&provider, &store, &needs).await;
                 assert_eq!(result.is_err(), n < 3, "poll {n}: {result:?}");
@@ -235,7 +236,7 @@ fn a_message_that_is_followed_by_nonsense_is_not_believed() {
 }
 
 /// One poll of those that share what they have found out.
-async fn again(provider: &Provider, store: &Store, needs: &Needs) -> (Result<(), Error>, Outcome) {
+async fn again(provider: &Provider, store: &Store, needs: &Experience) -> (Result<(), Error>, Outcome) {
     let (patience, budget) = (Duration::from_secs(5), Budget::usual(&provider.time));
     let config = Config::default();
     poll_with(&source(provider), store, patience, budget, &config, needs.clone()).await
@@ -252,7 +253,7 @@ fn one_message_that_cannot_be_had_costs_one_message() {
         *provider.behaviour.borrow_mut() =
             Behaviour { pipelining, silent_at, break_at, ..Behaviour::default() };
         run(&provider, async {
-            let (store, needs) = (store(&SimFlash::default()), Needs::default());
+            let (store, needs) = (store(&SimFlash::default()), Experience::default());
             let mut polls = Vec::new();
             for _ in 0..5 {
                 let (result, outcome) = again(&provider, &store, &needs).await;
@@ -285,7 +286,7 @@ fn pipelining_that_is_a_lie_costs_that_and_no_message() {
     *provider.behaviour.borrow_mut() =
         Behaviour { pipelining: true, drops_what_is_pipelined: true, ..Behaviour::default() };
     run(&provider, async {
-        let (store, needs) = (store(&SimFlash::default()), Needs::default());
+        let (store, needs) = (store(&SimFlash::default()), Experience::default());
         assert!(again(&provider, &store, &needs).await.0.is_err());
         again(&provider, &store, &needs).await.0.unwrap();
         assert_eq!((inbox(&store).await.len(), provider.maildrop.borrow().len()), (5, 0));
@@ -325,7 +326,7 @@ fn what_was_not_looked_at_is_not_gone() {
         assert_eq!(poll(&source, &store).await.1.collected, 2);
         store.set_quotas([("ann".to_owned(), 1)].into());
         assert!(poll(&source, &store).await.1.problem.is_some());
-        let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source));
+        let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source, "INBOX"));
         assert!(entries.len() == 3 && entries.iter().all(|(_, known)| { known.unlisted } == 0));
     });
     clock::FIXED.set(None);

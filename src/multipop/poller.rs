@@ -3,20 +3,22 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smol::LocalExecutor;
-use smol::future::or;
 
 use super::Error;
 use super::budget::Budget;
-use super::collection::{Collection, Outcome};
+use super::collection::Outcome;
 use super::driver;
 use super::ending::Ending;
+#[cfg(any(test, fuzzing))]
+use super::errand::Experience;
+use super::errand::{Errand, Waits};
 use super::ledger::source_key;
 use super::letters::Told;
 use super::notice;
-use super::places::{Place, Places};
+use super::places::{CONNECTIONS, Place, Places, TRANSFERS};
 use super::probe;
 use super::status::SourceStatus;
 use super::watch::{Tell, Watch};
@@ -33,17 +35,19 @@ use crate::store::{self, Flags, INBOX, SourceKey};
 /// Polls all sources, each at its own interval.
 pub struct Poller {
     context: Rc<Context>,
-    places: Places,
-    /// By account and source. One that is removed stays until its last poll has ended, so that there are
+    connections: Places,
+    transfers: Places,
+    /// By account and identity of the source. One that is removed stays until its last poll has ended, so that there are
     /// never two polls of one source: the second would not see what the first is about to commit.
-    watches: RefCell<BTreeMap<(String, SourceKey), Rc<Watch>>>,
+    watches: RefCell<BTreeMap<(String, u64), Rc<Watch>>>,
 }
 
 impl Poller {
     /// Contacts nobody yet.
     pub fn new(context: Rc<Context>) -> Rc<Poller> {
-        let places = Places::new(&context.time);
-        Rc::new(Poller { context, places, watches: RefCell::default() })
+        let connections = Places::new(&context.time, CONNECTIONS);
+        let transfers = Places::new(&context.time, TRANSFERS);
+        Rc::new(Poller { context, connections, transfers, watches: RefCell::default() })
     }
 
     /// Polls until dropped; new settings take effect at once.
@@ -74,7 +78,7 @@ impl Poller {
 
     /// Whether `source` of `account` is being polled this moment.
     pub fn is_polling(&self, account: &str, source: &Source) -> bool {
-        let key = (account.to_owned(), source_key(source));
+        let key = (account.to_owned(), source.id);
         self.watches.borrow().get(&key).is_some_and(|watch| watch.status().polling)
     }
 
@@ -101,7 +105,7 @@ impl Poller {
     pub fn status(&self) -> Vec<SourceStatus> {
         let (config, watches) = (self.context.config(), self.watches.borrow());
         sources(&config)
-            .map(|(account, source)| match watches.get(&(account.to_owned(), source_key(source))) {
+            .map(|(account, source)| match watches.get(&(account.to_owned(), source.id)) {
                 Some(watch) => watch.status(),
                 None => SourceStatus::unknown(account, source),
             })
@@ -114,7 +118,7 @@ impl Poller {
         let mut new = Vec::new();
         let mut wanted = BTreeSet::new();
         for (account, source) in sources(config) {
-            let key = (account.to_owned(), source_key(source));
+            let key = (account.to_owned(), source.id);
             if !wanted.insert(key.clone()) {
                 log::warn!("{account}: {} is a source twice, the second one is not polled", source.host);
                 continue;
@@ -135,7 +139,7 @@ impl Poller {
         loop {
             watch.due_or_removed().await;
             if watch.is_removed() {
-                let key = (watch.account.clone(), source_key(&watch.source()));
+                let key = (watch.account.clone(), watch.source().id);
                 self.watches.borrow_mut().remove(&key);
                 return;
             }
@@ -143,31 +147,44 @@ impl Poller {
                 watch.wait_for(self.context.clock.comes()).await;
                 continue;
             }
-            let place = self.places.take(&watch.account).await;
+            let mut connection = self.connections.place();
+            connection.hold().await;
             if watch.is_due() {
-                Box::pin(self.poll(&watch, place)).await;
+                Box::pin(self.poll(&watch, connection)).await;
             }
         }
     }
 
-    async fn poll(&self, watch: &Watch, mut place: Place<'_>) {
+    async fn poll(&self, watch: &Watch, connection: Place<'_>) {
         let source = watch.source();
         let (withdrawal, began) = (watch.begin(), self.context.time.now());
         let mut outcome = Outcome::default();
-        let others = async {
-            place.is_needed().await;
-            withdrawal.displace();
-            std::future::pending().await
+        let connection = RefCell::new(connection);
+        let waits = |outcome| -> Waits<'_> {
+            // Who waits for news does not keep others waiting.
+            connection.borrow_mut().give_back();
+            watch.waits();
+            let source = source.clone();
+            Box::pin(async move {
+                self.note(watch, &source, began, Ok(()), outcome).await;
+                watch.progress.begin();
+            })
         };
-        let result = or(self.collect(watch, &source, withdrawal.clone(), &mut outcome), others).await;
-        let result = match result {
-            // It got on, and goes on when it is its turn again.
-            Err(Error::Displaced) if outcome.collected > 0 => {
-                outcome.more = true;
-                Ok(())
-            }
-            result => result,
-        };
+        let result = self.collect(watch, &source, withdrawal, &waits, &mut outcome).await;
+        drop(connection.into_inner());
+        self.note(watch, &source, began, result, outcome).await;
+        watch.end();
+    }
+
+    /// So much was done: it goes into the log and the status, and the user is told what went wrong.
+    async fn note(
+        &self,
+        watch: &Watch,
+        source: &Source,
+        began: Instant,
+        result: Result<(), Error>,
+        mut outcome: Outcome,
+    ) {
         let ending = Ending::of(result, &mut outcome);
         let name = format!("{}: {} at {}", watch.account, source.username, source.host);
         let (octets, time) = (watch.progress.octets(), self.context.time.since(began));
@@ -176,9 +193,9 @@ impl Poller {
         let [jitter] = crate::credential::random();
         // Where the account cannot be opened nobody can be told either.
         let account = self.context.store.account(&watch.account).await.ok();
-        let key = source_key(&source);
+        let key = source_key(source, "INBOX");
         let told = account.as_ref().and_then(|account| Told::read(account, key));
-        let tell = watch.end(&ending, &outcome, &self.context.config(), jitter, told);
+        let tell = watch.note(&ending, &outcome, &self.context.config(), jitter, told);
         if let Some(account) = account
             && let Err(error) = tell_user(&account, key, tell).await
         {
@@ -186,27 +203,34 @@ impl Poller {
         }
     }
 
-    async fn collect(
+    async fn collect<'w>(
         &self,
         watch: &Watch,
         source: &Source,
         withdrawal: Rc<Withdrawal>,
+        waits: &dyn Fn(Outcome) -> Waits<'w>,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         // Nothing could be kept: it stays where it is.
         if self.context.store.read_only().is_some() {
             return Err(store::Error::ReadOnly.into());
         }
-        let timeout = Duration::from_secs(self.context.config().multipop.timeout.max(1).into());
+        let config = self.context.config();
+        let timeout = Duration::from_secs(config.multipop.timeout.max(1).into());
         let time = &self.context.time;
         let mut wire = Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?;
         let account = self.context.store.account(&watch.account).await?;
-        let (config, needs) = (self.context.config(), watch.needs.clone());
-        let mut collection = Collection::new(account, source, &config, needs, time);
-        collection.progress = watch.progress.clone();
-        let result = driver::collect(&mut wire, source, &mut collection).await;
-        *outcome = collection.outcome;
-        result
+        let errand = Errand {
+            account,
+            source,
+            config: &config,
+            experience: &watch.experience,
+            places: &self.transfers,
+            time,
+            waits,
+            progress: watch.progress.clone(),
+        };
+        driver::collect(&mut wire, &errand, outcome).await
     }
 }
 
@@ -276,8 +300,9 @@ pub(crate) async fn poll(
     let time = Time::default();
     let budget = Budget::usual(&time);
     let mut wire = Wire::connect(&source, Duration::from_secs(60), Rc::default(), budget).await?;
-    let mut collection = Collection::new(account, &source, &Config::default(), Default::default(), &time);
-    driver::collect(&mut wire, &source, &mut collection).await
+    driver::collect_once(&mut wire, &source, account, &Config::default(), &Experience::default(), &time)
+        .await
+        .0
 }
 
 /// All sources with the names of their accounts.

@@ -16,14 +16,16 @@ pub struct SourceStatus {
     pub protocol: Protocol,
     /// The login at the provider.
     pub username: String,
-    /// The mailbox there, for IMAP.
-    pub folder: String,
+    /// The mailboxes there, for IMAP.
+    pub folders: Vec<String>,
     /// Whether it is contacted at all: MultiPOP on, for the server and for the account.
     pub enabled: bool,
     /// Whether the operator stopped it: it is not polled before he says so.
     pub held: bool,
     /// Whether it is being polled now.
     pub polling: bool,
+    /// Whether that has all there is, and waits for the server to have news.
+    pub waits_for_news: bool,
     /// How far that is, once all is listed there.
     pub going: Option<Going>,
     /// Whether it is due, but no certificate can be judged, since the clock does not show the time yet.
@@ -51,10 +53,11 @@ impl SourceStatus {
             port: source.port,
             protocol: source.protocol,
             username: source.username.as_str().to_owned(),
-            folder: source.folder().to_owned(),
+            folders: source.wanted_folders().map(str::to_owned).collect(),
             enabled: false,
             held: false,
             polling: false,
+            waits_for_news: false,
             going: None,
             waiting_for_time: false,
             last_poll: None,

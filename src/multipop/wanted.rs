@@ -49,11 +49,17 @@ impl ToRead {
 
 /// A set of handles: a million that follow each other take 16,000 words.
 #[derive(Debug, Default)]
-struct Handles(BTreeMap<Handle, u64>);
+pub struct Handles(BTreeMap<Handle, u64>);
 
 impl Handles {
-    fn insert(&mut self, message: Handle) {
+    /// Puts one in.
+    pub fn insert(&mut self, message: Handle) {
         *self.0.entry(message / 64).or_default() |= 1 << (message % 64);
+    }
+
+    /// Whether it is in.
+    pub fn contains(&self, message: Handle) -> bool {
+        self.0.get(&(message / 64)).is_some_and(|word| word >> (message % 64) & 1 == 1)
     }
 
     fn pop_first(&mut self) -> Option<Handle> {

@@ -11,8 +11,8 @@ use smol::future::or;
 use super::Error;
 use super::collection::Outcome;
 use super::ending::Ending;
+use super::errand::Experience;
 use super::letters::{Told, Trouble};
-use super::needs::Needs;
 use super::notice::Letterhead;
 use super::progress::Progress;
 use super::schedule::{is_letter_due, pause};
@@ -38,10 +38,12 @@ pub struct Watch {
     interval: Cell<Duration>,
     fate: RefCell<Fate>,
     polling: RefCell<Option<Rc<Withdrawal>>>,
+    /// Its poll waits for the server to have news.
+    waits_for_news: Cell<bool>,
     /// The operator stopped it, until he says otherwise.
     held: Cell<bool>,
     /// What its polls found out for each other.
-    pub needs: Needs,
+    pub experience: Experience,
     /// How far the one under way is.
     pub progress: Rc<Progress>,
     wake: Event,
@@ -92,8 +94,9 @@ impl Watch {
             interval: Cell::new(Duration::MAX),
             fate: RefCell::default(),
             polling: RefCell::default(),
+            waits_for_news: Cell::new(false),
             held: Cell::new(false),
-            needs: Needs::default(),
+            experience: Experience::default(),
             progress: Rc::default(),
             wake: Event::new(),
         }
@@ -142,6 +145,9 @@ impl Watch {
         }
         self.held.set(false);
         self.urgent.set(true);
+        if let Some(polling) = &*self.polling.borrow() {
+            polling.hurry();
+        }
         self.wake.notify(usize::MAX);
         true
     }
@@ -206,8 +212,21 @@ impl Watch {
         withdrawal
     }
 
-    /// A poll ended, and the user had these letters before. Returns what he is to be told.
-    pub fn end(
+    /// Its poll waits for the server to have news.
+    pub fn waits(&self) {
+        self.urgent.set(false);
+        self.waits_for_news.set(true);
+    }
+
+    /// The poll ended.
+    pub fn end(&self) {
+        self.waits_for_news.set(false);
+        *self.polling.borrow_mut() = None;
+    }
+
+    /// So much was done, as far as it has not been noted yet, and the user had these letters before. Returns what he is to be
+    /// told.
+    pub fn note(
         &self,
         ending: &Ending,
         outcome: &Outcome,
@@ -215,7 +234,6 @@ impl Watch {
         jitter: u8,
         told: Option<Told>,
     ) -> Tell {
-        *self.polling.borrow_mut() = None;
         let mut fate = self.fate.borrow_mut();
         fate.collected += u64::from(outcome.collected);
         fate.again += u64::from(outcome.again);
@@ -225,7 +243,7 @@ impl Watch {
         fate.ended = Some(self.time.now());
         fate.ended_unix = Some(unix_now());
         fate.jitter = jitter;
-        if outcome.more && outcome.collected > 0 && !matches!(ending, Ending::Failed(_)) {
+        if outcome.at_once && !matches!(ending, Ending::Failed(_)) {
             self.urgent.set(true);
         }
         let text = |error: &Error| format!("{error}. {}", error.advice());
@@ -278,6 +296,7 @@ impl Watch {
             enabled: self.enabled.get(),
             held: self.held.get(),
             polling,
+            waits_for_news: self.waits_for_news.get(),
             going: if polling { self.progress.going(self.time.now()) } else { None },
             waiting_for_time: self.waiting.get(),
             last_poll: fate.ended_unix,
@@ -296,13 +315,14 @@ impl Watch {
             return None;
         }
         let fate = self.fate.borrow();
-        match fate.ended {
-            Some(ended) if !self.urgent.get() => {
-                let pause = pause(self.interval.get(), fate.broken, fate.refused, fate.jitter);
-                Some(pause.saturating_sub(self.time.since(ended)))
-            }
-            _ => Some(Duration::ZERO),
-        }
+        let Some(ended) = fate.ended else { return Some(Duration::ZERO) };
+        // Who logs in earlier is turned away, also where somebody is in a hurry.
+        let least = self.experience.manners.pause();
+        let pause = match self.urgent.get() {
+            true => least,
+            false => pause(self.interval.get(), fate.broken, fate.refused, fate.jitter).max(least),
+        };
+        Some(pause.saturating_sub(self.time.since(ended)))
     }
 
     fn withdraw(&self) {

@@ -4,7 +4,7 @@ use ring::digest;
 
 use super::super::budget::PASSED_OVER;
 use super::super::content::Content;
-use super::super::driver::Attributes;
+use super::super::remote::Attributes;
 use super::{Collection, Error, Handle, Identity, Incoming, Told, Verdict, notice, store, unix_now};
 
 /// A message on its way in.

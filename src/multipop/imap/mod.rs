@@ -6,6 +6,8 @@
 //! removes nobody else's messages.
 
 #[cfg(test)]
+pub mod fake;
+#[cfg(test)]
 mod hostile_tests;
 mod login;
 #[cfg(test)]
@@ -23,8 +25,8 @@ pub use self::login::Opening;
 use self::response::{Fetch, Response, Responses, TAG};
 use super::Error;
 use super::collection::Handle;
-use super::driver::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 use super::refusal::Refusal;
+use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 use crate::config::Source;
 use crate::message::mailbox_name;
 
@@ -47,6 +49,10 @@ enum Request {
     Capability,
     /// ID (RFC 2971): some servers open no folder before they know whom.
     Id,
+    /// LIST of the folders that fit a pattern.
+    Folders(String),
+    /// IDLE (RFC 2177).
+    Idle,
     /// SELECT of a folder by its name in UTF-8, or EXAMINE where nothing is to be changed there.
     Select { folder: String, changes: bool },
     /// All messages of the folder with their UIDs, sizes and flags.
@@ -73,6 +79,8 @@ impl Request {
             Request::Id => {
                 format!("ID (\"name\" \"Pillarbox\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"))
             }
+            Request::Folders(pattern) => format!("LIST \"\" {}", quoted(&mailbox_name::encode(pattern))),
+            Request::Idle => "IDLE".to_owned(),
             Request::Select { folder, changes } => {
                 let word = if *changes { "SELECT" } else { "EXAMINE" };
                 format!("{word} {}", quoted(&mailbox_name::encode(folder)))
@@ -88,7 +96,7 @@ impl Request {
     }
 }
 
-pub(super) fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -99,7 +107,6 @@ fn set(uids: &[Uid]) -> String {
 
 /// A folder at a server at which we are logged in.
 pub struct Mailbox {
-    folder: String,
     /// Whether something may be deleted there.
     changes: bool,
     responses: Responses,
@@ -109,8 +116,14 @@ pub struct Mailbox {
     output: String,
     has_uid_plus: bool,
     wants_id: bool,
+    has_idle: bool,
+    /// IDLE goes on; it is to end as soon as it does.
+    is_idling: bool,
+    is_woken: bool,
     uid_validity: Option<u32>,
     exists: u32,
+    /// More have come since.
+    has_news: bool,
     /// Of the listing: UIDs that came, in any order, those among them that came without a size, and whether they have
     /// `\\Deleted`. News of flags look alike.
     seen: HashSet<Uid>,
@@ -128,10 +141,9 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Nothing asked yet of the folder of `source`. Tags up to `tag` were used.
+    /// Nothing asked yet of the folders of `source`. Tags up to `tag` were used.
     pub fn new(source: &Source, tag: u32) -> Mailbox {
         Mailbox {
-            folder: source.folder().to_owned(),
             changes: !source.leave_on_server || source.delete_after > 0,
             responses: Responses::default(),
             tag,
@@ -139,8 +151,12 @@ impl Mailbox {
             output: String::new(),
             has_uid_plus: false,
             wants_id: false,
+            has_idle: false,
+            is_idling: false,
+            is_woken: false,
             uid_validity: None,
             exists: 0,
+            has_news: false,
             seen: HashSet::new(),
             without_size: Vec::new(),
             is_listed: false,
@@ -178,15 +194,35 @@ impl Mailbox {
             Response::Capability(capabilities) if self.is_asked(&Request::Capability) => {
                 let offers = |name: &str| capabilities.iter().any(|capability| capability == name);
                 (self.has_uid_plus, self.wants_id) = (offers("UIDPLUS"), offers("ID"));
+                self.has_idle = offers("IDLE");
             }
-            // Later ones tell of what is new, which is the next poll's.
+            Response::Folder(name) if self.is_listing_folders() => {
+                if let Some(name) = mailbox_name::decode(&name) {
+                    return Ok(Event::Folder(name));
+                }
+            }
             Response::Exists(n) if self.is_selecting() => self.exists = n,
+            // What is new while nobody waits for it is the next round's.
+            Response::Exists(n) => {
+                let is_news = n > mem::replace(&mut self.exists, n);
+                self.has_news |= is_news;
+                if is_news && self.is_asked(&Request::Idle) {
+                    return Ok(Event::News);
+                }
+            }
+            Response::Expunge => self.exists = self.exists.saturating_sub(1),
             Response::Ok(Some(value)) if self.is_selecting() => self.uid_validity = Some(value),
             Response::Bye(why) if !self.is_asked(&Request::Logout) => return Err(Error::TurnedAway(why)),
+            Response::Continue(_) if self.is_asked(&Request::Idle) => {
+                self.is_idling = true;
+                if mem::take(&mut self.is_woken) {
+                    self.wake();
+                }
+            }
             Response::Continue(_) => {
                 return Err(Error::Protocol("it asked for more, out of turn".to_owned()));
             }
-            Response::Exists(_)
+            Response::Folder(_)
             | Response::Ok(_)
             | Response::Capability(_)
             | Response::PreAuth
@@ -203,7 +239,8 @@ impl Mailbox {
     fn done(&mut self, request: Request) -> Event<'static> {
         match request {
             Request::Capability if self.wants_id => self.ask(Request::Id),
-            Request::Capability | Request::Id => self.select(),
+            Request::Capability | Request::Id | Request::Folders(_) => {}
+            Request::Idle => self.is_idling = false,
             Request::Select { .. } if self.exists > 0 => self.ask(Request::List),
             Request::Select { .. } | Request::List => self.is_listed = true,
             Request::Fetch(uid) => {
@@ -226,12 +263,9 @@ impl Mailbox {
     fn refused(&mut self, request: &Request, refusal: &Refusal) -> Result<Event<'static>, Error> {
         let (command, reason) = (request.command(), refusal.to_string());
         let message = match *request {
-            Request::Id => {
-                // That is its own affair.
-                self.select();
-                return Ok(Event::Done);
-            }
-            Request::Capability | Request::Select { .. } | Request::List => {
+            // That is its own affair.
+            Request::Id | Request::Capability => return Ok(Event::Done),
+            Request::Select { .. } | Request::List => {
                 return Err(Error::Refused { command, reason });
             }
             Request::Fetch(uid) => self.no_longer_awaited(uid).map(|_| uid),
@@ -242,8 +276,8 @@ impl Mailbox {
         Ok(Event::Refused { command, reason, message })
     }
 
-    fn select(&mut self) {
-        self.ask(Request::Select { folder: self.folder.clone(), changes: self.changes });
+    fn is_listing_folders(&self) -> bool {
+        self.under_way.iter().any(|(_, request)| matches!(request, Request::Folders(_)))
     }
 
     fn no_longer_awaited(&mut self, uid: Uid) -> Option<(Uid, bool)> {
@@ -282,7 +316,7 @@ impl Mailbox {
     }
 
     /// A message begins; where the server does not tell yet which one, it is the one asked for first.
-    fn begin(&mut self, uid: Option<Uid>) -> Option<(Uid, bool)> {
+    fn begins(&mut self, uid: Option<Uid>) -> Option<(Uid, bool)> {
         self.begun = match uid {
             Some(uid) => self.no_longer_awaited(uid),
             None => self.awaited.pop_front(),
@@ -296,7 +330,7 @@ impl Mailbox {
 
     fn fetched(&mut self, fetch: Fetch) -> Result<Event<'static>, Error> {
         if fetch.body.is_some() {
-            self.begin(fetch.uid);
+            self.begins(fetch.uid);
         }
         let Some((uid, is_beginning)) = self.begun else { return Ok(Event::Other) };
         if !fetch.is_whole {
@@ -310,18 +344,31 @@ impl Mailbox {
             return Ok(Event::HeadOver(uid));
         }
         self.whole.push(uid);
-        let told = Attributes { flags: fetch.flags, date: fetch.date };
-        Ok(fetch.body.map_or(Event::Whole(told), |body| Event::Message(uid, body, told)))
+        let told = Attributes { flags: fetch.flags, keywords: fetch.keywords, date: fetch.date };
+        Ok(match fetch.body {
+            Some(body) => Event::Message(uid, body, told),
+            None => Event::Whole(told),
+        })
     }
 }
 
 impl RemoteMailbox for Mailbox {
     /// The capabilities may be more after the login.
-    fn list(&mut self) {
+    fn begin(&mut self) {
+        self.ask(Request::Capability);
+    }
+
+    fn list_folders(&mut self, pattern: &str) -> bool {
+        self.ask(Request::Folders(pattern.to_owned()));
+        true
+    }
+
+    fn list(&mut self, folder: &str) {
         (self.uid_validity, self.exists, self.is_listed) = (None, 0, false);
         self.seen.clear();
         self.without_size.clear();
-        self.ask(Request::Capability);
+        self.has_news = false;
+        self.ask(Request::Select { folder: folder.to_owned(), changes: self.changes });
     }
 
     fn fetch(&mut self, message: Uid) {
@@ -354,6 +401,26 @@ impl RemoteMailbox for Mailbox {
         }
     }
 
+    fn waits(&self) -> bool {
+        self.has_idle
+    }
+
+    fn wait(&mut self) {
+        // What has come since the folder was listed is news, too.
+        if !self.has_news {
+            self.ask(Request::Idle);
+        }
+    }
+
+    fn wake(&mut self) {
+        if self.is_idling {
+            self.is_idling = false;
+            self.output.push_str("DONE\r\n");
+        } else {
+            self.is_woken = true;
+        }
+    }
+
     fn close(&mut self) {
         self.ask(Request::Logout);
     }
@@ -380,7 +447,7 @@ impl RemoteMailbox for Mailbox {
         }
         match self.responses.receive(input)? {
             response::Event::More => Ok(Event::More),
-            response::Event::Begun(uid, octets) => match self.begin(uid) {
+            response::Event::Begun(uid, octets) => match self.begins(uid) {
                 Some((_, true)) => Ok(Event::Other),
                 begun => Ok(Event::Begun { message: begun.map(|(uid, _)| uid), octets: Some(octets) }),
             },

@@ -78,7 +78,7 @@ fn one_message_that_breaks_the_connection_is_told_of_as_such() {
 fn a_row_of_letters_outlives_the_appliance() {
     let provider = Provider::new(&[]);
     let on = config(&[account("ann", &provider)]);
-    let key = source_key(&on.accounts[0].sources[0]);
+    let key = source_key(&on.accounts[0].sources[0], "INBOX");
     for (count, days, due) in [(1, 0, false), (1, 1, true), (8, 1, false), (8, 7, true)] {
         provider.behaviour.borrow_mut().reply = Some(("PASS", "-ERR [AUTH] no\r\n".to_owned()));
         let mut off = on.clone();
@@ -119,7 +119,7 @@ fn with_other_settings_a_row_begins_anew() {
         settings.accounts[0].sources[0].username = "bob".try_into().unwrap();
         context.reconfigure(settings.clone(), context.tls());
         let account = context.store.account("ann").await.unwrap();
-        let key = source_key(&settings.accounts[0].sources[0]);
+        let key = source_key(&settings.accounts[0].sources[0], "INBOX");
         until("the end of the row", async || Told::read(&account, key).is_none()).await;
         assert_eq!(poller.status()[0].failures, 1);
         poller.collect_now(None);

@@ -2,6 +2,7 @@
 //! (RFC 1939 sections 4 and 7, RFC 2449, RFC 2595, RFC 5034).
 
 use std::mem;
+use std::time::Duration;
 
 use super::reply::{Capabilities, Status};
 use crate::config::{Security, Source, SourceAuth};
@@ -14,8 +15,16 @@ use crate::sasl::md5::apop_timestamp;
 /// Lines that a list of capabilities may have.
 const CAPABILITIES_LIMIT: u32 = 200;
 
-/// The maildrop is open in the end; then requests may be pipelined (RFC 2449 section 6.6), or not.
-type Step = outgoing::Step<bool>;
+type Step = outgoing::Step<Opened>;
+
+/// The maildrop is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Requests may be pipelined (RFC 2449 section 6.6).
+    pub pipelining: bool,
+    /// The least time between two logins (RFC 2449 section 6.5).
+    pub login_delay: Duration,
+}
 
 enum State {
     Greeting,
@@ -100,7 +109,10 @@ impl Opening {
                 self.state = State::Pass;
                 Step::send(&["PASS ", self.login.password().reveal()])
             }
-            Next::Done => Step::Done(self.capabilities.pipelining),
+            Next::Done => Step::Done(Opened {
+                pipelining: self.capabilities.pipelining,
+                login_delay: self.capabilities.login_delay,
+            }),
         }
     }
 
@@ -111,7 +123,7 @@ impl Opening {
 }
 
 impl wire::Opening for Opening {
-    type Opened = bool;
+    type Opened = Opened;
 
     async fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
         match mem::replace(&mut self.state, State::Over) {

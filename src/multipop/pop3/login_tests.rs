@@ -28,7 +28,7 @@ fn play(auth: SourceAuth, security: Security, dialog: &str) {
             }
             (("TLS", _), Ok(Step::StartTls)) => Ok(login.secured()),
             (("OPEN", text), Ok(Step::Done(pipelining))) => {
-                assert_eq!(pipelining, text == "pipelining", "in{dialog}");
+                assert_eq!(pipelining.pipelining, text == "pipelining", "in{dialog}");
                 return;
             }
             (("ERROR", text), Err(error)) => {

@@ -19,8 +19,8 @@ use self::login::not_pop3;
 use self::reply::{LINE_LIMIT, Status};
 use super::Error;
 use super::collection::Handle;
-use super::driver::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 use super::refusal::Refusal;
+use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 
 /// Requests under way, where the server allows more than one.
 const WINDOW: usize = 32;
@@ -289,7 +289,13 @@ impl Maildrop {
 }
 
 impl RemoteMailbox for Maildrop {
-    fn list(&mut self) {
+    fn begin(&mut self) {}
+
+    fn list_folders(&mut self, _: &str) -> bool {
+        false
+    }
+
+    fn list(&mut self, _: &str) {
         (self.listing, self.stat, self.unlisted) = (Listing::default(), None, None);
         (self.unnamed, self.identified, self.nonsense) = (None, 0, 0);
         self.ask(Request::Stat);
@@ -317,6 +323,14 @@ impl RemoteMailbox for Maildrop {
     fn settle(&mut self, _: bool) {
         self.close();
     }
+
+    fn waits(&self) -> bool {
+        false
+    }
+
+    fn wait(&mut self) {}
+
+    fn wake(&mut self) {}
 
     fn close(&mut self) {
         if !mem::replace(&mut self.has_quit, true) {

@@ -2,7 +2,6 @@
 //!
 //! Each step is told in a line as it comes; the one that fails with what to do about it.
 
-mod folders;
 #[cfg(test)]
 mod tests;
 
@@ -10,12 +9,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::Error;
 use super::budget::{Budget, CHATTER};
-use super::driver::{self, Listed, RemoteMailbox};
+use super::driver::{self, Session};
+use super::errand::Manners;
 use super::ledger::{Ledger, Verdict, source_key};
 use super::notice::{mebibytes, messages};
+use super::places::Places;
+use super::remote::Listed;
 use super::wire::Wire;
-use super::{Error, imap, pop3};
 use crate::clock::unix_now;
 use crate::config::{Protocol, Security, Source};
 use crate::context::Context;
@@ -24,6 +26,8 @@ use crate::net::certificate::Certificate;
 use crate::net::resolve;
 use crate::outgoing;
 
+/// Folders that are shown.
+const SHOWN: usize = 200;
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
@@ -73,20 +77,14 @@ impl Probe<'_> {
         if source.security != Security::Starttls {
             self.tell_tls(&wire);
         }
-        match source.protocol {
-            Protocol::Pop3 => {
-                driver::open_pop3(&mut wire, source).await?;
-                self.tell_login(&wire);
-                let mut maildrop = pop3::Maildrop::new(false);
-                self.survey(&mut wire, &mut maildrop, source, "INBOX").await?;
-                driver::take_leave(&mut wire, &mut maildrop).await
-            }
-            Protocol::Imap => {
-                let tag = driver::open_imap(&mut wire, source).await?;
-                self.tell_login(&wire);
-                self.folders(&mut wire, source, tag).await
-            }
-        }
+        let mut mailbox = driver::open(&mut wire, source, &Manners::default()).await?;
+        self.tell_login(&wire);
+        let places = Places::new(time, 1);
+        let mut session = Session { wire: &mut wire, mailbox: &mut *mailbox, place: places.place() };
+        session.begin().await?;
+        self.folders(&mut session, source).await?;
+        session.part().await;
+        Ok(())
     }
 
     fn tell_tls(&self, wire: &Wire) {
@@ -114,46 +112,35 @@ impl Probe<'_> {
         self.tell("login", &format!("as {} {way}", self.source.username));
     }
 
-    /// What there is at an IMAP server, and what of it would be collected.
-    async fn folders(&self, wire: &mut Wire, source: &Source, tag: u32) -> Result<(), Error> {
-        let all = folders::list(wire, "*").await?;
-        let names: Vec<&str> = all.names.iter().map(|name| name.name.as_str()).collect();
-        let more = if all.more > 0 { format!(" and {} more", all.more) } else { String::new() };
-        self.tell("folders", &format!("{}{more}", names.join(", ")));
-        let mut mailbox = None;
-        for (n, folder) in source.folders.iter().enumerate() {
-            let found = folders::list(wire, folder).await?;
-            if found.names.iter().all(|name| !name.opens) {
-                return Err(Error::NoFolder(folder.to_string()));
+    /// What there is, and what of it would be collected.
+    async fn folders(&self, session: &mut Session<'_>, source: &Source) -> Result<(), Error> {
+        if source.protocol == Protocol::Imap {
+            let all = session.folders(["*"].into_iter()).await?;
+            let mut shown: Vec<&str> = all.iter().take(SHOWN).map(String::as_str).collect();
+            let more = format!("and {} more", all.len().saturating_sub(SHOWN));
+            shown.extend((all.len() > SHOWN).then_some(&*more));
+            self.tell("folders", &shown.join(", "));
+        }
+        for wanted in source.wanted_folders() {
+            let folders = session.folders([wanted].into_iter()).await?;
+            if folders.is_empty() {
+                return Err(Error::NoFolder(wanted.to_owned()));
             }
-            for (k, name) in found.names.iter().filter(|name| name.opens).enumerate() {
-                let Ok(one) = name.name.as_str().try_into() else { continue };
-                let one = Source { folders: vec![one], ..source.clone() };
-                // Each has tags of its own.
-                let used = u32::try_from(n * folders::KEPT + k + 1).unwrap_or(u32::MAX).saturating_mul(100);
-                let mut opened = imap::Mailbox::new(&one, tag.saturating_add(used));
-                self.survey(wire, &mut opened, &one, &name.name).await?;
-                mailbox = Some(opened);
+            for folder in folders {
+                self.survey(session, source, &folder).await?;
             }
         }
-        match mailbox {
-            Some(mut mailbox) => driver::take_leave(wire, &mut mailbox).await,
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// What is in `folder`, and what would become of it.
-    async fn survey(
-        &self,
-        wire: &mut Wire,
-        mailbox: &mut dyn RemoteMailbox,
-        source: &Source,
-        folder: &str,
-    ) -> Result<(), Error> {
-        let mut ledger = self.ledger(source).await?;
+    async fn survey(&self, session: &mut Session<'_>, source: &Source, folder: &str) -> Result<(), Error> {
+        let mut ledger = self.ledger(source, folder).await?;
         let mut found = Found::default();
-        let listing = driver::survey(wire, mailbox, |listed| found.take(&mut ledger, &listed));
-        let agrees = listing.await?;
+        let agrees = match session.listing(folder, |listed| found.take(&mut ledger, &listed)).await {
+            Err(Error::Refused { .. }) => return Err(Error::NoFolder(folder.to_owned())),
+            agrees => agrees?,
+        };
         found.left = ledger.left();
         let Found { all, octets, .. } = found;
         let s = if all == 1 { "" } else { "s" };
@@ -164,14 +151,14 @@ impl Probe<'_> {
     }
 
     /// What is known to be collected from `source`, whose settings are those that count.
-    async fn ledger(&self, source: &Source) -> Result<Ledger, Error> {
+    async fn ledger(&self, source: &Source, folder: &str) -> Result<Ledger, Error> {
         let config = self.context.config();
         // An account that is not in force has no mail, and is not to be made.
         let known = match config.account(self.account) {
-            Some(_) => self.context.store.account(self.account).await?.ledger_of(source_key(source)),
+            Some(_) => self.context.store.account(self.account).await?.ledger_of(source_key(source, folder)),
             None => Vec::new(),
         };
-        let counts = Source { id: source.id, folders: source.folders.clone(), ..self.source.clone() };
+        let counts = Source { id: source.id, ..self.source.clone() };
         let mut ledger = Ledger::new(&counts, known, unix_now(), config.server.max_message_size);
         if ledger.is_elsewhere() {
             self.tell("", "the server is another one than at the last poll: the next poll finds out whether the mailbox is");

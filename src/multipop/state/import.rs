@@ -32,10 +32,10 @@ pub struct Import {
 }
 
 impl Import {
-    /// For `source` of this account. What comes counts as collected by the appliance with `as_own`, so that it is deleted there as
+    /// For this folder of `source` of this account. What comes counts as collected by the appliance with `as_own`, so that it is deleted there as
     /// the source's settings say; else, since it is not here, it is left alone for good.
-    pub fn new(account: Rc<Account>, source: &Source, as_own: bool) -> Import {
-        let key = source_key(source);
+    pub fn new(account: Rc<Account>, source: &Source, folder: &str, as_own: bool) -> Import {
+        let key = source_key(source, folder);
         Import {
             ledger: Ledger::new(source, account.ledger_of(key), unix_now(), u64::MAX),
             transaction: account.begin(),

@@ -34,16 +34,24 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Whether it is of the mailbox of `source`; with `named`, the operator says that it is, and nothing may speak against it but
-    /// another login.
-    pub fn is_of(&self, source: &Source, named: bool) -> bool {
+    /// The folder of `source` that it is of, if it is of one; with `named`, the operator says that it is, and nothing may speak
+    /// against it but another login.
+    pub fn folder_of(&self, source: &Source, named: bool) -> Option<String> {
         let same = |told: &Option<String>, ours: &str| {
             told.as_deref().is_some_and(|told| told.eq_ignore_ascii_case(ours))
         };
         match &self.name {
-            Some(name) => named || is_named(name, source),
-            None if named && self.user.is_none() => true,
-            None => same(&self.user, &source.username) && (named || same(&self.host, &source.host)),
+            Some(name) => {
+                let folder = named_folder(name, source);
+                folder.or_else(|| named.then(|| first_folder(source)))
+            }
+            None => {
+                let is_of = match named {
+                    true => self.user.is_none() || same(&self.user, &source.username),
+                    false => same(&self.user, &source.username) && same(&self.host, &source.host),
+                };
+                is_of.then(|| first_folder(source))
+            }
         }
     }
 
@@ -57,9 +65,13 @@ impl Origin {
     }
 }
 
-/// Whether getmail calls its file for `source` so: `SERVER-PORT-LOGIN`, and `-FOLDER` for IMAP. What a file name may not hold
-/// is replaced. The port may be another one by now.
-fn is_named(name: &str, source: &Source) -> bool {
+fn first_folder(source: &Source) -> String {
+    source.wanted_folders().next().unwrap_or("INBOX").to_owned()
+}
+
+/// The folder, where getmail calls its file for `source` so: `SERVER-PORT-LOGIN`, and `-FOLDER` for IMAP. What a file name may not
+/// hold is replaced. The port may be another one by now.
+fn named_folder(name: &str, source: &Source) -> Option<String> {
     let replaced = |text: &str, by: &str| {
         let mut out = String::new();
         let mut before = false;
@@ -74,14 +86,20 @@ fn is_named(name: &str, source: &Source) -> bool {
         }
         out
     };
-    let name = name.to_ascii_lowercase();
-    let Some(rest) = name.strip_prefix(&format!("{}-", replaced(&source.host, "-"))) else { return false };
+    let lower = name.to_ascii_lowercase();
+    let rest = lower.strip_prefix(&format!("{}-", replaced(&source.host, "-")))?;
     let rest = rest.trim_start_matches(|sign: char| sign.is_ascii_digit());
-    let Some(folder) = rest.strip_prefix(&format!("-{}", replaced(&source.username, "-"))) else {
-        return false;
-    };
-    match source.protocol {
-        Protocol::Pop3 => folder.is_empty(),
-        Protocol::Imap => folder == format!("-{}", replaced(source.folder(), ".")),
+    let folder = rest.strip_prefix(&format!("-{}", replaced(&source.username, "-")))?;
+    if source.protocol == Protocol::Pop3 {
+        return folder.is_empty().then(|| first_folder(source));
     }
+    let folder = folder.strip_prefix('-')?;
+    let known = source.folders.iter().find(|known| replaced(known, ".") == folder);
+    // What a pattern stands for is known by its own name only.
+    let by_pattern = || {
+        let is_pattern = |known: &&str| known.contains(['*', '%']);
+        let any = source.folders.iter().map(|known| known.as_str()).any(|known| is_pattern(&known));
+        any.then(|| name.get(name.len() - folder.len()..).unwrap_or_default().to_owned())
+    };
+    known.map(|known| known.to_string()).or_else(by_pattern)
 }

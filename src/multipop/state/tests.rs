@@ -94,18 +94,22 @@ fn a_list_belongs_to_the_source_of_its_login_and_server() {
         folders: vec![folder.try_into().unwrap()],
         ..Source::default()
     };
+    let is_of = |origin: &Origin, source: &Source, named| origin.folder_of(source, named).is_some();
     let pop3 = source(Protocol::Pop3, "INBOX");
     let of = |user: &str, host: &str| Origin { name: None, user: Some(user.into()), host: Some(host.into()) };
     let same = of("ANN@provider.example", "mail.example");
-    assert!(same.is_of(&pop3, false) && same.is_of(&pop3, true));
+    assert!(is_of(&same, &pop3, false) && is_of(&same, &pop3, true));
     let elsewhere = of("ann@provider.example", "pop.example");
-    assert!(!elsewhere.is_of(&pop3, false) && elsewhere.is_of(&pop3, true));
-    assert!(!of("bob", "mail.example").is_of(&pop3, true));
+    assert!(!is_of(&elsewhere, &pop3, false) && is_of(&elsewhere, &pop3, true));
+    assert!(!is_of(&of("bob", "mail.example"), &pop3, true));
 
     let named = |name: &str| Origin { name: Some(name.into()), ..Origin::default() };
-    assert!(named("mail.example-110-ann@provider.example").is_of(&pop3, false));
+    assert!(is_of(&named("mail.example-110-ann@provider.example"), &pop3, false));
     let imap = source(Protocol::Imap, "Lists/a");
-    assert!(named("mail.example-993-ann@provider.example-Lists.a").is_of(&imap, false));
+    let list = named("mail.example-993-ann@provider.example-Lists.a");
+    assert_eq!(list.folder_of(&imap, false).as_deref(), Some("Lists/a"));
+    let all = source(Protocol::Imap, "L*");
+    assert_eq!(list.folder_of(&all, false).as_deref(), Some("Lists.a"));
     for (name, source) in [
         ("mail.example-993-ann@provider.example-INBOX", &imap),
         ("mail.example-993-ann@provider.example", &imap),
@@ -113,8 +117,8 @@ fn a_list_belongs_to_the_source_of_its_login_and_server() {
         ("mail.example-110-ann", &pop3),
         ("other.example-110-ann@provider.example", &pop3),
     ] {
-        assert!(!named(name).is_of(source, false), "{name}");
-        assert!(named(name).is_of(source, true), "{name}");
+        assert!(!is_of(&named(name), source, false), "{name}");
+        assert!(is_of(&named(name), source, true), "{name}");
     }
 }
 
@@ -131,23 +135,23 @@ fn what_others_have_collected_is_left_alone_unless_it_counts_as_our_own() {
             let account = store.account("ann").await.unwrap();
             let source = Source { id: 7, leave_on_server: false, ..Source::default() };
             let entry = |unique_id: &str, date| Entry { unique_id: unique_id.to_owned(), date };
-            let mut import = Import::new(account.clone(), &source, as_own);
+            let mut import = Import::new(account.clone(), &source, "INBOX", as_own);
             for entry in [entry("a", Some(now - 9)), entry("b", Some(5)), entry("a", None), entry("c", None)]
             {
                 import.take(&entry).await.unwrap();
             }
             assert_eq!(import.finish().await.unwrap(), Taken { new: 3, known: 1 });
-            let mut import = Import::new(account.clone(), &source, !as_own);
+            let mut import = Import::new(account.clone(), &source, "INBOX", !as_own);
             import.take(&entry("a", None)).await.unwrap();
             assert_eq!(import.finish().await.unwrap(), Taken { new: 0, known: 1 });
 
-            let known = account.ledger_of(source_key(&source));
+            let known = account.ledger_of(source_key(&source, "INBOX"));
             let mut ledger = Ledger::new(&source, known, now, 1 << 20);
             let date = |unique_id: &str| {
                 let identity = ledger.unique(unique_id.as_bytes());
                 let noted = if as_own { identity } else { identity.again() };
                 let hash = identity_hash(noted.octets());
-                let known = account.ledger_of(source_key(&source));
+                let known = account.ledger_of(source_key(&source, "INBOX"));
                 known.iter().find(|(noted, _)| *noted == hash).map(|(_, known)| known.date.get()).unwrap()
             };
             assert_eq!(date("a"), now - 9);
