@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use async_signal::{Signal, Signals};
 use smol::LocalExecutor;
+use smol::lock::Mutex;
 use smol::stream::StreamExt;
 
 use crate::board::device::Ending;
@@ -32,6 +33,7 @@ use crate::flash::disk::Disk;
 use crate::flash::{self, Flash, Space, wear};
 use crate::multipop::Poller;
 use crate::net::mdns;
+use crate::oauth2::{Keeper, Tokens};
 use crate::relay::Relay;
 use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
@@ -174,6 +176,9 @@ pub struct Appliance {
     executor: &'static LocalExecutor<'static>,
     flash: Rc<dyn Flash>,
     context: Rc<Context>,
+    tokens: Rc<Tokens>,
+    /// Held while settings are stored and put in force: two at once would write one file.
+    storing: Mutex<()>,
     /// Set once, at the start: the console, which is one of them, needs the appliance first.
     parts: OnceCell<Rc<Parts>>,
     listeners: RefCell<Listeners>,
@@ -223,12 +228,15 @@ impl Appliance {
         let context = Rc::new(context);
         let queue =
             context.store.queue().await.map_err(|error| Failure::System(format!("{data}/queue: {error}")))?;
-        let relay = Relay::new(context.clone(), queue);
-        let poller = Poller::new(context.clone());
+        let tokens = Tokens::new(context.clone());
+        let relay = Relay::new(context.clone(), queue, tokens.clone());
+        let poller = Poller::new(context.clone(), tokens.clone());
         let appliance = Rc::new(Appliance {
             executor,
             flash,
             context: context.clone(),
+            tokens: tokens.clone(),
+            storing: Mutex::new(()),
             parts: OnceCell::new(),
             listeners: RefCell::default(),
             started: Instant::now(),
@@ -238,8 +246,9 @@ impl Appliance {
             is_copy,
             _lock: lock,
         });
+        tokens.keep_with(appliance.clone());
         let operator: Rc<dyn Operator> = appliance.clone();
-        let console = Console::new(context.clone(), poller.clone(), relay.clone(), operator);
+        let console = Console::new(context.clone(), poller.clone(), relay.clone(), operator, tokens.clone());
         let parts = Parts {
             context: context.clone(),
             relay: relay.clone(),
@@ -263,6 +272,7 @@ impl Appliance {
             executor.spawn(async move { relay.run().await }).detach();
             executor.spawn(async move { poller.run().await }).detach();
         }
+        executor.spawn(async move { tokens.run().await }).detach();
         executor.spawn(extracting::run(context.clone())).detach();
         executor.spawn(prove(context.clone())).detach();
         executor.spawn(tidy(context)).detach();
@@ -328,10 +338,13 @@ impl Appliance {
     }
 
     async fn put_in_force(&self, mut config: Config, save: bool) -> Result<(), String> {
+        let _one_at_a_time = self.storing.lock().await;
         let before = self.context.config();
         if save {
             config.identify(&before);
         }
+        // It may have been made before a provider replaced a refresh token.
+        let save = self.tokens.succeed(&mut config) || save;
         let present = Present::now(self.context.announced());
         let tls = certificate::for_network(&config, &present, &*self.flash);
         let tls = tls.await.map_err(|error| error.to_string())?;
@@ -431,6 +444,24 @@ async fn wait_for_time(appliance: Rc<Appliance>) {
             clock.set_known();
             appliance.follow_certificate().await;
         }
+    }
+}
+
+impl Keeper for Appliance {
+    fn keep<'a>(
+        &'a self,
+        change: &'a dyn Fn(&mut Config),
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + 'a>> {
+        Box::pin(async move {
+            let _one_at_a_time = self.storing.lock().await;
+            let mut config = (*self.context.config()).clone();
+            change(&mut config);
+            if config != *self.context.config() {
+                config::file::renew(&*self.flash, &config).await.map_err(|error| error.to_string())?;
+                self.context.renew_tokens(config);
+            }
+            Ok(())
+        })
     }
 }
 

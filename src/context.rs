@@ -94,6 +94,12 @@ impl Context {
         self.changed.notify(usize::MAX);
     }
 
+    /// Puts settings in force that differ in refresh tokens only.
+    pub fn renew_tokens(&self, config: Config) {
+        *self.config.borrow_mut() = Rc::new(config);
+        self.changed.notify(usize::MAX);
+    }
+
     /// Puts a new certificate in force for the connections to come.
     pub fn renew_tls(&self, tls: Arc<ServerConfig>) {
         *self.tls.borrow_mut() = tls;

@@ -8,6 +8,7 @@
 //! status                                 one look, for both
 //! relay                                  where accepted mail goes
 //! pop3  imap  smtp  multipop             what the network sees
+//! oauth2                                 permissions to log in elsewhere
 //! serving  outgoing                      what the servers have in common; what the clients do
 //! context                                what the services share
 //! archive  auth  board                   mail as files; who is it; the device
@@ -15,6 +16,7 @@
 //! store  message  config                 mail on flash; the octets of messages; settings on flash
 //! net  credential                        sockets, TLS and names; passwords as they are kept
 //! flash  clock  pace  failure  say       the machine
+//! json                                   what answers of other servers hold
 //! sandbox  watchdog  wiping              what holds the process to its work; no copy of a password
 //! ```
 //!
@@ -40,9 +42,11 @@ pub mod flash;
 pub mod fuzzing;
 pub mod http;
 pub mod imap;
+pub mod json;
 pub mod message;
 pub mod multipop;
 pub mod net;
+pub mod oauth2;
 pub mod outgoing;
 pub mod pace;
 pub mod pop3;

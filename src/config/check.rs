@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::kind::shown_text;
 use super::problem::{At, Place, Problem, Section, Severity};
-use super::{Account, Config, Interval, Protocol, Security, Smarthost, Source, SourceAuth, network};
+use super::{Account, Config, Interval, Protocol, Security, Smarthost, Source, SourceAuth, network, oauth2};
 
 /// Everything that is wrong with `config`, errors and warnings, by the paths of the settings.
 pub fn check(config: &Config) -> Vec<Problem> {
@@ -49,6 +49,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     network::check(config, &mut found);
     tls(config, &mut found);
     smarthost(config, &mut found);
+    oauth2::of_smarthost(&config.smarthost, &mut found);
     let mut names = HashMap::new();
     let (mut addresses, mut mailboxes) = (HashMap::new(), HashMap::new());
     for (a, account) in config.accounts.iter().enumerate() {
@@ -62,7 +63,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         for (s, source) in account.sources.iter().enumerate() {
             self::source(config, Section::Source(a, s), source, &mut found);
             collected_once(config, (a, s), source, &mut mailboxes, &mut found);
-            oauth2(config, (a, s), source, &mut found);
+            oauth2::of_source((a, s), source, &mut found);
         }
     }
     if config.accounts.len() > Config::MAX_ACCOUNTS {
@@ -137,7 +138,7 @@ const NEAR: &str =
     "an address in server.lan, a name without dots, or one that ends in .local, .home.arpa or .internal";
 
 fn smarthost(config: &Config, found: &mut Vec<Finding>) {
-    let Smarthost { host, port, security, username, password, .. } = &config.smarthost;
+    let Smarthost { host, port, security, username, password, auth, .. } = &config.smarthost;
     let at = |key| Section::Smarthost.at(key);
     if host.is_empty() {
         return;
@@ -151,7 +152,18 @@ fn smarthost(config: &Config, found: &mut Vec<Finding>) {
     if let Some(usual) = mismatch(*port, *security, &[(465, Security::Tls), (587, Security::Starttls)]) {
         found.push(Finding::warning(at("port"), usual).beside(at("security")));
     }
+    if matches!(auth, SourceAuth::Apop | SourceAuth::User) {
+        found.push(Finding::error(
+            at("auth"),
+            "APOP and USER are POP3's: use auto, or a mechanism that SMTP has",
+        ));
+    }
     match (username.is_empty(), password.is_empty()) {
+        (true, _) if *auth == SourceAuth::OAuth2 => {
+            let text = "username is missing: auth = \"oauth2\" needs it, mostly it is the mail address";
+            found.push(Finding::error(at("username"), text).beside(at("auth")));
+        }
+        (false, true) if *auth == SourceAuth::OAuth2 => {}
         (false, true) => {
             let text = "password is missing: the smarthost's username needs one";
             found.push(Finding::error(at("password"), text).beside(at("username")));
@@ -333,44 +345,5 @@ fn collected_once<'a>(
         let text =
             format!("source {number} of {other} collects this mailbox, too: each gets what the other leaves");
         found.push(Finding::warning(at, text));
-    }
-}
-
-/// A client of RFC 6749 knows whom to ask, and who it is.
-fn oauth2(config: &Config, (a, s): (usize, usize), source: &Source, found: &mut Vec<Finding>) {
-    let at = |key| Section::OAuth2(a, s).at(key);
-    let auth = Section::Source(a, s).at("auth");
-    let Some(client) = source.oauth2.as_deref() else {
-        if source.auth == SourceAuth::OAuth2 {
-            let text = "auth = \"oauth2\" needs oauth2 = { token_url = …, client_id = …, refresh_token = … }";
-            found.push(Finding::error(auth, text).beside(at("")));
-        }
-        return;
-    };
-    if source.auth != SourceAuth::OAuth2 {
-        let text = "oauth2 has no effect without auth = \"oauth2\"";
-        found.push(Finding::warning(at(""), text).beside(auth));
-        return;
-    }
-    for (key, empty) in [
-        ("token_url", client.token_url.is_empty()),
-        ("client_id", client.client_id.is_empty()),
-        ("refresh_token", client.refresh_token.is_empty()),
-    ] {
-        if empty {
-            let text = format!("{key} is missing: auth = \"oauth2\" needs it");
-            found.push(Finding::error(at(key), text).beside(auth));
-        }
-    }
-    if let Some(rest) = client.token_url.strip_prefix("http://") {
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        let host = authority.parse::<SocketAddr>().map_or_else(
-            |_| authority.split(':').next().unwrap_or_default().to_owned(),
-            |address| address.ip().to_string(),
-        );
-        if !is_near(config, &host) {
-            let text = "token_url sends secrets in the clear: it begins with https://, except on the LAN";
-            found.push(Finding::error(at("token_url"), text));
-        }
     }
 }

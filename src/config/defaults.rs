@@ -80,6 +80,11 @@ impl Default for Server {
             max_connections: 200,
             max_message_size: 50 << 20,
             operator_verifier: NO_PASSWORD,
+            shared_domains: Vec::new(),
+            postmaster: text(""),
+            lan_smtp_relay: false,
+            lan_smtp_sender: text(""),
+            users_edit_sources: false,
         }
     }
 }
@@ -183,6 +188,10 @@ impl Default for Smarthost {
             ca: text(""),
             retry: vec![MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR],
             expire: 5 * DAY,
+            delay_notice: 4 * HOUR,
+            connections: 4,
+            auth: SourceAuth::Auto,
+            oauth2: None,
         }
     }
 }

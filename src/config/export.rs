@@ -42,7 +42,7 @@ struct Export<'a> {
 impl Export<'_> {
     fn section(&mut self, section: Section, explained: bool) {
         let header = match section {
-            Section::OAuth2(..) => return,
+            Section::OAuth2(..) | Section::SmarthostOAuth2 => return,
             Section::Account(_) => "[[account]]".to_owned(),
             Section::AppPassword(..) => "[[account.app_password]]".to_owned(),
             Section::Source(..) => "[[account.source]]".to_owned(),
@@ -69,8 +69,10 @@ impl Export<'_> {
                 let comment = if explained { setting.help } else { "" };
                 self.line(format!("{} = {value}", setting.key), comment);
             }
-            if let (Section::Source(account, source), "auth") = (section, setting.key) {
-                self.oauth2(Section::OAuth2(account, source));
+            if setting.key == "auth"
+                && let Some(oauth2) = section.oauth2()
+            {
+                self.oauth2(oauth2);
             }
         }
     }

@@ -248,11 +248,29 @@ fn read(flash: &dyn Flash, path: &'static str, known: u32) -> Result<Option<Foun
 /// # Errors
 /// What the system says; the configuration stored before is still there then.
 pub async fn save(flash: &dyn Flash, config: &Config) -> Result<(), Error> {
-    save_as(flash, config, VERSION).await
+    save_as(flash, config, VERSION, Before::Kept).await
+}
+
+/// The same in the place of the one before it: what a person has decided is the same, so that the earlier settings stay those
+/// that they were.
+///
+/// # Errors
+/// As [`save`].
+pub async fn renew(flash: &dyn Flash, config: &Config) -> Result<(), Error> {
+    save_as(flash, config, VERSION, Before::Replaced).await
+}
+
+/// What becomes of a configuration of this format that is in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It is the previous one then.
+    Kept,
+    /// It is gone.
+    Replaced,
 }
 
 /// As a version that writes format `known`.
-async fn save_as(flash: &dyn Flash, config: &Config, known: u32) -> Result<(), Error> {
+async fn save_as(flash: &dyn Flash, config: &Config, known: u32, before: Before) -> Result<(), Error> {
     let (mut newest, mut current, mut done_with_newer) = (0, None, false);
     for name in NAMES {
         let Some(found) = read(flash, name, known)? else { continue };
@@ -266,7 +284,8 @@ async fn save_as(flash: &dyn Flash, config: &Config, known: u32) -> Result<(), E
     }
     let store = async {
         let octets = encode_as(config, newest.saturating_add(1), known)?;
-        store(flash, &octets, current).await?;
+        let aside = current.filter(|name| before == Before::Kept || *name != PREVIOUS);
+        store(flash, &octets, aside).await?;
         if done_with_newer && current != Some(NEWER) {
             flash.remove(NEWER)?;
         }
@@ -345,6 +364,40 @@ mod tests {
         }
     }
 
+    /// Catches: settings that push those from before the last change away, each hour, and a cut in which both are lost.
+    #[test]
+    fn what_is_renewed_takes_the_place_of_the_last_one_only() {
+        let renew = |flash: &SimFlash, n| async_io::block_on(renew(flash, &numbered(n)));
+        for step in 0.. {
+            let flash = SimFlash::default();
+            store(&flash, 1).unwrap();
+            store(&flash, 2).unwrap();
+            flash.cut_at(flash.steps() + step);
+            let renewed = renew(&flash, 3);
+            for seed in 0..20 {
+                let after = flash.restart(seed);
+                let found = stored(&after).unwrap();
+                let n = found.config.server.max_connections;
+                assert!(n == 3 || n == 2 && renewed.is_err(), "step {step}: {n}");
+                assert_eq!(found.notice, None);
+                let previous = read(&after, PREVIOUS, VERSION).unwrap().unwrap();
+                assert_eq!(previous.config, Ok(numbered(1)), "step {step}");
+            }
+            if renewed.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Catches: the last settings of an older format that are gone, with which an update could not be taken back.
+    #[test]
+    fn what_is_renewed_keeps_what_an_older_version_goes_on_with() {
+        let flash = SimFlash::default();
+        store_as(&flash, 1, OLD).unwrap();
+        async_io::block_on(save_as(&flash, &numbered(2), UPDATED, Before::Replaced)).unwrap();
+        assert_eq!((starts(&flash, UPDATED).0, starts(&flash, OLD).0), (2, 1));
+    }
+
     #[test]
     fn every_damaged_bit_is_found_and_the_previous_one_used_loudly() {
         let flash = SimFlash::default();
@@ -398,7 +451,7 @@ mod tests {
     const UPDATED: u32 = VERSION + 1;
 
     fn store_as(flash: &SimFlash, n: u32, known: u32) -> Result<(), Error> {
-        async_io::block_on(save_as(flash, &numbered(n), known))
+        async_io::block_on(save_as(flash, &numbered(n), known, Before::Kept))
     }
 
     /// Which one a version starts with, and what it says about it.
@@ -420,7 +473,7 @@ mod tests {
     #[test]
     fn an_update_that_is_taken_back_brings_back_the_settings_from_before_it() {
         let flash = updated();
-        assert!(check(&flash).unwrap().iter().any(|line| line.contains("by a newer Pillarbox in format 5")));
+        assert!(check(&flash).unwrap().iter().any(|line| line.contains("by a newer Pillarbox in format 6")));
         let (found, notice) = starts(&flash, OLD);
         assert_eq!(found, 2);
         assert!(notice.contains("of a newer version, kept as config.postcard.newer"), "{notice}");

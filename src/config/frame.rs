@@ -4,7 +4,7 @@
 //! ```text
 //! octets  what
 //! 8       "pbxconf" and a zero octet
-//! 4       format version, 4
+//! 4       format version, 5
 //! 8       generation: counts the saves
 //! 4       length of the content
 //! 4       CRC-32C of the three fields above and the content
@@ -19,11 +19,11 @@ use std::io;
 
 use serde::de::DeserializeOwned;
 
-use super::{Config, version_1, version_2, version_3};
+use super::{Config, version_1, version_2, version_3, version_4};
 
 const MAGIC: &[u8; 8] = b"pbxconf\0";
 /// The format that is written.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 /// Octets before the content.
 pub(super) const HEADER: usize = 28;
 
@@ -121,6 +121,7 @@ impl<'a> Frame<'a> {
             1 => whole::<version_1::Config>(self.content).map(Config::from),
             2 => whole::<version_2::Config>(self.content).map(Config::from),
             3 => whole::<version_3::Config>(self.content).map(Config::from),
+            4 => whole::<version_4::Config>(self.content).map(Config::from),
             newer if newer > known => return Err(Damage::Newer(newer)),
             _ => whole(self.content),
         };

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::kind::{Literal, Named};
+use super::oauth2::{Endpoint, is_provider};
 use super::{PlaintextLogin, Protocol, Security, Service, SourceAuth};
 
 /// Which texts fit.
@@ -128,12 +129,24 @@ grammar!(
     |text| !text.is_empty() && !text.chars().any(char::is_control)
 );
 grammar!(
-    /// The token endpoint of an OAuth 2.0 server (RFC 6749 section 3.2).
-    TokenUrl,
+    /// An endpoint of an OAuth 2.0 server (RFC 6749 section 3).
+    EndpointUrl,
     r#"a URL such as "https://login.provider.example/token""#,
+    |text| Endpoint::parse(text).is_some()
+);
+grammar!(
+    /// A provider whose endpoints and scopes are known.
+    ProviderName,
+    r#""google", "microsoft" or "yahoo""#,
+    is_provider
+);
+grammar!(
+    /// What an access token is to be good for (RFC 6749 section 3.3).
+    Scope,
+    "words of an OAuth 2.0 server with blanks in between",
     |text| {
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'@'))
+        let is_sign = |octet: u8| octet.is_ascii_graphic() && octet != b'"' && octet != b'\\';
+        text.split(' ').all(|word| !word.is_empty() && word.bytes().all(is_sign))
     }
 );
 

@@ -9,10 +9,12 @@ pub mod export;
 pub mod file;
 mod frame;
 mod grammar;
+mod holder;
 mod identity;
 mod kind;
 mod nearest;
 mod network;
+mod oauth2;
 mod password;
 pub mod path;
 pub mod problem;
@@ -24,6 +26,7 @@ mod units;
 mod version_1;
 mod version_2;
 mod version_3;
+mod version_4;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -34,7 +37,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::credential::Verifier;
 
+pub use holder::{Held, Holder};
 pub use network::Network;
+pub use oauth2::{Endpoint, Purpose};
 pub use password::MIN_PASSWORD;
 
 /// A bounded string: at most `N` bytes of UTF-8.
@@ -107,6 +112,16 @@ pub struct Server {
     pub max_message_size: u64,
     /// What the password of updates over HTTP is checked against; not set: there are none.
     pub operator_verifier: Verifier,
+    /// Domains of providers, in lower case: accounts may have addresses there, everyone else there is outside.
+    pub shared_domains: Vec<Host>,
+    /// The account that gets what is for postmaster; empty: the first one.
+    pub postmaster: Text<64>,
+    /// Whether devices on `lan_smtp` may write to addresses outside.
+    pub lan_smtp_relay: bool,
+    /// As whom they do, and who is told when it fails.
+    pub lan_smtp_sender: Address,
+    /// Whether users may change their own sources.
+    pub users_edit_sources: bool,
 }
 
 /// `[listen]`: an empty list closes the service.
@@ -178,6 +193,14 @@ pub struct Smarthost {
     pub retry: Vec<u32>,
     /// Seconds until the sender gets a bounce.
     pub expire: u32,
+    /// Seconds until the sender is told that it waits; 0: never.
+    pub delay_notice: u32,
+    /// At once for each login.
+    pub connections: u32,
+    /// The mechanism of the global login.
+    pub auth: SourceAuth,
+    /// Only with [`SourceAuth::OAuth2`].
+    pub oauth2: Option<Box<OAuth2>>,
 }
 
 /// `[multipop]`.
@@ -264,7 +287,7 @@ pub enum Protocol {
     Imap,
 }
 
-/// How MultiPOP logs in.
+/// How MultiPOP, and the relay, log in elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is the mechanism of that name")]
 pub enum SourceAuth {
@@ -344,11 +367,11 @@ pub enum Interval {
     Push,
 }
 
-/// OAuth 2.0 client of a source (RFC 6749).
+/// OAuth 2.0 client of a source or of the smarthost (RFC 6749).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "RFC 6749's own names, and RFC 8628's")]
 pub struct OAuth2 {
-    /// Empty, or one whose addresses and scopes are known.
+    /// Empty, or one whose addresses and scopes are known: they count where the next four are empty.
     pub provider: Text<32>,
     pub auth_url: Text<512>,
     pub device_url: Text<512>,

@@ -221,6 +221,7 @@ pub fn remove_with(config: &mut Config, path: &str, defaults: Config) -> Result<
             let source = config.accounts.get_mut(account).and_then(|a| a.sources.get_mut(source));
             source.into_iter().for_each(|source| source.oauth2 = None);
         }
+        Some(Section::SmarthostOAuth2) => config.smarthost.oauth2 = None,
         Some(_) => return Err(PathError(format!("{path}: only accounts and sources can be removed"))),
         None => {
             let (section, setting) = find(config, path)?;
@@ -243,7 +244,7 @@ fn default_of(mut defaults: Config, section: Section, setting: &Setting) -> Opti
     let section = match section {
         Section::Account(_) => Section::Account(0),
         Section::Source(..) => Section::Source(0, 0),
-        Section::OAuth2(..) => return Some(quoted("")),
+        Section::OAuth2(..) | Section::SmarthostOAuth2 => return Some(quoted("")),
         Section::AppPassword(..) => return (setting.key == "services").then(|| "[]".to_owned()),
         Section::Server if setting.key == "operator_password" => return Some(quoted("")),
         single => single,

@@ -25,6 +25,8 @@ pub enum Section {
     Source(usize, usize),
     /// The `oauth2` table of a source.
     OAuth2(usize, usize),
+    /// That of the smarthost.
+    SmarthostOAuth2,
 }
 
 /// One setting of a configuration; with an empty key, the section as a whole.

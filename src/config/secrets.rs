@@ -47,6 +47,7 @@ fn inner(section: Option<Section>, name: &str) -> Option<Section> {
         }
         (Some(Section::Account(_)), "app_password") => Some(Section::AppPassword(0, 0)),
         (Some(Section::Account(_)), "source") => Some(Section::Source(0, 0)),
+        (Some(Section::Smarthost), "oauth2") => Some(Section::SmarthostOAuth2),
         (Some(Section::Source(..)), "oauth2") => Some(Section::OAuth2(0, 0)),
         _ => None,
     }

@@ -3,8 +3,8 @@
 use toml::de::DeValue;
 
 use super::grammar::{
-    AccountName, ClientId, Domain, Folder, HostName, Login, MailAddress, OrEmpty, PemFile,
-    Server as ServerName, TokenUrl,
+    AccountName, ClientId, Domain, EndpointUrl, Folder, HostName, Login, MailAddress, OrEmpty, PemFile,
+    ProviderName, Scope, Server as ServerName,
 };
 use super::identity::Identity;
 use super::kind::{Choice, Count, Kind, List, OneOrMore, Port, Quoted, Switch, Words, Wrong};
@@ -42,9 +42,7 @@ impl Setting {
     /// The value does not fit; nothing has changed then.
     pub fn set(&self, config: &mut Config, section: Section, value: &DeValue<'_>) -> Result<(), Wrong> {
         (self.read)(config, section, value)?;
-        if let Section::OAuth2(account, source) = section {
-            drop_empty_oauth2(config, account, source);
-        }
+        drop_empty_oauth2(config, section);
         Ok(())
     }
 
@@ -60,11 +58,19 @@ impl Setting {
 }
 
 /// An OAuth2 client of which nothing is known is none, so that equal texts give equal configurations.
-fn drop_empty_oauth2(config: &mut Config, account: usize, source: usize) {
-    if let Some(source) = Source::of_mut(config, Section::Source(account, source))
-        && source.oauth2.as_deref() == Some(&OAuth2::default())
+fn drop_empty_oauth2(config: &mut Config, section: Section) {
+    if let Some(place) = place_of_oauth2(config, section)
+        && place.as_deref() == Some(&OAuth2::default())
     {
-        source.oauth2 = None;
+        *place = None;
+    }
+}
+
+fn place_of_oauth2(config: &mut Config, section: Section) -> Option<&mut Option<Box<OAuth2>>> {
+    match section {
+        Section::SmarthostOAuth2 => Some(&mut config.smarthost.oauth2),
+        Section::OAuth2(..) => Some(&mut Source::of_mut(config, section)?.oauth2),
+        _ => None,
     }
 }
 
@@ -119,10 +125,13 @@ impl Table for AppPassword {
 
 impl Table for OAuth2 {
     fn of(config: &Config, section: Section) -> Option<&Self> {
-        Source::of(config, section)?.oauth2.as_deref()
+        match section {
+            Section::SmarthostOAuth2 => config.smarthost.oauth2.as_deref(),
+            _ => Source::of(config, section)?.oauth2.as_deref(),
+        }
     }
     fn of_mut(config: &mut Config, section: Section) -> Option<&mut Self> {
-        Some(Source::of_mut(config, section)?.oauth2.get_or_insert_default())
+        Some(place_of_oauth2(config, section)?.get_or_insert_default())
     }
 }
 
@@ -218,7 +227,8 @@ settings!(SMARTHOST: Smarthost {
     port: Port = "465 for tls, 587 for starttls";
     security: Choice<Security> = "none only with a host on the LAN";
     username: Credential = "the global login; empty: none";
-    password: Password = "the password of the global login";
+    password: Password = "the password of the global login; not needed with oauth2";
+    auth: Choice<SourceAuth> = "how the global login is made; auto picks the strongest that the server offers";
     per_account_authentication: Switch = "accounts with a smarthost_password use that";
     ca: Ca = "PEM file of an extra CA, or of the server's own certificate; the built-in roots count besides";
     retry: List<Duration<SECOND, { 7 * DAY }>, 1, 16> = "waits between tries; the last one repeats";
@@ -278,7 +288,11 @@ settings!(SOURCE: Source {
 });
 
 settings!(OAUTH2: OAuth2 {
-    token_url: Words<OrEmpty<TokenUrl>, 512> = "the token endpoint";
+    provider: Words<OrEmpty<ProviderName>, 32> = "its addresses and scopes fill those that are empty";
+    token_url: Words<OrEmpty<EndpointUrl>, 512> = "the token endpoint";
+    auth_url: Words<OrEmpty<EndpointUrl>, 512> = "the authorization endpoint: where a browser asks for permission";
+    device_url: Words<OrEmpty<EndpointUrl>, 512> = "the device authorization endpoint, which gives a short code";
+    scope: Words<OrEmpty<Scope>, 512> = "what the permission is to be for";
     client_id: Words<OrEmpty<ClientId>, 512> = "the client's identifier";
     client_secret: Password = "the client's secret, where the provider gave one";
     refresh_token: Password<4096> = "what access tokens are asked for with";
@@ -297,7 +311,16 @@ impl Section {
             Section::Account(_) => ACCOUNT,
             Section::AppPassword(..) => APP_PASSWORD,
             Section::Source(..) => SOURCE,
-            Section::OAuth2(..) => OAUTH2,
+            Section::OAuth2(..) | Section::SmarthostOAuth2 => OAUTH2,
+        }
+    }
+
+    /// The section of its `oauth2` table, where it may have one.
+    pub fn oauth2(self) -> Option<Section> {
+        match self {
+            Section::Source(account, source) => Some(Section::OAuth2(account, source)),
+            Section::Smarthost => Some(Section::SmarthostOAuth2),
+            _ => None,
         }
     }
 
@@ -338,6 +361,7 @@ impl Section {
     /// Every section of `config`, in the order of the text form.
     pub fn all(config: &Config) -> Vec<Section> {
         let mut all = Section::SINGLE.to_vec();
+        all.push(Section::SmarthostOAuth2);
         for (a, account) in config.accounts.iter().enumerate() {
             all.push(Section::Account(a));
             all.extend((0..account.app_passwords.len()).map(|p| Section::AppPassword(a, p)));
@@ -378,6 +402,7 @@ impl Section {
             Section::Network => "network".to_owned(),
             Section::Tls => "tls".to_owned(),
             Section::Smarthost => "smarthost".to_owned(),
+            Section::SmarthostOAuth2 => "smarthost.oauth2".to_owned(),
             Section::Multipop => "multipop".to_owned(),
             Section::Account(a) => account(a),
             Section::AppPassword(a, p) => format!("{}.app_password.{}", account(a), p + 1),

@@ -6,7 +6,7 @@
 
 use super::check::Finding;
 use super::problem::{Place, Section};
-use super::{Account, Config, Source};
+use super::{Account, Config, OAuth2, Source};
 
 /// Fills in what `config` was not `given` and `stored` still knows.
 pub(super) fn keep_secrets(
@@ -26,6 +26,12 @@ pub(super) fn keep_secrets(
         && smarthost.username == stored.smarthost.username
     {
         smarthost.password = stored.smarthost.password.clone();
+    }
+    let same_login = same_host && smarthost.username == stored.smarthost.username;
+    if let (Some(client), Some(before)) = (&mut smarthost.oauth2, &stored.smarthost.oauth2)
+        && same_login
+    {
+        keep_client_secrets(client, before, |key| given(Section::SmarthostOAuth2.at(key)));
     }
     for (a, account) in config.accounts.iter_mut().enumerate() {
         let Some(before) = stored.account(&account.name) else { continue };
@@ -79,17 +85,20 @@ fn keep_source_secrets(
     if !given(Section::Source(a, s).at("password")) {
         source.password = before.password.clone();
     }
-    let (Some(client), Some(before)) = (source.oauth2.as_deref_mut(), before.oauth2.as_deref()) else {
-        return;
-    };
-    if client.token_url != before.token_url || client.client_id != before.client_id {
+    if let (Some(client), Some(before)) = (source.oauth2.as_deref_mut(), before.oauth2.as_deref()) {
+        keep_client_secrets(client, before, |key| given(Section::OAuth2(a, s).at(key)));
+    }
+}
+
+/// For the same login: what the provider knows the client by stays with that client.
+fn keep_client_secrets(client: &mut OAuth2, before: &OAuth2, given: impl Fn(&'static str) -> bool) {
+    if !client.is_same_client(before) {
         return;
     }
-    let at = |key| Section::OAuth2(a, s).at(key);
-    if !given(at("client_secret")) {
+    if !given("client_secret") {
         client.client_secret = before.client_secret.clone();
     }
-    if !given(at("refresh_token")) {
+    if !given("refresh_token") {
         client.refresh_token = before.refresh_token.clone();
     }
 }

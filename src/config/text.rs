@@ -268,13 +268,9 @@ impl Reading {
                 (Section::Account(account), "app_password", _) => {
                     self.app_passwords(account, span, value.get_ref());
                 }
-                (Section::Source(account, source), "oauth2", _) => match value.get_ref() {
-                    DeValue::Table(table) => self.table(Section::OAuth2(account, source), span, table),
-                    _ => {
-                        self.faulty.insert(Section::OAuth2(account, source).at(""));
-                        self.error(line, "oauth2 is a table: oauth2 = { token_url = …, client_id = …, … }");
-                    }
-                },
+                (Section::Source(..) | Section::Smarthost, "oauth2", _) => {
+                    self.oauth2(section, span, value.get_ref());
+                }
                 (_, _, Some(setting)) => {
                     let place = section.at(setting.key);
                     if self.stars_are_stored && setting.secret && is_stars(value.get_ref()) {
@@ -306,13 +302,25 @@ impl Reading {
         }
     }
 
+    fn oauth2(&mut self, of: Section, key: Range<usize>, value: &DeValue<'_>) {
+        let Some(section) = of.oauth2() else { return };
+        match value {
+            DeValue::Table(table) => self.table(section, key, table),
+            _ => {
+                self.faulty.insert(section.at(""));
+                let line = self.line(key.start);
+                self.error(line, "oauth2 is a table: oauth2 = { provider = …, client_id = …, … }");
+            }
+        }
+    }
+
     fn unknown(&mut self, section: Section, name: &str, line: usize) {
         if self.broken.contains(&line) {
             return;
         }
         let further: &[&str] = match section {
             Section::Account(_) => &["app_password", "source"],
-            Section::Source(..) => &["oauth2"],
+            Section::Source(..) | Section::Smarthost => &["oauth2"],
             _ => &[],
         };
         let known = section.settings().iter().map(|setting| setting.key).chain(further.iter().copied());

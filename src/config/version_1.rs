@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::version_2::{self, Listen, Server};
 use super::version_3::{self, Source};
-use super::{Address, Multipop, Secret, Smarthost, Text, Tls};
+use super::version_4::Smarthost;
+use super::{Address, Multipop, Secret, Text, Tls};
 use crate::credential::Verifier;
 
 #[derive(Deserialize)]

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::version_3::Account;
-use super::{Host, Multipop, Network, Smarthost, Tls};
+use super::version_4::Smarthost;
+use super::{Host, Multipop, Network, Tls};
 
 #[derive(Deserialize)]
 pub(super) struct Config {
@@ -49,7 +50,7 @@ impl From<Config> for super::Config {
             listen: listen.into(),
             network: Network::default(),
             tls,
-            smarthost,
+            smarthost: smarthost.into(),
             multipop,
             accounts: accounts.into_iter().map(super::Account::from).collect(),
         }
@@ -59,7 +60,6 @@ impl From<Config> for super::Config {
 impl From<Server> for super::Server {
     fn from(server: Server) -> super::Server {
         let Server { hostname, domains, lan, connector, max_connections, max_message_size } = server;
-        let operator_verifier = super::Server::default().operator_verifier;
         super::Server {
             hostname,
             domains,
@@ -67,7 +67,7 @@ impl From<Server> for super::Server {
             connector,
             max_connections,
             max_message_size,
-            operator_verifier,
+            ..super::Server::default()
         }
     }
 }

@@ -4,9 +4,10 @@
 use serde::Deserialize;
 
 use super::identity::{hash, of_folder};
+use super::version_4::{Server, Smarthost};
 use super::{
     Address, AppPassword, FilePath, Host, Interval, Listen, Multipop, Network, Protocol, Secret, Security,
-    Server, Smarthost, SourceAuth, Text, Tls,
+    SourceAuth, Text, Tls,
 };
 use crate::credential::Verifier;
 
@@ -71,6 +72,7 @@ impl From<Config> for super::Config {
     fn from(config: Config) -> super::Config {
         let Config { server, listen, network, tls, smarthost, multipop, accounts } = config;
         let accounts = accounts.into_iter().map(super::Account::from).collect();
+        let (server, smarthost) = (server.into(), smarthost.into());
         super::Config { server, listen, network, tls, smarthost, multipop, accounts }
     }
 }

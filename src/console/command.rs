@@ -1,5 +1,6 @@
 //! What a command is, and what follows from the table of all of them: dispatch, help and completion.
 
+use super::permission::SMARTHOST;
 use super::session::{Session, Step, World};
 use super::table::TABLE;
 use crate::config::path;
@@ -26,6 +27,8 @@ pub(super) enum Argument {
     Account,
     /// The name of an account to be.
     NewAccount,
+    /// The name of an account that exists, or the smarthost.
+    Permitted,
     /// The number of an account's source, counted from 1.
     Source,
     /// The name of an account's app password.
@@ -160,6 +163,7 @@ impl Argument {
         match self {
             Argument::Word(word) => word,
             Argument::Account | Argument::NewAccount => "NAME",
+            Argument::Permitted => "NAME|smarthost",
             Argument::AppPassword => "DEVICE",
             Argument::Source | Argument::Message | Argument::Connected => "NUMBER",
             Argument::Setting => "PATH",
@@ -175,6 +179,7 @@ impl Argument {
         match self {
             Argument::Word(word) => vec![word.to_owned()],
             Argument::Account => accounts().collect(),
+            Argument::Permitted => accounts().chain([SMARTHOST.to_owned()]).collect(),
             Argument::Setting => path::paths(session.candidate()),
             Argument::Secret => accounts().chain(secret_paths(session)).collect(),
             Argument::Value => {

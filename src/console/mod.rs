@@ -19,6 +19,7 @@ use crate::config::{Config, Service};
 use crate::context::{Connected, Context};
 use crate::flash::{Space, wear};
 use crate::multipop::Poller;
+use crate::oauth2::Tokens;
 use crate::relay::Relay;
 use crate::status::{self, Status};
 
@@ -27,7 +28,9 @@ pub mod command;
 mod device;
 pub mod line;
 pub mod mail;
+mod permission;
 mod probe;
+mod qr;
 mod secret;
 pub mod serial;
 pub mod session;
@@ -71,6 +74,7 @@ pub struct Console {
     poller: Rc<Poller>,
     relay: Rc<Relay>,
     operator: Rc<dyn Operator>,
+    tokens: Rc<Tokens>,
     /// Held while settings are stored and put in force: of two commits at once the second sees the first.
     commits: Mutex<()>,
     /// Held while mail is exported or imported: of two at once neither would know what the other does.
@@ -86,12 +90,14 @@ impl Console {
         poller: Rc<Poller>,
         relay: Rc<Relay>,
         operator: Rc<dyn Operator>,
+        tokens: Rc<Tokens>,
     ) -> Rc<Console> {
         Rc::new(Console {
             context,
             poller,
             relay,
             operator,
+            tokens,
             commits: Mutex::new(()),
             mail: Mutex::new(()),
             tests: Mutex::new(()),
@@ -122,9 +128,14 @@ impl Console {
     }
 
     /// Stores and puts in force what was made from `base`, unless someone else has been faster.
-    async fn commit(&self, base: &Rc<Config>, candidate: Config) -> Result<(), String> {
+    async fn commit(&self, base: &Rc<Config>, mut candidate: Config) -> Result<(), String> {
         let _one_at_a_time = self.commits.lock().await;
-        if !Rc::ptr_eq(base, &self.context.config()) {
+        let now = self.context.config();
+        if !Rc::ptr_eq(base, &now) {
+            // A refresh token that was replaced meanwhile is nobody's change, and must not be lost.
+            candidate.take_tokens(base, &now);
+        }
+        if !Rc::ptr_eq(base, &now) && !base.differs_in_tokens_only(&now) {
             return Err(
                 "the settings were changed by someone else meanwhile: `rollback` takes theirs, then make \
                         your changes again"

@@ -12,9 +12,10 @@ use crate::board::device::{Ending, Standing};
 use crate::board::ports;
 use crate::config::check::check;
 use crate::config::problem::Problem;
-use crate::config::{Config, Source, export, path, text};
+use crate::config::{Config, Holder, Source, export, path, text};
 use crate::context::Connected;
 use crate::credential::random_password;
+use crate::oauth2::Code;
 use crate::status::Status;
 
 /// Octets of a pasted configuration: hundreds of accounts fit.
@@ -65,6 +66,11 @@ pub enum Step {
     RemoveMessage(u32),
     /// This source of the account of this name is to be tried out.
     Test(String, Box<Source>),
+    /// A permission is to be asked for.
+    Ask(Holder),
+    /// The address at which a browser ended is to be taken for one.
+    #[allow(missing_docs, reason = "they are those of the question")]
+    Redeem { holder: Holder, code: Box<Code>, pasted: Zeroizing<String> },
     /// The update in this file is to be taken.
     Update(String),
     /// The appliance is to end, after this was said.
@@ -91,6 +97,11 @@ pub(super) enum Expecting {
     Toml(String),
     /// A `yes` to the change of the slot.
     Yes,
+    /// The address at which a browser ended.
+    Address {
+        holder: Holder,
+        code: Box<Code>,
+    },
 }
 
 /// A device sets up its network before anything else, and once.
@@ -131,6 +142,7 @@ impl Session {
             Expecting::SamePassword { .. } => ("once more: ", Input::Secret),
             Expecting::Toml(_) => ("", Input::Text),
             Expecting::Yes => ("type yes to do it: ", Input::Text),
+            Expecting::Address { .. } => ("address: ", Input::Text),
         }
     }
 
@@ -152,6 +164,9 @@ impl Session {
             Expecting::Command => Ok(()),
             Expecting::Toml(_) => Err("nothing was imported: no line with a dot ended the text".to_owned()),
             Expecting::Yes => Err("nothing was done: `yes` is wanted on the next line".to_owned()),
+            Expecting::Address { .. } => {
+                Err("there is no new permission: an address is wanted on the next line".to_owned())
+            }
             _ => Err("the password stays as it was: it is wanted twice, on the next two lines".to_owned()),
         }
     }
@@ -173,6 +188,7 @@ impl Session {
                 Step::Refuse("the two differ: the password stays as it was".to_owned())
             }
             Expecting::Yes => super::device::confirmed(line),
+            Expecting::Address { holder, code } => self.pasted(holder, code, line),
             Expecting::Toml(text) if line == "." => self.take_over(world, &text),
             Expecting::Toml(text) if text.len() + line.len() >= LONGEST_IMPORT => {
                 drop(text);

@@ -153,6 +153,13 @@ pub const TABLE: &[Command] = &[
         run: Session::password,
     },
     Command {
+        name: "oauth2",
+        arguments: &[Argument::Permitted, Argument::Source],
+        required: 1,
+        help: "ask for a permission to log in elsewhere without a password",
+        run: Session::oauth2,
+    },
+    Command {
         name: "check",
         arguments: &[],
         required: 0,

@@ -5,11 +5,11 @@ use std::io;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::Console;
 use super::command::complete;
 use super::line::{Editor, Event, Input};
 use super::probe;
 use super::session::{Session, Step};
+use super::{Console, permission};
 use crate::board::device::Ending;
 
 /// What is said first when it will take a while.
@@ -63,9 +63,10 @@ pub(super) async fn interactive(
             Step::Test(account, source) => {
                 probe::run(console, &mut stream, for_terminal, &account, &source).await?
             }
-            step => step,
+            Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, true).await?,
+            step => perform(console, &mut session, step).await,
         };
-        let said = match perform(console, &mut session, step).await {
+        let said = match step {
             Step::Say(text) => text,
             Step::Refuse(why) => why + "\n",
             Step::End(words, ending) => {
@@ -169,9 +170,10 @@ pub(super) async fn script(
                 let plain = |text: &str| text.as_bytes().to_vec();
                 probe::run(console, &mut stream, plain, &account, &source).await?
             }
-            step => step,
+            Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, false).await?,
+            step => perform(console, &mut session, step).await,
         };
-        match perform(console, &mut session, step).await {
+        match step {
             Step::Say(text) => stream.write_all(text.as_bytes()).await?,
             Step::Refuse(why) => return Ok(Err(why)),
             Step::End(words, ending) => {
@@ -195,6 +197,7 @@ async fn perform(console: &Console, session: &mut Session, step: Step) -> Step {
             Ok(()) => Step::Say(String::new()),
             Err(why) => Step::Refuse(why),
         },
+        Step::Redeem { holder, code, pasted } => permission::redeem(console, holder, &code, &pasted).await,
         Step::Update(file) => match console.update(&file).await {
             Ok(words) => Step::End(words, Ending::Update),
             Err(why) => Step::Refuse(why),

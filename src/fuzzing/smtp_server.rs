@@ -2,8 +2,8 @@
 
 use super::{Speaker, wait};
 use crate::clock::Time;
-use crate::config::{Secret, Security};
-use crate::outgoing::{Credentials, Route};
+use crate::config::{Secret, Security, SourceAuth};
+use crate::outgoing::{Credentials, Proof, Route};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Message};
 
@@ -22,7 +22,7 @@ pub fn run(octets: &[u8]) {
             };
             let login = login.then(|| Credentials {
                 username: "demo".to_owned(),
-                password: Secret::new("secret").expect("it is short"),
+                proof: Proof::Password(Secret::new("secret").expect("it is short"), SourceAuth::Auto),
             });
             let Ok(mut client) = Client::connect(&route, "pillarbox.local", login, &Time::default()).await
             else {

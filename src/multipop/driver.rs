@@ -118,13 +118,13 @@ pub async fn open(
 ) -> Result<Box<dyn RemoteMailbox>, Error> {
     Ok(match source.protocol {
         Protocol::Pop3 => {
-            let opening = pop3::Opening::new(source, wire.is_tls())?;
+            let opening = pop3::Opening::new(source, wire.token(), wire.is_tls())?;
             let opened = wire.open(source, opening).await?;
             manners.wants_pause(opened.login_delay);
             Box::new(pop3::Maildrop::new(opened.pipelining && !manners.is_slow()))
         }
         Protocol::Imap => {
-            let opening = imap::Opening::new(source, wire.is_tls())?;
+            let opening = imap::Opening::new(source, wire.token(), wire.is_tls())?;
             Box::new(imap::Mailbox::new(source, wire.open(source, opening).await?))
         }
     })

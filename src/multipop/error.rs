@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::oauth2;
 use crate::outgoing::{self, PASSES, Party};
 use crate::store;
 
@@ -11,6 +12,9 @@ pub enum Error {
     /// There is no connection, or none any more.
     #[error(transparent)]
     Outgoing(#[from] outgoing::Error),
+    /// There is no access token to log in with.
+    #[error(transparent)]
+    Token(#[from] oauth2::Error),
     /// It says too much that is no mail.
     #[error("the server goes on and on without sending mail")]
     Chatter,
@@ -72,13 +76,14 @@ impl Error {
 
     /// Whether the server is why the poll ended.
     pub fn is_of_the_server(&self) -> bool {
-        !matches!(self, Error::Store(_) | Error::Withdrawn)
+        !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Token(_))
     }
 
     /// What to do about it, as a sentence for the user.
     pub fn advice(&self) -> String {
         let advice = match self {
             Error::Outgoing(error) => return error.advice(Party::Source),
+            Error::Token(error) => error.advice(),
             Error::Withdrawn => "Nothing.",
             Error::NoFolder(_) => "Set folder to one of those that the server has.",
             Error::NoTime => "Wait until the network has told the time, or set the clock.",

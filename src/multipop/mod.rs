@@ -24,6 +24,7 @@ mod needs;
 mod notice;
 #[cfg(test)]
 mod odd_tests;
+mod permission;
 mod places;
 mod poller;
 mod pop3;

@@ -76,6 +76,26 @@ impl Letterhead {
         wrong + &wrapped(&format!("What to do: {}", error.advice()))
     }
 
+    /// The source waits for a new permission, which the operator asks for with this command.
+    pub fn permission(&self, command: &str, error: &Error, now: i64) -> String {
+        let subject = format!("Your mail at {} needs a new permission", self.host);
+        let body = format!(
+            "Your mail at {} (user {}) is not collected any more:\n\
+             {error}.\n\
+             \n\
+             What to do: the operator types\n\
+             \n\
+             \x20   {command}\n\
+             \n\
+             in the console. It shows an address, which you open in any browser, where\n\
+             you log in and agree. Then the mail comes again by itself.\n\
+             \n\
+             No mail is lost meanwhile: it stays with the provider.\n",
+            self.host, self.username,
+        );
+        self.letter(&subject, &body, now)
+    }
+
     /// Messages stay at the server since they are larger than the source's limit.
     pub fn too_large(&self, messages: &[Large], now: i64) -> String {
         let subject = match messages {

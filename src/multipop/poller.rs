@@ -29,12 +29,15 @@ use crate::clock::Time;
 use crate::config::Protocol;
 use crate::config::{Config, Security, Source};
 use crate::context::Context;
+use crate::oauth2::Tokens;
 use crate::pace;
+use crate::sasl::client::AccessToken;
 use crate::store::{self, Flags, INBOX, SourceKey};
 
 /// Polls all sources, each at its own interval.
 pub struct Poller {
     context: Rc<Context>,
+    pub(super) tokens: Rc<Tokens>,
     connections: Places,
     transfers: Places,
     /// By account and identity of the source. One that is removed stays until its last poll has ended, so that there are
@@ -44,10 +47,10 @@ pub struct Poller {
 
 impl Poller {
     /// Contacts nobody yet.
-    pub fn new(context: Rc<Context>) -> Rc<Poller> {
+    pub fn new(context: Rc<Context>, tokens: Rc<Tokens>) -> Rc<Poller> {
         let connections = Places::new(&context.time, CONNECTIONS);
         let transfers = Places::new(&context.time, TRANSFERS);
-        Rc::new(Poller { context, connections, transfers, watches: RefCell::default() })
+        Rc::new(Poller { context, tokens, connections, transfers, watches: RefCell::default() })
     }
 
     /// Polls until dropped; new settings take effect at once.
@@ -143,7 +146,9 @@ impl Poller {
                 self.watches.borrow_mut().remove(&key);
                 return;
             }
-            if !self.context.clock.is_known() && watch.source().security != Security::None {
+            let source = watch.source();
+            let judges = source.security != Security::None || source.oauth2.is_some();
+            if !self.context.clock.is_known() && judges {
                 watch.wait_for(self.context.clock.comes()).await;
                 continue;
             }
@@ -203,10 +208,12 @@ impl Poller {
         }
     }
 
-    async fn collect<'w>(
+    /// The poll itself.
+    pub(super) async fn collect_with<'w>(
         &self,
         watch: &Watch,
         source: &Source,
+        token: Option<AccessToken>,
         withdrawal: Rc<Withdrawal>,
         waits: &dyn Fn(Outcome) -> Waits<'w>,
         outcome: &mut Outcome,
@@ -218,7 +225,8 @@ impl Poller {
         let config = self.context.config();
         let timeout = Duration::from_secs(config.multipop.timeout.max(1).into());
         let time = &self.context.time;
-        let mut wire = Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?;
+        let mut wire =
+            Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?.with_token(token);
         let account = self.context.store.account(&watch.account).await?;
         let errand = Errand {
             account,

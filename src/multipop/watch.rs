@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use event_listener::Event;
 use smol::future::or;
 
-use super::Error;
 use super::collection::Outcome;
 use super::ending::Ending;
 use super::errand::Experience;
@@ -18,6 +17,7 @@ use super::progress::Progress;
 use super::schedule::{is_letter_due, pause};
 use super::status::{PollResult, SourceStatus};
 use super::wire::Withdrawal;
+use super::{Error, permission};
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Interval, Source};
 
@@ -77,6 +77,8 @@ struct Fate {
     partial: u32,
     /// The settings were changed since.
     anew: bool,
+    /// It waits for a new permission.
+    paused: bool,
     collected: u64,
 }
 
@@ -109,20 +111,27 @@ impl Watch {
         let enabled =
             config.multipop.enabled && source.enabled && account.is_some_and(|a| a.enabled && a.multipop);
         let returns = self.removed.replace(false) || (enabled && !self.enabled.get());
-        let changed = **self.source.borrow() != *source;
+        let (changed, permitted) = {
+            let before = self.source.borrow();
+            (!before.differs_in_token_only(source), **before != *source)
+        };
         self.enabled.set(enabled);
         let seconds = match source.interval {
             Interval::Every(seconds) => seconds,
             Interval::Inherited | Interval::Push => config.multipop.interval,
         };
         self.interval.set(Duration::from_secs(seconds.max(1).into()));
-        if changed {
+        if changed || permitted {
             *self.source.borrow_mut() = Rc::new(source.clone());
+        }
+        // A refresh token that is replaced is no news, but for who waits for one.
+        let resumes = permitted && self.fate.borrow().paused;
+        if changed || resumes {
             let mut fate = self.fate.borrow_mut();
             (fate.failures, fate.broken, fate.partial) = (0, 0, 0);
-            (fate.refused, fate.anew) = (false, true);
+            (fate.refused, fate.anew, fate.paused) = (false, true, false);
         }
-        if changed || returns {
+        if changed || returns || resumes {
             self.urgent.set(true);
         }
         if changed || !enabled {
@@ -246,7 +255,17 @@ impl Watch {
         if outcome.at_once && !matches!(ending, Ending::Failed(_)) {
             self.urgent.set(true);
         }
-        let text = |error: &Error| format!("{error}. {}", error.advice());
+        let command = match ending {
+            Ending::Full(error) | Ending::Failed(error) => {
+                permission::command(config, &self.account, &self.source(), error)
+            }
+            Ending::Well | Ending::Partly(_) => None,
+        };
+        fate.paused = command.is_some();
+        let text = |error: &Error| match &command {
+            Some(command) => format!("waits for a new permission: `{command}`. {error}"),
+            None => format!("{error}. {}", error.advice()),
+        };
         let collected = outcome.collected;
         let (trouble, polls) = match ending {
             Ending::Well => {
@@ -274,15 +293,23 @@ impl Watch {
         // With other settings a row ends, whatever comes of them.
         let had = told.filter(|_| !std::mem::take(&mut fate.anew));
         let now = unix_now();
-        if !is_letter_due(trouble, polls, config.multipop.warn_after, had.as_ref(), now) {
+        // What only a person can help is told at once.
+        let warn_after =
+            if fate.paused { config.multipop.warn_after.min(1) } else { config.multipop.warn_after };
+        if !is_letter_due(trouble, polls, warn_after, had.as_ref(), now) {
             return if had == told { Tell::Nothing } else { Tell::Forget };
         }
         let count = had.filter(|had| had.trouble == trouble).map_or(0, |had| had.count).saturating_add(1);
         let letterhead = Letterhead::new(config, &self.account, &self.source());
-        let letter = match ending {
-            Ending::Partly(error) => letterhead.partly(outcome.troubled.max(1), error, count, now),
-            Ending::Full(error) | Ending::Failed(error) => letterhead.failing(polls, error, count, now),
-            Ending::Well => return Tell::Nothing,
+        let letter = match (ending, &command) {
+            (Ending::Full(error) | Ending::Failed(error), Some(command)) => {
+                letterhead.permission(command, error, now)
+            }
+            (Ending::Full(error) | Ending::Failed(error), None) => {
+                letterhead.failing(polls, error, count, now)
+            }
+            (Ending::Partly(error), _) => letterhead.partly(outcome.troubled.max(1), error, count, now),
+            (Ending::Well, _) => return Tell::Nothing,
         };
         Tell::Letter(letter, Told { trouble, count, at: now })
     }
@@ -316,6 +343,9 @@ impl Watch {
         }
         let fate = self.fate.borrow();
         let Some(ended) = fate.ended else { return Some(Duration::ZERO) };
+        if fate.paused && !self.urgent.get() {
+            return None;
+        }
         // Who logs in earlier is turned away, also where somebody is in a hurry.
         let least = self.experience.manners.pause();
         let pause = match self.urgent.get() {

@@ -20,6 +20,7 @@ use crate::net::certificate::Certificate;
 use crate::net::stream::Stream;
 use crate::outgoing::{self, Route, Step};
 use crate::pace::Pace;
+use crate::sasl::client::AccessToken;
 
 /// Octets of a message that break the silence.
 const PROGRESS: usize = 1024;
@@ -47,7 +48,8 @@ impl Withdrawal {
         self.event.notify(usize::MAX);
     }
 
-    async fn wait(&self) -> Error {
+    /// Ends when it is withdrawn, and says so.
+    pub async fn wait(&self) -> Error {
         self.until(&self.withdrawn).await;
         Error::Withdrawn
     }
@@ -102,6 +104,7 @@ pub struct Wire {
     pace: Pace,
     withdrawal: Rc<Withdrawal>,
     method: Option<&'static str>,
+    token: Option<AccessToken>,
 }
 
 impl Wire {
@@ -127,7 +130,18 @@ impl Wire {
             pace: Pace::new(),
             withdrawal,
             method: None,
+            token: None,
         })
+    }
+
+    /// Gives along what the login is to be made with, where that is an access token.
+    pub fn with_token(self, token: Option<AccessToken>) -> Wire {
+        Wire { token, ..self }
+    }
+
+    /// See [`Wire::with_token`].
+    pub fn token(&self) -> Option<&AccessToken> {
+        self.token.as_ref()
     }
 
     /// Does what `opening` says, up to the login.

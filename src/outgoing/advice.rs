@@ -56,8 +56,16 @@ impl Error {
                  first, or a password of its own for each program."
             ),
             Error::Unsendable => "Enter the user name and the password anew.".to_owned(),
-            Error::OAuth2 => {
-                "Use a password that the provider issues for programs, and auth = \"auto\".".to_owned()
+            Error::NoToken => {
+                "Give a permission, or use a password that the provider makes for programs.".to_owned()
+            }
+            Error::TokenRefused { .. } => {
+                "Check that the user name is that of the account that gave the permission, and that this account \
+                 may use POP3, IMAP or SMTP. If so, give the permission anew."
+                    .to_owned()
+            }
+            Error::TokenTooLong(_) => {
+                "Set the source's protocol to \"imap\", with port 993: IMAP takes it.".to_owned()
             }
             Error::Silence | Error::Closed | Error::Connection(_) | Error::Busy(_) => PASSES.to_owned(),
         }

@@ -60,9 +60,20 @@ pub enum Error {
     /// A user name or a password that no command can carry.
     #[error("the user name or the password holds a line end or a NUL")]
     Unsendable,
-    /// Not built in.
-    #[error("auth = \"oauth2\" is not available in this version")]
-    OAuth2,
+    /// `auth` is `oauth2`, and there is no access token.
+    #[error("there is no permission to log in with")]
+    NoToken,
+    /// The server takes the access token for no or another user's, or for one that has ended.
+    #[error("the access token was refused: {words}{}", in_brackets(status))]
+    TokenRefused {
+        /// The word of the mechanism, such as `invalid_token` (RFC 7628 section 3.2.2); empty for none.
+        status: String,
+        /// The server's words.
+        words: String,
+    },
+    /// More octets than a command of POP3 can be expected to carry.
+    #[error("the access token has {0} octets, which is more than POP3 servers take")]
+    TokenTooLong(usize),
     /// Nothing came for as long as the server is waited for.
     #[error("the server fell silent")]
     Silence,
@@ -72,6 +83,10 @@ pub enum Error {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Connection(io::Error),
+}
+
+fn in_brackets(word: &str) -> String {
+    if word.is_empty() { String::new() } else { format!(" ({word})") }
 }
 
 impl From<io::Error> for Error {

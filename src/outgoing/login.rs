@@ -14,8 +14,8 @@
 //! - A server that does not prove itself where SCRAM demands it may be an impostor: that is the end.
 //!
 //! Whether a password may be shown without TLS at all the settings say: with `security = "none"` it may, where the server
-//! offers no better way; with everything else there is TLS before there is a login. A token (OAuth2) will be a credential of
-//! another kind, with ways of its own: no list of ways has those of both.
+//! offers no better way; with everything else there is TLS before there is a login. An access token is a credential of
+//! another kind, with ways of its own ([`Method::WITH_TOKEN`]): no list of ways has those of both.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::Error;
 use crate::config::{Secret, Source, SourceAuth};
-use crate::sasl::client::{self, Client, Mechanism, decode, encode};
+use crate::sasl::client::{self, AccessToken, Bearer, Client, Mechanism, decode, encode};
 use crate::sasl::md5::apop_digest;
 
 /// Who to log in as.
@@ -32,13 +32,42 @@ use crate::sasl::md5::apop_digest;
 pub struct Credentials {
     /// The name that the server knows.
     pub username: String,
-    /// Its password.
-    pub password: Secret,
+    /// What it knows the user by.
+    pub proof: Proof,
 }
 
-impl From<&Source> for Credentials {
-    fn from(source: &Source) -> Credentials {
-        Credentials { username: source.username.to_string(), password: source.password.clone() }
+/// What proves who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each login")]
+pub enum Proof {
+    /// A password, and the way to show it.
+    Password(Secret, SourceAuth),
+    /// An access token.
+    Token(Bearer),
+}
+
+impl Credentials {
+    /// Those of a source, with the `token` that was asked for where its `auth` is `oauth2`.
+    pub fn of(source: &Source, token: Option<&AccessToken>) -> Credentials {
+        let proof = match (source.auth, token) {
+            (SourceAuth::OAuth2, Some(token)) => {
+                let (token, host) = (token.clone(), source.host.to_string());
+                Proof::Token(Bearer { token, host, port: source.port })
+            }
+            (auth, _) => Proof::Password(source.password.clone(), auth),
+        };
+        Credentials { username: source.username.to_string(), proof }
+    }
+}
+
+impl Proof {
+    /// Octets of it.
+    fn len(&self) -> usize {
+        match self {
+            Proof::Password(password, _) => password.reveal().len(),
+            // What OAUTHBEARER says besides the token and the host takes less than this.
+            Proof::Token(Bearer { token, host, .. }) => token.reveal().len() + host.len() + 64,
+        }
     }
 }
 
@@ -62,6 +91,9 @@ impl Method {
         Method::Sasl(Mechanism::Login),
         Method::Command,
     ];
+
+    /// The same with an access token.
+    const WITH_TOKEN: [Method; 2] = [Method::Sasl(Mechanism::OAuthBearer), Method::Sasl(Mechanism::XOAuth2)];
 
     fn reveals_password(self) -> bool {
         match self {
@@ -99,6 +131,7 @@ impl Offer {
             Method::Sasl(Mechanism::CramMd5) => SourceAuth::CramMd5,
             Method::Sasl(Mechanism::Plain) => SourceAuth::Plain,
             Method::Sasl(Mechanism::Login) => SourceAuth::Login,
+            Method::Sasl(Mechanism::OAuthBearer | Mechanism::XOAuth2) => SourceAuth::OAuth2,
             Method::Apop => SourceAuth::Apop,
             Method::Command => return self.command.map(|(name, _)| name),
         })
@@ -160,7 +193,6 @@ enum State {
 /// One login.
 pub struct Login {
     credentials: Credentials,
-    auth: SourceAuth,
     initial_limit: usize,
     tls: bool,
     offer: Offer,
@@ -169,20 +201,22 @@ pub struct Login {
 }
 
 impl Login {
-    /// A login in the way of `auth`.
+    /// A login with these.
     ///
     /// # Errors
-    /// [`Error::OAuth2`]; [`Error::Unsendable`] for what no mechanism can carry (RFC 4616 section 2).
-    pub fn new(credentials: Credentials, auth: SourceAuth) -> Result<Login, Error> {
-        if auth == SourceAuth::OAuth2 {
-            return Err(Error::OAuth2);
-        }
-        if credentials.username.contains('\0') || credentials.password.reveal().contains('\0') {
+    /// [`Error::NoToken`]; [`Error::Unsendable`] for what no mechanism can carry (RFC 4616 section 2, RFC 7628 section 3.1).
+    pub fn new(credentials: Credentials) -> Result<Login, Error> {
+        let Credentials { username, proof } = &credentials;
+        let unsendable = match proof {
+            Proof::Password(_, SourceAuth::OAuth2) => return Err(Error::NoToken),
+            Proof::Password(password, _) => username.contains('\0') || password.reveal().contains('\0'),
+            Proof::Token(_) => username.contains(['\0', '\x01']),
+        };
+        if unsendable {
             return Err(Error::Unsendable);
         }
         Ok(Login {
             credentials,
-            auth,
             initial_limit: 0,
             tls: false,
             offer: Offer::default(),
@@ -203,9 +237,12 @@ impl Login {
         &self.credentials.username
     }
 
-    /// Its password.
-    pub fn password(&self) -> &Secret {
-        &self.credentials.password
+    /// Its password; empty where there is a token instead, which no protocol has commands of its own for.
+    pub fn password(&self) -> &str {
+        match &self.credentials.proof {
+            Proof::Password(password, _) => password.reveal(),
+            Proof::Token(_) => "",
+        }
     }
 
     /// Begins, at a server that offers this; `tls` tells whether TLS is in force.
@@ -213,14 +250,10 @@ impl Login {
     /// # Errors
     /// [`Error::NoMechanism`].
     pub fn begin(&mut self, offer: Offer, tls: bool) -> Result<Next, Error> {
-        let named = |method| offer.name(method) == Some(self.auth);
-        // Where one name stands for two ways, as LOGIN does in IMAP, the server has to say which one it knows.
-        let alone = Method::ALL.into_iter().filter(|&method| named(method)).count() == 1;
-        let tried = |&method: &Method| match self.auth {
-            SourceAuth::Auto => offer.has(method),
-            _ => named(method) && (alone || offer.has(method)),
+        self.methods = match &self.credentials.proof {
+            Proof::Password(_, auth) => ways(*auth, &offer),
+            Proof::Token(_) => ways_with_token(&offer),
         };
-        self.methods = Method::ALL.into_iter().filter(tried).collect();
         (self.offer, self.tls) = (offer, tls);
         self.next_method().unwrap_or(Err(Error::NoMechanism))
     }
@@ -237,7 +270,13 @@ impl Login {
                 Ok(Next::Done)
             }
             (State::Sasl(client), Answer::Refused(about, words)) => {
-                self.refused(about, words, client.has_proved())
+                self.refused(about, words, client.has_proved()).map_err(|error| match error {
+                    Error::Login(words) if self.has_token() => {
+                        let status = client.refused_token().unwrap_or_default().to_owned();
+                        Error::TokenRefused { status, words }
+                    }
+                    error => error,
+                })
             }
             (State::Cancelled { why, proved: false }, Answer::Refused(..)) => {
                 if !self.tls {
@@ -259,6 +298,10 @@ impl Login {
                 Err(client::Error::Challenge("it comes out of turn").into())
             }
         }
+    }
+
+    fn has_token(&self) -> bool {
+        matches!(self.credentials.proof, Proof::Token(_))
     }
 
     async fn respond(&mut self, mut client: Box<Client>, challenge: &str) -> Result<Next, Error> {
@@ -295,21 +338,24 @@ impl Login {
     /// Begins with the next way; `None` after the last one.
     fn next_method(&mut self) -> Option<Result<Next, Error>> {
         let method = self.methods.pop_front()?;
-        let Credentials { username, password } = &self.credentials;
+        let Credentials { username, proof } = &self.credentials;
         Some(match method {
             Method::Sasl(mechanism) => {
-                let mut client = Box::new(Client::new(mechanism, username, password));
-                let short = username.len() + password.reveal().len() <= self.initial_limit;
+                let mut client = Box::new(match proof {
+                    Proof::Password(password, _) => Client::new(mechanism, username, password),
+                    Proof::Token(bearer) => Client::with_token(mechanism, username, bearer),
+                });
+                let short = username.len() + proof.len() <= self.initial_limit;
                 let initial = if short { client.initial() } else { None };
                 self.state = State::Sasl(client);
                 Ok(Next::Auth(mechanism, initial.map(|octets| encode(&octets))))
             }
-            Method::Apop => match &self.offer.timestamp {
-                Some(timestamp) => {
+            Method::Apop => match (&self.offer.timestamp, proof) {
+                (Some(timestamp), Proof::Password(password, _)) => {
                     self.state = State::Apop;
                     Ok(Next::Apop(apop_digest(timestamp, password)))
                 }
-                None => Err(Error::NoMechanism),
+                _ => Err(Error::NoMechanism),
             },
             Method::Command => {
                 self.state = State::Name;
@@ -319,6 +365,27 @@ impl Login {
     }
 }
 
+/// The ways to show a password, in their order.
+fn ways(auth: SourceAuth, offer: &Offer) -> VecDeque<Method> {
+    let named = |method| offer.name(method) == Some(auth);
+    // Where one name stands for two ways, as LOGIN does in IMAP, the server has to say which one it knows.
+    let alone = Method::ALL.into_iter().filter(|&method| named(method)).count() == 1;
+    let tried = |&method: &Method| match auth {
+        SourceAuth::Auto => offer.has(method),
+        _ => named(method) && (alone || offer.has(method)),
+    };
+    Method::ALL.into_iter().filter(tried).collect()
+}
+
+/// The same for a token. A server that names no mechanism at all, as some of POP3 do, may have the elder one.
+fn ways_with_token(offer: &Offer) -> VecDeque<Method> {
+    let silent = offer.mechanisms.is_empty();
+    let tried = |method: &Method| offer.has(*method) || silent && *method == Method::Sasl(Mechanism::XOAuth2);
+    Method::WITH_TOKEN.into_iter().filter(tried).collect()
+}
+
 #[cfg(test)]
 #[path = "login_tests.rs"]
 mod tests;
+#[cfg(test)]
+mod token_tests;

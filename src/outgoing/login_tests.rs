@@ -7,7 +7,9 @@ use super::*;
 /// A login as `tim` at a server that offers these words: names of mechanisms, `APOP`, and `USER` or `LOGINCOMMAND`.
 fn begin(auth: SourceAuth, tls: bool, offered: &str) -> (Login, Result<Next, Error>) {
     let password = Secret::new("tanstaaf").unwrap();
-    let mut login = Login::new(Credentials { username: "tim".to_owned(), password }, auth).unwrap();
+    let mut login =
+        Login::new(Credentials { username: "tim".to_owned(), proof: Proof::Password(password, auth) })
+            .unwrap();
     let has = |word| offered.split(' ').any(|it| it == word);
     let offer = Offer {
         mechanisms: offered.split(' ').filter_map(Mechanism::named).collect(),
@@ -215,8 +217,9 @@ fn a_configured_way_is_the_only_one() {
 fn what_cannot_be_sent_is_refused_at_home() {
     let login = |password: &str, auth| {
         let password = Secret::new(password).unwrap();
-        Login::new(Credentials { username: "tim".to_owned(), password }, auth).map(drop)
+        Login::new(Credentials { username: "tim".to_owned(), proof: Proof::Password(password, auth) })
+            .map(drop)
     };
     assert!(matches!(login("a\0b", SourceAuth::Auto), Err(Error::Unsendable)));
-    assert!(matches!(login("", SourceAuth::OAuth2), Err(Error::OAuth2)));
+    assert!(matches!(login("", SourceAuth::OAuth2), Err(Error::NoToken)));
 }

@@ -12,9 +12,10 @@ mod route;
 mod step;
 mod tls;
 
+pub use crate::sasl::client::Bearer;
 pub use advice::{PASSES, Party};
 pub use error::Error;
-pub use login::{About, Answer, Credentials, Login, Next, Offer};
+pub use login::{About, Answer, Credentials, Login, Next, Offer, Proof};
 pub use route::Route;
 pub use step::Step;
 pub use tls::Problem;

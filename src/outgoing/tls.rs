@@ -37,6 +37,7 @@ impl Problem {
             tls_port: match route.protocol {
                 "pop3" => 995,
                 "imap" => 993,
+                "http" => 443,
                 _ => 465,
             },
             has_ca: !route.ca.is_empty(),

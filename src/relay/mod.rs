@@ -9,6 +9,7 @@ mod delivery;
 mod deposit;
 mod entry;
 mod outgoing;
+mod permission;
 mod queue;
 mod report;
 mod restored;
@@ -22,6 +23,7 @@ use event_listener::Event;
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::context::Context;
+use crate::oauth2::Tokens;
 use crate::smtp::{Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
 use crate::store::{self, Uid};
 use entry::{Entry, Progress};
@@ -53,6 +55,7 @@ pub struct QueueEntry {
 /// The relay: takes mail from the SMTP server, and gets it where it belongs.
 pub struct Relay {
     context: Rc<Context>,
+    tokens: Rc<Tokens>,
     queue: Queue,
     /// Logins that a connection to the smarthost is open for: one each.
     talking: RefCell<BTreeSet<Login>>,
@@ -64,10 +67,11 @@ pub struct Relay {
 
 impl Relay {
     /// A relay whose queue is `queue` (see [`crate::store::Store::queue`]).
-    pub fn new(context: Rc<Context>, queue: Rc<store::Account>) -> Rc<Relay> {
+    pub fn new(context: Rc<Context>, queue: Rc<store::Account>, tokens: Rc<Tokens>) -> Rc<Relay> {
         Rc::new(Relay {
             queue: Queue::new(context.clone(), queue),
             context,
+            tokens,
             talking: RefCell::default(),
             troubles: RefCell::default(),
             hurry: Cell::new(false),

@@ -13,10 +13,10 @@ use super::delivery::{has_failures, take, unreadable};
 use super::entry::{Entry, Work};
 use super::queue::Claim;
 use super::report::Letter;
-use super::{Relay, deposit};
-use crate::clock::{Time, unix_now};
-use crate::config::{Config, Security};
-use crate::outgoing::{Credentials, Route};
+use super::{Relay, deposit, permission};
+use crate::clock::unix_now;
+use crate::config::{Config, Security, SourceAuth};
+use crate::outgoing::{Credentials, Proof};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Failure, Message};
 use crate::store::{Error, SourceKey, identity_hash};
@@ -60,19 +60,25 @@ impl Login {
     }
 
     /// `None` where no login is needed.
-    fn credentials(&self, config: &Config) -> Option<Credentials> {
+    pub(super) fn credentials(&self, config: &Config) -> Option<Credentials> {
         match self {
             Login::Global => {
                 let smarthost = &config.smarthost;
                 (!smarthost.username.is_empty()).then(|| Credentials {
                     username: smarthost.username.to_string(),
-                    password: smarthost.password.clone(),
+                    proof: Proof::Password(smarthost.password.clone(), smarthost.auth),
                 })
             }
             Login::Account(name) => config.account(name).map(|account| {
                 let own = &account.smarthost_username;
                 let username = if own.is_empty() { &account.address } else { own };
-                Credentials { username: username.to_string(), password: account.smarthost_password.clone() }
+                // The permission is the global login's own; an account has a password.
+                let auth = match config.smarthost.auth {
+                    SourceAuth::OAuth2 => SourceAuth::Auto,
+                    auth => auth,
+                };
+                let password = account.smarthost_password.clone();
+                Credentials { username: username.to_string(), proof: Proof::Password(password, auth) }
             }),
         }
     }
@@ -110,7 +116,8 @@ impl Relay {
     fn next_talk(&self) -> Option<(Talk<'_>, Claim<'_>)> {
         let (config, now) = (self.context.config(), unix_now());
         // A certificate cannot be judged: the messages wait, and that is no attempt.
-        if !self.context.clock.is_known() && config.smarthost.security != Security::None {
+        let judges = config.smarthost.security != Security::None || permission::client(&config).is_some();
+        if !self.context.clock.is_known() && judges {
             return None;
         }
         if self.stands_still() {
@@ -137,7 +144,7 @@ impl Relay {
     /// One connection: all that is due with one login.
     async fn converse(&self, talk: Talk<'_>, first: Claim<'_>) {
         let config = self.context.config();
-        let mut client = match connect(&talk.login, &config, &self.context.time).await {
+        let mut client = match self.connect(&talk.login, &config).await {
             Ok(client) => client,
             Err(failure) => return self.turned_away(&talk.login, first, &failure, &config).await,
         };
@@ -156,8 +163,10 @@ impl Relay {
         client.quit().await;
     }
 
+    /// Whether what a person has set is still so: a refresh token may have been replaced meanwhile.
     fn is_current(&self, config: &Rc<Config>) -> bool {
-        Rc::ptr_eq(config, &self.context.config())
+        let now = self.context.config();
+        Rc::ptr_eq(config, &now) || config.differs_in_tokens_only(&now)
     }
 
     /// No connection, so none of the messages of this login gets anywhere. They wait; that the login
@@ -246,22 +255,40 @@ impl Relay {
     }
 }
 
-async fn connect(login: &Login, config: &Config, time: &Time) -> Result<Client, Failure> {
-    let smarthost = &config.smarthost;
-    if smarthost.host.is_empty() {
-        return Err(Failure::Unavailable("no smarthost is set".to_owned()));
-    }
-    let credentials = login.credentials(config);
-    if credentials.is_none() && *login != Login::Global {
-        return Err(Failure::Unavailable("the account is gone".to_owned()));
-    }
-    Client::connect(&Route::from(smarthost), &config.server.hostname, credentials, time).await
-}
-
 /// Another attempt failed for all that is due.
 fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
     let (created, now) = (entry.created, unix_now());
     for recipient in entry.due(Work::Smarthost, config, now) {
         recipient.postpone(trouble, created, &config.smarthost, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Account, Secret};
+
+    /// Catches: a smarthost's `auth` that is not used, and an account that is to log in with the permission of another login.
+    #[test]
+    fn the_way_to_log_in_is_the_smarthost_s_but_a_permission_is_of_one_login() {
+        let account = Account {
+            name: "ann".try_into().unwrap(),
+            smarthost_password: Secret::new("hush").unwrap(),
+            ..Account::default()
+        };
+        let mut config = Config { accounts: vec![account], ..Config::default() };
+        config.smarthost.username = "home".try_into().unwrap();
+        for (auth, of_account) in [
+            (SourceAuth::Auto, SourceAuth::Auto),
+            (SourceAuth::Login, SourceAuth::Login),
+            (SourceAuth::OAuth2, SourceAuth::Auto),
+        ] {
+            config.smarthost.auth = auth;
+            let way = |login: Login| match login.credentials(&config).unwrap().proof {
+                Proof::Password(_, auth) => auth,
+                Proof::Token(_) => panic!("a token"),
+            };
+            assert_eq!((way(Login::Global), way(Login::Account("ann".into()))), (auth, of_account));
+        }
     }
 }

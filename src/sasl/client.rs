@@ -4,6 +4,8 @@
 //! [`Client::finish`] when the server says that the login went well. How octets travel (base64 on a line of their own)
 //! is the same in POP3, IMAP and SMTP: [`encode`] and [`decode`].
 
+mod bearer;
+
 use std::mem;
 
 use data_encoding::{BASE64, HEXLOWER};
@@ -13,6 +15,8 @@ use zeroize::Zeroizing;
 use super::md5::hmac_md5;
 use crate::config::Secret;
 use crate::credential::random;
+
+pub use bearer::{AccessToken, Bearer};
 
 /// PBKDF2 rounds below this are a downgrade (RFC 7677 section 4) ...
 const MIN_ITERATIONS: u32 = 4096;
@@ -56,11 +60,21 @@ pub enum Mechanism {
     Plain,
     /// draft-murchison-sasl-login: what some servers offer in the place of PLAIN.
     Login,
+    /// RFC 7628: an access token.
+    OAuthBearer,
+    /// The same as some servers had it before.
+    XOAuth2,
 }
 
 impl Mechanism {
-    const ALL: [Mechanism; 4] =
-        [Mechanism::ScramSha256, Mechanism::CramMd5, Mechanism::Plain, Mechanism::Login];
+    const ALL: [Mechanism; 6] = [
+        Mechanism::ScramSha256,
+        Mechanism::CramMd5,
+        Mechanism::Plain,
+        Mechanism::Login,
+        Mechanism::OAuthBearer,
+        Mechanism::XOAuth2,
+    ];
 
     /// The registered name.
     pub fn name(self) -> &'static str {
@@ -69,12 +83,14 @@ impl Mechanism {
             Mechanism::CramMd5 => "CRAM-MD5",
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::OAuthBearer => "OAUTHBEARER",
+            Mechanism::XOAuth2 => "XOAUTH2",
         }
     }
 
-    /// Whether the server, and without TLS everyone on the way, gets to see the password itself.
+    /// Whether the server, and without TLS everyone on the way, gets to see the password or token itself.
     pub fn reveals_password(self) -> bool {
-        matches!(self, Mechanism::Plain | Mechanism::Login)
+        !matches!(self, Mechanism::ScramSha256 | Mechanism::CramMd5)
     }
 
     /// The one of this name, in any case, if it is known here.
@@ -96,23 +112,48 @@ enum State {
     LoginUser,
     LoginPassword,
     CramMd5,
-    ScramFirst { nonce: String },
-    ScramFinal { nonce: String },
-    ScramProof { server_key: hmac::Key, auth_message: String },
+    ScramFirst {
+        nonce: String,
+    },
+    ScramFinal {
+        nonce: String,
+    },
+    ScramProof {
+        server_key: hmac::Key,
+        auth_message: String,
+    },
+    Bearer {
+        mechanism: Mechanism,
+        message: SecretOctets,
+    },
+    /// The token was shown: it is taken now, or a challenge says why not.
+    BearerShown {
+        mechanism: Mechanism,
+    },
+    BearerRefused {
+        status: String,
+    },
     Complete,
     Failed,
 }
 
 impl Client {
-    /// A login as `user` with `password`.
+    /// A login as `user` with `password`, by one of the mechanisms for such.
     pub fn new(mechanism: Mechanism, user: &str, password: &Secret) -> Client {
         let state = match mechanism {
             Mechanism::ScramSha256 => State::ScramFirst { nonce: nonce() },
             Mechanism::CramMd5 => State::CramMd5,
             Mechanism::Plain => State::Plain,
             Mechanism::Login => State::LoginUser,
+            Mechanism::OAuthBearer | Mechanism::XOAuth2 => State::Failed,
         };
         Client { user: user.to_owned(), password: password.clone(), state }
+    }
+
+    /// A login as `user` with an access token, by one of the two mechanisms for such.
+    pub fn with_token(mechanism: Mechanism, user: &str, bearer: &Bearer) -> Client {
+        let state = State::Bearer { mechanism, message: bearer.message(mechanism, user) };
+        Client { user: user.to_owned(), password: Secret::default(), state }
     }
 
     /// What can be sent along with the AUTH command (RFC 4422 section 3.3); `None` where the server
@@ -122,6 +163,7 @@ impl Client {
         match mem::replace(&mut self.state, State::Failed) {
             State::Plain => Some(self.plain()),
             State::ScramFirst { nonce } => Some(self.scram_first(nonce)),
+            State::Bearer { mechanism, message } => Some(self.show(mechanism, message)),
             other => {
                 self.state = other;
                 None
@@ -157,7 +199,14 @@ impl Client {
                 self.state = State::Complete;
                 Ok(SecretOctets::default())
             }
-            State::Complete | State::Failed => Err(Error::Challenge("one more than the mechanism has")),
+            State::Bearer { mechanism, message } => Ok(self.show(mechanism, message)),
+            State::BearerShown { mechanism } => {
+                self.state = State::BearerRefused { status: bearer::status(challenge) };
+                Ok(bearer::dummy(mechanism))
+            }
+            State::BearerRefused { .. } | State::Complete | State::Failed => {
+                Err(Error::Challenge("one more than the mechanism has"))
+            }
         }
     }
 
@@ -166,7 +215,8 @@ impl Client {
     pub fn has_proved(&self) -> bool {
         match self.state {
             State::Plain | State::LoginUser | State::CramMd5 => false,
-            State::ScramFirst { .. } | State::ScramFinal { .. } => false,
+            State::ScramFirst { .. } | State::ScramFinal { .. } | State::Bearer { .. } => false,
+            State::BearerShown { .. } | State::BearerRefused { .. } => true,
             State::LoginPassword | State::ScramProof { .. } | State::Complete | State::Failed => true,
         }
     }
@@ -177,7 +227,24 @@ impl Client {
     /// [`Error::Unproven`]: the dialog was not complete, so with SCRAM the server has not shown that
     /// it knows anything. Close the connection.
     pub fn finish(&self) -> Result<(), Error> {
-        if matches!(self.state, State::Complete) { Ok(()) } else { Err(Error::Unproven) }
+        if matches!(self.state, State::Complete | State::BearerShown { .. }) {
+            Ok(())
+        } else {
+            Err(Error::Unproven)
+        }
+    }
+
+    /// Why the server refuses the token, in its own word; `None` where it has not said so.
+    pub fn refused_token(&self) -> Option<&str> {
+        match &self.state {
+            State::BearerRefused { status } => Some(status),
+            _ => None,
+        }
+    }
+
+    fn show(&mut self, mechanism: Mechanism, message: SecretOctets) -> SecretOctets {
+        self.state = State::BearerShown { mechanism };
+        message
     }
 
     /// RFC 4616 section 2: `[authzid] NUL authcid NUL passwd`.

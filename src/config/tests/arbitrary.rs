@@ -69,6 +69,7 @@ prop_compose! {
         let operator_verifier = operator.unwrap_or(Server::default().operator_verifier);
         Server {
             hostname: fit(hostname), domains, lan, connector, max_connections, max_message_size, operator_verifier,
+            ..Server::default()
         }
     }
 }
@@ -133,6 +134,7 @@ prop_compose! {
         security in security(),
         login in option::of((words(), secret())),
         per_account_authentication in any::<bool>(),
+        client in option::of(oauth2()),
         ca in path(),
         retry in vec(1..=7 * 86_400u32, 1..16),
         expire in 1..=30 * 86_400u32,
@@ -140,7 +142,15 @@ prop_compose! {
         let near = host.is_empty() || !host.contains(['.', ':']);
         let security = if near { security } else { Security::Tls };
         let (username, password) = login.unwrap_or_default();
-        Smarthost { host, port, security, username, password, per_account_authentication, ca, retry, expire }
+        let auth = match &client {
+            Some(_) if !username.is_empty() => SourceAuth::OAuth2,
+            _ => SourceAuth::Auto,
+        };
+        let oauth2 = client.map(Box::new);
+        Smarthost {
+            host, port, security, username, password, per_account_authentication, ca, retry, expire, auth, oauth2,
+            ..Smarthost::default()
+        }
     }
 }
 
@@ -157,12 +167,17 @@ prop_compose! {
 
 prop_compose! {
     fn oauth2()(
+        provider in one_of(&["", "google", "microsoft", "yahoo"]),
+        (auth_url, device_url, scope) in ("(http://localhost:[1-9]{4}/[a-z]{0,9})?", "(https://[a-z]{1,9}/)?", "([!a-z:/.]{1,9}( [a-z~]{1,9}){0,2})?"),
         token_url in "https://[a-z]{1,9}/[a-z?&=%]{0,20}",
         client_id in words(),
         client_secret in secret(),
         refresh_token in secret(),
     ) -> OAuth2 {
-        OAuth2 { token_url: fit(token_url), client_id, client_secret, refresh_token, ..OAuth2::default() }
+        OAuth2 {
+            provider: provider.try_into().unwrap(), auth_url: fit(auth_url), device_url: fit(device_url), scope: fit(scope),
+            token_url: fit(token_url), client_id, client_secret, refresh_token,
+        }
     }
 }
 

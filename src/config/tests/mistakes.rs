@@ -165,7 +165,7 @@ fn sections_in_the_wrong_brackets() {
         ),
         (
             "[[account]]\n[[account.source]]\noauth2 = true",
-            "3: oauth2 is a table: oauth2 = { token_url = …, client_id = …, … }".to_owned(),
+            "3: oauth2 is a table: oauth2 = { provider = …, client_id = …, … }".to_owned(),
         ),
     ] {
         assert!(found(text.as_bytes()).contains(&problem), "{text}: {:?}", found(text.as_bytes()));

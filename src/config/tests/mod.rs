@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod mistakes;
+mod oauth2;
 mod round_trip;
 mod rules;
 mod secrets;

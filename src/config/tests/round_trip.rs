@@ -16,6 +16,8 @@ const VERSION_1: (&[u8], &str) = (include_bytes!("version_1.postcard"), include_
 const VERSION_2: (&[u8], &str) = (include_bytes!("version_2.postcard"), include_str!("version_2.toml"));
 /// One of version 3.
 const VERSION_3: (&[u8], &str) = (include_bytes!("version_3.postcard"), include_str!("version_3.toml"));
+/// One of version 4.
+const VERSION_4: (&[u8], &str) = (include_bytes!("version_4.postcard"), include_str!("version_4.toml"));
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
@@ -81,7 +83,7 @@ proptest! {
 
 #[test]
 fn a_file_of_every_format_version_loads() {
-    for (octets, text) in [VERSION_1, VERSION_2, VERSION_3] {
+    for (octets, text) in [VERSION_1, VERSION_2, VERSION_3, VERSION_4] {
         assert_eq!(decode(octets), Ok((read(text), 7)));
     }
 }
@@ -123,6 +125,8 @@ security = "tls"
 username = ""
 password = ""
 per_account_authentication = false
+auth     = "auto"
+oauth2   = {}
 ca       = ""
 retry    = ["1m", "5m", "15m", "1h", "4h"]
 expire   = "5d"
@@ -154,7 +158,7 @@ security = "tls"
 username = "office@provider.example"
 password = "secret"
 auth     = "auto"
-oauth2   = { token_url = "", client_id = "", client_secret = "", refresh_token = "" }
+oauth2   = { provider = "", token_url = "", auth_url = "", device_url = "", scope = "", client_id = "", client_secret = "", refresh_token = "" }
 leave_on_server   = false
 delete_after      = "0"
 max_size          = "0"

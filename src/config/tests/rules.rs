@@ -177,15 +177,6 @@ port = 993                       #! warning: port 993 is usually that of securit
 username = "a"
 password = "long enough"
 auth = "APOP"                    #! APOP and USER are POP3's: with protocol = "imap" use auto, or a mechanism that IMAP has
-[[account.source]]
-host = "pop.provider.example"
-username = "b"
-auth = "oauth2"                  #! auth = "oauth2" needs oauth2 = {{ token_url = …, client_id = …, refresh_token = … }}
-[[account.source]]
-host = "imap.provider.example"
-username = "a"
-auth = "oauth2"
-oauth2 = {{ token_url = "http://t.example/" }} #! client_id is missing: auth = "oauth2" needs it #! refresh_token is missing: auth = "oauth2" needs it #! token_url sends secrets in the clear: it begins with https://, except on the LAN
 "#
     )
     .replacen("[[account]]", "[[account]] #! warning: multipop is false: none of the account's sources is contacted", 1));

@@ -10,8 +10,8 @@ use crate::config::{Security, Source, SourceAuth};
 use crate::multipop::Error;
 use crate::multipop::refusal::{Refusal, printable};
 use crate::multipop::wire;
-use crate::outgoing::{self, Answer, Login, Next, Offer};
-use crate::sasl::client::Mechanism;
+use crate::outgoing::{self, Answer, Credentials, Login, Next, Offer};
+use crate::sasl::client::{AccessToken, Mechanism};
 
 /// Logged in in the end; then tags up to this number were used.
 type Step = outgoing::Step<u32>;
@@ -39,13 +39,14 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// To be fed the greeting. `tls` tells whether the connection is secure already.
+    /// To be fed the greeting. `token` is what it logs in with where the source's `auth` is `oauth2`; `tls` tells whether the
+    /// connection is secure already.
     ///
     /// # Errors
     /// What no server could accept.
-    pub fn new(source: &Source, tls: bool) -> Result<Opening, Error> {
+    pub fn new(source: &Source, token: Option<&AccessToken>, tls: bool) -> Result<Opening, Error> {
         Ok(Opening {
-            login: Login::new(source.into(), source.auth)?,
+            login: Login::new(Credentials::of(source, token))?,
             starttls: source.security == Security::Starttls && !tls,
             tls,
             capabilities: Vec::new(),
@@ -114,7 +115,7 @@ impl Opening {
             Next::Response(line) => self.send(State::Sasl, &[&line]),
             Next::Command => self.command(State::User, &format!("LOGIN {{{}}}", user.len())),
             Next::Password => {
-                let length = self.login.password().reveal().len();
+                let length = self.login.password().len();
                 self.send(State::Password, &[&format!("{user} {{{length}}}")])
             }
             Next::Done => Step::Done(self.tag),
@@ -127,7 +128,7 @@ impl Opening {
     fn quoted(&self) -> Option<Zeroizing<String>> {
         let mut command = Zeroizing::new(String::with_capacity(2048));
         command.push_str("LOGIN");
-        for text in [self.login.username(), self.login.password().reveal()] {
+        for text in [self.login.username(), self.login.password()] {
             if !text.bytes().all(|octet| (b' '..=b'~').contains(&octet)) {
                 return None;
             }
@@ -172,7 +173,7 @@ impl wire::Opening for Opening {
             }
             (State::Password, Response::Continue(_)) => {
                 self.state = State::LoggingIn;
-                Ok(Step::send(&[self.login.password().reveal()]))
+                Ok(Step::send(&[self.login.password()]))
             }
             (_, Response::Continue(_) | Response::Tagged(..)) => Err(not_imap(line)),
             (state, _) => {
@@ -214,7 +215,7 @@ mod tests {
             security,
             ..Source::default()
         };
-        let mut login = Opening::new(&source, security == Security::Tls).unwrap();
+        let mut login = Opening::new(&source, None, security == Security::Tls).unwrap();
         let mut step = Ok(Step::Read);
         for line in dialog.lines().map(str::trim).filter(|line| !line.is_empty()) {
             step = match (line.split_once(' ').unwrap_or((line, "")), step) {

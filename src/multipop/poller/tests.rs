@@ -62,7 +62,7 @@ fn play_in<T>(
         let tls = certificate::server_config(&config, &flash).await.unwrap();
         let store = Store::new(Rc::new(flash));
         let context = Rc::new(world(Context::new(config, tls, store)));
-        let poller = Poller::new(context.clone());
+        let poller = Poller::new(context.clone(), Tokens::new(context.clone()));
         let servers = LocalExecutor::new();
         for provider in providers {
             servers.spawn(provider.serve()).detach();

@@ -9,11 +9,16 @@ use crate::config::{Security, Source, SourceAuth};
 use crate::multipop::Error;
 use crate::multipop::refusal::printable;
 use crate::multipop::wire;
-use crate::outgoing::{self, Answer, Login, Next, Offer};
+use crate::outgoing::{self, Answer, Credentials, Login, Next, Offer};
+use crate::sasl::client::AccessToken;
 use crate::sasl::md5::apop_timestamp;
 
 /// Lines that a list of capabilities may have.
 const CAPABILITIES_LIMIT: u32 = 200;
+
+/// Octets of an access token: in base64 they are a line of 11 KiB. Commands have 255 octets (RFC 2449 section 4); a response must
+/// be taken as long as the mechanism makes it (RFC 5034 section 4), but servers have their limits.
+const LONGEST_TOKEN: usize = 8 * 1024;
 
 type Step = outgoing::Step<Opened>;
 
@@ -53,17 +58,22 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// To be fed the greeting. `tls` tells whether the connection is secure already.
+    /// To be fed the greeting. `token` is what it logs in with where the source's `auth` is `oauth2`; `tls` tells whether the
+    /// connection is secure already.
     ///
     /// # Errors
     /// What no server could accept.
-    pub fn new(source: &Source, tls: bool) -> Result<Opening, Error> {
+    pub fn new(source: &Source, token: Option<&AccessToken>, tls: bool) -> Result<Opening, Error> {
         let breaks_lines = |text: &str| text.contains(['\r', '\n']);
         if breaks_lines(&source.username) || breaks_lines(source.password.reveal()) {
             return Err(outgoing::Error::Unsendable.into());
         }
+        if let Some(octets) = token.map(|token| token.reveal().len()).filter(|octets| *octets > LONGEST_TOKEN)
+        {
+            return Err(outgoing::Error::TokenTooLong(octets).into());
+        }
         Ok(Opening {
-            login: Login::new(source.into(), source.auth)?,
+            login: Login::new(Credentials::of(source, token))?,
             starttls: source.security == Security::Starttls && !tls,
             tls,
             timestamp: None,
@@ -107,7 +117,7 @@ impl Opening {
             Next::Command => self.send(State::User, &["USER ", &user]),
             Next::Password => {
                 self.state = State::Pass;
-                Step::send(&["PASS ", self.login.password().reveal()])
+                Step::send(&["PASS ", self.login.password()])
             }
             Next::Done => Step::Done(Opened {
                 pipelining: self.capabilities.pipelining,

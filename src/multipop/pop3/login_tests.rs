@@ -17,7 +17,7 @@ fn play(auth: SourceAuth, security: Security, dialog: &str) {
         security,
         ..Source::default()
     };
-    let mut login = Opening::new(&source, security == Security::Tls).unwrap();
+    let mut login = Opening::new(&source, None, security == Security::Tls).unwrap();
     let mut step = Ok(Step::Read);
     for line in dialog.lines().map(str::trim).filter(|line| !line.is_empty()) {
         step = match (line.split_once(' ').unwrap_or((line, "")), step) {
@@ -206,7 +206,7 @@ fn scram_without_a_verifier_at_the_server_gives_way_but_an_impostor_does_not() {
     // The client's nonce is random: the dialog is played by hand.
     let source = Source { username: "tim".try_into().unwrap(), ..Source::default() };
     let begin = || {
-        let mut login = Opening::new(&source, true).unwrap();
+        let mut login = Opening::new(&source, None, true).unwrap();
         for line in ["+OK", "+OK", "SASL SCRAM-SHA-256", ".", "+"] {
             block_on(login.line(line.as_bytes())).unwrap();
         }
@@ -238,7 +238,30 @@ fn strange_servers_end_the_login() {
 #[test]
 fn what_cannot_be_sent_is_refused_at_home() {
     let source = Source { password: Secret::new("a\r\nDELE 1").unwrap(), ..Source::default() };
-    assert!(matches!(Opening::new(&source, true), Err(Error::Outgoing(outgoing::Error::Unsendable))));
+    assert!(matches!(Opening::new(&source, None, true), Err(Error::Outgoing(outgoing::Error::Unsendable))));
     let source = Source { auth: SourceAuth::OAuth2, ..Source::default() };
-    assert!(matches!(Opening::new(&source, true), Err(Error::Outgoing(outgoing::Error::OAuth2))));
+    assert!(matches!(Opening::new(&source, None, true), Err(Error::Outgoing(outgoing::Error::NoToken))));
+}
+
+/// Catches: a token in the command itself, which is limited to 255 octets (RFC 2449 section 4) and which Microsoft's servers do
+/// not take there; and one that no server takes, which is sent all the same.
+#[test]
+fn a_token_follows_in_a_line_of_its_own_and_has_a_limit() {
+    let source =
+        Source { username: "tim".try_into().unwrap(), auth: SourceAuth::OAuth2, ..Source::default() };
+    let token = |octets: usize| AccessToken::new(&"t".repeat(octets)).unwrap();
+    for octets in [20, 2048, 8192] {
+        let mut login = Opening::new(&source, Some(&token(octets)), true).unwrap();
+        let mut sent = Vec::new();
+        for line in ["+OK", "+OK", "SASL PLAIN XOAUTH2", ".", "+ "] {
+            if let Step::Send(line) = block_on(login.line(line.as_bytes())).unwrap() {
+                sent.push(line.to_string());
+            }
+        }
+        assert_eq!(sent[..2], ["CAPA", "AUTH XOAUTH2"]);
+        assert!(sent[2].starts_with("dXNlcj10aW0BYXV0aD1CZWFyZXIgdHR0") && sent[2].len() > octets);
+        assert_eq!(block_on(login.line(b"+OK")).unwrap(), Step::Done(Opened::default()));
+    }
+    let refused = Opening::new(&source, Some(&token(8193)), true);
+    assert!(matches!(refused, Err(Error::Outgoing(outgoing::Error::TokenTooLong(8193)))));
 }

@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::flash::ReadAt;
 use crate::flash::refusing::Refusing;
 use crate::flash::sim::SimFlash;
+use crate::oauth2::Tokens;
 use crate::smtp::{Envelope, Mailbox, Post, Reply};
 use crate::store::{INBOX, Store};
 use smarthost::Smarthost;
@@ -53,7 +54,7 @@ fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
         let store = Store::new(card.clone());
         let context = Rc::new(Context::new(config, server, store));
         let queue = context.store.queue().await.unwrap();
-        let relay = Relay::new(context.clone(), queue);
+        let relay = Relay::new(context.clone(), queue, Tokens::new(context.clone()));
         tell(Rc::new(World { context, flash, card, relay, smarthost, executor: executor.clone() })).await;
     }));
 }

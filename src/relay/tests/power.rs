@@ -20,7 +20,7 @@ async fn live(
     let server = certificate::server_config(&config, &SimFlash::default()).await.unwrap();
     let context = Rc::new(Context::new(config, server, store));
     let Ok(queue) = context.store.queue().await else { return false };
-    let relay = Relay::new(context.clone(), queue);
+    let relay = Relay::new(context.clone(), queue, Tokens::new(context.clone()));
     let world = World {
         context,
         flash: flash.clone(),

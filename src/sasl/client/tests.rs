@@ -130,7 +130,9 @@ fn names_are_known_in_any_case() {
         ("scram-sha-256", Some(Mechanism::ScramSha256)),
         ("PLAIN", Some(Mechanism::Plain)),
         ("SCRAM-SHA-256-PLUS", None),
-        ("XOAUTH2", None),
+        ("xoauth2", Some(Mechanism::XOAuth2)),
+        ("OAUTHBEARER", Some(Mechanism::OAuthBearer)),
+        ("NTLM", None),
         ("", None),
     ] {
         assert_eq!(Mechanism::named(name), mechanism, "{name}");

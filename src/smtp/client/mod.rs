@@ -14,7 +14,6 @@ use super::Reply;
 use super::data::Encoder;
 use super::reply::ReplyReader;
 use crate::clock::Time;
-use crate::config::SourceAuth;
 use crate::flash::ReadAt;
 use crate::net::stream::Stream;
 use crate::outgoing::{self, Credentials, Login, PASSES, Party, Route};
@@ -47,6 +46,9 @@ pub enum Failure {
     /// The server does not let us in.
     #[error("the smarthost refuses the login: {0}")]
     Login(String),
+    /// The same for an access token, which may be another one a moment later.
+    #[error("{0}")]
+    Token(String),
 }
 
 impl From<outgoing::Error> for Failure {
@@ -54,9 +56,10 @@ impl From<outgoing::Error> for Failure {
         match error {
             outgoing::Error::Login(reason) | outgoing::Error::Busy(reason) => Failure::Login(reason),
             outgoing::Error::Sasl(error) => Failure::Login(error.to_string()),
-            outgoing::Error::NoMechanism | outgoing::Error::Unsendable | outgoing::Error::OAuth2 => {
+            outgoing::Error::NoMechanism | outgoing::Error::Unsendable | outgoing::Error::NoToken => {
                 Failure::Login(error.to_string())
             }
+            error @ outgoing::Error::TokenRefused { .. } => Failure::Token(error.to_string()),
             // What passes on its own needs no advice in each line of the queue.
             error => Failure::Unavailable(match error.advice(Party::Smarthost) {
                 advice if advice == PASSES => error.to_string(),
@@ -102,7 +105,7 @@ impl Capabilities {
 
 /// As these credentials.
 fn login(credentials: Credentials) -> Result<Login, outgoing::Error> {
-    Ok(Login::new(credentials, SourceAuth::Auto)?.with_initial_response(MAX_INITIAL))
+    Ok(Login::new(credentials)?.with_initial_response(MAX_INITIAL))
 }
 
 /// A connection to a server that takes mail.

@@ -151,8 +151,8 @@ fn about(code: u16) -> About {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
-    use crate::outgoing::Credentials;
+    use crate::config::{Secret, SourceAuth};
+    use crate::outgoing::{Credentials, Proof};
     use crate::smtp::reply::ReplyReader;
     use data_encoding::BASE64;
 
@@ -162,7 +162,13 @@ mod tests {
 
     fn login(password: &str) -> Option<Login> {
         let password = Secret::new(password).unwrap();
-        Some(super::super::login(Credentials { username: "demo".into(), password }).unwrap())
+        Some(
+            super::super::login(Credentials {
+                username: "demo".into(),
+                proof: Proof::Password(password, SourceAuth::Auto),
+            })
+            .unwrap(),
+        )
     }
 
     /// `S:` is a line of the server, `C:` what the client says to a reply, `!` anything else it does.
@@ -186,6 +192,7 @@ mod tests {
                 Ok(Step::Send(line)) => format!("C: {}", *line),
                 Ok(Step::Done(found)) => format!("! ready, size {:?}", found.size),
                 Ok(Step::Read) => panic!("nothing to say"),
+                Err(Failure::Token(reason)) => format!("! token: {reason}"),
                 Err(Failure::Login(reason)) => format!("! login: {reason}"),
                 Err(Failure::Unavailable(reason)) => format!("! later: {reason}"),
             };

@@ -1,0 +1,125 @@
+//! Who has a permission of OAuth 2.0: sources, and the smarthost.
+
+use super::{Config, OAuth2, Purpose, Secret, Source};
+
+/// One that logs in with a permission, whatever else of it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The global login of the smarthost.
+    Smarthost,
+    /// The identities of an account and of its source.
+    Source {
+        /// [`super::Account::id`].
+        account: u64,
+        /// [`super::Source::id`].
+        source: u64,
+    },
+}
+
+/// What is to be known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    /// Who asks.
+    pub client: &'a OAuth2,
+    /// For whose mailbox.
+    pub username: &'a str,
+    /// For what.
+    pub purpose: Purpose,
+    /// PEM file of extra trust, empty for none.
+    pub ca: &'a str,
+}
+
+impl Source {
+    /// Whether nothing but the refresh token differs, which changes by itself.
+    pub fn differs_in_token_only(&self, other: &Source) -> bool {
+        let without = |source: &Source| {
+            let mut source = source.clone();
+            source.oauth2.iter_mut().for_each(|client| client.refresh_token = Secret::default());
+            source
+        };
+        self == other || without(self) == without(other)
+    }
+}
+
+impl Held<'_> {
+    /// Whether one permission is good for both.
+    fn is_like(&self, other: &Held<'_>) -> bool {
+        let scope = |held: &Held<'_>| held.client.scope_for(held.purpose).to_owned();
+        self.client.is_same_client(other.client)
+            && self.username.eq_ignore_ascii_case(other.username)
+            && scope(self) == scope(other)
+    }
+}
+
+impl Config {
+    /// The source of this number, counted from 1, of the account of this name.
+    pub fn holder(&self, account: &str, number: usize) -> Option<Holder> {
+        let account = self.account(account)?;
+        let source = account.sources.get(number.checked_sub(1)?)?;
+        Some(Holder::Source { account: account.id, source: source.id })
+    }
+
+    /// What is to be known of a holder; `None` where it has no client, or there is none of this identity.
+    pub fn held(&self, holder: Holder) -> Option<Held<'_>> {
+        self.all_held().find(|(found, _)| *found == holder).map(|(_, held)| held)
+    }
+
+    fn all_held(&self) -> impl Iterator<Item = (Holder, Held<'_>)> {
+        let smarthost = &self.smarthost;
+        let first = smarthost.oauth2.as_deref().map(|client| {
+            let (username, ca) = (smarthost.username.as_str(), smarthost.ca.as_str());
+            (Holder::Smarthost, Held { client, username, purpose: Purpose::Smtp, ca })
+        });
+        let sources = self.accounts.iter().flat_map(|account| {
+            account.sources.iter().filter_map(|source| {
+                let holder = Holder::Source { account: account.id, source: source.id };
+                let client = source.oauth2.as_deref()?;
+                let (username, ca) = (source.username.as_str(), source.ca.as_str());
+                Some((holder, Held { client, username, purpose: source.protocol.into(), ca }))
+            })
+        });
+        first.into_iter().chain(sources)
+    }
+
+    /// Those that the permission of `holder` is good for: itself, and all of the same login, client and scope.
+    pub fn holders_like(&self, holder: Holder) -> Vec<Holder> {
+        let Some(held) = self.held(holder) else { return Vec::new() };
+        self.all_held().filter(|(_, other)| other.is_like(&held)).map(|(holder, _)| holder).collect()
+    }
+
+    /// The clients, to be changed.
+    pub fn clients_mut(&mut self) -> impl Iterator<Item = (Holder, &mut OAuth2)> {
+        let smarthost = self.smarthost.oauth2.as_deref_mut().map(|client| (Holder::Smarthost, client));
+        let sources = self.accounts.iter_mut().flat_map(|account| {
+            let account_id = account.id;
+            account.sources.iter_mut().filter_map(move |source| {
+                let holder = Holder::Source { account: account_id, source: source.id };
+                Some((holder, source.oauth2.as_deref_mut()?))
+            })
+        });
+        smarthost.into_iter().chain(sources)
+    }
+
+    /// Without refresh tokens: what of the settings a person has decided.
+    fn without_tokens(&self) -> Config {
+        let mut config = self.clone();
+        config.clients_mut().for_each(|(_, client)| client.refresh_token = Secret::default());
+        config
+    }
+
+    /// Whether nothing but refresh tokens differs, which change by themselves.
+    pub fn differs_in_tokens_only(&self, other: &Config) -> bool {
+        self.without_tokens() == other.without_tokens()
+    }
+
+    /// Takes over the tokens that have come since: those of `now`, where `self`, which was made from `before`, has not got
+    /// another one by hand.
+    pub fn take_tokens(&mut self, before: &Config, now: &Config) {
+        for (holder, client) in self.clients_mut() {
+            let (Some(before), Some(now)) = (before.held(holder), now.held(holder)) else { continue };
+            if client.is_same_client(now.client) && client.refresh_token == before.client.refresh_token {
+                client.refresh_token = now.client.refresh_token.clone();
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a server of OAuth 2.0 says about tokens and codes, taken apart: no I/O.
+
+use std::time::Duration;
+
+use miniserde::Deserialize;
+
+use super::Error;
+use crate::config::Secret;
+use crate::json::{self, Loose};
+use crate::sasl::client::AccessToken;
+
+/// How long an access token is taken to be good where the server does not say.
+const USUAL: Duration = Duration::from_secs(3600);
+/// And however long it says.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Characters of a server's words that are shown.
+const SHOWN: usize = 200;
+
+/// Tokens that were given.
+pub struct Granted {
+    /// For the mail server.
+    pub access: AccessToken,
+    /// How long it is good.
+    pub lasts: Duration,
+    /// For the next time; `None`: the one before stays good.
+    pub refresh: Option<Secret<4096>>,
+}
+
+/// RFC 6749 sections 5.1 and 5.2.
+#[derive(Deserialize)]
+struct Members {
+    access_token: Option<Loose>,
+    token_type: Option<Loose>,
+    expires_in: Option<Loose>,
+    refresh_token: Option<Loose>,
+    error: Option<Loose>,
+    error_description: Option<Loose>,
+}
+
+/// Why a server refuses, by its own word for it, or its status.
+pub enum Refusal {
+    /// A word of RFC 6749 section 5.2 or RFC 8628 section 3.5, and what the server says besides.
+    Word(String, String),
+    Other(Error),
+}
+
+/// The tokens of an answer with this status and content.
+///
+/// # Errors
+/// Why there are none.
+pub fn tokens(status: u16, content: &[u8]) -> Result<Granted, Refusal> {
+    let other = |error| Err(Refusal::Other(error));
+    let members: Option<Members> = json::read(content);
+    let Some(members) = members.filter(|_| status < 500) else {
+        return other(if status == 200 {
+            Error::Nonsense("it holds no token")
+        } else {
+            Error::Status(status)
+        });
+    };
+    if let Some(word) = &members.error {
+        let words = members.error_description.as_ref().map_or(word.text(), Loose::text);
+        return Err(Refusal::Word(shown(word.text()), shown(words)));
+    }
+    if status != 200 {
+        return other(Error::Status(status));
+    }
+    let is_bearer = members.token_type.is_none_or(|it| it.text().eq_ignore_ascii_case("bearer"));
+    let access = members.access_token.and_then(|token| AccessToken::new(token.text()));
+    let Some(access) = access.filter(|_| is_bearer) else {
+        return other(Error::Nonsense("it holds no token"));
+    };
+    let lasts = members.expires_in.and_then(|it| it.number()).map_or(USUAL, Duration::from_secs);
+    let refresh = match members.refresh_token.filter(|token| !token.text().is_empty()) {
+        None => None,
+        Some(token) => match Secret::new(token.text()) {
+            Some(token) => Some(token),
+            None => return other(Error::Store("it has more than 4096 octets".to_owned())),
+        },
+    };
+    Ok(Granted { access, lasts: lasts.min(LONGEST), refresh })
+}
+
+impl From<Refusal> for Error {
+    /// What it means where a code or a refresh token was sent.
+    fn from(refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::Other(error) => error,
+            Refusal::Word(word, words) => match &*word {
+                "invalid_grant" => Error::Ended(words),
+                "access_denied" => Error::Denied,
+                "temporarily_unavailable" | "server_error" => Error::Status(503),
+                _ if words == word => Error::Refused(word),
+                _ => Error::Refused(format!("{word}: {words}")),
+            },
+        }
+    }
+}
+
+/// RFC 8628 section 3.2.
+#[derive(Deserialize)]
+struct DeviceMembers {
+    device_code: Option<Loose>,
+    user_code: Option<Loose>,
+    verification_uri: Option<Loose>,
+    /// As Google has it.
+    verification_url: Option<Loose>,
+    verification_uri_complete: Option<Loose>,
+    expires_in: Option<Loose>,
+    interval: Option<Loose>,
+}
+
+/// What a device authorization endpoint gives.
+pub struct DeviceCodes {
+    pub device_code: Loose,
+    pub user_code: String,
+    pub uri: String,
+    /// The same with the code in it.
+    pub complete: Option<String>,
+    pub lasts: Duration,
+    pub interval: Duration,
+}
+
+/// The codes of an answer with this status and content.
+///
+/// # Errors
+/// Why there are none.
+pub fn device_codes(status: u16, content: &[u8]) -> Result<DeviceCodes, Error> {
+    if status != 200 {
+        return Err(match tokens(status, content) {
+            Err(refusal) => refusal.into(),
+            Ok(_) => Error::Status(status),
+        });
+    }
+    let nonsense = || Error::Nonsense("it holds no code");
+    let members: DeviceMembers = json::read(content).ok_or_else(nonsense)?;
+    let address = |it: &Loose| {
+        let is_address = it.text().starts_with("https://") || it.text().starts_with("http://");
+        (is_address && it.text().bytes().all(|octet| octet.is_ascii_graphic())).then(|| it.text().to_owned())
+    };
+    let seconds = |it: Option<Loose>, usual: u64, bounds: (u64, u64)| {
+        let seconds = it.and_then(|it| it.number()).unwrap_or(usual);
+        Duration::from_secs(seconds.clamp(bounds.0, bounds.1))
+    };
+    let uri = members.verification_uri.or(members.verification_url);
+    let user_code = members.user_code.map(|code| shown(code.text())).filter(|code| !code.is_empty());
+    Ok(DeviceCodes {
+        device_code: members.device_code.ok_or_else(nonsense)?,
+        user_code: user_code.ok_or_else(nonsense)?,
+        uri: uri.as_ref().and_then(address).ok_or_else(nonsense)?,
+        complete: members.verification_uri_complete.as_ref().and_then(address),
+        lasts: seconds(members.expires_in, 600, (10, 3600)),
+        interval: seconds(members.interval, 5, (1, 60)),
+    })
+}
+
+/// A server's words, fit for a log, a console and a mail.
+pub fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+}

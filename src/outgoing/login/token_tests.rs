@@ -1,0 +1,140 @@
+//! Logins with an access token: RFC 7628, and XOAUTH2 as Google's and Microsoft's manuals have it.
+
+use async_io::block_on;
+
+use super::*;
+
+/// The token of RFC 7628 section 4.
+const TOKEN: &str = "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";
+
+fn login(user: &str, token: &str) -> Login {
+    let bearer =
+        Bearer { token: AccessToken::new(token).unwrap(), host: "server.example.com".to_owned(), port: 143 };
+    Login::new(Credentials { username: user.to_owned(), proof: Proof::Token(bearer) }).unwrap()
+}
+
+fn offer(offered: &str) -> Offer {
+    let mechanisms = offered.split(' ').filter_map(Mechanism::named).collect();
+    Offer { mechanisms, timestamp: Some("<1@x>".to_owned()), command: Some((SourceAuth::User, true)) }
+}
+
+/// What the client does, with the octets that it sends.
+fn did(next: Result<Next, Error>) -> String {
+    match next {
+        Ok(Next::Auth(mechanism, initial)) => {
+            format!("AUTH {} {}", mechanism.name(), initial.as_deref().map_or("", |it| it)).trim().to_owned()
+        }
+        Ok(Next::Response(line)) => line.to_string(),
+        Ok(Next::Done) => "IN".to_owned(),
+        Ok(Next::Apop(_) | Next::Command | Next::Password) => "shows a password".to_owned(),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+fn answer(login: &mut Login, answer: Answer<'_>) -> String {
+    did(block_on(login.answer(answer)))
+}
+
+fn no(about: About) -> Answer<'static> {
+    Answer::Refused(about, "no".to_owned())
+}
+
+const MESSAGE: &str = "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyIHZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB";
+
+/// RFC 7628 section 4.1. Catches: another form of the message, and a weaker mechanism before a stronger one.
+#[test]
+fn oauthbearer_comes_first_and_says_what_the_standard_says() {
+    let mut it = login("user@example.com", TOKEN);
+    assert_eq!(did(it.begin(offer("PLAIN XOAUTH2 OAUTHBEARER SCRAM-SHA-256"), true)), "AUTH OAUTHBEARER");
+    assert_eq!(answer(&mut it, Answer::Challenge("")), MESSAGE);
+    assert_eq!(answer(&mut it, Answer::Granted), "IN");
+    // With the command itself, where that is allowed.
+    let mut it = login("user@example.com", TOKEN).with_initial_response(350);
+    assert_eq!(did(it.begin(offer("OAUTHBEARER"), true)), format!("AUTH OAUTHBEARER {MESSAGE}"));
+    // RFC 5801 section 4: what a name must not hold.
+    let mut it = login("a=b,c", TOKEN);
+    let _ = it.begin(offer("OAUTHBEARER"), true);
+    let message = decode(&answer(&mut it, Answer::Challenge(""))).unwrap();
+    assert!(message.starts_with(b"n,a=a=3Db=2Cc,\x01host="));
+}
+
+/// RFC 7628 section 4.3. Catches: a challenge that is not answered, or not so, and a refused token that is told as a wrong
+/// password, or tried by other means.
+#[test]
+fn a_refused_token_is_told_with_the_server_s_word() {
+    let why = "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NvcGUiOiJleGFtcGxlX3Njb3BlIiwib3BlbmlkLWNvbmZpZ3VyYXRpb24iOiJodHRwczovL2V4YW1wbGUuY29tLy53ZWxsLWtub3duL29wZW5pZC1jb25maWd1cmF0aW9uIn0=";
+    for (mechanism, dummy) in [("OAUTHBEARER", "AQ=="), ("XOAUTH2", "")] {
+        for (challenge, status) in [(why, "invalid_token"), ("", ""), ("bm8=", "")] {
+            let mut it = login("user@example.com", TOKEN);
+            let _ = it.begin(offer(&format!("{mechanism} XOAUTH2 PLAIN")), true);
+            let _ = answer(&mut it, Answer::Challenge(""));
+            assert_eq!(answer(&mut it, Answer::Challenge(challenge)), dummy);
+            let refused = format!("TokenRefused {{ status: {status:?}, words: \"no\" }}");
+            assert_eq!(answer(&mut it, no(About::Login)), refused);
+        }
+        // Without a challenge.
+        let mut it = login("user@example.com", TOKEN);
+        let _ = it.begin(offer(mechanism), true);
+        let _ = answer(&mut it, Answer::Challenge(""));
+        assert_eq!(answer(&mut it, no(About::Login)), "TokenRefused { status: \"\", words: \"no\" }");
+        // One that says yes after it has said why not.
+        let mut it = login("user@example.com", TOKEN);
+        let _ = it.begin(offer(mechanism), true);
+        let _ = answer(&mut it, Answer::Challenge(""));
+        let _ = answer(&mut it, Answer::Challenge(why));
+        assert_eq!(answer(&mut it, Answer::Granted), "Sasl(Unproven)");
+    }
+}
+
+/// Google's manual of XOAUTH2. Catches: another form of that message.
+#[test]
+fn xoauth2_is_for_servers_that_do_not_know_the_standard() {
+    let mut it = login("someuser@example.com", "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg");
+    assert_eq!(did(it.begin(offer("LOGIN XOAUTH2"), true)), "AUTH XOAUTH2");
+    let message = "dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ==";
+    assert_eq!(answer(&mut it, Answer::Challenge("")), message);
+    assert_eq!(answer(&mut it, Answer::Granted), "IN");
+    // The stronger one is refused as such: nothing was shown.
+    let mut it = login("user@example.com", TOKEN);
+    let _ = it.begin(offer("XOAUTH2 OAUTHBEARER"), true);
+    assert_eq!(answer(&mut it, no(About::Method)), "AUTH XOAUTH2");
+    assert_eq!(answer(&mut it, no(About::Method)), "TokenRefused { status: \"\", words: \"no\" }");
+    // A mailbox in use is no matter of the token.
+    let mut it = login("user@example.com", TOKEN);
+    let _ = it.begin(offer("XOAUTH2"), true);
+    assert_eq!(answer(&mut it, no(About::Now)), "Busy(\"no\")");
+}
+
+/// Catches: a password, or a token in the place of one, that is shown by a way for the other.
+#[test]
+fn a_token_has_ways_of_its_own() {
+    let mut it = login("user@example.com", TOKEN);
+    assert_eq!(did(it.begin(offer("PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256"), true)), "NoMechanism");
+    // A server of POP3 that tells nothing at all.
+    assert_eq!(did(login("user@example.com", TOKEN).begin(offer(""), true)), "AUTH XOAUTH2");
+    let password = Proof::Password(Secret::new("x").unwrap(), SourceAuth::Auto);
+    let mut it = Login::new(Credentials { username: "user".to_owned(), proof: password }).unwrap();
+    assert_eq!(
+        did(it.begin(Offer { command: None, timestamp: None, ..offer("XOAUTH2 OAUTHBEARER") }, true)),
+        "NoMechanism"
+    );
+}
+
+/// Catches: a long token with the command, whose line would be too long, and one that says something of its own.
+#[test]
+fn long_tokens_wait_for_the_challenge_and_odd_ones_are_none() {
+    for octets in [400, 2048, 8192] {
+        let mut it = login("user@example.com", &"t".repeat(octets)).with_initial_response(350);
+        assert_eq!(did(it.begin(offer("XOAUTH2"), true)), "AUTH XOAUTH2");
+        assert!(answer(&mut it, Answer::Challenge("")).len() > octets);
+        assert_eq!(answer(&mut it, Answer::Granted), "IN");
+    }
+    for odd in ["", "a b", "a\x01auth=Bearer b", "a\r\n", "ä"] {
+        assert!(AccessToken::new(odd).is_none(), "{odd:?}");
+    }
+    let bearer = Bearer { token: AccessToken::new("t").unwrap(), host: String::new(), port: 1 };
+    let username = "user\x01auth=Bearer other".to_owned();
+    let login = Login::new(Credentials { username, proof: Proof::Token(bearer.clone()) });
+    assert!(matches!(login, Err(Error::Unsendable)));
+    assert_eq!(format!("{bearer:?}"), "Bearer { token: [secret], host: \"\", port: 1 }");
+}
