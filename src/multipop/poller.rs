@@ -93,7 +93,8 @@ impl Poller {
         if self.is_polling(account, source) {
             tell("it is being polled this moment, and some servers let nobody else in: `collect stop` ends that".to_owned());
         }
-        probe::probe(&self.context, account, source, tell).await
+        let permission = Box::pin(self.permission(source));
+        probe::probe(&self.context, account, source, permission, tell).await
     }
 
     /// Ends the polls of `account`, or all of them, and begins none before [`Poller::collect_now`]. Returns how many sources
