@@ -138,3 +138,45 @@ fn from_getmail_by_imap() {
 fn from_mpop() {
     changes_over(mpop, "pop3", |dovecot| &dovecot.ports.pop3);
 }
+
+/// Catches: unique-ids of another mailbox, which may be those of messages that are still to come, taken for a source; lines that
+/// are passed over in silence; and nothing that is taken for a success.
+#[test]
+fn what_belongs_to_no_source_is_named_and_left_out() {
+    let scratch = Scratch::new("import-state");
+    let (data, source) =
+        (scratch.join("data"), "security = \"none\"\nusername = \"ann\"\npassword = \"pass\"\n");
+    let config = format!(
+        "[server]\ndomains = [\"home.example\"]\n[[account]]\nname = \"demo\"\naddress = \"demo@home.example\"\n\
+         password = \"open sesame\"\n[[account.source]]\nhost = \"pop.one.example\"\nprotocol = \"pop3\"\n{source}\
+         [[account.source]]\nhost = \"imap.two.example\"\nprotocol = \"imap\"\n{source}"
+    );
+    std::fs::create_dir(&data).unwrap();
+    let (config, data) = (scratch.write("config.toml", config), data.to_str().unwrap().to_owned());
+    pillarbox(&["import", config.to_str().unwrap(), "--data", &data]).success();
+    let import = |account: &str, content: &str, more: &[&str]| {
+        let file = scratch.write("ids", content);
+        let words = ["multipop", "import-state", account, file.to_str().unwrap(), "--data", &data];
+        let outcome = pillarbox(&[&words[..], more].concat());
+        (outcome.code, outcome.text() + &outcome.stderr)
+    };
+    let elsewhere = "ann@old.example 2\n";
+    let mixed = format!("ann@pop.one.example 1\n{elsewhere}nonsense\n");
+    for (account, content, more, code, says) in [
+        ("demo", &*mixed, &[][..], 0, "source 1, ann at pop.one.example, INBOX: 1 messages taken, 0 known"),
+        ("demo", &mixed, &[], 0, "1 messages of ann at old.example are passed over: no such source"),
+        ("demo", &mixed, &[], 0, "ids:3: it is not LOGIN@SERVER and a unique-id: it is passed over"),
+        ("demo", elsewhere, &[], 1, "nothing in it belongs to a source of demo"),
+        // Where one list says all that it should, the other one is not meant.
+        ("demo", &mixed, &["--source", "1"], 0, "INBOX: 0 messages taken, 1 known"),
+        ("demo", elsewhere, &["--source", "1"], 0, "INBOX: 1 messages taken, 0 known"),
+        ("demo", elsewhere, &["--source", "2"], 1, "collected by POP3, and source 2 is collected by IMAP"),
+        ("demo", "bob@old.example 3\n", &["--source", "1"], 1, "nothing in it belongs"),
+        ("demo", "ann@a.example 3\nann@b.example 4\n", &["--source", "1"], 1, "which of these is source 1?"),
+        ("demo", elsewhere, &["--source", "3"], 1, "demo has 2 sources, counted from 1"),
+        ("nobody", elsewhere, &[], 1, "nobody: there is no such account: it is one of demo"),
+    ] {
+        let (ended, said) = import(account, content, more);
+        assert!(ended == Some(code) && said.contains(says), "{content:?} {more:?}: {ended:?} {said}");
+    }
+}
