@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::kind::{Literal, Named};
 use super::oauth2::{Endpoint, is_provider};
-use super::{PlaintextLogin, Protocol, Security, Service, SourceAuth};
+use super::{Large, PlaintextLogin, Protocol, Security, Service, SourceAuth};
 
 /// Which texts fit.
 pub trait Grammar {
@@ -198,6 +198,10 @@ impl Named for Service {
 impl Named for Security {
     const NAMES: &'static [(&'static str, Self)] =
         &[("tls", Security::Tls), ("starttls", Security::Starttls), ("none", Security::None)];
+}
+
+impl Named for Large {
+    const NAMES: &'static [(&'static str, Self)] = &[("leave", Large::Leave), ("delete", Large::Delete)];
 }
 
 impl Named for Protocol {

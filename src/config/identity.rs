@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use toml::de::DeValue;
 
 use super::kind::{Kind, Wrong, quoted};
-use super::{Account, Config, Protocol, Source};
+use super::{Account, Config, Large, Protocol, Source};
 use crate::credential::random;
 
 /// An identity as 16 hexadecimal digits; none is 0, and empty.
@@ -124,6 +124,16 @@ impl Source {
             self.folders.iter().filter(|_| self.protocol == Protocol::Imap).map(|folder| folder.as_str());
         let inbox = (self.protocol == Protocol::Pop3 || self.folders.is_empty()).then_some("INBOX");
         of_imap.chain(inbox)
+    }
+
+    /// Whether messages above `max_size` are deleted there, instead of left.
+    pub fn deletes_large(&self) -> bool {
+        self.large == Large::Delete && self.max_size > 0
+    }
+
+    /// Whether anything may be deleted there.
+    pub fn deletes(&self) -> bool {
+        !self.leave_on_server || self.delete_after > 0 || self.deletes_large()
     }
 
     /// Names what was collected from one of its folders, in the ledger of its account.

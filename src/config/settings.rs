@@ -13,8 +13,8 @@ use super::password::{NewPassword, OptionalPassword, OptionalVerifier, Password,
 use super::problem::{Place, Section};
 use super::units::{Duration, Size, SourceInterval};
 use super::{
-    Account, AppPassword, Config, Listen, Multipop, Network, OAuth2, PlaintextLogin, Protocol, Security,
-    Server, Service, Smarthost, Source, SourceAuth, Tls,
+    Account, AppPassword, Config, Large, Listen, Multipop, Network, OAuth2, PlaintextLogin, Protocol,
+    Security, Server, Service, Smarthost, Source, SourceAuth, Tls,
 };
 
 /// One setting: how it is called, read and printed.
@@ -281,8 +281,10 @@ settings!(SOURCE: Source {
     leave_on_server: Switch = "collected messages stay there";
     delete_after: Duration<0, { 3650 * DAY }> = "with leave_on_server: how long they stay; 0: for ever";
     max_size: Size<0, { 4 * GIB }> = "larger ones stay, and the user gets a note once; 0: no limit";
+    large: Choice<Large> = "what becomes of larger ones there: leave, or delete once the user was told";
     folder => folders: OneOrMore<Words<Folder, 128>, 16> = "the mailboxes to collect, with imap: names, or patterns with * and %";
     into: Words<Folder, 128> = "the mailbox here that gets what is collected, made when needed";
+    dedupe: Switch = "a message that another source with dedupe has brought to this account is not delivered again";
     interval: SourceInterval<SECOND, { 30 * DAY }> = "time between polls; empty: multipop.interval; push: when an IMAP server says that mail has come";
     ca: Ca = "PEM file of an extra CA, or of the server's own certificate";
 });

@@ -7,6 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use ring::digest::Digest;
+
 use super::Error;
 use super::content::{Content, Hash};
 use super::ledger::{Changes, Identity, Ledger, Verdict};
@@ -14,6 +16,7 @@ use super::needs::{Needs, Turn};
 use super::notice;
 use super::progress::Progress;
 use super::remote::Attributes;
+use super::twins::{Twin, Twins};
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Source};
 use crate::store::{self, Account, Flags, INBOX, Incoming, MailboxId, SourceKey, Transaction};
@@ -46,6 +49,9 @@ pub struct Wanted {
     pub last: bool,
     /// Its beginning was looked at, and it is to be read all the same.
     pub is_looked_at: bool,
+    /// Octets of one that is too large and is to be deleted there: it is looked at only, and the user is told of it, which is
+    /// noted under its identity. 0 for all others.
+    pub large: u64,
 }
 
 /// What a poll did.
@@ -57,6 +63,8 @@ pub struct Outcome {
     pub deleted: u32,
     /// Messages that came under another identity before, and were not delivered.
     pub again: u32,
+    /// Messages that another source of the account brought before, and that were not delivered.
+    pub doubles: u32,
     /// Whether there are more than one round takes on.
     pub more: bool,
     /// Whether the next poll is due at once.
@@ -70,11 +78,17 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Whether there is something less to be read now.
+    pub fn has_brought(&self) -> bool {
+        self.collected > 0 || self.again > 0 || self.doubles > 0
+    }
+
     /// Something more was done.
     pub fn add(&mut self, more: Outcome) {
         self.collected += more.collected;
         self.deleted += more.deleted;
         self.again += more.again;
+        self.doubles += more.doubles;
         self.at_once |= more.at_once;
         self.more = more.more;
         self.left_for_last |= more.left_for_last;
@@ -94,6 +108,13 @@ pub struct Collection {
     into: MailboxId,
     /// Handles of the messages in the transaction.
     batch: Vec<Handle>,
+    /// Where messages are looked for that another source has brought.
+    twins: Option<Twins>,
+    /// Those in the transaction, and handles of what is not delivered since its twin is safe.
+    new_twins: Vec<Identity>,
+    doubles: Vec<Handle>,
+    /// Handles of what is too large, and of which a letter in the transaction tells.
+    doomed: Vec<Handle>,
     batch_octets: u64,
     batch_began: Instant,
     /// Messages that stay since they are too large: the user is told in the commit that notes it.
@@ -131,6 +152,8 @@ struct Told {
     /// ... and what notes that it is not to be read again.
     unread: Option<Identity>,
     large: notice::Large,
+    /// It is deleted there once he was.
+    doomed: Option<Handle>,
 }
 
 impl Collection {
@@ -154,6 +177,10 @@ impl Collection {
             account,
             key,
             batch: Vec::new(),
+            twins: None,
+            new_twins: Vec::new(),
+            doubles: Vec::new(),
+            doomed: Vec::new(),
             batch_octets: 0,
             batch_began: time.now(),
             told: Vec::new(),
@@ -197,6 +224,10 @@ impl Collection {
         let identity = match self.ledger.listed(unique_id, size) {
             Verdict::Collect(identity) => Some(identity),
             Verdict::Read => None,
+            Verdict::Tell(identity) if self.ledger.deletes_large() && !unique_id.is_empty() => {
+                let identity = Some(identity);
+                return Some(Wanted { handle, identity, last: false, is_looked_at: false, large: size });
+            }
             other => {
                 self.settle(other, handle, size);
                 return None;
@@ -228,7 +259,7 @@ impl Collection {
             return None;
         }
         self.planned = planned;
-        Some(Wanted { handle, identity, last: turn == Turn::Last, is_looked_at: false })
+        Some(Wanted { handle, identity, last: turn == Turn::Last, is_looked_at: false, large: 0 })
     }
 
     /// A listed message is not read. What only its content could tell, whether it was collected, stays open.
@@ -284,6 +315,14 @@ impl Collection {
         }
     }
 
+    /// A message that is too large, of which so much came: the user is told, and then it is deleted there.
+    pub fn dooms(&mut self, wanted: &Wanted, content: Option<&Content>) {
+        let Some(identity) = wanted.identity else { return };
+        let large =
+            notice::Large { said: content.map(notice::Said::new), ..notice::Large::new(wanted.large) };
+        self.tell(Told { identity, unread: None, large, doomed: Some(wanted.handle) });
+    }
+
     /// Everything that the server has is listed. Once all of it is read too, what is listed no longer
     /// can be forgotten.
     pub fn all_listed(&mut self) {
@@ -322,6 +361,44 @@ impl Collection {
         // The others are told of with the next polls.
         if self.told.len() < TOLD_AT_ONCE {
             self.told.push(told);
+        }
+    }
+
+    /// Messages that another source of the account has brought are not delivered.
+    pub fn look_for(&mut self, twins: Twins) {
+        self.twins = Some(twins);
+    }
+
+    /// A message whose twin may be there: whether it is to be delivered.
+    fn is_single(
+        &mut self,
+        handle: Handle,
+        identity: Identity,
+        hash: Option<Hash>,
+        twin: Option<Digest>,
+    ) -> bool {
+        let Some((twins, twin)) = self.twins.as_ref().zip(twin) else { return true };
+        let (twin, now) = (Identity::twin(twin.as_ref()), unix_now());
+        match twins.meet(&self.account, twin) {
+            Twin::First => {
+                Twins::note(&mut self.transaction, twin, now);
+                self.new_twins.push(twin);
+                true
+            }
+            // It comes with the next poll, when the other one is safe, or is not.
+            Twin::UnderWay => {
+                self.incomplete();
+                false
+            }
+            Twin::Safe => {
+                self.outcome.doubles += 1;
+                self.doubles.push(handle);
+                match hash {
+                    Some(hash) => self.collected_message(identity, now, hash.content),
+                    None => self.collected(identity, now),
+                }
+                false
+            }
         }
     }
 
@@ -406,13 +483,25 @@ impl Collection {
         let transaction = std::mem::replace(&mut self.transaction, self.account.begin());
         let batch = std::mem::take(&mut self.batch);
         self.batch_octets = 0;
-        transaction.commit().await?;
+        let (doubles, doomed) = (std::mem::take(&mut self.doubles), std::mem::take(&mut self.doomed));
+        let committed = transaction.commit().await;
+        self.part_from_twins();
+        committed?;
+        self.deletable.extend(doomed);
         self.outcome.collected += u32::try_from(batch.len()).unwrap_or(u32::MAX);
         self.progress.safe(self.outcome.collected);
         if !self.ledger.leaves_on_server() {
-            self.deletable.extend(batch);
+            self.deletable.extend(batch.into_iter().chain(doubles));
         }
         Ok(())
+    }
+
+    fn part_from_twins(&mut self) {
+        for twin in std::mem::take(&mut self.new_twins) {
+            if let Some(twins) = &self.twins {
+                twins.part(&self.account, twin);
+            }
+        }
     }
 
     /// The last commit of a poll that went well: with what the user is to be told, and without what the
@@ -436,6 +525,9 @@ impl Collection {
                 self.pending = true;
             }
         }
+        if self.twins.is_some() && self.pending {
+            Twins::forget(&self.account, &mut self.transaction, unix_now());
+        }
         self.write_letters()?;
         self.commit().await
     }
@@ -452,12 +544,21 @@ impl Collection {
     fn write_letters(&mut self) -> Result<(), Error> {
         self.write_of_stuck_messages()?;
         let told = std::mem::take(&mut self.told);
-        let large: Vec<notice::Large> = told.iter().map(|told| told.large).collect();
+        let (doomed, left): (Vec<Told>, Vec<Told>) = told.into_iter().partition(|told| told.doomed.is_some());
+        for (told, is_deleted) in [(left, false), (doomed, true)] {
+            self.write_of_large_messages(told, is_deleted)?;
+        }
+        Ok(())
+    }
+
+    fn write_of_large_messages(&mut self, told: Vec<Told>, is_deleted: bool) -> Result<(), Error> {
+        let large: Vec<&notice::Large> = told.iter().map(|told| &told.large).collect();
         let now = unix_now();
-        let letter = self.letterhead.too_large(&large, now);
+        let letter = self.letterhead.too_large(&large, is_deleted, now);
         if told.is_empty() || !self.write(&letter, now)? {
             return Ok(());
         }
+        self.doomed.extend(told.iter().filter_map(|told| told.doomed));
         let notes = told.into_iter().flat_map(|told| [Some(told.identity), told.unread]);
         notes.flatten().for_each(|identity| self.collected(identity, now));
         Ok(())
@@ -494,11 +595,17 @@ impl Collection {
         match verdict {
             Verdict::Delete => self.deletable.push_back(handle),
             Verdict::Tell(identity) => {
-                let large = notice::Large { octets: size, goes_on: false };
-                self.tell(Told { identity, unread: None, large });
+                let large = notice::Large::new(size);
+                self.tell(Told { identity, unread: None, large, doomed: None });
             }
             Verdict::Redate(identity) => self.collected(identity, unix_now()),
             Verdict::Collect(_) | Verdict::Read | Verdict::Leave => {}
         }
+    }
+}
+
+impl Drop for Collection {
+    fn drop(&mut self) {
+        self.part_from_twins();
     }
 }

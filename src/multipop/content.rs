@@ -15,6 +15,8 @@ const HEADER: usize = 256 * 1024;
 /// A message as it comes, octet by octet.
 pub struct Content {
     digest: Context,
+    /// As that, but of the whole body, where that is asked for.
+    whole: Option<Context>,
     /// The line of the header that has not ended; `None` in the body.
     line: Option<Vec<u8>>,
     /// Where the line before it belongs to.
@@ -54,6 +56,7 @@ impl Content {
     pub fn new() -> Content {
         Content {
             digest: Context::new(&SHA256),
+            whole: None,
             line: Some(Vec::new()),
             field: Field::Other,
             header: 0,
@@ -63,6 +66,18 @@ impl Content {
             subject: Vec::new(),
             received: Vec::new(),
             is_received: false,
+        }
+    }
+
+    /// The same, of which all is to be known in the end.
+    pub fn whole() -> Content {
+        Content { whole: Some(Context::new(&SHA256)), ..Content::new() }
+    }
+
+    fn digest(&mut self, octets: &[u8]) {
+        self.digest.update(octets);
+        if let Some(whole) = &mut self.whole {
+            whole.update(octets);
         }
     }
 
@@ -84,10 +99,13 @@ impl Content {
         }
         if self.line.is_none() {
             for run in octets.split(|octet| matches!(octet, b'\r' | b'\n')) {
+                if let Some(whole) = &mut self.whole {
+                    whole.update(run);
+                }
                 let run = run.get(..BODY - self.body).unwrap_or(run);
                 self.digest.update(run);
                 self.body += run.len();
-                if self.body == BODY {
+                if self.body == BODY && self.whole.is_none() {
                     return;
                 }
             }
@@ -98,7 +116,7 @@ impl Content {
         let line = self.line.take().unwrap_or_default();
         let line = line.trim_ascii_end();
         if line.is_empty() {
-            self.digest.update(&[0]);
+            self.digest(&[0]);
             return;
         }
         self.line = Some(Vec::new());
@@ -122,8 +140,9 @@ impl Content {
                 if field == Field::From {
                     keep(&mut self.from, value);
                 }
-                self.digest.update(&[field as u8 + 1]);
-                self.digest.update(value);
+                let field = [field as u8 + 1];
+                self.digest(&field);
+                self.digest(value);
             }
         }
     }
@@ -137,6 +156,13 @@ impl Content {
         digest.update(&[0]);
         digest.update(&size.to_be_bytes());
         Some(Hash { content: fold(&digest.finish()), is_told_apart: self.is_told_apart })
+    }
+
+    /// What it has in common with what another server got of it: Message-ID, Date, From and the whole body, without the fields that
+    /// servers add. `None` where it is not good for telling messages apart, or was not asked for.
+    pub fn twin(&self) -> Option<Digest> {
+        let whole = self.whole.as_ref().filter(|_| self.is_told_apart && self.line.is_none());
+        whole.map(|whole| whole.clone().finish())
     }
 
     /// Whether what follows changes the hash no more, of a message of which so many octets have come.
@@ -224,6 +250,27 @@ mod tests {
             assert_ne!(hash(&MESSAGE.replace(from, to), 7), Some(whole), "{to}");
         }
         assert_ne!(hash(&MESSAGE.replace("Date: ", "From: "), 7), Some(whole), "under another name");
+    }
+
+    /// Catches: a twin that depends on what servers add, or on the beginning of the body alone.
+    #[test]
+    fn a_twin_is_known_wherever_it_was() {
+        let twin = |message: &str, size: usize| {
+            let mut content = Content::whole();
+            message.as_bytes().chunks(size).for_each(|piece| content.update(piece));
+            content.twin().map(|digest| digest.as_ref().to_vec())
+        };
+        let long = format!("{MESSAGE}{}end\r\n", "x".repeat(BODY));
+        let one = twin(&long, 1000).unwrap();
+        assert_eq!(
+            twin(&long.replace("Received: from a", "X-UIDL: 7\r\nReceived: from b"), 7),
+            Some(one.clone())
+        );
+        for other in [long.replace("end", "End"), long.replace("<1@x>", "<2@x>")] {
+            assert_ne!(twin(&other, 1000), Some(one.clone()));
+        }
+        assert_eq!(twin("From: alarm@x\r\n\r\nalarm\r\n", 5), None);
+        assert!(Content::new().twin().is_none());
     }
 
     #[test]

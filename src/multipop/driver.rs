@@ -73,6 +73,7 @@ pub async fn collect_once(
         experience,
         places: &places,
         time,
+        twins: &super::twins::Twins::default(),
         progress: std::rc::Rc::default(),
         waits: &|_| Box::pin(async {}),
     };
@@ -230,7 +231,7 @@ impl Session<'_> {
                 Ok((round, theirs)) => {
                     marked += round;
                     others_deleted |= theirs;
-                    (Ok(()), collection.outcome.more && collection.outcome.collected > 0)
+                    (Ok(()), collection.outcome.more && collection.outcome.has_brought())
                 }
                 Err(broken) => {
                     marked += broken.marked;
@@ -238,7 +239,7 @@ impl Session<'_> {
                     (Err(broken.error), false)
                 }
             };
-            outcome.add(collection.outcome);
+            outcome.add(std::mem::take(&mut collection.outcome));
             if has_left {
                 self.wire.renew();
                 continue;

@@ -11,6 +11,7 @@ use super::ledger::source_key;
 use super::needs::Needs;
 use super::places::Places;
 use super::progress::Progress;
+use super::twins::Twins;
 use crate::clock::Time;
 use crate::config::{Config, Source};
 use crate::store::{Account, SourceKey};
@@ -35,6 +36,8 @@ pub struct Errand<'e, 'w> {
     pub places: &'e Places,
     /// The clock.
     pub time: &'e Time,
+    /// What comes this moment, of all sources.
+    pub twins: &'e Twins,
     /// For who looks on.
     pub progress: Rc<Progress>,
     /// Is told what was done, before the server is waited for to have news.
@@ -49,6 +52,9 @@ impl Errand<'_, '_> {
         let mut collection =
             Collection::new(self.account.clone(), self.source, key, self.config, needs, self.time);
         collection.progress = self.progress.clone();
+        if self.source.dedupe {
+            collection.look_for(self.twins.clone());
+        }
         collection
     }
 }

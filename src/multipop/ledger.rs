@@ -82,6 +82,11 @@ impl Identity {
         Identity::new("larger", &[&limit.to_be_bytes()[..], &self.0].concat())
     }
 
+    /// The identity of what messages have in common that several sources of an account brought.
+    pub fn twin(digest: &[u8]) -> Identity {
+        Identity::new("twin", digest)
+    }
+
     /// The identity under which it is noted, as a content, at which server the source was polled last.
     pub fn server() -> Identity {
         Identity::new("server", b"")
@@ -141,6 +146,8 @@ pub struct Ledger {
     leave_on_server: bool,
     delete_after: i64,
     max_size: u64,
+    /// What is larger is deleted there once the user was told.
+    deletes_large: bool,
     /// Octets that a message may really have.
     limit: u64,
     now: i64,
@@ -186,6 +193,7 @@ impl Ledger {
             leave_on_server: source.leave_on_server,
             delete_after: source.delete_after.into(),
             max_size: source.max_size,
+            deletes_large: source.deletes_large(),
             limit: match source.max_size {
                 0 => max_message_size.saturating_mul(UNASKED),
                 max_size => max_size,
@@ -288,6 +296,11 @@ impl Ledger {
         self.distinct("size", &size.to_be_bytes(), size)
     }
 
+    /// Whether messages above `max_size` are deleted there once the user was told.
+    pub fn deletes_large(&self) -> bool {
+        self.deletes_large
+    }
+
     /// Octets that a message may have.
     pub fn limit(&self) -> u64 {
         self.limit
@@ -376,11 +389,14 @@ impl Ledger {
         }
         self.look(&identity.stuck());
         if self.is_too_large(size) {
-            return self.tell(&identity);
+            return match self.tell(&identity) {
+                Verdict::Leave if self.deletes_large => Verdict::Delete,
+                verdict => verdict,
+            };
         }
         if self.look(&identity.larger_than(self.limit)).is_some() {
-            self.look(&identity.told());
-            return Verdict::Leave;
+            let told = self.look(&identity.told());
+            return if self.deletes_large && told.is_some() { Verdict::Delete } else { Verdict::Leave };
         }
         if self.new.contains(&identity) {
             return Verdict::Collect(identity);

@@ -38,6 +38,7 @@ pub mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod twins;
 mod wanted;
 mod watch;
 mod wire;

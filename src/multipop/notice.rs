@@ -97,8 +97,10 @@ impl Letterhead {
     }
 
     /// Messages stay at the server since they are larger than the source's limit.
-    pub fn too_large(&self, messages: &[Large], now: i64) -> String {
+    pub fn too_large(&self, messages: &[&Large], is_deleted: bool, now: i64) -> String {
         let subject = match messages {
+            [message] if is_deleted => format!("A message of {message} was deleted at {}", self.host),
+            _ if is_deleted => format!("{} large messages were deleted at {}", messages.len(), self.host),
             [message] => format!("A message of {message} stays at {}", self.host),
             _ => format!("{} large messages stay at {}", messages.len(), self.host),
         };
@@ -110,14 +112,20 @@ impl Letterhead {
         for message in messages.iter().take(LISTED) {
             // Writing to a String cannot fail.
             let _ = writeln!(body, "  - a message of {message}");
+            if let Some(said) = &message.said {
+                let _ = write!(body, "{said}");
+            }
         }
         if messages.len() > LISTED {
             let _ = writeln!(body, "  - and {} others", messages.len() - LISTED);
         }
-        body.push_str(
+        body.push_str(if is_deleted {
+            "\nAs the source is set (large = \"delete\"), it is deleted there. Ask the sender for it if\n\
+             it is missed.\n"
+        } else {
             "\nIt stays there. Read it with the provider's own web page or program, or have\n\
-             a larger max_size set for the source: then it is collected with the next poll.\n",
-        );
+             a larger max_size set for the source: then it is collected with the next poll.\n"
+        });
         self.letter(&subject, &body, now)
     }
 
@@ -160,31 +168,50 @@ impl Letterhead {
     }
 }
 
+/// What a message says of itself, as far as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    from: String,
+    subject: String,
+}
+
+impl Said {
+    /// Of which so much came.
+    pub fn new(content: &Content) -> Said {
+        let (from, subject) = content.said();
+        let readable = |value: &[u8]| {
+            let text: String = encoded_word::decode(value).chars().filter(|c| !c.is_control()).collect();
+            text.chars().take(SHOWN).collect()
+        };
+        Said { from: readable(from), subject: readable(subject) }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |value: &'_ str| if value.is_empty() { "not known".to_owned() } else { value.to_owned() };
+        writeln!(f, "  From:    {}", known(&self.from))?;
+        writeln!(f, "  Subject: {}", known(&self.subject))
+    }
+}
+
 /// A message that cannot be had, as far as anything is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stuck {
-    from: String,
-    subject: String,
+    said: Said,
     octets: Option<u64>,
 }
 
 impl Stuck {
     /// Of which so much came, and which is listed with so many octets.
     pub fn new(content: &Content, octets: Option<u64>) -> Stuck {
-        let (from, subject) = content.said();
-        let readable = |value: &[u8]| {
-            let text: String = encoded_word::decode(value).chars().filter(|c| !c.is_control()).collect();
-            text.chars().take(SHOWN).collect()
-        };
-        Stuck { from: readable(from), subject: readable(subject), octets }
+        Stuck { said: Said::new(content), octets }
     }
 }
 
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = |value: &'_ str| if value.is_empty() { "not known".to_owned() } else { value.to_owned() };
-        writeln!(f, "  From:    {}", known(&self.from))?;
-        writeln!(f, "  Subject: {}", known(&self.subject))?;
+        write!(f, "{}", self.said)?;
         match self.octets {
             Some(octets) => writeln!(f, "  Size:    {octets} octets"),
             None => writeln!(f, "  Size:    not known"),
@@ -226,13 +253,22 @@ const SHOWN: usize = 200;
 /// Messages that are named one by one.
 const LISTED: usize = 20;
 
-/// A message that stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A message that is too large.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Large {
     /// Octets that it is known to have.
     pub octets: u64,
     /// Whether it goes on behind them.
     pub goes_on: bool,
+    /// What it says of itself, where that was looked at.
+    pub said: Option<Said>,
+}
+
+impl Large {
+    /// Of so many octets.
+    pub fn new(octets: u64) -> Large {
+        Large { octets, goes_on: false, said: None }
+    }
 }
 
 impl fmt::Display for Large {
@@ -327,16 +363,16 @@ mod tests {
     }
 
     fn large(octets: u64, goes_on: bool) -> Large {
-        Large { octets, goes_on }
+        Large { goes_on, ..Large::new(octets) }
     }
 
     #[test]
     fn one_letter_tells_of_all_large_messages() {
-        let one = letterhead().too_large(&[large(31 << 20, false)], 0);
+        let one = letterhead().too_large(&[&large(31 << 20, false)], false, 0);
         assert!(one.contains("Subject: A message of 31 MiB stays at pop.provider.example\r\n"), "{one}");
-        let endless = letterhead().too_large(&[large(200 << 20, true)], 0);
+        let endless = letterhead().too_large(&[&large(200 << 20, true)], false, 0);
         assert!(endless.contains("Subject: A message of more than 200 MiB stays at pop."), "{endless}");
-        let many = letterhead().too_large(&[large(2048, false); 30], 0);
+        let many = letterhead().too_large(&[&large(2048, false); 30], false, 0);
         assert!(many.contains("Subject: 30 large messages stay at"), "{many}");
         assert!(many.contains("- a message of 2 KiB\r\n  - and 10 others\r\n"), "{many}");
     }

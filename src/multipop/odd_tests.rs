@@ -7,9 +7,10 @@ use super::collection::Outcome;
 use super::errand::Experience;
 use super::fake::{Behaviour, Mail, Provider};
 use super::tests::{inbox, poll, poll_with, run, source, store};
+use super::twins::{Twin, Twins};
 use super::{Error, ledger};
 use crate::clock;
-use crate::config::{Config, Source};
+use crate::config::{Config, Large, Source};
 use crate::flash::sim::SimFlash;
 use crate::store::Store;
 
@@ -349,6 +350,107 @@ fn pipelining_that_is_a_lie_costs_that_and_no_message() {
         assert!(again(&provider, &store, &needs).await.0.is_err());
         again(&provider, &store, &needs).await.0.unwrap();
         assert_eq!((inbox(&store).await.len(), provider.maildrop.borrow().len()), (5, 0));
+    });
+}
+
+/// Catches: a message that comes twice since it was sent to two addresses, one that is not deleted there since it came from
+/// another source, another message that is taken for it, and sources that do not want it so.
+#[test]
+fn what_two_sources_bring_comes_once_where_that_is_wanted() {
+    let from = |server: &str, id: &str, end: &str| {
+        let text = format!(
+            "Received: from {server}; Sat, 1 Jan 2000 00:00:00 +0000\r\nMessage-ID: <1@x>\r\n\r\n{}{end}\r\n",
+            "x".repeat(5000)
+        );
+        Mail::new(id, text)
+    };
+    for (first, second) in [(true, true), (true, false), (false, true)] {
+        let provider = Provider::new(&[from("one", "a", "end")]);
+        run(&provider, async {
+            let store = store(&SimFlash::default());
+            let one = Source { id: 1, dedupe: first, ..source(&provider) };
+            assert_eq!(poll(&one, &store).await.1.collected, 1);
+            *provider.maildrop.borrow_mut() = vec![from("two", "a", "end"), from("two", "b", "End")];
+            let two = Source { id: 2, dedupe: second, ..source(&provider) };
+            let (result, outcome) = poll(&two, &store).await;
+            result.unwrap();
+            let doubles = u32::from(first && second);
+            assert_eq!((outcome.collected, outcome.doubles, outcome.deleted), (2 - doubles, doubles, 2));
+            assert_eq!(inbox(&store).await.len(), 3 - doubles as usize);
+        });
+    }
+}
+
+/// Catches: a message that is deleted though nobody was told, or nobody asked for that; a letter that does not say whose it was;
+/// one that comes with each poll, and a message that is deleted since another one of its size was told of.
+#[test]
+fn what_is_too_large_is_deleted_where_that_is_wanted_once_the_user_was_told() {
+    let large =
+        |id: &str| Mail::new(id, format!("From: ann@x\r\nSubject: film\r\n\r\n{}", "x\r\n".repeat(5000)));
+    for (doomed, leave_on_server, left) in
+        [(Large::Delete, false, 0), (Large::Delete, true, 1), (Large::Leave, false, 1)]
+    {
+        let provider = Provider::new(&[Mail::new("a", "a\r\n"), large("b")]);
+        run(&provider, async {
+            let store = store(&SimFlash::default());
+            let source = Source { max_size: 10_000, large: doomed, leave_on_server, ..source(&provider) };
+            for poll_number in 1..=2 {
+                poll(&source, &store).await.0.unwrap();
+                let came = inbox(&store).await;
+                assert_eq!(
+                    (came.len(), provider.maildrop.borrow().len()),
+                    (2, left),
+                    "{doomed:?} {poll_number}"
+                );
+                let letter = came.iter().find(|octets| octets.starts_with(b"From: Pillarbox"));
+                let letter = String::from_utf8(letter.unwrap().clone()).unwrap();
+                let tells = letter.contains("Subject: film") && letter.contains("was deleted");
+                assert_eq!(tells, doomed == Large::Delete, "{letter}");
+            }
+            assert!(provider.heard.borrow().iter().all(|line| line != "RETR 2"));
+        });
+    }
+    // There is no room for the letter, and nothing but the size to know it by.
+    for uidl in [true, false] {
+        let provider = Provider::new(&[large("b")]);
+        run(&provider, async {
+            let store = store(&SimFlash::default());
+            if uidl {
+                store.set_quotas([("ann".to_owned(), 10)].into());
+            } else {
+                provider.behaviour.borrow_mut().reply = Some(("UIDL", "-ERR no\r\n".to_owned()));
+            }
+            let source = Source { max_size: 10_000, large: Large::Delete, ..source(&provider) };
+            poll(&source, &store).await.0.unwrap();
+            assert_eq!(
+                (inbox(&store).await.len(), provider.maildrop.borrow().len()),
+                (usize::from(!uidl), 1)
+            );
+        });
+    }
+}
+
+/// Catches: two sources that bring it in the same moment; a twin that is never safe since its commit failed.
+#[test]
+fn twins_that_come_at_once_are_told_apart() {
+    async_io::block_on(async {
+        let store = store(&SimFlash::default());
+        let (ann, bob) = (store.account("ann").await.unwrap(), store.account("bob").await.unwrap());
+        let (twins, twin) = (Twins::default(), ledger::Identity::twin(b"x"));
+        assert_eq!(twins.meet(&ann, twin), Twin::First);
+        assert_eq!((twins.meet(&ann, twin), twins.meet(&bob, twin)), (Twin::UnderWay, Twin::First));
+        twins.part(&ann, twin);
+        assert_eq!(twins.meet(&ann, twin), Twin::First);
+        for (now, known) in [(1_800_000_000, Twin::Safe), (1_800_000_000 + 365 * 86_400, Twin::First)] {
+            let mut transaction = ann.begin();
+            Twins::note(&mut transaction, twin, 1_800_000_000);
+            transaction.commit().await.unwrap();
+            twins.part(&ann, twin);
+            let mut transaction = ann.begin();
+            Twins::forget(&ann, &mut transaction, now);
+            transaction.commit().await.unwrap();
+            assert_eq!(twins.meet(&ann, twin), known);
+        }
     });
 }
 

@@ -21,6 +21,7 @@ use super::notice;
 use super::places::{CONNECTIONS, Place, Places, TRANSFERS};
 use super::probe;
 use super::status::SourceStatus;
+use super::twins::Twins;
 use super::watch::{Tell, Watch};
 use super::wire::{Wire, Withdrawal};
 #[cfg(any(test, fuzzing))]
@@ -40,6 +41,7 @@ pub struct Poller {
     pub(super) tokens: Rc<Tokens>,
     connections: Places,
     transfers: Places,
+    twins: Twins,
     /// By account and identity of the source. One that is removed stays until its last poll has ended, so that there are
     /// never two polls of one source: the second would not see what the first is about to commit.
     watches: RefCell<BTreeMap<(String, u64), Rc<Watch>>>,
@@ -50,7 +52,14 @@ impl Poller {
     pub fn new(context: Rc<Context>, tokens: Rc<Tokens>) -> Rc<Poller> {
         let connections = Places::new(&context.time, CONNECTIONS);
         let transfers = Places::new(&context.time, TRANSFERS);
-        Rc::new(Poller { context, tokens, connections, transfers, watches: RefCell::default() })
+        Rc::new(Poller {
+            context,
+            tokens,
+            connections,
+            transfers,
+            twins: Twins::default(),
+            watches: RefCell::default(),
+        })
     }
 
     /// Polls until dropped; new settings take effect at once.
@@ -237,6 +246,7 @@ impl Poller {
             places: &self.transfers,
             time,
             waits,
+            twins: &self.twins,
             progress: watch.progress.clone(),
         };
         driver::collect(&mut wire, &errand, outcome).await
@@ -251,16 +261,19 @@ fn report(
     octets: u64,
     time: Duration,
 ) -> (log::Level, String) {
-    let Outcome { collected, deleted, again, troubled, .. } = outcome;
+    let Outcome { collected, deleted, again, doubles, troubled, .. } = outcome;
     let (seconds, tenths) = (time.as_secs(), time.subsec_millis() / 100);
     let mut done =
         format!("{collected} collected, {deleted} deleted there, {octets} octets, {seconds}.{tenths} s");
     if *again > 0 {
         done += &format!(", {again} came before under other identities and stay there");
     }
+    if *doubles > 0 {
+        done += &format!(", {doubles} came from another source before");
+    }
     match ending {
         Ending::Well | Ending::Failed(Error::Withdrawn) => {
-            let did_something = *collected > 0 || *deleted > 0 || *again > 0;
+            let did_something = outcome.has_brought() || *deleted > 0;
             let level = if did_something { log::Level::Info } else { log::Level::Debug };
             (level, format!("{name}: {done}"))
         }

@@ -73,6 +73,14 @@ impl<'c> Reading<'c> {
                     return true;
                 }
             }
+            if wanted.large > 0 {
+                if mailbox.head(message, true) {
+                    self.looking.push_back(wanted);
+                    return true;
+                }
+                self.collection.dooms(&wanted, None);
+                continue;
+            }
             let looks = self.looks_first && !wanted.last && !wanted.is_looked_at && wanted.identity.is_some();
             if looks && mailbox.head(message, true) {
                 self.looking.push_back(wanted);
@@ -163,7 +171,9 @@ impl<'c> Reading<'c> {
         let at = self.looking.iter().position(|wanted| wanted.handle == message);
         let Some(wanted) = at.and_then(|at| self.looking.remove(at)) else { return };
         let (content, came) = std::mem::replace(&mut self.beginning, (Content::new(), 0));
-        if !self.collection.looked_at(&wanted, &content, came) {
+        if wanted.large > 0 {
+            self.collection.dooms(&wanted, Some(&content));
+        } else if !self.collection.looked_at(&wanted, &content, came) {
             self.wanted.put_first(Wanted { is_looked_at: true, ..wanted });
         }
     }
@@ -186,7 +196,7 @@ impl<'c> Reading<'c> {
         let (came, listed) = (arrival.came(), self.collection.listed_size(handle));
         let is_short = arrival.is_kept() && came < listed / 2;
         if is_short && self.short.insert(handle) {
-            self.wanted.put_back(Wanted { handle, identity, last: false, is_looked_at: true });
+            self.wanted.put_back(Wanted { handle, identity, last: false, is_looked_at: true, large: 0 });
             return;
         }
         if is_short {

@@ -52,7 +52,7 @@ impl Collection {
             handle,
             identity,
             digest: digest::Context::new(&digest::SHA256),
-            content: Content::new(),
+            content: if self.twins.is_some() { Content::whole() } else { Content::new() },
             size: 0,
             came: 0,
             incoming: Some(self.account.incoming()),
@@ -127,7 +127,7 @@ impl Collection {
             return Ok(());
         }
         let octets = if by_octets { limit } else { arrival.size };
-        self.leave(arrival, notice::Large { octets, goes_on: by_octets });
+        self.leave(arrival, notice::Large { goes_on: by_octets, ..notice::Large::new(octets) });
         if arrival.identity.is_none() {
             // Nothing durable can say that it is this one: at least it does not end every poll at the same place.
             self.needs.note(Identity::in_place(arrival.handle), u64::MAX);
@@ -145,7 +145,7 @@ impl Collection {
         let Some(identity) = identity else { return };
         let unread = known.map(|identity| self.ledger.larger(&identity));
         match (self.ledger.tell(&identity), unread) {
-            (Verdict::Tell(identity), unread) => self.tell(Told { identity, unread, large }),
+            (Verdict::Tell(identity), unread) => self.tell(Told { identity, unread, large, doomed: None }),
             (_, Some(unread)) => self.collected(unread, unix_now()),
             (_, None) => {}
         }
@@ -172,7 +172,7 @@ impl Collection {
     pub fn end(&mut self, arrival: Arrival) {
         self.needs.came(&arrival.identity.unwrap_or(Identity::in_place(arrival.handle)));
         if arrival.size > self.ledger.limit() {
-            return self.leave(&arrival, notice::Large { octets: arrival.size, goes_on: false });
+            return self.leave(&arrival, notice::Large::new(arrival.size));
         }
         let Arrival { handle, identity, digest, content, size, came, incoming, told } = arrival;
         let told = Attributes { date: told.date.or_else(|| content.received()), ..told };
@@ -185,7 +185,10 @@ impl Collection {
                 let hash = content.hash(self.sizes.remove(&handle).unwrap_or(came));
                 match hash.filter(|hash| hash.is_told_apart && self.ledger.has_content(hash.content)) {
                     Some(hash) => self.came_again(identity, hash.content),
-                    None => self.deliver(handle, identity, hash, incoming, told),
+                    None if self.is_single(handle, identity, hash, content.twin()) => {
+                        self.deliver(handle, identity, hash, incoming, told);
+                    }
+                    None => {}
                 }
             }
             // There was no room: it comes again with a later poll.

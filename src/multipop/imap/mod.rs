@@ -151,7 +151,7 @@ impl Mailbox {
         Mailbox {
             own: own.to_owned(),
             manners: manners.clone(),
-            changes: !source.leave_on_server || source.delete_after > 0,
+            changes: source.deletes(),
             responses: Responses::default(),
             tag,
             under_way: VecDeque::new(),
