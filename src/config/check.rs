@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::kind::shown_text;
 use super::problem::{At, Place, Problem, Section, Severity};
-use super::{Account, Config, Protocol, Security, Smarthost, Source, SourceAuth, network, oauth2};
+use super::{Account, Config, Interval, Protocol, Security, Smarthost, Source, SourceAuth, network, oauth2};
 
 /// Everything that is wrong with `config`, errors and warnings, by the paths of the settings.
 pub fn check(config: &Config) -> Vec<Problem> {
@@ -293,7 +293,11 @@ fn source(config: &Config, section: Section, source: &Source, found: &mut Vec<Fi
             "delete_after has no effect: without leave_on_server what was collected is deleted at once";
         found.push(Finding::warning(at("delete_after"), text).beside(at("leave_on_server")));
     }
-    let other = source.folders.iter().find(|folder| !folder.eq_ignore_ascii_case("INBOX"));
+    if *protocol == Protocol::Pop3 && source.interval == Interval::Push {
+        let text = "POP3 servers cannot push: use protocol = \"imap\", or an interval such as \"10m\"";
+        found.push(Finding::error(at("interval"), text).beside(at("protocol")));
+    }
+    let other = source.folders.iter().find(|folder| !is_inbox(folder));
     if *protocol == Protocol::Pop3
         && let Some(folder) = other
     {
@@ -303,6 +307,11 @@ fn source(config: &Config, section: Section, source: &Source, found: &mut Vec<Fi
         );
         found.push(Finding::warning(at("folder"), text).beside(at("protocol")));
     }
+}
+
+/// RFC 3501 section 5.1.
+fn is_inbox(folder: &str) -> bool {
+    folder.eq_ignore_ascii_case("INBOX")
 }
 
 /// Where a mailbox is: protocol, host in lower case, port, login, folder.
@@ -320,8 +329,11 @@ fn collected_once<'a>(
         return;
     }
     let (host, username) = (source.host.to_ascii_lowercase(), source.username.as_str());
-    let mailbox = (source.protocol, host, source.port, username, source.mailbox());
-    let Some((other, number)) = mailboxes.insert(mailbox, (a, s)) else { return };
+    let mailbox = |folder| (source.protocol, host.clone(), source.port, username, folder);
+    let folders = source.wanted_folders().map(|folder| if is_inbox(folder) { "INBOX" } else { folder });
+    let other =
+        folders.filter_map(|folder| mailboxes.insert(mailbox(folder), (a, s))).find(|other| *other != (a, s));
+    let Some((other, number)) = other else { return };
     let (at, number) = (Section::Source(a, s).at("host"), number + 1);
     if other == a {
         let text =

@@ -104,19 +104,17 @@ impl Account {
 }
 
 impl Source {
-    /// The first of its folders.
-    pub fn folder(&self) -> &str {
-        self.folders.first().map_or("INBOX", |folder| folder.as_str())
+    /// The folders that are collected, names or patterns: POP3 knows the INBOX only.
+    pub fn wanted_folders(&self) -> impl Iterator<Item = &str> {
+        let of_imap =
+            self.folders.iter().filter(|_| self.protocol == Protocol::Imap).map(|folder| folder.as_str());
+        let inbox = (self.protocol == Protocol::Pop3 || self.folders.is_empty()).then_some("INBOX");
+        of_imap.chain(inbox)
     }
 
-    /// The mailbox that is collected: POP3 knows the INBOX only.
-    pub fn mailbox(&self) -> &str {
-        if self.protocol == Protocol::Imap { self.folder() } else { "INBOX" }
-    }
-
-    /// Names what was collected from its mailbox, in the ledger of its account.
-    pub fn ledger(&self) -> u64 {
-        self.id ^ of_folder(self.mailbox())
+    /// Names what was collected from one of its folders, in the ledger of its account.
+    pub fn ledger(&self, folder: &str) -> u64 {
+        self.id ^ of_folder(folder)
     }
 }
 

@@ -281,9 +281,9 @@ settings!(SOURCE: Source {
     leave_on_server: Switch = "collected messages stay there";
     delete_after: Duration<0, { 3650 * DAY }> = "with leave_on_server: how long they stay; 0: for ever";
     max_size: Size<0, { 4 * GIB }> = "larger ones stay, and the user gets a note once; 0: no limit";
-    folder => folders: OneOrMore<Words<Folder, 128>, 1> = "the mailbox to collect, with imap";
+    folder => folders: OneOrMore<Words<Folder, 128>, 16> = "the mailboxes to collect, with imap: names, or patterns with * and %";
     into: Words<Folder, 128> = "the mailbox here that gets what is collected, made when needed";
-    interval: SourceInterval<SECOND, { 30 * DAY }> = "time between polls; empty: multipop.interval";
+    interval: SourceInterval<SECOND, { 30 * DAY }> = "time between polls; empty: multipop.interval; push: when an IMAP server says that mail has come";
     ca: Ca = "PEM file of an extra CA, or of the server's own certificate";
 });
 

@@ -59,17 +59,18 @@ impl<const LEAST: u32, const MOST: u32> Kind for Duration<LEAST, MOST> {
     }
 }
 
-/// As [`Duration`], or empty: another setting's value counts.
+/// As [`Duration`], or empty: another setting's value counts; or `push`.
 pub struct SourceInterval<const LEAST: u32, const MOST: u32>;
 
 impl<const LEAST: u32, const MOST: u32> Kind for SourceInterval<LEAST, MOST> {
     type Value = Interval;
     fn form() -> String {
-        format!(r#""" or {}"#, Duration::<LEAST, MOST>::form())
+        format!(r#""", "push" or {}"#, Duration::<LEAST, MOST>::form())
     }
     fn read(value: &DeValue<'_>) -> Result<Interval, Wrong> {
         match value.as_str() {
             Some("") => Ok(Interval::Inherited),
+            Some("push") => Ok(Interval::Push),
             _ => Duration::<LEAST, MOST>::read(value)
                 .map(Interval::Every)
                 .map_err(|_| Wrong::form::<Self>(value)),

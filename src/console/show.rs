@@ -127,6 +127,7 @@ pub fn sources(status: &Status) -> String {
 fn source_state(source: &SourceStatus) -> String {
     match (&source.last_result, source.enabled, source.polling) {
         (_, false, _) => "off".to_owned(),
+        (_, _, true) if source.waits_for_news => "waiting for news of the server".to_owned(),
         (_, _, true) => "polling".to_owned(),
         _ if source.waiting_for_time => "waiting for the time".to_owned(),
         (Some(PollResult::Failed { error, .. }), _, _) => {

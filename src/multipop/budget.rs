@@ -1,6 +1,6 @@
 //! What one poll may cost, whatever the server says and however slowly.
 //!
-//! Messages have limits of their own, see [`super::collection`]; these are for all the rest. The figures leave
+//! Messages have limits of their own, see [`super::collection`]; these are for all the rest of one round. The figures leave
 //! room for a listing of a million messages, and for a line that carries a kibioctet a second.
 
 use std::time::{Duration, Instant};
@@ -15,10 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// Octets of messages that a line carries in a second: a modem of 1990 does better.
 const SLOWEST: u64 = 1024;
 
-/// A poll that has brought so many octets of messages, ...
-pub const POLL_OCTETS: u64 = 1024 * 1024 * 1024;
-/// ... or has lasted so long, takes on no more: another one follows, once others had their turn.
-pub const POLL_TIME: Duration = Duration::from_secs(10 * 60);
 /// Octets behind the limit of a message that are passed over in the hope for its end; after them the poll ends.
 pub const PASSED_OVER: u64 = 1024 * 1024;
 
@@ -29,6 +25,7 @@ pub struct Budget {
     began: Instant,
     patience: Duration,
     chatter: u64,
+    all_chatter: u64,
     messages: u64,
 }
 
@@ -40,7 +37,17 @@ impl Budget {
 
     /// From now on so many octets that are no message, and so much time.
     pub fn new(time: &Time, chatter: u64, patience: Duration) -> Budget {
-        Budget { time: time.clone(), began: time.now(), patience, chatter, messages: 0 }
+        Budget { time: time.clone(), began: time.now(), patience, chatter, all_chatter: chatter, messages: 0 }
+    }
+
+    /// As at the beginning.
+    pub fn renew(&mut self) {
+        (self.began, self.chatter, self.messages) = (self.time.now(), self.all_chatter, 0);
+    }
+
+    /// The time since then does not count.
+    pub fn excuse(&mut self, since: Instant) {
+        self.began += self.time.since(since);
     }
 
     /// The clock that it is measured by.
@@ -94,5 +101,21 @@ mod tests {
         assert_eq!(budget.time_left().unwrap(), Duration::from_secs(5 << 10));
         budget.spend(10, 0).unwrap();
         assert!(matches!(budget.spend(1, 0), Err(Error::Chatter)));
+        budget.renew();
+        budget.spend(10, 0).unwrap();
+        assert!(matches!(budget.time_left(), Err(Error::TooSlow)));
+    }
+
+    /// Catches: time that others took and that the server pays.
+    #[test]
+    fn time_that_others_take_does_not_count() {
+        let (time, second) = (Time::default(), Duration::from_secs(1));
+        let mut budget = Budget::new(&time, 10, 3 * second);
+        time.advance(second);
+        let since = time.now();
+        time.advance(10 * second);
+        assert!(budget.time_left().is_err());
+        budget.excuse(since);
+        assert_eq!(budget.time_left().unwrap(), 2 * second);
     }
 }

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Error;
-use super::budget::{POLL_OCTETS, POLL_TIME};
-use super::driver::Attributes;
-use super::ledger::{Changes, Identity, Ledger, Verdict, source_key};
+use super::content::{Content, Hash};
+use super::ledger::{Changes, Identity, Ledger, Verdict};
 use super::needs::{Needs, Turn};
 use super::notice;
+use super::remote::Attributes;
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Source};
 use crate::store::{self, Account, Flags, INBOX, Incoming, MailboxId, SourceKey, Transaction};
@@ -43,6 +43,8 @@ pub struct Wanted {
     pub identity: Option<Identity>,
     /// Polls have broken off at it: the others go first.
     pub last: bool,
+    /// Its beginning was looked at, and it is to be read all the same.
+    pub is_looked_at: bool,
 }
 
 /// What a poll did.
@@ -54,13 +56,27 @@ pub struct Outcome {
     pub deleted: u32,
     /// Messages that came under another identity before, and were not delivered.
     pub again: u32,
-    /// Whether there are more than one poll takes on.
+    /// Whether there are more than one round takes on.
     pub more: bool,
+    /// Whether the next poll is due at once.
+    pub at_once: bool,
     /// The first thing that went wrong with one message, while the others went well.
     pub problem: Option<Error>,
 }
 
-/// One poll of one source.
+impl Outcome {
+    /// Something more was done.
+    pub fn add(&mut self, more: Outcome) {
+        self.collected += more.collected;
+        self.deleted += more.deleted;
+        self.again += more.again;
+        self.at_once |= more.at_once;
+        self.more = more.more;
+        self.problem = self.problem.take().or(more.problem);
+    }
+}
+
+/// One round of a poll: what one folder brings at once.
 pub struct Collection {
     account: Rc<Account>,
     key: SourceKey,
@@ -79,9 +95,6 @@ pub struct Collection {
     stuck: Vec<(Identity, notice::Stuck)>,
     needs: Needs,
     time: Time,
-    began: Instant,
-    /// Octets of messages that this poll takes on; the one that exceeds them is its last.
-    pub room: u64,
     /// No more messages are taken on.
     enough: bool,
     /// How many messages are to be read, and their octets.
@@ -112,16 +125,17 @@ struct Told {
 }
 
 impl Collection {
-    /// A poll of `source` for `account`, whose settings are in `config`.
-    /// It knows the `needs` that earlier polls of the source found out, and what `time` it is.
+    /// A round of a poll of `source` for `account`, whose settings are in `config`; what was collected is noted under `key`.
+    /// It knows the `needs` that earlier polls found out, and what `time` it is.
     pub fn new(
         account: Rc<Account>,
         source: &Source,
+        key: SourceKey,
         config: &Config,
         needs: Needs,
         time: &Time,
     ) -> Collection {
-        let (key, max) = (source_key(source), config.server.max_message_size);
+        let max = config.server.max_message_size;
         needs.begin();
         Collection {
             ledger: Ledger::new(source, account.ledger_of(key), unix_now(), max),
@@ -137,8 +151,6 @@ impl Collection {
             stuck: Vec::new(),
             needs,
             time: time.clone(),
-            began: time.now(),
-            room: POLL_OCTETS,
             enough: false,
             planned: (0, 0),
             sizes: HashMap::new(),
@@ -206,7 +218,7 @@ impl Collection {
             return None;
         }
         self.planned = planned;
-        Some(Wanted { handle, identity, last: turn == Turn::Last })
+        Some(Wanted { handle, identity, last: turn == Turn::Last, is_looked_at: false })
     }
 
     /// A listed message is not read. What only its content could tell, whether it was collected, stays open.
@@ -224,6 +236,44 @@ impl Collection {
         self.ledger.knows(unique_id)
     }
 
+    /// Whether the mailbox may be another one than that of which is known what was collected: until [`Collection::arrive`]
+    /// nothing may be listed.
+    pub fn is_elsewhere(&self) -> bool {
+        self.ledger.is_elsewhere()
+    }
+
+    /// The content that the message with this unique-id had, if it was collected; 0 where that is not known.
+    pub fn content_of(&mut self, unique_id: &[u8]) -> Option<u64> {
+        self.ledger.content_of(unique_id)
+    }
+
+    /// The mailbox is the same one as before, or another one.
+    pub fn arrive(&mut self, is_same: bool) {
+        let now = unix_now();
+        for (identity, content) in self.ledger.arrive(is_same) {
+            self.collected_message(identity, now, content);
+        }
+    }
+
+    /// Whether new messages are looked at before they are read: the server seems to have numbered its messages anew.
+    pub fn looks_first(&self) -> bool {
+        self.ledger.is_renumbered()
+    }
+
+    /// A message of which so much came: whether that tells that it came before, under another identity. It is settled then.
+    pub fn looked_at(&mut self, wanted: &Wanted, content: &Content, came: u64) -> bool {
+        let size = self.listed_size(wanted.handle);
+        let hash = content.hash(size).filter(|_| content.is_enough(came, size));
+        let known = hash.filter(|hash| hash.is_told_apart && self.ledger.has_content(hash.content));
+        match (wanted.identity, known) {
+            (Some(identity), Some(known)) => {
+                self.came_again(identity, known.content);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Everything that the server has is listed. Once all of it is read too, what is listed no longer
     /// can be forgotten.
     pub fn all_listed(&mut self) {
@@ -236,24 +286,9 @@ impl Collection {
         self.ledger.has_more()
     }
 
-    /// Whether this poll has done its part, and leaves its place and what is left to the next one.
-    pub fn has_enough(&mut self) -> bool {
-        let long = self.octets >= self.room || self.time.since(self.began) >= POLL_TIME;
-        if long && !self.enough {
-            self.stop();
-            self.outcome.more = true;
-        }
+    /// Whether no more messages are taken on.
+    pub fn has_enough(&self) -> bool {
         self.enough
-    }
-
-    /// Requests one after the other: several under way have ended in a broken connection.
-    pub fn is_slow(&self) -> bool {
-        self.needs.is_slow()
-    }
-
-    /// A connection has broken with several requests under way.
-    pub fn slow_down(&self) {
-        self.needs.slow_down();
     }
 
     /// No more messages are taken on.
@@ -283,7 +318,7 @@ impl Collection {
         &mut self,
         handle: Handle,
         identity: Identity,
-        content: Option<u64>,
+        content: Option<Hash>,
         incoming: Incoming,
         told: Attributes,
     ) {
@@ -295,9 +330,10 @@ impl Collection {
         let now = unix_now();
         // One that has not come yet is a mistake.
         let date = told.date.filter(|date| (1..=now.saturating_add(DAY)).contains(date)).unwrap_or(now);
-        self.transaction.deliver(self.into, incoming, told.flags, &[], date);
+        let keywords: Vec<&str> = told.keywords.iter().map(String::as_str).collect();
+        self.transaction.deliver(self.into, incoming, told.flags, &keywords, date);
         match content {
-            Some(content) => self.collected_message(identity, now, content),
+            Some(hash) => self.collected_message(identity, now, hash.content),
             None => self.collected(identity, now),
         }
     }
@@ -305,6 +341,10 @@ impl Collection {
     /// A message of this content came before, under another identity.
     fn came_again(&mut self, identity: Identity, content: u64) {
         self.outcome.again += 1;
+        let replaced = self.ledger.replace(content);
+        if !replaced.is_empty() {
+            self.transaction.forget(self.key, &replaced);
+        }
         self.collected_message(identity.again(), unix_now(), content);
     }
 
@@ -321,6 +361,11 @@ impl Collection {
     /// What one message's trouble was; the others go on.
     pub fn problem(&mut self, error: Error) {
         self.outcome.problem.get_or_insert(error);
+    }
+
+    /// Whether messages wait for their commit.
+    pub fn has_batch(&self) -> bool {
+        !self.batch.is_empty()
     }
 
     /// Whether it is time for [`Collection::commit`].

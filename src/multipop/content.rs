@@ -1,7 +1,7 @@
 //! What a message is known by besides the identity that its server gives it: a hash of what a server does not change when it
 //! numbers its messages anew, or when another one has them.
 
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, Digest, SHA256, digest};
 
 use crate::message::date;
 
@@ -21,7 +21,7 @@ pub struct Content {
     field: Field,
     header: usize,
     body: usize,
-    /// Whether it has a Message-ID or a Date field: two that an alarm system sends may be alike in all else.
+    /// Whether it has a Message-ID or a Date field.
     is_told_apart: bool,
     from: Vec<u8>,
     subject: Vec<u8>,
@@ -128,18 +128,20 @@ impl Content {
         }
     }
 
-    /// The hash of all that came, of a message that is listed with `size` octets; `None` where it is not good for telling
-    /// messages apart.
-    pub fn hash(&self, size: u64) -> Option<u64> {
-        if !self.is_told_apart || self.line.is_some() && self.header >= HEADER {
+    /// The hash of all that came, of a message that is listed with `size` octets; `None` where its header has no end.
+    pub fn hash(&self, size: u64) -> Option<Hash> {
+        if self.line.is_some() && self.header >= HEADER {
             return None;
         }
         let mut digest = self.digest.clone();
         digest.update(&[0]);
         digest.update(&size.to_be_bytes());
-        let hash = digest.finish();
-        let hash = hash.as_ref().iter().take(8).fold(0, |hash, &octet| hash << 8 | u64::from(octet));
-        Some(hash.max(1))
+        Some(Hash { content: fold(&digest.finish()), is_told_apart: self.is_told_apart })
+    }
+
+    /// Whether what follows changes the hash no more, of a message of which so many octets have come.
+    pub fn is_enough(&self, came: u64, size: u64) -> bool {
+        self.body == BODY || size > 0 && came >= size
     }
 
     /// When its last server got it, in seconds since 1970, as the topmost Received field says (RFC 5321 section 4.4).
@@ -152,6 +154,25 @@ impl Content {
     pub fn said(&self) -> (&[u8], &[u8]) {
         (&self.from, &self.subject)
     }
+}
+
+/// What [`Content::hash`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hash {
+    /// Never 0.
+    pub content: u64,
+    /// Whether another message of this content is the same one. Two that an alarm system sends may be alike in all else.
+    pub is_told_apart: bool,
+}
+
+/// 64 bits of the SHA-256 of `octets`, never 0.
+pub fn short_hash(octets: &[u8]) -> u64 {
+    fold(&digest(&SHA256, octets))
+}
+
+fn fold(digest: &Digest) -> u64 {
+    let hash = digest.as_ref().iter().take(8).fold(0, |hash, &octet| hash << 8 | u64::from(octet));
+    hash.max(1)
 }
 
 /// Adds a line of a folded field, as far as there is room.
@@ -170,7 +191,7 @@ mod tests {
     fn hash(message: &str, size: u64) -> Option<u64> {
         let mut content = Content::new();
         content.update(message.as_bytes());
-        content.hash(size)
+        content.hash(size).filter(|hash| hash.is_told_apart).map(|hash| hash.content)
     }
 
     const MESSAGE: &str = "Received: from a\r\n by b; Sat, 1 Jan 2000 01:00:00 +0100\r\nReceived: from c; Sat, 1 Jan 2001 00:00:00 +0000\r\nMessage-ID: <1@x>\r\nDate: Sat, 1 Jan 2000 00:00:00 +0000\r\nFrom: Ann\r\n <ann@x>\r\n\
@@ -184,7 +205,7 @@ mod tests {
         for size in 1..MESSAGE.len() {
             let mut content = Content::new();
             MESSAGE.as_bytes().chunks(size).for_each(|piece| content.update(piece));
-            assert_eq!(content.hash(7), Some(whole), "in pieces of {size}");
+            assert_eq!(content.hash(7).unwrap().content, whole, "in pieces of {size}");
             assert_eq!(content.said(), (&b"Ann <ann@x>"[..], &b"One two"[..]));
             assert_eq!(content.received(), Some(946_684_800), "the topmost one");
         }

@@ -55,9 +55,6 @@ pub enum Error {
     /// The source's settings were changed during the poll.
     #[error("the source was changed or removed")]
     Withdrawn,
-    /// The poll lasted long, and its place was needed.
-    #[error("the server is slow, and others waited for their turn")]
-    Displaced,
     /// The mail store.
     #[error("the mail store: {0}")]
     Store(#[from] store::Error),
@@ -71,7 +68,7 @@ impl Error {
 
     /// Whether the server is why the poll ended.
     pub fn is_of_the_server(&self) -> bool {
-        !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Displaced | Error::Token(_))
+        !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Token(_))
     }
 
     /// What to do about it, as a sentence for the user.
@@ -80,7 +77,7 @@ impl Error {
             Error::Outgoing(error) => advice_on_the_way(error),
             Error::Token(error) => error.advice(),
             Error::Withdrawn => "Nothing.",
-            Error::TooSlow | Error::Displaced | Error::TurnedAway(_) => PASSES,
+            Error::TooSlow | Error::TurnedAway(_) => PASSES,
             Error::Endless(_) => {
                 "It stays with the provider, and the others come with the next poll. To have it collected, set a \
                  larger max_size for the source."

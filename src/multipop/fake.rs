@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
+use data_encoding::BASE64;
 use smol::future::or;
 
 use crate::clock::Time;
@@ -48,6 +49,8 @@ pub struct Behaviour {
     pub flood: Option<(&'static str, &'static str, String)>,
     /// So long between two of them.
     pub pause: Option<Duration>,
+    /// Logins are by XOAUTH2, with one of these tokens.
+    pub tokens: Option<Vec<&'static str>>,
 }
 
 /// The server.
@@ -167,6 +170,10 @@ impl Provider {
                     }
                 }
             }
+            if let Some(tokens) = behaviour.tokens.as_ref().filter(|_| line == "AUTH XOAUTH2") {
+                self.login(stream, tokens).await?;
+                continue;
+            }
             let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
             let number = argument.parse::<usize>().unwrap_or(0);
             let listed = |value: &dyn Fn(&Mail) -> String| {
@@ -175,13 +182,17 @@ impl Provider {
                 format!("+OK\r\n{}.\r\n", lines.collect::<String>()).into_bytes()
             };
             let reply = match command {
+                "CAPA" if behaviour.tokens.is_some() => b"+OK\r\nSASL XOAUTH2\r\n.\r\n".to_vec(),
                 "CAPA" if behaviour.pipelining => b"+OK\r\nUSER\r\nPIPELINING\r\n.\r\n".to_vec(),
                 "CAPA" => b"+OK\r\nUSER\r\n.\r\n".to_vec(),
                 "UIDL" => listed(&|mail| mail.unique_id.clone()),
                 "LIST" => listed(&|mail| behaviour.size.unwrap_or(mail.octets.len() as u64).to_string()),
                 "TOP" => {
                     let octets = &mails[number_before_blank(argument) - 1].octets;
-                    let end = memchr::memmem::find(octets, b"\r\n\r\n").map_or(octets.len(), |at| at + 4);
+                    let body = memchr::memmem::find(octets, b"\r\n\r\n").map_or(octets.len(), |at| at + 4);
+                    let lines = argument.split(' ').nth(1).unwrap().parse().unwrap();
+                    let lines = octets[body..].split_inclusive(|octet| *octet == b'\n').take(lines);
+                    let end = body + lines.map(<[u8]>::len).sum::<usize>();
                     [b"+OK\r\n", &stuffed(&octets[..end])[..], b".\r\n"].concat()
                 }
                 "RETR" => [b"+OK\r\n", &stuffed(&mails[number - 1].octets)[..], b".\r\n"].concat(),
@@ -207,6 +218,27 @@ impl Provider {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Provider {
+    /// In two steps, as Microsoft's servers have it; what is heard is the token.
+    async fn login(&self, stream: &mut Stream, tokens: &[&str]) -> io::Result<()> {
+        let mut line = Vec::new();
+        self.say(stream, b"+ \r\n").await?;
+        stream.flush().await?;
+        read_line(stream, &mut line, 20_000).await?;
+        let message = String::from_utf8(BASE64.decode(&line).unwrap()).unwrap();
+        let token = message.split("auth=Bearer ").nth(1).unwrap().trim_end_matches('\x01').to_owned();
+        self.heard.borrow_mut().push(format!("token {token}"));
+        if tokens.contains(&token.as_str()) {
+            return self.say(stream, b"+OK\r\n").await;
+        }
+        let why = BASE64.encode(br#"{"status":"401","schemes":"bearer"}"#);
+        self.say(stream, format!("+ {why}\r\n").as_bytes()).await?;
+        stream.flush().await?;
+        read_line(stream, &mut line, 1000).await?;
+        self.say(stream, b"-ERR [AUTH] no such token\r\n").await
     }
 }
 

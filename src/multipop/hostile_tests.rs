@@ -10,8 +10,8 @@ use smol::future::{or, poll_once};
 
 use super::Error;
 use super::budget::Budget;
+use super::errand::Experience;
 use super::fake::{Behaviour, Mail, Provider};
-use super::needs::Needs;
 use super::tests::{inbox, mails, poll, poll_with, polled, run, source, store};
 use super::wire::Wire;
 use crate::clock::Time;
@@ -59,7 +59,7 @@ fn chatter_without_end_ends_a_poll_at_every_step() {
         run(&provider, async {
             let (store, patience) = (store(&SimFlash::default()), Duration::from_secs(5));
             let budget = Budget::new(&Time::default(), 50_000, patience);
-            let (config, needs) = (Config::default(), Needs::default());
+            let (config, needs) = (Config::default(), Experience::default());
             let result = poll_with(&source(&provider), &store, patience, budget, &config, needs).await.0;
             let is_told = match &result {
                 Err(Error::Chatter) => true,
@@ -90,7 +90,7 @@ fn a_drip_ends_when_its_time_is_over() {
             let budget = Budget::new(time, 1 << 20, minute);
             let (store, begun) = (store(&SimFlash::default()), time.now());
             let patience = Duration::from_secs(30);
-            let (config, needs) = (Config::default(), Needs::default());
+            let (config, needs) = (Config::default(), Experience::default());
             let result = poll_with(&source(&provider), &store, patience, budget, &config, needs).await.0;
             assert!(matches!(result, Err(Error::TooSlow)), "{at}: {result:?}");
             assert!(time.since(begun) < 3 * minute);
@@ -136,7 +136,7 @@ fn others_have_their_turn_while_a_long_list_comes() {
     let lines = |value: &str| (1..=200_000).map(|n| format!("{n} {value}\r\n")).collect::<String>();
     for uidl in ["-ERR no\r\n".to_owned(), format!("+OK\r\n{}.\r\n", lines("x"))] {
         let list = format!("+OK\r\n{}.\r\n", lines("1"));
-        let says = format!("+OK\r\n-ERR\r\n+OK\r\n+OK\r\n{list}{uidl}-ERR gone\r\n");
+        let says = format!("+OK\r\n-ERR\r\n+OK\r\n+OK\r\n+OK 1 1\r\n{list}{uidl}-ERR gone\r\n");
         let speaker = crate::fuzzing::Speaker::new();
         let turns = Cell::new(0);
         block_on(async {
@@ -197,7 +197,7 @@ fn a_message_without_end_is_read_once_and_told_of_once() {
             let limit = if max_size > 0 { max_size } else { 400_000 };
             let poll = async |source: &Source, config: &Config| {
                 let budget = Budget::usual(&Time::default());
-                poll_with(source, &store, Duration::from_secs(5), budget, config, Needs::default()).await
+                poll_with(source, &store, Duration::from_secs(5), budget, config, Experience::default()).await
             };
             *provider.behaviour.borrow_mut() = Behaviour {
                 flood: Some(("RETR 1", "+OK\r\n", "x".repeat(998) + "\r\n")),
@@ -239,7 +239,7 @@ fn what_had_no_room_is_not_written_again_before_there_is_more() {
     let provider = Provider::new(&[large, Mail::new("small", "a\r\n")]);
     provider.behaviour.borrow_mut().size = Some(100);
     run(&provider, async {
-        let (flash, needs, config) = (SimFlash::default(), Needs::default(), Config::default());
+        let (flash, needs, config) = (SimFlash::default(), Experience::default(), Config::default());
         let store = store(&flash);
         let source = source(&provider);
         let poll = async || {
@@ -266,7 +266,7 @@ fn what_had_no_room_is_not_written_again_before_there_is_more() {
 fn a_message_without_end_and_without_a_name_holds_up_nobody_for_long() {
     let provider = Provider::new(&[Mail::new("", "a\r\n"), Mail::new("", "b\r\n")]);
     run(&provider, async {
-        let (store, needs, config) = (store(&SimFlash::default()), Needs::default(), Config::default());
+        let (store, needs, config) = (store(&SimFlash::default()), Experience::default(), Config::default());
         let source = Source { max_size: 1000, ..source(&provider) };
         provider.behaviour.borrow_mut().flood = Some(("RETR 1", "+OK\r\n", "x".repeat(998) + "\r\n"));
         for (is_endless, messages) in [(true, 1), (false, 2), (false, 2)] {

@@ -12,15 +12,21 @@
 //!   whose storage is away for a moment, or whose listing is short once, would give everything twice afterwards.
 //! - A message that comes under a new identity, and has the content of one that came before, is not delivered, and never
 //!   deleted there: the server has numbered its messages anew, or somebody moves them in a circle. It may be the last copy.
+//!   Its new identity takes the place of those that are listed no longer: a server that does so in each session must not make
+//!   the ledger grow.
+//! - Unique-ids are those of one server. Where the source's host is another one than before, some messages are compared by
+//!   their content; if they are not the same ones, its unique-ids are told from the earlier server's.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use ring::digest::SHA256;
 
+use super::content;
 use crate::config::Source;
 use crate::store::{IdentityHash, Known, SourceKey, identity_hash};
 
-/// New messages that one poll takes on; the next poll follows at once and takes the rest.
+/// New messages that one round takes on; the next round follows at once and takes the rest.
 const NEW_LIMIT: usize = 5000;
 /// Where a source has no `max_size`, its messages may have so many times `max_message_size`: what others let pass is
 /// not to be refused for being somewhat large, only for having no end.
@@ -30,9 +36,9 @@ const REMEMBERED: i64 = 30 * 86_400;
 /// A date before this (June 2025) was noted while the board's clock was not set.
 const CLOCK_IS_SET: i64 = 1_750_000_000;
 
-/// What names the source in the ledger.
-pub fn source_key(source: &Source) -> SourceKey {
-    SourceKey(source.ledger())
+/// What names a folder of the source in the ledger.
+pub fn source_key(source: &Source, folder: &str) -> SourceKey {
+    SourceKey(source.ledger(folder))
 }
 
 /// What a message is known by.
@@ -76,6 +82,16 @@ impl Identity {
         Identity::new("larger", &[&limit.to_be_bytes()[..], &self.0].concat())
     }
 
+    /// The identity under which it is noted, as a content, at which server the source was polled last.
+    pub fn server() -> Identity {
+        Identity::new("server", b"")
+    }
+
+    /// The identity under which it is noted, as a content, what its unique-ids are told from another server's by.
+    pub fn numbering() -> Identity {
+        Identity::new("numbering", b"")
+    }
+
     /// What stands for a message in one listing where it has no identity that is known before it is read.
     pub fn in_place(handle: u32) -> Identity {
         Identity::new("place", &handle.to_be_bytes())
@@ -110,7 +126,17 @@ pub struct Changes {
     pub forgotten: Vec<IdentityHash>,
 }
 
-/// The ledger of one source during one poll.
+/// Whether this poll has met an identity that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Met {
+    /// It is not listed so far.
+    No,
+    Listed,
+    /// It is not listed, and another identity has taken its place.
+    Replaced,
+}
+
+/// The ledger of one folder during one round.
 pub struct Ledger {
     leave_on_server: bool,
     delete_after: i64,
@@ -118,14 +144,18 @@ pub struct Ledger {
     /// Octets that a message may really have.
     limit: u64,
     now: i64,
-    /// In ascending order, each with whether it was listed in this poll.
-    known: Vec<(IdentityHash, Known, bool)>,
-    /// The contents of what was collected before this poll, in ascending order.
-    contents: Vec<u64>,
+    /// In ascending order.
+    known: Vec<(IdentityHash, Known, Met)>,
+    /// Where in `known` those are that have a content, in ascending order of it.
+    contents: Vec<u32>,
+    /// The server that is polled, and the one that was polled before.
+    server: u64,
+    server_before: Option<u64>,
+    /// What unique-ids are told from another server's by; 0 for nothing.
+    numbering: u64,
     new: HashSet<Identity>,
     /// How often an identity came that was listed before.
     repeated: HashMap<Identity, u32>,
-    listed: u64,
     more: bool,
 }
 
@@ -139,9 +169,18 @@ impl Ledger {
         max_message_size: u64,
     ) -> Ledger {
         known.sort_unstable_by_key(|(identity, _)| *identity);
-        let content = known.iter().map(|(_, known)| known.content);
-        let mut contents: Vec<u64> = content.filter(|content| *content != 0).collect();
-        contents.sort_unstable();
+        let mut known: Vec<_> = known.into_iter().map(|(hash, known)| (hash, known, Met::No)).collect();
+        let mut noted = |identity: Identity| {
+            let (_, known, met) = entry(&mut known, &identity)?;
+            *met = Met::Listed;
+            Some(known.content)
+        };
+        let server_before = noted(Identity::server());
+        let numbering = noted(Identity::numbering()).unwrap_or(0);
+        let content = |at: u32| known.get(at as usize).map_or(0, |(_, known, _)| known.content);
+        let all = 0..u32::try_from(known.len()).unwrap_or(u32::MAX);
+        let mut contents: Vec<u32> = all.filter(|at| content(*at) != 0).collect();
+        contents.sort_unstable_by_key(|at| content(*at));
         Ledger {
             leave_on_server: source.leave_on_server,
             delete_after: source.delete_after.into(),
@@ -151,19 +190,51 @@ impl Ledger {
                 max_size => max_size,
             },
             now,
-            known: known.into_iter().map(|(hash, known)| (hash, known, false)).collect(),
+            known,
             contents,
+            server: content::short_hash(
+                format!("{:?} {}", source.protocol, source.host.to_ascii_lowercase()).as_bytes(),
+            ),
+            server_before,
+            numbering,
             new: HashSet::new(),
             repeated: HashMap::new(),
-            listed: 0,
             more: false,
         }
     }
 
+    /// Whether the source was polled at another server before: until it is known whether that has the same mailbox, nothing
+    /// that it lists may count as collected.
+    pub fn is_elsewhere(&self) -> bool {
+        self.server_before.is_some_and(|before| before != self.server)
+    }
+
+    /// The mailbox is the same one, or another one: what is to be noted of that, with which content.
+    pub fn arrive(&mut self, is_same: bool) -> Vec<(Identity, u64)> {
+        let mut notes = Vec::new();
+        if self.server_before != Some(self.server) {
+            notes.push((Identity::server(), self.server));
+        }
+        if !is_same {
+            self.numbering = self.server;
+            notes.push((Identity::numbering(), self.numbering));
+        }
+        self.server_before = Some(self.server);
+        notes
+    }
+
+    /// The content that the message with this unique-id had, if it was collected; 0 where that is not known.
+    pub fn content_of(&mut self, unique_id: &[u8]) -> Option<u64> {
+        let identity = self.unique(unique_id);
+        self.entry(&identity).map(|(_, known, _)| known.content)
+    }
+
     /// Judges a message by the unique-id that the server lists, empty for none, and its size.
     pub fn listed(&mut self, unique_id: &[u8], size: u64) -> Verdict {
-        self.listed += 1;
-        let identity = if unique_id.is_empty() { None } else { self.distinct("uidl", unique_id, size) };
+        let identity = match unique_id {
+            [] => None,
+            unique_id => self.distinct("uidl", &self.numbered(unique_id), size),
+        };
         match identity {
             Some(identity) => self.judge(identity, size),
             None if self.is_too_large(size) => match self.sized(size) {
@@ -176,7 +247,7 @@ impl Ledger {
 
     /// Whether the message with this unique-id was collected.
     pub fn knows(&mut self, unique_id: &[u8]) -> bool {
-        self.entry(&Identity::new("uidl", unique_id)).is_some()
+        self.content_of(unique_id).is_some()
     }
 
     /// Judges a message by the SHA-256 of all its octets.
@@ -239,7 +310,37 @@ impl Ledger {
 
     /// Whether a message of this content was collected before this poll. Two that are listed together are two.
     pub fn has_content(&self, content: u64) -> bool {
-        self.contents.binary_search(&content).is_ok()
+        !self.of_content(content).is_empty()
+    }
+
+    /// Where in `known` those of this content are.
+    fn of_content(&self, content: u64) -> &[u32] {
+        let of = |at: &u32| self.known.get(*at as usize).map_or(0, |(_, known, _)| known.content);
+        let first = self.contents.partition_point(|at| of(at) < content);
+        let end = self.contents.partition_point(|at| of(at) <= content);
+        self.contents.get(first..end).unwrap_or_default()
+    }
+
+    /// A message of this content is listed under another identity than before: those that are listed no longer, and whose
+    /// place that takes.
+    pub fn replace(&mut self, content: u64) -> Vec<IdentityHash> {
+        let mut replaced = Vec::new();
+        for at in self.of_content(content).to_vec() {
+            if let Some((identity, _, met @ Met::No)) = self.known.get_mut(at as usize) {
+                *met = Met::Replaced;
+                replaced.push(*identity);
+            }
+        }
+        replaced
+    }
+
+    /// Whether the server seems to have numbered its messages anew: of those that stayed there most are gone, and there are as
+    /// many new ones.
+    pub fn is_renumbered(&self) -> bool {
+        let there = |(_, known, _): &&(_, Known, _)| { known.unlisted } == 0;
+        let gone = self.known.iter().filter(there).filter(|(_, _, met)| *met == Met::No).count();
+        let stayed = self.known.iter().filter(there).count();
+        self.leave_on_server && gone > 0 && gone * 2 >= stayed && self.new.len() >= gone
     }
 
     /// What there is to note once everything is listed and judged.
@@ -248,13 +349,13 @@ impl Ledger {
         if self.now < CLOCK_IS_SET {
             return changes;
         }
-        for (identity, known, listed) in &self.known {
-            match (listed, i64::from(known.unlisted)) {
-                (true, 0) => {}
-                (true, _) => changes.back.push(*identity),
-                (false, 0) => changes.gone.push(*identity),
-                (false, since) if self.now - since >= REMEMBERED => changes.forgotten.push(*identity),
-                (false, _) => {}
+        for (identity, known, met) in &self.known {
+            match (met, i64::from(known.unlisted)) {
+                (Met::Listed, 0) | (Met::Replaced, _) => {}
+                (Met::Listed, _) => changes.back.push(*identity),
+                (Met::No, 0) => changes.gone.push(*identity),
+                (Met::No, since) if self.now - since >= REMEMBERED => changes.forgotten.push(*identity),
+                (Met::No, _) => {}
             }
         }
         changes
@@ -295,6 +396,18 @@ impl Ledger {
         if self.now - collected >= self.delete_after { Verdict::Delete } else { Verdict::Leave }
     }
 
+    /// A unique-id as what it is hashed as.
+    fn numbered<'u>(&self, unique_id: &'u [u8]) -> Cow<'u, [u8]> {
+        match self.numbering {
+            0 => Cow::Borrowed(unique_id),
+            numbering => Cow::Owned([&numbering.to_be_bytes()[..], b" ", unique_id].concat()),
+        }
+    }
+
+    fn unique(&self, unique_id: &[u8]) -> Identity {
+        Identity::new("uidl", &self.numbered(unique_id))
+    }
+
     /// The identity of these octets, unlike all others in this poll. `None` when too many are alike.
     fn distinct(&mut self, kind: &str, octets: &[u8], size: u64) -> Option<Identity> {
         let identity = Identity::new(kind, octets);
@@ -313,8 +426,8 @@ impl Ledger {
 
     /// Notes that the server lists `identity`; false if it did so before.
     fn list(&mut self, identity: &Identity) -> bool {
-        if let Some((_, _, listed)) = self.entry(identity) {
-            return !std::mem::replace(listed, true);
+        if let Some((_, _, met)) = self.entry(identity) {
+            return std::mem::replace(met, Met::Listed) != Met::Listed;
         }
         // Beyond the limit nothing is collected in this poll: there is no need to remember it.
         if self.new.len() >= NEW_LIMIT { !self.new.contains(identity) } else { self.new.insert(*identity) }
@@ -322,207 +435,25 @@ impl Ledger {
 
     /// When `identity` was collected; notes that it is listed.
     fn look(&mut self, identity: &Identity) -> Option<i64> {
-        let (_, known, listed) = self.entry(identity)?;
-        *listed = true;
+        let (_, known, met) = self.entry(identity)?;
+        *met = Met::Listed;
         Some(known.date.get())
     }
 
-    fn entry(&mut self, identity: &Identity) -> Option<&mut (IdentityHash, Known, bool)> {
-        let hash = identity_hash(identity.octets());
-        let at = self.known.binary_search_by_key(&hash, |(known, _, _)| *known).ok()?;
-        self.known.get_mut(at)
+    fn entry(&mut self, identity: &Identity) -> Option<&mut (IdentityHash, Known, Met)> {
+        entry(&mut self.known, identity)
     }
+}
+
+/// What is known of `identity`.
+fn entry<'k>(
+    known: &'k mut [(IdentityHash, Known, Met)],
+    identity: &Identity,
+) -> Option<&'k mut (IdentityHash, Known, Met)> {
+    let hash = identity_hash(identity.octets());
+    let at = known.binary_search_by_key(&hash, |(known, _, _)| *known).ok()?;
+    known.get_mut(at)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Protocol;
-
-    const NOW: i64 = 1_800_000_000;
-    const MAX: u64 = 1 << 20;
-
-    fn collected(date: i64) -> Known {
-        Known { date: date.into(), content: 0, unlisted: 0 }
-    }
-
-    fn source() -> Source {
-        Source { host: "pop.example".try_into().unwrap(), ..Source::default() }
-    }
-
-    /// Lists messages of (unique-id, size); new ones are collected, and so known to the next poll.
-    fn poll(
-        source: &Source,
-        known: &mut Vec<(IdentityHash, Known)>,
-        listing: &[(&str, u64)],
-        now: i64,
-    ) -> String {
-        let mut ledger = Ledger::new(source, known.clone(), now, MAX);
-        let verdicts: Vec<Verdict> =
-            listing.iter().map(|(id, size)| ledger.listed(id.as_bytes(), *size)).collect();
-        let Changes { gone, back, forgotten } = ledger.changes();
-        known.retain(|(hash, _)| !forgotten.contains(hash));
-        for (hash, known) in known.iter_mut() {
-            if gone.contains(hash) {
-                known.unlisted = u32::try_from(now).unwrap();
-            }
-            if back.contains(hash) {
-                known.unlisted = 0;
-            }
-        }
-        let mut said = String::new();
-        for verdict in verdicts {
-            said.push(match verdict {
-                Verdict::Collect(_) => 'C',
-                Verdict::Read => 'R',
-                Verdict::Delete => 'D',
-                Verdict::Tell(_) => 'T',
-                Verdict::Redate(_) => 'A',
-                Verdict::Leave => '.',
-            });
-            if let Verdict::Collect(identity) | Verdict::Tell(identity) | Verdict::Redate(identity) = verdict
-            {
-                let hash = identity_hash(identity.octets());
-                known.retain(|(known, _)| *known != hash);
-                known.push((hash, collected(now)));
-            }
-        }
-        said
-    }
-
-    #[test]
-    fn collected_messages_are_deleted_unless_they_shall_stay() {
-        let (mut take, mut known) = (source(), Vec::new());
-        take.leave_on_server = false;
-        assert_eq!(poll(&take, &mut known, &[("a", 1), ("b", 1)], NOW), "CC");
-        assert_eq!(poll(&take, &mut known, &[("a", 1), ("b", 1), ("c", 1)], NOW), "DDC");
-
-        let (mut leave, mut known) = (source(), Vec::new());
-        leave.leave_on_server = true;
-        assert_eq!(poll(&leave, &mut known, &[("a", 1), ("b", 1)], NOW), "CC");
-        assert_eq!(poll(&leave, &mut known, &[("a", 1), ("c", 1), ("b", 1)], NOW), ".C.");
-        leave.delete_after = 100;
-        assert_eq!(poll(&leave, &mut known, &[("a", 1), ("c", 1)], NOW + 99), "..");
-        assert_eq!(poll(&leave, &mut known, &[("a", 1), ("c", 1)], NOW + 100), "DD");
-    }
-
-    #[test]
-    fn what_is_listed_no_longer_is_forgotten_after_30_days() {
-        // Catches: a listing that is short once, after which everything comes twice; a ledger that never forgets; days that are
-        // counted from before a message was listed again; a clock that was not set.
-        const MONTH: i64 = 30 * 86_400;
-        let (mut source, mut known) = (source(), Vec::new());
-        source.leave_on_server = true;
-        let all = [("a", 1), ("b", 1)];
-        let mut poll = |listing: &[_], now| (poll(&source, &mut known, listing, now), known.len());
-        assert_eq!(poll(&all, NOW), ("CC".into(), 2));
-        assert_eq!(poll(&[], NOW + 1), ("".into(), 2));
-        assert_eq!(poll(&all[1..], NOW + MONTH), (".".into(), 2), "not for 30 days yet");
-        assert_eq!(poll(&all, NOW + MONTH), ("..".into(), 2));
-        assert_eq!(poll(&all[1..], NOW + 2 * MONTH), (".".into(), 2));
-        assert_eq!(poll(&all[1..], 40), (".".into(), 2));
-        assert_eq!(poll(&all[1..], NOW + 3 * MONTH - 1), (".".into(), 2));
-        assert_eq!(poll(&all[1..], NOW + 3 * MONTH), (".".into(), 1));
-        assert_eq!(poll(&all, NOW + 3 * MONTH), ("C.".into(), 2));
-    }
-
-    /// Catches: a message that was recognised by its content and is deleted there, or read again with each poll.
-    #[test]
-    fn what_came_under_another_identity_is_left_alone() {
-        let mut source = source();
-        source.leave_on_server = false;
-        let first = Known { content: 7, ..collected(NOW) };
-        let known = vec![(identity_hash(Identity::new("uidl", b"a").octets()), first)];
-        let mut ledger = Ledger::new(&source, known.clone(), NOW, MAX);
-        let Verdict::Collect(identity) = ledger.listed(b"b", 1) else { panic!() };
-        assert!(ledger.has_content(7) && !ledger.has_content(8) && !ledger.has_content(0));
-        let again = (identity_hash(identity.again().octets()), first);
-        let mut ledger = Ledger::new(&source, [known, vec![again]].concat(), NOW, MAX);
-        assert_eq!((ledger.listed(b"b", 1), ledger.listed(b"a", 1)), (Verdict::Leave, Verdict::Delete));
-        assert_eq!(ledger.changes(), Changes::default());
-    }
-
-    #[test]
-    fn messages_that_share_a_unique_id_are_all_collected_once() {
-        let (mut source, mut known) = (source(), Vec::new());
-        source.leave_on_server = true;
-        assert_eq!(poll(&source, &mut known, &[("a", 1)], NOW), "C");
-        assert_eq!(poll(&source, &mut known, &[("a", 1), ("a", 1), ("b", 1), ("a", 7)], NOW), ".CCC");
-        assert_eq!(poll(&source, &mut known, &[("a", 1), ("a", 1), ("b", 1), ("a", 7)], NOW), "....");
-        // The first is deleted by someone else: those that are left were all collected.
-        assert_eq!(poll(&source, &mut known, &[("a", 1), ("b", 1)], NOW), "..");
-        // Another one comes that differs in size alone.
-        assert_eq!(poll(&source, &mut known, &[("a", 1), ("a", 9)], NOW), ".C");
-    }
-
-    #[test]
-    fn messages_without_unique_ids_are_known_by_their_content() {
-        let mut source = source();
-        source.leave_on_server = true;
-        let mut ledger = Ledger::new(&source, Vec::new(), NOW, MAX);
-        assert_eq!(ledger.listed(b"", 5), Verdict::Read);
-        let Verdict::Collect(first) = ledger.read(b"digest", 5) else { panic!() };
-        let Verdict::Collect(copy) = ledger.read(b"digest", 5) else { panic!("a copy is a message too") };
-        assert_ne!(first, copy);
-
-        let known = [first, copy].map(|identity| (identity_hash(identity.octets()), collected(NOW))).to_vec();
-        let mut ledger = Ledger::new(&source, known, NOW, MAX);
-        ledger.listed(b"", 5);
-        assert_eq!(ledger.read(b"digest", 5), Verdict::Leave);
-        assert_eq!(ledger.read(b"digest", 5), Verdict::Leave);
-        assert_eq!(ledger.changes(), Changes::default());
-    }
-
-    #[test]
-    fn the_user_is_told_once_of_a_large_message_which_comes_when_the_limit_is_raised() {
-        let (mut source, mut known) = (source(), Vec::new());
-        source.max_size = 10;
-        source.leave_on_server = true;
-        let listing = [("small", 10), ("large", 11), ("", 12)];
-        assert_eq!(poll(&source, &mut known, &listing, NOW), "CTT");
-        assert_eq!(poll(&source, &mut known, &listing, NOW), "...");
-        source.max_size = 11;
-        assert_eq!(poll(&source, &mut known, &listing, NOW), ".C.");
-    }
-
-    #[test]
-    fn a_clock_that_was_not_set_deletes_nothing() {
-        let (mut source, mut known) = (source(), Vec::new());
-        source.leave_on_server = true;
-        source.delete_after = 100;
-        assert_eq!(poll(&source, &mut known, &[("a", 1)], 40), "C");
-        assert_eq!(poll(&source, &mut known, &[("a", 1)], 1000), ".");
-        assert_eq!(poll(&source, &mut known, &[("a", 1)], NOW), "A", "its age counts from here");
-        assert_eq!(poll(&source, &mut known, &[("a", 1)], NOW + 99), ".");
-        assert_eq!(poll(&source, &mut known, &[("a", 1)], NOW + 100), "D");
-    }
-
-    #[test]
-    fn one_poll_takes_on_a_bounded_number_of_new_messages() {
-        let source = source();
-        let mut ledger = Ledger::new(&source, Vec::new(), NOW, MAX);
-        let collect = (0..NEW_LIMIT + 10)
-            .filter(|n| matches!(ledger.listed(n.to_string().as_bytes(), 1), Verdict::Collect(_)))
-            .count();
-        assert_eq!(collect, NEW_LIMIT);
-        assert!(ledger.has_more());
-    }
-
-    /// Catches: a ledger that does not go on where a provider renames its server, and one that serves two mailboxes.
-    #[test]
-    fn the_ledger_stays_wherever_the_server_is() {
-        let of = |protocol, folder: &str| Source {
-            id: 7,
-            protocol,
-            folders: vec![folder.try_into().unwrap()],
-            port: 1,
-            ..source()
-        };
-        let key = source_key(&of(Protocol::Pop3, "INBOX"));
-        let same = [of(Protocol::Pop3, "ignored by POP3"), of(Protocol::Imap, "inbox")];
-        assert!(same.iter().all(|source| source_key(source) == key));
-        for other in [of(Protocol::Imap, "Sent"), Source { id: 8, ..of(Protocol::Pop3, "INBOX") }] {
-            assert_ne!(source_key(&other), key);
-        }
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ mod budget;
 mod collection;
 mod content;
 mod driver;
+mod errand;
 mod error;
 #[cfg(test)]
 mod fake;
@@ -22,10 +23,14 @@ mod notice;
 #[cfg(test)]
 mod odd_tests;
 mod permission;
+#[cfg(test)]
+mod permission_tests;
 mod places;
 mod poller;
 mod pop3;
+mod reading;
 mod refusal;
+mod remote;
 mod schedule;
 mod status;
 #[cfg(test)]

@@ -16,7 +16,7 @@ const OTHERS_FIRST: u32 = 2;
 /// A message that was the last one to be read, and could not be had, is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// The needs of one source; clones are the same.
+/// The needs of one folder; clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Needs(Rc<RefCell<Noted>>);
 
@@ -27,8 +27,6 @@ struct Noted {
     /// By this one, or before and listed by this one.
     now: HashMap<Identity, u64>,
     failures: HashMap<Identity, Failures>,
-    /// Connections break where several requests are under way.
-    slow: bool,
 }
 
 /// Polls that broke off at a message.
@@ -86,16 +84,6 @@ impl Needs {
         failures.count += 1;
         failures.last = now;
         failures.count > OTHERS_FIRST
-    }
-
-    /// From now on one request waits for the other: PIPELINING may be a lie.
-    pub fn slow_down(&self) {
-        self.0.borrow_mut().slow = true;
-    }
-
-    /// Whether it does.
-    pub fn is_slow(&self) -> bool {
-        self.0.borrow().slow
     }
 
     /// It could be had.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::collection::Outcome;
+use super::errand::Experience;
 use super::fake::{Behaviour, Mail, Provider};
-use super::needs::Needs;
 use super::tests::{inbox, poll, poll_with, run, source, store};
 use super::{Error, ledger};
 use crate::clock;
@@ -35,7 +35,16 @@ fn leaving(provider: &Provider) -> Source {
     Source { leave_on_server: true, ..source(provider) }
 }
 
-/// Catches: everything twice, for ever; and what was recognised being deleted there, which may be the last copy.
+fn read(provider: &Provider) -> usize {
+    provider.heard.borrow().iter().filter(|line| line.starts_with("RETR")).count()
+}
+
+async fn ledger(store: &Store, source: &Source) -> usize {
+    store.account("ann").await.unwrap().ledger_of(ledger::source_key(source, "INBOX")).len()
+}
+
+/// Catches: everything twice, for ever; what was recognised being deleted there, which may be the last copy; messages that are
+/// read whole to be compared, and a ledger that grows with each session.
 #[test]
 fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
     for leave_on_server in [true, false] {
@@ -47,6 +56,7 @@ fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
             let all = provider.maildrop.borrow().clone();
             assert_eq!(poll(&source, &store).await.1.collected, 3);
             for session in 1..4 {
+                let (size, whole) = (ledger(&store, &source).await, read(&provider));
                 *provider.maildrop.borrow_mut() = all.clone();
                 renumber(&provider, session);
                 let new =
@@ -55,12 +65,85 @@ fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
                 let (result, outcome) = poll(&source, &store).await;
                 result.unwrap();
                 assert_eq!((outcome.collected, outcome.again), (1, 3), "{leave_on_server}, {session}");
+                assert_eq!(ledger(&store, &source).await, size + 1);
+                assert_eq!(read(&provider) - whole, if leave_on_server { 1 } else { 4 });
                 assert_eq!(poll(&source, &store).await.1.again, 0, "told apart once");
                 assert!(provider.maildrop.borrow().len() >= 3, "nothing of that is deleted");
             }
             assert_eq!(inbox(&store).await.len(), 6);
         });
     }
+}
+
+/// Catches: a message that has another end than the one it is compared with, and counts as the same; one whose beginning does
+/// not tell enough.
+#[test]
+fn what_a_first_look_cannot_tell_is_read() {
+    let long = |id: &str, end: &str| {
+        let text = format!("Message-ID: <same@x>\r\n\r\n{}{end}\r\n", "a\r\n".repeat(400));
+        Mail::new(id, text)
+    };
+    let provider = Provider::new(&[long("a", "one")]);
+    run(&provider, async {
+        let (store, source) = (store(&SimFlash::default()), leaving(&provider));
+        poll(&source, &store).await.0.unwrap();
+        *provider.maildrop.borrow_mut() = vec![long("b", "two")];
+        assert_eq!(poll(&source, &store).await.1.collected, 1);
+        *provider.maildrop.borrow_mut() = vec![long("c", "two"), long("d", "one")];
+        assert_eq!((poll(&source, &store).await.1.again, read(&provider)), (2, 4));
+        assert_eq!(inbox(&store).await.len(), 2);
+    });
+}
+
+/// Catches: another provider's messages that count as collected, and are deleted there, since both number theirs 1, 2, 3;
+/// everything twice where the same provider has another name; samples that are compared with each poll.
+#[test]
+fn another_host_may_be_another_mailbox() {
+    for (moved, collected) in [(true, 3), (false, 1)] {
+        // One of which a first look tells too little.
+        let long = format!("Message-ID: <long@x>\r\n\r\n{}", "a\r\n".repeat(400));
+        let provider = Provider::new(&[&letters(2)[..], &[Mail::new("3", long)]].concat());
+        run(&provider, async {
+            let store = store(&SimFlash::default());
+            let source = Source { id: 7, leave_on_server: true, ..source(&provider) };
+            assert_eq!(poll(&source, &store).await.1.collected, 3);
+            if moved {
+                for mail in provider.maildrop.borrow_mut().iter_mut() {
+                    mail.octets = [b"X", &mail.octets[..]].concat();
+                }
+            } else {
+                provider.maildrop.borrow_mut().push(letters(4).remove(3));
+            }
+            let source = Source { host: "localhost".try_into().unwrap(), ..source };
+            let (result, outcome) = poll(&source, &store).await;
+            result.unwrap();
+            assert_eq!((outcome.collected, outcome.again), (collected, 0), "{moved}");
+            provider.heard.borrow_mut().clear();
+            assert_eq!(poll(&source, &store).await.1.collected, 0);
+            assert!(provider.heard.borrow().iter().all(|line| !line.starts_with("TOP")));
+            // What is safe there may be deleted; and back again.
+            let source = Source { leave_on_server: false, ..source };
+            assert_eq!(poll(&source, &store).await.1.deleted as usize, 3 + usize::from(!moved));
+        });
+    }
+    // Nothing is there that could be compared.
+    let provider = Provider::new(&letters(3));
+    run(&provider, async {
+        let store = store(&SimFlash::default());
+        let source = Source { id: 7, ..source(&provider) };
+        assert_eq!(poll(&source, &store).await.1.deleted, 3);
+        let source = Source { host: "localhost".try_into().unwrap(), ..source };
+        assert_eq!(poll(&source, &store).await.1.collected, 0);
+        *provider.maildrop.borrow_mut() = letters(6).split_off(3);
+        renumber(&provider, 0);
+        provider
+            .maildrop
+            .borrow_mut()
+            .iter_mut()
+            .zip(1..)
+            .for_each(|(mail, n)| mail.unique_id = n.to_string());
+        assert_eq!(poll(&source, &store).await.1.collected, 3);
+    });
 }
 
 /// Catches: alarms of which all but the first are taken for one that came before, and copies in one listing.
@@ -93,17 +176,38 @@ fn a_listing_that_is_short_once_forgets_nothing() {
             let store = store(&SimFlash::default());
             let source = leaving(&provider);
             assert_eq!(poll(&source, &store).await.1.collected, 3);
-            let known = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source)).len();
+            let known =
+                store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source, "INBOX")).len();
             provider.behaviour.borrow_mut().reply = Some((command, short.to_owned()));
             poll(&source, &store).await.0.unwrap();
-            let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source));
+            let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source, "INBOX"));
             assert!(entries.iter().all(|(_, known)| { known.unlisted } == 0), "UIDL and LIST disagree");
             provider.behaviour.borrow_mut().reply = None;
             let outcome = poll(&source, &store).await.1;
             assert_eq!((outcome.collected, outcome.again), (0, 0), "{command} {short:?}");
             let account = store.account("ann").await.unwrap();
-            let now = account.ledger_of(ledger::source_key(&source));
+            let now = account.ledger_of(ledger::source_key(&source, "INBOX"));
             assert!(now.len() == known && now.iter().all(|(_, known)| { known.unlisted } == 0));
+        });
+    }
+    clock::FIXED.set(None);
+}
+
+/// Catches: lists that are both short, and count as all that is there though STAT tells of more.
+#[test]
+fn a_window_on_a_mailbox_is_not_all_of_it() {
+    clock::FIXED.set(Some(1_800_000_000));
+    for (stat, gone) in [("+OK 3 500\r\n", 0), ("+OK 2 500\r\n", 1), ("+OK\r\n", 1), ("-ERR\r\n", 1)] {
+        let provider = Provider::new(&letters(3));
+        run(&provider, async {
+            let (store, source) = (store(&SimFlash::default()), leaving(&provider));
+            assert_eq!(poll(&source, &store).await.1.collected, 3);
+            provider.maildrop.borrow_mut().remove(0);
+            provider.behaviour.borrow_mut().reply = Some(("STAT", stat.to_owned()));
+            poll(&source, &store).await.0.unwrap();
+            let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source, "INBOX"));
+            let unlisted = entries.iter().filter(|(_, known)| { known.unlisted } != 0).count();
+            assert_eq!(unlisted, gone, "{stat:?}");
         });
     }
     clock::FIXED.set(None);
@@ -119,7 +223,7 @@ fn a_message_that_is_followed_by_nonsense_is_not_believed() {
         *provider.behaviour.borrow_mut() = Behaviour { reply, pipelining, ..Behaviour::default() };
         run(&provider, async {
             *provider.maildrop.borrow_mut() = letters(3);
-            let (store, needs) = (store(&SimFlash::default()), Needs::default());
+            let (store, needs) = (store(&SimFlash::default()), Experience::default());
             for n in 0..4 {
                 let (result, _) = again(&provider, &store, &needs).await;
                 assert_eq!(result.is_err(), n < 3, "poll {n}: {result:?}");
@@ -132,7 +236,7 @@ fn a_message_that_is_followed_by_nonsense_is_not_believed() {
 }
 
 /// One poll of those that share what they have found out.
-async fn again(provider: &Provider, store: &Store, needs: &Needs) -> (Result<(), Error>, Outcome) {
+async fn again(provider: &Provider, store: &Store, needs: &Experience) -> (Result<(), Error>, Outcome) {
     let (patience, budget) = (Duration::from_secs(5), Budget::usual(&provider.time));
     let config = Config::default();
     poll_with(&source(provider), store, patience, budget, &config, needs.clone()).await
@@ -149,7 +253,7 @@ fn one_message_that_cannot_be_had_costs_one_message() {
         *provider.behaviour.borrow_mut() =
             Behaviour { pipelining, silent_at, break_at, ..Behaviour::default() };
         run(&provider, async {
-            let (store, needs) = (store(&SimFlash::default()), Needs::default());
+            let (store, needs) = (store(&SimFlash::default()), Experience::default());
             let mut polls = Vec::new();
             for _ in 0..5 {
                 let (result, outcome) = again(&provider, &store, &needs).await;
@@ -182,7 +286,7 @@ fn pipelining_that_is_a_lie_costs_that_and_no_message() {
     *provider.behaviour.borrow_mut() =
         Behaviour { pipelining: true, drops_what_is_pipelined: true, ..Behaviour::default() };
     run(&provider, async {
-        let (store, needs) = (store(&SimFlash::default()), Needs::default());
+        let (store, needs) = (store(&SimFlash::default()), Experience::default());
         assert!(again(&provider, &store, &needs).await.0.is_err());
         again(&provider, &store, &needs).await.0.unwrap();
         assert_eq!((inbox(&store).await.len(), provider.maildrop.borrow().len()), (5, 0));
@@ -222,8 +326,8 @@ fn what_was_not_looked_at_is_not_gone() {
         assert_eq!(poll(&source, &store).await.1.collected, 2);
         store.set_quotas([("ann".to_owned(), 1)].into());
         assert!(poll(&source, &store).await.1.problem.is_some());
-        let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source));
-        assert!(entries.len() == 2 && entries.iter().all(|(_, known)| { known.unlisted } == 0));
+        let entries = store.account("ann").await.unwrap().ledger_of(ledger::source_key(&source, "INBOX"));
+        assert!(entries.len() == 3 && entries.iter().all(|(_, known)| { known.unlisted } == 0));
     });
     clock::FIXED.set(None);
 }

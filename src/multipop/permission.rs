@@ -6,6 +6,7 @@ use smol::future::or;
 
 use super::Error;
 use super::collection::Outcome;
+use super::errand::Waits;
 use super::poller::Poller;
 use super::watch::Watch;
 use super::wire::Withdrawal;
@@ -26,22 +27,23 @@ impl Source {
 
 impl Poller {
     /// One poll, with a token where it needs one. A token that the server refuses, or that ends in the middle, is renewed once.
-    pub(super) async fn collect(
+    pub(super) async fn collect<'w>(
         &self,
         watch: &Watch,
         source: &Source,
         withdrawal: Rc<Withdrawal>,
+        waits: &dyn Fn(Outcome) -> Waits<'w>,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         let Some(client) = source.client() else {
-            return self.collect_with(watch, source, None, withdrawal, outcome).await;
+            return self.collect_with(watch, source, None, withdrawal, waits, outcome).await;
         };
         let mut again = true;
         loop {
             let access = async { Ok(self.tokens.access(client, &source.ca).await?) };
             let token = or(access, async { Err(withdrawal.wait().await) }).await?;
             let with = Some(token.clone());
-            let result = self.collect_with(watch, source, with, withdrawal.clone(), outcome).await;
+            let result = self.collect_with(watch, source, with, withdrawal.clone(), waits, outcome).await;
             let Err(error) = result else { return Ok(()) };
             let is_over = is_refusal(&error) || is_end(&error) && !self.tokens.is_good(client, &token);
             if !is_over {
@@ -50,7 +52,7 @@ impl Poller {
             self.tokens.forget(client, &token);
             if outcome.collected > 0 {
                 // It got on, and goes on at once.
-                outcome.more = true;
+                outcome.at_once = true;
                 return Ok(());
             }
             if !std::mem::take(&mut again) {

@@ -1,204 +1,190 @@
-//! Places for polls, so that memory stays bounded and no slow server holds up what is due at others.
+//! Places, so that memory stays bounded and no slow server holds up what is due at others.
 //!
-//! A poll begins in one of few places. Whoever has had one for a while gives it up once somebody waits for it, and goes on
-//! beside: there are places for that too, of which an account has no more than its share. Where none is left the poll ends;
-//! what it has brought is kept.
+//! Whoever transfers messages holds one of few places, and gives it up where its server falls silent. Whoever has had one for
+//! a while gives it up between two commits once somebody waits for it, and waits for its next turn with its connection open: a
+//! login that was made is worth keeping. Those who wait get their turns in order.
 
 use std::cell::{Cell, RefCell};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use event_listener::Event;
-use smol::lock::{Semaphore, SemaphoreGuard};
 
 use crate::clock::Time;
 
-/// Polls at once: each holds a batch of messages in memory, and a connection.
-pub const AT_ONCE: usize = 4;
-/// Polls that have lasted long, besides.
-const BESIDE: usize = 8;
-/// Those of one account among them.
-const BESIDE_EACH: usize = 2;
+/// Transfers at once: each holds a batch of messages in memory.
+pub const TRANSFERS: usize = 4;
+/// Connections at once, but for those that wait for news.
+pub const CONNECTIONS: usize = 32;
 /// How long a place is held whoever waits.
 pub const LEASE: Duration = Duration::from_secs(60);
 
-/// All places.
+/// All places of a kind.
 pub struct Places {
-    first: Semaphore,
     time: Time,
-    waiting: Cell<usize>,
-    /// Those who have a place, and those of them who will give it up.
-    held: Cell<usize>,
-    leaving: Cell<usize>,
-    /// The accounts of the polls beside.
-    beside: RefCell<Vec<String>>,
-    changed: Event,
+    free: Cell<usize>,
+    waiting: RefCell<VecDeque<Rc<Turn>>>,
+}
+
+/// Somebody's turn.
+#[derive(Default)]
+struct Turn {
+    has_come: Cell<bool>,
+    event: Event,
 }
 
 impl Places {
-    /// All are free; how long one is held `time` tells.
-    pub fn new(time: &Time) -> Places {
-        Places {
-            first: Semaphore::new(AT_ONCE),
-            time: time.clone(),
-            waiting: Cell::new(0),
-            held: Cell::new(0),
-            leaving: Cell::new(0),
-            beside: RefCell::default(),
-            changed: Event::new(),
+    /// So many, all free; how long one is held `time` tells.
+    pub fn new(time: &Time, places: usize) -> Places {
+        Places { time: time.clone(), free: Cell::new(places), waiting: RefCell::default() }
+    }
+
+    /// One that is not held yet.
+    pub fn place(&self) -> Place<'_> {
+        Place { places: self, since: None }
+    }
+
+    /// One is free: it goes to whoever waits longest.
+    fn pass_on(&self) {
+        let next = self.waiting.borrow_mut().pop_front();
+        match next {
+            Some(turn) => {
+                turn.has_come.set(true);
+                turn.event.notify(1);
+            }
+            None => self.free.set(self.free.get() + 1),
         }
-    }
-
-    /// Waits for a place for a poll of `account`.
-    pub async fn take(&self, account: &str) -> Place<'_> {
-        let waiter = Waiter::new(self);
-        let first = self.first.acquire().await;
-        drop(waiter);
-        self.held.set(self.held.get() + 1);
-        Place { places: self, account: account.to_owned(), first: Some(first), leaving: false }
-    }
-
-    /// Whether more wait than there are places about to be free.
-    fn are_short(&self) -> bool {
-        let free = AT_ONCE.saturating_sub(self.held.get());
-        self.waiting.get() > free + self.leaving.get()
-    }
-
-    /// Whether a poll of `account` may go on beside; if so, it does.
-    fn goes_beside(&self, account: &str) -> bool {
-        let mut beside = self.beside.borrow_mut();
-        let own = beside.iter().filter(|other| *other == account).count();
-        let goes = beside.len() < BESIDE && own < BESIDE_EACH;
-        if goes {
-            beside.push(account.to_owned());
-        }
-        goes
     }
 }
 
-/// Somebody who waits for a place.
-struct Waiter<'p>(&'p Places);
-
-impl<'p> Waiter<'p> {
-    fn new(places: &'p Places) -> Waiter<'p> {
-        places.waiting.set(places.waiting.get() + 1);
-        places.changed.notify(usize::MAX);
-        Waiter(places)
-    }
+/// Somebody who waits; whoever does not wait any more leaves the queue, and passes on what he was given meanwhile.
+struct Waiter<'p> {
+    places: &'p Places,
+    turn: Rc<Turn>,
+    taken: bool,
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.0.waiting.set(self.0.waiting.get().saturating_sub(1));
+        if self.taken {
+            return;
+        }
+        self.places.waiting.borrow_mut().retain(|turn| !Rc::ptr_eq(turn, &self.turn));
+        if self.turn.has_come.get() {
+            self.places.pass_on();
+        }
     }
 }
 
-/// A place, held until this is dropped.
+/// A place, given back when this is dropped.
 pub struct Place<'p> {
     places: &'p Places,
-    account: String,
-    /// `None`: it is one beside.
-    first: Option<SemaphoreGuard<'p>>,
-    leaving: bool,
+    since: Option<Instant>,
 }
 
 impl Place<'_> {
-    /// Comes back when the poll has to end for the sake of others.
-    pub async fn is_needed(&mut self) {
-        self.places.time.sleep(LEASE).await;
-        while self.first.is_some() {
-            let changed = self.places.changed.listen();
-            if self.places.are_short() {
-                if !self.places.goes_beside(&self.account) {
-                    self.places.leaving.set(self.places.leaving.get() + 1);
-                    self.leaving = true;
-                    return;
-                }
-                self.first = None;
-                self.places.held.set(self.places.held.get() - 1);
-            } else {
-                changed.await;
-            }
+    /// Waits for it, unless it is held.
+    pub async fn hold(&mut self) {
+        if self.is_held() {
+            return;
         }
-        std::future::pending().await
+        let places = self.places;
+        if places.free.get() > 0 {
+            places.free.set(places.free.get() - 1);
+        } else {
+            let mut waiter = Waiter { places, turn: Rc::default(), taken: false };
+            places.waiting.borrow_mut().push_back(waiter.turn.clone());
+            while !waiter.turn.has_come.get() {
+                let comes = waiter.turn.event.listen();
+                if !waiter.turn.has_come.get() {
+                    comes.await;
+                }
+            }
+            waiter.taken = true;
+        }
+        self.since = Some(places.time.now());
+    }
+
+    /// Whether it is held.
+    pub fn is_held(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Whether it has been held for long, and others wait for it.
+    pub fn is_overdue(&self) -> bool {
+        let places = self.places;
+        self.since.is_some_and(|since| places.time.since(since) >= LEASE)
+            && !places.waiting.borrow().is_empty()
+    }
+
+    /// Gives it back, if it is held.
+    pub fn give_back(&mut self) {
+        if self.since.take().is_some() {
+            self.places.pass_on();
+        }
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let places = self.places;
-        if self.first.is_some() {
-            places.held.set(places.held.get() - 1);
-            places.leaving.set(places.leaving.get() - usize::from(self.leaving));
-            return;
-        }
-        let mut beside = places.beside.borrow_mut();
-        if let Some(own) = beside.iter().position(|account| *account == self.account) {
-            beside.swap_remove(own);
-        }
+        self.give_back();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use smol::LocalExecutor;
+    use std::pin::pin;
+
+    use async_io::block_on;
+    use smol::future::poll_once;
 
     use super::*;
 
-    /// Catches: places that slow polls keep, a share that one account exceeds, and places beside that are not given back.
+    /// Catches: a place that is never passed on, goes to whoever came later, or is lost with one who does not wait any more.
     #[test]
-    fn who_waits_gets_a_place_however_many_others_never_end() {
+    fn turns_come_in_order_and_none_is_lost() {
+        let places = Places::new(&Time::default(), 1);
+        let [mut first, mut second, mut third, mut fourth] = [(); 4].map(|()| places.place());
+        block_on(async {
+            first.hold().await;
+            first.hold().await;
+            let mut waits = Box::pin(second.hold());
+            let (mut also, mut last) = (Box::pin(third.hold()), pin!(fourth.hold()));
+            assert!(poll_once(&mut waits).await.is_none() && poll_once(&mut also).await.is_none());
+            assert!(poll_once(last.as_mut()).await.is_none());
+            // One goes away while he waits, the other when it is his turn already.
+            drop(waits);
+            first.give_back();
+            first.give_back();
+            assert!(poll_once(pin!(first.hold())).await.is_none(), "it is passed on");
+            drop(also);
+            assert!(poll_once(last.as_mut()).await.is_some());
+            assert!(!second.is_held() && !third.is_held());
+        });
+        assert!(fourth.is_held() && places.free.get() == 0);
+        drop(fourth);
+        assert_eq!((places.free.get(), places.waiting.borrow().len()), (1, 0));
+    }
+
+    /// Catches: one who has to give it up where nobody waits, or before his time, or never.
+    #[test]
+    fn it_is_held_as_long_as_nobody_waits() {
         let time = Time::default();
-        let places = Places::new(&time);
-        async_io::block_on(async {
-            // None of them ends by itself: of the six of one account only two may go beside.
-            let (ended, tasks) = (RefCell::new(Vec::new()), LocalExecutor::new());
-            for account in ["a", "a", "a", "a", "a", "a", "b", "c", "d"] {
-                let (places, ended) = (&places, &ended);
-                tasks
-                    .spawn(async move {
-                        let mut place = places.take(account).await;
-                        place.is_needed().await;
-                        ended.borrow_mut().push(account);
-                    })
-                    .detach();
+        let places = Places::new(&time, 1);
+        let [mut place, mut other] = [(); 2].map(|()| places.place());
+        block_on(async {
+            place.hold().await;
+            time.advance(LEASE);
+            assert!(!place.is_overdue());
+            {
+                let mut waits = pin!(other.hold());
+                assert!(poll_once(waits.as_mut()).await.is_none() && place.is_overdue());
+                place.give_back();
+                assert!(!place.is_overdue() && poll_once(waits).await.is_some());
             }
-            let others = async {
-                for _ in 0..20 {
-                    drop(places.take("e").await);
-                    smol::future::yield_now().await;
-                }
-                let ended = ended.borrow();
-                assert!(ended.iter().all(|account| *account == "a"), "nobody else has to: {ended:?}");
-                assert!((1..=4).contains(&ended.len()), "only for the sake of others: {ended:?}");
-                let beside = places.beside.borrow();
-                assert!(beside.iter().filter(|account| *account == "a").count() == 2, "{beside:?}");
-            };
-            // Leases end all the while.
-            let passing = async {
-                loop {
-                    time.advance(LEASE);
-                    smol::future::yield_now().await;
-                }
-            };
-            smol::future::or(others, smol::future::or(passing, tasks.run(std::future::pending()))).await;
-            drop(tasks);
-            assert_eq!((places.beside.borrow().len(), places.held.get(), places.leaving.get()), (0, 0, 0));
-            // Where all is free, nobody is sent away.
-            let mut all = Vec::new();
-            for _ in 0..AT_ONCE {
-                all.push(places.take("e").await);
-            }
-            let alone = async {
-                for _ in 0..5 {
-                    time.advance(LEASE);
-                    smol::future::yield_now().await;
-                }
-            };
-            smol::future::or(alone, async {
-                all[0].is_needed().await;
-                panic!("for whom?")
-            })
-            .await;
+            let mut waits = pin!(place.hold());
+            assert!(poll_once(waits.as_mut()).await.is_none() && !other.is_overdue());
         });
     }
 }

@@ -6,14 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use smol::LocalExecutor;
-use smol::future::or;
 
 use super::Error;
 use super::budget::Budget;
-use super::collection::{Collection, Outcome};
+use super::collection::Outcome;
 use super::driver;
-use super::ledger::source_key;
-use super::places::{Place, Places};
+#[cfg(any(test, fuzzing))]
+use super::errand::Experience;
+use super::errand::{Errand, Waits};
+use super::places::{CONNECTIONS, Place, Places, TRANSFERS};
 use super::status::SourceStatus;
 use super::watch::Watch;
 use super::wire::{Wire, Withdrawal};
@@ -27,23 +28,25 @@ use crate::context::Context;
 use crate::oauth2::Tokens;
 use crate::pace;
 use crate::sasl::client::AccessToken;
-use crate::store::{self, Flags, INBOX, SourceKey};
+use crate::store::{self, Flags, INBOX};
 
 /// Polls all sources, each at its own interval.
 pub struct Poller {
     context: Rc<Context>,
     pub(super) tokens: Rc<Tokens>,
-    places: Places,
-    /// By account and source. One that is removed stays until its last poll has ended, so that there are
+    connections: Places,
+    transfers: Places,
+    /// By account and identity of the source. One that is removed stays until its last poll has ended, so that there are
     /// never two polls of one source: the second would not see what the first is about to commit.
-    watches: RefCell<BTreeMap<(String, SourceKey), Rc<Watch>>>,
+    watches: RefCell<BTreeMap<(String, u64), Rc<Watch>>>,
 }
 
 impl Poller {
     /// Contacts nobody yet.
     pub fn new(context: Rc<Context>, tokens: Rc<Tokens>) -> Rc<Poller> {
-        let places = Places::new(&context.time);
-        Rc::new(Poller { context, tokens, places, watches: RefCell::default() })
+        let connections = Places::new(&context.time, CONNECTIONS);
+        let transfers = Places::new(&context.time, TRANSFERS);
+        Rc::new(Poller { context, tokens, connections, transfers, watches: RefCell::default() })
     }
 
     /// Polls until dropped; new settings take effect at once.
@@ -76,7 +79,7 @@ impl Poller {
     pub fn status(&self) -> Vec<SourceStatus> {
         let (config, watches) = (self.context.config(), self.watches.borrow());
         sources(&config)
-            .map(|(account, source)| match watches.get(&(account.to_owned(), source_key(source))) {
+            .map(|(account, source)| match watches.get(&(account.to_owned(), source.id)) {
                 Some(watch) => watch.status(),
                 None => SourceStatus::unknown(account, source),
             })
@@ -89,7 +92,7 @@ impl Poller {
         let mut new = Vec::new();
         let mut wanted = BTreeSet::new();
         for (account, source) in sources(config) {
-            let key = (account.to_owned(), source_key(source));
+            let key = (account.to_owned(), source.id);
             if !wanted.insert(key.clone()) {
                 log::warn!("{account}: {} is a source twice, the second one is not polled", source.host);
                 continue;
@@ -110,7 +113,7 @@ impl Poller {
         loop {
             watch.due_or_removed().await;
             if watch.is_removed() {
-                let key = (watch.account.clone(), source_key(&watch.source()));
+                let key = (watch.account.clone(), watch.source().id);
                 self.watches.borrow_mut().remove(&key);
                 return;
             }
@@ -120,31 +123,41 @@ impl Poller {
                 watch.wait_for(self.context.clock.comes()).await;
                 continue;
             }
-            let place = self.places.take(&watch.account).await;
+            let mut connection = self.connections.place();
+            connection.hold().await;
             if watch.is_due() {
-                Box::pin(self.poll(&watch, place)).await;
+                Box::pin(self.poll(&watch, connection)).await;
             }
         }
     }
 
-    async fn poll(&self, watch: &Watch, mut place: Place<'_>) {
+    async fn poll(&self, watch: &Watch, connection: Place<'_>) {
         let source = watch.source();
         let withdrawal = watch.begin();
         let mut outcome = Outcome::default();
-        let others = async {
-            place.is_needed().await;
-            withdrawal.displace();
-            std::future::pending().await
+        let connection = RefCell::new(connection);
+        let waits = |outcome| -> Waits<'_> {
+            // Who waits for news does not keep others waiting.
+            connection.borrow_mut().give_back();
+            let letter = self.note(watch, &source, Ok(()), outcome);
+            watch.waits();
+            Box::pin(self.tell(watch, letter))
         };
-        let result = or(self.collect(watch, &source, withdrawal.clone(), &mut outcome), others).await;
-        let result = match result {
-            // It got on, and goes on when it is its turn again.
-            Err(Error::Displaced) if outcome.collected > 0 => {
-                outcome.more = true;
-                Ok(())
-            }
-            result => result,
-        };
+        let result = self.collect(watch, &source, withdrawal, &waits, &mut outcome).await;
+        drop(connection.into_inner());
+        let letter = self.note(watch, &source, result, outcome);
+        watch.end();
+        self.tell(watch, letter).await;
+    }
+
+    /// A round is over: it goes into the log. Returns the letter that the user is to get.
+    fn note(
+        &self,
+        watch: &Watch,
+        source: &Source,
+        result: Result<(), Error>,
+        outcome: Outcome,
+    ) -> Option<String> {
         let name = format!("{}: {} at {}", watch.account, source.username, source.host);
         if outcome.collected > 0 || outcome.deleted > 0 {
             log::info!("{name}: {} collected, {} deleted there", outcome.collected, outcome.deleted);
@@ -160,37 +173,46 @@ impl Poller {
             (Err(error), _) | (Ok(()), Some(error)) => log::warn!("{name}: {error}"),
         }
         let [jitter] = crate::credential::random();
-        let letter = watch.end(result, outcome, &self.context.config(), jitter);
-        if let Some(letter) = letter
-            && let Err(error) = self.deliver(&watch.account, &letter).await
-        {
-            log::warn!("{name}: the user cannot be told: {error}");
+        watch.note(result, outcome, &self.context.config(), jitter)
+    }
+
+    async fn tell(&self, watch: &Watch, letter: Option<String>) {
+        let Some(letter) = letter else { return };
+        if let Err(error) = self.deliver(&watch.account, &letter).await {
+            log::warn!("{}: the user cannot be told: {error}", watch.account);
         }
     }
 
     /// The poll itself.
-    pub(super) async fn collect_with(
+    pub(super) async fn collect_with<'w>(
         &self,
         watch: &Watch,
         source: &Source,
         token: Option<AccessToken>,
         withdrawal: Rc<Withdrawal>,
+        waits: &dyn Fn(Outcome) -> Waits<'w>,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         // Nothing could be kept: it stays where it is.
         if self.context.store.read_only().is_some() {
             return Err(store::Error::ReadOnly.into());
         }
-        let timeout = Duration::from_secs(self.context.config().multipop.timeout.max(1).into());
+        let config = self.context.config();
+        let timeout = Duration::from_secs(config.multipop.timeout.max(1).into());
         let time = &self.context.time;
         let mut wire =
             Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?.with_token(token);
         let account = self.context.store.account(&watch.account).await?;
-        let (config, needs) = (self.context.config(), watch.needs.clone());
-        let mut collection = Collection::new(account, source, &config, needs, time);
-        let result = driver::collect(&mut wire, source, &mut collection).await;
-        *outcome = collection.outcome;
-        result
+        let errand = Errand {
+            account,
+            source,
+            config: &config,
+            experience: &watch.experience,
+            places: &self.transfers,
+            time,
+            waits,
+        };
+        driver::collect(&mut wire, &errand, outcome).await
     }
 
     async fn deliver(&self, account: &str, letter: &str) -> Result<(), store::Error> {
@@ -222,8 +244,9 @@ pub(crate) async fn poll(
     let time = Time::default();
     let budget = Budget::usual(&time);
     let mut wire = Wire::connect(&source, Duration::from_secs(60), Rc::default(), budget).await?;
-    let mut collection = Collection::new(account, &source, &Config::default(), Default::default(), &time);
-    driver::collect(&mut wire, &source, &mut collection).await
+    driver::collect_once(&mut wire, &source, account, &Config::default(), &Experience::default(), &time)
+        .await
+        .0
 }
 
 /// All sources with the names of their accounts.

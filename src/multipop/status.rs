@@ -15,12 +15,14 @@ pub struct SourceStatus {
     pub protocol: Protocol,
     /// The login at the provider.
     pub username: String,
-    /// The mailbox there, for IMAP.
-    pub folder: String,
+    /// The mailboxes there, for IMAP.
+    pub folders: Vec<String>,
     /// Whether it is contacted at all: MultiPOP on, for the server and for the account.
     pub enabled: bool,
     /// Whether it is being polled now.
     pub polling: bool,
+    /// Whether that has all there is, and waits for the server to have news.
+    pub waits_for_news: bool,
     /// Whether it is due, but no certificate can be judged, since the clock does not show the time yet.
     pub waiting_for_time: bool,
     /// When the last poll ended, in seconds since 1970; `None`: not polled since the start.
@@ -46,9 +48,10 @@ impl SourceStatus {
             port: source.port,
             protocol: source.protocol,
             username: source.username.as_str().to_owned(),
-            folder: source.folder().to_owned(),
+            folders: source.wanted_folders().map(str::to_owned).collect(),
             enabled: false,
             polling: false,
+            waits_for_news: false,
             waiting_for_time: false,
             last_poll: None,
             last_result: None,

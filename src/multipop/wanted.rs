@@ -29,6 +29,11 @@ impl ToRead {
         self.last.push_front(wanted);
     }
 
+    /// Puts one back that was looked at, to be read next.
+    pub fn put_first(&mut self, wanted: Wanted) {
+        self.new.push_front(wanted);
+    }
+
     /// The one that comes next, where all others are there.
     pub fn last(&self) -> Option<&Wanted> {
         self.last.front()
@@ -36,7 +41,7 @@ impl ToRead {
 
     /// Takes out the next one.
     pub fn pop_front(&mut self) -> Option<Wanted> {
-        let unknown = |handle| Wanted { handle, identity: None, last: false };
+        let unknown = |handle| Wanted { handle, identity: None, last: false, is_looked_at: false };
         let usual = self.new.pop_front().or_else(|| self.unknown.pop_first().map(unknown));
         usual.or_else(|| self.last.pop_front())
     }
@@ -44,11 +49,17 @@ impl ToRead {
 
 /// A set of handles: a million that follow each other take 16,000 words.
 #[derive(Debug, Default)]
-struct Handles(BTreeMap<Handle, u64>);
+pub struct Handles(BTreeMap<Handle, u64>);
 
 impl Handles {
-    fn insert(&mut self, message: Handle) {
+    /// Puts one in.
+    pub fn insert(&mut self, message: Handle) {
         *self.0.entry(message / 64).or_default() |= 1 << (message % 64);
+    }
+
+    /// Whether it is in.
+    pub fn contains(&self, message: Handle) -> bool {
+        self.0.get(&(message / 64)).is_some_and(|word| word >> (message % 64) & 1 == 1)
     }
 
     fn pop_first(&mut self) -> Option<Handle> {
@@ -95,7 +106,7 @@ mod tests {
     fn new_ones_are_read_first_and_the_doubtful_ones_last() {
         let wanted = |handle, known: bool, last| {
             let identity = known.then(|| Identity::in_place(handle));
-            Wanted { handle, identity, last }
+            Wanted { handle, identity, last, is_looked_at: false }
         };
         let (doubtful, unknown, new) =
             (wanted(0, true, true), wanted(1, false, false), wanted(3, true, false));

@@ -9,7 +9,7 @@ use event_listener::Event;
 use smol::future::or;
 
 use super::collection::Outcome;
-use super::needs::Needs;
+use super::errand::Experience;
 use super::schedule::{is_letter_due, pause};
 use super::status::{PollResult, SourceStatus};
 use super::wire::Withdrawal;
@@ -34,8 +34,10 @@ pub struct Watch {
     interval: Cell<Duration>,
     fate: RefCell<Fate>,
     polling: RefCell<Option<Rc<Withdrawal>>>,
+    /// Its poll waits for the server to have news.
+    waits_for_news: Cell<bool>,
     /// What its polls found out for each other.
-    pub needs: Needs,
+    pub experience: Experience,
     wake: Event,
 }
 
@@ -71,7 +73,8 @@ impl Watch {
             interval: Cell::new(Duration::MAX),
             fate: RefCell::default(),
             polling: RefCell::default(),
-            needs: Needs::default(),
+            waits_for_news: Cell::new(false),
+            experience: Experience::default(),
             wake: Event::new(),
         }
     }
@@ -124,6 +127,9 @@ impl Watch {
             return false;
         }
         self.urgent.set(true);
+        if let Some(polling) = &*self.polling.borrow() {
+            polling.hurry();
+        }
         self.wake.notify(usize::MAX);
         true
     }
@@ -176,15 +182,26 @@ impl Watch {
         withdrawal
     }
 
-    /// A poll ended. Returns the letter that the user is to get.
-    pub fn end(
+    /// Its poll waits for the server to have news.
+    pub fn waits(&self) {
+        self.urgent.set(false);
+        self.waits_for_news.set(true);
+    }
+
+    /// The poll ended.
+    pub fn end(&self) {
+        self.waits_for_news.set(false);
+        *self.polling.borrow_mut() = None;
+    }
+
+    /// So much was done, as far as it has not been noted yet. Returns the letter that the user is to get.
+    pub fn note(
         &self,
         result: Result<(), Error>,
         outcome: Outcome,
         config: &Config,
         jitter: u8,
     ) -> Option<String> {
-        *self.polling.borrow_mut() = None;
         let mut fate = self.fate.borrow_mut();
         fate.collected += u64::from(outcome.collected);
         fate.again += u64::from(outcome.again);
@@ -195,7 +212,7 @@ impl Watch {
         fate.ended_unix = Some(unix_now());
         fate.jitter = jitter;
         fate.broken = if result.is_err() { fate.broken.saturating_add(1) } else { 0 };
-        if outcome.more && outcome.collected > 0 && result.is_ok() {
+        if outcome.at_once && result.is_ok() {
             self.urgent.set(true);
         }
         let Some(error) = result.err().or(outcome.problem) else {
@@ -232,6 +249,7 @@ impl Watch {
         SourceStatus {
             enabled: self.enabled.get(),
             polling,
+            waits_for_news: self.waits_for_news.get(),
             waiting_for_time: self.waiting.get(),
             last_poll: fate.ended_unix,
             last_result: fate.result.clone(),
@@ -249,14 +267,17 @@ impl Watch {
             return None;
         }
         let fate = self.fate.borrow();
-        match fate.ended {
-            Some(_) if fate.paused && !self.urgent.get() => None,
-            Some(ended) if !self.urgent.get() => {
-                let pause = pause(self.interval.get(), fate.broken, fate.jitter);
-                Some(pause.saturating_sub(self.time.since(ended)))
-            }
-            _ => Some(Duration::ZERO),
+        let Some(ended) = fate.ended else { return Some(Duration::ZERO) };
+        if fate.paused && !self.urgent.get() {
+            return None;
         }
+        // Who logs in earlier is turned away, also where somebody is in a hurry.
+        let least = self.experience.manners.pause();
+        let pause = match self.urgent.get() {
+            true => least,
+            false => pause(self.interval.get(), fate.broken, fate.jitter).max(least),
+        };
+        Some(pause.saturating_sub(self.time.since(ended)))
     }
 
     fn withdraw(&self) {

@@ -29,7 +29,7 @@ const OPENING_LINE: usize = 8192;
 #[derive(Default)]
 pub struct Withdrawal {
     withdrawn: Cell<bool>,
-    displaced: Cell<bool>,
+    hurried: Cell<bool>,
     event: Event,
 }
 
@@ -40,21 +40,23 @@ impl Withdrawal {
         self.event.notify(usize::MAX);
     }
 
-    /// Its place is needed: ends the poll at its next wait.
-    pub fn displace(&self) {
-        self.displaced.set(true);
+    /// Somebody wants to know what is new: ends the wait for news.
+    pub fn hurry(&self) {
+        self.hurried.set(true);
         self.event.notify(usize::MAX);
     }
 
     /// Ends when it is withdrawn, and says so.
     pub async fn wait(&self) -> Error {
+        self.until(&self.withdrawn).await;
+        Error::Withdrawn
+    }
+
+    async fn until(&self, so: &Cell<bool>) {
         loop {
             let listener = self.event.listen();
-            if self.withdrawn.get() {
-                return Error::Withdrawn;
-            }
-            if self.displaced.get() {
-                return Error::Displaced;
+            if so.get() {
+                return;
             }
             listener.await;
         }
@@ -227,6 +229,58 @@ impl Wire {
             Ok(&[][..])
         })
         .await
+    }
+
+    /// Waits for octets for so long and whatever the patience: nothing comes where there is nothing to tell, or somebody
+    /// wants to know.
+    ///
+    /// # Errors
+    /// The connection's, [`Error::Withdrawn`].
+    pub async fn fill_quietly(&mut self, limit: Duration) -> Result<&[u8], Error> {
+        let (stream, withdrawal, time) = (&mut self.stream, &self.withdrawal, self.budget.time());
+        let octets = async {
+            match stream.fill().await? {
+                [] => Err(outgoing::Error::Closed.into()),
+                octets => Ok(octets),
+            }
+        };
+        let nothing = async {
+            or(time.sleep(limit), withdrawal.until(&withdrawal.hurried)).await;
+            withdrawal.hurried.set(false);
+            Ok(&[][..])
+        };
+        let octets = or(octets, or(nothing, async { Err(withdrawal.wait().await) })).await;
+        self.heard = self.budget.time().now();
+        octets
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Errors
+    /// [`Error::Withdrawn`].
+    pub async fn pauses(&mut self, pause: Duration) -> Result<(), Error> {
+        let (withdrawal, time) = (&self.withdrawal, self.budget.time().clone());
+        let passes = async {
+            time.sleep(pause).await;
+            Ok(())
+        };
+        let passed = or(passes, async { Err(withdrawal.wait().await) }).await;
+        self.progress();
+        passed
+    }
+
+    /// While `time` passes the server is not to blame.
+    pub async fn stands_still(&mut self, time: impl Future<Output = ()>) {
+        let began = self.budget.time().now();
+        time.await;
+        self.budget.excuse(began);
+        self.progress();
+    }
+
+    /// A round is over: the next one may cost as much.
+    pub fn renew(&mut self) {
+        self.budget.renew();
+        self.progress();
     }
 
     fn patience(&self) -> Duration {

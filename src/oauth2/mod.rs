@@ -26,4 +26,4 @@ pub use error::Error;
 pub use tokens::{Asking, Keeper, Tokens};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -194,7 +194,7 @@ prop_compose! {
         leave_on_server in any::<bool>(),
         (delete_after, interval) in (0..=3650 * 86_400u32, 0..=30 * 86_400u32),
         max_size in 0..=4u64 << 30,
-        (folder, into) in (words(), words()),
+        (folders, into) in (vec(words(), 1..=16), words()),
         (id, enabled, ca) in (1..=u64::MAX, any::<bool>(), path()),
     ) -> Source {
         let of_pop3 = matches!(auth, SourceAuth::Apop | SourceAuth::User);
@@ -205,8 +205,12 @@ prop_compose! {
         };
         Source {
             id, enabled, into, host, port, protocol, security, username, password, auth, oauth2: oauth2.map(Box::new),
-            leave_on_server, delete_after, max_size, folders: vec![folder], ca,
-            interval: if interval == 0 { Interval::Inherited } else { Interval::Every(interval) },
+            leave_on_server, delete_after, max_size, folders, ca,
+            interval: match interval {
+                0 => Interval::Inherited,
+                1 if protocol == Protocol::Imap => Interval::Push,
+                seconds => Interval::Every(seconds),
+            },
             ..Source::default()
         }
     }

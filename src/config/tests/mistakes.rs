@@ -78,7 +78,7 @@ multipop = true
 host = "pop provider"            #! host: "pop provider" is not a host name such as "mail.home.example" or an address such as "192.168.1.9"
 username = ""                    #! username: "" is not a login such as "office@provider.example"
 auth = "plain"                   #! auth: "plain" is not "auto", "SCRAM-SHA-256", "CRAM-MD5", "APOP", "PLAIN", "LOGIN", "USER" or "oauth2"
-interval = "0s"                  #! interval: "0s" is not "" or a duration such as "90s", "10m", "1h" or "5d", from 1s to 30d
+interval = "0s"                  #! interval: "0s" is not "", "push" or a duration such as "90s", "10m", "1h" or "5d", from 1s to 30d
 oauth2 = { client_id = 5, token_url = "ftp://x" } #! client_id: 5 is not a client identifier without control characters, or "" #! token_url: "ftp://x" is not a URL such as "https://login.provider.example/token", or ""
 
 [[account]]

@@ -166,6 +166,7 @@ password = "long enough"
 security = "none"                #! warning: none sends the password in the clear to pop.provider.example: use tls or starttls where it offers them
 port = 143                       #! warning: port 143 is usually that of the other protocol: 995 is usual for tls, 110 for starttls
 delete_after = "5d"              #! warning: delete_after has no effect: without leave_on_server what was collected is deleted at once
+interval = "push"                #! POP3 servers cannot push: use protocol = "imap", or an interval such as "10m"
 folder = "Archive"               #! warning: folder "Archive" has no effect: POP3 knows the INBOX only, use protocol = "imap"
 oauth2 = {{ client_id = "x" }}   #! warning: oauth2 has no effect without auth = "oauth2"
 [[account.source]]
@@ -216,4 +217,12 @@ fn a_mailbox_is_collected_once() {
         "host = \"IMAP.x.de\" #! source 1 of this account collects this mailbox already: remove one of them",
     );
     finds_what_it_announces(&format!("{LEAST}\nmultipop = true\n{one}{sent}{other}{twice}"));
+    // One of several, however it is written.
+    let several = source("imap.x.de", "x").replace(
+        "host = \"imap.x.de\"",
+        "host = \"imap.x.de\" #! source 1 of this account collects this mailbox already: remove one of them",
+    );
+    let several =
+        several.replace("\"x\"\n[", "").replace("folder = \"x\"", "folder = [\"Trash\", \"inbox\"]");
+    finds_what_it_announces(&format!("{LEAST}\nmultipop = true\n{one}{sent}{several}"));
 }

@@ -4,7 +4,7 @@ use ring::digest;
 
 use super::super::budget::PASSED_OVER;
 use super::super::content::Content;
-use super::super::driver::Attributes;
+use super::super::remote::Attributes;
 use super::{Collection, Error, Handle, Identity, Incoming, Told, Verdict, notice, store, unix_now};
 
 /// A message on its way in.
@@ -180,10 +180,10 @@ impl Collection {
         };
         match (verdict, incoming) {
             (Verdict::Collect(identity), Some(incoming)) => {
-                let content = content.hash(self.sizes.remove(&handle).unwrap_or(came));
-                match content.filter(|content| self.ledger.has_content(*content)) {
-                    Some(content) => self.came_again(identity, content),
-                    None => self.deliver(handle, identity, content, incoming, told),
+                let hash = content.hash(self.sizes.remove(&handle).unwrap_or(came));
+                match hash.filter(|hash| hash.is_told_apart && self.ledger.has_content(hash.content)) {
+                    Some(hash) => self.came_again(identity, hash.content),
+                    None => self.deliver(handle, identity, hash, incoming, told),
                 }
             }
             // There was no room: it comes again with a later poll.

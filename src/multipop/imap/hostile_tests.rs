@@ -4,13 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::UNKNOWN_LIMIT;
-use super::poll_tests::{inbox, new_store};
+use super::fake::{inbox, new_store};
 use crate::clock::Time;
 use crate::config::{Config, Protocol, Security, Source};
 use crate::fuzzing::Speaker;
 use crate::multipop::budget::Budget;
-use crate::multipop::collection::Collection;
-use crate::multipop::needs::Needs;
+use crate::multipop::errand::Experience;
 use crate::multipop::wire::Wire;
 use crate::multipop::{Error, driver};
 use crate::store::Store;
@@ -38,8 +37,8 @@ async fn poll_at(speaker: &Speaker, store: &Store, says: &str, octets: u64) -> R
         let budget = Budget::new(&time, octets, patience);
         let mut wire = Wire::connect(&source, patience, Rc::default(), budget).await.unwrap();
         let account = store.account("ann").await.unwrap();
-        let mut collection = Collection::new(account, &source, &Config::default(), Needs::default(), &time);
-        driver::collect(&mut wire, &source, &mut collection).await
+        let (config, experience) = (Config::default(), Experience::default());
+        driver::collect_once(&mut wire, &source, account, &config, &experience, &time).await.0
     };
     smol::future::or(poll, speaker.says(says.as_bytes())).await
 }

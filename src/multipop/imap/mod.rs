@@ -6,6 +6,8 @@
 //! removes nobody else's messages.
 
 #[cfg(test)]
+pub mod fake;
+#[cfg(test)]
 mod hostile_tests;
 mod login;
 #[cfg(test)]
@@ -23,13 +25,15 @@ pub use self::login::Opening;
 use self::response::{Fetch, Response, Responses, TAG};
 use super::Error;
 use super::collection::Handle;
-use super::driver::{Attributes, Event, LISTING_LIMIT, RemoteMailbox};
 use super::refusal::Refusal;
+use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 use crate::config::Source;
 use crate::message::mailbox_name;
 
 /// Requests under way.
 const WINDOW: usize = 32;
+/// Octets of a message that are enough to compare it, as most of them are.
+const BEGINNING: u32 = 16 * 1024;
 /// Messages that one command names: some servers take no line of more than 8000 octets.
 const NAMED_AT_ONCE: usize = 500;
 /// Messages that a folder without UIDVALIDITY may have: they are all read whole.
@@ -45,12 +49,18 @@ enum Request {
     Capability,
     /// ID (RFC 2971): some servers open no folder before they know whom.
     Id,
+    /// LIST of the folders that fit a pattern.
+    Folders(String),
+    /// IDLE (RFC 2177).
+    Idle,
     /// SELECT of a folder by its name in UTF-8, or EXAMINE where nothing is to be changed there.
     Select { folder: String, changes: bool },
     /// All messages of the folder with their UIDs, sizes and flags.
     List,
     /// One message, which stays unseen.
     Fetch(Uid),
+    /// The first octets of one message.
+    Look(Uid),
     /// `\Deleted` for messages.
     Flag(Vec<Uid>),
     /// Those messages are removed, and no others (RFC 4315).
@@ -69,12 +79,15 @@ impl Request {
             Request::Id => {
                 format!("ID (\"name\" \"Pillarbox\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"))
             }
+            Request::Folders(pattern) => format!("LIST \"\" {}", quoted(&mailbox_name::encode(pattern))),
+            Request::Idle => "IDLE".to_owned(),
             Request::Select { folder, changes } => {
                 let word = if *changes { "SELECT" } else { "EXAMINE" };
                 format!("{word} {}", quoted(&mailbox_name::encode(folder)))
             }
             Request::List => "UID FETCH 1:* (UID RFC822.SIZE FLAGS)".to_owned(),
             Request::Fetch(uid) => format!("UID FETCH {uid} (UID FLAGS INTERNALDATE BODY.PEEK[])"),
+            Request::Look(uid) => format!("UID FETCH {uid} (UID BODY.PEEK[]<0.{BEGINNING}>)"),
             Request::Flag(uids) => format!("UID STORE {} +FLAGS.SILENT (\\Deleted)", set(uids)),
             Request::Expunge(uids) => format!("UID EXPUNGE {}", set(uids)),
             Request::ExpungeAll => "EXPUNGE".to_owned(),
@@ -94,7 +107,6 @@ fn set(uids: &[Uid]) -> String {
 
 /// A folder at a server at which we are logged in.
 pub struct Mailbox {
-    folder: String,
     /// Whether something may be deleted there.
     changes: bool,
     responses: Responses,
@@ -104,8 +116,14 @@ pub struct Mailbox {
     output: String,
     has_uid_plus: bool,
     wants_id: bool,
+    has_idle: bool,
+    /// IDLE goes on; it is to end as soon as it does.
+    is_idling: bool,
+    is_woken: bool,
     uid_validity: Option<u32>,
     exists: u32,
+    /// More have come since.
+    has_news: bool,
     /// Of the listing: UIDs that came, in any order, those among them that came without a size, and whether they have
     /// `\\Deleted`. News of flags look alike.
     seen: HashSet<Uid>,
@@ -114,19 +132,18 @@ pub struct Mailbox {
     is_listed: bool,
     /// The unique-id of the one that was told of last.
     unique_id: String,
-    /// Messages that were asked for, and have not begun.
-    awaited: VecDeque<Uid>,
+    /// Messages that were asked for, and have not begun, each with whether its beginning is all.
+    awaited: VecDeque<(Uid, bool)>,
     /// The one that has.
-    begun: Option<Uid>,
+    begun: Option<(Uid, bool)>,
     /// Messages that have come, and whose requests have not ended: a literal that says too much about its length swallows that.
     whole: Vec<Uid>,
 }
 
 impl Mailbox {
-    /// Nothing asked yet of the folder of `source`. Tags up to `tag` were used.
+    /// Nothing asked yet of the folders of `source`. Tags up to `tag` were used.
     pub fn new(source: &Source, tag: u32) -> Mailbox {
         Mailbox {
-            folder: source.folder().to_owned(),
             changes: !source.leave_on_server || source.delete_after > 0,
             responses: Responses::default(),
             tag,
@@ -134,8 +151,12 @@ impl Mailbox {
             output: String::new(),
             has_uid_plus: false,
             wants_id: false,
+            has_idle: false,
+            is_idling: false,
+            is_woken: false,
             uid_validity: None,
             exists: 0,
+            has_news: false,
             seen: HashSet::new(),
             without_size: Vec::new(),
             is_listed: false,
@@ -173,15 +194,35 @@ impl Mailbox {
             Response::Capability(capabilities) if self.is_asked(&Request::Capability) => {
                 let offers = |name: &str| capabilities.iter().any(|capability| capability == name);
                 (self.has_uid_plus, self.wants_id) = (offers("UIDPLUS"), offers("ID"));
+                self.has_idle = offers("IDLE");
             }
-            // Later ones tell of what is new, which is the next poll's.
+            Response::Folder(name) if self.is_listing_folders() => {
+                if let Some(name) = mailbox_name::decode(&name) {
+                    return Ok(Event::Folder(name));
+                }
+            }
             Response::Exists(n) if self.is_selecting() => self.exists = n,
+            // What is new while nobody waits for it is the next round's.
+            Response::Exists(n) => {
+                let is_news = n > mem::replace(&mut self.exists, n);
+                self.has_news |= is_news;
+                if is_news && self.is_asked(&Request::Idle) {
+                    return Ok(Event::News);
+                }
+            }
+            Response::Expunge => self.exists = self.exists.saturating_sub(1),
             Response::Ok(Some(value)) if self.is_selecting() => self.uid_validity = Some(value),
             Response::Bye(why) if !self.is_asked(&Request::Logout) => return Err(Error::TurnedAway(why)),
+            Response::Continue(_) if self.is_asked(&Request::Idle) => {
+                self.is_idling = true;
+                if mem::take(&mut self.is_woken) {
+                    self.wake();
+                }
+            }
             Response::Continue(_) => {
                 return Err(Error::Protocol("it asked for more, out of turn".to_owned()));
             }
-            Response::Exists(_)
+            Response::Folder(_)
             | Response::Ok(_)
             | Response::Capability(_)
             | Response::PreAuth
@@ -198,7 +239,8 @@ impl Mailbox {
     fn done(&mut self, request: Request) -> Event<'static> {
         match request {
             Request::Capability if self.wants_id => self.ask(Request::Id),
-            Request::Capability | Request::Id => self.select(),
+            Request::Capability | Request::Id | Request::Folders(_) => {}
+            Request::Idle => self.is_idling = false,
             Request::Select { .. } if self.exists > 0 => self.ask(Request::List),
             Request::Select { .. } | Request::List => self.is_listed = true,
             Request::Fetch(uid) => {
@@ -206,10 +248,12 @@ impl Mailbox {
                     self.whole.swap_remove(at);
                     return Event::Confirmed(uid);
                 }
-                if self.no_longer_awaited(uid) {
+                if self.no_longer_awaited(uid).is_some() {
                     return Event::Absent(uid);
                 }
             }
+            Request::Look(uid) if self.no_longer_awaited(uid).is_some() => return Event::HeadOver(uid),
+            Request::Look(_) => {}
             Request::Flag(uids) => return Event::Deleted(u32::try_from(uids.len()).unwrap_or(u32::MAX)),
             Request::Expunge(_) | Request::ExpungeAll | Request::Logout => {}
         }
@@ -219,27 +263,26 @@ impl Mailbox {
     fn refused(&mut self, request: &Request, refusal: &Refusal) -> Result<Event<'static>, Error> {
         let (command, reason) = (request.command(), refusal.to_string());
         let message = match *request {
-            Request::Id => {
-                // That is its own affair.
-                self.select();
-                return Ok(Event::Done);
-            }
-            Request::Capability | Request::Select { .. } | Request::List => {
+            // That is its own affair.
+            Request::Id | Request::Capability => return Ok(Event::Done),
+            Request::Select { .. } | Request::List => {
                 return Err(Error::Refused { command, reason });
             }
-            Request::Fetch(uid) => self.no_longer_awaited(uid).then_some(uid),
+            Request::Fetch(uid) => self.no_longer_awaited(uid).map(|_| uid),
+            Request::Look(uid) if self.no_longer_awaited(uid).is_some() => return Ok(Event::HeadOver(uid)),
+            Request::Look(_) => return Ok(Event::Done),
             _ => None,
         };
         Ok(Event::Refused { command, reason, message })
     }
 
-    fn select(&mut self) {
-        self.ask(Request::Select { folder: self.folder.clone(), changes: self.changes });
+    fn is_listing_folders(&self) -> bool {
+        self.under_way.iter().any(|(_, request)| matches!(request, Request::Folders(_)))
     }
 
-    fn no_longer_awaited(&mut self, uid: Uid) -> bool {
-        let at = self.awaited.iter().position(|awaited| *awaited == uid);
-        at.and_then(|at| self.awaited.remove(at)).is_some()
+    fn no_longer_awaited(&mut self, uid: Uid) -> Option<(Uid, bool)> {
+        let at = self.awaited.iter().position(|(awaited, _)| *awaited == uid);
+        at.and_then(|at| self.awaited.remove(at))
     }
 
     fn listed(&mut self, fetch: &Fetch) -> Result<Event<'_>, Error> {
@@ -257,7 +300,7 @@ impl Mailbox {
 
     fn tell(&mut self, uid: Uid, size: u64, is_deleted: bool) -> Event<'_> {
         self.unique_id = self.uid_validity.map_or(String::new(), |validity| format!("{validity}.{uid}"));
-        Event::Listed { message: uid, unique_id: self.unique_id.as_bytes(), size, is_deleted }
+        Event::Listed(Listed { message: uid, unique_id: self.unique_id.as_bytes(), size, is_deleted })
     }
 
     /// The next of those that came without a size only.
@@ -273,19 +316,23 @@ impl Mailbox {
     }
 
     /// A message begins; where the server does not tell yet which one, it is the one asked for first.
-    fn begin(&mut self, uid: Option<Uid>) -> Option<Uid> {
+    fn begins(&mut self, uid: Option<Uid>) -> Option<(Uid, bool)> {
         self.begun = match uid {
-            Some(uid) => self.no_longer_awaited(uid).then_some(uid),
+            Some(uid) => self.no_longer_awaited(uid),
             None => self.awaited.pop_front(),
         };
         self.begun
     }
 
+    fn is_looking(&self) -> bool {
+        self.begun.is_some_and(|(_, is_beginning)| is_beginning)
+    }
+
     fn fetched(&mut self, fetch: Fetch) -> Result<Event<'static>, Error> {
         if fetch.body.is_some() {
-            self.begin(fetch.uid);
+            self.begins(fetch.uid);
         }
-        let Some(uid) = self.begun else { return Ok(Event::Other) };
+        let Some((uid, is_beginning)) = self.begun else { return Ok(Event::Other) };
         if !fetch.is_whole {
             return Err(Error::Protocol("a message is longer than it says".to_owned()));
         }
@@ -293,25 +340,48 @@ impl Mailbox {
         if fetch.uid.is_some_and(|told| told != uid) {
             return Err(Error::Protocol(format!("it sent another message than {uid}")));
         }
+        if is_beginning {
+            return Ok(Event::HeadOver(uid));
+        }
         self.whole.push(uid);
-        let told = Attributes { flags: fetch.flags, date: fetch.date };
-        Ok(fetch.body.map_or(Event::Whole(told), |body| Event::Message(uid, body, told)))
+        let told = Attributes { flags: fetch.flags, keywords: fetch.keywords, date: fetch.date };
+        Ok(match fetch.body {
+            Some(body) => Event::Message(uid, body, told),
+            None => Event::Whole(told),
+        })
     }
 }
 
 impl RemoteMailbox for Mailbox {
     /// The capabilities may be more after the login.
-    fn list(&mut self) {
+    fn begin(&mut self) {
         self.ask(Request::Capability);
     }
 
+    fn list_folders(&mut self, pattern: &str) -> bool {
+        self.ask(Request::Folders(pattern.to_owned()));
+        true
+    }
+
+    fn list(&mut self, folder: &str) {
+        (self.uid_validity, self.exists, self.is_listed) = (None, 0, false);
+        self.seen.clear();
+        self.without_size.clear();
+        self.has_news = false;
+        self.ask(Request::Select { folder: folder.to_owned(), changes: self.changes });
+    }
+
     fn fetch(&mut self, message: Uid) {
-        self.awaited.push_back(message);
+        self.awaited.push_back((message, false));
         self.ask(Request::Fetch(message));
     }
 
-    fn head(&mut self, _: Uid) -> bool {
-        false
+    fn head(&mut self, message: Uid, with_body: bool) -> bool {
+        if with_body {
+            self.awaited.push_back((message, true));
+            self.ask(Request::Look(message));
+        }
+        with_body
     }
 
     /// Each request has an end of its own.
@@ -328,6 +398,26 @@ impl RemoteMailbox for Mailbox {
     fn settle(&mut self, others_deleted: bool) {
         if !self.has_uid_plus && !others_deleted {
             self.ask(Request::ExpungeAll);
+        }
+    }
+
+    fn waits(&self) -> bool {
+        self.has_idle
+    }
+
+    fn wait(&mut self) {
+        // What has come since the folder was listed is news, too.
+        if !self.has_news {
+            self.ask(Request::Idle);
+        }
+    }
+
+    fn wake(&mut self) {
+        if self.is_idling {
+            self.is_idling = false;
+            self.output.push_str("DONE\r\n");
+        } else {
+            self.is_woken = true;
         }
     }
 
@@ -357,9 +447,11 @@ impl RemoteMailbox for Mailbox {
         }
         match self.responses.receive(input)? {
             response::Event::More => Ok(Event::More),
-            response::Event::Begun(uid, octets) => {
-                Ok(Event::Begun { message: self.begin(uid), octets: Some(octets) })
-            }
+            response::Event::Begun(uid, octets) => match self.begins(uid) {
+                Some((_, true)) => Ok(Event::Other),
+                begun => Ok(Event::Begun { message: begun.map(|(uid, _)| uid), octets: Some(octets) }),
+            },
+            response::Event::Piece(piece) if self.is_looking() => Ok(Event::Head(piece)),
             response::Event::Piece(piece) => Ok(Event::Piece(piece)),
             response::Event::Response(response) => self.response(response),
         }

@@ -1,9 +1,9 @@
 //! IMAP servers that are odd in one way that has been told of in public.
 
-use super::poll_tests::{Provider, inbox, mails, new_store, poll, poll_with, run, source};
+use super::fake::{Provider, inbox, mail, mails, new_store, poll, poll_with, run, source};
 use crate::config::Source;
 use crate::multipop::Error;
-use crate::multipop::needs::Needs;
+use crate::multipop::errand::Experience;
 use crate::store::{Flags, INBOX};
 
 /// All that is there, whatever the server's way of saying it.
@@ -61,7 +61,7 @@ fn one_message_that_cannot_be_had_costs_one_message() {
         let provider = Provider::new(mails());
         *provider.odd.borrow_mut() = Some(("UID FETCH 5 ", reply.to_owned()));
         run(&provider, async {
-            let (store, needs) = (new_store(), Needs::default());
+            let (store, needs) = (new_store(), Experience::default());
             let mut last = None;
             for n in 0..4 {
                 let (result, outcome) = poll_with(&source(&provider), &store, &needs).await;
@@ -111,8 +111,77 @@ fn flags_and_internaldate_come_along() {
         let account = store.account("ann").await.unwrap();
         account.view(INBOX, |inbox| {
             let of = |n: usize| (inbox.messages[n].flags, inbox.messages[n].date.get());
-            assert_eq!(of(0), (Flags::SEEN, 760_689_784));
+            assert!(of(0).0.contains(Flags::SEEN) && of(0).1 == 760_689_784);
+            let keywords: Vec<_> = inbox.messages[0].flags.keywords().collect();
+            assert_eq!((keywords.len(), inbox.keywords.join(" ")), (1, "$x".to_owned()));
             assert!(of(1).0 == Flags::NONE && of(1).1 > 1_700_000_000);
         });
     });
+}
+
+/// So many as people send them.
+const LETTERS: [&str; 2] = ["Message-ID: <1@x>\r\n\r\nHello\r\n", "Message-ID: <2@x>\r\n\r\nAgain\r\n"];
+
+/// Catches: everything twice, or read whole to be compared.
+#[test]
+fn a_folder_that_is_numbered_anew_gives_nothing_twice() {
+    let provider = Provider::new(vec![mail(1, LETTERS[0]), mail(2, LETTERS[1])]);
+    run(&provider, async {
+        let (store, source) = (new_store(), Source { leave_on_server: true, ..source(&provider) });
+        assert_eq!(poll(&source, &store).await.1.collected, 2);
+        provider.heard.borrow_mut().clear();
+        provider.uid_validity.set(78);
+        let (result, outcome) = poll(&source, &store).await;
+        result.unwrap();
+        assert_eq!((outcome.collected, outcome.again), (0, 2));
+        assert!(provider.heard.borrow().iter().all(|line| !line.contains("BODY.PEEK[])")));
+    });
+}
+
+/// Catches: folders that are not collected, or not once; those of another name with the same UIDs that count as collected; what
+/// the settings do not name, and what holds the others' messages.
+#[test]
+fn folders_are_collected_by_name_and_pattern() {
+    let provider = Provider::new(vec![mail(1, LETTERS[0])]);
+    let other = |name, attributes, text| (name, attributes, vec![mail(1, text)]);
+    *provider.others.borrow_mut() = vec![
+        other("Sent", "\\Sent", LETTERS[1]),
+        other("Lists/Entw&APw-rfe", "", "c\r\n"),
+        other("All", "\\All", "d\r\n"),
+        other("None", "\\Noselect", "e\r\n"),
+    ];
+    run(&provider, async {
+        for (folders, collected) in
+            [(&["Sent"][..], 1), (&["INBOX", "Sent", "INBOX"], 2), (&["*"], 3), (&["Lists/Entwürfe"], 1)]
+        {
+            let store = new_store();
+            let folders = folders.iter().map(|folder| (*folder).try_into().unwrap()).collect();
+            let source = Source { leave_on_server: true, folders, ..source(&provider) };
+            let (result, outcome) = poll(&source, &store).await;
+            result.unwrap();
+            assert_eq!((outcome.collected, inbox(&store).await.len()), (collected, collected as usize));
+            assert_eq!(poll(&source, &store).await.1.collected, 0);
+            // The first one is the one that has news.
+            let heard = provider.heard.borrow();
+            let last = heard.iter().rfind(|line| line.contains("EXAMINE")).unwrap();
+            assert!(source.folders[0] != "INBOX" || last.contains("INBOX"), "{last}");
+        }
+    });
+}
+
+/// Catches: messages that are deleted in the wrong folder, or not at all.
+#[test]
+fn each_folder_is_emptied_for_itself() {
+    for uid_plus in [true, false] {
+        let provider = Provider::new(mails());
+        provider.uid_plus.set(uid_plus);
+        *provider.others.borrow_mut() = vec![("Sent", "", vec![mail(5, "a\r\n"), mail(6, "b\r\n")])];
+        run(&provider, async {
+            let folders = ["INBOX", "Sent"].map(|folder| folder.try_into().unwrap()).to_vec();
+            let (result, outcome) = poll(&Source { folders, ..source(&provider) }, &new_store()).await;
+            result.unwrap();
+            assert_eq!((outcome.collected, outcome.deleted), (5, 5));
+            assert!(provider.folder.borrow().is_empty() && provider.others.borrow()[0].2.is_empty());
+        });
+    }
 }

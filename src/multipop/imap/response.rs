@@ -8,6 +8,8 @@ use crate::store::Flags;
 
 /// Octets of a response, its literals not counted.
 const LINE_LIMIT: usize = 64 * 1024;
+/// Octets of a folder's name in a literal.
+const NAME_LIMIT: u64 = 1024;
 /// What stands for a literal in the text around it: no atom looks like this.
 const LITERAL: &[u8] = b"{}";
 
@@ -26,8 +28,12 @@ pub enum Response {
     Bye(String),
     /// In upper case.
     Capability(Vec<String>),
+    /// `* LIST`: the encoded name of a folder that can be collected from.
+    Folder(Vec<u8>),
     /// `* n EXISTS`.
     Exists(u32),
+    /// `* n EXPUNGE`.
+    Expunge,
     /// `* n FETCH`.
     Fetch(Fetch),
     /// Anything else.
@@ -45,6 +51,8 @@ pub struct Fetch {
     pub deleted: bool,
     /// `\Seen`, `\Answered`, `\Flagged` and `\Draft` among its FLAGS.
     pub flags: Flags,
+    /// Those that are not RFC 3501's own.
+    pub keywords: Vec<String>,
     /// INTERNALDATE, seconds since 1970 UTC.
     pub date: Option<i64>,
     /// BODY[], where it came as a quoted string.
@@ -66,13 +74,23 @@ pub enum Event<'a> {
     Response(Response),
 }
 
+/// What becomes of a literal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Literal {
+    /// It is a message.
+    Message,
+    /// It is a folder's name, which is put into the response as a quoted string.
+    Name,
+    Other,
+}
+
 /// Takes responses apart as they come.
 #[derive(Default)]
 pub struct Responses {
     /// The response so far, [`LITERAL`] in the place of each literal.
     line: Vec<u8>,
-    /// What is left of a literal, and whether it is a message.
-    literal: Option<(u64, bool)>,
+    /// What is left of a literal, and what becomes of it.
+    literal: Option<(u64, Literal)>,
     /// The response has brought its message.
     has_message: bool,
 }
@@ -84,9 +102,12 @@ impl Responses {
     /// What comes is no IMAP.
     pub fn receive<'i>(&mut self, input: &mut &'i [u8]) -> Result<Event<'i>, Error> {
         loop {
-            if let Some((left, is_message)) = self.literal {
+            if let Some((left, literal)) = self.literal {
                 if left == 0 {
                     self.literal = None;
+                    if literal == Literal::Name {
+                        self.line.push(b'"');
+                    }
                     continue;
                 }
                 let n = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
@@ -95,9 +116,16 @@ impl Responses {
                 }
                 let (piece, rest) = input.split_at(n);
                 *input = rest;
-                self.literal = Some((left - n as u64, is_message));
-                if is_message {
-                    return Ok(Event::Piece(piece));
+                self.literal = Some((left - n as u64, literal));
+                match literal {
+                    Literal::Message => return Ok(Event::Piece(piece)),
+                    Literal::Name => {
+                        for octet in piece {
+                            let escape = matches!(octet, b'"' | b'\\').then_some(b'\\');
+                            self.line.extend(escape.into_iter().chain([*octet]));
+                        }
+                    }
+                    Literal::Other => {}
                 }
                 continue;
             }
@@ -115,8 +143,13 @@ impl Responses {
             let is_message =
                 !self.has_message && (ends_with(before, b"BODY[] ") || ends_with(before, b"BODY[]<0> "));
             self.line.truncate(start);
+            if len <= NAME_LIMIT && starts_with(&self.line, b"* LIST ") {
+                self.line.push(b'"');
+                self.literal = Some((len, Literal::Name));
+                continue;
+            }
             self.line.extend_from_slice(LITERAL);
-            self.literal = Some((len, is_message));
+            self.literal = Some((len, if is_message { Literal::Message } else { Literal::Other }));
             if is_message {
                 self.has_message = true;
                 return Ok(Event::Begun(fetch(&self.line).and_then(|fetch| fetch.uid), len));
@@ -149,6 +182,10 @@ fn literal_at_end(line: &[u8]) -> Option<(usize, u64)> {
     Some((start - tilde, number(digits)?))
 }
 
+fn starts_with(text: &[u8], start: &[u8]) -> bool {
+    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+}
+
 fn ends_with(text: &[u8], end: &[u8]) -> bool {
     let at = text.len().checked_sub(end.len());
     at.and_then(|at| text.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
@@ -163,6 +200,9 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
 pub fn parse(line: &[u8]) -> Response {
     if let Some(fetch) = fetch(line) {
         return Response::Fetch(fetch);
+    }
+    if let Some(rest) = line.get(7..).filter(|_| starts_with(line, b"* LIST ")) {
+        return folder(rest);
     }
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
@@ -188,6 +228,7 @@ pub fn parse(line: &[u8]) -> Response {
         ("*", _) if rest.eq_ignore_ascii_case("EXISTS") => {
             number(second.as_bytes()).map_or(Response::Other, Response::Exists)
         }
+        ("*", _) if rest.eq_ignore_ascii_case("EXPUNGE") => Response::Expunge,
         _ => Response::Other,
     }
 }
@@ -220,6 +261,7 @@ fn fetch(line: &[u8]) -> Option<Fetch> {
                 fetch.deleted = contains(value, b"\\Deleted");
                 let set = KEPT.iter().filter(|(name, _)| contains(value, name));
                 fetch.flags = set.fold(Flags::NONE, |flags, (_, flag)| flags.with(*flag));
+                fetch.keywords = keywords(value);
             }
             b"INTERNALDATE" => {
                 let date = String::from_utf8(unquoted(value)).ok();
@@ -232,6 +274,34 @@ fn fetch(line: &[u8]) -> Option<Fetch> {
     }
     fetch.is_whole = items.trim_ascii() == b")";
     Some(fetch)
+}
+
+/// `(attributes) delimiter name` (RFC 3501 section 7.2.2). Folders that hold what others hold, too, are none of their own
+/// (RFC 6154 section 2).
+fn folder(text: &[u8]) -> Response {
+    const NONE: [&[u8]; 4] = [b"\\Noselect", b"\\NonExistent", b"\\All", b"\\Flagged"];
+    let parts = word(text).and_then(|(attributes, rest)| Some((attributes, word(rest)?.1)));
+    let Some((attributes, rest)) = parts else { return Response::Other };
+    match word(rest) {
+        Some((name, _)) if !NONE.iter().any(|none| contains(attributes, none)) => {
+            Response::Folder(unquoted(name))
+        }
+        _ => Response::Other,
+    }
+}
+
+/// Keywords that a message keeps, and octets of each.
+const KEYWORDS: usize = 32;
+const KEYWORD: usize = 64;
+
+/// Those among the flags that are keywords: atoms (RFC 3501 section 9, flag-keyword).
+fn keywords(flags: &[u8]) -> Vec<String> {
+    let is_atom = |word: &&[u8]| {
+        let plain = |octet: &u8| octet.is_ascii_graphic() && !b"{%*\"\\]".contains(octet);
+        (1..=KEYWORD).contains(&word.len()) && word.iter().all(plain)
+    };
+    let words = flags.split(|octet| b" ()".contains(octet)).filter(is_atom).take(KEYWORDS);
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 /// Flags that a message keeps.
@@ -321,7 +391,7 @@ mod tests {
                 events(octets, size),
                 "begun Some(7) 12:P1 OK\r\n* {5}|fetched Some(7) None false||Tagged(1, Ok(()))|\
                  begun None 3:)\r\n|fetched Some(8) None false||fetched Some(9) Some(45) true|\
-                 |Other|begun Some(10) 0:|fetched Some(10) None false|",
+                 |Folder([97, 41, 13, 10])|begun Some(10) 0:|fetched Some(10) None false|",
                 "in pieces of {size}"
             );
         }
@@ -367,6 +437,7 @@ mod tests {
             (
                 "* 3 FETCH (FLAGS (\\Seen $Work \\flagged) INTERNALDATE \" 7-Feb-1994 22:43:04 -0800\" BODY[]<0> \"a\") ",
                 Response::Fetch(Fetch {
+                    keywords: vec!["$Work".to_owned()],
                     flags: Flags::SEEN.with(Flags::FLAGGED),
                     date: Some(760_689_784),
                     body: Some(b"a".to_vec()),

@@ -4,19 +4,19 @@ use super::*;
 
 /// A folder that is listed, with what was said to it.
 fn listed(capabilities: &str) -> (Mailbox, String) {
-    let folders = vec!["R&D \"Entwürfe\"".try_into().unwrap()];
-    let mut mailbox = Mailbox::new(&Source { folders, ..Source::default() }, 4);
-    mailbox.list();
-    let says = format!(
-        "* CAPABILITY {capabilities}\r\nP5 OK\r\n* 1 EXISTS\r\n* OK [UIDVALIDITY 7] hi\r\nP6 OK\r\n\
-         * 1 FETCH (UID 9 RFC822.SIZE 5 FLAGS (\\Deleted))\r\n* 1 FETCH (UID 9 FLAGS ())\r\nP7 OK\r\n"
-    );
+    let mut mailbox = Mailbox::new(&Source::default(), 4);
+    mailbox.begin();
+    let says = format!("* CAPABILITY {capabilities}\r\nP5 OK\r\n");
     let mut input = says.as_bytes();
+    while mailbox.receive(&mut input).unwrap() != Event::Done {}
+    mailbox.list("R&D \"Entwürfe\"");
+    let mut input = &b"* 1 EXISTS\r\n* OK [UIDVALIDITY 7] hi\r\nP6 OK\r\n\
+        * 1 FETCH (UID 9 RFC822.SIZE 5 FLAGS (\\Deleted))\r\n* 1 FETCH (UID 9 FLAGS ())\r\nP7 OK\r\n"[..];
     let mut found = Vec::new();
     loop {
         match mailbox.receive(&mut input).unwrap() {
             Event::AllListed { agrees: true } => break,
-            Event::Listed { message, unique_id, size, is_deleted } => {
+            Event::Listed(Listed { message, unique_id, size, is_deleted }) => {
                 found.push((message, unique_id.to_vec(), size, is_deleted));
             }
             event => assert!(matches!(event, Event::Other | Event::Done), "{event:?}"),
@@ -111,7 +111,50 @@ fn a_message_that_nobody_asked_for_is_passed_over() {
 #[test]
 fn an_early_goodbye_ends_the_poll() {
     let mut mailbox = Mailbox::new(&Source::default(), 0);
-    mailbox.list();
+    mailbox.begin();
     let mut input = &b"* BYE shutting down\r\n"[..];
     assert!(matches!(mailbox.receive(&mut input), Err(Error::TurnedAway(why)) if why == "shutting down"));
+}
+
+/// Catches: news that come before they are waited for and are not heard, messages whose number is that of one that was removed,
+/// and a wait that ends before it has begun, which a server takes for nonsense (RFC 2177 section 3).
+#[test]
+fn news_are_what_has_come_since_the_folder_was_listed() {
+    let hear = |mailbox: &mut Mailbox, said: &str| {
+        let (mut input, mut news) = (said.as_bytes(), 0);
+        loop {
+            match mailbox.receive(&mut input).unwrap() {
+                Event::More => return news,
+                event => news += u32::from(event == Event::News),
+            }
+        }
+    };
+    for (said, is_news) in [
+        ("", false),
+        ("* 1 EXISTS\r\n", false),
+        ("* 2 EXISTS\r\n", true),
+        ("* 1 EXPUNGE\r\n* 0 EXISTS\r\n", false),
+        ("* 1 EXPUNGE\r\n* 1 EXISTS\r\n", true),
+    ] {
+        let (mut mailbox, _) = listed("IMAP4rev1 IDLE");
+        assert!(mailbox.waits());
+        assert_eq!(hear(&mut mailbox, said), 0);
+        mailbox.wait();
+        assert_eq!(mailbox.to_send(), if is_news { "" } else { "P8 IDLE\r\n" }, "{said:?}");
+        assert_eq!(mailbox.is_idle(), is_news);
+
+        let (mut mailbox, _) = listed("IMAP4rev1 IDLE");
+        mailbox.wait();
+        assert_eq!(hear(&mut mailbox, &format!("+ idling\r\n{said}")), u32::from(is_news), "{said:?}");
+        mailbox.wake();
+        assert_eq!(mailbox.to_send(), "P8 IDLE\r\nDONE\r\n");
+    }
+    let (mut mailbox, _) = listed("IMAP4rev1 IDLE");
+    mailbox.wait();
+    mailbox.wake();
+    assert_eq!(mailbox.to_send(), "P8 IDLE\r\n");
+    assert_eq!(hear(&mut mailbox, "+ idling\r\n"), 0);
+    assert_eq!(mailbox.to_send(), "DONE\r\n");
+    hear(&mut mailbox, "P8 OK\r\n");
+    assert!(mailbox.is_idle());
 }

@@ -8,11 +8,13 @@ use smol::future::or;
 
 use super::*;
 use crate::certificate;
-use crate::config::{Account, Secret};
+use crate::config::{Account, Interval, Secret};
 use crate::flash::refusing::Refusing;
 use crate::flash::sim::SimFlash;
+use crate::multipop::collection::BATCH_TIME;
 use crate::multipop::fake::{Behaviour, Mail, Provider};
-use crate::multipop::places::{AT_ONCE, LEASE};
+use crate::multipop::imap;
+use crate::multipop::places::LEASE;
 use crate::multipop::status::PollResult;
 use crate::store::Store;
 
@@ -229,39 +231,133 @@ fn without_the_time_no_certificate_is_judged_and_nothing_fails() {
 fn only_so_many_polls_run_at_once() {
     let provider = Provider::new(&[]);
     provider.behaviour.borrow_mut().silent_at = Some("CAPA");
-    let accounts: Vec<Account> = (0..AT_ONCE + 2).map(|n| account(&format!("a{n}"), &provider)).collect();
+    let accounts: Vec<Account> = (0..CONNECTIONS + 2).map(|n| account(&format!("a{n}"), &provider)).collect();
     play(config(&accounts), &[&provider], async |poller, _| {
         let polling = || poller.status().iter().filter(|source| source.polling).count();
-        until("the places are taken", async || polling() == AT_ONCE).await;
+        until("the places are taken", async || polling() == CONNECTIONS).await;
         Timer::after(Duration::from_millis(20)).await;
-        assert_eq!(polling(), AT_ONCE);
+        assert_eq!(polling(), CONNECTIONS);
     });
 }
 
-/// Catches: providers that never end, of as many sources as there are places, and another user's mail that waits
-/// for them.
+/// Catches: providers that fall silent in a message, or whose message has no end, as many as there are places, and another user's
+/// mail that waits for them; those whose login is lost for that.
 #[test]
 fn no_provider_holds_a_place_that_others_need() {
-    let [good, bad] = [Provider::new(&[Mail::new("1", "a\r\n")]), Provider::new(&[])];
-    bad.behaviour.borrow_mut().silent_at = Some("CAPA");
-    let mut accounts = vec![account("a", &bad)];
-    for n in 1..=AT_ONCE + 1 {
-        let source = Source {
-            username: format!("a{n}").as_str().try_into().unwrap(),
-            ..accounts[0].sources[0].clone()
-        };
-        accounts[0].sources.push(source);
+    let flood = Some(("RETR", "+OK\r\nSubject: a\r\n", String::new()));
+    let silent = Behaviour { flood, pause: Some(Duration::from_secs(1)), ..Behaviour::default() };
+    let flood = Some(("RETR", "+OK\r\n", "a\r\n".repeat(100)));
+    let endless = Behaviour { flood, ..Behaviour::default() };
+    for (behaviour, time) in [(silent, BATCH_TIME), (endless, LEASE)] {
+        let good = Provider::new(&[Mail::new("1", "a\r\n")]);
+        let bad: Vec<Provider> = (0..TRANSFERS).map(|_| Provider::new(&[Mail::new("1", "a\r\n")])).collect();
+        let mut accounts = Vec::new();
+        for (n, bad) in bad.iter().enumerate() {
+            *bad.behaviour.borrow_mut() = behaviour.clone();
+            accounts.push(account(&format!("a{n}"), bad));
+        }
+        let all: Vec<&Provider> = bad.iter().chain([&good]).collect();
+        // So it is not their silence that ends their polls, nor a limit.
+        let mut settings = config(&accounts);
+        settings.multipop.timeout = u32::MAX;
+        settings.server.max_message_size = u64::MAX;
+        play(settings, &all, async |poller, context| {
+            until("all of them read", async || bad.iter().all(|bad| bad.sent.get() > 0 && said(bad, "RETR")))
+                .await;
+            let before = context.config();
+            let mut more = Config::clone(&before);
+            more.accounts.push(account("b", &good));
+            more.identify(&before);
+            context.reconfigure(more, context.tls());
+            until("the other one wants to read", async || said(&good, "UIDL")).await;
+            Timer::after(Duration::from_millis(20)).await;
+            assert!(!said(&good, "QUIT"), "there is no place");
+            context.time.advance(time);
+            until("the mail", async || inbox_len(context, "b").await == 1).await;
+            assert!(poller.status().iter().all(|source| source.failures == 0));
+            assert!(bad.iter().all(|bad| logins(bad) == 1));
+        });
     }
-    accounts.push(account("b", &good));
-    let mut settings = config(&accounts);
-    // So it is not their silence that ends their polls.
-    settings.multipop.timeout = u32::MAX;
-    play(settings, &[&bad, &good], async |poller, context| {
-        let polling = || poller.status().iter().filter(|source| source.polling).count();
-        until("the places are taken", async || polling() == AT_ONCE).await;
-        context.time.advance(LEASE);
-        until("the mail", async || inbox_len(context, "b").await == 1).await;
-        let failed = poller.status().iter().filter(|source| source.failures > 0).count();
-        assert!(failed <= AT_ONCE + 2 - 2, "two of them go on beside");
+}
+
+/// Catches: logins that come more often than the server says it bears, also where the interval is short or somebody is in a
+/// hurry.
+#[test]
+fn a_server_that_wants_pauses_gets_them() {
+    let provider = Provider::new(&[]);
+    provider.behaviour.borrow_mut().reply =
+        Some(("CAPA", "+OK\r\nUSER\r\nLOGIN-DELAY 900\r\n.\r\n".to_owned()));
+    let mut settings = config(&[account("ann", &provider)]);
+    settings.multipop.interval = 1;
+    play(settings, &[&provider], async |poller, context| {
+        until("a poll", async || poller.status()[0].last_poll.is_some() && !poller.status()[0].polling).await;
+        poller.collect_now(None);
+        context.time.advance(Duration::from_secs(890));
+        Timer::after(Duration::from_millis(20)).await;
+        assert_eq!(logins(&provider), 1);
+        context.time.advance(Duration::from_secs(10));
+        until("another one", async || logins(&provider) == 2).await;
     });
+}
+
+fn said(provider: &Provider, command: &str) -> bool {
+    provider.heard.borrow().iter().any(|line| line.starts_with(command))
+}
+
+/// Catches: a source that is asked to push and polls, a login for each message, news that come while nobody waits and are not
+/// heard, an operator's command that waits for the server, and a connection that nobody makes anew.
+#[test]
+fn a_source_that_pushes_tells_of_news_at_once() {
+    let letter = |uid| imap::fake::mail(uid, "Message-ID: <1@x>\r\n\r\n");
+    for has_idle in [true, false] {
+        let provider = imap::fake::Provider::new(vec![letter(1)]);
+        provider.idle.set(has_idle);
+        let mut ann = account("ann", &Provider::new(&[]));
+        ann.sources[0] = Source {
+            port: provider.port(),
+            protocol: Protocol::Imap,
+            interval: Interval::Push,
+            leave_on_server: true,
+            ..ann.sources[0].clone()
+        };
+        play(config(&[ann]), &[], async |poller, context| {
+            let test = async {
+                let logins = || provider.heard.borrow().iter().filter(|line| line.contains("LOGIN")).count();
+                until("the first one", async || inbox_len(context, "ann").await == 1).await;
+                if !has_idle {
+                    until("the end", async || !poller.status()[0].polling).await;
+                    assert!(poller.status()[0].next_poll.is_some());
+                    return;
+                }
+                until("it waits", async || poller.status()[0].waits_for_news).await;
+                for n in 2..4 {
+                    provider.folder.borrow_mut().push(imap::fake::mail(n, "x\r\n"));
+                    until("the next one", async || {
+                        context.time.advance(Duration::from_millis(100));
+                        inbox_len(context, "ann").await == n as usize
+                    })
+                    .await;
+                }
+                assert_eq!((logins(), poller.status()[0].collected), (1, 3));
+                // Whoever asks is told, and a quiet line is tried.
+                let lists = || provider.heard.borrow().iter().filter(|line| line.contains("EXAMINE")).count();
+                let before = lists();
+                assert_eq!(poller.collect_now(None), 1);
+                let hears = async || {
+                    context.time.advance(Duration::from_millis(100));
+                    lists() > before
+                };
+                until("it asks", hears).await;
+                let before = lists();
+                context.time.advance(Duration::from_secs(9 * 60));
+                until("it asks again", async || {
+                    context.time.advance(Duration::from_millis(100));
+                    lists() > before
+                })
+                .await;
+                assert_eq!((logins(), poller.status()[0].failures), (1, 0));
+            };
+            or(test, async { provider.serve().await }).await;
+        });
+    }
 }

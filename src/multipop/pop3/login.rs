@@ -2,6 +2,7 @@
 //! (RFC 1939 sections 4 and 7, RFC 2449, RFC 2595, RFC 5034).
 
 use std::mem;
+use std::time::Duration;
 
 use super::reply::{Capabilities, Status};
 use crate::config::{Security, Source, SourceAuth};
@@ -19,8 +20,16 @@ const CAPABILITIES_LIMIT: u32 = 200;
 /// be taken as long as the mechanism makes it (RFC 5034 section 4), but servers have their limits.
 const LONGEST_TOKEN: usize = 8 * 1024;
 
-/// The maildrop is open in the end; then requests may be pipelined (RFC 2449 section 6.6), or not.
-type Step = outgoing::Step<bool>;
+type Step = outgoing::Step<Opened>;
+
+/// The maildrop is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Requests may be pipelined (RFC 2449 section 6.6).
+    pub pipelining: bool,
+    /// The least time between two logins (RFC 2449 section 6.5).
+    pub login_delay: Duration,
+}
 
 enum State {
     Greeting,
@@ -110,7 +119,10 @@ impl Opening {
                 self.state = State::Pass;
                 Step::send(&["PASS ", self.login.password()])
             }
-            Next::Done => Step::Done(self.capabilities.pipelining),
+            Next::Done => Step::Done(Opened {
+                pipelining: self.capabilities.pipelining,
+                login_delay: self.capabilities.login_delay,
+            }),
         }
     }
 
@@ -121,7 +133,7 @@ impl Opening {
 }
 
 impl wire::Opening for Opening {
-    type Opened = bool;
+    type Opened = Opened;
 
     async fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
         match mem::replace(&mut self.state, State::Over) {

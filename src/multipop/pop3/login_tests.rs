@@ -28,7 +28,7 @@ fn play(auth: SourceAuth, security: Security, dialog: &str) {
             }
             (("TLS", _), Ok(Step::StartTls)) => Ok(login.secured()),
             (("OPEN", text), Ok(Step::Done(pipelining))) => {
-                assert_eq!(pipelining, text == "pipelining", "in{dialog}");
+                assert_eq!(pipelining.pipelining, text == "pipelining", "in{dialog}");
                 return;
             }
             (("ERROR", text), Err(error)) => {
@@ -260,7 +260,7 @@ fn a_token_follows_in_a_line_of_its_own_and_has_a_limit() {
         }
         assert_eq!(sent[..2], ["CAPA", "AUTH XOAUTH2"]);
         assert!(sent[2].starts_with("dXNlcj10aW0BYXV0aD1CZWFyZXIgdHR0") && sent[2].len() > octets);
-        assert_eq!(block_on(login.line(b"+OK")).unwrap(), Step::Done(false));
+        assert_eq!(block_on(login.line(b"+OK")).unwrap(), Step::Done(Opened::default()));
     }
     let refused = Opening::new(&source, Some(&token(8193)), true);
     assert!(matches!(refused, Err(Error::Outgoing(outgoing::Error::TokenTooLong(8193)))));

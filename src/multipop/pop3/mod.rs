@@ -19,20 +19,23 @@ use self::login::not_pop3;
 use self::reply::{LINE_LIMIT, Status};
 use super::Error;
 use super::collection::Handle;
-use super::driver::{Attributes, Event, LISTING_LIMIT, RemoteMailbox};
 use super::refusal::Refusal;
+use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 
 /// Requests under way, where the server allows more than one.
 const WINDOW: usize = 32;
+/// Lines of a body that are enough to compare messages, as most of them are.
+const BEGINNING: u32 = 200;
 
 /// What can be asked of a maildrop. A message is named by its number in this session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Request {
+    Stat,
     List,
     Uidl,
     Retr(Handle),
-    /// The header alone.
-    Top(Handle),
+    /// The header, and so many lines of the body.
+    Top(Handle, u32),
     Noop,
     Dele(Handle),
     Quit,
@@ -42,10 +45,11 @@ impl Request {
     /// The command, without its line end.
     fn command(self) -> String {
         match self {
+            Request::Stat => "STAT".to_owned(),
             Request::List => "LIST".to_owned(),
             Request::Uidl => "UIDL".to_owned(),
             Request::Retr(number) => format!("RETR {number}"),
-            Request::Top(number) => format!("TOP {number} 0"),
+            Request::Top(number, lines) => format!("TOP {number} {lines}"),
             Request::Noop => "NOOP".to_owned(),
             Request::Dele(number) => format!("DELE {number}"),
             Request::Quit => "QUIT".to_owned(),
@@ -69,6 +73,8 @@ pub struct Maildrop {
     reading: Reading,
     line: Vec<u8>,
     line_is_whole: bool,
+    /// How many messages STAT tells of.
+    stat: Option<u32>,
     listing: Listing,
     /// Why there is no listing.
     unlisted: Option<Error>,
@@ -95,6 +101,7 @@ impl Maildrop {
             reading: Reading::Status,
             line: Vec::new(),
             line_is_whole: false,
+            stat: None,
             listing: Listing::default(),
             unlisted: None,
             unnamed: None,
@@ -137,9 +144,13 @@ impl Maildrop {
                     self.reading = Reading::Message(Dots::new(bare_lf));
                     Ok(Event::Begun { message: Some(number), octets: None })
                 }
-                Request::Top(_) => {
+                Request::Top(..) => {
                     self.reading = Reading::Message(Dots::new(bare_lf));
                     Ok(Event::Other)
+                }
+                Request::Stat => {
+                    self.stat = number(&self.line);
+                    self.done()
                 }
                 Request::Noop | Request::Dele(_) | Request::Quit => self.done(),
             },
@@ -150,6 +161,10 @@ impl Maildrop {
 
     fn done(&mut self) -> Result<Event<'_>, Error> {
         Ok(match self.answered()? {
+            Request::Stat => {
+                self.ask(Request::List);
+                Event::Done
+            }
             Request::List => {
                 self.ask(Request::Uidl);
                 Event::Done
@@ -161,22 +176,32 @@ impl Maildrop {
                     return Ok(Event::Done);
                 }
                 let agrees = self.unlisted.is_some() || self.identified == self.listing.len();
-                Event::AllListed { agrees: agrees && self.nonsense == 0 }
+                Event::AllListed { agrees: agrees && self.nonsense == 0 && self.stat_agrees() }
             }
             Request::Retr(number) => {
                 self.whole = Some(number);
                 Event::Whole(Attributes::default())
             }
-            Request::Top(_) | Request::Noop => Event::Other,
+            Request::Top(number, _) => Event::HeadOver(number),
+            Request::Noop => Event::Other,
             Request::Dele(_) => Event::Deleted(1),
             Request::Quit => Event::Done,
         })
+    }
+
+    /// Whether STAT tells of no more messages than there are in the lists, as far as it tells anything.
+    fn stat_agrees(&self) -> bool {
+        self.stat.is_none_or(|count| count <= self.listing.len().max(self.identified))
     }
 
     fn refused(&mut self, refusal: &Refusal) -> Result<Event<'_>, Error> {
         let request = self.answered()?;
         let (command, reason) = (request.command(), refusal.to_string());
         match request {
+            Request::Stat => {
+                self.ask(Request::List);
+                Ok(Event::Done)
+            }
             Request::List => {
                 self.unlisted = Some(Error::Refused { command, reason });
                 self.ask(Request::Uidl);
@@ -190,7 +215,8 @@ impl Maildrop {
                 }
             },
             Request::Retr(number) => Ok(Event::Refused { command, reason, message: Some(number) }),
-            Request::Top(_) | Request::Noop => Ok(Event::Other),
+            Request::Top(number, _) => Ok(Event::HeadOver(number)),
+            Request::Noop => Ok(Event::Other),
             Request::Dele(_) | Request::Quit => Ok(Event::Refused { command, reason, message: None }),
         }
     }
@@ -222,7 +248,7 @@ impl Maildrop {
             let unique_id = if whole { value } else { b"" };
             self.identified += 1;
             let size = self.listing.size(message);
-            return Ok(Event::Listed { message, unique_id, size, is_deleted: false });
+            return Ok(Event::Listed(Listed { message, unique_id, size, is_deleted: false }));
         }
         let size = value.split(|octet| !octet.is_ascii_digit()).next().unwrap_or_default();
         let size = std::str::from_utf8(size).ok().and_then(|size| size.parse().ok()).unwrap_or(0);
@@ -234,11 +260,11 @@ impl Maildrop {
     fn unnamed(&mut self, message: Handle) -> Event<'_> {
         if message > self.listing.last() {
             self.unnamed = None;
-            return Event::AllListed { agrees: true };
+            return Event::AllListed { agrees: self.stat_agrees() };
         }
         self.unnamed = Some(message + 1);
         match self.listing.listed(message) {
-            Some(size) => Event::Listed { message, unique_id: b"", size, is_deleted: false },
+            Some(size) => Event::Listed(Listed { message, unique_id: b"", size, is_deleted: false }),
             None => Event::Other,
         }
     }
@@ -263,16 +289,24 @@ impl Maildrop {
 }
 
 impl RemoteMailbox for Maildrop {
-    fn list(&mut self) {
-        self.ask(Request::List);
+    fn begin(&mut self) {}
+
+    fn list_folders(&mut self, _: &str) -> bool {
+        false
+    }
+
+    fn list(&mut self, _: &str) {
+        (self.listing, self.stat, self.unlisted) = (Listing::default(), None, None);
+        (self.unnamed, self.identified, self.nonsense) = (None, 0, 0);
+        self.ask(Request::Stat);
     }
 
     fn fetch(&mut self, message: Handle) {
         self.ask(Request::Retr(message));
     }
 
-    fn head(&mut self, message: Handle) -> bool {
-        self.ask(Request::Top(message));
+    fn head(&mut self, message: Handle, with_body: bool) -> bool {
+        self.ask(Request::Top(message, if with_body { BEGINNING } else { 0 }));
         true
     }
 
@@ -289,6 +323,14 @@ impl RemoteMailbox for Maildrop {
     fn settle(&mut self, _: bool) {
         self.close();
     }
+
+    fn waits(&self) -> bool {
+        false
+    }
+
+    fn wait(&mut self) {}
+
+    fn wake(&mut self) {}
 
     fn close(&mut self) {
         if !mem::replace(&mut self.has_quit, true) {
@@ -318,7 +360,7 @@ impl RemoteMailbox for Maildrop {
         }
         if let Reading::Message(dots) = &mut self.reading {
             return match dots.next(input) {
-                Piece::Octets(octets) if matches!(self.under_way.front(), Some(Request::Top(_))) => {
+                Piece::Octets(octets) if matches!(self.under_way.front(), Some(Request::Top(..))) => {
                     Ok(Event::Head(octets))
                 }
                 Piece::Octets(octets) => Ok(Event::Piece(octets)),
@@ -342,6 +384,12 @@ impl RemoteMailbox for Maildrop {
             Reading::Status | Reading::Message(_) => self.status(bare_lf),
         }
     }
+}
+
+/// The first number of `+OK number size` (RFC 1939 section 5, STAT).
+fn number(line: &[u8]) -> Option<u32> {
+    let second = line.split(|octet| *octet == b' ').filter(|word| !word.is_empty()).nth(1)?;
+    std::str::from_utf8(second).ok()?.parse().ok()
 }
 
 #[cfg(test)]

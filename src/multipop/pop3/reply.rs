@@ -1,5 +1,7 @@
 //! Status lines and capabilities of a POP3 server (RFC 1939 section 3, RFC 2449, RFC 5034).
 
+use std::time::Duration;
+
 use crate::multipop::refusal::Refusal;
 use crate::sasl::client::Mechanism;
 
@@ -48,6 +50,8 @@ pub struct Capabilities {
     pub pipelining: bool,
     /// SASL mechanisms (RFC 5034 section 3) that are known here.
     pub sasl: Vec<Mechanism>,
+    /// The least time between two logins (RFC 2449 section 6.5).
+    pub login_delay: Duration,
 }
 
 impl Capabilities {
@@ -59,6 +63,10 @@ impl Capabilities {
             Some("STLS") => self.stls = true,
             Some("USER") => self.user = true,
             Some("PIPELINING") => self.pipelining = true,
+            Some("LOGIN-DELAY") => {
+                let seconds = words.next().and_then(|seconds| seconds.parse().ok());
+                self.login_delay = Duration::from_secs(seconds.unwrap_or(0));
+            }
             Some("SASL") => self.sasl = words.filter_map(Mechanism::named).collect(),
             _ => {}
         }
@@ -98,7 +106,9 @@ mod tests {
     #[test]
     fn capabilities_are_read_in_any_case_and_unknown_ones_passed_over() {
         let mut capabilities = Capabilities::default();
-        for line in ["TOP", "stls", "SASL LOGIN plain X-NEW SCRAM-SHA-256", "PIPELINING", "", "EXPIRE 60"] {
+        for line in
+            ["TOP", "stls", "SASL LOGIN plain X-NEW SCRAM-SHA-256", "PIPELINING", "", "LOGIN-DELAY 900 USER"]
+        {
             capabilities.add(line.as_bytes());
         }
         assert_eq!(
@@ -109,6 +119,7 @@ mod tests {
                 user: false,
                 pipelining: true,
                 sasl: vec![Mechanism::Login, Mechanism::Plain, Mechanism::ScramSha256],
+                login_delay: Duration::from_secs(900),
             }
         );
     }

@@ -11,7 +11,7 @@ fn hear(maildrop: &mut Maildrop, octets: &[u8], size: usize) -> Result<Vec<Strin
             heard.push(match maildrop.receive(&mut input)? {
                 Event::More => break,
                 Event::Other | Event::Done => continue,
-                Event::Listed { message, unique_id, size, .. } => {
+                Event::Listed(Listed { message, unique_id, size, .. }) => {
                     format!("{message} has {size} and is {}", String::from_utf8_lossy(unique_id))
                 }
                 Event::AllListed { agrees } => format!("these are all{}", if agrees { "" } else { "?" }),
@@ -26,7 +26,7 @@ fn hear(maildrop: &mut Maildrop, octets: &[u8], size: usize) -> Result<Vec<Strin
                 Event::Refused { command, reason, message } => {
                     format!("{command} refused: {reason}, {message:?}")
                 }
-                event @ (Event::Message(..) | Event::Absent(_)) => panic!("{event:?}"),
+                event => panic!("{event:?}"),
             });
         }
     }
@@ -36,7 +36,8 @@ fn hear(maildrop: &mut Maildrop, octets: &[u8], size: usize) -> Result<Vec<Strin
 /// A maildrop that is being listed.
 fn listing() -> Maildrop {
     let mut maildrop = Maildrop::new(true);
-    maildrop.list();
+    maildrop.list("INBOX");
+    assert!(matches!(maildrop.receive(&mut &b"+OK\r\n"[..]), Ok(Event::Done)), "STAT");
     maildrop
 }
 
@@ -64,7 +65,7 @@ fn pipelined_replies_belong_to_their_requests_however_they_arrive() {
         maildrop.fetch(3);
         maildrop.close();
         maildrop.settle(false);
-        let sent = "LIST\r\nUIDL\r\nRETR 1\r\nDELE 1\r\nRETR 2\r\nRETR 3\r\nQUIT\r\n";
+        let sent = "STAT\r\nLIST\r\nUIDL\r\nRETR 1\r\nDELE 1\r\nRETR 2\r\nRETR 3\r\nQUIT\r\n";
         assert_eq!(maildrop.to_send(), sent, "each once, and one message a DELE");
         assert_eq!(
             hear(&mut maildrop, mail, size).unwrap(),

@@ -1,0 +1,95 @@
+//! What a poll is for, and what polls of one source have found out for those that follow.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::collection::{Collection, Outcome};
+use super::ledger::source_key;
+use super::needs::Needs;
+use super::places::Places;
+use crate::clock::Time;
+use crate::config::{Config, Source};
+use crate::store::{Account, SourceKey};
+
+/// The longest pause between logins that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+
+/// What is done with it.
+pub type Waits<'w> = Pin<Box<dyn Future<Output = ()> + 'w>>;
+
+/// One poll of one source.
+pub struct Errand<'e, 'w> {
+    /// Whose mail it is.
+    pub account: Rc<Account>,
+    /// Where it is.
+    pub source: &'e Source,
+    /// The settings in force.
+    pub config: &'e Config,
+    /// What earlier polls have found out.
+    pub experience: &'e Experience,
+    /// Places for transfers.
+    pub places: &'e Places,
+    /// The clock.
+    pub time: &'e Time,
+    /// Is told what was done, before the server is waited for to have news.
+    pub waits: &'e dyn Fn(Outcome) -> Waits<'w>,
+}
+
+impl Errand<'_, '_> {
+    /// What this poll brings from `folder`.
+    pub fn collection(&self, folder: &str) -> Collection {
+        let key = source_key(self.source, folder);
+        let needs = self.experience.needs(key);
+        Collection::new(self.account.clone(), self.source, key, self.config, needs, self.time)
+    }
+}
+
+/// What polls of one source have found out; clones are the same. Nothing of it outlives the process.
+#[derive(Debug, Clone, Default)]
+pub struct Experience {
+    folders: Rc<RefCell<BTreeMap<SourceKey, Needs>>>,
+    /// About the server.
+    pub manners: Manners,
+}
+
+impl Experience {
+    /// About the messages of a folder.
+    pub fn needs(&self, folder: SourceKey) -> Needs {
+        self.folders.borrow_mut().entry(folder).or_default().clone()
+    }
+}
+
+/// The manners of a server; clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Manners(Rc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    slow: Cell<bool>,
+    pause: Cell<Duration>,
+}
+
+impl Manners {
+    /// From now on one request waits for the other: PIPELINING may be a lie.
+    pub fn slow_down(&self) {
+        self.0.slow.set(true);
+    }
+
+    /// Whether it does.
+    pub fn is_slow(&self) -> bool {
+        self.0.slow.get()
+    }
+
+    /// The server wants so much time between two logins (RFC 2449 section 6.5).
+    pub fn wants_pause(&self, pause: Duration) {
+        self.0.pause.set(pause.min(LONGEST_PAUSE));
+    }
+
+    /// How much.
+    pub fn pause(&self) -> Duration {
+        self.0.pause.get()
+    }
+}

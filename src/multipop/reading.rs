@@ -1,0 +1,242 @@
+//! Messages on their way from the server to the collection: which one is asked for next, which octets belong to which, and
+//! which are believed.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::Error;
+use super::collection::{Arrival, Collection, Handle, Wanted};
+use super::content::Content;
+use super::remote::{Attributes, Event, RemoteMailbox};
+use super::wanted::{Handles, ToRead};
+
+/// Messages on their way from the server to the collection.
+pub struct Reading<'c> {
+    /// Where they go.
+    pub collection: &'c mut Collection,
+    /// Messages that the server was told to delete.
+    told: &'c mut Handles,
+    wanted: ToRead,
+    under_way: VecDeque<Wanted>,
+    arrival: Option<Arrival>,
+    /// Messages that are whole as far as they alone can tell: what follows them may be nonsense, and then they were not.
+    whole: Vec<Arrival>,
+    /// Messages are looked at before they are read; the beginnings of these are under way, in order.
+    looks_first: bool,
+    looking: VecDeque<Wanted>,
+    /// Of the first of them, and so many octets.
+    beginning: (Content, u64),
+    /// The header of the doubtful message that comes next: it may be all that comes of it.
+    header: Content,
+    /// Whose it is.
+    headed: Option<Handle>,
+    /// Messages that came much shorter than they are listed, once.
+    short: HashSet<Handle>,
+    /// Messages that are marked as deleted there.
+    pub marked: u32,
+}
+
+impl<'c> Reading<'c> {
+    /// What is `wanted` is to be read. `told` has the messages that the server was told to delete.
+    pub fn new(collection: &'c mut Collection, wanted: ToRead, told: &'c mut Handles) -> Reading<'c> {
+        Reading {
+            looks_first: collection.looks_first(),
+            looking: VecDeque::new(),
+            beginning: (Content::new(), 0),
+            collection,
+            told,
+            wanted,
+            under_way: VecDeque::new(),
+            arrival: None,
+            whole: Vec::new(),
+            header: Content::new(),
+            headed: None,
+            short: HashSet::new(),
+            marked: 0,
+        }
+    }
+
+    /// Makes the next request, if there is one.
+    pub fn asks(&mut self, mailbox: &mut dyn RemoteMailbox) -> bool {
+        if !self.collection.deletable.is_empty() {
+            self.collection.deletable.iter().for_each(|message| self.told.insert(*message));
+            mailbox.delete(&mut self.collection.deletable);
+            return true;
+        }
+        while !self.collection.has_enough()
+            && let Some(wanted) = self.wanted.pop_front()
+        {
+            let message = wanted.handle;
+            if wanted.last && self.headed != Some(message) {
+                (self.headed, self.header) = (Some(message), Content::new());
+                if mailbox.head(message, false) {
+                    self.wanted.put_back(wanted);
+                    return true;
+                }
+            }
+            let looks = self.looks_first && !wanted.last && !wanted.is_looked_at && wanted.identity.is_some();
+            if looks && mailbox.head(message, true) {
+                self.looking.push_back(wanted);
+                return true;
+            }
+            if wanted.identity.is_some() || !self.collection.is_full() {
+                self.under_way.push_back(wanted);
+                mailbox.fetch(message);
+                return true;
+            }
+            // Only its content could tell whether it is new, and new ones are left to the next poll.
+            self.collection.incomplete();
+        }
+        false
+    }
+
+    /// Takes in what the server's octets mean.
+    ///
+    /// # Errors
+    /// It says too much, or the store cannot take it.
+    pub fn take(&mut self, event: Event<'_>) -> Result<(), Error> {
+        match event {
+            Event::Begun { message, octets } => {
+                self.begin(message);
+                if let (Some(arrival), Some(octets)) = (&mut self.arrival, octets) {
+                    self.collection.announced(arrival, octets)?;
+                }
+            }
+            Event::Piece(octets) => self.piece(octets)?,
+            Event::Head(octets) if self.looking.is_empty() => self.header.update(octets),
+            Event::Head(octets) => {
+                self.beginning.0.update(octets);
+                self.beginning.1 += octets.len() as u64;
+            }
+            Event::HeadOver(message) => self.looked_at(message),
+            Event::Whole(told) => self.end(told),
+            Event::Message(message, octets, told) => {
+                self.begin(Some(message));
+                self.piece(&octets)?;
+                self.end(told);
+            }
+            Event::Confirmed(message) => {
+                let at = self.whole.iter().position(|arrival| arrival.so_far().0 == message);
+                if let Some(arrival) = at.map(|at| self.whole.remove(at)) {
+                    self.take_in(arrival);
+                }
+            }
+            Event::Absent(message) => self.absent(message),
+            Event::Deleted(messages) => self.marked += messages,
+            Event::Refused { command, reason, message } => {
+                self.collection.problem(Error::Refused { command, reason });
+                if let Some(message) = message {
+                    self.given_up(message);
+                }
+            }
+            Event::More
+            | Event::Other
+            | Event::Done
+            | Event::Folder(_)
+            | Event::News
+            | Event::Listed(_)
+            | Event::AllListed { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, message: Option<Handle>) {
+        let wanted = message.and_then(|message| self.no_longer_under_way(message));
+        self.arrival = wanted.map(|wanted| self.collection.begin(wanted.handle, wanted.identity));
+    }
+
+    fn piece(&mut self, octets: &[u8]) -> Result<(), Error> {
+        match &mut self.arrival {
+            Some(arrival) => self.collection.piece(arrival, octets),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self, told: Attributes) {
+        if let Some(mut arrival) = self.arrival.take() {
+            arrival.came_with(told);
+            self.whole.push(arrival);
+        }
+    }
+
+    /// The beginning of a message is there, or as much as comes of it.
+    fn looked_at(&mut self, message: Handle) {
+        let at = self.looking.iter().position(|wanted| wanted.handle == message);
+        let Some(wanted) = at.and_then(|at| self.looking.remove(at)) else { return };
+        let (content, came) = std::mem::replace(&mut self.beginning, (Content::new(), 0));
+        if !self.collection.looked_at(&wanted, &content, came) {
+            self.wanted.put_first(Wanted { is_looked_at: true, ..wanted });
+        }
+    }
+
+    /// Whether there are messages that are whole as far as they alone can tell.
+    pub fn has_whole(&self) -> bool {
+        !self.whole.is_empty()
+    }
+
+    /// What is whole is believed to be.
+    pub fn believe(&mut self) {
+        for arrival in std::mem::take(&mut self.whole) {
+            self.take_in(arrival);
+        }
+    }
+
+    /// A message is over. One that is much shorter than it is listed is read once more before it is believed.
+    fn take_in(&mut self, arrival: Arrival) {
+        let (handle, identity, _) = arrival.so_far();
+        let (came, listed) = (arrival.came(), self.collection.listed_size(handle));
+        let is_short = arrival.is_kept() && came < listed / 2;
+        if is_short && self.short.insert(handle) {
+            self.wanted.put_back(Wanted { handle, identity, last: false, is_looked_at: true });
+            return;
+        }
+        if is_short {
+            self.collection.problem(Error::Short { octets: came, listed });
+        }
+        self.collection.end(arrival);
+    }
+
+    /// The request for a message is over, and it has not come, though nobody has refused it.
+    fn absent(&mut self, message: Handle) {
+        if let Some(wanted) = self.given_up(message) {
+            self.collection.incomplete();
+            self.collection.problem(Error::NotSent);
+            self.collection.broke_off(message, wanted.identity, &Content::new());
+        }
+    }
+
+    /// The request for a message is over, and it has not come.
+    fn given_up(&mut self, message: Handle) -> Option<Wanted> {
+        let wanted = self.no_longer_under_way(message);
+        if wanted.is_some_and(|wanted| wanted.identity.is_none()) {
+            self.collection.incomplete();
+        }
+        wanted
+    }
+
+    fn no_longer_under_way(&mut self, message: Handle) -> Option<Wanted> {
+        let at = self.under_way.iter().position(|wanted| wanted.handle == message);
+        at.and_then(|at| self.under_way.remove(at))
+    }
+
+    /// The poll has broken off: at which message? Whether there were several requests under way then.
+    pub fn broke_off(&mut self, error: &Error) -> bool {
+        if !matches!(error, Error::Protocol(_)) {
+            // What followed it was nothing at all, and no nonsense.
+            self.believe();
+        }
+        if !error.is_of_the_server() {
+            return false;
+        }
+        let several = self.under_way.len() > 1;
+        let arrival = self.whole.pop().or(self.arrival.take());
+        let begun = arrival.as_ref().map(Arrival::so_far);
+        let headed = self.wanted.last().filter(|wanted| self.headed == Some(wanted.handle));
+        let asked = self.under_way.front().or(headed);
+        let asked = asked.map(|wanted| (wanted.handle, wanted.identity, &self.header));
+        if let Some((message, identity, content)) = begun.or(asked) {
+            let content = if self.headed == Some(message) { &self.header } else { content };
+            self.collection.broke_off(message, identity, content);
+        }
+        several
+    }
+}
