@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::board::device::Standing;
 use crate::flash::{self, Space};
-use crate::multipop::{PollResult, SourceStatus};
+use crate::multipop::{Going, PollResult, SourceStatus};
 use crate::relay::QueueEntry;
 
 /// The appliance at one moment.
@@ -120,6 +120,11 @@ impl Status {
             PollResult::Failed { error: _, collected } => {
                 PollResult::Failed { error: "see `show sources` on the console".to_owned(), collected }
             }
+            PollResult::Partly { error: _, messages, collected } => PollResult::Partly {
+                error: "see `show sources` on the console".to_owned(),
+                messages,
+                collected,
+            },
             collected @ PollResult::Collected(_) => collected,
         };
         let source = |it: SourceStatus| SourceStatus {
@@ -130,8 +135,10 @@ impl Status {
             username: String::new(),
             folders: Vec::new(),
             enabled: it.enabled,
+            held: it.held,
             polling: it.polling,
             waits_for_news: it.waits_for_news,
+            going: it.going,
             waiting_for_time: it.waiting_for_time,
             last_poll: it.last_poll,
             last_result: it.last_result.map(result),
@@ -170,11 +177,24 @@ impl Status {
     }
 
     fn sources_in_words(&self) -> String {
-        let failing = self.sources.iter().filter(|source| source.failures > 0).count();
-        match failing {
-            0 => format!("{}, none failing", self.sources.len()),
-            _ => format!("{}, {failing} failing: see `show sources`", self.sources.len()),
+        let count = |is: fn(&SourceStatus) -> bool| self.sources.iter().filter(|source| is(source)).count();
+        let mut words = format!("{}, ", self.sources.len());
+        words += &match count(|source| source.failures > 0) {
+            0 => "none failing".to_owned(),
+            failing => format!("{failing} failing: see `show sources`"),
+        };
+        for (of, name) in [
+            (
+                count(|source| source.polling && source.going.is_some_and(|going| going.of_messages > 0)),
+                "collecting",
+            ),
+            (count(|source| source.held), "stopped by `collect stop`"),
+        ] {
+            if of > 0 {
+                words += &format!(", {of} {name}");
+            }
         }
+        words
     }
 
     /// The same as one JSON object (RFC 8259).
@@ -242,23 +262,37 @@ fn queue_json(entry: &QueueEntry) -> String {
 
 fn source_json(source: &SourceStatus) -> String {
     let error = match &source.last_result {
-        Some(PollResult::Failed { error, .. }) => quoted(error),
+        Some(PollResult::Failed { error, .. } | PollResult::Partly { error, .. }) => quoted(error),
         _ => "null".to_owned(),
     };
     format!(
-        "{{\"account\":{},\"host\":{},\"port\":{},\"username\":{},\"enabled\":{},\"polling\":{},\"waiting_for_time\":{},\"last_poll\":{},\
+        "{{\"account\":{},\"host\":{},\"port\":{},\"username\":{},\"enabled\":{},\"stopped\":{},\"polling\":{},\"progress\":{},\"waiting_for_time\":{},\"last_poll\":{},\
          \"next_poll\":{},\"failures\":{},\"collected\":{},\"error\":{error}}}",
         quoted(&source.account),
         quoted(&source.host),
         source.port,
         quoted(&source.username),
         source.enabled,
+        source.held,
         source.polling,
+        source.going.as_ref().map_or("null".to_owned(), going_json),
         source.waiting_for_time,
         number(source.last_poll),
         number(source.next_poll),
         source.failures,
         source.collected,
+    )
+}
+
+fn going_json(going: &Going) -> String {
+    format!(
+        "{{\"messages\":{},\"of_messages\":{},\"octets\":{},\"of_octets\":{},\"seconds\":{},\"to_go\":{}}}",
+        going.messages,
+        going.of_messages,
+        going.octets,
+        going.of_octets,
+        going.time.as_secs(),
+        number(going.to_go().map(|time| time.as_secs())),
     )
 }
 

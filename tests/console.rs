@@ -7,10 +7,12 @@ mod support;
 use std::fs::File;
 use std::io::Write;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use support::appliance::binary;
 use support::process::{Log, run_with_input};
+use support::provider::Provider;
 use support::{Appliance, Connection, Imap, PATIENCE, Pop3, wait_for};
 
 const CONFIG: &str = r#"
@@ -119,6 +121,29 @@ fn without_an_appliance_the_console_says_so() {
         assert_eq!(outcome.code, Some(3), "{outcome:?}");
         assert!(outcome.stderr.contains("pillarbox run"), "{outcome:?}");
     }
+}
+
+/// Catches: a test that collects, or whose lines do not reach the one who asked, or that "succeeds" where a step failed.
+#[test]
+fn a_source_is_tried_out_before_it_is_in_force() {
+    let provider = Provider::start(None, Duration::ZERO);
+    provider.add("me", "1", b"Subject: hello\r\n\r\nhello\r\n".to_vec());
+    let port = provider.address().port();
+    let source = format!(
+        "[[account.source]]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nusername = \"me\"\npassword = \"secret\"\n"
+    );
+    let appliance = Appliance::start(&format!("{CONFIG}{source}"));
+    let tried = appliance.verb("console", &["-c", "test source demo"]);
+    let told = tried.success();
+    assert!(told.contains("login      as me by USER\nmailbox    INBOX: 1 message, 25 octets\n"), "{told}");
+    assert!(told.ends_with("nothing was collected, changed or noted\n"), "{told}");
+    assert_eq!(provider.listing("me").len(), 1);
+    let (code, told) = script(
+        &appliance,
+        "set account.demo.source.1.host nobody.invalid\ntest source account.demo.source.1\n",
+    );
+    assert_eq!(code, Some(1));
+    assert!(told.contains("the address of nobody.invalid cannot be found"), "{told}");
 }
 
 #[test]

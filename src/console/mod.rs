@@ -29,12 +29,14 @@ mod device;
 pub mod line;
 pub mod mail;
 mod permission;
+mod probe;
 mod qr;
 mod secret;
 pub mod serial;
 pub mod session;
 mod show;
 pub mod socket;
+mod sources;
 mod table;
 mod terminal;
 
@@ -76,6 +78,8 @@ pub struct Console {
     commits: Mutex<()>,
     /// Held while mail is exported or imported: of two at once neither would know what the other does.
     mail: Mutex<()>,
+    /// Held while a source is tried out.
+    tests: Mutex<()>,
 }
 
 impl Console {
@@ -87,8 +91,8 @@ impl Console {
         operator: Rc<dyn Operator>,
         tokens: Rc<Tokens>,
     ) -> Rc<Console> {
-        let (commits, mail) = Default::default();
-        Rc::new(Console { context, poller, relay, operator, tokens, commits, mail })
+        let (commits, mail, tests) = Default::default();
+        Rc::new(Console { context, poller, relay, operator, tokens, commits, mail, tests })
     }
 
     /// How everything stands.
@@ -206,6 +210,9 @@ impl session::World for Console {
     }
     fn collect(&self, account: Option<&str>) -> usize {
         self.poller.collect_now(account)
+    }
+    fn stop_collecting(&self, account: Option<&str>) -> usize {
+        self.poller.stop(account)
     }
     fn retry(&self) {
         self.relay.retry_now();

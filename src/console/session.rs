@@ -12,7 +12,7 @@ use crate::board::device::{Ending, Standing};
 use crate::board::ports;
 use crate::config::check::check;
 use crate::config::problem::Problem;
-use crate::config::{Config, Holder, export, path, text};
+use crate::config::{Config, Holder, Source, export, path, text};
 use crate::context::Connected;
 use crate::credential::random_password;
 use crate::oauth2::Code;
@@ -41,6 +41,8 @@ pub trait World {
     fn last_use(&self, account: &str, app: &str) -> Option<i64>;
     /// Polls the sources of `account`, or all, now: how many.
     fn collect(&self, account: Option<&str>) -> usize;
+    /// Ends their polls, and begins none before [`World::collect`]: how many.
+    fn stop_collecting(&self, account: Option<&str>) -> usize;
     /// Makes everything in the queue due at once.
     fn retry(&self);
 }
@@ -67,6 +69,8 @@ pub enum Step {
     /// The address at which a browser ended is to be taken for one.
     #[allow(missing_docs, reason = "they are those of the question")]
     Redeem { holder: Holder, code: Box<Code>, pasted: Zeroizing<String> },
+    /// This source of the account of this name is to be tried out.
+    Test(String, Box<Source>),
     /// The update in this file is to be taken.
     Update(String),
     /// The appliance is to end, after this was said.
@@ -372,18 +376,6 @@ impl Session {
 
     pub(super) fn export(&mut self, _: &dyn World, words: &[&str]) -> Step {
         Step::Say(export::to_toml(&self.candidate, !words.is_empty()))
-    }
-
-    pub(super) fn collect(&mut self, world: &dyn World, words: &[&str]) -> Step {
-        let account = words.first().copied();
-        if let Some(name) = account.filter(|name| world.config().account(name).is_none()) {
-            return Step::Refuse(format!("there is no account `{name}`"));
-        }
-        match world.collect(account) {
-            0 => Step::Refuse("no source to collect from: see `show sources`".to_owned()),
-            1 => Step::Say("collecting from 1 source\n".to_owned()),
-            n => Step::Say(format!("collecting from {n} sources\n")),
-        }
     }
 
     pub(super) fn retry(&mut self, world: &dyn World, _: &[&str]) -> Step {

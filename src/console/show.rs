@@ -2,7 +2,7 @@
 
 use crate::config::{Account, AppPassword, Config};
 use crate::context::Connected;
-use crate::multipop::{PollResult, SourceStatus};
+use crate::multipop::{Going, PollResult, SourceStatus};
 use crate::relay::QueueEntry;
 use crate::status::{Status, ago, size, span};
 
@@ -127,11 +127,19 @@ pub fn sources(status: &Status) -> String {
 fn source_state(source: &SourceStatus) -> String {
     match (&source.last_result, source.enabled, source.polling) {
         (_, false, _) => "off".to_owned(),
+        (_, _, true) if source.held => "stopping".to_owned(),
         (_, _, true) if source.waits_for_news => "waiting for news of the server".to_owned(),
-        (_, _, true) => "polling".to_owned(),
+        (_, _, true) => source.going.map_or("polling".to_owned(), going),
+        _ if source.held => "stopped: `collect` goes on".to_owned(),
         _ if source.waiting_for_time => "waiting for the time".to_owned(),
         (Some(PollResult::Failed { error, .. }), _, _) => {
             format!("failed {} times: {error}", source.failures)
+        }
+        (Some(PollResult::Partly { error, messages, .. }), _, _) => {
+            format!(
+                "good, but for {}: {error}",
+                if *messages > 1 { format!("{messages} messages") } else { "one message".to_owned() }
+            )
         }
         (Some(PollResult::Collected(_)), _, _) if source.again > 0 => format!(
             "good; {} came before under other identities (numbered anew, or moved in a circle) and stay there",
@@ -140,6 +148,21 @@ fn source_state(source: &SourceStatus) -> String {
         (Some(PollResult::Collected(_)), _, _) => "good".to_owned(),
         (None, _, _) => "not polled yet".to_owned(),
     }
+}
+
+/// How far a poll is.
+fn going(going: Going) -> String {
+    let mut words = format!("{} of {} messages, {}", going.messages, going.of_messages, size(going.octets));
+    if going.of_octets > going.octets {
+        words += &format!(" of {}", size(going.of_octets));
+    }
+    if let Some(rate) = going.rate() {
+        words += &format!(", {}/s", size(rate));
+    }
+    if let Some(time) = going.to_go() {
+        words += &format!(", {} to go", span(time.as_secs()));
+    }
+    words
 }
 
 /// What waits for the smarthost.

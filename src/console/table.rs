@@ -195,6 +195,21 @@ pub const TABLE: &[Command] = &[
         run: Session::export,
     },
     Command {
+        name: "test source",
+        arguments: &[Argument::Account, Argument::Source],
+        required: 1,
+        help: "try it out, up to what would be collected: nothing is",
+        run: Session::test_source,
+    },
+    // Before the one whose account the second word would be.
+    Command {
+        name: "collect stop",
+        arguments: &[Argument::Account],
+        required: 0,
+        help: "end these polls, keeping what has come, and begin none until `collect`",
+        run: Session::stop_collecting,
+    },
+    Command {
         name: "collect",
         arguments: &[Argument::Account],
         required: 0,

@@ -13,7 +13,7 @@ use crate::config::{Config, Protocol};
 use crate::context::Connected;
 use crate::credential::Verifier;
 use crate::flash::Space;
-use crate::multipop::{PollResult, SourceStatus};
+use crate::multipop::{Going, PollResult, SourceStatus};
 use crate::relay::QueueEntry;
 use crate::status::Status;
 
@@ -70,6 +70,9 @@ impl World for Pretended {
     fn collect(&self, account: Option<&str>) -> usize {
         self.collected.set(self.collected.get() + 1);
         if account == Some("demo") { 1 } else { 2 }
+    }
+    fn stop_collecting(&self, account: Option<&str>) -> usize {
+        self.collect(account)
     }
     fn retry(&self) {}
 }
@@ -308,10 +311,54 @@ fn sources_and_queue_are_shown() {
          collecting from 2 sources
          > collect demo
          collecting from 1 source
+         > collect stop
+         2 sources are stopped until `collect` or the next start; what has come is kept
+         > collect stop demo
+         1 source is stopped until `collect` or the next start; what has come is kept
+         > collect stop nobody
+         ! there is no account `nobody`
          > remove message 3
          RemoveMessage(3)",
     );
-    assert_eq!(world.collected.get(), 2);
+    assert_eq!(world.collected.get(), 4);
+}
+
+/// Catches: a first collection of hours that says nothing but "polling"; one message that reads as a failure of all.
+#[test]
+fn a_source_says_how_far_it_is() {
+    let going = Going {
+        messages: 1200,
+        of_messages: 5000,
+        octets: 30 << 20,
+        of_octets: 120 << 20,
+        time: std::time::Duration::from_secs(60),
+    };
+    let polling = SourceStatus { polling: true, going: Some(going), ..source() };
+    let partly = PollResult::Partly { error: "it broke".into(), messages: 1, collected: 2 };
+    let mut world = Pretended::new();
+    world.status.sources = vec![
+        polling.clone(),
+        SourceStatus { going: Some(Going { of_octets: 0, ..going }), ..polling.clone() },
+        SourceStatus { going: None, ..polling.clone() },
+        SourceStatus { held: true, ..polling.clone() },
+        SourceStatus { held: true, polling: false, ..polling },
+        SourceStatus { last_result: Some(partly), ..source() },
+    ];
+    let mut session = Session::new(&world);
+    let Step::Say(shown) = session.line(&world, "show sources") else { panic!() };
+    let states: Vec<&str> =
+        shown.lines().skip(1).map(|row| row.split("  7          ").nth(1).unwrap()).collect();
+    assert_eq!(
+        states,
+        [
+            "1200 of 5000 messages, 30.0 MiB of 120.0 MiB, 512.0 KiB/s, 3m to go",
+            "1200 of 5000 messages, 30.0 MiB, 512.0 KiB/s",
+            "polling",
+            "stopping",
+            "stopped: `collect` goes on",
+            "good, but for one message: it broke",
+        ]
+    );
 }
 
 #[test]
@@ -359,7 +406,9 @@ fn source() -> SourceStatus {
         folders: vec!["INBOX".into()],
         waits_for_news: false,
         enabled: true,
+        held: false,
         polling: false,
+        going: None,
         waiting_for_time: false,
         last_poll: Some(990),
         last_result: Some(PollResult::Failed { error: "login refused".into(), collected: 0 }),

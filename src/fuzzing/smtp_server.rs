@@ -13,8 +13,13 @@ pub fn run(octets: &[u8]) {
     let recipients = ["a@b.example", "c@d.example"].map(|it| Mailbox::parse(it).expect("an address"));
     let dialog = async {
         for login in [false, true] {
-            let route =
-                Route { host: "127.0.0.1", port: speaker.address.port(), security: Security::None, ca: "" };
+            let route = Route {
+                host: "127.0.0.1",
+                port: speaker.address.port(),
+                security: Security::None,
+                ca: "",
+                protocol: "smtp",
+            };
             let login = login.then(|| Credentials {
                 username: "demo".to_owned(),
                 proof: Proof::Password(Secret::new("secret").expect("it is short"), SourceAuth::Auto),

@@ -9,7 +9,7 @@ use super::Error;
 use crate::clock::Time;
 
 /// Octets that are no message: replies, lists, and whatever else nobody asked for.
-const CHATTER: u64 = 128 * 1024 * 1024;
+pub const CHATTER: u64 = 128 * 1024 * 1024;
 /// How long a poll may take, besides the time that its messages take.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// Octets of messages that a line carries in a second: a modem of 1990 does better.

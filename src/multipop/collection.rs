@@ -12,6 +12,7 @@ use super::content::{Content, Hash};
 use super::ledger::{Changes, Identity, Ledger, Verdict};
 use super::needs::{Needs, Turn};
 use super::notice;
+use super::progress::Progress;
 use super::remote::Attributes;
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Source};
@@ -60,6 +61,10 @@ pub struct Outcome {
     pub more: bool,
     /// Whether the next poll is due at once.
     pub at_once: bool,
+    /// The poll broke off at a message that was left for the last: all others were there.
+    pub left_for_last: bool,
+    /// Messages that something was wrong with.
+    pub troubled: u32,
     /// The first thing that went wrong with one message, while the others went well.
     pub problem: Option<Error>,
 }
@@ -72,6 +77,8 @@ impl Outcome {
         self.again += more.again;
         self.at_once |= more.at_once;
         self.more = more.more;
+        self.left_for_last |= more.left_for_last;
+        self.troubled += more.troubled;
         self.problem = self.problem.take().or(more.problem);
     }
 }
@@ -111,6 +118,8 @@ pub struct Collection {
     complete: bool,
     /// Messages to be deleted at the server: they are in the ledger, durably.
     pub deletable: VecDeque<Handle>,
+    /// For who looks on.
+    pub progress: Rc<Progress>,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -159,6 +168,7 @@ impl Collection {
             is_listed: false,
             complete: true,
             deletable: VecDeque::new(),
+            progress: Rc::default(),
             outcome: Outcome::default(),
         }
     }
@@ -278,6 +288,7 @@ impl Collection {
     /// can be forgotten.
     pub fn all_listed(&mut self) {
         self.needs.all_listed();
+        self.progress.listed(self.planned, self.ledger.left(), self.time.now());
         self.is_listed = true;
     }
 
@@ -360,6 +371,7 @@ impl Collection {
 
     /// What one message's trouble was; the others go on.
     pub fn problem(&mut self, error: Error) {
+        self.outcome.troubled += 1;
         self.outcome.problem.get_or_insert(error);
     }
 
@@ -396,6 +408,7 @@ impl Collection {
         self.batch_octets = 0;
         transaction.commit().await?;
         self.outcome.collected += u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        self.progress.safe(self.outcome.collected);
         if !self.ledger.leaves_on_server() {
             self.deletable.extend(batch);
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::collection::{BATCH_TIME, Collection, Handle, Outcome};
 use super::content::Content;
-use super::errand::Errand;
+use super::errand::{Errand, Manners};
 use super::places::Place;
 use super::reading::Reading;
 use super::remote::{Event, Listed, RemoteMailbox};
@@ -41,9 +41,13 @@ const WORTH_IT: Duration = Duration::from_secs(60);
 /// What ended the poll early. What had come whole before is kept all the same, and told of in `outcome`.
 pub async fn collect(wire: &mut Wire, errand: &Errand<'_, '_>, outcome: &mut Outcome) -> Result<(), Error> {
     let source = errand.source;
-    let mut mailbox = open(wire, errand).await?;
+    let mut mailbox = open(wire, source, &errand.experience.manners).await?;
     let mut session = Session { wire, mailbox: &mut *mailbox, place: errand.places.place() };
-    let folders = session.folders(source).await?;
+    session.begin().await?;
+    let folders = session.folders(source.wanted_folders()).await?;
+    if folders.is_empty() {
+        return Err(Error::NoFolder(source.wanted_folders().collect::<Vec<_>>().join(", ")));
+    }
     loop {
         // The first one comes last: it is the one that has news.
         for folder in folders.iter().rev() {
@@ -54,7 +58,7 @@ pub async fn collect(wire: &mut Wire, errand: &Errand<'_, '_>, outcome: &mut Out
                 visited => visited?,
             }
         }
-        if source.interval != Interval::Push || folders.is_empty() || !session.mailbox.waits() {
+        if source.interval != Interval::Push || !session.mailbox.waits() {
             break;
         }
         (errand.waits)(std::mem::take(outcome)).await;
@@ -88,16 +92,30 @@ pub async fn collect_once(
     time: &crate::clock::Time,
 ) -> (Result<(), Error>, Outcome) {
     let places = super::places::Places::new(time, super::places::TRANSFERS);
-    let errand =
-        Errand { account, source, config, experience, places: &places, time, waits: &|_| Box::pin(async {}) };
+    let errand = Errand {
+        account,
+        source,
+        config,
+        experience,
+        places: &places,
+        time,
+        progress: std::rc::Rc::default(),
+        waits: &|_| Box::pin(async {}),
+    };
     let mut outcome = Outcome::default();
     let result = collect(wire, &errand, &mut outcome).await;
     (result, outcome)
 }
 
-/// Logs in.
-async fn open(wire: &mut Wire, errand: &Errand<'_, '_>) -> Result<Box<dyn RemoteMailbox>, Error> {
-    let (source, manners) = (errand.source, &errand.experience.manners);
+/// Logs in at the server of `source`, whose manners are known or found out.
+///
+/// # Errors
+/// There is no login.
+pub async fn open(
+    wire: &mut Wire,
+    source: &Source,
+    manners: &Manners,
+) -> Result<Box<dyn RemoteMailbox>, Error> {
     Ok(match source.protocol {
         Protocol::Pop3 => {
             let opening = pop3::Opening::new(source, wire.token(), wire.is_tls())?;
@@ -113,10 +131,13 @@ async fn open(wire: &mut Wire, errand: &Errand<'_, '_>) -> Result<Box<dyn Remote
 }
 
 /// A mailbox elsewhere, and the way to it.
-struct Session<'w> {
-    wire: &'w mut Wire,
-    mailbox: &'w mut dyn RemoteMailbox,
-    place: Place<'w>,
+pub struct Session<'w> {
+    /// The way.
+    pub wire: &'w mut Wire,
+    /// What it leads to.
+    pub mailbox: &'w mut dyn RemoteMailbox,
+    /// Held while messages come.
+    pub place: Place<'w>,
 }
 
 impl Session<'_> {
@@ -125,12 +146,22 @@ impl Session<'_> {
         self.wire.flush().await
     }
 
-    /// The names of the folders to collect from.
-    async fn folders(&mut self, source: &Source) -> Result<Vec<String>, Error> {
+    /// Asks what is to be known of the server first.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn begin(&mut self) -> Result<(), Error> {
         self.mailbox.begin();
-        self.answers().await?;
+        self.answers().await
+    }
+
+    /// The names of the folders that these names and patterns name.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn folders(&mut self, wanted: impl Iterator<Item = &str>) -> Result<Vec<String>, Error> {
         let mut folders: Vec<String> = Vec::new();
-        for wanted in source.wanted_folders() {
+        for wanted in wanted {
             let mut add = |name: String| {
                 if folders.len() < FOLDERS && !folders.contains(&name) {
                     folders.push(name);
@@ -243,8 +274,11 @@ impl Session<'_> {
         Ok((wanted, others_deleted))
     }
 
-    /// Lists all messages; whether what the server says of their number agrees.
-    async fn listing(&mut self, folder: &str, mut take: impl FnMut(Listed<'_>)) -> Result<bool, Error> {
+    /// Lists all messages of a folder; whether what the server says of their number agrees.
+    ///
+    /// # Errors
+    /// The connection's, and where it cannot be opened.
+    pub async fn listing(&mut self, folder: &str, mut take: impl FnMut(Listed<'_>)) -> Result<bool, Error> {
         let mut starved = true;
         self.mailbox.list(folder);
         loop {
@@ -403,7 +437,7 @@ impl Session<'_> {
     }
 
     /// Says goodbye.
-    async fn part(&mut self) {
+    pub async fn part(&mut self) {
         self.mailbox.close();
         // Nothing depends on how the server takes the goodbye.
         let _ = self.answers().await;

@@ -10,6 +10,7 @@ use super::collection::{Collection, Outcome};
 use super::ledger::source_key;
 use super::needs::Needs;
 use super::places::Places;
+use super::progress::Progress;
 use crate::clock::Time;
 use crate::config::{Config, Source};
 use crate::store::{Account, SourceKey};
@@ -34,6 +35,8 @@ pub struct Errand<'e, 'w> {
     pub places: &'e Places,
     /// The clock.
     pub time: &'e Time,
+    /// For who looks on.
+    pub progress: Rc<Progress>,
     /// Is told what was done, before the server is waited for to have news.
     pub waits: &'e dyn Fn(Outcome) -> Waits<'w>,
 }
@@ -43,7 +46,10 @@ impl Errand<'_, '_> {
     pub fn collection(&self, folder: &str) -> Collection {
         let key = source_key(self.source, folder);
         let needs = self.experience.needs(key);
-        Collection::new(self.account.clone(), self.source, key, self.config, needs, self.time)
+        let mut collection =
+            Collection::new(self.account.clone(), self.source, key, self.config, needs, self.time);
+        collection.progress = self.progress.clone();
+        collection
     }
 }
 

@@ -3,11 +3,8 @@
 use std::io;
 
 use crate::oauth2;
-use crate::outgoing;
+use crate::outgoing::{self, PASSES, Party};
 use crate::store;
-
-/// The advice on what nobody here can change.
-const PASSES: &str = "This often passes on its own. If it lasts, ask the provider.";
 
 /// Why a poll, or a part of it, failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +52,12 @@ pub enum Error {
     /// The source's settings were changed during the poll.
     #[error("the source was changed or removed")]
     Withdrawn,
+    /// A name or pattern of the settings that fits nothing there.
+    #[error("the source's folder = \"{0}\" names no folder that can be opened there")]
+    NoFolder(String),
+    /// Nobody knows whether a certificate is valid.
+    #[error("the clock does not show the time yet, so no certificate can be judged")]
+    NoTime,
     /// The mail store.
     #[error("the mail store: {0}")]
     Store(#[from] store::Error),
@@ -66,17 +69,24 @@ impl Error {
         matches!(self, Error::Store(_))
     }
 
+    /// Whether the server did not take the password: to try again costs something.
+    pub fn is_a_refused_login(&self) -> bool {
+        matches!(self, Error::Outgoing(outgoing::Error::Login(_)))
+    }
+
     /// Whether the server is why the poll ended.
     pub fn is_of_the_server(&self) -> bool {
         !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Token(_))
     }
 
     /// What to do about it, as a sentence for the user.
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Error::Outgoing(error) => advice_on_the_way(error),
+    pub fn advice(&self) -> String {
+        let advice = match self {
+            Error::Outgoing(error) => return error.advice(Party::Source),
             Error::Token(error) => error.advice(),
             Error::Withdrawn => "Nothing.",
+            Error::NoFolder(_) => "Set folder to one of those that the server has.",
+            Error::NoTime => "Wait until the network has told the time, or set the clock.",
             Error::TooSlow | Error::TurnedAway(_) => PASSES,
             Error::Endless(_) => {
                 "It stays with the provider, and the others come with the next poll. To have it collected, set a \
@@ -106,49 +116,8 @@ impl Error {
             Error::Store(_) => {
                 "The mail stays with the provider. Make room by deleting mail, or have the appliance looked at."
             }
-        }
-    }
-}
-
-/// The same about the way to the server, and the login there.
-fn advice_on_the_way(error: &outgoing::Error) -> &'static str {
-    match error {
-        outgoing::Error::Resolve { .. } => {
-            "Check the name of the server and this network's connection to the Internet."
-        }
-        outgoing::Error::Connect { .. } => {
-            "Check the name of the server, its port and this network's connection to the Internet."
-        }
-        outgoing::Error::Tls(_) => {
-            "Check that name, port and security are those that the provider tells. If the server's \
-             certificate is its own, name its file as the source's ca."
-        }
-        outgoing::Error::Trust(_) => "Put the file of the source's ca in order.",
-        outgoing::Error::NoStartTls(_) | outgoing::Error::Injected => {
-            "Set the source's security to \"tls\", with the port that the provider tells for it."
-        }
-        outgoing::Error::NoMechanism => {
-            "Set the source's auth to \"auto\", or ask the provider how to log in."
-        }
-        outgoing::Error::Login(_) | outgoing::Error::Sasl(_) => {
-            "Check the user name and the password of the source. Some providers want POP3 or IMAP to be \
-             switched on first, or a password of its own for each program."
-        }
-        outgoing::Error::Unsendable => "Enter the user name and the password anew.",
-        outgoing::Error::NoToken => {
-            "Give a permission, or use a password that the provider makes for programs."
-        }
-        outgoing::Error::TokenRefused { .. } => {
-            "Check that the user name is that of the account that gave the permission, and that this account \
-             may use POP3 or IMAP. If so, give the permission anew."
-        }
-        outgoing::Error::TokenTooLong(_) => {
-            "Set the source's protocol to \"imap\", with port 993: IMAP takes it."
-        }
-        outgoing::Error::Silence
-        | outgoing::Error::Closed
-        | outgoing::Error::Connection(_)
-        | outgoing::Error::Busy(_) => PASSES,
+        };
+        advice.to_owned()
     }
 }
 

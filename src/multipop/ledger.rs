@@ -156,7 +156,8 @@ pub struct Ledger {
     new: HashSet<Identity>,
     /// How often an identity came that was listed before.
     repeated: HashMap<Identity, u32>,
-    more: bool,
+    /// New messages that this poll does not take on.
+    left: u64,
 }
 
 impl Ledger {
@@ -199,7 +200,7 @@ impl Ledger {
             numbering,
             new: HashSet::new(),
             repeated: HashMap::new(),
-            more: false,
+            left: 0,
         }
     }
 
@@ -300,7 +301,12 @@ impl Ledger {
 
     /// Whether there are new messages that this poll does not take on.
     pub fn has_more(&self) -> bool {
-        self.more
+        self.left > 0
+    }
+
+    /// How many they are.
+    pub fn left(&self) -> u64 {
+        self.left
     }
 
     /// Whether collected messages stay at the server.
@@ -379,7 +385,7 @@ impl Ledger {
         if self.new.contains(&identity) {
             return Verdict::Collect(identity);
         }
-        self.more = true;
+        self.left += 1;
         Verdict::Leave
     }
 

@@ -10,6 +10,7 @@ mod budget;
 mod collection;
 mod content;
 mod driver;
+mod ending;
 mod errand;
 mod error;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod fake;
 mod hostile_tests;
 mod imap;
 mod ledger;
+mod letters;
 mod needs;
 mod notice;
 #[cfg(test)]
@@ -28,6 +30,8 @@ mod permission_tests;
 mod places;
 mod poller;
 mod pop3;
+mod probe;
+mod progress;
 mod reading;
 mod refusal;
 mod remote;
@@ -43,4 +47,5 @@ pub use error::Error;
 pub use poller::Poller;
 #[cfg(any(test, fuzzing))]
 pub(crate) use poller::poll;
+pub use progress::Going;
 pub use status::{PollResult, SourceStatus};

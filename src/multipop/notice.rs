@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use super::Error;
 use super::content::Content;
+use super::schedule::{DAY, until_next_letter};
 use crate::config::{Config, Source};
 use crate::message::compose::message_id;
 use crate::message::date::rfc5322;
@@ -29,22 +30,50 @@ impl Letterhead {
         }
     }
 
-    /// The source fails time after time.
-    pub fn failing(&self, failures: u32, error: &Error, now: i64) -> String {
+    /// The source failed so many times in a row, and this is letter `count` about it.
+    pub fn failing(&self, failures: u32, error: &Error, count: u32, now: i64) -> String {
         let subject = format!("Mail cannot be collected from {}", self.host);
-        let body = format!(
-            "Your mail at {} (user {}) could not be collected, {failures} times in a row.\n\
-             \n\
-             What went wrong: {error}.\n\
-             What to do: {}\n\
-             \n\
-             It is tried again and again, and no mail is lost meanwhile: it stays with the\n\
-             provider. As long as this lasts you get this message once a day.\n",
-            self.host,
-            self.username,
-            error.advice(),
-        );
-        self.letter(&subject, &body, now)
+        // After a restart the row goes on, and nobody has counted.
+        let times = if failures > 1 { format!("{failures} times in a row") } else { "again".to_owned() };
+        let body = [
+            wrapped(&format!(
+                "Your mail at {} (user {}) could not be collected, {times}.",
+                self.host, self.username
+            )),
+            Letterhead::trouble(error),
+            wrapped(&format!(
+                "It is tried again and again, and no mail is lost meanwhile: it stays with the provider. As long as this \
+                 lasts you get this message {}.",
+                how_often(count)
+            )),
+        ];
+        self.letter(&subject, &body.join("\n"), now)
+    }
+
+    /// Mail is collected, but not so many messages, poll after poll; this is letter `count` about it.
+    pub fn partly(&self, troubled: u32, error: &Error, count: u32, now: i64) -> String {
+        let what = messages(troubled);
+        let subject = match troubled {
+            0 | 1 => format!("A message at {} cannot be collected", self.host),
+            _ => format!("{what} at {} cannot be collected", self.host),
+        };
+        let body = [
+            wrapped(&format!(
+                "Your mail at {} (user {}) is collected as usual, but {what} cannot be had.",
+                self.host, self.username
+            )),
+            Letterhead::trouble(error),
+            wrapped(&format!(
+                "It is tried again, and all others come meanwhile. As long as this lasts you get this message {}.",
+                how_often(count)
+            )),
+        ];
+        self.letter(&subject, &body.join("\n"), now)
+    }
+
+    fn trouble(error: &Error) -> String {
+        let wrong = wrapped(&format!("What went wrong: {error}."));
+        wrong + &wrapped(&format!("What to do: {}", error.advice()))
     }
 
     /// The source waits for a new permission, which the operator asks for with this command.
@@ -163,6 +192,35 @@ impl fmt::Display for Stuck {
     }
 }
 
+/// So many messages, in words.
+pub fn messages(count: u32) -> String {
+    if count > 1 { format!("{count} messages") } else { "a message".to_owned() }
+}
+
+/// How often a letter comes of which this is number `count`.
+fn how_often(count: u32) -> &'static str {
+    if until_next_letter(count) > DAY { "once a week" } else { "once a day" }
+}
+
+/// A paragraph in lines of a letter. What stands in backquotes, to be copied, stays in one.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut width, mut copied) = (String::new(), 0, false);
+    for word in text.split(' ') {
+        let len = word.chars().count();
+        if width > 0 {
+            let fits = copied || width + 1 + len <= LINE;
+            lines.push(if fits { ' ' } else { '\n' });
+            width = if fits { width + 1 } else { 0 };
+        }
+        lines.push_str(word);
+        width += len;
+        copied ^= word.matches('`').count() % 2 == 1;
+    }
+    lines + "\n"
+}
+
+/// Characters of a line of a letter (RFC 5322 section 2.1.1 recommends 78 at the most).
+const LINE: usize = 76;
 /// Characters of a field that are shown.
 const SHOWN: usize = 200;
 /// Messages that are named one by one.
@@ -184,8 +242,12 @@ impl fmt::Display for Large {
     }
 }
 
-fn mebibytes(octets: u64) -> String {
+/// Octets in the unit that a person would take.
+pub fn mebibytes(octets: u64) -> String {
     const MIB: u64 = 1024 * 1024;
+    if octets < 1024 {
+        return format!("{octets} octets");
+    }
     if octets < MIB { format!("{} KiB", octets / 1024) } else { format!("{} MiB", octets / MIB) }
 }
 
@@ -212,20 +274,56 @@ mod tests {
         Letterhead::new(&config, "ann", &source)
     }
 
+    /// Catches: a letter without the reason or what to do, and one that says another rhythm than it has.
     #[test]
     fn a_failing_source_says_who_what_and_what_to_do() {
-        let letter = letterhead().failing(5, &outgoing::Error::Login("[AUTH] no".to_owned()).into(), 0);
+        let error = outgoing::Error::Login("[AUTH] no".to_owned()).into();
+        let letter = letterhead().failing(5, &error, 1, 0);
         for part in [
             "To: <ann@home.example>\r\n",
             "Subject: Mail cannot be collected from pop.provider.example\r\n",
             "Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n",
-            "(user ann@provider.example) could not be collected, 5 times in a row.\r\n",
+            "(user ann@provider.example) could not be\r\ncollected, 5 times in a row.\r\n",
             "What went wrong: the login was refused: [AUTH] no.\r\n",
             "What to do: Check the user name and the password of the source.",
+            "once a day.\r\n",
         ] {
             assert!(letter.contains(part), "{part:?} in {letter}");
         }
         assert!(letter.replace("\r\n", "").find(['\r', '\n']).is_none());
+        assert!(letterhead().failing(5, &error, 7, 0).contains("once a day."));
+        assert!(letterhead().failing(1, &error, 8, 0).contains("collected, again.\r\n"));
+        assert!(letterhead().failing(5, &error, 8, 0).contains("once a week."));
+    }
+
+    /// Catches: a user who is told that his mail does not come, since one message does not.
+    #[test]
+    fn one_message_has_other_words() {
+        let letter = letterhead().partly(1, &Error::NotSent, 1, 0);
+        assert!(
+            letter.contains("Subject: A message at pop.provider.example cannot be collected\r\n"),
+            "{letter}"
+        );
+        assert!(letter.contains("is collected\r\nas usual, but a message cannot be had.\r\n"), "{letter}");
+        assert!(!letter.contains("could not be"), "{letter}");
+        assert!(letterhead().partly(3, &Error::NotSent, 1, 0).contains("but 3 messages cannot"));
+    }
+
+    /// Catches: a line longer than 998 octets, which no mail may have, and a command that is broken where it is to be copied.
+    #[test]
+    fn long_words_are_wrapped_but_for_commands() {
+        let text =
+            format!("{}do `one two {}` now {}", "word ".repeat(300), "three ".repeat(20), "word ".repeat(30));
+        let wrapped = wrapped(text.trim_end());
+        assert!(
+            wrapped.contains("three three ` now\n") || wrapped.contains("three three `\nnow"),
+            "{wrapped}"
+        );
+        assert!(wrapped.lines().filter(|line| !line.contains('`')).all(|line| line.len() <= LINE));
+        assert_eq!(
+            wrapped.split_whitespace().collect::<Vec<_>>(),
+            text.split_whitespace().collect::<Vec<_>>()
+        );
     }
 
     /// Catches: a user who is not told what to press.

@@ -6,6 +6,7 @@ use smol::future::or;
 
 use super::Error;
 use super::collection::Outcome;
+use super::ending::Ending;
 use super::errand::Waits;
 use super::poller::Poller;
 use super::watch::Watch;
@@ -26,6 +27,14 @@ impl Source {
 }
 
 impl Poller {
+    /// The token that `source` logs in with, where it needs one.
+    pub(super) async fn token(&self, source: &Source) -> Result<Option<AccessToken>, oauth2::Error> {
+        match source.client() {
+            Some(client) => self.tokens.access(client, &source.ca).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// One poll, with a token where it needs one. A token that the server refuses, or that ends in the middle, is renewed once.
     pub(super) async fn collect<'w>(
         &self,
@@ -88,8 +97,8 @@ fn told(error: Error, source: &Source, token: &AccessToken) -> Error {
 }
 
 /// What the operator types for a new permission for this source of `account`, where that is what it waits for.
-pub fn command(config: &Config, account: &str, source: &Source, error: &Error) -> Option<String> {
-    let Error::Token(error) = error else { return None };
+pub fn command(config: &Config, account: &str, source: &Source, ending: &Ending) -> Option<String> {
+    let Ending::Failed(Error::Token(error)) = ending else { return None };
     let sources = &config.account(account)?.sources;
     let number = sources.iter().position(|other| other.id == source.id)? + 1;
     oauth2::Error::needs_permission(error).then(|| format!("oauth2 {account} {number}"))

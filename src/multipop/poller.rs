@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smol::LocalExecutor;
 
@@ -11,16 +11,20 @@ use super::Error;
 use super::budget::Budget;
 use super::collection::Outcome;
 use super::driver;
+use super::ending::Ending;
 #[cfg(any(test, fuzzing))]
 use super::errand::Experience;
 use super::errand::{Errand, Waits};
+use super::ledger::source_key;
+use super::letters::Told;
+use super::notice;
 use super::places::{CONNECTIONS, Place, Places, TRANSFERS};
+use super::probe;
 use super::status::SourceStatus;
-use super::watch::Watch;
+use super::watch::{Tell, Watch};
 use super::wire::{Wire, Withdrawal};
 #[cfg(any(test, fuzzing))]
 use crate::clock::Time;
-use crate::clock::unix_now;
 #[cfg(any(test, fuzzing))]
 use crate::config::Protocol;
 use crate::config::{Config, Security, Source};
@@ -28,7 +32,7 @@ use crate::context::Context;
 use crate::oauth2::Tokens;
 use crate::pace;
 use crate::sasl::client::AccessToken;
-use crate::store::{self, Flags, INBOX};
+use crate::store::{self, Flags, INBOX, SourceKey};
 
 /// Polls all sources, each at its own interval.
 pub struct Poller {
@@ -73,6 +77,27 @@ impl Poller {
             .filter(|watch| account.is_none_or(|account| watch.account == account))
             .filter(|watch| watch.hurry())
             .count()
+    }
+
+    /// Tries out `source`, which need not be in force, for `account`: see [`probe::probe`].
+    ///
+    /// # Errors
+    /// The step that failed: what, and what to do.
+    pub async fn test(&self, account: &str, source: &Source, tell: &dyn Fn(String)) -> Result<(), String> {
+        let key = (account.to_owned(), source.id);
+        if self.watches.borrow().get(&key).is_some_and(|watch| watch.status().polling) {
+            tell("it is being polled this moment, and some servers let nobody else in: `collect stop` ends that".to_owned());
+        }
+        let token = self.token(source).await.map_err(|error| format!("{error}. {}", error.advice()))?;
+        probe::probe(&self.context, token, account, source, tell).await
+    }
+
+    /// Ends the polls of `account`, or all of them, and begins none before [`Poller::collect_now`]. Returns how many sources
+    /// stand still.
+    pub fn stop(&self, account: Option<&str>) -> usize {
+        let watches = self.watches.borrow();
+        let meant = watches.values().filter(|watch| account.is_none_or(|account| watch.account == account));
+        meant.filter(|watch| watch.hold()).count()
     }
 
     /// Every source, in the order of the configuration.
@@ -133,53 +158,49 @@ impl Poller {
 
     async fn poll(&self, watch: &Watch, connection: Place<'_>) {
         let source = watch.source();
-        let withdrawal = watch.begin();
+        let (withdrawal, began) = (watch.begin(), self.context.time.now());
         let mut outcome = Outcome::default();
         let connection = RefCell::new(connection);
         let waits = |outcome| -> Waits<'_> {
             // Who waits for news does not keep others waiting.
             connection.borrow_mut().give_back();
-            let letter = self.note(watch, &source, Ok(()), outcome);
             watch.waits();
-            Box::pin(self.tell(watch, letter))
+            let source = source.clone();
+            Box::pin(async move {
+                self.note(watch, &source, began, Ok(()), outcome).await;
+                watch.progress.begin();
+            })
         };
         let result = self.collect(watch, &source, withdrawal, &waits, &mut outcome).await;
         drop(connection.into_inner());
-        let letter = self.note(watch, &source, result, outcome);
+        self.note(watch, &source, began, result, outcome).await;
         watch.end();
-        self.tell(watch, letter).await;
     }
 
-    /// A round is over: it goes into the log. Returns the letter that the user is to get.
-    fn note(
+    /// So much was done: it goes into the log and the status, and the user is told what went wrong.
+    async fn note(
         &self,
         watch: &Watch,
         source: &Source,
+        began: Instant,
         result: Result<(), Error>,
-        outcome: Outcome,
-    ) -> Option<String> {
+        mut outcome: Outcome,
+    ) {
+        let ending = Ending::of(result, &mut outcome);
         let name = format!("{}: {} at {}", watch.account, source.username, source.host);
-        if outcome.collected > 0 || outcome.deleted > 0 {
-            log::info!("{name}: {} collected, {} deleted there", outcome.collected, outcome.deleted);
-        }
-        if outcome.again > 0 {
-            log::warn!(
-                "{name}: {} messages came before under other identities: they stay there",
-                outcome.again
-            );
-        }
-        match (&result, &outcome.problem) {
-            (Err(Error::Withdrawn), _) | (Ok(()), None) => {}
-            (Err(error), _) | (Ok(()), Some(error)) => log::warn!("{name}: {error}"),
-        }
+        let (octets, time) = (watch.progress.octets(), self.context.time.since(began));
+        let (level, line) = report(&name, &ending, &outcome, octets, time);
+        log::log!(level, "{line}");
         let [jitter] = crate::credential::random();
-        watch.note(result, outcome, &self.context.config(), jitter)
-    }
-
-    async fn tell(&self, watch: &Watch, letter: Option<String>) {
-        let Some(letter) = letter else { return };
-        if let Err(error) = self.deliver(&watch.account, &letter).await {
-            log::warn!("{}: the user cannot be told: {error}", watch.account);
+        // Where the account cannot be opened nobody can be told either.
+        let account = self.context.store.account(&watch.account).await.ok();
+        let key = source_key(source, "INBOX");
+        let told = account.as_ref().and_then(|account| Told::read(account, key));
+        let tell = watch.note(&ending, &outcome, &self.context.config(), jitter, told);
+        if let Some(account) = account
+            && let Err(error) = tell_user(&account, key, tell).await
+        {
+            log::warn!("{name}: the user cannot be told: {error}");
         }
     }
 
@@ -211,18 +232,57 @@ impl Poller {
             places: &self.transfers,
             time,
             waits,
+            progress: watch.progress.clone(),
         };
         driver::collect(&mut wire, &errand, outcome).await
     }
+}
 
-    async fn deliver(&self, account: &str, letter: &str) -> Result<(), store::Error> {
-        let account = self.context.store.account(account).await?;
-        let mut message = account.incoming();
-        message.write(letter.as_bytes())?;
-        let mut transaction = account.begin();
-        transaction.deliver(INBOX, message, Flags::NONE, &[], unix_now());
-        transaction.commit().await.map(drop)
+/// One line for a poll of the source `name`: what it did, and what went wrong.
+fn report(
+    name: &str,
+    ending: &Ending,
+    outcome: &Outcome,
+    octets: u64,
+    time: Duration,
+) -> (log::Level, String) {
+    let Outcome { collected, deleted, again, troubled, .. } = outcome;
+    let (seconds, tenths) = (time.as_secs(), time.subsec_millis() / 100);
+    let mut done =
+        format!("{collected} collected, {deleted} deleted there, {octets} octets, {seconds}.{tenths} s");
+    if *again > 0 {
+        done += &format!(", {again} came before under other identities and stay there");
     }
+    match ending {
+        Ending::Well | Ending::Failed(Error::Withdrawn) => {
+            let did_something = *collected > 0 || *deleted > 0 || *again > 0;
+            let level = if did_something { log::Level::Info } else { log::Level::Debug };
+            (level, format!("{name}: {done}"))
+        }
+        Ending::Partly(error) => {
+            let what = notice::messages(*troubled);
+            (log::Level::Warn, format!("{name}: {done}; but {what} cannot be had: {error}"))
+        }
+        Ending::Full(error) | Ending::Failed(error) => {
+            (log::Level::Warn, format!("{name}: {error} ({done})"))
+        }
+    }
+}
+
+/// Writes the letter into the account's INBOX, and what there is to note of it.
+async fn tell_user(account: &Rc<store::Account>, key: SourceKey, tell: Tell) -> Result<(), store::Error> {
+    let mut transaction = account.begin();
+    match tell {
+        Tell::Nothing => return Ok(()),
+        Tell::Forget => Told::forget(&mut transaction, key),
+        Tell::Letter(letter, told) => {
+            let mut message = account.incoming();
+            message.write(letter.as_bytes())?;
+            transaction.deliver(INBOX, message, Flags::NONE, &[], told.at);
+            told.note(&mut transaction, key);
+        }
+    }
+    transaction.commit().await.map(drop)
 }
 
 /// One poll of a server at `address`, into the INBOX of `account`.
@@ -254,5 +314,7 @@ fn sources(config: &Config) -> impl Iterator<Item = (&str, &Source)> {
     config.accounts.iter().flat_map(|a| a.sources.iter().map(|source| (a.name.as_str(), source)))
 }
 
+#[cfg(test)]
+mod operator_tests;
 #[cfg(test)]
 mod tests;

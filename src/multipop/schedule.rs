@@ -2,24 +2,45 @@
 
 use std::time::Duration;
 
+use super::letters::{Told, Trouble};
+
 /// A source in trouble is tried no less often than this, unless its interval is longer.
 const BACKED_OFF: Duration = Duration::from_secs(3600);
-/// Between two letters about the same trouble.
-const LETTERS: Duration = Duration::from_secs(24 * 3600);
+/// One that refuses the login is, which some providers lock an account for: four tries a day lock none. A provider that is wrong
+/// about it for hours is not rare, so it is never given up.
+const REFUSED: Duration = Duration::from_secs(6 * 3600);
+/// Between two letters about the same trouble, ...
+pub const DAY: u64 = 24 * 3600;
+/// ... after the first one and so many more, once a day, ...
+const DAILY: u32 = 7;
+/// ... this.
+const WEEK: u64 = 7 * DAY;
 
 /// From the end of a poll to the next one. Failed connections in a row double the interval, up to an
-/// hour, and `jitter`, 0 for less and 255 for more, moves it by a tenth: sources that failed together,
-/// when the line was down, shall not come back together each time.
-pub fn pause(interval: Duration, failures: u32, jitter: u8) -> Duration {
+/// hour, or to six where the login was `refused`, and `jitter`, 0 for less and 255 for more, moves it by a tenth: sources
+/// that failed together, when the line was down, shall not come back together each time.
+pub fn pause(interval: Duration, failures: u32, refused: bool, jitter: u8) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    let backed_off = interval.saturating_mul(1 << doublings).min(BACKED_OFF.max(interval));
+    let limit = if refused { REFUSED } else { BACKED_OFF };
+    let backed_off = interval.saturating_mul(1 << doublings).min(limit.max(interval));
     backed_off.saturating_mul(900 + u32::from(jitter) * 200 / 255) / 1000
 }
 
-/// Whether the user is to be told by mail, after `failures` in a row, and after the last letter of this
-/// row was sent that long ago. A limit of 0 never tells.
-pub fn is_letter_due(failures: u32, warn_after: u32, last_letter: Option<Duration>) -> bool {
-    warn_after > 0 && failures >= warn_after && last_letter.is_none_or(|since| since >= LETTERS)
+/// Seconds until the next letter of a row in which there were `count`.
+pub fn until_next_letter(count: u32) -> u64 {
+    if count <= DAILY { DAY } else { WEEK }
+}
+
+/// Whether the user is to be told by mail, after `polls` in this trouble in a row, after `told`, at `now`. A limit of 0 never
+/// tells. A row goes on over a restart; one about another trouble begins once this one lasts, and never on the same day.
+pub fn is_letter_due(trouble: Trouble, polls: u32, warn_after: u32, told: Option<&Told>, now: i64) -> bool {
+    // A clock that goes back must not silence anybody for long.
+    let since = |told: &Told| now.abs_diff(told.at);
+    warn_after > 0
+        && match told {
+            Some(told) if told.trouble == trouble => since(told) >= until_next_letter(told.count),
+            other => polls >= warn_after && other.is_none_or(|told| since(told) >= DAY),
+        }
 }
 
 #[cfg(test)]
@@ -28,35 +49,60 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
+    /// Catches: a provider that is asked each ten minutes for a password that it refuses, and locks the account; and one that
+    /// is given up.
     #[test]
     fn a_failing_source_is_tried_less_and_less_often() {
-        for (interval, failures, expected) in [
-            (10, 0, 10),
-            (10, 1, 10),
-            (10, 2, 20),
-            (10, 3, 40),
-            (10, 4, 60),
-            (10, u32::MAX, 60),
-            (1440, 9, 1440),
+        for (interval, failures, refused, expected) in [
+            (10, 0, false, 10),
+            (10, 1, false, 10),
+            (10, 2, false, 20),
+            (10, 3, false, 40),
+            (10, 4, false, 60),
+            (10, u32::MAX, false, 60),
+            (1440, 9, false, 1440),
+            (10, 4, true, 80),
+            (10, 6, true, 320),
+            (10, 7, true, 360),
+            (10, u32::MAX, true, 360),
+            (1440, 9, true, 1440),
         ] {
-            let pause = pause(MINUTE * interval, failures, 127);
+            let pause = pause(MINUTE * interval, failures, refused, 127);
             assert!(pause.abs_diff(MINUTE * expected) < pause / 500, "{interval} {failures}: {pause:?}");
         }
-        assert_eq!(pause(MINUTE * 10, 0, 0), MINUTE * 9);
-        assert_eq!(pause(MINUTE * 10, 0, 255), MINUTE * 11);
+        assert_eq!(pause(MINUTE * 10, 0, false, 0), MINUTE * 9);
+        assert_eq!(pause(MINUTE * 10, 0, false, 255), MINUTE * 11);
     }
 
+    /// Catches: a letter a day for as long as a mailbox is dead, or one each time that the trouble is another; a row that begins
+    /// anew since the appliance did.
     #[test]
-    fn the_user_hears_after_some_failures_and_then_once_a_day() {
-        let day = MINUTE * 24 * 60;
-        for (failures, warn_after, last, due) in [
-            (4, 5, None, false),
-            (5, 5, None, true),
-            (6, 5, Some(MINUTE), false),
-            (90, 5, Some(day), true),
-            (90, 0, None, false),
+    fn the_user_hears_after_some_failures_and_then_once_a_day_and_then_once_a_week() {
+        let day = i64::try_from(DAY).unwrap();
+        let told = |trouble, count| Some(Told { trouble, count, at: 0 });
+        let (login, down) = (Trouble::Login, Trouble::Other);
+        for (polls, warn_after, before, days, due) in [
+            (4, 5, None, 0, false),
+            (5, 5, None, 0, true),
+            (90, 0, None, 0, false),
+            (6, 5, told(login, 1), 0, false),
+            (90, 5, told(login, 1), 1, true),
+            (90, 0, told(login, 1), 1, false),
+            // After a restart.
+            (1, 5, told(login, 1), 1, true),
+            (90, 5, told(login, 7), 1, true),
+            (90, 5, told(login, 8), 6, false),
+            (90, 5, told(login, 8), 7, true),
+            (90, 5, told(login, 99), 7, true),
+            // Another one.
+            (4, 5, told(down, 8), 1, false),
+            (5, 5, told(down, 8), 0, false),
+            (5, 5, told(down, 8), 1, true),
+            // The clock went back.
+            (90, 5, told(login, 1), -2, true),
         ] {
-            assert_eq!(is_letter_due(failures, warn_after, last), due, "{failures} {last:?}");
+            let is_due = is_letter_due(login, polls, warn_after, before.as_ref(), days * day);
+            assert_eq!(is_due, due, "{polls} {before:?} {days}");
         }
     }
 }

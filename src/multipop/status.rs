@@ -1,5 +1,6 @@
 //! What the operator sees of a source.
 
+use super::progress::Going;
 use crate::config::{Protocol, Source};
 
 /// One source as it stands.
@@ -19,10 +20,14 @@ pub struct SourceStatus {
     pub folders: Vec<String>,
     /// Whether it is contacted at all: MultiPOP on, for the server and for the account.
     pub enabled: bool,
+    /// Whether the operator stopped it: it is not polled before he says so.
+    pub held: bool,
     /// Whether it is being polled now.
     pub polling: bool,
     /// Whether that has all there is, and waits for the server to have news.
     pub waits_for_news: bool,
+    /// How far that is, once all is listed there.
+    pub going: Option<Going>,
     /// Whether it is due, but no certificate can be judged, since the clock does not show the time yet.
     pub waiting_for_time: bool,
     /// When the last poll ended, in seconds since 1970; `None`: not polled since the start.
@@ -50,8 +55,10 @@ impl SourceStatus {
             username: source.username.as_str().to_owned(),
             folders: source.wanted_folders().map(str::to_owned).collect(),
             enabled: false,
+            held: false,
             polling: false,
             waits_for_news: false,
+            going: None,
             waiting_for_time: false,
             last_poll: None,
             last_result: None,
@@ -68,6 +75,15 @@ impl SourceStatus {
 pub enum PollResult {
     /// So many messages were collected.
     Collected(u32),
+    /// All came but some messages, which cannot be had.
+    Partly {
+        /// What the first one's trouble is and what to do, in one line.
+        error: String,
+        /// How many they are.
+        messages: u32,
+        /// Messages that were collected.
+        collected: u32,
+    },
     /// What went wrong and what to do; so many messages had been collected before.
     Failed {
         /// One line.

@@ -9,13 +9,18 @@ use event_listener::Event;
 use smol::future::or;
 
 use super::collection::Outcome;
+use super::ending::Ending;
 use super::errand::Experience;
+use super::letters::{Told, Trouble};
+use super::notice::Letterhead;
+use super::progress::Progress;
 use super::schedule::{is_letter_due, pause};
 use super::status::{PollResult, SourceStatus};
 use super::wire::Withdrawal;
-use super::{Error, notice, permission};
+use super::{Error, permission};
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Interval, Source};
+use crate::oauth2;
 
 /// A source and all that is remembered of it while the appliance runs.
 pub struct Watch {
@@ -36,9 +41,24 @@ pub struct Watch {
     polling: RefCell<Option<Rc<Withdrawal>>>,
     /// Its poll waits for the server to have news.
     waits_for_news: Cell<bool>,
+    /// The operator stopped it, until he says otherwise.
+    held: Cell<bool>,
     /// What its polls found out for each other.
     pub experience: Experience,
+    /// How far the one under way is.
+    pub progress: Rc<Progress>,
     wake: Event,
+}
+
+/// What a user is to be told after a poll.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Tell {
+    /// Nothing.
+    Nothing,
+    /// Nothing; and the letters that he had belong to a row that is over.
+    Forget,
+    /// This letter, and what is to be noted of it.
+    Letter(String, Told),
 }
 
 /// How it fared.
@@ -50,10 +70,14 @@ struct Fate {
     /// See [`SourceStatus::again`].
     again: u64,
     jitter: u8,
-    /// Polls with any trouble in a row, and those among them that got nowhere.
+    /// Polls in a row that failed, and those among them that got nowhere; and whether the last one's login was refused.
     failures: u32,
     broken: u32,
-    letter: Option<Instant>,
+    refused: bool,
+    /// Polls in a row in which all but some messages came.
+    partial: u32,
+    /// The settings were changed since.
+    anew: bool,
     /// It waits for a new permission.
     paused: bool,
     collected: u64,
@@ -74,7 +98,9 @@ impl Watch {
             fate: RefCell::default(),
             polling: RefCell::default(),
             waits_for_news: Cell::new(false),
+            held: Cell::new(false),
             experience: Experience::default(),
+            progress: Rc::default(),
             wake: Event::new(),
         }
     }
@@ -103,7 +129,8 @@ impl Watch {
         let resumes = permitted && self.fate.borrow().paused;
         if changed || resumes {
             let mut fate = self.fate.borrow_mut();
-            (fate.failures, fate.broken, fate.letter, fate.paused) = (0, 0, None, false);
+            (fate.failures, fate.broken, fate.partial) = (0, 0, 0);
+            (fate.refused, fate.anew, fate.paused) = (false, true, false);
         }
         if changed || returns || resumes {
             self.urgent.set(true);
@@ -126,10 +153,22 @@ impl Watch {
         if !self.enabled.get() || self.removed.get() {
             return false;
         }
+        self.held.set(false);
         self.urgent.set(true);
         if let Some(polling) = &*self.polling.borrow() {
             polling.hurry();
         }
+        self.wake.notify(usize::MAX);
+        true
+    }
+
+    /// Ends the poll under way, after its commit, and begins none before [`Watch::hurry`]; not if it is not enabled.
+    pub fn hold(&self) -> bool {
+        if !self.enabled.get() || self.removed.get() {
+            return false;
+        }
+        self.held.set(true);
+        self.withdraw();
         self.wake.notify(usize::MAX);
         true
     }
@@ -179,6 +218,7 @@ impl Watch {
         let withdrawal = Rc::new(Withdrawal::default());
         *self.polling.borrow_mut() = Some(withdrawal.clone());
         self.urgent.set(false);
+        self.progress.begin();
         withdrawal
     }
 
@@ -194,51 +234,96 @@ impl Watch {
         *self.polling.borrow_mut() = None;
     }
 
-    /// So much was done, as far as it has not been noted yet. Returns the letter that the user is to get.
+    /// So much was done, as far as it has not been noted yet, and the user had these letters before. Returns what he is to be
+    /// told.
     pub fn note(
         &self,
-        result: Result<(), Error>,
-        outcome: Outcome,
+        ending: &Ending,
+        outcome: &Outcome,
         config: &Config,
         jitter: u8,
-    ) -> Option<String> {
+        told: Option<Told>,
+    ) -> Tell {
         let mut fate = self.fate.borrow_mut();
         fate.collected += u64::from(outcome.collected);
         fate.again += u64::from(outcome.again);
-        if matches!(result, Err(Error::Withdrawn)) {
-            return None;
+        if matches!(ending, Ending::Failed(Error::Withdrawn)) {
+            return Tell::Nothing;
         }
         fate.ended = Some(self.time.now());
         fate.ended_unix = Some(unix_now());
         fate.jitter = jitter;
-        fate.broken = if result.is_err() { fate.broken.saturating_add(1) } else { 0 };
-        if outcome.at_once && result.is_ok() {
+        if outcome.at_once && !matches!(ending, Ending::Failed(_)) {
             self.urgent.set(true);
         }
-        let Some(error) = result.err().or(outcome.problem) else {
-            fate.result = Some(PollResult::Collected(outcome.collected));
-            (fate.failures, fate.letter, fate.paused) = (0, None, false);
-            return None;
-        };
-        let command = permission::command(config, &self.account, &self.source(), &error);
+        let command = permission::command(config, &self.account, &self.source(), ending);
         fate.paused = command.is_some();
-        let text = match &command {
+        let text = |error: &Error| match &command {
             Some(command) => format!("waits for a new permission: `{command}`. {error}"),
             None => format!("{error}. {}", error.advice()),
         };
-        fate.result = Some(PollResult::Failed { error: text, collected: outcome.collected });
-        fate.failures = fate.failures.saturating_add(1);
-        let since = fate.letter.map(|letter| self.time.since(letter));
-        // What only a person can help is told at once.
-        let patience = if fate.paused { 1 } else { u32::MAX };
-        is_letter_due(fate.failures, config.multipop.warn_after.min(patience), since).then(|| {
-            fate.letter = Some(self.time.now());
-            let letterhead = notice::Letterhead::new(config, &self.account, &self.source());
-            match &command {
-                Some(command) => letterhead.permission(command, &error, unix_now()),
-                None => letterhead.failing(fate.failures, &error, unix_now()),
+        let collected = outcome.collected;
+        let (trouble, polls) = match ending {
+            Ending::Well => {
+                fate.result = Some(PollResult::Collected(collected));
+                (fate.failures, fate.partial, fate.broken, fate.refused) = (0, 0, 0, false);
+                return if told.is_some() { Tell::Forget } else { Tell::Nothing };
             }
-        })
+            Ending::Partly(error) => {
+                let messages = outcome.troubled.max(1);
+                fate.result = Some(PollResult::Partly { error: text(error), messages, collected });
+                (fate.failures, fate.broken, fate.refused) = (0, 0, false);
+                fate.partial = fate.partial.saturating_add(1);
+                (Trouble::Messages, fate.partial)
+            }
+            Ending::Full(error) | Ending::Failed(error) => {
+                fate.result = Some(PollResult::Failed { error: text(error), collected });
+                fate.failures = fate.failures.saturating_add(1);
+                fate.broken =
+                    if matches!(ending, Ending::Full(_)) { 0 } else { fate.broken.saturating_add(1) };
+                fate.refused = error.is_a_refused_login();
+                fate.partial = 0;
+                (Trouble::of(error), fate.failures)
+            }
+        };
+        // With other settings a row ends, whatever comes of them.
+        let had = told.filter(|_| !std::mem::take(&mut fate.anew));
+        let now = unix_now();
+        if let Some(command) = &command {
+            return self.tell_of_permission(
+                ending,
+                command,
+                config,
+                had.filter(|had| had.trouble == trouble),
+            );
+        }
+        if !is_letter_due(trouble, polls, config.multipop.warn_after, had.as_ref(), now) {
+            return if had == told { Tell::Nothing } else { Tell::Forget };
+        }
+        let count = had.filter(|had| had.trouble == trouble).map_or(0, |had| had.count).saturating_add(1);
+        let letterhead = Letterhead::new(config, &self.account, &self.source());
+        let letter = match ending {
+            Ending::Partly(error) => letterhead.partly(outcome.troubled.max(1), error, count, now),
+            Ending::Full(error) | Ending::Failed(error) => letterhead.failing(polls, error, count, now),
+            Ending::Well => return Tell::Nothing,
+        };
+        Tell::Letter(letter, Told { trouble, count, at: now })
+    }
+
+    /// What only a person can help is told at once; that there was no permission yet, who set the source up knows.
+    fn tell_of_permission(&self, ending: &Ending, command: &str, config: &Config, had: Option<Told>) -> Tell {
+        let (trouble, now) = (Trouble::Permission, unix_now());
+        let patience = config.multipop.warn_after.min(1);
+        match ending {
+            Ending::Failed(error @ Error::Token(oauth2::Error::Ended(_)))
+                if is_letter_due(trouble, 1, patience, had.as_ref(), now) =>
+            {
+                let count = had.map_or(0, |had| had.count).saturating_add(1);
+                let letterhead = Letterhead::new(config, &self.account, &self.source());
+                Tell::Letter(letterhead.permission(command, error, now), Told { trouble, count, at: now })
+            }
+            _ => Tell::Nothing,
+        }
     }
 
     /// What the operator sees.
@@ -248,8 +333,10 @@ impl Watch {
         let due_in = if polling { None } else { self.due_in() };
         SourceStatus {
             enabled: self.enabled.get(),
+            held: self.held.get(),
             polling,
             waits_for_news: self.waits_for_news.get(),
+            going: if polling { self.progress.going(self.time.now()) } else { None },
             waiting_for_time: self.waiting.get(),
             last_poll: fate.ended_unix,
             last_result: fate.result.clone(),
@@ -263,7 +350,7 @@ impl Watch {
 
     /// How long until the next poll is due; `None` for never.
     fn due_in(&self) -> Option<Duration> {
-        if !self.enabled.get() {
+        if !self.enabled.get() || self.held.get() {
             return None;
         }
         let fate = self.fate.borrow();
@@ -275,7 +362,7 @@ impl Watch {
         let least = self.experience.manners.pause();
         let pause = match self.urgent.get() {
             true => least,
-            false => pause(self.interval.get(), fate.broken, fate.jitter).max(least),
+            false => pause(self.interval.get(), fate.broken, fate.refused, fate.jitter).max(least),
         };
         Some(pause.saturating_sub(self.time.since(ended)))
     }

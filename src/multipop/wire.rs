@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use smol::future::or;
 use super::Error;
 use super::budget::Budget;
 use crate::config::Source;
+use crate::net::certificate::Certificate;
 use crate::net::stream::Stream;
 use crate::outgoing::{self, Route, Step};
 use crate::pace::Pace;
@@ -78,6 +80,19 @@ pub trait Opening {
     fn secured(&mut self) -> Step<Self::Opened>;
 }
 
+/// The way to log in that this command begins: `AUTH` and `APOP` of POP3, `AUTHENTICATE` and `LOGIN` of IMAP behind a tag.
+fn method(command: &str) -> Option<&'static str> {
+    const SASL: [&str; 6] = ["SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"];
+    let mut words = command.split(' ');
+    match (words.next()?, words.next()?, words.next()) {
+        ("AUTH", name, _) | (_, "AUTHENTICATE", Some(name)) => SASL.into_iter().find(|sasl| *sasl == name),
+        ("APOP", ..) => Some("APOP"),
+        ("USER", ..) => Some("USER"),
+        (_, "LOGIN", Some(_)) => Some("the command LOGIN"),
+        _ => None,
+    }
+}
+
 /// A connection to a source's server.
 pub struct Wire {
     stream: Stream,
@@ -89,6 +104,7 @@ pub struct Wire {
     pace: Pace,
     withdrawal: Rc<Withdrawal>,
     token: Option<AccessToken>,
+    method: Option<&'static str>,
 }
 
 impl Wire {
@@ -114,6 +130,7 @@ impl Wire {
             pace: Pace::new(),
             withdrawal,
             token: None,
+            method: None,
         })
     }
 
@@ -137,6 +154,7 @@ impl Wire {
             match step {
                 Step::Done(opened) => return Ok(opened),
                 Step::Send(command) => {
+                    self.method = method(&command).or(self.method);
                     self.queue(&command);
                     self.queue("\r\n");
                     self.flush().await?;
@@ -163,6 +181,21 @@ impl Wire {
         or(secured, async { Err(withdrawal.wait().await) }).await?;
         self.progress();
         Ok(())
+    }
+
+    /// Where it ends.
+    pub fn peer(&self) -> SocketAddr {
+        self.stream.peer()
+    }
+
+    /// The way to log in that was tried last.
+    pub fn method(&self) -> Option<&'static str> {
+        self.method
+    }
+
+    /// The version of TLS, and the server's certificate.
+    pub fn server_shown(&self) -> Option<(&'static str, Certificate)> {
+        self.stream.server_shown()
     }
 
     /// Whether TLS is in force.

@@ -2,7 +2,9 @@
 
 pub mod addresses;
 mod binding;
+pub mod certificate;
 pub(crate) mod dns;
+pub mod handshake;
 pub mod line;
 pub mod listener;
 mod local_ca;

@@ -12,14 +12,19 @@ use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, UnbufferedConnectionCommon, UnbufferedStatus, WriteTraffic,
 };
-use rustls::{CertificateError, ClientConfig, ServerConfig};
+use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
 use zeroize::Zeroize;
 
 use super::binding::{self, ChannelBindings};
+use super::certificate::Certificate;
+use super::handshake::Failure;
 use super::plaintext::Plaintext;
 
 /// Ciphertext that may wait for the rest of its record or handshake message.
 const MAX_INCOMING: usize = 64 * 1024;
+
+/// Octets of what a server says that are kept for telling what it speaks instead of TLS.
+const HEARD: usize = 200;
 
 /// One end of a TLS connection.
 pub(super) struct Secure {
@@ -81,6 +86,16 @@ impl Secure {
         self.bindings.as_ref()
     }
 
+    /// The version of TLS and the certificate of the server, once the handshake is over.
+    pub(super) fn server_shown(&self) -> Option<(&'static str, Certificate)> {
+        let Connection::Client(connection) = &self.connection else { return None };
+        let version = match connection.protocol_version()? {
+            ProtocolVersion::TLSv1_3 => "TLS 1.3",
+            _ => "TLS 1.2",
+        };
+        Some((version, Certificate::of(connection.peer_certificates()?.first()?)))
+    }
+
     /// The buffer that records are deciphered in.
     #[cfg(test)]
     pub(super) fn incoming(&self) -> &Vec<u8> {
@@ -121,6 +136,7 @@ impl Secure {
             return Err(io::ErrorKind::NotConnected.into());
         }
         let incoming = &mut self.incoming;
+        let mut heard = Vec::new();
         let result = match &mut self.connection {
             Connection::Server(connection) => {
                 let process = UnbufferedConnectionCommon::<ServerConnectionData>::process_tls_records;
@@ -128,7 +144,12 @@ impl Secure {
             }
             Connection::Client(connection) => {
                 let process = UnbufferedConnectionCommon::<ClientConnectionData>::process_tls_records;
-                drive(connection, process, incoming, plain, wire, &then)
+                let handshaking = connection.is_handshaking();
+                if handshaking {
+                    heard.extend(incoming.iter().take(HEARD));
+                }
+                let driven = drive(connection, process, incoming, plain, wire, &then);
+                if handshaking { driven.map_err(|error| refused(error, &heard)) } else { driven }
             }
         };
         if let Some(bindings) = binding::taken() {
@@ -243,20 +264,16 @@ fn append(
     }
 }
 
-/// Says what to do where a certificate was refused: these words reach the operator.
 fn error(error: rustls::Error) -> io::Error {
-    let advice = match &error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "the server's certificate is signed by nobody that is trusted; \
-             put it, or its CA's, into a PEM file and name that as `ca`"
-        }
-        rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }) => {
-            "the server's certificate is for another name; correct `host`, \
-             or put the certificate into a PEM file and name that as `ca`"
-        }
-        _ => return io::Error::new(io::ErrorKind::InvalidData, error),
-    };
-    io::Error::new(io::ErrorKind::InvalidData, format!("{advice} ({error})"))
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Why the handshake with a server failed, of which `heard` came last.
+fn refused(error: io::Error, heard: &[u8]) -> io::Error {
+    match error.downcast::<rustls::Error>() {
+        Ok(error) => io::Error::new(io::ErrorKind::InvalidData, Failure::of(error, heard)),
+        Err(other) => other,
+    }
 }
 
 #[cfg(test)]

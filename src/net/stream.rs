@@ -16,6 +16,7 @@ use rustls::{ClientConfig, ServerConfig};
 use zeroize::Zeroize;
 
 use super::binding::ChannelBindings;
+use super::certificate::Certificate;
 use super::plaintext::Plaintext;
 use super::secure::Secure;
 use crate::wiping;
@@ -87,6 +88,11 @@ impl Stream {
         self.tls.as_ref().and_then(|tls| tls.bindings())
     }
 
+    /// The version of TLS and the certificate of the server that this client is connected to.
+    pub fn server_shown(&self) -> Option<(&'static str, Certificate)> {
+        self.tls.as_ref().and_then(|tls| tls.server_shown())
+    }
+
     /// Becomes TLS as the server. Octets that came before the handshake are thrown away, never
     /// taken for commands (RFC 3207 section 4.2).
     ///
@@ -100,7 +106,7 @@ impl Stream {
     /// handshake are thrown away.
     ///
     /// # Errors
-    /// A failed handshake, a certificate that is not trusted.
+    /// Why there is no TLS [`handshake::Failure`](super::handshake::Failure) tells.
     pub async fn connect_tls(&mut self, config: Arc<ClientConfig>, host: &str) -> io::Result<()> {
         self.handshake(Secure::client(config, host)?).await
     }

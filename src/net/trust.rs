@@ -11,8 +11,12 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
 
+use super::certificate::Certificate;
+use super::handshake::{Distrust, Failure};
 use super::tls::{self, TlsError, provider};
 
 /// Trust in the built-in roots and in the PEM file `ca` (empty: none). A certificate in the file that
@@ -71,6 +75,13 @@ pub(super) fn period(certificate: &CertificateDer<'_>) -> Option<(u64, u64)> {
     Some((from, not_after.as_secs()))
 }
 
+/// The verifier's refusal, with the certificate that it is about.
+fn untrusted(certificate: &CertificateDer<'_>, why: &CertificateError) -> Error {
+    let certificate = Box::new(Certificate::of(certificate));
+    let failure = Failure::Untrusted(Distrust::of(why, &certificate), certificate);
+    CertificateError::Other(OtherError(Arc::new(failure))).into()
+}
+
 #[derive(Debug)]
 struct Trust {
     verifier: Arc<WebPkiServerVerifier>,
@@ -90,7 +101,12 @@ impl ServerCertVerifier for Trust {
         if self.pinned.contains(end_entity) {
             return Ok(ServerCertVerified::assertion());
         }
-        self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let verified =
+            self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        verified.map_err(|error| match error {
+            Error::InvalidCertificate(why) => untrusted(end_entity, &why),
+            other => other,
+        })
     }
 
     fn verify_tls12_signature(
@@ -171,7 +187,7 @@ mod tests {
     }
 
     /// What a client whose file is `named` says to a server that is to be `localhost`.
-    async fn connect(presented: &Identity, named: &[&Identity]) -> Result<(), String> {
+    async fn connect(presented: &Identity, named: &[&Identity]) -> Result<(), Failure> {
         let client_config = config(named.iter().map(|named| named.certificate.clone()).collect()).unwrap();
         let (mut client, mut server_side) = pair().await;
         let (result, _) = smol::future::zip(
@@ -191,7 +207,12 @@ mod tests {
             },
         )
         .await;
-        result.map_err(|error| error.to_string())
+        result.map_err(Failure::from)
+    }
+
+    fn distrust(failure: Failure) -> Distrust {
+        let Failure::Untrusted(distrust, _) = failure else { panic!("{failure:?}") };
+        distrust
     }
 
     #[test]
@@ -207,13 +228,12 @@ mod tests {
             assert_eq!(connect(&good, &[&ca]).await, Ok(()));
             assert_eq!(connect(&good, &[&other_ca, &ca]).await, Ok(()));
             for (presented, named, problem) in [
-                (&good, &[][..], "the server's certificate is signed by nobody that is trusted"),
-                (&good, &[&other_ca], "invalid peer certificate: BadSignature"),
-                (&misnamed, &[&ca], "the server's certificate is for another name"),
-                (&expired, &[&ca], "invalid peer certificate: certificate expired"),
+                (&good, &[][..], Distrust::Issuer),
+                (&good, &[&other_ca], Distrust::Issuer),
+                (&misnamed, &[&ca], Distrust::Name),
+                (&expired, &[&ca], Distrust::Ended(1_577_836_800)),
             ] {
-                let error = connect(presented, named).await.unwrap_err();
-                assert!(error.starts_with(problem), "{error}");
+                assert_eq!(distrust(connect(presented, named).await.unwrap_err()), problem);
             }
         });
     }
@@ -229,8 +249,10 @@ mod tests {
             let expired = self_signed(&expired);
             for presented in [&home_made, &misnamed, &expired] {
                 assert_eq!(connect(presented, &[presented]).await, Ok(()));
-                connect(presented, &[]).await.unwrap_err();
+                // The middle one is for another name, the last one has ended: that a file may vouch for them is told by both.
+                distrust(connect(presented, &[]).await.unwrap_err());
             }
+            assert_eq!(distrust(connect(&home_made, &[]).await.unwrap_err()), Distrust::Issuer);
             connect(&misnamed, &[&home_made]).await.unwrap_err();
             connect(&self_signed(&ca_parameters("localhost")), &[&home_made]).await.unwrap_err();
         });
@@ -243,7 +265,7 @@ mod tests {
             let copied =
                 Identity { certificate: pinned.certificate.clone(), key: KeyPair::generate().unwrap() };
             let error = connect(&copied, &[&pinned]).await.unwrap_err();
-            assert_eq!(error, "invalid peer certificate: BadSignature");
+            assert_eq!(error, Failure::NoKey);
         });
     }
 

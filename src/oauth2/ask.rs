@@ -25,7 +25,7 @@ pub async fn post(url: &str, form: &Form, ca: &str, time: &Time) -> Result<(u16,
     }
     let at = |source| Error::Server { host: endpoint.host.to_owned(), source };
     let security = if endpoint.tls { Security::Tls } else { Security::None };
-    let route = Route { host: endpoint.host, port: endpoint.port, security, ca };
+    let route = Route { host: endpoint.host, port: endpoint.port, security, ca, protocol: "http" };
     let mut stream = route.dial(PATIENCE, time).await.map_err(at)?;
     let head = head(&endpoint, form.text().len());
     let mut answer = Answer::new();

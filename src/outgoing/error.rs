@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::Problem;
 use crate::net::tls::TlsError;
 use crate::sasl::client;
 
@@ -28,7 +29,13 @@ pub enum Error {
     },
     /// The handshake failed, most often because the certificate is not trusted.
     #[error("no secure connection: {0}")]
-    Tls(io::Error),
+    Tls(Box<Problem>),
+    /// Nobody says a word before we do, which is how TLS begins.
+    #[error("the server does not greet us")]
+    NoGreeting,
+    /// It speaks TLS, and the settings say that it does not.
+    #[error("the server speaks TLS where its settings expect none")]
+    TlsFirst,
     /// The PEM file of extra trust.
     #[error(transparent)]
     Trust(#[from] TlsError),

@@ -5,13 +5,17 @@
 //! own: a state machine over its lines that says one [`Step`] after the other. How long a server is waited for each caller
 //! says, and what else ends the wait.
 
+mod advice;
 mod error;
 mod login;
 mod route;
 mod step;
+mod tls;
 
 pub use crate::sasl::client::Bearer;
+pub use advice::{PASSES, Party};
 pub use error::Error;
 pub use login::{About, Answer, Credentials, Login, Next, Offer, Proof};
 pub use route::Route;
 pub use step::Step;
+pub use tls::Problem;

@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::Error;
+use super::{Error, Problem};
 use crate::clock::Time;
-use crate::config::{Security, Smarthost, Source};
+use crate::config::{Protocol, Security, Smarthost, Source};
 use crate::net::stream::Stream;
 use crate::net::{resolve, tls};
 
@@ -23,26 +23,43 @@ pub struct Route<'a> {
     pub security: Security,
     /// PEM file of extra trust, empty for none.
     pub ca: &'a str,
+    /// What is spoken there: `pop3`, `imap`, `smtp`, or `http`, in which the server says nothing unasked.
+    pub protocol: &'static str,
 }
 
 impl<'a> From<&'a Source> for Route<'a> {
     fn from(source: &'a Source) -> Route<'a> {
-        Route { host: &source.host, port: source.port, security: source.security, ca: &source.ca }
+        Route {
+            host: &source.host,
+            port: source.port,
+            security: source.security,
+            ca: &source.ca,
+            protocol: match source.protocol {
+                Protocol::Pop3 => "pop3",
+                Protocol::Imap => "imap",
+            },
+        }
     }
 }
 
 impl<'a> From<&'a Smarthost> for Route<'a> {
     fn from(smarthost: &'a Smarthost) -> Route<'a> {
-        Route { host: &smarthost.host, port: smarthost.port, security: smarthost.security, ca: &smarthost.ca }
+        Route {
+            host: &smarthost.host,
+            port: smarthost.port,
+            security: smarthost.security,
+            ca: &smarthost.ca,
+            protocol: "smtp",
+        }
     }
 }
 
 impl Route<'_> {
-    /// A connection, with TLS where that comes first. The server's addresses are tried in turn. Each step has so much
+    /// A connection, with TLS where that comes first, and else with the beginning of a greeting. The server's addresses are tried in turn. Each step has so much
     /// `patience` by the clock of `time`.
     ///
     /// # Errors
-    /// [`Error::Resolve`], [`Error::Connect`], and those of [`Route::secure`].
+    /// [`Error::Resolve`], [`Error::Connect`], those of [`Route::secure`], [`Error::NoGreeting`], [`Error::TlsFirst`].
     pub async fn dial(&self, patience: Duration, time: &Time) -> Result<Stream, Error> {
         let host = || self.host.to_owned();
         let addresses = time
@@ -55,6 +72,8 @@ impl Route<'_> {
                 Ok(mut stream) => {
                     if self.security == Security::Tls {
                         self.secure(&mut stream, patience, time).await?;
+                    } else if self.protocol != "http" {
+                        greeted(&mut stream, patience, time).await?;
                     }
                     return Ok(stream);
                 }
@@ -74,7 +93,19 @@ impl Route<'_> {
             return Err(Error::Injected);
         }
         let trust = tls::client_config(self.ca)?;
-        time.deadline(patience, stream.connect_tls(trust, self.host)).await.map_err(Error::Tls)
+        let secured = time.deadline(patience, stream.connect_tls(trust, self.host)).await;
+        secured.map_err(|error| Error::Tls(Box::new(Problem::new(error.into(), self))))
+    }
+}
+
+/// Waits for the first octets of a greeting: in all three protocols the server speaks first, but with TLS.
+async fn greeted(stream: &mut Stream, patience: Duration, time: &Time) -> Result<(), Error> {
+    /// Types of TLS records (RFC 8446 section 5.1) that a server may send unasked: alert and handshake.
+    const RECORDS: [u8; 2] = [21, 22];
+    match time.deadline(patience, stream.fill()).await {
+        Ok([first, ..]) if RECORDS.contains(first) => Err(Error::TlsFirst),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Error::NoGreeting),
+        other => Ok(other.map(drop)?),
     }
 }
 
@@ -88,7 +119,8 @@ mod tests {
     use super::*;
     use crate::net::stream::tests::pair;
 
-    const ROUTE: Route<'static> = Route { host: "127.0.0.1", port: 1, security: Security::Tls, ca: "" };
+    const ROUTE: Route<'static> =
+        Route { host: "127.0.0.1", port: 1, security: Security::Tls, ca: "", protocol: "imap" };
 
     /// Catches: octets that somebody put behind the answer to STARTTLS, which are forgotten, or taken for what is said
     /// within TLS; and a handshake that is begun all the same.
@@ -128,7 +160,7 @@ mod tests {
             };
             let dialled = or(async { Some(route.dial(Duration::from_secs(5), &time).await) }, silent).await;
             assert!(
-                matches!(dialled, Some(Err(Error::Tls(error))) if error.kind() == io::ErrorKind::TimedOut)
+                matches!(dialled, Some(Err(Error::Tls(problem))) if problem.to_string().contains("fell silent"))
             );
             drop(listener);
             let dialled = route.dial(Duration::from_secs(5), &time).await.map(drop);

@@ -91,6 +91,7 @@ impl Collection {
         arrival.came += octets.len() as u64;
         arrival.size = arrival.size.max(arrival.came);
         self.octets += octets.len() as u64;
+        self.progress.came(self.octets);
         if arrival.size > self.ledger.limit() {
             arrival.incoming = None;
             return self.bounded(arrival, true);
@@ -156,6 +157,7 @@ impl Collection {
         if !self.needs.broke_off(place, self.time.now()) {
             return;
         }
+        self.outcome.left_for_last = true;
         let noted = match identity {
             Some(identity) => self.ledger.stuck(&identity),
             None => None,

@@ -8,6 +8,7 @@ use smol::future::or;
 
 use super::*;
 use crate::certificate;
+use crate::clock::unix_now;
 use crate::config::{Account, Interval, Secret};
 use crate::flash::refusing::Refusing;
 use crate::flash::sim::SimFlash;
@@ -19,7 +20,7 @@ use crate::multipop::status::PollResult;
 use crate::store::Store;
 
 /// An account of this name that collects from `provider`.
-fn account(name: &str, provider: &Provider) -> Account {
+pub(super) fn account(name: &str, provider: &Provider) -> Account {
     Account {
         name: name.try_into().unwrap(),
         multipop: true,
@@ -35,14 +36,18 @@ fn account(name: &str, provider: &Provider) -> Account {
     }
 }
 
-fn config(accounts: &[Account]) -> Config {
+pub(super) fn config(accounts: &[Account]) -> Config {
     let mut config = Config { accounts: accounts.to_vec(), ..Config::default() };
     config.identify(&Config::default());
     config
 }
 
 /// A poller with these settings, running beside the providers while `test` plays.
-fn play<T>(config: Config, providers: &[&Provider], test: impl AsyncFnOnce(&Poller, &Context) -> T) -> T {
+pub(super) fn play<T>(
+    config: Config,
+    providers: &[&Provider],
+    test: impl AsyncFnOnce(&Poller, &Context) -> T,
+) -> T {
     play_in(|context| context, config, providers, test)
 }
 
@@ -71,7 +76,7 @@ fn play_in<T>(
     })
 }
 
-async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !so().await {
         assert!(begun.elapsed() < Duration::from_secs(5), "waited in vain for: {what}");
@@ -79,12 +84,12 @@ async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     }
 }
 
-async fn inbox_len(context: &Context, account: &str) -> usize {
+pub(super) async fn inbox_len(context: &Context, account: &str) -> usize {
     let account = context.store.account(account).await.unwrap();
     account.view(INBOX, |mailbox| mailbox.messages.len()).unwrap()
 }
 
-fn logins(provider: &Provider) -> usize {
+pub(super) fn logins(provider: &Provider) -> usize {
     provider.heard.borrow().iter().filter(|line| line.starts_with("USER")).count()
 }
 

@@ -255,7 +255,8 @@ fn nothing_is_sent_in_the_open_where_starttls_is_demanded() {
         world.reconfigure(|config| config.smarthost.security = Security::Starttls);
         let _running = world.run();
         world.post("friend@else.example").await.unwrap();
-        let waits = "the server offers no STARTTLS: it is not among its extensions";
+        let waits = "the server offers no STARTTLS: it is not among its extensions. Set the smarthost's security to \"tls\", \
+                     with the port that the provider tells for it.";
         world.until_queue_is(&format!("friend@else.example attempts 1 {waits}")).await;
         assert!(world.smarthost.taken().is_empty());
     });
@@ -273,7 +274,8 @@ fn what_stands_behind_the_answer_to_starttls_ends_the_connection() {
         });
         let _running = world.run();
         world.post("friend@else.example").await.unwrap();
-        let waits = "something was said in the open between STARTTLS and TLS: somebody may be in between";
+        let waits = "something was said in the open between STARTTLS and TLS: somebody may be in between. Set the smarthost's \
+                     security to \"tls\", with the port that the provider tells for it.";
         world.until_queue_is(&format!("friend@else.example attempts 1 {waits}")).await;
     });
 }

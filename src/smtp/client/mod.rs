@@ -16,7 +16,7 @@ use super::reply::ReplyReader;
 use crate::clock::Time;
 use crate::flash::ReadAt;
 use crate::net::stream::Stream;
-use crate::outgoing::{self, Credentials, Login, Route};
+use crate::outgoing::{self, Credentials, Login, PASSES, Party, Route};
 
 /// RFC 5321 section 4.5.3.2.1, and for every step up to the login.
 const OPENING: Duration = Duration::from_secs(5 * 60);
@@ -60,7 +60,11 @@ impl From<outgoing::Error> for Failure {
                 Failure::Login(error.to_string())
             }
             error @ outgoing::Error::TokenRefused { .. } => Failure::Token(error.to_string()),
-            error => Failure::Unavailable(error.to_string()),
+            // What passes on its own needs no advice in each line of the queue.
+            error => Failure::Unavailable(match error.advice(Party::Smarthost) {
+                advice if advice == PASSES => error.to_string(),
+                advice => format!("{error}. {advice}"),
+            }),
         }
     }
 }

@@ -247,7 +247,7 @@ mod tests {
             "S: 220 smarthost.example
              C: EHLO pillarbox.local
              S: 250 AUTH PLAIN
-             ! later: the server offers no STARTTLS: it is not among its extensions",
+             ! later: the server offers no STARTTLS: it is not among its extensions. Set the smarthost's security to \"tls\", with the port that the provider tells for it.",
         );
         play(
             Security::Starttls,

@@ -1,0 +1,65 @@
+//! What became of a poll: of the mailbox as a whole, or of some messages only.
+
+use super::Error;
+use super::collection::Outcome;
+
+/// How a poll ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// All was had that was wanted.
+    Well,
+    /// All but messages that cannot be had; the first reason.
+    Partly(Error),
+    /// There was no room for some of it.
+    Full(Error),
+    /// The mailbox could not be collected.
+    Failed(Error),
+}
+
+impl Ending {
+    /// What `result` and `outcome` of a poll come to.
+    pub fn of(result: Result<(), Error>, outcome: &mut Outcome) -> Ending {
+        match (result, outcome.problem.take()) {
+            (Ok(()), None) => Ending::Well,
+            (Ok(()), Some(error)) if !error.is_of_the_store() => Ending::Partly(error),
+            (Ok(()), Some(error)) => Ending::Full(error),
+            // The others were there by then.
+            (Err(error), _) if outcome.left_for_last && error.is_of_the_server() => Ending::Partly(error),
+            (Err(error), _) => Ending::Failed(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outgoing;
+    use crate::store;
+
+    /// Catches: a message that cannot be had and is told of as if nothing had come, and a full account that is told of as if
+    /// it were one message.
+    #[test]
+    fn one_message_is_not_the_mailbox() {
+        let of = |result, problem, left_for_last| {
+            let mut outcome = Outcome { problem, left_for_last, ..Outcome::default() };
+            match Ending::of(result, &mut outcome) {
+                Ending::Well => "well",
+                Ending::Partly(_) => "partly",
+                Ending::Full(_) => "full",
+                Ending::Failed(_) => "failed",
+            }
+        };
+        let closed = || Err(outgoing::Error::Closed.into());
+        for (result, problem, last, expected) in [
+            (Ok(()), None, false, "well"),
+            (Ok(()), Some(Error::NotSent), false, "partly"),
+            (Ok(()), Some(store::Error::OverQuota.into()), false, "full"),
+            (closed(), None, false, "failed"),
+            (closed(), Some(Error::NotSent), false, "failed"),
+            (closed(), None, true, "partly"),
+            (Err(store::Error::ReadOnly.into()), None, true, "failed"),
+        ] {
+            assert_eq!(of(result, problem, last), expected);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Tries a source out, as a poll would go about it, and tells what there is: nothing is collected, changed or noted.
+//!
+//! Each step is told in a line as it comes; the one that fails with what to do about it.
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Error;
+use super::budget::{Budget, CHATTER};
+use super::driver::{self, Session};
+use super::errand::Manners;
+use super::ledger::{Ledger, Verdict, source_key};
+use super::notice::{mebibytes, messages};
+use super::places::Places;
+use super::remote::Listed;
+use super::wire::Wire;
+use crate::clock::unix_now;
+use crate::config::{Protocol, Security, Source};
+use crate::context::Context;
+use crate::message::date::rfc5322;
+use crate::net::certificate::Certificate;
+use crate::net::resolve;
+use crate::outgoing;
+use crate::sasl::client::AccessToken;
+
+/// Folders that are shown.
+const SHOWN: usize = 200;
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// Tries `source` out, which need not be in force, for `account`, with this token where it logs in with one. Each step is told to `tell`, in a line without its end.
+///
+/// # Errors
+/// The step that failed: what, and what to do.
+pub async fn probe(
+    context: &Context,
+    token: Option<AccessToken>,
+    account: &str,
+    source: &Source,
+    tell: &dyn Fn(String),
+) -> Result<(), String> {
+    // Nothing is to be changed there, whatever the source says.
+    let harmless = Source { leave_on_server: true, delete_after: 0, ..source.clone() };
+    let mut probe = Probe { context, token, account, source, tell };
+    probe.run(&harmless).await.map_err(|error| format!("{error}. {}", error.advice()))
+}
+
+struct Probe<'a> {
+    context: &'a Context,
+    token: Option<AccessToken>,
+    account: &'a str,
+    source: &'a Source,
+    tell: &'a dyn Fn(String),
+}
+
+impl Probe<'_> {
+    /// A step, and how it went.
+    fn tell(&self, step: &str, words: &str) {
+        (self.tell)(format!("{step:<11}{words}"));
+    }
+
+    async fn run(&mut self, source: &Source) -> Result<(), Error> {
+        let time = &self.context.time;
+        let timeout = Duration::from_secs(self.context.config().multipop.timeout.max(1).into());
+        if source.security != Security::None && !self.context.clock.is_known() {
+            return Err(Error::NoTime);
+        }
+        let addresses = time.deadline(timeout, resolve::resolve(&source.host, source.port)).await;
+        let addresses = addresses
+            .map_err(|error| outgoing::Error::Resolve { host: source.host.to_string(), source: error })?;
+        let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        self.tell("name", &format!("{} is {}", source.host, shown.join(", ")));
+        let budget = Budget::new(time, CHATTER, PATIENCE);
+        let mut wire =
+            Wire::connect(source, timeout, Rc::default(), budget).await?.with_token(self.token.clone());
+        self.tell("connection", &address(wire.peer()));
+        if source.security != Security::Starttls {
+            self.tell_tls(&wire);
+        }
+        let mut mailbox = driver::open(&mut wire, source, &Manners::default()).await?;
+        self.tell_login(&wire);
+        let places = Places::new(time, 1);
+        let mut session = Session { wire: &mut wire, mailbox: &mut *mailbox, place: places.place() };
+        session.begin().await?;
+        self.folders(&mut session, source).await?;
+        session.part().await;
+        Ok(())
+    }
+
+    fn tell_tls(&self, wire: &Wire) {
+        let Some((version, certificate)) = wire.server_shown() else {
+            self.tell("TLS", "none: whoever is on the way can read the password and the mail");
+            return;
+        };
+        let Certificate { names, period, issuer, .. } = &certificate;
+        let mut words = format!("{version}, certificate for {}", names.join(", "));
+        if let Some((_, until)) = period {
+            words += &format!(", until {}", rfc5322(i64::try_from(*until).unwrap_or(i64::MAX)));
+        }
+        words += &match certificate.is_self_signed() {
+            true => ", signed by itself and trusted since ca names it".to_owned(),
+            false => format!(", signed by {issuer}"),
+        };
+        self.tell("TLS", &words);
+    }
+
+    fn tell_login(&self, wire: &Wire) {
+        if self.source.security == Security::Starttls {
+            self.tell_tls(wire);
+        }
+        let way = wire.method().map_or("without a login".to_owned(), |method| format!("by {method}"));
+        self.tell("login", &format!("as {} {way}", self.source.username));
+    }
+
+    /// What there is, and what of it would be collected.
+    async fn folders(&self, session: &mut Session<'_>, source: &Source) -> Result<(), Error> {
+        if source.protocol == Protocol::Imap {
+            let all = session.folders(["*"].into_iter()).await?;
+            let mut shown: Vec<&str> = all.iter().take(SHOWN).map(String::as_str).collect();
+            let more = format!("and {} more", all.len().saturating_sub(SHOWN));
+            shown.extend((all.len() > SHOWN).then_some(&*more));
+            self.tell("folders", &shown.join(", "));
+        }
+        for wanted in source.wanted_folders() {
+            let folders = session.folders([wanted].into_iter()).await?;
+            if folders.is_empty() {
+                return Err(Error::NoFolder(wanted.to_owned()));
+            }
+            for folder in folders {
+                self.survey(session, source, &folder).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in `folder`, and what would become of it.
+    async fn survey(&self, session: &mut Session<'_>, source: &Source, folder: &str) -> Result<(), Error> {
+        let mut ledger = self.ledger(source, folder).await?;
+        let mut found = Found::default();
+        let agrees = match session.listing(folder, |listed| found.take(&mut ledger, &listed)).await {
+            Err(Error::Refused { .. }) => return Err(Error::NoFolder(folder.to_owned())),
+            agrees => agrees?,
+        };
+        found.left = ledger.left();
+        let Found { all, octets, .. } = found;
+        let s = if all == 1 { "" } else { "s" };
+        let doubt = if agrees { "" } else { "; what the server says of their number does not agree" };
+        self.tell("mailbox", &format!("{folder}: {all} message{s}, {}{doubt}", mebibytes(octets)));
+        found.consequences(self.source).iter().for_each(|words| self.tell("", words));
+        Ok(())
+    }
+
+    /// What is known to be collected from `source`, whose settings are those that count.
+    async fn ledger(&self, source: &Source, folder: &str) -> Result<Ledger, Error> {
+        let config = self.context.config();
+        // An account that is not in force has no mail, and is not to be made.
+        let known = match config.account(self.account).filter(|_| source.id != 0) {
+            Some(_) => self.context.store.account(self.account).await?.ledger_of(source_key(source, folder)),
+            None => Vec::new(),
+        };
+        let counts = Source { id: source.id, ..self.source.clone() };
+        let mut ledger = Ledger::new(&counts, known, unix_now(), config.server.max_message_size);
+        if ledger.is_elsewhere() {
+            self.tell("", "the server is another one than at the last poll: the next poll finds out whether the mailbox is");
+        }
+        drop(ledger.arrive(true));
+        Ok(ledger)
+    }
+}
+
+fn address(peer: SocketAddr) -> String {
+    format!("{} port {}", peer.ip(), peer.port())
+}
+
+/// What is in a mailbox, and what the settings say of it.
+#[derive(Debug, Default)]
+struct Found {
+    all: u64,
+    octets: u64,
+    new: u64,
+    new_octets: u64,
+    /// New ones beyond what one poll takes on.
+    left: u64,
+    unknown: u64,
+    large: u64,
+    deletable: u64,
+}
+
+impl Found {
+    fn take(&mut self, ledger: &mut Ledger, listed: &Listed<'_>) {
+        self.all += 1;
+        self.octets = self.octets.saturating_add(listed.size);
+        if listed.is_deleted && !ledger.knows(listed.unique_id) {
+            return;
+        }
+        match ledger.listed(listed.unique_id, listed.size) {
+            Verdict::Collect(_) => {
+                self.new += 1;
+                self.new_octets = self.new_octets.saturating_add(listed.size);
+            }
+            Verdict::Read => self.unknown += 1,
+            Verdict::Tell(_) => self.large += 1,
+            Verdict::Delete => self.deletable += 1,
+            Verdict::Redate(_) | Verdict::Leave => {}
+        }
+    }
+
+    /// A line for each thing that would be done.
+    fn consequences(&self, source: &Source) -> Vec<String> {
+        let count = |n: u64| messages(u32::try_from(n).unwrap_or(u32::MAX));
+        let new = self.new + self.left;
+        let mut lines = vec![match new {
+            0 => "nothing new to collect".to_owned(),
+            // Those beyond are as large as the others, as far as anybody knows.
+            _ => {
+                let octets = self.new_octets.checked_div(self.new).unwrap_or(0).saturating_mul(new);
+                let about = if self.left > 0 { "about " } else { "" };
+                format!("to be collected: {}, {about}{}", count(new), mebibytes(octets))
+            }
+        }];
+        if self.unknown > 0 {
+            let it = count(self.unknown);
+            lines.push(format!("to be read whole, since the server says nothing they are known by: {it}"));
+        }
+        if self.large > 0 {
+            lines.push(format!("larger than max_size, and left there: {}", count(self.large)));
+        }
+        if self.deletable > 0 {
+            lines.push(format!("collected before, and to be deleted there: {}", count(self.deletable)));
+        }
+        if new > 0 {
+            lines.push(match (source.leave_on_server, source.delete_after) {
+                (true, 0) => "what is collected stays there".to_owned(),
+                (true, seconds) => {
+                    format!("what is collected stays there for {} days", seconds.div_ceil(86_400))
+                }
+                (false, _) => "what is collected is deleted there once it is safe here".to_owned(),
+            });
+        }
+        lines
+    }
+}

@@ -1,0 +1,72 @@
+//! What to do about an error on the way to a server, in words for whoever set it up.
+
+use super::Error;
+
+/// The advice on what nobody here can change.
+pub const PASSES: &str = "This often passes on its own. If it lasts, ask the provider.";
+
+/// What a server is to us: what its settings are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Party {
+    /// MultiPOP collects from it.
+    Source,
+    /// It takes our mail.
+    Smarthost,
+}
+
+impl Party {
+    /// What its settings are called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Party::Source => "source",
+            Party::Smarthost => "smarthost",
+        }
+    }
+}
+
+impl Error {
+    /// What to do about it, in whole sentences.
+    pub fn advice(&self, party: Party) -> String {
+        let name = party.name();
+        match self {
+            Error::Resolve { .. } => {
+                "Check the name of the server and this network's connection to the Internet.".to_owned()
+            }
+            Error::Connect { .. } => {
+                "Check the name of the server, its port and this network's connection to the Internet."
+                    .to_owned()
+            }
+            Error::Tls(problem) => problem.advice(party),
+            Error::NoGreeting => format!(
+                "On this port TLS may have to come first: set the {name}'s security to \"tls\", or its port to the one \
+                 that the provider tells."
+            ),
+            Error::TlsFirst => {
+                format!("Set the {name}'s security to \"tls\": on this port TLS comes first.")
+            }
+            Error::Trust(_) => format!("Put the file of the {name}'s ca in order."),
+            Error::NoStartTls(_) | Error::Injected => {
+                format!("Set the {name}'s security to \"tls\", with the port that the provider tells for it.")
+            }
+            Error::NoMechanism => {
+                format!("Set the {name}'s auth to \"auto\", or ask the provider how to log in.")
+            }
+            Error::Login(_) | Error::Sasl(_) => format!(
+                "Check the user name and the password of the {name}. Some providers want POP3 or IMAP to be switched on \
+                 first, or a password of its own for each program."
+            ),
+            Error::Unsendable => "Enter the user name and the password anew.".to_owned(),
+            Error::NoToken => {
+                "Give a permission, or use a password that the provider makes for programs.".to_owned()
+            }
+            Error::TokenRefused { .. } => format!(
+                "Check that the user name of the {name} is that of the account that gave the permission, and that this \
+                 account may use POP3, IMAP or SMTP. If so, give the permission anew."
+            ),
+            Error::TokenTooLong(_) => {
+                "Set the source's protocol to \"imap\", with port 993: IMAP takes it.".to_owned()
+            }
+            Error::Silence | Error::Closed | Error::Connection(_) | Error::Busy(_) => PASSES.to_owned(),
+        }
+    }
+}
