@@ -31,7 +31,9 @@ impl Trouble {
     /// Of a mailbox that could not be collected.
     pub fn of(error: &Error) -> Trouble {
         match error {
-            Error::Outgoing(outgoing::Error::Login(_) | outgoing::Error::Sasl(_)) => Trouble::Login,
+            Error::Outgoing(
+                outgoing::Error::Login(_) | outgoing::Error::Sasl(_) | outgoing::Error::TokenRefused { .. },
+            ) => Trouble::Login,
             Error::Outgoing(outgoing::Error::Tls(_) | outgoing::Error::Trust(_)) => Trouble::Tls,
             Error::Token(error) if error.needs_permission() => Trouble::Permission,
             _ => Trouble::Other,

@@ -27,10 +27,10 @@ impl Source {
 }
 
 impl Poller {
-    /// The token that `source` logs in with, where it needs one.
-    pub(super) async fn token(&self, source: &Source) -> Result<Option<AccessToken>, oauth2::Error> {
+    /// A token where `source` logs in with one.
+    pub(super) async fn permission(&self, source: &Source) -> Result<Option<AccessToken>, Error> {
         match source.client() {
-            Some(client) => self.tokens.access(client, &source.ca).await.map(Some),
+            Some(client) => Ok(Some(self.tokens.access(client, &source.ca).await?)),
             None => Ok(None),
         }
     }
