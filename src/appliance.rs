@@ -344,7 +344,7 @@ impl Appliance {
             config.identify(&before);
         }
         // It may have been made before a provider replaced a refresh token.
-        let save = self.tokens.succeed(&mut config) || save;
+        let succeeded = self.tokens.succeed(&mut config);
         let present = Present::now(self.context.announced());
         let tls = certificate::for_network(&config, &present, &*self.flash);
         let tls = tls.await.map_err(|error| error.to_string())?;
@@ -354,7 +354,12 @@ impl Appliance {
             self.listen(&before.listen, self.options.goes_on()).await?;
             return Err(error);
         }
-        if save && let Err(error) = config::file::save(&*self.flash, &config).await {
+        let stored = match (save, succeeded) {
+            (true, _) => config::file::save(&*self.flash, &config).await,
+            (false, true) => config::file::renew(&*self.flash, &config).await,
+            (false, false) => Ok(()),
+        };
+        if let Err(error) = stored {
             self.listen(&before.listen, self.options.goes_on()).await?;
             return Err(error.to_string());
         }

@@ -20,7 +20,7 @@ const SECTIONS: &[(&str, &str, Section)] = &[
     ("account", "[[account]]", Section::Account(0)),
     ("app_password", "[[account.app_password]]", Section::AppPassword(0, 0)),
     ("source", "[[account.source]]", Section::Source(0, 0)),
-    ("oauth2", "oauth2 of [[account.source]]", Section::OAuth2(0, 0)),
+    ("oauth2", "oauth2 of [[account.source]] and [smarthost]", Section::OAuth2(0, 0)),
 ];
 
 /// The help on `topic`, or on everything.

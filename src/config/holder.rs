@@ -81,6 +81,11 @@ impl Config {
         first.into_iter().chain(sources)
     }
 
+    /// All clients.
+    pub fn clients(&self) -> impl Iterator<Item = &OAuth2> {
+        self.all_held().map(|(_, held)| held.client)
+    }
+
     /// Those that the permission of `holder` is good for: itself, and all of the same login, client and scope.
     pub fn holders_like(&self, holder: Holder) -> Vec<Holder> {
         let Some(held) = self.held(holder) else { return Vec::new() };

@@ -92,16 +92,8 @@ impl Console {
         operator: Rc<dyn Operator>,
         tokens: Rc<Tokens>,
     ) -> Rc<Console> {
-        Rc::new(Console {
-            context,
-            poller,
-            relay,
-            operator,
-            tokens,
-            commits: Mutex::new(()),
-            mail: Mutex::new(()),
-            tests: Mutex::new(()),
-        })
+        let (commits, mail, tests) = Default::default();
+        Rc::new(Console { context, poller, relay, operator, tokens, commits, mail, tests })
     }
 
     /// How everything stands.

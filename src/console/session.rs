@@ -64,13 +64,13 @@ pub enum Step {
     },
     /// A queued message is to be removed.
     RemoveMessage(u32),
-    /// This source of the account of this name is to be tried out.
-    Test(String, Box<Source>),
     /// A permission is to be asked for.
     Ask(Holder),
     /// The address at which a browser ended is to be taken for one.
     #[allow(missing_docs, reason = "they are those of the question")]
     Redeem { holder: Holder, code: Box<Code>, pasted: Zeroizing<String> },
+    /// This source of the account of this name is to be tried out.
+    Test(String, Box<Source>),
     /// The update in this file is to be taken.
     Update(String),
     /// The appliance is to end, after this was said.

@@ -60,13 +60,13 @@ pub(super) async fn interactive(
             stream.flush().await?;
         }
         let step = match step {
+            Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, true).await?,
             Step::Test(account, source) => {
                 probe::run(console, &mut stream, for_terminal, &account, &source).await?
             }
-            Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, true).await?,
-            step => perform(console, &mut session, step).await,
+            step => step,
         };
-        let said = match step {
+        let said = match perform(console, &mut session, step).await {
             Step::Say(text) => text,
             Step::Refuse(why) => why + "\n",
             Step::End(words, ending) => {
@@ -166,14 +166,14 @@ pub(super) async fn script(
         let line = String::from_utf8_lossy(&line);
         let step = session.line(console, line.trim_end_matches(['\r', '\n']));
         let step = match step {
+            Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, false).await?,
             Step::Test(account, source) => {
                 let plain = |text: &str| text.as_bytes().to_vec();
                 probe::run(console, &mut stream, plain, &account, &source).await?
             }
-            Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, false).await?,
-            step => perform(console, &mut session, step).await,
+            step => step,
         };
-        match step {
+        match perform(console, &mut session, step).await {
             Step::Say(text) => stream.write_all(text.as_bytes()).await?,
             Step::Refuse(why) => return Ok(Err(why)),
             Step::End(words, ending) => {

@@ -628,3 +628,34 @@ fn what_came_before_under_another_identity_is_told() {
     let shown = crate::console::show::sources(&status);
     assert!(shown.contains("good; 3 came before under other identities"), "{shown}");
 }
+
+/// Catches: a permission that is asked for in the name of a source that is not in force, or that logs in with a password.
+#[test]
+fn a_permission_is_asked_for_where_one_is_wanted() {
+    let world = Pretended::new();
+    told(
+        &world,
+        "> oauth2
+         ! usage: oauth2 NAME|smarthost [NUMBER]
+         > oauth2 demo
+         ! there is no source 1 of demo in force: `add source` and `commit` it first
+         > oauth2 nobody 2
+         ! there is no source 2 of nobody in force: `add source` and `commit` it first
+         > oauth2 demo x
+         ! a source has a number: see `show sources`
+         > oauth2 demo 0
+         ! there is no source 0 of demo in force: `add source` and `commit` it first
+         > oauth2 smarthost
+         ! it logs in with a password: set its auth to oauth2, with .oauth2.provider and .oauth2.client_id, and `commit`
+         > set smarthost.auth oauth2
+         > set smarthost.oauth2.client_id id
+         > oauth2 smarthost
+         ! it logs in with a password: set its auth to oauth2, with .oauth2.provider and .oauth2.client_id, and `commit`
+        ",
+    );
+    let mut config = (*world.config()).clone();
+    config.smarthost.auth = crate::config::SourceAuth::OAuth2;
+    config.smarthost.oauth2 = Some(Box::default());
+    *world.config.borrow_mut() = Rc::new(config);
+    told(&world, "> oauth2 smarthost\nAsk(Smarthost)\n");
+}

@@ -18,6 +18,7 @@ pub mod smtp_command;
 pub mod smtp_data;
 pub mod smtp_server;
 pub mod store_log;
+pub mod token_answer;
 pub mod toml_text;
 pub mod update_file;
 
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn seeds_find_nothing() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let targets: [Target; 17] = [
+        let targets: [Target; 18] = [
             ("config_file", super::config_file::run),
             ("console", super::console::run),
             ("dns_reply", super::dns_reply::run),
@@ -104,6 +105,7 @@ mod tests {
             ("smtp_data", super::smtp_data::run),
             ("smtp_server", super::smtp_server::run),
             ("store_log", super::store_log::run),
+            ("token_answer", super::token_answer::run),
             ("toml_text", super::toml_text::run),
             ("update_file", super::update_file::run),
         ];

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
+use data_encoding::BASE64;
 use smol::future::or;
 
 use crate::clock::Time;
@@ -52,6 +53,8 @@ pub struct Behaviour {
     pub flood: Option<(&'static str, &'static str, String)>,
     /// So long between two of them.
     pub pause: Option<Duration>,
+    /// Logins are by XOAUTH2, with one of these tokens.
+    pub tokens: Option<Vec<&'static str>>,
 }
 
 /// The server.
@@ -175,6 +178,10 @@ impl Provider {
                     }
                 }
             }
+            if let Some(tokens) = behaviour.tokens.as_ref().filter(|_| line == "AUTH XOAUTH2") {
+                self.login(stream, tokens).await?;
+                continue;
+            }
             let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
             let number = argument.parse::<usize>().unwrap_or(0);
             let listed = |value: &dyn Fn(&Mail) -> String| {
@@ -183,6 +190,7 @@ impl Provider {
                 format!("+OK\r\n{}.\r\n", lines.collect::<String>()).into_bytes()
             };
             let reply = match command {
+                "CAPA" if behaviour.tokens.is_some() => b"+OK\r\nSASL XOAUTH2\r\n.\r\n".to_vec(),
                 "CAPA" if behaviour.pipelining => b"+OK\r\nUSER\r\nPIPELINING\r\n.\r\n".to_vec(),
                 "CAPA" => b"+OK\r\nUSER\r\n.\r\n".to_vec(),
                 "UIDL" => listed(&|mail| mail.unique_id.clone()),
@@ -218,6 +226,27 @@ impl Provider {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Provider {
+    /// In two steps, as Microsoft's servers have it; what is heard is the token.
+    async fn login(&self, stream: &mut Stream, tokens: &[&str]) -> io::Result<()> {
+        let mut line = Vec::new();
+        self.say(stream, b"+ \r\n").await?;
+        stream.flush().await?;
+        read_line(stream, &mut line, 20_000).await?;
+        let message = String::from_utf8(BASE64.decode(&line).unwrap()).unwrap();
+        let token = message.split("auth=Bearer ").nth(1).unwrap().trim_end_matches('\x01').to_owned();
+        self.heard.borrow_mut().push(format!("token {token}"));
+        if tokens.contains(&token.as_str()) {
+            return self.say(stream, b"+OK\r\n").await;
+        }
+        let why = BASE64.encode(br#"{"status":"401","schemes":"bearer"}"#);
+        self.say(stream, format!("+ {why}\r\n").as_bytes()).await?;
+        stream.flush().await?;
+        read_line(stream, &mut line, 1000).await?;
+        self.say(stream, b"-ERR [AUTH] no such token\r\n").await
     }
 }
 

@@ -19,19 +19,23 @@ pub enum Trouble {
     Tls,
     /// Anything else: the provider is down.
     Other,
+    /// The permission to log in has ended.
+    Permission,
 }
 
 impl Trouble {
-    const ALL: [Trouble; 4] = [Trouble::Messages, Trouble::Login, Trouble::Tls, Trouble::Other];
+    /// Notes hold their places in it.
+    const ALL: [Trouble; 5] =
+        [Trouble::Messages, Trouble::Login, Trouble::Tls, Trouble::Other, Trouble::Permission];
 
     /// Of a mailbox that could not be collected.
     pub fn of(error: &Error) -> Trouble {
         match error {
             Error::Outgoing(
                 outgoing::Error::Login(_) | outgoing::Error::Sasl(_) | outgoing::Error::TokenRefused { .. },
-            )
-            | Error::Token(_) => Trouble::Login,
+            ) => Trouble::Login,
             Error::Outgoing(outgoing::Error::Tls(_) | outgoing::Error::Trust(_)) => Trouble::Tls,
+            Error::Token(error) if error.needs_permission() => Trouble::Permission,
             _ => Trouble::Other,
         }
     }

@@ -25,6 +25,8 @@ mod notice;
 #[cfg(test)]
 mod odd_tests;
 mod permission;
+#[cfg(test)]
+mod permission_tests;
 mod places;
 mod poller;
 mod pop3;

@@ -362,6 +362,20 @@ mod tests {
         );
     }
 
+    /// Catches: a user who is not told what to press.
+    #[test]
+    fn a_permission_that_has_ended_says_what_to_type() {
+        let error = crate::oauth2::Error::Ended("revoked".to_owned()).into();
+        let letter = letterhead().permission("oauth2 ann 1", &error, 0);
+        for part in [
+            "Subject: Your mail at pop.provider.example needs a new permission\r\n",
+            "(user ann@provider.example) is not collected any more:\r\nthe permission has ended or was taken back: revoked.\r\n",
+            "the operator types\r\n\r\n    oauth2 ann 1\r\n\r\nin the console.",
+        ] {
+            assert!(letter.contains(part), "{part:?} in {letter}");
+        }
+    }
+
     fn large(octets: u64, goes_on: bool) -> Large {
         Large { goes_on, ..Large::new(octets) }
     }

@@ -6,6 +6,7 @@ use smol::future::or;
 
 use super::Error;
 use super::collection::Outcome;
+use super::ending::Ending;
 use super::errand::Waits;
 use super::poller::Poller;
 use super::watch::Watch;
@@ -96,8 +97,8 @@ fn told(error: Error, source: &Source, token: &AccessToken) -> Error {
 }
 
 /// What the operator types for a new permission for this source of `account`, where that is what it waits for.
-pub fn command(config: &Config, account: &str, source: &Source, error: &Error) -> Option<String> {
-    let Error::Token(error) = error else { return None };
+pub fn command(config: &Config, account: &str, source: &Source, ending: &Ending) -> Option<String> {
+    let Ending::Failed(Error::Token(error)) = ending else { return None };
     let sources = &config.account(account)?.sources;
     let number = sources.iter().position(|other| other.id == source.id)? + 1;
     oauth2::Error::needs_permission(error).then(|| format!("oauth2 {account} {number}"))

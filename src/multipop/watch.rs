@@ -20,6 +20,7 @@ use super::wire::Withdrawal;
 use super::{Error, permission};
 use crate::clock::{Time, unix_now};
 use crate::config::{Config, Interval, Source};
+use crate::oauth2;
 
 /// A source and all that is remembered of it while the appliance runs.
 pub struct Watch {
@@ -255,12 +256,7 @@ impl Watch {
         if outcome.at_once && !matches!(ending, Ending::Failed(_)) {
             self.urgent.set(true);
         }
-        let command = match ending {
-            Ending::Full(error) | Ending::Failed(error) => {
-                permission::command(config, &self.account, &self.source(), error)
-            }
-            Ending::Well | Ending::Partly(_) => None,
-        };
+        let command = permission::command(config, &self.account, &self.source(), ending);
         fate.paused = command.is_some();
         let text = |error: &Error| match &command {
             Some(command) => format!("waits for a new permission: `{command}`. {error}"),
@@ -293,25 +289,41 @@ impl Watch {
         // With other settings a row ends, whatever comes of them.
         let had = told.filter(|_| !std::mem::take(&mut fate.anew));
         let now = unix_now();
-        // What only a person can help is told at once.
-        let warn_after =
-            if fate.paused { config.multipop.warn_after.min(1) } else { config.multipop.warn_after };
-        if !is_letter_due(trouble, polls, warn_after, had.as_ref(), now) {
+        if let Some(command) = &command {
+            return self.tell_of_permission(
+                ending,
+                command,
+                config,
+                had.filter(|had| had.trouble == trouble),
+            );
+        }
+        if !is_letter_due(trouble, polls, config.multipop.warn_after, had.as_ref(), now) {
             return if had == told { Tell::Nothing } else { Tell::Forget };
         }
         let count = had.filter(|had| had.trouble == trouble).map_or(0, |had| had.count).saturating_add(1);
         let letterhead = Letterhead::new(config, &self.account, &self.source());
-        let letter = match (ending, &command) {
-            (Ending::Full(error) | Ending::Failed(error), Some(command)) => {
-                letterhead.permission(command, error, now)
-            }
-            (Ending::Full(error) | Ending::Failed(error), None) => {
-                letterhead.failing(polls, error, count, now)
-            }
-            (Ending::Partly(error), _) => letterhead.partly(outcome.troubled.max(1), error, count, now),
-            (Ending::Well, _) => return Tell::Nothing,
+        let letter = match ending {
+            Ending::Partly(error) => letterhead.partly(outcome.troubled.max(1), error, count, now),
+            Ending::Full(error) | Ending::Failed(error) => letterhead.failing(polls, error, count, now),
+            Ending::Well => return Tell::Nothing,
         };
         Tell::Letter(letter, Told { trouble, count, at: now })
+    }
+
+    /// What only a person can help is told at once; that there was no permission yet, who set the source up knows.
+    fn tell_of_permission(&self, ending: &Ending, command: &str, config: &Config, had: Option<Told>) -> Tell {
+        let (trouble, now) = (Trouble::Permission, unix_now());
+        let patience = config.multipop.warn_after.min(1);
+        match ending {
+            Ending::Failed(error @ Error::Token(oauth2::Error::Ended(_)))
+                if is_letter_due(trouble, 1, patience, had.as_ref(), now) =>
+            {
+                let count = had.map_or(0, |had| had.count).saturating_add(1);
+                let letterhead = Letterhead::new(config, &self.account, &self.source());
+                Tell::Letter(letterhead.permission(command, error, now), Told { trouble, count, at: now })
+            }
+            _ => Tell::Nothing,
+        }
     }
 
     /// What the operator sees.

@@ -115,8 +115,8 @@ pub struct Wire {
     budget: Budget,
     pace: Pace,
     withdrawal: Rc<Withdrawal>,
-    method: Option<&'static str>,
     token: Option<AccessToken>,
+    method: Option<&'static str>,
     /// The token of this appliance.
     own: String,
 }
@@ -143,8 +143,8 @@ impl Wire {
             budget,
             pace: Pace::new(),
             withdrawal,
-            method: None,
             token: None,
+            method: None,
             own: String::new(),
         })
     }

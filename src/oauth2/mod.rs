@@ -25,5 +25,31 @@ pub use device::Device;
 pub use error::Error;
 pub use tokens::{Asking, Keeper, Tokens};
 
+/// What the octets of an answer that come in pieces of `n` mean, in words; for the tests of all of them.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn heard(octets: &[u8], n: usize) -> Vec<String> {
+    let mut answer = answer::Answer::new();
+    for piece in octets.chunks(n) {
+        match answer.take(piece) {
+            Ok(false) => {}
+            Ok(true) => break,
+            Err(error) => return vec![error.to_string()],
+        }
+    }
+    let (status, content) = match answer.end() {
+        Ok(whole) => whole,
+        Err(error) => return vec![error.to_string()],
+    };
+    let tokens = match response::tokens(status, &content) {
+        Ok(granted) => format!("{:?} {:?}", granted.access, granted.refresh),
+        Err(refusal) => Error::from(refusal).to_string(),
+    };
+    let codes = match response::device_codes(status, &content) {
+        Ok(codes) => [codes.user_code, codes.uri, codes.complete.unwrap_or_default()].join(" "),
+        Err(error) => error.to_string(),
+    };
+    vec![status.to_string(), tokens, codes]
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 mod flows;
 mod renewal;
-mod server;
+pub(crate) mod server;
 mod trouble;
 
 use std::cell::Cell;
@@ -23,10 +23,10 @@ use crate::store::Store;
 use server::Server;
 
 /// Puts changes in force, and notes how many; or does not.
-struct Kept {
-    context: Rc<Context>,
-    times: Cell<usize>,
-    fails: Cell<bool>,
+pub(crate) struct Kept {
+    pub context: Rc<Context>,
+    pub times: Cell<usize>,
+    pub fails: Cell<bool>,
 }
 
 impl Keeper for Kept {

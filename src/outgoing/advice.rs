@@ -59,11 +59,10 @@ impl Error {
             Error::NoToken => {
                 "Give a permission, or use a password that the provider makes for programs.".to_owned()
             }
-            Error::TokenRefused { .. } => {
-                "Check that the user name is that of the account that gave the permission, and that this account \
-                 may use POP3, IMAP or SMTP. If so, give the permission anew."
-                    .to_owned()
-            }
+            Error::TokenRefused { .. } => format!(
+                "Check that the user name of the {name} is that of the account that gave the permission, and that this \
+                 account may use POP3, IMAP or SMTP. If so, give the permission anew."
+            ),
             Error::TokenTooLong(_) => {
                 "Set the source's protocol to \"imap\", with port 993: IMAP takes it.".to_owned()
             }

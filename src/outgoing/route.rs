@@ -23,7 +23,7 @@ pub struct Route<'a> {
     pub security: Security,
     /// PEM file of extra trust, empty for none.
     pub ca: &'a str,
-    /// What is spoken there: `pop3`, `imap`, `smtp` or `http`.
+    /// What is spoken there: `pop3`, `imap`, `smtp`, or `http`, in which the server says nothing unasked.
     pub protocol: &'static str,
 }
 
@@ -55,8 +55,8 @@ impl<'a> From<&'a Smarthost> for Route<'a> {
 }
 
 impl Route<'_> {
-    /// A connection, with TLS where that comes first, and else with the beginning of a greeting, where there is one. The
-    /// server's addresses are tried in turn. Each step has so much `patience` by the clock of `time`.
+    /// A connection, with TLS where that comes first, and else with the beginning of a greeting. The server's addresses are tried in turn. Each step has so much
+    /// `patience` by the clock of `time`.
     ///
     /// # Errors
     /// [`Error::Resolve`], [`Error::Connect`], those of [`Route::secure`], [`Error::NoGreeting`], [`Error::TlsFirst`].
@@ -98,7 +98,7 @@ impl Route<'_> {
     }
 }
 
-/// Waits for the first octets of a greeting: in all protocols but HTTP the server speaks first, without TLS.
+/// Waits for the first octets of a greeting: in all three protocols the server speaks first, but with TLS.
 async fn greeted(stream: &mut Stream, patience: Duration, time: &Time) -> Result<(), Error> {
     /// Types of TLS records (RFC 8446 section 5.1) that a server may send unasked: alert and handshake.
     const RECORDS: [u8; 2] = [21, 22];

@@ -41,7 +41,28 @@ impl Ports {
 impl Dovecot {
     /// Starts with these logins and passwords, and `mail_fsync=always`.
     pub fn start(logins: &[(&str, &str)]) -> Dovecot {
+        Dovecot::start_with(logins, |_| PASSWORDS.to_owned())
+    }
+
+    /// Starts with `mechanism` alone, which is one for access tokens; what they are worth the introspection endpoint
+    /// at `url` tells.
+    pub fn with_tokens(mechanism: &str, url: &str) -> Dovecot {
+        Dovecot::start_with(&[], |scratch| {
+            let client = format!(
+                "introspection_mode = post\nintrospection_url = {url}\n\
+                 username_attribute = username\nactive_attribute = active\nactive_value = true\n"
+            );
+            let client = scratch.write("oauth2", client);
+            format!(
+                "auth_mechanisms = {mechanism}\npassdb {{\n driver = oauth2\n mechanisms = {mechanism}\n args = {}\n}}\n",
+                client.display()
+            )
+        })
+    }
+
+    fn start_with(logins: &[(&str, &str)], mechanisms: impl FnOnce(&Scratch) -> String) -> Dovecot {
         let scratch = Scratch::new("dovecot");
+        let mechanisms = mechanisms(&scratch);
         open_to_all(scratch.path());
         let certificate = Certificate::make(&scratch);
         let users: String =
@@ -49,7 +70,7 @@ impl Dovecot {
         scratch.write("users", users);
         let ports = Ports::reserve();
         let configuration =
-            scratch.write("dovecot.conf", configuration(scratch.path(), &certificate, &ports));
+            scratch.write("dovecot.conf", configuration(scratch.path(), &certificate, &ports, &mechanisms));
         std::fs::create_dir(scratch.join("mail")).unwrap();
         give_to_mail(&scratch.join("mail"));
         let server = Peer::spawn("dovecot", &["-F", "-c", configuration.to_str().unwrap()], scratch.path());
@@ -159,7 +180,10 @@ pub fn give_to_mail(folder: &Path) {
     run(as_root("chown").args(["-R", "mail:mail"]).arg(folder), PATIENCE).success();
 }
 
-fn configuration(folder: &Path, certificate: &Certificate, ports: &Ports) -> String {
+/// Logins with passwords.
+const PASSWORDS: &str = "auth_mechanisms = plain login cram-md5 apop scram-sha-256\n";
+
+fn configuration(folder: &Path, certificate: &Certificate, ports: &Ports, mechanisms: &str) -> String {
     let folder = folder.display();
     let listener = |name: &str, port: &Port, more: &str| {
         format!("inet_listener {name} {{\n address = 127.0.0.1\n port = {}\n {more}\n}}", port.number)
@@ -178,8 +202,7 @@ ssl = yes
 ssl_cert = <{certificate}
 ssl_key = <{key}
 disable_plaintext_auth = no
-auth_mechanisms = plain login cram-md5 apop scram-sha-256
-auth_failure_delay = 0
+{mechanisms}auth_failure_delay = 0
 passdb {{
   driver = passwd-file
   args = {folder}/users

@@ -20,6 +20,7 @@ pub mod process;
 pub mod provider;
 pub mod smarthost;
 pub mod stalling;
+pub mod token_server;
 
 pub use appliance::Appliance;
 pub use card::MountedCard;
@@ -31,6 +32,7 @@ pub use process::run;
 pub use provider::Provider;
 pub use smarthost::Smarthost;
 pub use stalling::OnCard;
+pub use token_server::TokenServer;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};

@@ -3,6 +3,7 @@
 
 mod local;
 mod outgoing;
+mod permission;
 mod power;
 mod smarthost;
 

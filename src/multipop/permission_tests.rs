@@ -1,0 +1,259 @@
+//! Polls that log in with a permission.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_io::{Timer, block_on};
+use smol::LocalExecutor;
+
+use super::Poller;
+use super::fake::{Mail, Provider};
+use super::status::{PollResult, SourceStatus};
+use crate::certificate;
+use crate::config::{Account, Config, OAuth2, Secret, Security, Source, SourceAuth};
+use crate::context::Context;
+use crate::flash::sim::SimFlash;
+use crate::oauth2::Tokens;
+use crate::oauth2::tests::Kept;
+use crate::oauth2::tests::server::Server;
+use crate::store::{INBOX, Store};
+
+struct Stage {
+    provider: Provider,
+    server: Server,
+    context: Rc<Context>,
+    poller: Rc<Poller>,
+    kept: Rc<Kept>,
+}
+
+impl Stage {
+    fn status(&self) -> SourceStatus {
+        self.poller.status()[0].clone()
+    }
+
+    async fn until(&self, what: &str, so: impl Fn(&SourceStatus) -> bool) {
+        let begun = Instant::now();
+        while !so(&self.status()) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "waited in vain for {what}: {:?}",
+                self.status()
+            );
+            Timer::after(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// The tokens that the mail server was shown.
+    fn shown(&self) -> Vec<String> {
+        let heard = self.provider.heard.borrow();
+        heard.iter().filter_map(|line| line.strip_prefix("token ")).map(str::to_owned).collect()
+    }
+
+    async fn inbox(&self) -> usize {
+        let account = self.context.store.account("ann").await.unwrap();
+        account.view(INBOX, |mailbox| mailbox.messages.len()).unwrap()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Source)) {
+        let mut config = (*self.context.config()).clone();
+        change(&mut config.accounts[0].sources[0]);
+        self.context.renew_tokens(config);
+    }
+}
+
+fn failed(status: &SourceStatus) -> Option<&str> {
+    match &status.last_result {
+        Some(PollResult::Failed { error, .. }) => Some(error),
+        _ => None,
+    }
+}
+
+/// With a mailbox of two messages whose server takes `tokens`, and a token server that says `answers`.
+fn play(tokens: &[&'static str], answers: &[(u16, &str)], test: impl AsyncFnOnce(&Stage)) {
+    play_with("r1", tokens, answers, test);
+}
+
+fn play_with(
+    refresh: &str,
+    tokens: &[&'static str],
+    answers: &[(u16, &str)],
+    test: impl AsyncFnOnce(&Stage),
+) {
+    block_on(async {
+        let provider = Provider::new(&[Mail::new("1", "a\r\n\r\n"), Mail::new("2", "b\r\n\r\n")]);
+        provider.behaviour.borrow_mut().tokens = Some(tokens.to_vec());
+        let server = Server::new();
+        server.says(answers);
+        let client = OAuth2 {
+            token_url: server.url("/").as_str().try_into().unwrap(),
+            client_id: "id".try_into().unwrap(),
+            refresh_token: Secret::new(refresh).unwrap(),
+            ..OAuth2::default()
+        };
+        let source = Source {
+            host: "127.0.0.1".try_into().unwrap(),
+            port: provider.address.port(),
+            security: Security::None,
+            username: "ann".try_into().unwrap(),
+            auth: SourceAuth::OAuth2,
+            oauth2: Some(Box::new(client)),
+            ..Source::default()
+        };
+        let account = Account {
+            name: "ann".try_into().unwrap(),
+            multipop: true,
+            sources: vec![source],
+            ..Account::default()
+        };
+        let mut config = Config { accounts: vec![account], ..Config::default() };
+        config.identify(&Config::default());
+        let flash = SimFlash::default();
+        let tls = certificate::server_config(&config, &flash).await.unwrap();
+        let context = Rc::new(Context::new(config, tls, Store::new(Rc::new(flash))));
+        let access = Tokens::new(context.clone());
+        let kept = Rc::new(Kept { context: context.clone(), times: Cell::new(0), fails: Cell::new(false) });
+        access.keep_with(kept.clone());
+        let poller = Poller::new(context.clone(), access.clone());
+        let stage = Stage { provider, server, context, poller, kept };
+        let tasks = LocalExecutor::new();
+        tasks.spawn(stage.provider.serve()).detach();
+        tasks.spawn(stage.server.serve()).detach();
+        tasks.spawn(access.run()).detach();
+        tasks.spawn(stage.poller.run()).detach();
+        tasks.run(test(&stage)).await;
+    });
+}
+
+/// Catches: a token that is not shown, a poll that a replaced refresh token ends or repeats, and the old one that is used again.
+#[test]
+fn a_poll_shows_a_token_and_the_next_one_the_same() {
+    play(&["a1"], &[(200, r#"{"access_token":"a1","refresh_token":"r2"}"#)], async |stage| {
+        stage.until("a poll", |status| status.last_result == Some(PollResult::Collected(2))).await;
+        assert_eq!((stage.inbox().await, stage.shown()), (2, vec!["a1".to_owned()]));
+        assert_eq!(stage.kept.times.get(), 1);
+        stage.poller.collect_now(None);
+        stage.until("another", |status| status.last_result == Some(PollResult::Collected(0))).await;
+        assert_eq!((stage.shown(), stage.server.times()), (vec!["a1".to_owned(); 2], 1));
+        // Nobody has collected but for these two reasons.
+        Timer::after(Duration::from_millis(20)).await;
+        assert_eq!(stage.shown().len(), 2);
+    });
+}
+
+/// Catches: a refusal that is told though a new token would do, and a server that is shown one token after the other.
+#[test]
+fn a_refused_token_is_renewed_once() {
+    let answers = [(200, r#"{"access_token":"a1"}"#), (200, r#"{"access_token":"a2"}"#)];
+    play(&["a2"], &answers, async |stage| {
+        stage.until("a poll", |status| status.last_result == Some(PollResult::Collected(2))).await;
+        assert_eq!(stage.shown(), ["a1", "a2"]);
+    });
+    play(&["other"], &answers, async |stage| {
+        stage.until("a failure", |status| status.failures == 1).await;
+        assert_eq!(stage.shown(), ["a1", "a2"]);
+        let status = stage.status();
+        let told = failed(&status).unwrap();
+        assert!(
+            told.starts_with("the access token was refused: [AUTH] no such token (401). Check that"),
+            "{told}"
+        );
+        // It is tried again like any other source: the permission itself is good.
+        assert!(status.next_poll.is_some());
+    });
+}
+
+/// Catches: a token that ends in the middle of a poll and costs a failure, or the interval.
+#[test]
+fn a_token_that_ends_in_the_middle_is_renewed_at_once() {
+    let answers = [(200, r#"{"access_token":"a1","expires_in":600}"#), (200, r#"{"access_token":"a2"}"#)];
+    play(&["a1", "a2"], &answers, async |stage| {
+        stage.provider.behaviour.borrow_mut().silent_at = Some("UIDL");
+        let begun = Instant::now();
+        while !stage.provider.heard.borrow().iter().any(|line| line == "UIDL") {
+            assert!(begun.elapsed() < Duration::from_secs(5));
+            Timer::after(Duration::from_millis(2)).await;
+        }
+        // Another source of the same login has got the next one meanwhile, and this session is cut for it.
+        stage.context.time.advance(Duration::from_secs(45));
+        stage.provider.behaviour.borrow_mut().silent_at = None;
+        stage.change(|source| source.interval = crate::config::Interval::Every(7));
+        stage.until("a poll", |status| status.last_result == Some(PollResult::Collected(2))).await;
+        stage.context.time.advance(Duration::from_secs(600));
+        stage.until("the next one", |_| stage.shown().last().is_some_and(|token| token == "a2")).await;
+        assert_eq!(stage.status().failures, 0);
+    });
+}
+
+/// Catches: a permission that has ended and is asked about with each poll, a user who is not told, or told again and again, or not
+/// what to do, and a new permission that nobody uses.
+#[test]
+fn an_ended_permission_pauses_the_source() {
+    let ended = r#"{"error":"invalid_grant","error_description":"revoked"}"#;
+    play(&["a1"], &[(400, ended)], async |stage| {
+        stage.until("a failure", |status| status.failures == 1).await;
+        let status = stage.status();
+        assert_eq!(
+            failed(&status),
+            Some(
+                "waits for a new permission: `oauth2 ann 1`. the permission has ended or was taken back: revoked"
+            )
+        );
+        assert_eq!(status.next_poll, None);
+        assert_eq!(stage.inbox().await, 1);
+        let account = stage.context.store.account("ann").await.unwrap();
+        let letter = account.view(INBOX, |mailbox| mailbox.messages[0].size).unwrap();
+        assert!(letter > 400);
+        stage.context.time.advance(Duration::from_secs(7200));
+        Timer::after(Duration::from_millis(20)).await;
+        stage.poller.collect_now(None);
+        stage.until("another failure", |status| status.failures == 2).await;
+        assert_eq!((stage.inbox().await, stage.server.times()), (1, 1));
+        assert_eq!(stage.shown().len(), 0);
+
+        stage.server.says(&[(200, r#"{"access_token":"a1"}"#)]);
+        stage.change(|source| source.oauth2.as_mut().unwrap().refresh_token = Secret::new("new").unwrap());
+        stage.until("a poll", |status| status.last_result == Some(PollResult::Collected(2))).await;
+        assert_eq!((stage.status().failures, stage.inbox().await), (0, 3));
+    });
+    // Who has just set it up gets no letter.
+    play_with("", &["a1"], &[], async |stage| {
+        stage.until("a failure", |status| status.failures == 1).await;
+        assert!(failed(&stage.status()).unwrap().starts_with("waits for a new permission: `oauth2 ann 1`."));
+        assert_eq!((stage.inbox().await, stage.status().next_poll), (0, None));
+    });
+}
+
+/// Catches: a token server's passing trouble that pauses a source, and one that is asked without end.
+#[test]
+fn trouble_at_the_token_server_is_like_any_other() {
+    play(&["a1"], &[(503, ""), (200, r#"{"access_token":"a1"}"#)], async |stage| {
+        stage.until("a failure", |status| status.failures == 1).await;
+        let status = stage.status();
+        assert!(
+            failed(&status)
+                .unwrap()
+                .starts_with("the token server answers with status 503. This often passes")
+        );
+        assert!(status.next_poll.is_some() && stage.server.times() == 1);
+        stage.context.time.advance(Duration::from_secs(3600));
+        stage.until("a poll", |status| status.last_result == Some(PollResult::Collected(2))).await;
+    });
+}
+
+/// Catches: a long token that a server of POP3 does not take, and of which the user is told that it is wrong.
+#[test]
+fn what_pop3_does_not_take_is_told_so() {
+    for octets in [5000, 9000] {
+        let answer = format!(r#"{{"access_token":"{}"}}"#, "t".repeat(octets));
+        play(&[], &[(200, &answer), (200, &answer)], async |stage| {
+            stage.until("a failure", |status| status.failures == 1).await;
+            let status = stage.status();
+            let told = failed(&status).unwrap();
+            let words = format!(
+                "the access token has {octets} octets, which is more than POP3 servers take. Set the"
+            );
+            assert!(told.starts_with(&words), "{told}");
+        });
+    }
+}
