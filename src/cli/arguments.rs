@@ -10,7 +10,7 @@ use pillarbox::console::mail::Job;
 
 use pillarbox::failure::Failure;
 
-use super::{board, restored, slots};
+use super::{board, restored, slots, state};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub enum Request {
         data: PathBuf,
         job: Job,
     },
+    State(state::Request),
     Fsck {
         data: PathBuf,
         repair: bool,
@@ -171,6 +172,27 @@ pub const VERBS: &[Verb] = &[
         request: |given| Request::Mail {
             data: given.data(),
             job: Job::Import { account: given.account(), src: given.operand(1) },
+        },
+    },
+    Verb {
+        name: "multipop import-state",
+        operands: &[Operand::Needed("ACCOUNT"), Operand::Needed("FILE")],
+        options: &[
+            Choice { name: "--source", value: Some("NUMBER") },
+            Choice { name: "--as-own", value: None },
+            DATA,
+        ],
+        help: "what fetchmail, getmail6 or mpop have collected for the account, by their own FILE, does not come again\n      \
+               (--source: of which of its sources, where the file does not say so; --as-own: delete it there as the\n      \
+               source's settings say, though it is not here)",
+        request: |given| {
+            Request::State(state::Request {
+                data: given.data(),
+                account: given.account(),
+                file: given.operand(1),
+                source: given.text("--source"),
+                as_own: given.has("--as-own"),
+            })
         },
     },
     Verb {
@@ -439,6 +461,16 @@ mod tests {
                     data: "d".into(),
                     job: Job::Import { account: "office".to_owned(), src: "in".into() },
                 },
+            ),
+            (
+                "multipop import-state office .fetchids --source 2 --as-own",
+                Request::State(state::Request {
+                    data: data(),
+                    account: "office".to_owned(),
+                    file: ".fetchids".into(),
+                    source: Some("2".to_owned()),
+                    as_own: true,
+                }),
             ),
             (
                 "run --data d --board /run/pillarbox --failsafe",

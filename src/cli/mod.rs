@@ -11,6 +11,7 @@ mod operator;
 mod progress;
 mod restored;
 mod slots;
+mod state;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -47,6 +48,7 @@ fn carry_out(request: Request) -> Result<ExitCode, Failure> {
         Request::Console { data, command } => operator::console(&data, command.as_deref()),
         Request::Status { data, json } => operator::status(&data, json),
         Request::Mail { data, job } => mail::run(&data, job),
+        Request::State(request) => state::run(&request),
         Request::Fsck { data, repair } => fsck::run(&data, repair),
         Request::Restored { data, word } => restored::run(&data, word),
         Request::BenchAuth { data } => print(&bench_auth::report(&data)?),

@@ -72,6 +72,20 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What tells this appliance from others, 16 digits, or nothing where it has no identities yet: it is in its greetings, so that
+    /// it does not collect from itself.
+    pub fn token(&self) -> String {
+        let mut ids: Vec<u64> = self.accounts.iter().map(|account| account.id).collect();
+        if ids.is_empty() || ids.contains(&0) {
+            return String::new();
+        }
+        ids.sort_unstable();
+        let octets: Vec<u8> = ids.iter().flat_map(|id| id.to_be_bytes()).collect();
+        format!("{:016x}", hash(&[b"token", &octets[..]].concat()))
+    }
+}
+
 impl Account {
     fn identify_sources(&mut self, before: &[Source]) {
         let mut taken = HashSet::new();
@@ -182,6 +196,21 @@ mod tests {
         let kept = Source { id: 77, ..a.clone() };
         let (_, found) = identified(&[("z", vec![kept.clone(), kept])]);
         assert!(found[0] == 77 && found[1] != 77);
+    }
+
+    /// Catches: a token that tells an identity, or that two appliances share.
+    #[test]
+    fn an_appliance_is_told_from_others() {
+        let mut one = config(&[("x", vec![]), ("y", vec![])]);
+        assert_eq!((one.token(), Config::default().token()), (String::new(), String::new()));
+        let mut other = one.clone();
+        one.identify(&Config::default());
+        other.identify(&Config::default());
+        assert_eq!(one.token().len(), 16);
+        assert_ne!(one.token(), other.token());
+        assert!(one.accounts.iter().all(|account| format!("{:016x}", account.id) != one.token()));
+        other.accounts = one.accounts.iter().rev().cloned().collect();
+        assert_eq!(one.token(), other.token());
     }
 
     #[test]

@@ -12,13 +12,14 @@ use rustix::process::{Uid, geteuid};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-use super::SOCKET;
 use super::mail::{Job, hear};
 use super::socket::{
-    self, DONE, FAILED, INTERACTIVE, LOCKED, MAIL, PASSWORD, RELOAD, SCRIPT, STATUS, STATUS_JSON,
+    self, DONE, FAILED, INTERACTIVE, LOCKED, MAIL, PASSWORD, RELOAD, SCRIPT, STATE, STATUS, STATUS_JSON,
 };
-use crate::archive::Watch;
+use super::{SOCKET, state};
+use crate::archive::{Progress, Watch};
 use crate::failure::Failure;
+use crate::multipop::state::Taken;
 
 /// How talking to the appliance ended.
 #[derive(Debug, thiserror::Error)]
@@ -127,9 +128,33 @@ pub fn reload(data: &Path) -> Result<(), Error> {
 /// # Errors
 /// [`Error::NotRunning`]: the caller can do it itself.
 pub fn mail(data: &Path, job: &Job, watch: &dyn Watch) -> Result<Result<String, Failure>, Error> {
+    work(data, &[MAIL, &job.words()].concat(), watch)
+}
+
+/// Has the running appliance note what another program has collected.
+///
+/// # Errors
+/// As [`mail`].
+pub fn state(data: &Path, job: &state::Job) -> Result<Result<Taken, Failure>, Error> {
+    let done = work(data, &[STATE, &job.words()].concat(), &Silent)?;
+    Ok(done.and_then(|words| {
+        state::taken(&words).ok_or_else(|| Failure::System(format!("the appliance answers {words:?}")))
+    }))
+}
+
+/// Nobody looks on.
+struct Silent;
+
+impl Watch for Silent {
+    fn progress(&self, _: Progress) {}
+    fn tell(&self, _: String) {}
+}
+
+/// Sends `request`, passes on to `watch` what is told, and gives the verdict.
+fn work(data: &Path, request: &[u8], watch: &dyn Watch) -> Result<Result<String, Failure>, Error> {
     let mut socket = connect(data)?;
     let mut talk = || {
-        socket.write_all(&[MAIL, &job.words()].concat())?;
+        socket.write_all(request)?;
         socket.shutdown(Shutdown::Write)?;
         let mut answer = BufReader::new(&socket);
         let mut line = Vec::new();

@@ -37,6 +37,7 @@ pub mod session;
 mod show;
 pub mod socket;
 mod sources;
+pub mod state;
 mod table;
 mod terminal;
 

@@ -1,6 +1,6 @@
 //! The console's unix socket, for who may open the data folder.
 //!
-//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`], [`STATUS`], [`RELOAD`], [`MAIL`] or
+//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`], [`STATUS`], [`RELOAD`], [`MAIL`], [`STATE`] or
 //! [`LOCKED`]. The answer to all but the first is text, ended by a verdict: [`DONE`], or [`REFUSED`] or [`FAILED`] and why.
 //!
 //! Where an operator's password is set, the first two want it: a terminal is asked, a script has [`PASSWORD`] before it.
@@ -19,7 +19,7 @@ use rustix::process::{Uid, geteuid};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::{Console, SOCKET, mail, terminal};
+use super::{Console, SOCKET, mail, state, terminal};
 use crate::failure::Failure;
 use crate::flash;
 use crate::pace;
@@ -34,6 +34,9 @@ pub const RELOAD: &[u8] = b"reload\n";
 
 /// Mail is to be exported or imported: see [`super::mail`].
 pub const MAIL: &[u8] = b"mail\n";
+
+/// What other programs have collected is to be noted: see [`super::state`].
+pub const STATE: &[u8] = b"state\n";
 
 /// How everything stands, in words or as JSON. Needs no password: who may open the socket can read it in the folder.
 pub const STATUS: &[u8] = b"status\n";
@@ -157,8 +160,12 @@ async fn answer(console: &Console, stream: &mut Async<UnixStream>) -> io::Result
             Ok(())
         }
         RELOAD => console.reload().await,
-        MAIL => {
-            let verdict = match mail::serve(console, stream, rest).await? {
+        MAIL | STATE => {
+            let done = match begun.as_slice() {
+                MAIL => mail::serve(console, stream, rest).await?,
+                _ => Box::pin(state::serve(console, stream, rest)).await?,
+            };
+            let verdict = match done {
                 Ok(words) => [DONE, words.as_bytes()].concat(),
                 Err(Failure::System(why)) => [FAILED, why.as_bytes()].concat(),
                 Err(failure) => [REFUSED, failure.words().as_bytes()].concat(),

@@ -359,6 +359,20 @@ fn a_source_says_how_far_it_is() {
             "good, but for one message: it broke",
         ]
     );
+    let status = world.status.to_string();
+    assert!(
+        status.contains("sources    6, 6 failing: see `show sources`, 3 collecting, 2 stopped by"),
+        "{status}"
+    );
+    let json = world.status.to_json();
+    for part in [
+        "\"stopped\":false,\"polling\":true,\"progress\":{\"messages\":1200,\"of_messages\":5000,\"octets\":31457280,\
+         \"of_octets\":125829120,\"seconds\":60,\"to_go\":180}",
+        "\"stopped\":true,\"polling\":false,",
+        "\"error\":\"it broke\"",
+    ] {
+        assert!(json.contains(part), "{part} in {json}");
+    }
 }
 
 #[test]

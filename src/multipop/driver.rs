@@ -18,7 +18,7 @@ use super::places::Place;
 use super::reading::Reading;
 use super::remote::{Event, Listed, RemoteMailbox};
 use super::wanted::{Handles, ToRead};
-use super::wire::Wire;
+use super::wire::{Opening as _, Wire};
 use super::{Error, imap, pop3};
 use crate::config::{Interval, Protocol, Source};
 
@@ -40,45 +40,19 @@ const WORTH_IT: Duration = Duration::from_secs(60);
 /// # Errors
 /// What ended the poll early. What had come whole before is kept all the same, and told of in `outcome`.
 pub async fn collect(wire: &mut Wire, errand: &Errand<'_, '_>, outcome: &mut Outcome) -> Result<(), Error> {
-    let source = errand.source;
-    let mut mailbox = open(wire, source, &errand.experience.manners).await?;
-    let mut session = Session { wire, mailbox: &mut *mailbox, place: errand.places.place() };
-    session.begin().await?;
-    let folders = session.folders(source.wanted_folders()).await?;
-    if folders.is_empty() {
-        return Err(Error::NoFolder(source.wanted_folders().collect::<Vec<_>>().join(", ")));
-    }
+    let (source, manners) = (errand.source, &errand.experience.manners);
     loop {
-        // The first one comes last: it is the one that has news.
-        for folder in folders.iter().rev() {
-            match session.visit(folder, errand, outcome).await {
-                Err(error @ Error::Refused { .. }) if folders.len() > 1 => {
-                    outcome.problem.get_or_insert(error);
-                }
-                visited => visited?,
-            }
+        let mut mailbox = open(wire, source, manners).await?;
+        let session = Session { wire, mailbox: &mut *mailbox, place: errand.places.place() };
+        let worked = session.work(errand, outcome).await;
+        let asked = mailbox.asks().filter(|_| worked.as_ref().is_err_and(Error::is_a_hang_up));
+        // What the server hangs up on may be done without.
+        if !asked.is_some_and(|feature| manners.avoid(feature)) {
+            manners.proves(!worked.as_ref().is_err_and(Error::is_a_hang_up));
+            return worked;
         }
-        if source.interval != Interval::Push || !session.mailbox.waits() {
-            break;
-        }
-        (errand.waits)(std::mem::take(outcome)).await;
-        let since = errand.time.now();
-        match session
-            .waits_for_news(if folders.len() > 1 { errand.config.multipop.interval } else { 0 })
-            .await
-        {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(error) if error.is_of_the_store() || !error.is_of_the_server() => return Err(error),
-            // Servers end what lasts long. There is polling, too.
-            Err(_) => {
-                outcome.at_once = errand.time.since(since) >= WORTH_IT;
-                return Ok(());
-            }
-        }
+        wire.reconnect(source).await?;
     }
-    session.part().await;
-    Ok(())
 }
 
 /// A poll of its own, with places of its own, up to where it waits for news.
@@ -116,18 +90,36 @@ pub async fn open(
     source: &Source,
     manners: &Manners,
 ) -> Result<Box<dyn RemoteMailbox>, Error> {
-    Ok(match source.protocol {
-        Protocol::Pop3 => {
-            let opening = pop3::Opening::new(source, wire.token(), wire.is_tls())?;
-            let opened = wire.open(source, opening).await?;
-            manners.wants_pause(opened.login_delay);
-            Box::new(pop3::Maildrop::new(opened.pipelining && !manners.is_slow()))
+    loop {
+        let (result, asked) = match source.protocol {
+            Protocol::Pop3 => {
+                let opening = pop3::Opening::new(source, wire.token(), wire.is_tls())?;
+                let mut opening = opening.with_manners(manners);
+                let opened = wire.open(source, &mut opening).await.map(|opened| {
+                    manners.wants_pause(opened.login_delay);
+                    let pipelining = opened.pipelining && !manners.is_slow();
+                    Box::new(pop3::Maildrop::new(pipelining, manners)) as Box<dyn RemoteMailbox>
+                });
+                (opened, opening.asks())
+            }
+            Protocol::Imap => {
+                let opening = imap::Opening::new(source, wire.token(), wire.is_tls())?;
+                let mut opening = opening.with_manners(manners);
+                let opened = wire.open(source, &mut opening).await.map(|tag| {
+                    Box::new(imap::Mailbox::new(source, tag, wire.own(), manners)) as Box<dyn RemoteMailbox>
+                });
+                (opened, opening.asks())
+            }
+        };
+        let asked = asked.filter(|_| result.as_ref().is_err_and(Error::is_a_hang_up));
+        if !asked.is_some_and(|feature| manners.avoid(feature)) {
+            if result.as_ref().is_err_and(Error::is_a_hang_up) {
+                manners.proves(false);
+            }
+            return result;
         }
-        Protocol::Imap => {
-            let opening = imap::Opening::new(source, wire.token(), wire.is_tls())?;
-            Box::new(imap::Mailbox::new(source, wire.open(source, opening).await?))
-        }
-    })
+        wire.reconnect(source).await?;
+    }
 }
 
 /// A mailbox elsewhere, and the way to it.
@@ -141,6 +133,47 @@ pub struct Session<'w> {
 }
 
 impl Session<'_> {
+    /// Collects folder by folder, and again when the server has news, up to the goodbye.
+    async fn work(mut self, errand: &Errand<'_, '_>, outcome: &mut Outcome) -> Result<(), Error> {
+        let source = errand.source;
+        self.begin().await?;
+        let folders = self.folders(source.wanted_folders()).await?;
+        if folders.is_empty() {
+            return Err(Error::NoFolder(source.wanted_folders().collect::<Vec<_>>().join(", ")));
+        }
+        loop {
+            // The first one comes last: it is the one that has news.
+            for folder in folders.iter().rev() {
+                match self.visit(folder, errand, outcome).await {
+                    Err(error @ Error::Refused { .. }) if folders.len() > 1 => {
+                        outcome.problem.get_or_insert(error);
+                    }
+                    visited => visited?,
+                }
+            }
+            if source.interval != Interval::Push || !self.mailbox.waits() {
+                break;
+            }
+            (errand.waits)(std::mem::take(outcome)).await;
+            let since = errand.time.now();
+            match self
+                .waits_for_news(if folders.len() > 1 { errand.config.multipop.interval } else { 0 })
+                .await
+            {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if error.is_of_the_store() || !error.is_of_the_server() => return Err(error),
+                // Servers end what lasts long. There is polling, too.
+                Err(_) => {
+                    outcome.at_once = errand.time.since(since) >= WORTH_IT;
+                    return Ok(());
+                }
+            }
+        }
+        self.part().await;
+        Ok(())
+    }
+
     async fn send(&mut self) -> Result<(), Error> {
         self.wire.queue(&self.mailbox.to_send());
         self.wire.flush().await

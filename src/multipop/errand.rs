@@ -76,6 +76,22 @@ pub struct Manners(Rc<Known>);
 struct Known {
     slow: Cell<bool>,
     pause: Cell<Duration>,
+    /// Each with whether a poll has gone well without it.
+    avoided: RefCell<BTreeMap<Feature, bool>>,
+}
+
+/// What can be done without, where a server hangs up on it. UIDL is not: without it messages are known by other identities, and a
+/// line that breaks by chance would give everything twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each is the command of that name")]
+pub enum Feature {
+    /// CAPA, and CAPABILITY.
+    Capabilities,
+    /// AUTH, and AUTHENTICATE.
+    Sasl,
+    Stat,
+    Top,
+    Id,
 }
 
 impl Manners {
@@ -97,5 +113,24 @@ impl Manners {
     /// How much.
     pub fn pause(&self) -> Duration {
         self.0.pause.get()
+    }
+
+    /// The server hangs up on `feature`: whether that is news, so that it is worth trying without it.
+    pub fn avoid(&self, feature: Feature) -> bool {
+        self.0.avoided.borrow_mut().insert(feature, false).is_none()
+    }
+
+    /// Whether it is to be done without it.
+    pub fn avoids(&self, feature: Feature) -> bool {
+        self.0.avoided.borrow().contains_key(&feature)
+    }
+
+    /// A poll went well, or did not for lack of a connection: then it was not what the server hung up on.
+    pub fn proves(&self, went_well: bool) {
+        let mut avoided = self.0.avoided.borrow_mut();
+        match went_well {
+            true => avoided.values_mut().for_each(|proved| *proved = true),
+            false => avoided.retain(|_, proved| *proved),
+        }
     }
 }

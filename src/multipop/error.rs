@@ -38,6 +38,9 @@ pub enum Error {
     /// The other end is no such server, or a very broken one.
     #[error("the server does not keep to the protocol: {0}")]
     Protocol(String),
+    /// The server is this appliance.
+    #[error("the source is this appliance itself: its mail would go round in a circle")]
+    Itself,
     /// Turned away before the login.
     #[error("the server turned us away: {0}")]
     TurnedAway(String),
@@ -74,6 +77,12 @@ impl Error {
         matches!(self, Error::Outgoing(outgoing::Error::Login(_)))
     }
 
+    /// Whether the server has hung up.
+    pub fn is_a_hang_up(&self) -> bool {
+        use outgoing::Error as Way;
+        matches!(self, Error::Outgoing(Way::Closed | Way::Connection(_)))
+    }
+
     /// Whether the server is why the poll ended.
     pub fn is_of_the_server(&self) -> bool {
         !matches!(self, Error::Store(_) | Error::Withdrawn | Error::Token(_))
@@ -85,6 +94,7 @@ impl Error {
             Error::Outgoing(error) => return error.advice(Party::Source),
             Error::Token(error) => error.advice(),
             Error::Withdrawn => "Nothing.",
+            Error::Itself => "Remove the source, or give it the server of the provider.",
             Error::NoFolder(_) => "Set folder to one of those that the server has.",
             Error::NoTime => "Wait until the network has told the time, or set the clock.",
             Error::TooSlow | Error::TurnedAway(_) => PASSES,

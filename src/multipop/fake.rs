@@ -29,6 +29,8 @@ impl Mail {
 /// How the server behaves. Where it lets time pass that is the time of [`Provider::time`].
 #[derive(Debug, Clone, Default)]
 pub struct Behaviour {
+    /// Its first words, if they are others than usual.
+    pub greeting: Option<String>,
     pub pipelining: bool,
     /// The connection breaks after so many octets.
     pub break_after: Option<usize>,
@@ -36,6 +38,8 @@ pub struct Behaviour {
     pub reply: Option<(&'static str, String)>,
     /// It falls silent when a command that begins so comes.
     pub silent_at: Option<&'static str>,
+    /// The connection ends when a command that begins so comes.
+    pub hangs_up_at: Option<&'static str>,
     /// The connection breaks in the middle of the reply to a command that begins so.
     pub break_at: Option<&'static str>,
     /// Commands that come before the reply to the one before them get none, and the connection breaks.
@@ -118,7 +122,8 @@ impl Provider {
     async fn session(&self, stream: &mut Stream) -> io::Result<()> {
         let mails = self.maildrop.borrow().clone();
         let mut deleted = BTreeSet::new();
-        self.say(stream, b"+OK ready\r\n").await?;
+        let greeting = self.behaviour.borrow().greeting.clone();
+        self.say(stream, greeting.as_deref().unwrap_or("+OK ready\r\n").as_bytes()).await?;
         let mut line = Vec::new();
         loop {
             if stream.buffered().is_empty() {
@@ -131,6 +136,9 @@ impl Provider {
             self.heard.borrow_mut().push(line.clone());
             let behaviour = self.behaviour.borrow().clone();
             if behaviour.drops_what_is_pipelined && !stream.buffered().is_empty() {
+                return Ok(());
+            }
+            if behaviour.hangs_up_at.is_some_and(|at| line.starts_with(at)) {
                 return Ok(());
             }
             if behaviour.silent_at.is_some_and(|at| line.starts_with(at)) {

@@ -34,7 +34,7 @@ const UNASKED: u64 = 4;
 /// Seconds for which what is listed no longer is remembered.
 const REMEMBERED: i64 = 30 * 86_400;
 /// A date before this (June 2025) was noted while the board's clock was not set.
-const CLOCK_IS_SET: i64 = 1_750_000_000;
+pub const CLOCK_IS_SET: i64 = 1_750_000_000;
 
 /// What names a folder of the source in the ledger.
 pub fn source_key(source: &Source, folder: &str) -> SourceKey {
@@ -414,7 +414,15 @@ impl Ledger {
         }
     }
 
-    fn unique(&self, unique_id: &[u8]) -> Identity {
+    /// Whether nothing is known of this identity; from now on it is not new.
+    pub fn is_new(&mut self, identity: &Identity) -> bool {
+        self.entry(identity).is_none()
+            && self.entry(&identity.again()).is_none()
+            && self.new.insert(*identity)
+    }
+
+    /// The identity of the message with this unique-id.
+    pub fn unique(&self, unique_id: &[u8]) -> Identity {
         Identity::new("uidl", &self.numbered(unique_id))
     }
 

@@ -27,9 +27,10 @@ impl Trouble {
     /// Of a mailbox that could not be collected.
     pub fn of(error: &Error) -> Trouble {
         match error {
-            Error::Outgoing(outgoing::Error::Login(_) | outgoing::Error::Sasl(_)) | Error::Token(_) => {
-                Trouble::Login
-            }
+            Error::Outgoing(
+                outgoing::Error::Login(_) | outgoing::Error::Sasl(_) | outgoing::Error::TokenRefused { .. },
+            )
+            | Error::Token(_) => Trouble::Login,
             Error::Outgoing(outgoing::Error::Tls(_) | outgoing::Error::Trust(_)) => Trouble::Tls,
             _ => Trouble::Other,
         }

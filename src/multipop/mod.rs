@@ -34,6 +34,7 @@ mod reading;
 mod refusal;
 mod remote;
 mod schedule;
+pub mod state;
 mod status;
 #[cfg(test)]
 mod tests;

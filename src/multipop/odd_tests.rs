@@ -279,6 +279,65 @@ fn one_message_that_cannot_be_had_costs_one_message() {
     }
 }
 
+/// Catches: a command that a server hangs up on, and with it the mailbox, now or in the next poll; a line that broke once and
+/// counts as such a command; a password that is tried by other means.
+#[test]
+fn what_a_server_hangs_up_on_is_done_without() {
+    let capa = |sasl: &str| Some(("CAPA", format!("+OK\r\nUSER\r\n{sasl}.\r\n")));
+    for (hangs_up_at, reply) in [
+        ("CAPA", None),
+        ("STAT", None),
+        ("AUTH", capa("SASL PLAIN CRAM-MD5\r\n")),
+        // All but one are looked at first.
+        ("TOP", None),
+    ] {
+        let provider = Provider::new(&letters(3));
+        *provider.behaviour.borrow_mut() =
+            Behaviour { hangs_up_at: Some(hangs_up_at), reply, ..Behaviour::default() };
+        run(&provider, async {
+            let (store, experience) = (store(&SimFlash::default()), Experience::default());
+            let poll = async || {
+                let (patience, budget) = (Duration::from_secs(5), Budget::usual(&provider.time));
+                let (source, config) = (leaving(&provider), Config::default());
+                poll_with(&source, &store, patience, budget, &config, experience.clone()).await
+            };
+            for (n, collected) in [3, 0, 0].into_iter().enumerate() {
+                provider.heard.borrow_mut().clear();
+                if n == 1 && hangs_up_at == "TOP" {
+                    renumber(&provider, 1);
+                }
+                let (result, outcome) = poll().await;
+                result.unwrap_or_else(|error| panic!("{hangs_up_at} {n}: {error}"));
+                assert_eq!(outcome.collected, collected, "{hangs_up_at} {n}");
+                let tried = provider.heard.borrow().iter().any(|line| line.starts_with(hangs_up_at));
+                assert_eq!(tried, n == usize::from(hangs_up_at == "TOP"), "{hangs_up_at} {n}");
+            }
+        });
+    }
+    // All hang up, and none is to blame.
+    for (hangs_up_at, passwords) in [("USER", 0), ("PASS", 1)] {
+        let provider = Provider::new(&letters(3));
+        let behaviour = Behaviour { hangs_up_at: Some(hangs_up_at), reply: capa(""), ..Behaviour::default() };
+        *provider.behaviour.borrow_mut() = behaviour;
+        run(&provider, async {
+            let (store, experience) = (store(&SimFlash::default()), Experience::default());
+            assert!(again(&provider, &store, &experience).await.0.is_err());
+            let heard = provider.heard.borrow().join(" ");
+            assert_eq!((heard.matches("CAPA").count(), heard.matches("PASS").count()), (1, passwords));
+        });
+    }
+    let provider = Provider::new(&letters(3));
+    provider.behaviour.borrow_mut().hangs_up_at = Some("");
+    run(&provider, async {
+        let (store, experience) = (store(&SimFlash::default()), Experience::default());
+        assert!(again(&provider, &store, &experience).await.0.is_err());
+        provider.behaviour.borrow_mut().hangs_up_at = None;
+        provider.heard.borrow_mut().clear();
+        again(&provider, &store, &experience).await.0.unwrap();
+        assert_eq!(provider.heard.borrow()[0], "CAPA", "the line was broken");
+    });
+}
+
 /// Catches: a server that drops requests which it has said may come together, and with them the mailbox.
 #[test]
 fn pipelining_that_is_a_lie_costs_that_and_no_message() {

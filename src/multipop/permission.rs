@@ -26,6 +26,14 @@ impl Source {
 }
 
 impl Poller {
+    /// A token where `source` logs in with one.
+    pub(super) async fn permission(&self, source: &Source) -> Result<Option<AccessToken>, Error> {
+        match source.client() {
+            Some(client) => Ok(Some(self.tokens.access(client, &source.ca).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// One poll, with a token where it needs one. A token that the server refuses, or that ends in the middle, is renewed once.
     pub(super) async fn collect<'w>(
         &self,

@@ -79,16 +79,22 @@ impl Poller {
             .count()
     }
 
+    /// Whether `source` of `account` is being polled this moment.
+    pub fn is_polling(&self, account: &str, source: &Source) -> bool {
+        let key = (account.to_owned(), source.id);
+        self.watches.borrow().get(&key).is_some_and(|watch| watch.status().polling)
+    }
+
     /// Tries out `source`, which need not be in force, for `account`: see [`probe::probe`].
     ///
     /// # Errors
     /// The step that failed: what, and what to do.
     pub async fn test(&self, account: &str, source: &Source, tell: &dyn Fn(String)) -> Result<(), String> {
-        let key = (account.to_owned(), source.id);
-        if self.watches.borrow().get(&key).is_some_and(|watch| watch.status().polling) {
+        if self.is_polling(account, source) {
             tell("it is being polled this moment, and some servers let nobody else in: `collect stop` ends that".to_owned());
         }
-        probe::probe(&self.context, account, source, tell).await
+        let permission = Box::pin(self.permission(source));
+        probe::probe(&self.context, account, source, permission, tell).await
     }
 
     /// Ends the polls of `account`, or all of them, and begins none before [`Poller::collect_now`]. Returns how many sources
@@ -220,8 +226,8 @@ impl Poller {
         let config = self.context.config();
         let timeout = Duration::from_secs(config.multipop.timeout.max(1).into());
         let time = &self.context.time;
-        let mut wire =
-            Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?.with_token(token);
+        let wire = Wire::connect(source, timeout, withdrawal, Budget::usual(time)).await?;
+        let mut wire = wire.with_token(token).knowing(config.token());
         let account = self.context.store.account(&watch.account).await?;
         let errand = Errand {
             account,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::Error;
 use super::collection::Handle;
+use super::errand::Feature;
 use crate::store::Flags;
 
 /// Messages that a listing may have.
@@ -50,6 +51,9 @@ pub trait RemoteMailbox {
 
     /// Whether another request may be made now.
     fn has_room(&self) -> bool;
+
+    /// What the server was asked first of all that is not answered, where that can be done without.
+    fn asks(&self) -> Option<Feature>;
 
     /// Whether all requests are answered.
     fn is_idle(&self) -> bool;

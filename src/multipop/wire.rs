@@ -15,6 +15,7 @@ use smol::future::or;
 
 use super::Error;
 use super::budget::Budget;
+use super::errand::Feature;
 use crate::config::Source;
 use crate::net::certificate::Certificate;
 use crate::net::stream::Stream;
@@ -70,6 +71,9 @@ pub trait Opening {
     /// What is known of the server in the end.
     type Opened;
 
+    /// What the server was asked last, where that can be done without.
+    fn asks(&self) -> Option<Feature>;
+
     /// Takes in a line of the server, its end taken off.
     ///
     /// # Errors
@@ -77,7 +81,10 @@ pub trait Opening {
     async fn line(&mut self, line: &[u8]) -> Result<Step<Self::Opened>, Error>;
 
     /// The connection is TLS now.
-    fn secured(&mut self) -> Step<Self::Opened>;
+    ///
+    /// # Errors
+    /// As [`Opening::line`].
+    fn secured(&mut self) -> Result<Step<Self::Opened>, Error>;
 }
 
 /// The way to log in that this command begins: `AUTH` and `APOP` of POP3, `AUTHENTICATE` and `LOGIN` of IMAP behind a tag.
@@ -93,6 +100,11 @@ fn method(command: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether the appliance whose token is `own` says `line`.
+pub fn is_said_by(own: &str, line: &[u8]) -> bool {
+    !own.is_empty() && memchr::memmem::find(line, own.as_bytes()).is_some()
+}
+
 /// A connection to a source's server.
 pub struct Wire {
     stream: Stream,
@@ -105,6 +117,8 @@ pub struct Wire {
     withdrawal: Rc<Withdrawal>,
     method: Option<&'static str>,
     token: Option<AccessToken>,
+    /// The token of this appliance.
+    own: String,
 }
 
 impl Wire {
@@ -131,6 +145,7 @@ impl Wire {
             withdrawal,
             method: None,
             token: None,
+            own: String::new(),
         })
     }
 
@@ -144,11 +159,33 @@ impl Wire {
         self.token.as_ref()
     }
 
+    /// Connects anew, as before.
+    ///
+    /// # Errors
+    /// As [`Wire::connect`].
+    pub async fn reconnect(&mut self, source: &Source) -> Result<(), Error> {
+        let (route, withdrawal) = (Route::from(source), &self.withdrawal);
+        let dial = async { Ok(route.dial(self.timeout, self.budget.time()).await?) };
+        self.stream = or(dial, async { Err(withdrawal.wait().await) }).await?;
+        self.progress();
+        Ok(())
+    }
+
+    /// The token by which the appliance knows itself, see [`crate::config::Config::token`].
+    pub fn knowing(self, own: String) -> Wire {
+        Wire { own, ..self }
+    }
+
+    /// It.
+    pub fn own(&self) -> &str {
+        &self.own
+    }
+
     /// Does what `opening` says, up to the login.
     ///
     /// # Errors
     /// What ended it: the opening's, or the connection's.
-    pub async fn open<O: Opening>(&mut self, source: &Source, mut opening: O) -> Result<O::Opened, Error> {
+    pub async fn open<O: Opening>(&mut self, source: &Source, opening: &mut O) -> Result<O::Opened, Error> {
         let (mut line, mut step) = (Vec::new(), Step::Read);
         loop {
             match step {
@@ -161,12 +198,15 @@ impl Wire {
                 }
                 Step::StartTls => {
                     self.start_tls(source).await?;
-                    step = opening.secured();
+                    step = opening.secured()?;
                     continue;
                 }
                 Step::Read => {}
             }
             self.read_line(&mut line, OPENING_LINE).await?;
+            if is_said_by(&self.own, &line) {
+                return Err(Error::Itself);
+            }
             step = opening.line(&line).await?;
         }
     }

@@ -194,6 +194,7 @@ enum State {
 pub struct Login {
     credentials: Credentials,
     initial_limit: usize,
+    without_sasl: bool,
     tls: bool,
     offer: Offer,
     methods: VecDeque<Method>,
@@ -218,6 +219,7 @@ impl Login {
         Ok(Login {
             credentials,
             initial_limit: 0,
+            without_sasl: false,
             tls: false,
             offer: Offer::default(),
             methods: VecDeque::new(),
@@ -230,6 +232,17 @@ impl Login {
     pub fn with_initial_response(mut self, limit: usize) -> Login {
         self.initial_limit = limit;
         self
+    }
+
+    /// Without SASL's mechanisms, whatever is offered: the server hangs up on them.
+    pub fn without_sasl(self, without_sasl: bool) -> Login {
+        Login { without_sasl, ..self }
+    }
+
+    /// Whether a mechanism of SASL is under way by which nothing was proved yet, and there may be other ways.
+    pub fn is_feeling_its_way(&self) -> bool {
+        let is_auto = matches!(self.credentials.proof, Proof::Password(_, SourceAuth::Auto));
+        is_auto && matches!(&self.state, State::Sasl(client) if !client.has_proved())
     }
 
     /// The name that the server knows.
@@ -254,6 +267,9 @@ impl Login {
             Proof::Password(_, auth) => ways(*auth, &offer),
             Proof::Token(_) => ways_with_token(&offer),
         };
+        if self.without_sasl {
+            self.methods.retain(|method| !matches!(method, Method::Sasl(_)));
+        }
         (self.offer, self.tls) = (offer, tls);
         self.next_method().unwrap_or(Err(Error::NoMechanism))
     }

@@ -191,6 +191,19 @@ fn who_does_not_prove_itself_is_told_no_more() {
     assert_eq!(end.to_string(), unproven);
 }
 
+/// Catches: a password that is tried by other means since the server hung up on it, and a configured way that gives way to
+/// another.
+#[test]
+fn a_way_is_felt_until_something_was_proved() {
+    let (mut login, _) = begin(SourceAuth::Auto, true, "PLAIN");
+    assert!(login.is_feeling_its_way());
+    assert!(matches!(block_on(login.answer(Answer::Challenge(""))), Ok(Next::Response(_))));
+    assert!(!login.is_feeling_its_way());
+    for (auth, offered) in [(SourceAuth::Plain, "PLAIN"), (SourceAuth::Auto, "COMMAND")] {
+        assert!(!begin(auth, true, offered).0.is_feeling_its_way());
+    }
+}
+
 /// Catches: a configured way that gives way to another, or is not tried since the server forgot to offer it.
 #[test]
 fn a_configured_way_is_the_only_one() {

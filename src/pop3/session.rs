@@ -93,9 +93,10 @@ impl Session {
         Session { channel: Channel::new(peer, tls), errors: 0, state }
     }
 
-    /// The server's first words. They hold no `<…>`: that would offer APOP, which needs the password.
+    /// The server's first words, with the appliance's token. They hold no `<…>`: that would offer APOP, which needs the password.
     pub fn greeting(&self, config: &Config) -> Reply {
-        Reply::Ok(format!("{} POP3 ready", config.server.hostname).into())
+        let ready = format!("{} POP3 ready {}", config.server.hostname, config.token());
+        Reply::Ok(ready.trim_end().to_owned().into())
     }
 
     /// The account that logged in.

@@ -109,7 +109,10 @@ impl Session {
             return self.end(NO_CONNECTOR, out);
         }
         let version = env!("CARGO_PKG_VERSION");
-        out.push_str(&format!("* ID (\"name\" \"Pillarbox\" \"version\" \"{version}\")\r\n"));
+        let token = config.token();
+        out.push_str(&format!(
+            "* ID (\"name\" \"Pillarbox\" \"version\" \"{version}\" \"token\" \"{token}\")\r\n"
+        ));
         self.furnish(Reply::new(tag, "OK ID completed"))
     }
 }

@@ -84,9 +84,10 @@ impl Session {
         self.channel.secured(bindable);
     }
 
-    /// The untagged response that opens the connection.
+    /// The untagged response that opens the connection, with the appliance's token.
     pub fn greeting(&self, config: &Config) -> String {
-        format!("* OK [CAPABILITY {}] {} is ready\r\n", self.capabilities(config), config.server.hostname)
+        let ready = format!("{} is ready {}", config.server.hostname, config.token());
+        format!("* OK [CAPABILITY {}] {}\r\n", self.capabilities(config), ready.trim_end())
     }
 
     /// Whether the last word is spoken.

@@ -47,6 +47,8 @@ pub struct Provider {
     pub others: RefCell<Vec<(&'static str, &'static str, Vec<Mail>)>>,
     pub uid_validity: Cell<u32>,
     pub uid_plus: Cell<bool>,
+    /// The connection ends when a command that begins so comes.
+    pub hangs_up_at: Cell<Option<&'static str>>,
     pub idle: Cell<bool>,
     pub break_after: Cell<usize>,
     pub sent: Cell<usize>,
@@ -62,6 +64,7 @@ impl Provider {
             others: RefCell::default(),
             uid_validity: Cell::new(77),
             uid_plus: Cell::new(true),
+            hangs_up_at: Cell::new(None),
             idle: Cell::new(false),
             break_after: Cell::new(usize::MAX),
             sent: Cell::new(0),
@@ -102,10 +105,14 @@ impl Provider {
                 continue;
             }
             let Some((tag, command)) = line.split_once(' ') else {
-                // The password, in its literal: the LOGIN was the second command.
-                self.say(stream, "P2 OK\r\n").await?;
+                // The password, in its literal.
+                let login = if self.hangs_up_at.get() == Some("CAPABILITY") { 1 } else { 2 };
+                self.say(stream, &format!("P{login} OK\r\n")).await?;
                 continue;
             };
+            if self.hangs_up_at.get().is_some_and(|at| command.starts_with(at)) {
+                return Ok(());
+            }
             if let Some((_, name)) = command.split_once("SELECT ").or(command.split_once("EXAMINE ")) {
                 selected = name.trim_matches('"').to_owned();
             }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::response::{Response, TAG, parse};
 use crate::config::{Security, Source, SourceAuth};
 use crate::multipop::Error;
+use crate::multipop::errand::{Feature, Manners};
 use crate::multipop::refusal::{Refusal, printable};
 use crate::multipop::wire;
 use crate::outgoing::{self, Answer, Credentials, Login, Next, Offer};
@@ -34,6 +35,8 @@ pub struct Opening {
     starttls: bool,
     tls: bool,
     capabilities: Vec<String>,
+    /// The server may be asked for them.
+    has_capa: bool,
     tag: u32,
     state: State,
 }
@@ -50,9 +53,19 @@ impl Opening {
             starttls: source.security == Security::Starttls && !tls,
             tls,
             capabilities: Vec::new(),
+            has_capa: true,
             tag: 0,
             state: State::Greeting,
         })
+    }
+
+    /// Does without what the server is known to hang up on.
+    pub fn with_manners(self, manners: &Manners) -> Opening {
+        Opening {
+            has_capa: !manners.avoids(Feature::Capabilities),
+            login: self.login.without_sasl(manners.avoids(Feature::Sasl)),
+            ..self
+        }
     }
 
     fn command(&mut self, state: State, command: &str) -> Step {
@@ -87,9 +100,16 @@ impl Opening {
         }
     }
 
+    fn capa(&mut self) -> Result<Step, Error> {
+        match self.has_capa {
+            true => Ok(self.command(State::Capability, "CAPABILITY")),
+            false => self.after_capability(),
+        }
+    }
+
     fn after_capability(&mut self) -> Result<Step, Error> {
         if self.starttls {
-            if !self.offers("STARTTLS") {
+            if self.has_capa && !self.offers("STARTTLS") {
                 let why = "it is not among its capabilities";
                 return Err(outgoing::Error::NoStartTls(why.to_owned()).into());
             }
@@ -153,6 +173,14 @@ impl Opening {
 impl wire::Opening for Opening {
     type Opened = u32;
 
+    fn asks(&self) -> Option<Feature> {
+        match self.state {
+            State::Capability => Some(Feature::Capabilities),
+            State::Sasl if self.login.is_feeling_its_way() => Some(Feature::Sasl),
+            _ => None,
+        }
+    }
+
     async fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
         let response = match parse(line) {
             Response::Bye(why) => return Err(Error::TurnedAway(why)),
@@ -163,7 +191,7 @@ impl wire::Opening for Opening {
             response => response,
         };
         match (mem::replace(&mut self.state, State::Over), response) {
-            (State::Greeting, Response::Ok(_)) => Ok(self.command(State::Capability, "CAPABILITY")),
+            (State::Greeting, Response::Ok(_)) => self.capa(),
             // Whoever is logged in before TLS is not who we want to be (RFC 3501 section 7.1.4).
             (State::Greeting, Response::PreAuth) if !self.starttls => Ok(Step::Done(self.tag)),
             (State::Greeting, _) => Err(not_imap(line)),
@@ -184,11 +212,11 @@ impl wire::Opening for Opening {
     }
 
     /// What was learned before counts no more (RFC 3501 section 6.2.1).
-    fn secured(&mut self) -> Step {
+    fn secured(&mut self) -> Result<Step, Error> {
         self.tls = true;
         self.starttls = false;
         self.capabilities = Vec::new();
-        self.command(State::Capability, "CAPABILITY")
+        self.capa()
     }
 }
 
@@ -224,7 +252,7 @@ mod tests {
                     assert_eq!(*sent, text, "in{dialog}");
                     Ok(Step::Read)
                 }
-                (("TLS", _), Ok(Step::StartTls)) => Ok(login.secured()),
+                (("TLS", _), Ok(Step::StartTls)) => login.secured(),
                 (("DONE", _), Ok(Step::Done(_))) => return,
                 (("ERROR", text), Err(error)) => {
                     assert!(error.to_string().starts_with(text), "{error} in{dialog}");

@@ -25,8 +25,10 @@ pub use self::login::Opening;
 use self::response::{Fetch, Response, Responses, TAG};
 use super::Error;
 use super::collection::Handle;
+use super::errand::{Feature, Manners};
 use super::refusal::Refusal;
 use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
+use super::wire::is_said_by;
 use crate::config::Source;
 use crate::message::mailbox_name;
 
@@ -107,6 +109,9 @@ fn set(uids: &[Uid]) -> String {
 
 /// A folder at a server at which we are logged in.
 pub struct Mailbox {
+    /// The token of this appliance.
+    own: String,
+    manners: Manners,
     /// Whether something may be deleted there.
     changes: bool,
     responses: Responses,
@@ -141,9 +146,11 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// Nothing asked yet of the folders of `source`. Tags up to `tag` were used.
-    pub fn new(source: &Source, tag: u32) -> Mailbox {
+    /// Nothing asked yet of the folders of `source`. Tags up to `tag` were used, and `own` is the token of this appliance.
+    pub fn new(source: &Source, tag: u32, own: &str, manners: &Manners) -> Mailbox {
         Mailbox {
+            own: own.to_owned(),
+            manners: manners.clone(),
             changes: !source.leave_on_server || source.delete_after > 0,
             responses: Responses::default(),
             tag,
@@ -194,8 +201,10 @@ impl Mailbox {
             Response::Capability(capabilities) if self.is_asked(&Request::Capability) => {
                 let offers = |name: &str| capabilities.iter().any(|capability| capability == name);
                 (self.has_uid_plus, self.wants_id) = (offers("UIDPLUS"), offers("ID"));
+                self.wants_id &= !self.manners.avoids(Feature::Id);
                 self.has_idle = offers("IDLE");
             }
+            Response::Id(id) if is_said_by(&self.own, id.as_bytes()) => return Err(Error::Itself),
             Response::Folder(name) if self.is_listing_folders() => {
                 if let Some(name) = mailbox_name::decode(&name) {
                     return Ok(Event::Folder(name));
@@ -223,6 +232,7 @@ impl Mailbox {
                 return Err(Error::Protocol("it asked for more, out of turn".to_owned()));
             }
             Response::Folder(_)
+            | Response::Id(_)
             | Response::Ok(_)
             | Response::Capability(_)
             | Response::PreAuth
@@ -355,7 +365,9 @@ impl Mailbox {
 impl RemoteMailbox for Mailbox {
     /// The capabilities may be more after the login.
     fn begin(&mut self) {
-        self.ask(Request::Capability);
+        if !self.manners.avoids(Feature::Capabilities) {
+            self.ask(Request::Capability);
+        }
     }
 
     fn list_folders(&mut self, pattern: &str) -> bool {
@@ -427,6 +439,14 @@ impl RemoteMailbox for Mailbox {
 
     fn has_room(&self) -> bool {
         self.under_way.len() < WINDOW
+    }
+
+    fn asks(&self) -> Option<Feature> {
+        Some(match self.under_way.front()? {
+            (_, Request::Capability) => Feature::Capabilities,
+            (_, Request::Id) => Feature::Id,
+            _ => return None,
+        })
     }
 
     fn is_idle(&self) -> bool {

@@ -185,3 +185,22 @@ fn each_folder_is_emptied_for_itself() {
         });
     }
 }
+
+/// Catches: an ID or a mechanism that costs the mailbox.
+#[test]
+fn what_a_server_hangs_up_on_is_done_without() {
+    for (hangs_up_at, capabilities) in
+        [("CAPABILITY", ""), ("ID", "ID"), ("AUTHENTICATE", "AUTH=PLAIN AUTH=CRAM-MD5")]
+    {
+        let provider = Provider::new(mails());
+        provider.hangs_up_at.set(Some(hangs_up_at));
+        let reply = format!("* CAPABILITY IMAP4rev1 UIDPLUS {capabilities}\r\n");
+        *provider.odd.borrow_mut() = Some(("CAPABILITY", reply));
+        run(&provider, async {
+            let (store, experience) = (new_store(), Experience::default());
+            let (result, outcome) = poll_with(&source(&provider), &store, &experience).await;
+            result.unwrap_or_else(|error| panic!("{hangs_up_at}: {error}"));
+            assert_eq!((outcome.collected, outcome.deleted), (3, 3), "{hangs_up_at}");
+        });
+    }
+}

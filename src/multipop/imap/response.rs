@@ -30,6 +30,8 @@ pub enum Response {
     Capability(Vec<String>),
     /// `* LIST`: the encoded name of a folder that can be collected from.
     Folder(Vec<u8>),
+    /// `* ID` (RFC 2971), as it stands there.
+    Id(String),
     /// `* n EXISTS`.
     Exists(u32),
     /// `* n EXPUNGE`.
@@ -222,6 +224,7 @@ pub fn parse(line: &[u8]) -> Response {
         ("*", "OK") => Response::Ok(uid_validity(rest)),
         ("*", "PREAUTH") => Response::PreAuth,
         ("*", "BYE") => Response::Bye(printable(rest)),
+        ("*", "ID") => Response::Id(rest.to_owned()),
         ("*", "CAPABILITY") => {
             Response::Capability(rest.split_ascii_whitespace().map(str::to_ascii_uppercase).collect())
         }

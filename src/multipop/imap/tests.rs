@@ -4,7 +4,7 @@ use super::*;
 
 /// A folder that is listed, with what was said to it.
 fn listed(capabilities: &str) -> (Mailbox, String) {
-    let mut mailbox = Mailbox::new(&Source::default(), 4);
+    let mut mailbox = Mailbox::new(&Source::default(), 4, "0123", &Manners::default());
     mailbox.begin();
     let says = format!("* CAPABILITY {capabilities}\r\nP5 OK\r\n");
     let mut input = says.as_bytes();
@@ -110,7 +110,7 @@ fn a_message_that_nobody_asked_for_is_passed_over() {
 
 #[test]
 fn an_early_goodbye_ends_the_poll() {
-    let mut mailbox = Mailbox::new(&Source::default(), 0);
+    let mut mailbox = Mailbox::new(&Source::default(), 0, "0123", &Manners::default());
     mailbox.begin();
     let mut input = &b"* BYE shutting down\r\n"[..];
     assert!(matches!(mailbox.receive(&mut input), Err(Error::TurnedAway(why)) if why == "shutting down"));
@@ -157,4 +157,17 @@ fn news_are_what_has_come_since_the_folder_was_listed() {
     assert_eq!(mailbox.to_send(), "DONE\r\n");
     hear(&mut mailbox, "P8 OK\r\n");
     assert!(mailbox.is_idle());
+}
+
+/// Catches: an appliance that collects from itself behind another server's greeting.
+#[test]
+fn an_id_with_the_own_token_ends_the_poll() {
+    let mut mailbox = Mailbox::new(&Source::default(), 0, "0123", &Manners::default());
+    mailbox.begin();
+    let mut input =
+        &b"* ID (\"token\" \"123\")\r\n* ID NIL\r\n* ID (\"name\" \"x\" \"token\" \"0123\")\r\n"[..];
+    for _ in 0..2 {
+        assert_eq!(mailbox.receive(&mut input).unwrap(), Event::Other);
+    }
+    assert!(matches!(mailbox.receive(&mut input), Err(Error::Itself)));
 }

@@ -285,6 +285,26 @@ fn no_provider_holds_a_place_that_others_need() {
     }
 }
 
+/// Catches: a source that is this appliance, in whose circle mail grows for ever; another appliance that counts as this one.
+#[test]
+fn an_appliance_does_not_collect_from_itself() {
+    for is_own in [true, false] {
+        let provider = Provider::new(&[Mail::new("1", "a\r\n")]);
+        let settings = config(&[account("ann", &provider)]);
+        let token = if is_own { settings.token() } else { config(&[account("ann", &provider)]).token() };
+        provider.behaviour.borrow_mut().greeting = Some(format!("+OK x POP3 ready {token}\r\n"));
+        play(settings, &[&provider], async |poller, context| {
+            until("a poll", async || poller.status()[0].last_poll.is_some()).await;
+            let status = &poller.status()[0];
+            assert_eq!(
+                (status.failures, inbox_len(context, "ann").await),
+                if is_own { (1, 0) } else { (0, 1) }
+            );
+            assert_eq!(logins(&provider), usize::from(!is_own));
+        });
+    }
+}
+
 /// Catches: logins that come more often than the server says it bears, also where the interval is short or somebody is in a
 /// hurry.
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::reply::{Capabilities, Status};
 use crate::config::{Security, Source, SourceAuth};
 use crate::multipop::Error;
+use crate::multipop::errand::{Feature, Manners};
 use crate::multipop::refusal::printable;
 use crate::multipop::wire;
 use crate::outgoing::{self, Answer, Credentials, Login, Next, Offer};
@@ -54,6 +55,8 @@ pub struct Opening {
     tls: bool,
     timestamp: Option<String>,
     capabilities: Capabilities,
+    /// The server may be asked for them.
+    has_capa: bool,
     state: State,
 }
 
@@ -78,13 +81,30 @@ impl Opening {
             tls,
             timestamp: None,
             capabilities: Capabilities::default(),
+            has_capa: true,
             state: State::Greeting,
         })
+    }
+
+    /// Does without what the server is known to hang up on.
+    pub fn with_manners(self, manners: &Manners) -> Opening {
+        Opening {
+            has_capa: !manners.avoids(Feature::Capabilities),
+            login: self.login.without_sasl(manners.avoids(Feature::Sasl)),
+            ..self
+        }
     }
 
     fn send(&mut self, state: State, parts: &[&str]) -> Step {
         self.state = state;
         Step::send(parts)
+    }
+
+    fn capa(&mut self) -> Result<Step, Error> {
+        match self.has_capa {
+            true => Ok(self.send(State::Capa, &["CAPA"])),
+            false => self.after_capa(),
+        }
     }
 
     fn after_capa(&mut self) -> Result<Step, Error> {
@@ -135,12 +155,20 @@ impl Opening {
 impl wire::Opening for Opening {
     type Opened = Opened;
 
+    fn asks(&self) -> Option<Feature> {
+        match self.state {
+            State::Capa | State::CapaList { .. } => Some(Feature::Capabilities),
+            State::Sasl if self.login.is_feeling_its_way() => Some(Feature::Sasl),
+            _ => None,
+        }
+    }
+
     async fn line(&mut self, line: &[u8]) -> Result<Step, Error> {
         match mem::replace(&mut self.state, State::Over) {
             State::Greeting => match status(line)? {
                 Status::Ok(text) => {
                     self.timestamp = apop_timestamp(&text).map(str::to_owned);
-                    Ok(self.send(State::Capa, &["CAPA"]))
+                    self.capa()
                 }
                 Status::Refused(refusal) => Err(Error::TurnedAway(refusal.to_string())),
                 Status::Challenge(_) => Err(not_pop3(line)),
@@ -184,11 +212,11 @@ impl wire::Opening for Opening {
     }
 
     /// What was learned before counts no more (RFC 2595 section 4).
-    fn secured(&mut self) -> Step {
+    fn secured(&mut self) -> Result<Step, Error> {
         self.tls = true;
         self.starttls = false;
         self.capabilities = Capabilities::default();
-        self.send(State::Capa, &["CAPA"])
+        self.capa()
     }
 }
 

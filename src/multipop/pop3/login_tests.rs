@@ -26,7 +26,7 @@ fn play(auth: SourceAuth, security: Security, dialog: &str) {
                 assert_eq!(*sent, text, "in{dialog}");
                 Ok(Step::Read)
             }
-            (("TLS", _), Ok(Step::StartTls)) => Ok(login.secured()),
+            (("TLS", _), Ok(Step::StartTls)) => login.secured(),
             (("OPEN", text), Ok(Step::Done(pipelining))) => {
                 assert_eq!(pipelining.pipelining, text == "pipelining", "in{dialog}");
                 return;

@@ -19,6 +19,7 @@ use self::login::not_pop3;
 use self::reply::{LINE_LIMIT, Status};
 use super::Error;
 use super::collection::Handle;
+use super::errand::{Feature, Manners};
 use super::refusal::Refusal;
 use super::remote::{Attributes, Event, LISTING_LIMIT, Listed, RemoteMailbox};
 
@@ -68,6 +69,7 @@ enum Reading {
 
 /// An opened maildrop.
 pub struct Maildrop {
+    manners: Manners,
     window: usize,
     under_way: VecDeque<Request>,
     output: String,
@@ -94,8 +96,9 @@ pub struct Maildrop {
 
 impl Maildrop {
     /// Nothing asked yet.
-    pub fn new(pipelining: bool) -> Maildrop {
+    pub fn new(pipelining: bool, manners: &Manners) -> Maildrop {
         Maildrop {
+            manners: manners.clone(),
             window: if pipelining { WINDOW } else { 1 },
             under_way: VecDeque::new(),
             output: String::new(),
@@ -299,7 +302,7 @@ impl RemoteMailbox for Maildrop {
     fn list(&mut self, _: &str) {
         (self.listing, self.stat, self.unlisted) = (Listing::default(), None, None);
         (self.unnamed, self.identified, self.nonsense) = (None, 0, 0);
-        self.ask(Request::Stat);
+        self.ask(if self.manners.avoids(Feature::Stat) { Request::List } else { Request::Stat });
     }
 
     fn fetch(&mut self, message: Handle) {
@@ -307,8 +310,11 @@ impl RemoteMailbox for Maildrop {
     }
 
     fn head(&mut self, message: Handle, with_body: bool) -> bool {
-        self.ask(Request::Top(message, if with_body { BEGINNING } else { 0 }));
-        true
+        let can = !self.manners.avoids(Feature::Top);
+        if can {
+            self.ask(Request::Top(message, if with_body { BEGINNING } else { 0 }));
+        }
+        can
     }
 
     fn confirm(&mut self) {
@@ -341,6 +347,14 @@ impl RemoteMailbox for Maildrop {
 
     fn has_room(&self) -> bool {
         self.under_way.len() < self.window
+    }
+
+    fn asks(&self) -> Option<Feature> {
+        Some(match self.under_way.front()? {
+            Request::Stat => Feature::Stat,
+            Request::Top(..) => Feature::Top,
+            _ => return None,
+        })
     }
 
     fn is_idle(&self) -> bool {

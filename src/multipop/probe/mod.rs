@@ -6,6 +6,7 @@
 mod tests;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,11 +26,15 @@ use crate::message::date::rfc5322;
 use crate::net::certificate::Certificate;
 use crate::net::resolve;
 use crate::outgoing;
+use crate::sasl::client::AccessToken;
 
 /// Folders that are shown.
 const SHOWN: usize = 200;
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// Where the permission comes from that a source logs in with instead of a password; `None` for one with a password.
+pub type Permission<'a> = Pin<Box<dyn Future<Output = Result<Option<AccessToken>, Error>> + 'a>>;
 
 /// Tries `source` out, which need not be in force, for `account`. Each step is told to `tell`, in a line without its end.
 ///
@@ -39,12 +44,13 @@ pub async fn probe(
     context: &Context,
     account: &str,
     source: &Source,
+    permission: Permission<'_>,
     tell: &dyn Fn(String),
 ) -> Result<(), String> {
     // Nothing is to be changed there, whatever the source says.
     let harmless = Source { leave_on_server: true, delete_after: 0, ..source.clone() };
     let mut probe = Probe { context, account, source, tell };
-    probe.run(&harmless).await.map_err(|error| format!("{error}. {}", error.advice()))
+    probe.run(&harmless, permission).await.map_err(|error| format!("{error}. {}", error.advice()))
 }
 
 struct Probe<'a> {
@@ -60,7 +66,7 @@ impl Probe<'_> {
         (self.tell)(format!("{step:<11}{words}"));
     }
 
-    async fn run(&mut self, source: &Source) -> Result<(), Error> {
+    async fn run(&mut self, source: &Source, permission: Permission<'_>) -> Result<(), Error> {
         let time = &self.context.time;
         let timeout = Duration::from_secs(self.context.config().multipop.timeout.max(1).into());
         if source.security != Security::None && !self.context.clock.is_known() {
@@ -72,11 +78,16 @@ impl Probe<'_> {
         let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
         self.tell("name", &format!("{} is {}", source.host, shown.join(", ")));
         let budget = Budget::new(time, CHATTER, PATIENCE);
-        let mut wire = Wire::connect(source, timeout, Rc::default(), budget).await?;
+        let wire = Wire::connect(source, timeout, Rc::default(), budget).await?;
         self.tell("connection", &address(wire.peer()));
         if source.security != Security::Starttls {
             self.tell_tls(&wire);
         }
+        let token = permission.await?;
+        if token.is_some() {
+            self.tell("permission", "given");
+        }
+        let mut wire = wire.with_token(token);
         let mut mailbox = driver::open(&mut wire, source, &Manners::default()).await?;
         self.tell_login(&wire);
         let places = Places::new(time, 1);
@@ -154,7 +165,7 @@ impl Probe<'_> {
     async fn ledger(&self, source: &Source, folder: &str) -> Result<Ledger, Error> {
         let config = self.context.config();
         // An account that is not in force has no mail, and is not to be made.
-        let known = match config.account(self.account).filter(|_| source.id != 0) {
+        let known = match config.account(self.account) {
             Some(_) => self.context.store.account(self.account).await?.ledger_of(source_key(source, folder)),
             None => Vec::new(),
         };

@@ -8,7 +8,7 @@ use smol::future::or;
 
 use super::*;
 use crate::certificate;
-use crate::config::{Account, Config, Secret};
+use crate::config::{Account, Config, OAuth2, Secret, SourceAuth};
 use crate::flash::sim::SimFlash;
 use crate::multipop::errand::Experience;
 use crate::multipop::fake::{Mail, Provider};
@@ -16,6 +16,7 @@ use crate::multipop::tests::inbox;
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 use crate::net::tls;
+use crate::oauth2;
 use crate::store::Store;
 
 fn source(port: u16) -> Source {
@@ -50,7 +51,14 @@ async fn probed(context: &Context, source: &Source) -> (String, Result<(), Strin
         assert!(!line.contains('\n'), "{line}");
         *told.borrow_mut() += &(line.trim_end().to_owned() + "\n");
     };
-    let result = probe(context, "ann", source, &tell).await;
+    let permission = async {
+        match source.auth {
+            SourceAuth::OAuth2 if source.oauth2.is_none() => Err(oauth2::Error::None.into()),
+            SourceAuth::OAuth2 => Ok(AccessToken::new("token")),
+            _ => Ok(None),
+        }
+    };
+    let result = probe(context, "ann", source, Box::pin(permission), &tell).await;
     let port = source.port.to_string();
     (told.take().replace(&port, "PORT"), result.map_err(|error| error.replace(&port, "PORT")))
 }
@@ -234,6 +242,26 @@ fn the_step_that_fails_says_what_to_do() {
         assert_eq!(told, "");
         assert!(result.unwrap_err().starts_with("the clock does not show the time yet"));
     });
+}
+
+/// Catches: a source that logs in with a permission and is tried out with a password, and one without a permission that is not
+/// told so before the login.
+#[test]
+fn a_permission_takes_the_place_of_a_password() {
+    let script = [
+        ("CAPABILITY", "* CAPABILITY IMAP4rev1 AUTH=XOAUTH2\nTAG OK\n"),
+        ("dXNlcj1hbm4BYXV0aD1CZWFyZXIgdG9rZW4B", "P2 OK\n"),
+    ];
+    let script = [&script[..], SCRIPT].concat();
+    let with =
+        |source| Source { auth: SourceAuth::OAuth2, oauth2: Some(Box::new(OAuth2::default())), ..source };
+    let (told, result, heard) = imap_probed(with, &script);
+    assert!(told.contains("permission given\nlogin      as ann by XOAUTH2\nfolders"), "{told} {heard}");
+    assert_eq!(result, Ok(()));
+    let without = |source| Source { auth: SourceAuth::OAuth2, ..source };
+    let (told, result, heard) = imap_probed(without, &script);
+    assert!(told.ends_with("the password and the mail\n") && heard.is_empty(), "{told} {heard}");
+    assert!(result.unwrap_err().starts_with(&oauth2::Error::None.to_string()));
 }
 
 /// Catches: TLS of which only is said that there is some.
