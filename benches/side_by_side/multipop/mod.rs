@@ -21,7 +21,7 @@ use super::table::{percentile, row};
 /// What is collected.
 const MESSAGES: usize = 2000;
 /// Of them, what the others collect unless `PEERS` says more.
-const SAMPLE: usize = 200;
+const SAMPLE: usize = 150;
 const ROUND_TRIPS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(40)];
 const PEERS: [(&str, Peer); 3] = [
     ("fetchmail, MDA", peers::fetchmail_mda),
