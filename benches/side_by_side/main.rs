@@ -3,8 +3,8 @@
 //! look at. The client's own work is kept out of what is timed, so that it need not be an optimized build.
 //!
 //! `MESSAGES=2000 make bench` takes a smaller mailbox, where the disk is slow. `cargo bench --profile dev --bench
-//! side_by_side -- wear` prints what is written for what, alone; `search` measures only searches, another word the
-//! rows that have it in their names and need no mail of others.
+//! side_by_side -- wear` prints what is written for what, alone; `multipop` measures only collections, beside fetchmail and
+//! getmail6; `search` only searches, another word the rows that have it in their names and need no mail of others.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on fails")]
 
@@ -13,6 +13,7 @@ mod support;
 
 mod deliver;
 mod large;
+mod multipop;
 mod people;
 mod read;
 mod search;
@@ -99,6 +100,9 @@ fn main() {
     if std::env::args().any(|argument| argument == "wear") {
         return wear::table();
     }
+    if std::env::args().any(|argument| argument == "multipop") {
+        return multipop::table();
+    }
     let (ours, theirs) = (Server::appliance(), Server::dovecot());
     println!("{} messages of 16 KB on average\n", server::messages());
     table::head();
@@ -114,6 +118,7 @@ fn main() {
         row.measure(&ours, &theirs);
     }
     if !only_searches {
+        multipop::table();
         wear::table();
     }
 }

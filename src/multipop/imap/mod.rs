@@ -32,8 +32,8 @@ use super::wire::is_said_by;
 use crate::config::Source;
 use crate::message::mailbox_name;
 
-/// Requests under way.
-const WINDOW: usize = 32;
+/// Requests under way: at a round trip of 40 ms 32 of them were a third of what the server can say.
+const WINDOW: usize = 128;
 /// Octets of a message that are enough to compare it, as most of them are.
 const BEGINNING: u32 = 16 * 1024;
 /// Messages that one command names: some servers take no line of more than 8000 octets.
