@@ -511,7 +511,8 @@ impl Collection {
     /// As [`Collection::commit`].
     pub async fn conclude(&mut self) -> Result<(), Error> {
         self.outcome.more |= self.ledger.has_more();
-        if self.is_listed && self.complete {
+        // What a round does not take on is not looked at.
+        if self.is_listed && self.complete && !self.ledger.has_more() {
             let Changes { gone, back, forgotten } = self.ledger.changes();
             let now = u32::try_from(unix_now()).unwrap_or(u32::MAX);
             for (identities, since) in [(&gone, now), (&back, 0)] {

@@ -141,6 +141,56 @@ enum Met {
     Replaced,
 }
 
+/// Bits of a content that name its shelf.
+const SHELF: u32 = 12;
+
+/// Which of many have a content, on shelves by its first bits: that is made in two passes, and the few on a shelf need no order.
+#[derive(Debug, Default)]
+struct Contents {
+    places: Vec<u32>,
+    /// Where each shelf begins, and the last one ends.
+    shelves: Vec<u32>,
+}
+
+impl Contents {
+    /// Of these, where 0 is none.
+    fn of(contents: impl Iterator<Item = u64> + Clone) -> Contents {
+        let mut shelves = vec![0u32; (1 << SHELF) + 1];
+        let known = contents.enumerate().filter(|(_, content)| *content != 0);
+        for (_, content) in known.clone() {
+            if let Some(count) = shelves.get_mut(Contents::shelf(content) + 1) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for count in &mut shelves {
+            sum += *count;
+            *count = sum;
+        }
+        let mut places = vec![0; sum as usize];
+        let mut next = shelves.clone();
+        for (at, content) in known {
+            let Some(next) = next.get_mut(Contents::shelf(content)) else { continue };
+            if let Some(place) = places.get_mut(*next as usize) {
+                *place = u32::try_from(at).unwrap_or(u32::MAX);
+            }
+            *next += 1;
+        }
+        Contents { places, shelves }
+    }
+
+    fn shelf(content: u64) -> usize {
+        (content >> (64 - SHELF)) as usize
+    }
+
+    /// Those that share a shelf with `content`.
+    fn near(&self, content: u64) -> &[u32] {
+        let begins = |shelf: usize| self.shelves.get(shelf).map_or(0, |begins| *begins as usize);
+        let shelf = Contents::shelf(content);
+        self.places.get(begins(shelf)..begins(shelf + 1)).unwrap_or_default()
+    }
+}
+
 /// The ledger of one folder during one round.
 pub struct Ledger {
     leave_on_server: bool,
@@ -155,8 +205,8 @@ pub struct Ledger {
     known: Vec<(IdentityHash, Known)>,
     /// What of it this poll has met.
     met: Vec<Met>,
-    /// Where in `known` those are that have a content, in ascending order of it.
-    contents: Vec<u32>,
+    /// Where in `known` those are that have a content.
+    contents: Contents,
     /// The server that is polled, and the one that was polled before.
     server: u64,
     server_before: Option<u64>,
@@ -187,10 +237,7 @@ impl Ledger {
         };
         let server_before = noted(Identity::server());
         let numbering = noted(Identity::numbering()).unwrap_or(0);
-        let content = |at: u32| known.get(at as usize).map_or(0, |(_, known)| known.content);
-        let all = 0..u32::try_from(known.len()).unwrap_or(u32::MAX);
-        let mut contents: Vec<u32> = all.filter(|at| content(*at) != 0).collect();
-        contents.sort_unstable_by_key(|at| content(*at));
+        let contents = Contents::of(known.iter().map(|(_, known)| known.content));
         Ledger {
             leave_on_server: source.leave_on_server,
             delete_after: source.delete_after.into(),
@@ -332,22 +379,21 @@ impl Ledger {
 
     /// Whether a message of this content was collected before this poll. Two that are listed together are two.
     pub fn has_content(&self, content: u64) -> bool {
-        !self.of_content(content).is_empty()
+        content != 0 && !self.of_content(content).is_empty()
     }
 
     /// Where in `known` those of this content are.
-    fn of_content(&self, content: u64) -> &[u32] {
-        let of = |at: &u32| self.known.get(*at as usize).map_or(0, |(_, known)| known.content);
-        let first = self.contents.partition_point(|at| of(at) < content);
-        let end = self.contents.partition_point(|at| of(at) <= content);
-        self.contents.get(first..end).unwrap_or_default()
+    fn of_content(&self, content: u64) -> Vec<u32> {
+        let is_it =
+            |at: &u32| self.known.get(*at as usize).is_some_and(|(_, known)| known.content == content);
+        self.contents.near(content).iter().copied().filter(is_it).collect()
     }
 
     /// A message of this content is listed under another identity than before: those that are listed no longer, and whose
     /// place that takes.
     pub fn replace(&mut self, content: u64) -> Vec<IdentityHash> {
         let mut replaced = Vec::new();
-        for at in self.of_content(content).to_vec() {
+        for at in self.of_content(content) {
             let at = at as usize;
             if let (Some((identity, _)), Some(met @ Met::No)) = (self.known.get(at), self.met.get_mut(at)) {
                 *met = Met::Replaced;
@@ -391,22 +437,24 @@ impl Ledger {
         if self.look(&identity.again()).is_some() {
             return Verdict::Leave;
         }
+        if !self.new.contains(&identity) {
+            self.left += 1;
+            return Verdict::Leave;
+        }
         self.look(&identity.stuck());
         if self.is_too_large(size) {
+            self.new.remove(&identity);
             return match self.tell(&identity) {
                 Verdict::Leave if self.deletes_large => Verdict::Delete,
                 verdict => verdict,
             };
         }
         if self.look(&identity.larger_than(self.limit)).is_some() {
+            self.new.remove(&identity);
             let told = self.look(&identity.told());
             return if self.deletes_large && told.is_some() { Verdict::Delete } else { Verdict::Leave };
         }
-        if self.new.contains(&identity) {
-            return Verdict::Collect(identity);
-        }
-        self.left += 1;
-        Verdict::Leave
+        Verdict::Collect(identity)
     }
 
     fn judge_known(&self, identity: Identity, collected: i64) -> Verdict {
@@ -460,8 +508,11 @@ impl Ledger {
 
     /// Notes that the server lists `identity`; false if it did so before.
     fn list(&mut self, identity: &Identity) -> bool {
-        if let Some((_, met)) = self.entry(identity) {
-            return std::mem::replace(met, Met::Listed) != Met::Listed;
+        // What is known to have come before under another identity must not take the place of a new one.
+        for known in [*identity, identity.again()] {
+            if let Some((_, met)) = self.entry(&known) {
+                return std::mem::replace(met, Met::Listed) != Met::Listed;
+            }
         }
         // Beyond the limit nothing is collected in this poll: there is no need to remember it.
         if self.new.len() >= NEW_LIMIT { !self.new.contains(identity) } else { self.new.insert(*identity) }

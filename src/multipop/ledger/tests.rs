@@ -181,3 +181,38 @@ fn the_ledger_stays_wherever_the_server_is() {
         assert_ne!(other, key);
     }
 }
+
+/// Catches: new mail that never comes, since as many messages as a round takes on came before under other identities, or are too
+/// large, and stand in front of it.
+#[test]
+fn what_is_left_alone_takes_no_place_of_what_is_new() {
+    let source = Source { max_size: 10, leave_on_server: true, ..source() };
+    let ids: Vec<String> = (0..NEW_LIMIT + 10).map(|n| n.to_string()).collect();
+    let noted = |id: &String| {
+        let identity = Identity::new("uidl", id.as_bytes());
+        (identity_hash(identity.again().octets()), collected(NOW))
+    };
+    for (known, size) in [(ids.iter().map(noted).collect(), 1), (Vec::new(), 11)] {
+        let mut ledger = Ledger::new(&source, known, NOW, MAX);
+        for id in &ids {
+            let verdict = ledger.listed(id.as_bytes(), size);
+            assert_eq!(verdict == Verdict::Leave, size == 1, "{verdict:?}");
+        }
+        assert!(matches!(ledger.listed(b"new", 1), Verdict::Collect(_)) && !ledger.has_more());
+    }
+}
+
+/// Catches: a content that is not found, or found though it is not there.
+#[test]
+fn contents_are_found_on_their_shelves() {
+    let content = |n: u64| if n % 3 == 0 { 0 } else { n.wrapping_mul(0x9E37_79B9_7F4A_7C15) };
+    let known = (0..5000u64).map(|n| {
+        let identity = identity_hash(Identity::new("uidl", &n.to_be_bytes()).octets());
+        (identity, Known { content: content(n), ..collected(NOW) })
+    });
+    let ledger = Ledger::new(&source(), known.collect(), NOW, MAX);
+    for n in 0..6000 {
+        assert_eq!(ledger.has_content(content(n)), n % 3 != 0 && n < 5000, "{n}");
+    }
+    assert!(!Ledger::new(&source(), Vec::new(), NOW, MAX).has_content(7));
+}
