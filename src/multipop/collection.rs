@@ -2,6 +2,7 @@
 //! of them share a commit with their identities, and only then may they be deleted at the server.
 
 mod arrival;
+mod telling;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -22,6 +23,7 @@ use crate::config::{Config, Source};
 use crate::store::{self, Account, Flags, INBOX, Incoming, MailboxId, SourceKey, Transaction};
 
 pub use arrival::Arrival;
+use telling::Told;
 
 /// A commit is due after so many messages, ...
 const BATCH_MESSAGES: usize = 100;
@@ -32,9 +34,6 @@ pub const BATCH_TIME: Duration = Duration::from_secs(2);
 
 /// Seconds that a server's clock may be ahead.
 const DAY: i64 = 86_400;
-/// Messages that the user is told of at once: a letter and its notes wait in memory.
-const TOLD_AT_ONCE: usize = 1000;
-
 /// A message's handle at the server: POP3's message number, IMAP's UID.
 pub type Handle = u32;
 
@@ -143,17 +142,6 @@ pub struct Collection {
     pub progress: Rc<Progress>,
     /// What came of it.
     pub outcome: Outcome,
-}
-
-/// A message that stays at the server.
-struct Told {
-    /// What notes that the user was told, ...
-    identity: Identity,
-    /// ... and what notes that it is not to be read again.
-    unread: Option<Identity>,
-    large: notice::Large,
-    /// It is deleted there once he was.
-    doomed: Option<Handle>,
 }
 
 impl Collection {
@@ -315,14 +303,6 @@ impl Collection {
         }
     }
 
-    /// A message that is too large, of which so much came: the user is told, and then it is deleted there.
-    pub fn dooms(&mut self, wanted: &Wanted, content: Option<&Content>) {
-        let Some(identity) = wanted.identity else { return };
-        let large =
-            notice::Large { said: content.map(notice::Said::new), ..notice::Large::new(wanted.large) };
-        self.tell(Told { identity, unread: None, large, doomed: Some(wanted.handle) });
-    }
-
     /// Everything that the server has is listed. Once all of it is read too, what is listed no longer
     /// can be forgotten.
     pub fn all_listed(&mut self) {
@@ -355,13 +335,6 @@ impl Collection {
     /// Not everything was read in the end.
     pub fn incomplete(&mut self) {
         self.complete = false;
-    }
-
-    fn tell(&mut self, told: Told) {
-        // The others are told of with the next polls.
-        if self.told.len() < TOLD_AT_ONCE {
-            self.told.push(told);
-        }
     }
 
     /// Messages that another source of the account has brought are not delivered.
@@ -540,51 +513,6 @@ impl Collection {
     pub async fn abandon(&mut self) -> Result<(), Error> {
         self.write_letters()?;
         self.commit().await
-    }
-
-    fn write_letters(&mut self) -> Result<(), Error> {
-        self.write_of_stuck_messages()?;
-        let told = std::mem::take(&mut self.told);
-        let (doomed, left): (Vec<Told>, Vec<Told>) = told.into_iter().partition(|told| told.doomed.is_some());
-        for (told, is_deleted) in [(left, false), (doomed, true)] {
-            self.write_of_large_messages(told, is_deleted)?;
-        }
-        Ok(())
-    }
-
-    fn write_of_large_messages(&mut self, told: Vec<Told>, is_deleted: bool) -> Result<(), Error> {
-        let large: Vec<&notice::Large> = told.iter().map(|told| &told.large).collect();
-        let now = unix_now();
-        let letter = self.letterhead.too_large(&large, is_deleted, now);
-        if told.is_empty() || !self.write(&letter, now)? {
-            return Ok(());
-        }
-        self.doomed.extend(told.iter().filter_map(|told| told.doomed));
-        let notes = told.into_iter().flat_map(|told| [Some(told.identity), told.unread]);
-        notes.flatten().for_each(|identity| self.collected(identity, now));
-        Ok(())
-    }
-
-    fn write_of_stuck_messages(&mut self) -> Result<(), Error> {
-        let now = unix_now();
-        for (noted, stuck) in std::mem::take(&mut self.stuck) {
-            let letter = self.letterhead.stuck(&stuck, now);
-            if self.write(&letter, now)? {
-                self.collected(noted, now);
-            }
-        }
-        Ok(())
-    }
-
-    /// A letter goes with the next commit: false where there is no room for it.
-    fn write(&mut self, letter: &str, now: i64) -> Result<bool, Error> {
-        if self.fits(letter.len() as u64).is_err() {
-            return Ok(false);
-        }
-        let mut message = self.account.incoming();
-        message.write(letter.as_bytes())?;
-        self.transaction.deliver(INBOX, message, Flags::NONE, &[], now);
-        Ok(true)
     }
 
     /// Whether a message of `octets` may come besides those that wait for their commit.

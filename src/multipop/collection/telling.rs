@@ -1,0 +1,81 @@
+//! What the user is told by letters: they come in the commit that notes it.
+
+use super::{Collection, Content, Error, Flags, Handle, INBOX, Identity, Wanted, notice, unix_now};
+
+/// Messages that the user is told of at once: a letter and its notes wait in memory.
+const TOLD_AT_ONCE: usize = 1000;
+
+/// A message that stays at the server.
+pub(super) struct Told {
+    /// What notes that the user was told, ...
+    pub identity: Identity,
+    /// ... and what notes that it is not to be read again.
+    pub unread: Option<Identity>,
+    pub large: notice::Large,
+    /// It is deleted there once he was.
+    pub doomed: Option<Handle>,
+}
+
+impl Collection {
+    /// A message that is too large, of which so much came: the user is told, and then it is deleted there.
+    pub fn dooms(&mut self, wanted: &Wanted, content: Option<&Content>) {
+        let Some(identity) = wanted.identity else { return };
+        let large =
+            notice::Large { said: content.map(notice::Said::new), ..notice::Large::new(wanted.large) };
+        self.tell(Told { identity, unread: None, large, doomed: Some(wanted.handle) });
+    }
+
+    /// The user is told of it with the last commit of the round.
+    pub(super) fn tell(&mut self, told: Told) {
+        // The others are told of with the next polls.
+        if self.told.len() < TOLD_AT_ONCE {
+            self.told.push(told);
+        }
+    }
+
+    /// What is to be told goes with the next commit.
+    pub(super) fn write_letters(&mut self) -> Result<(), Error> {
+        self.write_of_stuck_messages()?;
+        let told = std::mem::take(&mut self.told);
+        let (doomed, left): (Vec<Told>, Vec<Told>) = told.into_iter().partition(|told| told.doomed.is_some());
+        for (told, is_deleted) in [(left, false), (doomed, true)] {
+            self.write_of_large_messages(told, is_deleted)?;
+        }
+        Ok(())
+    }
+
+    fn write_of_large_messages(&mut self, told: Vec<Told>, is_deleted: bool) -> Result<(), Error> {
+        let large: Vec<&notice::Large> = told.iter().map(|told| &told.large).collect();
+        let now = unix_now();
+        let letter = self.letterhead.too_large(&large, is_deleted, now);
+        if told.is_empty() || !self.write(&letter, now)? {
+            return Ok(());
+        }
+        self.doomed.extend(told.iter().filter_map(|told| told.doomed));
+        let notes = told.into_iter().flat_map(|told| [Some(told.identity), told.unread]);
+        notes.flatten().for_each(|identity| self.collected(identity, now));
+        Ok(())
+    }
+
+    fn write_of_stuck_messages(&mut self) -> Result<(), Error> {
+        let now = unix_now();
+        for (noted, stuck) in std::mem::take(&mut self.stuck) {
+            let letter = self.letterhead.stuck(&stuck, now);
+            if self.write(&letter, now)? {
+                self.collected(noted, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// A letter goes with the next commit: false where there is no room for it.
+    fn write(&mut self, letter: &str, now: i64) -> Result<bool, Error> {
+        if self.fits(letter.len() as u64).is_err() {
+            return Ok(false);
+        }
+        let mut message = self.account.incoming();
+        message.write(letter.as_bytes())?;
+        self.transaction.deliver(INBOX, message, Flags::NONE, &[], now);
+        Ok(true)
+    }
+}
