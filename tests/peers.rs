@@ -123,3 +123,53 @@ fn a_mailbox_is_collected_with_a_permission() {
         assert!(shown.contains("waits for a new permission: `oauth2 ben 1`"), "{shown}");
     }
 }
+
+/// Catches: folders of a real server that are not found, or another's news; mail that waits for the next interval though the
+/// server has told of it, and a login for each of them.
+#[test]
+fn dovecot_tells_of_news_and_its_folders_are_collected() {
+    let dovecot = Dovecot::start(&[("u0", "secret")]);
+    let open = || Connection::open_tls(dovecot.ports.imaps.address(), dovecot.ca());
+    let mut there = Imap::login(open(), "u0", "secret");
+    let messages: Vec<_> = (0..6).map(generated).collect();
+    for folder in ["\"Lists/Entw&APw-rfe\"", "Lists/Other", "Else"] {
+        there.command(&format!("CREATE {folder}")).ok();
+    }
+    there.append("INBOX", &messages[0]);
+    there.append("Lists/Entw&APw-rfe", &messages[1]);
+    there.append("Else", &messages[2]);
+    there.command("SELECT INBOX").ok();
+    there.command("STORE 1 +FLAGS (\\Flagged $Forwarded)").ok();
+    let appliance = Appliance::start(&format!(
+        "[server]\ndomains = [\"home.example\"]\n[[account]]\nname = \"anna\"\naddress = \"anna@home.example\"\n\
+         password = \"anna password\"\nmultipop = true\n[[account.source]]\nprotocol = \"imap\"\nhost = \"localhost\"\n\
+         port = {}\nusername = \"u0\"\npassword = \"secret\"\nleave_on_server = true\nca = \"{}\"\n\
+         folder = [\"INBOX\", \"Lists*\"]\ninto = \"Provider\"\ninterval = \"push\"\n",
+        dovecot.ports.imaps.number,
+        dovecot.ca().display(),
+    ));
+    let here = || {
+        Imap::login(
+            Connection::open_tls(appliance.ports.imaps.address(), &appliance.ca()),
+            "anna",
+            "anna password",
+        )
+    };
+    let count = || here().fetch_all("Provider").len();
+    wait_for("the poll", || appliance.console("show sources").contains("waiting for news").then_some(()));
+    assert_eq!(count(), 2);
+    let mut client = here();
+    client.command("SELECT Provider").ok();
+    let flagged = client.command("SEARCH FLAGGED KEYWORD $Forwarded").text();
+    assert_eq!(flagged.split_whitespace().count(), 2, "one of them: {flagged}");
+    for (n, message) in messages.iter().enumerate().skip(3) {
+        there.append("INBOX", message);
+        wait_for("the news", || (count() == n).then_some(()));
+    }
+    let log = dovecot.log();
+    assert_eq!(
+        log.matches("imap-login: Info: Login: user=<u0>").count(),
+        2,
+        "the one here, and the appliance: {log}"
+    );
+}
