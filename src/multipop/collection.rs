@@ -77,9 +77,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether there is something less to be read now.
+    /// Whether the next round has less before it. What came before under other identities does not count: a server that gives
+    /// new ones with each list would keep a poll going for ever.
+    pub fn has_settled(&self) -> bool {
+        self.collected > 0 || self.doubles > 0
+    }
+
+    /// Whether anything is worth a line in the log.
     pub fn has_brought(&self) -> bool {
-        self.collected > 0 || self.again > 0 || self.doubles > 0
+        self.has_settled() || self.again > 0
     }
 
     /// Something more was done.

@@ -231,7 +231,7 @@ impl Session<'_> {
                 Ok((round, theirs)) => {
                     marked += round;
                     others_deleted |= theirs;
-                    (Ok(()), collection.outcome.more && collection.outcome.has_brought())
+                    (Ok(()), collection.outcome.more && collection.outcome.has_settled())
                 }
                 Err(broken) => {
                     marked += broken.marked;

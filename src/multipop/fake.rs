@@ -45,6 +45,8 @@ pub struct Behaviour {
     pub break_at: Option<&'static str>,
     /// Commands that come before the reply to the one before them get none, and the connection breaks.
     pub drops_what_is_pipelined: bool,
+    /// Each UIDL tells others.
+    pub renumbers: bool,
     /// What LIST says of every message.
     pub size: Option<u64>,
     /// So long between two octets.
@@ -193,6 +195,10 @@ impl Provider {
                 "CAPA" if behaviour.tokens.is_some() => b"+OK\r\nSASL XOAUTH2\r\n.\r\n".to_vec(),
                 "CAPA" if behaviour.pipelining => b"+OK\r\nUSER\r\nPIPELINING\r\n.\r\n".to_vec(),
                 "CAPA" => b"+OK\r\nUSER\r\n.\r\n".to_vec(),
+                "UIDL" if behaviour.renumbers => {
+                    let heard = self.heard.borrow().len();
+                    listed(&|mail| format!("{heard}.{}", mail.unique_id))
+                }
                 "UIDL" => listed(&|mail| mail.unique_id.clone()),
                 "LIST" => listed(&|mail| behaviour.size.unwrap_or(mail.octets.len() as u64).to_string()),
                 "TOP" => {

@@ -76,6 +76,22 @@ fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
     }
 }
 
+/// Catches: a poll that never ends, and writes into the ledger all the while.
+#[test]
+fn a_server_that_numbers_anew_with_each_list_ends_a_poll() {
+    let provider = Provider::new(&letters(5010));
+    *provider.behaviour.borrow_mut() =
+        Behaviour { renumbers: true, pipelining: true, ..Behaviour::default() };
+    run(&provider, async {
+        let (store, source) = (store(&SimFlash::default()), leaving(&provider));
+        let (result, outcome) = poll(&source, &store).await;
+        result.unwrap();
+        assert!(outcome.collected >= 5000 && outcome.again >= 4990, "{outcome:?}");
+        let lists = provider.heard.borrow().iter().filter(|line| *line == "UIDL").count();
+        assert_eq!(lists, 2);
+    });
+}
+
 /// Catches: a message that has another end than the one it is compared with, and counts as the same; one whose beginning does
 /// not tell enough.
 #[test]
