@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use super::identity::is_inbox;
 use super::kind::shown_text;
 use super::problem::{At, Place, Problem, Section, Severity};
 use super::{Account, Config, Interval, Protocol, Security, Smarthost, Source, SourceAuth, network, oauth2};
@@ -307,11 +308,6 @@ fn source(config: &Config, section: Section, source: &Source, found: &mut Vec<Fi
         );
         found.push(Finding::warning(at("folder"), text).beside(at("protocol")));
     }
-}
-
-/// RFC 3501 section 5.1.
-fn is_inbox(folder: &str) -> bool {
-    folder.eq_ignore_ascii_case("INBOX")
 }
 
 /// Where a mailbox is: protocol, host in lower case, port, login, folder.

@@ -144,7 +144,12 @@ impl Source {
 
 /// The INBOX changes nothing, so that one who changes from POP3 to IMAP goes on with his ledger.
 pub(super) fn of_folder(folder: &str) -> u64 {
-    if folder.eq_ignore_ascii_case("INBOX") { 0 } else { hash(folder.as_bytes()) }
+    if is_inbox(folder) { 0 } else { hash(folder.as_bytes()) }
+}
+
+/// RFC 3501 section 5.1.
+pub(super) fn is_inbox(folder: &str) -> bool {
+    folder.eq_ignore_ascii_case("INBOX")
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use super::session::{Session, Step, World};
 
 impl Session {
     pub(super) fn collect(&mut self, world: &dyn World, words: &[&str]) -> Step {
-        let account = words.first().copied();
-        if let Some(name) = account.filter(|name| world.config().account(name).is_none()) {
-            return Step::Refuse(format!("there is no account `{name}`"));
-        }
+        let account = match meant(world, words) {
+            Ok(account) => account,
+            Err(why) => return Step::Refuse(why),
+        };
         match world.collect(account) {
             0 => Step::Refuse("no source to collect from: see `show sources`".to_owned()),
             1 => Step::Say("collecting from 1 source\n".to_owned()),
@@ -16,10 +16,10 @@ impl Session {
     }
 
     pub(super) fn stop_collecting(&mut self, world: &dyn World, words: &[&str]) -> Step {
-        let account = words.first().copied();
-        if let Some(name) = account.filter(|name| world.config().account(name).is_none()) {
-            return Step::Refuse(format!("there is no account `{name}`"));
-        }
+        let account = match meant(world, words) {
+            Ok(account) => account,
+            Err(why) => return Step::Refuse(why),
+        };
         match world.stop_collecting(account) {
             0 => Step::Refuse("no source to stop: see `show sources`".to_owned()),
             n => Step::Say(format!(
@@ -52,6 +52,14 @@ impl Session {
             Some(source) => Step::Test(name.to_owned(), Box::new(source.clone())),
             None => Step::Refuse(format!("{name} has {} sources, counted from 1", sources.len())),
         }
+    }
+}
+
+/// The account in force that the words name, or none for all.
+fn meant<'w>(world: &dyn World, words: &[&'w str]) -> Result<Option<&'w str>, String> {
+    match words.first().copied() {
+        Some(name) if world.config().account(name).is_none() => Err(format!("there is no account `{name}`")),
+        account => Ok(account),
     }
 }
 

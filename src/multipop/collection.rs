@@ -53,6 +53,13 @@ pub struct Wanted {
     pub large: u64,
 }
 
+impl Wanted {
+    /// To be read in its turn.
+    pub fn new(handle: Handle, identity: Option<Identity>) -> Wanted {
+        Wanted { handle, identity, last: false, is_looked_at: false, large: 0 }
+    }
+}
+
 /// What a poll did.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -219,8 +226,7 @@ impl Collection {
             Verdict::Collect(identity) => Some(identity),
             Verdict::Read => None,
             Verdict::Tell(identity) if self.ledger.deletes_large() && !unique_id.is_empty() => {
-                let identity = Some(identity);
-                return Some(Wanted { handle, identity, last: false, is_looked_at: false, large: size });
+                return Some(Wanted { large: size, ..Wanted::new(handle, Some(identity)) });
             }
             other => {
                 self.settle(other, handle, size);
@@ -253,7 +259,7 @@ impl Collection {
             return None;
         }
         self.planned = planned;
-        Some(Wanted { handle, identity, last: turn == Turn::Last, is_looked_at: false, large: 0 })
+        Some(Wanted { last: turn == Turn::Last, ..Wanted::new(handle, identity) })
     }
 
     /// A listed message is not read. What only its content could tell, whether it was collected, stays open.
@@ -372,10 +378,7 @@ impl Collection {
             Twin::Safe => {
                 self.outcome.doubles += 1;
                 self.doubles.push(handle);
-                match hash {
-                    Some(hash) => self.collected_message(identity, now, hash.content),
-                    None => self.collected(identity, now),
-                }
+                self.collected_with(identity, now, hash);
                 false
             }
         }
@@ -399,10 +402,7 @@ impl Collection {
         let date = told.date.filter(|date| (1..=now.saturating_add(DAY)).contains(date)).unwrap_or(now);
         let keywords: Vec<&str> = told.keywords.iter().map(String::as_str).collect();
         self.transaction.deliver(self.into, incoming, told.flags, &keywords, date);
-        match content {
-            Some(hash) => self.collected_message(identity, now, hash.content),
-            None => self.collected(identity, now),
-        }
+        self.collected_with(identity, now, content);
     }
 
     /// A message of this content came before, under another identity.
@@ -413,6 +413,13 @@ impl Collection {
             self.transaction.forget(self.key, &replaced);
         }
         self.collected_message(identity.again(), unix_now(), content);
+    }
+
+    fn collected_with(&mut self, identity: Identity, now: i64, hash: Option<Hash>) {
+        match hash {
+            Some(hash) => self.collected_message(identity, now, hash.content),
+            None => self.collected(identity, now),
+        }
     }
 
     fn collected_message(&mut self, identity: Identity, now: i64, content: u64) {

@@ -45,10 +45,10 @@ pub async fn collect(wire: &mut Wire, errand: &Errand<'_, '_>, outcome: &mut Out
         let mut mailbox = open(wire, source, manners).await?;
         let session = Session { wire, mailbox: &mut *mailbox, place: errand.places.place() };
         let worked = session.work(errand, outcome).await;
-        let asked = mailbox.asks().filter(|_| worked.as_ref().is_err_and(Error::is_a_hang_up));
-        // What the server hangs up on may be done without.
-        if !asked.is_some_and(|feature| manners.avoid(feature)) {
-            manners.proves(!worked.as_ref().is_err_and(Error::is_a_hang_up));
+        if !manners.tries_without(&worked, mailbox.asks()) {
+            if !worked.as_ref().is_err_and(Error::is_a_hang_up) {
+                manners.prove();
+            }
             return worked;
         }
         wire.reconnect(source).await?;
@@ -94,8 +94,8 @@ pub async fn open(
     loop {
         let (result, asked) = match source.protocol {
             Protocol::Pop3 => {
-                let opening = pop3::Opening::new(source, wire.token(), wire.is_tls())?;
-                let mut opening = opening.with_manners(manners);
+                let opening = pop3::Opening::new(source, wire.token(), wire.is_tls());
+                let mut opening = opening?.with_manners(manners);
                 let opened = wire.open(source, &mut opening).await.map(|opened| {
                     manners.wants_pause(opened.login_delay);
                     let pipelining = opened.pipelining && !manners.is_slow();
@@ -104,19 +104,15 @@ pub async fn open(
                 (opened, opening.asks())
             }
             Protocol::Imap => {
-                let opening = imap::Opening::new(source, wire.token(), wire.is_tls())?;
-                let mut opening = opening.with_manners(manners);
+                let opening = imap::Opening::new(source, wire.token(), wire.is_tls());
+                let mut opening = opening?.with_manners(manners);
                 let opened = wire.open(source, &mut opening).await.map(|tag| {
                     Box::new(imap::Mailbox::new(source, tag, wire.own(), manners)) as Box<dyn RemoteMailbox>
                 });
                 (opened, opening.asks())
             }
         };
-        let asked = asked.filter(|_| result.as_ref().is_err_and(Error::is_a_hang_up));
-        if !asked.is_some_and(|feature| manners.avoid(feature)) {
-            if result.as_ref().is_err_and(Error::is_a_hang_up) {
-                manners.proves(false);
-            }
+        if !manners.tries_without(&result, asked) {
             return result;
         }
         wire.reconnect(source).await?;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::Error;
 use super::collection::{Collection, Outcome};
 use super::ledger::source_key;
 use super::needs::Needs;
@@ -121,8 +122,8 @@ impl Manners {
         self.0.pause.get()
     }
 
-    /// The server hangs up on `feature`: whether that is news, so that it is worth trying without it.
-    pub fn avoid(&self, feature: Feature) -> bool {
+    /// The server hangs up on `feature`: whether that is news.
+    fn avoid(&self, feature: Feature) -> bool {
         self.0.avoided.borrow_mut().insert(feature, false).is_none()
     }
 
@@ -131,12 +132,19 @@ impl Manners {
         self.0.avoided.borrow().contains_key(&feature)
     }
 
-    /// A poll went well, or did not for lack of a connection: then it was not what the server hung up on.
-    pub fn proves(&self, went_well: bool) {
-        let mut avoided = self.0.avoided.borrow_mut();
-        match went_well {
-            true => avoided.values_mut().for_each(|proved| *proved = true),
-            false => avoided.retain(|_, proved| *proved),
+    /// A login or a poll has ended so, and the server had been asked `asked` last: whether it is worth trying again, without that.
+    /// Where the server has hung up all the same, it was not that.
+    pub fn tries_without<T>(&self, ended: &Result<T, Error>, asked: Option<Feature>) -> bool {
+        let hung_up = ended.as_ref().is_err_and(Error::is_a_hang_up);
+        let tries = hung_up && asked.is_some_and(|feature| self.avoid(feature));
+        if hung_up && !tries {
+            self.0.avoided.borrow_mut().retain(|_, proved| *proved);
         }
+        tries
+    }
+
+    /// A poll went well as it was done.
+    pub fn prove(&self) {
+        self.0.avoided.borrow_mut().values_mut().for_each(|proved| *proved = true);
     }
 }

@@ -379,22 +379,20 @@ impl Ledger {
 
     /// Whether a message of this content was collected before this poll. Two that are listed together are two.
     pub fn has_content(&self, content: u64) -> bool {
-        content != 0 && !self.of_content(content).is_empty()
+        content != 0 && self.of_content(content).next().is_some()
     }
 
     /// Where in `known` those of this content are.
-    fn of_content(&self, content: u64) -> Vec<u32> {
-        let is_it =
-            |at: &u32| self.known.get(*at as usize).is_some_and(|(_, known)| known.content == content);
-        self.contents.near(content).iter().copied().filter(is_it).collect()
+    fn of_content(&self, content: u64) -> impl Iterator<Item = usize> {
+        let places = self.contents.near(content).iter().map(|at| *at as usize);
+        places.filter(move |at| self.known.get(*at).is_some_and(|(_, known)| known.content == content))
     }
 
     /// A message of this content is listed under another identity than before: those that are listed no longer, and whose
     /// place that takes.
     pub fn replace(&mut self, content: u64) -> Vec<IdentityHash> {
         let mut replaced = Vec::new();
-        for at in self.of_content(content) {
-            let at = at as usize;
+        for at in self.of_content(content).collect::<Vec<_>>() {
             if let (Some((identity, _)), Some(met @ Met::No)) = (self.known.get(at), self.met.get_mut(at)) {
                 *met = Met::Replaced;
                 replaced.push(*identity);

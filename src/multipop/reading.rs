@@ -196,7 +196,7 @@ impl<'c> Reading<'c> {
         let (came, listed) = (arrival.came(), self.collection.listed_size(handle));
         let is_short = arrival.is_kept() && came < listed / 2;
         if is_short && self.short.insert(handle) {
-            self.wanted.put_back(Wanted { handle, identity, last: false, is_looked_at: true, large: 0 });
+            self.wanted.put_back(Wanted { is_looked_at: true, ..Wanted::new(handle, identity) });
             return;
         }
         if is_short {

@@ -49,9 +49,9 @@ impl Twins {
 
     /// Forgets those that came long ago.
     pub fn forget(account: &Account, transaction: &mut Transaction, now: i64) {
-        let known = account.ledger_of(TWINS).into_iter();
+        let known = account.all_collected(TWINS).into_iter();
         let old: Vec<IdentityHash> =
-            known.filter(|(_, known)| now - known.date.get() >= REMEMBERED).map(|(hash, _)| hash).collect();
+            known.filter(|(_, date)| now - date >= REMEMBERED).map(|(hash, _)| hash).collect();
         if !old.is_empty() {
             transaction.forget(TWINS, &old);
         }

@@ -41,7 +41,7 @@ impl ToRead {
 
     /// Takes out the next one.
     pub fn pop_front(&mut self) -> Option<Wanted> {
-        let unknown = |handle| Wanted { handle, identity: None, last: false, is_looked_at: false, large: 0 };
+        let unknown = |handle| Wanted::new(handle, None);
         let usual = self.new.pop_front().or_else(|| self.unknown.pop_first().map(unknown));
         usual.or_else(|| self.last.pop_front())
     }
@@ -106,7 +106,7 @@ mod tests {
     fn new_ones_are_read_first_and_the_doubtful_ones_last() {
         let wanted = |handle, known: bool, last| {
             let identity = known.then(|| Identity::in_place(handle));
-            Wanted { handle, identity, last, is_looked_at: false, large: 0 }
+            Wanted { last, ..Wanted::new(handle, identity) }
         };
         let (doubtful, unknown, new) =
             (wanted(0, true, true), wanted(1, false, false), wanted(3, true, false));

@@ -16,6 +16,7 @@ use smol::future::or;
 use super::Error;
 use super::budget::Budget;
 use super::errand::Feature;
+use crate::clock::Time;
 use crate::config::Source;
 use crate::net::certificate::Certificate;
 use crate::net::stream::Stream;
@@ -105,6 +106,17 @@ pub fn is_said_by(own: &str, line: &[u8]) -> bool {
     !own.is_empty() && memchr::memmem::find(line, own.as_bytes()).is_some()
 }
 
+async fn dial(
+    source: &Source,
+    timeout: Duration,
+    withdrawal: &Withdrawal,
+    time: &Time,
+) -> Result<Stream, Error> {
+    let route = Route::from(source);
+    let dialled = async { Ok(route.dial(timeout, time).await?) };
+    or(dialled, async { Err(withdrawal.wait().await) }).await
+}
+
 /// A connection to a source's server.
 pub struct Wire {
     stream: Stream,
@@ -132,9 +144,7 @@ impl Wire {
         withdrawal: Rc<Withdrawal>,
         budget: Budget,
     ) -> Result<Wire, Error> {
-        let route = Route::from(source);
-        let dial = async { Ok(route.dial(timeout, budget.time()).await?) };
-        let stream = or(dial, async { Err(withdrawal.wait().await) }).await?;
+        let stream = dial(source, timeout, &withdrawal, budget.time()).await?;
         Ok(Wire {
             stream,
             timeout,
@@ -164,9 +174,7 @@ impl Wire {
     /// # Errors
     /// As [`Wire::connect`].
     pub async fn reconnect(&mut self, source: &Source) -> Result<(), Error> {
-        let (route, withdrawal) = (Route::from(source), &self.withdrawal);
-        let dial = async { Ok(route.dial(self.timeout, self.budget.time()).await?) };
-        self.stream = or(dial, async { Err(withdrawal.wait().await) }).await?;
+        self.stream = dial(source, self.timeout, &self.withdrawal, self.budget.time()).await?;
         self.progress();
         Ok(())
     }
