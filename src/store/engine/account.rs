@@ -218,7 +218,7 @@ impl Account {
     }
 
     /// Reads the Body record of a message, wherever compaction has moved it meanwhile.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         message: &Message,
         read: impl Fn(&Log, Place) -> io::Result<(Record, T)>,
