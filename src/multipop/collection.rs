@@ -28,7 +28,7 @@ use telling::Told;
 /// A commit is due after so many messages, ...
 const BATCH_MESSAGES: usize = 100;
 /// ... so many octets, which bounds what waits in memory, ...
-const BATCH_OCTETS: u64 = 512 * 1024;
+const BATCH_OCTETS: u64 = 256 * 1024;
 /// ... or after this time, for a slow server's messages not to wait for each other.
 pub const BATCH_TIME: Duration = Duration::from_secs(2);
 
@@ -109,7 +109,7 @@ impl Outcome {
     }
 }
 
-/// One round of a poll: what one folder brings at once.
+/// A poll of one folder: round by round what it brings.
 pub struct Collection {
     account: Rc<Account>,
     key: SourceKey,
@@ -158,7 +158,7 @@ pub struct Collection {
 }
 
 impl Collection {
-    /// A round of a poll of `source` for `account`, whose settings are in `config`; what was collected is noted under `key`.
+    /// A poll of `source` for `account`, whose settings are in `config`; what was collected is noted under `key`.
     /// It knows the `needs` that earlier polls found out, and what `time` it is.
     pub fn new(
         account: Rc<Account>,
@@ -199,6 +199,21 @@ impl Collection {
             progress: Rc::default(),
             outcome: Outcome::default(),
         }
+    }
+
+    /// The next round begins, after one of which everything is committed. What that has noted is known without another look into the
+    /// store, unless somebody else has written there.
+    pub fn go_on(&mut self) {
+        self.needs.begin();
+        self.ledger.go_on(unix_now());
+        if self.ledger.known().len() != self.account.ledger_len(self.key) {
+            self.ledger.read_anew(self.account.ledger_of(self.key));
+        }
+        #[cfg(test)]
+        assert_eq!(self.ledger.known(), self.account.ledger_of(self.key));
+        self.sizes.clear();
+        (self.planned, self.octets) = ((0, 0), 0);
+        (self.enough, self.is_listed, self.complete) = (false, false, true);
     }
 
     /// What is collected goes into the mailbox of this name, which is made where there is none.
@@ -275,6 +290,12 @@ impl Collection {
     /// Whether the message with this unique-id was collected.
     pub fn knows(&mut self, unique_id: &[u8]) -> bool {
         self.ledger.knows(unique_id)
+    }
+
+    /// The identity of the message with this unique-id.
+    #[cfg(test)]
+    pub fn identity_of(&self, unique_id: &[u8]) -> Identity {
+        self.ledger.unique(unique_id)
     }
 
     /// Whether the mailbox may be another one than that of which is known what was collected: until [`Collection::arrive`]
@@ -424,11 +445,13 @@ impl Collection {
 
     fn collected_message(&mut self, identity: Identity, now: i64, content: u64) {
         self.transaction.collected_message(self.key, identity.octets(), now, content);
+        self.ledger.note(&identity, now, Some(content));
         self.pending = true;
     }
 
     fn collected(&mut self, identity: Identity, now: i64) {
         self.transaction.collected(self.key, identity.octets(), now);
+        self.ledger.note(&identity, now, None);
         self.pending = true;
     }
 

@@ -7,15 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::keywords::set_name;
 use super::serial::later;
-use super::{Event, Expunged, Journal, Known, Mailbox, Usage};
+use super::{Entries, Event, Expunged, Journal, Mailbox, Usage};
 use crate::store::format::checkpoint::{Counters, MailboxPart, Part};
 use crate::store::format::frame::HEAD_MAX;
 use crate::store::format::record::{
     AnnotationRecord, ExpungeRecord, FlagsRecord, MessageRecord, NumbersRecord, Record,
 };
 use crate::store::format::{
-    FlagChange, Flags, IdentityHash, LastLine, MailboxId, Message, NO_MAILBOX, Place, SourceKey, Uid,
-    checkpoint, in_file, is_within,
+    FlagChange, Flags, LastLine, MailboxId, Message, NO_MAILBOX, Place, Uid, checkpoint, in_file, is_within,
 };
 
 /// An array of messages grows by this part of itself: doubling would waste as much memory again.
@@ -27,7 +26,7 @@ pub struct Index {
     pub mailboxes: BTreeMap<MailboxId, Mailbox>,
     pub subscriptions: BTreeSet<String>,
     pub notes: BTreeMap<(MailboxId, Uid), Vec<u8>>,
-    pub ledger: BTreeMap<(SourceKey, IdentityHash), Known>,
+    pub ledger: Entries,
     pub annotations: BTreeMap<(MailboxId, String), Vec<u8>>,
     pub usage: Usage,
     pub expunged: Expunged,

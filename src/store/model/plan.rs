@@ -166,7 +166,7 @@ impl<'a> Planner<'a> {
                 self.note(*mailbox, *uid, note)?;
             }
             Change::Collected { source, identity, date, content } => {
-                if !self.index.ledger.contains_key(&(*source, *identity)) {
+                if !self.index.ledger.contains(*source, identity) {
                     self.draft.growth.more.add(Usage::of_ledger(1));
                 }
                 let (source, identity, date) = (source.0, *identity, *date);
@@ -190,7 +190,7 @@ impl<'a> Planner<'a> {
                 self.relocate(bodies);
             }
             Change::Forget { source, identities } => {
-                let known = identities.iter().filter(|it| self.index.ledger.contains_key(&(*source, **it))).count();
+                let known = identities.iter().filter(|it| self.index.ledger.contains(*source, it)).count();
                 self.draft.growth.less.add(Usage::of_ledger(known));
                 for identities in identities.chunks(LIST_MAX) {
                     let forgotten = ForgottenRecord { source: source.0, identities: identities.to_vec() };
