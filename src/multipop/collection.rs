@@ -32,6 +32,8 @@ const BATCH_OCTETS: u64 = 256 * 1024;
 /// ... or after this time, for a slow server's messages not to wait for each other.
 pub const BATCH_TIME: Duration = Duration::from_secs(2);
 
+/// Where a server numbers its messages anew in each session, what they are known by now is noted at one of so many polls.
+const NOTED_EACH: u64 = 64;
 /// Seconds that a server's clock may be ahead.
 const DAY: i64 = 86_400;
 /// A message's handle at the server: POP3's message number, IMAP's UID.
@@ -143,6 +145,8 @@ pub struct Collection {
     sizes: HashMap<Handle, u64>,
     /// Octets of messages that came.
     octets: u64,
+    /// At how many polls in a row the server had numbered its messages anew, and up to the one before.
+    anew: (u64, u64),
     /// Whether the transaction holds anything.
     pending: bool,
     /// The server has listed all that it has, ...
@@ -192,6 +196,7 @@ impl Collection {
             planned: (0, 0),
             sizes: HashMap::new(),
             octets: 0,
+            anew: (0, 0),
             pending: false,
             is_listed: false,
             complete: true,
@@ -342,6 +347,7 @@ impl Collection {
         self.needs.all_listed();
         self.progress.listed(self.planned, self.ledger.left(), self.time.now());
         self.is_listed = true;
+        self.anew = self.ledger.anew();
     }
 
     /// Whether no more new messages are taken on in this poll.
@@ -429,6 +435,11 @@ impl Collection {
     /// A message of this content came before, under another identity.
     fn came_again(&mut self, identity: Identity, content: u64) {
         self.outcome.again += 1;
+        // Its identity is worth nothing in the next session. Where not all of them were looked at, what is noted is what gets on.
+        let in_vain = self.anew.0 > 1 && !self.anew.0.is_multiple_of(NOTED_EACH) && !self.ledger.has_more();
+        if in_vain && self.ledger.meet(content) {
+            return;
+        }
         let replaced = self.ledger.replace(content);
         if !replaced.is_empty() {
             self.transaction.forget(self.key, &replaced);
@@ -534,12 +545,26 @@ impl Collection {
                 self.transaction.forget(self.key, &forgotten);
                 self.pending = true;
             }
+            self.note_numbering();
         }
         if self.twins.is_some() && self.pending {
             Twins::forget(&self.account, &mut self.transaction, unix_now());
         }
         self.write_letters()?;
         self.commit().await
+    }
+
+    /// A poll was complete: whether the server had numbered its messages anew.
+    fn note_numbering(&mut self) {
+        let noted = Identity::anew();
+        match self.anew {
+            (0, 0) => {}
+            (0, _) => {
+                self.transaction.forget(self.key, &[store::identity_hash(noted.octets())]);
+                self.pending = true;
+            }
+            (times, _) => self.collected_message(noted, unix_now(), times),
+        }
     }
 
     /// The last commit of a poll that broke off: what came whole is kept, and of what stays the user is told.

@@ -100,6 +100,11 @@ impl Identity {
         Identity::new("numbering", b"")
     }
 
+    /// The identity under which it is noted, as a content, at how many polls in a row the server had numbered its messages anew.
+    pub fn anew() -> Identity {
+        Identity::new("anew", b"")
+    }
+
     /// What stands for a message in one listing where it has no identity that is known before it is read.
     pub fn in_place(handle: u32) -> Identity {
         Identity::new("place", &handle.to_be_bytes())
@@ -151,6 +156,8 @@ pub struct Ledger {
     server_before: Option<u64>,
     /// What unique-ids are told from another server's by; 0 for nothing.
     numbering: u64,
+    /// Polls in a row at which it had numbered its messages anew, up to the last one.
+    anew_before: u64,
     new: HashSet<Identity>,
     /// How often an identity came that was listed before.
     repeated: HashMap<Identity, u32>,
@@ -183,6 +190,7 @@ impl Ledger {
             ),
             server_before: None,
             numbering: 0,
+            anew_before: 0,
             new: HashSet::new(),
             repeated: HashMap::new(),
             left: 0,
@@ -200,6 +208,7 @@ impl Ledger {
         };
         self.server_before = noted(Identity::server());
         self.numbering = noted(Identity::numbering()).unwrap_or(0);
+        self.anew_before = noted(Identity::anew()).unwrap_or(0);
         self.new.clear();
         self.repeated.clear();
         self.left = 0;
@@ -355,13 +364,30 @@ impl Ledger {
         self.table.replace(content)
     }
 
+    /// A message of this content is listed under another identity, which is not to take the place of those that are listed no
+    /// longer: whether there are such.
+    pub fn meet(&mut self, content: u64) -> bool {
+        self.table.meet(content)
+    }
+
+    /// At how many polls in a row the server had numbered its messages anew, this one included; and up to the one before.
+    pub fn anew(&self) -> (u64, u64) {
+        let now = if self.is_anew() { self.anew_before.saturating_add(1) } else { 0 };
+        (now, self.anew_before)
+    }
+
+    /// Whether new messages are to be compared before they are read.
+    pub fn is_renumbered(&self) -> bool {
+        self.leave_on_server && self.is_anew()
+    }
+
     /// Whether the server seems to have numbered its messages anew: of those that stayed there most are gone, and there are as
     /// many new ones.
-    pub fn is_renumbered(&self) -> bool {
+    fn is_anew(&self) -> bool {
         let there = self.table.all().filter(|(_, known, _)| { known.unlisted } == 0);
         let gone = there.clone().filter(|(.., met)| *met == Met::No).count();
         let stayed = there.count();
-        self.leave_on_server && gone > 0 && gone * 2 >= stayed && self.new.len() >= gone
+        gone > 0 && gone * 2 >= stayed && self.new.len() >= gone
     }
 
     /// What there is to note once everything is listed and judged.

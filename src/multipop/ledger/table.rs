@@ -133,6 +133,18 @@ impl Table {
         replaced
     }
 
+    /// Those of this content that are not listed are there under another identity: whether there are any.
+    pub fn meet(&mut self, content: u64) -> bool {
+        let mut any = false;
+        for at in self.of_content(content).collect::<Vec<_>>() {
+            if let Some(met @ Met::No) = self.met.get_mut(at) {
+                *met = Met::Listed;
+                any = true;
+            }
+        }
+        any
+    }
+
     /// Something is noted of an identity, with the commit that is under way: when it was collected, and its content, 0 where that
     /// stays what it was.
     pub fn note(&mut self, identity: IdentityHash, date: i64, content: u64) {

@@ -35,6 +35,14 @@ impl Account {
         learned
     }
 
+    /// As if all messages had come before this was kept.
+    #[cfg(test)]
+    pub fn forget_last_lines(&self) {
+        let mailboxes = &mut self.state.borrow_mut().index.mailboxes;
+        let messages = mailboxes.values_mut().flat_map(|mailbox| &mut mailbox.messages);
+        messages.for_each(|message| message.last_line = LastLine::Unknown);
+    }
+
     async fn note_last_lines(
         self: &Rc<Self>,
         mailbox: MailboxId,

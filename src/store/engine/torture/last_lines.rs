@@ -1,6 +1,7 @@
 //! How messages end (RFC 1939 section 11): known of each from its commit on, whatever becomes of it.
 
 use super::*;
+use crate::flash::Flash;
 
 async fn deliver_as_it_is(account: &Rc<Account>, octets: &[u8], piece: usize) {
     let mut message = account.incoming();
@@ -77,5 +78,32 @@ fn how_a_message_ends_stays_with_it() {
             account.write_checkpoint().await.unwrap();
             account.rewrite((1..5).collect()).await.unwrap();
         }
+    });
+}
+
+/// Catches: an end that is read from another place of the log or of a file, one that is believed though it cannot be read, and
+/// what is noted of the wrong messages.
+#[test]
+fn ends_that_are_not_known_are_read() {
+    smol::block_on(async {
+        let flash = SimFlash::default();
+        let account = store(&flash).account("a").await.unwrap();
+        let tails = [&b""[..], b"\r\n", b"\n", b"a", b"a\r\n", b"\r\n\r", b"x\r\ny"];
+        for long in [0, 3, 300, 70_000] {
+            for tail in tails {
+                deliver_as_it_is(&account, &[&vec![b'x'; long][..], tail].concat(), 50_000).await;
+            }
+        }
+        let truth = last_lines(&account, "INBOX");
+        account.forget_last_lines();
+        let learned = account.learn_last_lines(INBOX, 1000).await;
+        assert_eq!(learned, (1..).zip(truth.clone()).collect::<Vec<_>>());
+        assert_eq!(last_lines(&account, "INBOX"), truth);
+        // A file that is gone is the trouble of who reads it.
+        account.forget_last_lines();
+        let (file, _) = flash.files().into_iter().find(|(path, _)| path.contains("/body/")).unwrap();
+        flash.remove(&file).unwrap();
+        assert_eq!(account.learn_last_lines(INBOX, 1000).await.len(), truth.len() - 1);
+        assert_eq!(account.learn_last_lines(INBOX, 1000).await, []);
     });
 }
