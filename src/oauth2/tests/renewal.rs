@@ -202,3 +202,16 @@ fn an_ended_permission_rests_until_there_is_another() {
         assert!(matches!(stage.access(1).await, Err(Error::None)));
     });
 }
+
+/// Catches: permissions that nobody has any more and that are kept for ever.
+#[test]
+fn what_the_settings_know_no_longer_is_forgotten() {
+    play(async |stage| {
+        let before = stage.client(1);
+        stage.server.says(&[(200, r#"{"access_token":"a1"}"#)]);
+        assert_eq!(stage.told().await, "a1");
+        stage.tokens.succeed(&mut Config::default());
+        stage.server.says(&[(200, r#"{"access_token":"a2"}"#)]);
+        assert_eq!(stage.tokens.access(&before, "").await.unwrap().reveal(), "a2");
+    });
+}

@@ -131,9 +131,7 @@ impl Pages {
         }
         self.len += 1;
         if page.len() >= PAGE {
-            // What comes in order, as from a checkpoint, leaves full pages behind.
-            let in_order = at + 1 == self.pages.len();
-            self.split(at, if in_order { PAGE - STEP } else { PAGE / 2 });
+            self.split(at, PAGE / 2);
         }
         true
     }
