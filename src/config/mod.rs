@@ -395,6 +395,11 @@ impl Config {
         self.accounts.iter().find(|a| a.name == name)
     }
 
+    /// The account of this lasting identity; 0 is none's.
+    pub fn account_by_id(&self, id: u64) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.id == id && id != 0)
+    }
+
     /// The account that owns `address`, as its main address or an alias, in any case.
     pub fn account_by_address(&self, address: &str) -> Option<&Account> {
         self.accounts.iter().find(|a| a.owns(address))

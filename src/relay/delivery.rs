@@ -23,6 +23,9 @@ const LONGEST_REST: i64 = 60;
 impl Relay {
     /// Delivers what is queued, forever.
     pub async fn run(&self) {
+        if !self.stands_still() {
+            self.queue.renew_notes().await;
+        }
         let couriers = zip(self.courier(), self.courier());
         let here = zip(self.deliver_here(), self.keep_current());
         zip(couriers, here).await;
@@ -93,7 +96,7 @@ impl Relay {
                 Some(account) => self.deliver_into(&account.name, &claim).await,
                 None => no_such_mailbox(),
             };
-            take(&mut claim.entry, &recipient, &reply, &config);
+            take(&mut claim.entry, &recipient, &reply, "", &config);
         }
         self.settle(claim).await;
     }
@@ -142,7 +145,7 @@ impl Relay {
             log::warn!("queue {}: a message without a sender failed, nobody is told", claim.uid());
             return Ok(());
         };
-        let submitter = entry.account.as_deref().and_then(|name| config.account(name));
+        let submitter = entry.submitter.account(&config);
         let Some(account) = submitter.or_else(|| config.account_by_address(sender.as_str())) else {
             log::warn!("queue {}: <{sender}> has no mailbox here and is not told of a failure", claim.uid());
             return Ok(());
@@ -173,10 +176,11 @@ pub(super) fn unreadable(error: &Error) -> Reply {
 }
 
 /// What a reply means for a recipient.
-pub(super) fn take(entry: &mut Entry, mailbox: &Mailbox, reply: &Reply, config: &Config) {
-    let created = entry.created;
+pub(super) fn take(entry: &mut Entry, mailbox: &Mailbox, reply: &Reply, remote: &str, config: &Config) {
+    let (created, now) = (entry.created, unix_now());
+    entry.happened(now, &format!("<{mailbox}>: {reply}"));
     let same = |recipient: &&mut Recipient| recipient.mailbox == *mailbox;
     for recipient in entry.recipients.iter_mut().filter(same) {
-        recipient.take(reply, created, &config.smarthost, unix_now());
+        recipient.take(reply, remote, created, &config.smarthost, now);
     }
 }

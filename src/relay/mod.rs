@@ -24,9 +24,9 @@ use crate::clock::unix_now;
 use crate::config::Config;
 use crate::context::Context;
 use crate::oauth2::Tokens;
-use crate::smtp::{Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
+use crate::smtp::{self, Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
 use crate::store::{self, Uid};
-use entry::{Entry, Progress};
+use entry::{Entry, Progress, Submitter};
 use outgoing::Login;
 use queue::Queue;
 pub use restored::{count_as_sent, waiting_outside};
@@ -146,7 +146,7 @@ impl Relay {
             message.write(deposit::return_path(&envelope.sender).as_bytes()).map_err(trouble)?;
             return Ok(Content { message, store, direct: true });
         }
-        if self.queue.is_full(envelope.account.as_deref()) {
+        if self.queue.is_full(envelope.account.map_or(Submitter::Device, Submitter::Account)) {
             return Err(Reply::new(452, (3, 1), "Too many messages are waiting, try again later"));
         }
         let store = self.queue.account().await.map_err(trouble)?;
@@ -168,7 +168,12 @@ impl Relay {
 }
 
 impl Post for Relay {
-    fn recipient<'a>(&'a self, recipient: &'a Mailbox, size: u64) -> Later<'a, Result<(), Reply>> {
+    fn recipient<'a>(
+        &'a self,
+        _account: Option<u64>,
+        recipient: &'a Mailbox,
+        size: u64,
+    ) -> Later<'a, Result<(), Reply>> {
         Box::pin(self.verify(recipient, size))
     }
     fn incoming<'a>(&'a self, envelope: &'a Envelope, size: u64) -> Later<'a, Result<Content, Reply>> {
@@ -184,10 +189,11 @@ fn no_such_mailbox() -> Reply {
 }
 
 /// The account that all recipients are, where that is one.
-fn only_account<'a>(config: &'a Config, recipients: &[Mailbox]) -> Option<&'a str> {
+fn only_account<'a>(config: &'a Config, recipients: &[smtp::Recipient]) -> Option<&'a str> {
     let mut names = recipients.iter().map(|recipient| {
-        let local = config.is_local_domain(recipient.domain());
-        config.account_by_address(recipient.as_str()).filter(|_| local).map(|account| account.name.as_str())
+        let mailbox = &recipient.mailbox;
+        let local = config.is_local_domain(mailbox.domain());
+        config.account_by_address(mailbox.as_str()).filter(|_| local).map(|account| account.name.as_str())
     });
     let first = names.next()??;
     names.all(|name| name == Some(first)).then_some(first)
@@ -218,8 +224,10 @@ fn listed(id: Uid, size: u64, entry: Option<Entry>) -> QueueEntry {
     };
     for recipient in entry.recipients {
         let (tried, due, error) = match recipient.progress {
-            Progress::Pending { attempts, next_try, trouble } => (attempts, next_try, trouble),
-            Progress::Failed { next_try, diagnostic, .. } => (0, next_try, diagnostic),
+            Progress::Pending { attempts, next_try, latest } => {
+                (attempts, next_try, latest.map_or(String::new(), |latest| latest.text))
+            }
+            Progress::Failed { next_try, latest, .. } => (0, next_try, latest.text),
             Progress::Done | Progress::Reported => continue,
         };
         listed.to.push(recipient.mailbox.to_string());

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use smol::future::or;
 
 use super::delivery::{has_failures, take, unreadable};
-use super::entry::{Entry, Work};
+use super::entry::{Attempt, Entry, Work};
 use super::queue::Claim;
 use super::report::Letter;
 use super::{Relay, deposit, permission};
@@ -48,8 +48,7 @@ impl fmt::Display for Login {
 impl Login {
     /// The login that a message is sent with: its account's own, where that has one and may use it.
     fn of(entry: &Entry, config: &Config) -> Login {
-        let account = entry.account.as_deref().and_then(|name| config.account(name));
-        match account {
+        match entry.submitter.account(config) {
             Some(account)
                 if config.smarthost.per_account_authentication && !account.smarthost_password.is_empty() =>
             {
@@ -244,7 +243,7 @@ impl Relay {
             Ok(replies) => {
                 for (recipient, reply) in recipients.iter().zip(replies) {
                     log::info!("queue {}: <{recipient}>: {reply}", claim.uid());
-                    take(&mut claim.entry, recipient, reply, config);
+                    take(&mut claim.entry, recipient, reply, &config.smarthost.host, config);
                 }
             }
             Err(_) if !self.is_current(config) => return sent.map(drop),
@@ -258,8 +257,9 @@ impl Relay {
 /// Another attempt failed for all that is due.
 fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
     let (created, now) = (entry.created, unix_now());
+    entry.happened(now, trouble);
     for recipient in entry.due(Work::Smarthost, config, now) {
-        recipient.postpone(trouble, created, &config.smarthost, now);
+        recipient.postpone(Attempt::failed(now, &config.smarthost.host, trouble), created, &config.smarthost);
     }
 }
 

@@ -111,8 +111,8 @@ impl Letter<'_> {
 /// Recipients to be reported: mailbox, status, diagnostic.
 fn failures(entry: &Entry) -> impl Iterator<Item = (&Mailbox, &str, &str)> {
     entry.recipients.iter().filter_map(|recipient| match &recipient.progress {
-        Progress::Failed { status, diagnostic, .. } => {
-            Some((&recipient.mailbox, status.as_str(), diagnostic.as_str()))
+        Progress::Failed { status, latest, .. } => {
+            Some((&recipient.mailbox, status.as_str(), latest.text.as_str()))
         }
         _ => None,
     })

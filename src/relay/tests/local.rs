@@ -151,7 +151,8 @@ fn nobody_has_more_in_the_queue_than_there_is_room_left() {
         let queue = world.context.store.queue().await.unwrap();
         let fill = async |account: Option<&str>, count: usize| {
             let envelope = Envelope {
-                account: account.map(str::to_owned),
+                account: account
+                    .and_then(|name| world.context.config().account(name).map(|account| account.id)),
                 ..envelope("demo@home.example", "friend@else.example")
             };
             let note = Entry::new(envelope, 1).to_note();

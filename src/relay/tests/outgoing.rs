@@ -325,7 +325,7 @@ fn a_message_that_never_gets_through_comes_back() {
         world.post("friend@else.example").await.unwrap();
         world.until_queue_is_empty().await;
         let [report] = &world.inbox("demo").await[..] else { panic!("one report") };
-        assert!(report.contains("Status: 4.4.7\r\nDiagnostic-Code: smtp; given up after"), "{report}");
+        assert!(report.contains("Status: 4.4.7\r\nDiagnostic-Code: smtp; 451 4.3.0 Later"), "{report}");
     });
 }
 
