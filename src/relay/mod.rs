@@ -7,6 +7,7 @@
 
 mod delivery;
 mod deposit;
+mod end;
 mod entry;
 mod outgoing;
 mod permission;
@@ -63,6 +64,7 @@ pub struct Relay {
     troubles: RefCell<BTreeMap<Login, String>>,
     hurry: Cell<bool>,
     hurried: Event,
+    standing: end::Standing,
 }
 
 impl Relay {
@@ -76,6 +78,7 @@ impl Relay {
             troubles: RefCell::default(),
             hurry: Cell::new(false),
             hurried: Event::new(),
+            standing: end::Standing::default(),
         })
     }
 

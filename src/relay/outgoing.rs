@@ -113,6 +113,9 @@ impl Relay {
 
     /// The oldest message that is due with a login that no courier uses.
     fn next_talk(&self) -> Option<(Talk<'_>, Claim<'_>)> {
+        if self.standing.is_ending() {
+            return None;
+        }
         let (config, now) = (self.context.config(), unix_now());
         // A certificate cannot be judged: the messages wait, and that is no attempt.
         let judges = config.smarthost.security != Security::None || permission::client(&config).is_some();
@@ -149,7 +152,7 @@ impl Relay {
         };
         self.troubles.borrow_mut().remove(&talk.login);
         let mut next = Some(first);
-        while let Some(claim) = next {
+        while let Some(claim) = next.filter(|_| !self.standing.is_ending()) {
             if let Err(failure) = self.hand_over(&mut client, claim, &config).await {
                 self.note_trouble(&talk.login, &failure).await;
                 return;
@@ -224,6 +227,7 @@ impl Relay {
         mut claim: Claim<'_>,
         config: &Rc<Config>,
     ) -> Result<(), Failure> {
+        let _in_doubt = self.standing.hands_over();
         let due = claim.entry.due(Work::Smarthost, config, unix_now());
         let recipients: Vec<Mailbox> = due.map(|recipient| recipient.mailbox.clone()).collect();
         let (entry, size) = (&claim.entry, claim.size);
