@@ -9,8 +9,10 @@ mod delivery;
 mod deposit;
 mod end;
 mod entry;
+mod letters;
 mod outgoing;
 mod permission;
+mod probe;
 mod queue;
 mod report;
 mod restored;
@@ -25,6 +27,7 @@ use crate::clock::unix_now;
 use crate::config::Config;
 use crate::context::Context;
 use crate::oauth2::Tokens;
+use crate::outgoing::Habit;
 use crate::smtp::{self, Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
 use crate::store::{self, Uid};
 use entry::{Entry, Progress, Submitter};
@@ -65,6 +68,8 @@ pub struct Relay {
     hurry: Cell<bool>,
     hurried: Event,
     standing: end::Standing,
+    habits: RefCell<BTreeMap<Login, Habit>>,
+    rows: letters::Rows,
 }
 
 impl Relay {
@@ -79,6 +84,8 @@ impl Relay {
             hurry: Cell::new(false),
             hurried: Event::new(),
             standing: end::Standing::default(),
+            habits: RefCell::default(),
+            rows: letters::Rows::default(),
         })
     }
 
