@@ -12,7 +12,7 @@ use super::queue::Claim;
 use super::report::Letter;
 use super::{Relay, deposit, no_such_mailbox};
 use crate::clock::unix_now;
-use crate::config::Config;
+use crate::config::{Account, Config, Destination};
 use crate::flash::ReadAt;
 use crate::smtp::{Mailbox, Reply, store_trouble};
 use crate::store::Error;
@@ -23,6 +23,9 @@ const LONGEST_REST: i64 = 60;
 impl Relay {
     /// Delivers what is queued, forever.
     pub async fn run(&self) {
+        if !self.stands_still() {
+            self.queue.renew_notes().await;
+        }
         let couriers = zip(self.courier(), self.courier());
         let here = zip(self.deliver_here(), self.keep_current());
         zip(couriers, here).await;
@@ -88,14 +91,28 @@ impl Relay {
         let pending = due.filter(|recipient| matches!(recipient.progress, Progress::Pending { .. }));
         let recipients: Vec<Mailbox> = pending.map(|recipient| recipient.mailbox.clone()).collect();
         for recipient in recipients {
-            // Two addresses of one account give one delivery: the identity is the message's.
-            let reply = match config.account_by_address(recipient.as_str()) {
-                Some(account) => self.deliver_into(&account.name, &claim).await,
-                None => no_such_mailbox(),
+            let reply = match config.destination(recipient.as_str()) {
+                Destination::Here(accounts) => self.deliver_to(&accounts, &claim).await,
+                Destination::Outside | Destination::Nobody => no_such_mailbox(),
             };
-            take(&mut claim.entry, &recipient, &reply, &config);
+            take(&mut claim.entry, &recipient, &reply, "", &config);
         }
         self.settle(claim).await;
+    }
+
+    /// The worst of what these accounts say. Two addresses of one account, and one that is tried again, give one delivery: the
+    /// identity is the message's.
+    async fn deliver_to(&self, accounts: &[&Account], claim: &Claim<'_>) -> Reply {
+        let mut worst = Reply::new(250, (0, 0), "Delivered");
+        for account in accounts {
+            let reply = self.deliver_into(&account.name, claim).await;
+            // What passes is tried again, for all of them; only then it is over for some.
+            let rank = |reply: &Reply| (!reply.is_positive(), !reply.is_permanent());
+            if rank(&reply) > rank(&worst) {
+                worst = reply;
+            }
+        }
+        worst
     }
 
     async fn deliver_into(&self, name: &str, claim: &Claim<'_>) -> Reply {
@@ -142,8 +159,9 @@ impl Relay {
             log::warn!("queue {}: a message without a sender failed, nobody is told", claim.uid());
             return Ok(());
         };
-        let submitter = entry.account.as_deref().and_then(|name| config.account(name));
-        let Some(account) = submitter.or_else(|| config.account_by_address(sender.as_str())) else {
+        let submitter = entry.submitter.account(&config);
+        let by_address = || config.accounts_by_address(sender.as_str()).first().copied();
+        let Some(account) = submitter.or_else(by_address) else {
             log::warn!("queue {}: <{sender}> has no mailbox here and is not told of a failure", claim.uid());
             return Ok(());
         };
@@ -173,10 +191,11 @@ pub(super) fn unreadable(error: &Error) -> Reply {
 }
 
 /// What a reply means for a recipient.
-pub(super) fn take(entry: &mut Entry, mailbox: &Mailbox, reply: &Reply, config: &Config) {
-    let created = entry.created;
+pub(super) fn take(entry: &mut Entry, mailbox: &Mailbox, reply: &Reply, remote: &str, config: &Config) {
+    let (created, now) = (entry.created, unix_now());
+    entry.happened(now, &format!("<{mailbox}>: {reply}"));
     let same = |recipient: &&mut Recipient| recipient.mailbox == *mailbox;
     for recipient in entry.recipients.iter_mut().filter(same) {
-        recipient.take(reply, created, &config.smarthost, unix_now());
+        recipient.take(reply, remote, created, &config.smarthost, now);
     }
 }

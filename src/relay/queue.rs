@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use event_listener::{Event, EventListener};
 
-use super::entry::Entry;
+use super::entry::{Entry, Submitter};
 use crate::clock::unix_now;
 use crate::context::Context;
 use crate::store::{self, Account, Body, Error, Flags, INBOX, Incoming, Uid};
@@ -80,14 +80,14 @@ impl Queue {
         self.changed.notify(usize::MAX);
     }
 
-    /// Whether no more messages are taken from `account`, or, where it is `None`, from the devices of the LAN.
+    /// Whether no more messages are taken from `submitter`.
     ///
     /// Nobody has more messages here than there is room left: one takes half of the queue at the most, two that fill it a
     /// third each, and there is always room for the first message of somebody else.
-    pub fn is_full(&self, account: Option<&str>) -> bool {
+    pub fn is_full(&self, submitter: Submitter) -> bool {
         let waiting = self.account.borrow().view(INBOX, |inbox| inbox.messages.len()).unwrap_or(0);
         let room = MAX_QUEUED.saturating_sub(waiting);
-        let is_theirs = |entry: &Entry| entry.account.as_deref() == account;
+        let is_theirs = |entry: &Entry| entry.submitter == submitter;
         // Where less than half of it is used, nobody has to be counted.
         waiting >= room
             && self.entries().filter(|(_, _, entry)| entry.as_ref().is_some_and(is_theirs)).count() >= room
@@ -106,16 +106,25 @@ impl Queue {
         Ok(())
     }
 
+    /// Writes notes of older kinds anew: they name an account, and the name may be given to another one.
+    pub async fn renew_notes(&self) {
+        let account = self.account.borrow().clone();
+        let is_old =
+            |uid: Uid, _: &mut Entry| account.note(INBOX, uid).is_some_and(|note| Entry::is_old(&note));
+        let old: Vec<_> = self.claims(is_old).collect();
+        self.save(&old).await;
+    }
+
     /// All messages, the oldest first: their numbers, sizes and entries. One whose note is damaged has
     /// none.
     pub fn entries(&self) -> impl Iterator<Item = (Uid, u64, Option<Entry>)> {
-        let account = self.account.borrow().clone();
+        let (account, config) = (self.account.borrow().clone(), self.context.config());
         let messages: Vec<(Uid, u32)> = account
             .view(INBOX, |inbox| inbox.messages.iter().map(|m| (m.uid, m.size)).collect())
             .unwrap_or_default();
         messages.into_iter().map(move |(uid, size)| {
             let unwritten = self.unwritten.borrow().get(&uid).map(|(entry, _)| entry.clone());
-            let noted = || account.note(INBOX, uid).and_then(|note| Entry::of_note(&note));
+            let noted = || account.note(INBOX, uid).and_then(|note| Entry::of_note(&note, &config));
             (uid, u64::from(size), unwritten.or_else(noted))
         })
     }

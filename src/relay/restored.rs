@@ -11,7 +11,7 @@ use crate::store::{Account, Error, INBOX, Uid};
 
 /// What waits for the smarthost in the queue that `queue` holds, the oldest first. No relay may work on it.
 pub fn waiting_outside(queue: &Account, config: &Config) -> Vec<QueueEntry> {
-    entries(queue)
+    entries(queue, config)
         .into_iter()
         .filter_map(|(uid, size, mut entry)| {
             entry.recipients.retain(|recipient| recipient.waits_outside(config));
@@ -26,7 +26,7 @@ pub fn waiting_outside(queue: &Account, config: &Config) -> Vec<QueueEntry> {
 /// What the store says.
 pub async fn count_as_sent(queue: &Rc<Account>, config: &Config) -> Result<(), Error> {
     let mut transaction = queue.begin();
-    for (uid, _, mut entry) in entries(queue) {
+    for (uid, _, mut entry) in entries(queue, config) {
         let mut waits = false;
         for recipient in entry.recipients.iter_mut().filter(|recipient| recipient.waits_outside(config)) {
             (recipient.progress, waits) = (Progress::Done, true);
@@ -41,11 +41,11 @@ pub async fn count_as_sent(queue: &Rc<Account>, config: &Config) -> Result<(), E
 }
 
 /// Those whose notes make sense: nothing is ever sent of the others.
-fn entries(queue: &Account) -> Vec<(Uid, u64, Entry)> {
+fn entries(queue: &Account, config: &Config) -> Vec<(Uid, u64, Entry)> {
     let messages: Vec<(Uid, u32)> = queue
         .view(INBOX, |inbox| inbox.messages.iter().map(|message| (message.uid, message.size)).collect())
         .unwrap_or_default();
-    let entry = |uid| queue.note(INBOX, uid).and_then(|note| Entry::of_note(&note));
+    let entry = |uid| queue.note(INBOX, uid).and_then(|note| Entry::of_note(&note, config));
     messages.into_iter().filter_map(|(uid, size)| Some((uid, size.into(), entry(uid)?))).collect()
 }
 
@@ -70,9 +70,11 @@ mod tests {
             for to in [&[outside][..], &[a, outside], &[a, b]] {
                 let envelope = Envelope {
                     sender: Some(mailbox(a)),
-                    account: Some("a".to_owned()),
-                    recipients: to.iter().map(|address| mailbox(address)).collect(),
+                    account: Some(1),
+                    recipients: to.iter().map(|address| mailbox(address).into()).collect(),
                     eight_bit: false,
+                    utf8: false,
+                    dsn: crate::smtp::dsn::Request::default(),
                 };
                 let mut message = queue.incoming();
                 message.write(b"hello\r\n").unwrap();
@@ -87,7 +89,7 @@ mod tests {
 
             count_as_sent(&queue, &config).await.unwrap();
             assert!(waiting_outside(&queue, &config).is_empty());
-            let left: Vec<_> = entries(&queue)
+            let left: Vec<_> = entries(&queue, &config)
                 .into_iter()
                 .map(|(uid, size, entry)| (uid, listed(uid, size, Some(entry)).to.join(" ")))
                 .collect();

@@ -7,6 +7,7 @@
 pub mod client;
 pub mod command;
 pub mod data;
+pub mod dsn;
 pub mod header;
 pub mod intake;
 pub mod mailbox;
@@ -41,12 +42,33 @@ pub enum Role {
 pub struct Envelope {
     /// Where bounces go.
     pub sender: ReversePath,
-    /// The account that logged in; `None` for a device on the LAN.
-    pub account: Option<String>,
+    /// The lasting identity of the account that logged in; `None` for a device on the LAN.
+    pub account: Option<u64>,
     /// In the order of the RCPT commands.
-    pub recipients: Vec<Mailbox>,
+    pub recipients: Vec<Recipient>,
     /// The content holds octets above 127 (RFC 6152).
     pub eight_bit: bool,
+    /// The client said SMTPUTF8 (RFC 6531).
+    pub utf8: bool,
+    /// What is asked for about the whole message.
+    pub dsn: dsn::Request,
+}
+
+/// To whom, and what is asked for about that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The forward-path.
+    pub mailbox: Mailbox,
+    /// When the sender wants to hear of it.
+    pub notify: dsn::Notify,
+    /// The value of ORCPT (RFC 3461 section 4.2) as it came, the address type and xtext; empty where it was not said.
+    pub original: String,
+}
+
+impl From<Mailbox> for Recipient {
+    fn from(mailbox: Mailbox) -> Recipient {
+        Recipient { mailbox, notify: dsn::Notify::default(), original: String::new() }
+    }
 }
 
 /// A future in a box, so that [`Post`] can be a trait object.
@@ -64,8 +86,13 @@ pub struct Content {
 
 /// What takes the messages that the server accepts. A refusal is the reply that the client gets.
 pub trait Post {
-    /// RCPT: can a message of `size` octets (0: not known) go to `recipient`?
-    fn recipient<'a>(&'a self, recipient: &'a Mailbox, size: u64) -> Later<'a, Result<(), Reply>>;
+    /// RCPT: can a message of `size` octets (0: not known) of `account` go to `recipient`?
+    fn recipient<'a>(
+        &'a self,
+        account: Option<u64>,
+        recipient: &'a Mailbox,
+        size: u64,
+    ) -> Later<'a, Result<(), Reply>>;
 
     /// DATA: where the content of a message with this envelope goes, piece by piece; for `size` octets of it (0: not known)
     /// room is kept from now on.

@@ -76,6 +76,7 @@ impl Protocol for Smtp {
             }
             Goodbye::End(End::Room) => ((3, 2), "Too many connections, try again later"),
             Goodbye::End(End::Disconnected) => ((3, 2), "The operator has ended this session"),
+            Goodbye::End(End::Stopping) => ((3, 2), "The server stops, try again in a moment"),
         };
         Reply::new(421, status, text).to_octets().into()
     }
@@ -130,8 +131,8 @@ impl Connection {
                 let effect = self.session.judged(exchange, verdict);
                 return Box::pin(self.perform(effect)).await;
             }
-            Effect::Recipient { to, size } => {
-                let outcome = self.own.post.recipient(&to, size).await;
+            Effect::Recipient { account, to, size } => {
+                let outcome = self.own.post.recipient(account, &to.mailbox, size).await;
                 self.session.recipient(to, outcome)
             }
             Effect::Content { envelope, size } => match self.content(envelope, size).await? {
@@ -196,7 +197,7 @@ impl Connection {
 
     fn intake(&self, envelope: &Envelope) -> Intake {
         let config = self.context.config();
-        let account = envelope.account.as_deref().and_then(|account| config.account(account));
+        let account = envelope.account.and_then(|id| config.account_by_id(id));
         let from = envelope
             .sender
             .clone()
@@ -208,9 +209,11 @@ impl Connection {
 
     /// An account speaks for itself only; what a device puts into From is its own business.
     fn verdict(&self, intake: Intake, envelope: &Envelope) -> Result<bool, Reply> {
-        let Some(account) = &envelope.account else { return intake.finish(None) };
+        let Some(id) = envelope.account else { return intake.finish(None) };
         let config = self.context.config();
-        let own = |mailbox: &Mailbox| config.account(account).is_some_and(|a| a.owns(mailbox.as_str()));
+        let own = |mailbox: &Mailbox| {
+            config.account_by_id(id).is_some_and(|a| config.may_send_as(a, mailbox.as_str()))
+        };
         intake.finish(Some(&own))
     }
 

@@ -25,7 +25,12 @@ const MAIL: &str = "C: MAIL FROM:<demo@home.example>\nS: 250 *\nC: RCPT TO:<demo
 struct Inbox(Rc<Context>);
 
 impl Post for Inbox {
-    fn recipient<'a>(&'a self, recipient: &'a Mailbox, _size: u64) -> Later<'a, Result<(), Reply>> {
+    fn recipient<'a>(
+        &'a self,
+        _account: Option<u64>,
+        recipient: &'a Mailbox,
+        _size: u64,
+    ) -> Later<'a, Result<(), Reply>> {
         let known = recipient.as_str() == "demo@home.example";
         Box::pin(async move { known.then_some(()).ok_or_else(|| Reply::new(550, (1, 1), "No such mailbox")) })
     }

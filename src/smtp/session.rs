@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::command::{Command, Error};
-use super::{Envelope, Mailbox, Reply, ReversePath, Role};
+use super::{Envelope, Mailbox, Recipient, Reply, ReversePath, Role, dsn};
 use crate::access::on_lan;
 use crate::auth::Verdict;
 use crate::config::Config;
@@ -37,8 +37,10 @@ pub enum Effect {
     },
     /// Ask whether mail of `size` octets (0: not known) can go there, and call [`Session::recipient`].
     Recipient {
-        /// The forward-path.
-        to: Mailbox,
+        /// The identity of the account that sends it; `None` for a device.
+        account: Option<u64>,
+        /// The forward-path, and what is asked for.
+        to: Recipient,
         /// As MAIL said.
         size: u64,
     },
@@ -335,32 +337,36 @@ impl Session {
         if size > config.server.max_message_size {
             return too_large(config.server.max_message_size);
         }
-        let sender = match self.sender(from, config) {
+        let (sender, account) = match self.sender(from, config) {
             Ok(sender) => sender,
             Err(refusal) => return refusal,
         };
-        let envelope =
-            Envelope { sender, account: self.account.clone(), recipients: Vec::new(), eight_bit: false };
+        let envelope = Envelope {
+            sender,
+            account,
+            recipients: Vec::new(),
+            eight_bit: false,
+            utf8: false,
+            dsn: dsn::Request::default(),
+        };
         self.transaction = Some(Transaction { envelope, size });
         ok()
     }
 
     /// An account sends as itself, a device as anyone of this house. The null reverse-path is
-    /// everyone's: receipts are sent with it (RFC 8098 section 3).
-    fn sender(&self, from: ReversePath, config: &Config) -> Result<ReversePath, Reply> {
-        let Some(from) = from else { return Ok(None) };
-        match &self.account {
-            Some(account) => {
-                let own = config.account(account).is_some_and(|account| account.owns(from.as_str()));
-                if own { Ok(Some(from)) } else { Err(not_yours()) }
-            }
-            None => {
-                let from = from.qualified(home_domain(config));
-                let local = config.is_local_domain(from.domain());
-                let refusal = || Reply::new(553, (7, 1), "Devices send as an address of this server only");
-                local.then_some(Some(from)).ok_or_else(refusal)
-            }
-        }
+    /// everyone's: receipts are sent with it (RFC 8098 section 3). With the identity of the account.
+    fn sender(&self, from: ReversePath, config: &Config) -> Result<(ReversePath, Option<u64>), Reply> {
+        let Some(name) = &self.account else {
+            let Some(from) = from else { return Ok((None, None)) };
+            let from = from.qualified(home_domain(config));
+            let local = config.stays_here(from.as_str());
+            let refusal = || Reply::new(553, (7, 1), "Devices send as an address of this server only");
+            return local.then_some((Some(from), None)).ok_or_else(refusal);
+        };
+        // An account that is gone is not a device: the session ends in a moment.
+        let account = config.account(name).ok_or_else(not_yours)?;
+        let own = from.as_ref().is_none_or(|from| config.may_send_as(account, from.as_str()));
+        own.then_some((from, Some(account.id))).ok_or_else(not_yours)
     }
 
     /// RFC 5321 section 4.1.1.3.
@@ -376,17 +382,21 @@ impl Session {
         if to.domain().is_empty() && !to.as_str().eq_ignore_ascii_case("postmaster") {
             return Effect::Reply(Reply::new(553, (1, 3), "That address has no domain"));
         }
-        Effect::Recipient { to: to.qualified(home_domain(config)), size: transaction.size }
+        Effect::Recipient {
+            account: transaction.envelope.account,
+            to: to.qualified(home_domain(config)).into(),
+            size: transaction.size,
+        }
     }
 
     /// The outcome of [`Effect::Recipient`].
-    pub fn recipient(&mut self, to: Mailbox, outcome: Result<(), Reply>) -> Reply {
+    pub fn recipient(&mut self, to: Recipient, outcome: Result<(), Reply>) -> Reply {
         let Some(transaction) = &mut self.transaction else { return out_of_order("MAIL comes first") };
         if let Err(refusal) = outcome {
             return refusal;
         }
         let recipients = &mut transaction.envelope.recipients;
-        if !recipients.contains(&to) {
+        if !recipients.iter().any(|known| known.mailbox == to.mailbox) {
             recipients.push(to);
         }
         Reply::new(250, (1, 5), "OK")

@@ -16,6 +16,7 @@ fn config() -> Config {
     config.server.domains.push("home.example".try_into().unwrap());
     config.server.max_message_size = 1000;
     config.accounts.push(Account {
+        id: 1,
         name: "demo".try_into().unwrap(),
         address: "demo@home.example".try_into().unwrap(),
         aliases: vec!["info@home.example".try_into().unwrap()],
@@ -55,12 +56,12 @@ fn perform(session: &mut Session, effect: Effect) -> Vec<String> {
             perform(session, effect)
         }
         Effect::Recipient { to, .. } => {
-            let exists = to.domain() == "home.example";
+            let exists = to.mailbox.domain() == "home.example";
             let outcome = if exists { Ok(()) } else { Err(Reply::new(550, (7, 1), "No relay")) };
             replies(&[session.recipient(to, outcome)])
         }
         Effect::Content { envelope, .. } => {
-            let to: Vec<_> = envelope.recipients.iter().map(Mailbox::as_str).collect();
+            let to: Vec<_> = envelope.recipients.iter().map(|to| to.mailbox.as_str()).collect();
             let from = envelope.sender.as_ref().map_or("", Mailbox::as_str);
             vec![format!("! content from <{from}> to {} with {}", to.join(" "), session.protocol())]
         }

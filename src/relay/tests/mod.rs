@@ -21,7 +21,7 @@ use crate::flash::ReadAt;
 use crate::flash::refusing::Refusing;
 use crate::flash::sim::SimFlash;
 use crate::oauth2::Tokens;
-use crate::smtp::{Envelope, Mailbox, Post, Reply};
+use crate::smtp::{self, Envelope, Mailbox, Post, Reply};
 use crate::store::{INBOX, Store};
 use smarthost::Smarthost;
 
@@ -65,7 +65,8 @@ fn text<const N: usize>(text: &str) -> Text<N> {
 }
 
 fn config() -> Config {
-    let account = |name: &str| Account {
+    let account = |(name, id): (&str, u64)| Account {
+        id,
         name: text(name),
         address: text(&format!("{name}@home.example")),
         ..Account::default()
@@ -73,7 +74,9 @@ fn config() -> Config {
     let mut config = Config::default();
     config.server.domains = vec![text("home.example")];
     config.smarthost.security = Security::None;
-    config.accounts = ["demo", "anna", "fred"].into_iter().map(account).collect();
+    config.server.lan_smtp_relay = true;
+    config.server.lan_smtp_sender = text("devices@home.example");
+    config.accounts = ["demo", "anna", "fred"].into_iter().zip(1..).map(account).collect();
     config.accounts[0].aliases.push(text("info@home.example"));
     config
 }
@@ -86,8 +89,10 @@ fn envelope(from: &str, to: &str) -> Envelope {
     Envelope {
         sender: Mailbox::parse(from).ok(),
         account: None,
-        recipients: to.split(' ').map(mailbox).collect(),
+        recipients: to.split(' ').map(|to| mailbox(to).into()).collect(),
         eight_bit: false,
+        utf8: false,
+        dsn: smtp::dsn::Request::default(),
     }
 }
 
@@ -108,11 +113,12 @@ impl World {
     /// What the server does with a message of `account`: `from` and `to` are addresses, `to` with spaces
     /// between them.
     async fn post_as(&self, account: Option<&str>, from: &str, to: &str) -> Result<(), Reply> {
+        let account = account.and_then(|name| self.context.config().account(name).map(|account| account.id));
         let recipients: Vec<Mailbox> = to.split(' ').map(mailbox).collect();
         for recipient in &recipients {
-            self.relay.recipient(recipient, MESSAGE.len() as u64).await?;
+            self.relay.recipient(account, recipient, MESSAGE.len() as u64).await?;
         }
-        let envelope = Envelope { account: account.map(str::to_owned), ..envelope(from, to) };
+        let envelope = Envelope { account, ..envelope(from, to) };
         let mut content = self.relay.incoming(&envelope, MESSAGE.len() as u64).await?;
         content.message.write(MESSAGE.as_bytes()).unwrap();
         self.relay.accept(envelope, content).await
