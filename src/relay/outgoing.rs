@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use smol::future::or;
 
-use super::delivery::{has_failures, take, unreadable};
+use super::delivery::{has_news, take, unreadable};
 use super::entry::{Attempt, Entry, Work};
 use super::queue::Claim;
 use super::report::Letter;
@@ -181,7 +181,7 @@ impl Relay {
             postpone(&mut claim.entry, config, &failure.to_string());
         }
         if self.queue.save(&claims).await {
-            for claim in claims.into_iter().filter(|claim| has_failures(&claim.entry)) {
+            for claim in claims.into_iter().filter(|claim| has_news(&claim.entry)) {
                 self.settle(claim).await;
             }
         }
@@ -243,7 +243,7 @@ impl Relay {
             Ok(replies) => {
                 for (recipient, reply) in recipients.iter().zip(replies) {
                     log::info!("queue {}: <{recipient}>: {reply}", claim.uid());
-                    take(&mut claim.entry, recipient, reply, &config.smarthost.host, config);
+                    take(&mut claim.entry, recipient, reply, &config.smarthost.host, false, config);
                 }
             }
             Err(_) if !self.is_current(config) => return sent.map(drop),
@@ -256,10 +256,10 @@ impl Relay {
 
 /// Another attempt failed for all that is due.
 fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
-    let (created, now) = (entry.created, unix_now());
+    let (since, now) = (entry.since, unix_now());
     entry.happened(now, trouble);
     for recipient in entry.due(Work::Smarthost, config, now) {
-        recipient.postpone(Attempt::failed(now, &config.smarthost.host, trouble), created, &config.smarthost);
+        recipient.postpone(Attempt::failed(now, &config.smarthost.host, trouble), since, &config.smarthost);
     }
 }
 

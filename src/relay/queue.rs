@@ -39,6 +39,18 @@ pub struct Claim<'a> {
     pub entry: Entry,
 }
 
+/// What [`Queue::claim`] finds.
+pub enum Found<'a> {
+    /// Nobody works on it.
+    Free(Claim<'a>),
+    /// Somebody does.
+    Busy,
+    /// Its note makes no sense.
+    Damaged,
+    /// There is no such message.
+    Nothing,
+}
+
 struct Busy<'a> {
     queue: &'a Queue,
     uid: Uid,
@@ -68,6 +80,11 @@ impl Queue {
         let account = self.context.store.queue().await?;
         *self.account.borrow_mut() = account.clone();
         Ok(account)
+    }
+
+    /// The store of the queue as it was used last.
+    pub fn current(&self) -> Rc<Account> {
+        self.account.borrow().clone()
     }
 
     /// Wakes when there is something new, or somebody is done. Listen first, then look.
@@ -143,6 +160,35 @@ impl Queue {
             })
     }
 
+    /// A message: its size and its entry, which one whose note is damaged has not.
+    pub fn entry(&self, uid: Uid) -> Option<(u64, Option<Entry>)> {
+        let account = self.account.borrow().clone();
+        let message = account.view(INBOX, |inbox| inbox.message(uid).copied()).flatten()?;
+        let unwritten = self.unwritten.borrow().get(&uid).map(|(entry, _)| entry.clone());
+        let noted =
+            || account.note(INBOX, uid).and_then(|note| Entry::of_note(&note, &self.context.config()));
+        Some((u64::from(message.size), unwritten.or_else(noted)))
+    }
+
+    /// Claims this message.
+    pub fn claim(&self, uid: Uid) -> Found<'_> {
+        match self.entry(uid) {
+            None => Found::Nothing,
+            Some(_) if self.busy.borrow().contains(&uid) => Found::Busy,
+            Some((_, None)) => Found::Damaged,
+            Some((size, Some(entry))) => Found::Free(Claim { busy: self.busy(uid), size, entry }),
+        }
+    }
+
+    /// Takes messages out of the queue, in one commit.
+    ///
+    /// # Errors
+    /// What the store says; then all of them are still there.
+    pub async fn remove(&self, claims: Vec<Claim<'_>>) -> Result<(), Error> {
+        let uids: Vec<Uid> = claims.iter().map(Claim::uid).collect();
+        self.expunge(&uids).await
+    }
+
     fn busy(&self, uid: Uid) -> Busy<'_> {
         self.busy.borrow_mut().insert(uid);
         Busy { queue: self, uid }
@@ -178,14 +224,14 @@ impl Queue {
             return Ok(false);
         }
         let _busy = self.busy(uid);
-        self.expunge(uid).await.map(|()| true)
+        self.expunge(&[uid]).await.map(|()| true)
     }
 
-    async fn expunge(&self, uid: Uid) -> Result<(), Error> {
+    async fn expunge(&self, uids: &[Uid]) -> Result<(), Error> {
         let mut transaction = self.account().await?.begin();
-        transaction.expunge(INBOX, &[uid]);
+        transaction.expunge(INBOX, uids);
         transaction.commit().await?;
-        self.unwritten.borrow_mut().remove(&uid);
+        uids.iter().for_each(|uid| drop(self.unwritten.borrow_mut().remove(uid)));
         Ok(())
     }
 
@@ -234,7 +280,7 @@ impl Claim<'_> {
 
     /// Takes the message out of the queue; if that cannot be done now, it comes later.
     pub async fn remove(self) {
-        if let Err(error) = self.busy.queue.expunge(self.busy.uid).await {
+        if let Err(error) = self.busy.queue.expunge(&[self.busy.uid]).await {
             self.busy.queue.remember(&self, &error);
         }
     }
