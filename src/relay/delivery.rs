@@ -13,7 +13,7 @@ use super::queue::Claim;
 use super::report::Letter;
 use super::{Relay, deposit, no_such_mailbox};
 use crate::clock::unix_now;
-use crate::config::{Account, Config};
+use crate::config::{Account, Config, Destination};
 use crate::smtp::dsn::Ret;
 use crate::smtp::{Mailbox, Reply, store_trouble};
 use crate::store::Error;
@@ -107,14 +107,28 @@ impl Relay {
             claim.entry.happened(unix_now(), GONE);
         }
         for recipient in recipients {
-            // Two addresses of one account give one delivery: the identity is the message's.
-            let reply = match config.account_by_address(recipient.as_str()) {
-                Some(account) => self.deliver_into(&account.name, &claim).await,
-                None => no_such_mailbox(),
+            let reply = match config.destination(recipient.as_str()) {
+                Destination::Here(accounts) => self.deliver_to(&accounts, &claim).await,
+                Destination::Outside | Destination::Nobody => no_such_mailbox(),
             };
             take(&mut claim.entry, &recipient, &reply, "", false, &config);
         }
         self.settle(claim).await;
+    }
+
+    /// The worst of what these accounts say. Two addresses of one account, and one that is tried again, give one delivery: the
+    /// identity is the message's.
+    async fn deliver_to(&self, accounts: &[&Account], claim: &Claim<'_>) -> Reply {
+        let mut worst = Reply::new(250, (0, 0), "Delivered");
+        for account in accounts {
+            let reply = self.deliver_into(&account.name, claim).await;
+            // What passes is tried again, for all of them; only then it is over for some.
+            let rank = |reply: &Reply| (!reply.is_positive(), !reply.is_permanent());
+            if rank(&reply) > rank(&worst) {
+                worst = reply;
+            }
+        }
+        worst
     }
 
     async fn deliver_into(&self, name: &str, claim: &Claim<'_>) -> Reply {
@@ -221,12 +235,16 @@ impl Relay {
 fn addressee<'c>(entry: &Entry, config: &'c Config) -> Option<(&'c Account, Reader)> {
     let sender = entry.sender.as_ref()?;
     if entry.is_orphan(config) {
-        return Some((postmaster(config)?, Reader::PostmasterOfGone));
+        return Some((config.postmaster()?, Reader::PostmasterOfGone));
     }
-    let account = entry.submitter.account(config).or_else(|| config.account_by_address(sender.as_str()));
+    let by_address = || match config.destination(sender.as_str()) {
+        Destination::Here(accounts) => accounts.first().copied(),
+        Destination::Outside | Destination::Nobody => None,
+    };
+    let account = entry.submitter.account(config).or_else(by_address);
     match account {
         Some(account) => Some((account, Reader::Sender)),
-        None => Some((postmaster(config)?, Reader::Postmaster)),
+        None => Some((config.postmaster()?, Reader::Postmaster)),
     }
 }
 
@@ -259,8 +277,4 @@ pub(super) fn take(
     for recipient in entry.recipients.iter_mut().filter(same) {
         recipient.take(reply, remote, passed_on, since, &config.smarthost, now);
     }
-}
-
-fn postmaster(config: &Config) -> Option<&Account> {
-    config.accounts.first()
 }

@@ -210,7 +210,9 @@ impl Connection {
     fn verdict(&self, intake: Intake, envelope: &Envelope) -> Result<bool, Reply> {
         let Some(id) = envelope.account else { return intake.finish(None) };
         let config = self.context.config();
-        let own = |mailbox: &Mailbox| config.account_by_id(id).is_some_and(|a| a.owns(mailbox.as_str()));
+        let own = |mailbox: &Mailbox| {
+            config.account_by_id(id).is_some_and(|a| config.may_send_as(a, mailbox.as_str()))
+        };
         intake.finish(Some(&own))
     }
 

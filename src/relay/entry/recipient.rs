@@ -121,7 +121,7 @@ impl Recipient {
 
     /// Whether it is one of this appliance, or of nobody: then that is told here.
     fn is_here(&self, config: &Config) -> bool {
-        config.is_local_domain(self.mailbox.domain())
+        config.stays_here(self.mailbox.as_str())
     }
 
     /// When work of this kind is to be done for it, in seconds since 1970 UTC; `None`: never. `held`: no attempts are made. `orphan`:
