@@ -279,13 +279,6 @@ fn a_session_that_ends_with_its_token_goes_on_with_the_next() {
         stage.until("an end", |status| status.last_result.is_some() && !status.polling).await;
         assert_eq!((stage.shown(), stage.server.times()), (vec!["a1".to_owned()], 1));
     });
-    for (at, reply) in [("UIDL", "-ERR [AUTH] token expired\r\n"), ("LIST", "-ERR no\r\n")] {
-        play(&["a1", "a2"], &[(200, &short("a1")), (200, r#"{"access_token":"a2"}"#)], async |stage| {
-            stage.provider.behaviour.borrow_mut().reply = Some((at, reply.to_owned()));
-            stage.until("an end", |status| status.last_result.is_some() && !status.polling).await;
-            assert_eq!(stage.shown(), ["a1", "a2"], "{at}");
-        });
-    }
 }
 
 /// Catches: a source that cannot be changed while its provider's token server is waited for.
