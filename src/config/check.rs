@@ -3,13 +3,15 @@
 //! The same findings serve the text form, where each becomes a line, and the console, where each
 //! becomes the path of a setting.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::identity::is_inbox;
 use super::kind::shown_text;
 use super::problem::{At, Place, Problem, Section, Severity};
-use super::{Account, Config, Interval, Protocol, Security, Smarthost, Source, SourceAuth, network, oauth2};
+use super::{
+    Account, Config, Interval, Protocol, Security, Smarthost, Source, SourceAuth, network, oauth2, server,
+};
 
 /// Everything that is wrong with `config`, errors and warnings, by the paths of the settings.
 pub fn check(config: &Config) -> Vec<Problem> {
@@ -49,6 +51,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     listeners(config, &mut found);
     network::check(config, &mut found);
     tls(config, &mut found);
+    server::check(config, &mut found);
     smarthost(config, &mut found);
     oauth2::of_smarthost(&config.smarthost, &mut found);
     let mut names = HashMap::new();
@@ -187,27 +190,38 @@ fn mismatch(port: u16, security: Security, usual: &[(u16, Security)]) -> Option<
     Some(format!("port {port} is usually that of security = \"{word}\""))
 }
 
-/// Each address is in a local domain and belongs to one account. `owners` are the accounts before.
-fn own_addresses(config: &Config, a: usize, owners: &mut HashMap<String, usize>, found: &mut Vec<Finding>) {
+/// The account that has an address, and as what, by the address in lower case.
+type Owners = HashMap<String, (usize, &'static str)>;
+
+/// Each address is in a local or shared domain, and a main address belongs to one account. `owners` are the accounts before.
+fn own_addresses(config: &Config, a: usize, owners: &mut Owners, found: &mut Vec<Finding>) {
     let Some(account) = config.accounts.get(a) else { return };
+    let mut seen = HashSet::new();
     let main = (!account.address.is_empty()).then_some(("address", &account.address));
     for (key, address) in main.into_iter().chain(account.aliases.iter().map(|alias| ("aliases", alias))) {
         let place = Section::Account(a).at(key);
         let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
-        if !config.is_local_domain(domain) {
-            let text =
-                format!("{address}: {domain} is not one of server.domains: add it there, or use one of them");
+        if !config.is_local_domain(domain) && !config.is_shared_domain(domain) {
+            let text = format!(
+                "{address}: {domain} is not one of server.domains: add it there, or to server.shared_domains where it is a provider's"
+            );
             found.push(Finding::error(place, text).beside(Section::Server.at("domains")));
         }
-        if let Some(owner) = owners.insert(address.to_ascii_lowercase(), a) {
-            let owner = match config.accounts.get(owner) {
-                Some(other) if owner != a => &*other.name,
-                _ => "this account",
-            };
-            let text =
-                format!("{address} belongs to {owner} already: an address belongs to one account, once");
-            found.push(Finding::error(place, text));
-        }
+        let lower = address.to_ascii_lowercase();
+        let owner = match owners.get(&lower) {
+            _ if !seen.insert(lower.clone()) => "this account",
+            // An alias reaches all who have it.
+            Some((owner, as_what)) if (key, *as_what) != ("aliases", "aliases") => {
+                config.accounts.get(*owner).map_or("", |owner| &owner.name)
+            }
+            _ => {
+                owners.entry(lower).or_insert((a, key));
+                continue;
+            }
+        };
+        let text =
+            format!("{address} belongs to {owner} already: only an alias may be that of several accounts");
+        found.push(Finding::error(place, text));
     }
 }
 
@@ -228,6 +242,12 @@ fn rights(config: &Config, a: usize, account: &Account, found: &mut Vec<Finding>
     if !account.sources.is_empty() && !account.multipop {
         let text = "multipop is false: none of the account's sources is contacted";
         found.push(Finding::warning(at("multipop"), text));
+    }
+    if !account.smarthost_password.is_empty() && !config.smarthost.per_account_authentication {
+        let text = "smarthost_password has no effect while smarthost.per_account_authentication is off: the account's mail goes under \
+                    the global login";
+        let place = at("smarthost_password");
+        found.push(Finding::warning(place, text).beside(Section::Smarthost.at("per_account_authentication")));
     }
     if account.sources.len() > Config::MAX_SOURCES {
         let text = format!("{} sources are too many: {} fit", account.sources.len(), Config::MAX_SOURCES);

@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use toml::de::DeValue;
 
 use super::kind::{Kind, Wrong, quoted};
-use super::{Account, Config, Large, Protocol, Source};
+use super::{Account, Config, Large, Protocol, Security, Source};
 use crate::credential::random;
 
 /// An identity as 16 hexadecimal digits; none is 0, and empty.
@@ -118,6 +118,16 @@ impl Account {
 }
 
 impl Source {
+    /// The port that its protocol has with its security (RFC 8314 section 3, RFC 1939, RFC 3501).
+    pub fn usual_port(&self) -> u16 {
+        match (self.protocol, self.security) {
+            (Protocol::Pop3, Security::Tls) => 995,
+            (Protocol::Pop3, _) => 110,
+            (Protocol::Imap, Security::Tls) => 993,
+            (Protocol::Imap, _) => 143,
+        }
+    }
+
     /// The folders that are collected, names or patterns: POP3 knows the INBOX only.
     pub fn wanted_folders(&self) -> impl Iterator<Item = &str> {
         let of_imap =

@@ -3,6 +3,7 @@
 //! [`text`] reads the TOML form and [`export`] writes it, [`check`] judges it, [`mod@file`] keeps it on
 //! flash, [`path`] reaches single settings.
 
+mod addresses;
 pub mod check;
 mod defaults;
 pub mod export;
@@ -19,6 +20,7 @@ mod password;
 pub mod path;
 pub mod problem;
 pub mod secrets;
+mod server;
 pub mod settings;
 mod stored;
 pub mod text;
@@ -37,6 +39,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::credential::Verifier;
 
+pub use addresses::Destination;
 pub use holder::{Held, Holder};
 pub use network::Network;
 pub use oauth2::{Endpoint, Purpose};
@@ -400,11 +403,6 @@ impl Config {
         self.accounts.iter().find(|account| account.id == id && id != 0)
     }
 
-    /// The account that owns `address`, as its main address or an alias, in any case.
-    pub fn account_by_address(&self, address: &str) -> Option<&Account> {
-        self.accounts.iter().find(|a| a.owns(address))
-    }
-
     /// Octets that accounts may hold, by name; an account that is not named has no limit.
     pub fn quotas(&self) -> BTreeMap<String, u64> {
         let limited = self.accounts.iter().filter(|account| account.quota > 0);
@@ -414,6 +412,11 @@ impl Config {
     /// Whether `domain` is one of `server.domains`, in any case.
     pub fn is_local_domain(&self, domain: &str) -> bool {
         self.server.domains.iter().any(|d| d.eq_ignore_ascii_case(domain))
+    }
+
+    /// Whether `domain` is one of `server.shared_domains`, in any case.
+    pub fn is_shared_domain(&self, domain: &str) -> bool {
+        self.server.shared_domains.iter().any(|d| d.eq_ignore_ascii_case(domain))
     }
 }
 

@@ -35,7 +35,16 @@ pub fn set(config: &mut Config, path: &str, value: &str) -> Result<(), PathError
         }
         _ => {}
     }
-    change(config, section, setting, value.trim()).map_err(|what| PathError(format!("{path}: {what}")))
+    let before = section.source_of(config).map(|source| (source.usual_port(), source.port));
+    change(config, section, setting, value.trim()).map_err(|what| PathError(format!("{path}: {what}")))?;
+    // A port that nobody chose follows what it came from.
+    if let (Some(source), Some((usual, port))) = (section.source_of_mut(config), before)
+        && usual == port
+        && setting.key != "port"
+    {
+        source.port = source.usual_port();
+    }
+    Ok(())
 }
 
 /// Tries the readings of `value`: as TOML, and with what was left out put around it.

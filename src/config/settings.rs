@@ -190,9 +190,13 @@ settings!(SERVER: Server {
     hostname: Words<HostName, 255> = "the name in greetings, EHLO and Received fields";
     needed domains: List<Words<Domain, 255>, 1, 64> = "the local domains";
     lan: List<Quoted<ipnet::IpNet>, 0, 64> = "the networks that count as the LAN";
+    shared_domains: List<Words<Domain, 255>, 0, 64> = "domains of providers: accounts may have addresses there, everyone else there is outside";
+    postmaster: Words<OrEmpty<AccountName>, 64> = "the account that gets postmaster@ and abuse@; empty: the first one";
     connector: Switch = "whether the Connector is active on this server";
     max_connections: Count<1, 10_000> = "connections served at once, all services together";
     max_message_size: Size<{ 64 * KIB }, { 2 * GIB }> = "larger messages are refused";
+    lan_smtp_relay: Switch = "whether devices on lan_smtp may write to addresses outside";
+    lan_smtp_sender: Words<OrEmpty<MailAddress>, 254> = "as whom they do, and who is told when it fails";
     write_only operator_password => operator_verifier: OptionalPassword = "for the console and updates over HTTP, kept as a verifier only; empty: the console asks for none, no updates are taken";
     operator_verifier: OptionalVerifier = "what an export holds in place of the operator's password";
 });
@@ -233,6 +237,8 @@ settings!(SMARTHOST: Smarthost {
     ca: Ca = "PEM file of an extra CA, or of the server's own certificate; the built-in roots count besides";
     retry: List<Duration<SECOND, { 7 * DAY }>, 1, 16> = "waits between tries; the last one repeats";
     expire: Duration<SECOND, { 30 * DAY }> = "then the sender gets a bounce";
+    delay_notice: Duration<0, { 30 * DAY }> = "then the sender is told that it waits, once; 0: never";
+    connections: Count<1, 16> = "connections at once for each login";
 });
 
 settings!(MULTIPOP: Multipop {
@@ -245,7 +251,7 @@ settings!(MULTIPOP: Multipop {
 settings!(ACCOUNT: Account {
     id: Identity = "its lasting identity, given to it when it is made";
     needed name: Words<AccountName, 64> = "the login, and the folder of the mail";
-    needed address: Words<MailAddress, 254> = "what it sends as; its domain is one of server.domains";
+    needed address: Words<MailAddress, 254> = "what it sends as; its domain is one of server.domains or server.shared_domains";
     aliases: List<Words<MailAddress, 254>, 0, 64> = "further addresses of its own";
     write_only password => verifier: NewPassword = "kept as a verifier only, never as such";
     verifier: StoredVerifier = "what an export holds in place of the password";
@@ -372,6 +378,18 @@ impl Section {
             }
         }
         all
+    }
+
+    /// The source whose section it is.
+    pub fn source_of(self, config: &Config) -> Option<&Source> {
+        let Section::Source(account, source) = self else { return None };
+        config.accounts.get(account)?.sources.get(source)
+    }
+
+    /// The same, to be changed.
+    pub fn source_of_mut(self, config: &mut Config) -> Option<&mut Source> {
+        let Section::Source(account, source) = self else { return None };
+        config.accounts.get_mut(account)?.sources.get_mut(source)
     }
 
     fn account(self) -> Option<usize> {

@@ -250,6 +250,10 @@ impl Reading {
                 account.sources.push(Source::default());
             }
             self.table(Section::Source(account, s), span, table);
+            let source = self.config.accounts.get_mut(account).and_then(|account| account.sources.get_mut(s));
+            if let Some(source) = source.filter(|_| !table.contains_key("port")) {
+                source.port = source.usual_port();
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use super::queue::Claim;
 use super::report::Letter;
 use super::{Relay, deposit, no_such_mailbox};
 use crate::clock::unix_now;
-use crate::config::Config;
+use crate::config::{Account, Config, Destination};
 use crate::flash::ReadAt;
 use crate::smtp::{Mailbox, Reply, store_trouble};
 use crate::store::Error;
@@ -91,14 +91,28 @@ impl Relay {
         let pending = due.filter(|recipient| matches!(recipient.progress, Progress::Pending { .. }));
         let recipients: Vec<Mailbox> = pending.map(|recipient| recipient.mailbox.clone()).collect();
         for recipient in recipients {
-            // Two addresses of one account give one delivery: the identity is the message's.
-            let reply = match config.account_by_address(recipient.as_str()) {
-                Some(account) => self.deliver_into(&account.name, &claim).await,
-                None => no_such_mailbox(),
+            let reply = match config.destination(recipient.as_str()) {
+                Destination::Here(accounts) => self.deliver_to(&accounts, &claim).await,
+                Destination::Outside | Destination::Nobody => no_such_mailbox(),
             };
             take(&mut claim.entry, &recipient, &reply, "", &config);
         }
         self.settle(claim).await;
+    }
+
+    /// The worst of what these accounts say. Two addresses of one account, and one that is tried again, give one delivery: the
+    /// identity is the message's.
+    async fn deliver_to(&self, accounts: &[&Account], claim: &Claim<'_>) -> Reply {
+        let mut worst = Reply::new(250, (0, 0), "Delivered");
+        for account in accounts {
+            let reply = self.deliver_into(&account.name, claim).await;
+            // What passes is tried again, for all of them; only then it is over for some.
+            let rank = |reply: &Reply| (!reply.is_positive(), !reply.is_permanent());
+            if rank(&reply) > rank(&worst) {
+                worst = reply;
+            }
+        }
+        worst
     }
 
     async fn deliver_into(&self, name: &str, claim: &Claim<'_>) -> Reply {
@@ -146,7 +160,8 @@ impl Relay {
             return Ok(());
         };
         let submitter = entry.submitter.account(&config);
-        let Some(account) = submitter.or_else(|| config.account_by_address(sender.as_str())) else {
+        let by_address = || config.accounts_by_address(sender.as_str()).first().copied();
+        let Some(account) = submitter.or_else(by_address) else {
             log::warn!("queue {}: <{sender}> has no mailbox here and is not told of a failure", claim.uid());
             return Ok(());
         };

@@ -7,9 +7,12 @@
 
 mod delivery;
 mod deposit;
+mod end;
 mod entry;
+mod letters;
 mod outgoing;
 mod permission;
+mod probe;
 mod queue;
 mod report;
 mod restored;
@@ -21,9 +24,10 @@ use std::rc::Rc;
 use event_listener::Event;
 
 use crate::clock::unix_now;
-use crate::config::Config;
+use crate::config::{Account, Config, Destination};
 use crate::context::Context;
 use crate::oauth2::Tokens;
+use crate::outgoing::Habit;
 use crate::smtp::{self, Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
 use crate::store::{self, Uid};
 use entry::{Entry, Progress, Submitter};
@@ -63,6 +67,9 @@ pub struct Relay {
     troubles: RefCell<BTreeMap<Login, String>>,
     hurry: Cell<bool>,
     hurried: Event,
+    standing: end::Standing,
+    habits: RefCell<BTreeMap<Login, Habit>>,
+    rows: letters::Rows,
 }
 
 impl Relay {
@@ -76,6 +83,9 @@ impl Relay {
             troubles: RefCell::default(),
             hurry: Cell::new(false),
             hurried: Event::new(),
+            standing: end::Standing::default(),
+            habits: RefCell::default(),
+            rows: letters::Rows::default(),
         })
     }
 
@@ -112,17 +122,32 @@ impl Relay {
     }
 
     /// RCPT: is there such a mailbox, or a way out?
-    async fn verify(&self, recipient: &Mailbox, size: u64) -> Result<(), Reply> {
+    async fn verify(&self, account: Option<u64>, recipient: &Mailbox, size: u64) -> Result<(), Reply> {
         let config = self.context.config();
-        if !config.is_local_domain(recipient.domain()) {
-            return if config.smarthost.host.is_empty() {
-                Err(Reply::new(550, (4, 4), "Without a smarthost no mail leaves this server"))
-            } else {
-                Ok(())
-            };
+        let accounts = match config.destination(recipient.as_str()) {
+            Destination::Here(accounts) => accounts,
+            Destination::Nobody => return Err(no_such_mailbox()),
+            Destination::Outside if account.is_none() && !config.server.lan_smtp_relay => {
+                return Err(Reply::new(550, (7, 1), "Devices write to addresses of this server only"));
+            }
+            Destination::Outside if config.smarthost.host.is_empty() => {
+                return Err(Reply::new(550, (4, 4), "Without a smarthost no mail leaves this server"));
+            }
+            Destination::Outside => return Ok(()),
+        };
+        // Who shares an alias with somebody whose mailbox is full gets the mail all the same.
+        let mut answer = Ok(());
+        for account in accounts {
+            answer = self.has_room(account, size).await;
+            if answer.is_ok() {
+                break;
+            }
         }
-        let account = config.account_by_address(recipient.as_str()).ok_or_else(no_such_mailbox)?;
-        // Nobody is opened without need: where there is no quota, the end of data is early enough.
+        answer
+    }
+
+    /// Nobody is opened without need: where there is no quota, the end of data is early enough.
+    async fn has_room(&self, account: &Account, size: u64) -> Result<(), Reply> {
         if account.quota > 0 {
             let store = self.context.store.account(&account.name).await;
             let store = store.map_err(|error| store_trouble(&error))?;
@@ -161,6 +186,7 @@ impl Relay {
         let taken = if direct {
             deposit::begin(&store, message).commit().await.map(drop)
         } else {
+            let envelope = settled(envelope, &self.context.config());
             self.queue.add(&store, message, &Entry::new(envelope, unix_now())).await
         };
         taken.map_err(|error| store_trouble(&error))
@@ -170,11 +196,11 @@ impl Relay {
 impl Post for Relay {
     fn recipient<'a>(
         &'a self,
-        _account: Option<u64>,
+        account: Option<u64>,
         recipient: &'a Mailbox,
         size: u64,
     ) -> Later<'a, Result<(), Reply>> {
-        Box::pin(self.verify(recipient, size))
+        Box::pin(self.verify(account, recipient, size))
     }
     fn incoming<'a>(&'a self, envelope: &'a Envelope, size: u64) -> Later<'a, Result<Content, Reply>> {
         Box::pin(self.place(envelope, size))
@@ -184,16 +210,34 @@ impl Post for Relay {
     }
 }
 
+/// The envelope as it is queued: whatever the host is called later, who is meant stays the same, and what a device sends
+/// outside leaves as the operator says.
+fn settled(mut envelope: Envelope, config: &Config) -> Envelope {
+    for recipient in &mut envelope.recipients {
+        let address = config.address_of_host(recipient.mailbox.as_str());
+        if let Some(Ok(own)) = address.map(Mailbox::parse) {
+            recipient.mailbox = own;
+        }
+    }
+    let leaves = |to: &smtp::Recipient| !config.stays_here(to.mailbox.as_str());
+    if envelope.account.is_none() && envelope.sender.is_some() && envelope.recipients.iter().any(leaves) {
+        envelope.sender = Mailbox::parse(&config.server.lan_smtp_sender).ok().or(envelope.sender);
+    }
+    envelope
+}
+
 fn no_such_mailbox() -> Reply {
     Reply::new(550, (1, 1), "There is no such mailbox here")
 }
 
 /// The account that all recipients are, where that is one.
 fn only_account<'a>(config: &'a Config, recipients: &[smtp::Recipient]) -> Option<&'a str> {
-    let mut names = recipients.iter().map(|recipient| {
-        let mailbox = &recipient.mailbox;
-        let local = config.is_local_domain(mailbox.domain());
-        config.account_by_address(mailbox.as_str()).filter(|_| local).map(|account| account.name.as_str())
+    let mut names = recipients.iter().map(|recipient| match config.destination(recipient.mailbox.as_str()) {
+        Destination::Here(accounts) => match accounts[..] {
+            [account] => Some(account.name.as_str()),
+            _ => None,
+        },
+        Destination::Outside | Destination::Nobody => None,
     });
     let first = names.next()??;
     names.all(|name| name == Some(first)).then_some(first)

@@ -1,5 +1,4 @@
-//! Mail that the relay writes itself: what became of a message that was not delivered (RFC 3464, RFC 6522),
-//! and that the smarthost refuses a login.
+//! Mail that the relay writes itself: what became of a message that was not delivered (RFC 3464, RFC 6522).
 
 use crate::flash::ReadAt;
 use crate::message::{compose, date};
@@ -24,7 +23,7 @@ pub struct Letter<'a> {
 
 impl Letter<'_> {
     /// The header of a letter that nobody is to answer (RFC 3834), but for what the content is.
-    fn header(&self, subject: &str) -> String {
+    pub(super) fn header(&self, subject: &str) -> String {
         format!(
             "{}From: Mail delivery <MAILER-DAEMON@{host}>\r\nTo: <{}>\r\nSubject: {subject}\r\nDate: {}\r\n\
              Message-ID: {}\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n",
@@ -84,27 +83,6 @@ impl Letter<'_> {
             message.write(&header_of(original)?)?;
         }
         message.write(format!("\r\n--{boundary}--\r\n").as_bytes())
-    }
-
-    /// Writes to the user whose login the smarthost refuses.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn refused_login(&self, username: &str, reason: &str, message: &mut Incoming) -> Result<(), Error> {
-        message.write(self.header("Your mail cannot be sent: the login is refused").as_bytes())?;
-        let text = format!(
-            "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\
-             \r\n\
-             This is the mail appliance {}. The mail server that takes your outgoing mail\r\n\
-             refuses the login that is set for you:\r\n\
-             \r\n\
-             \x20   user name: {username}\r\n\
-             \x20   its answer: {reason}\r\n\
-             \r\n\
-             Your messages wait here and are tried again. Have the password of that login set anew.\r\n",
-            self.hostname
-        );
-        message.write(text.as_bytes())
     }
 }
 

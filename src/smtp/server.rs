@@ -76,6 +76,7 @@ impl Protocol for Smtp {
             }
             Goodbye::End(End::Room) => ((3, 2), "Too many connections, try again later"),
             Goodbye::End(End::Disconnected) => ((3, 2), "The operator has ended this session"),
+            Goodbye::End(End::Stopping) => ((3, 2), "The server stops, try again in a moment"),
         };
         Reply::new(421, status, text).to_octets().into()
     }
@@ -210,7 +211,9 @@ impl Connection {
     fn verdict(&self, intake: Intake, envelope: &Envelope) -> Result<bool, Reply> {
         let Some(id) = envelope.account else { return intake.finish(None) };
         let config = self.context.config();
-        let own = |mailbox: &Mailbox| config.account_by_id(id).is_some_and(|a| a.owns(mailbox.as_str()));
+        let own = |mailbox: &Mailbox| {
+            config.account_by_id(id).is_some_and(|a| config.may_send_as(a, mailbox.as_str()))
+        };
         intake.finish(Some(&own))
     }
 

@@ -359,13 +359,13 @@ impl Session {
         let Some(name) = &self.account else {
             let Some(from) = from else { return Ok((None, None)) };
             let from = from.qualified(home_domain(config));
-            let local = config.is_local_domain(from.domain());
+            let local = config.stays_here(from.as_str());
             let refusal = || Reply::new(553, (7, 1), "Devices send as an address of this server only");
             return local.then_some((Some(from), None)).ok_or_else(refusal);
         };
         // An account that is gone is not a device: the session ends in a moment.
         let account = config.account(name).ok_or_else(not_yours)?;
-        let own = from.as_ref().is_none_or(|from| account.owns(from.as_str()));
+        let own = from.as_ref().is_none_or(|from| config.may_send_as(account, from.as_str()));
         own.then_some((from, Some(account.id))).ok_or_else(not_yours)
     }
 

@@ -95,9 +95,13 @@ fn the_defaults_are_those_of_the_manual() {
 hostname  = "pillarbox.local"
 domains   = ["home.example"]
 lan       = ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10"]
+shared_domains = []
+postmaster = ""
 connector = false
 max_connections = 200
 max_message_size = "50MiB"
+lan_smtp_relay = false
+lan_smtp_sender = ""
 operator_password = ""
 [listen]
 pop3        = ["127.0.0.1:1110"]
@@ -130,6 +134,8 @@ oauth2   = {}
 ca       = ""
 retry    = ["1m", "5m", "15m", "1h", "4h"]
 expire   = "5d"
+delay_notice = "4h"
+connections = 4
 [multipop]
 enabled  = true
 interval = "10m"

@@ -87,11 +87,11 @@ aliases = [
 ]
 [[account]]
 name = "office"                  #! another account is called office already: choose another name
-address = "Sales@Home.Example"   #! Sales@Home.Example belongs to office already: an address belongs to one account, once
+address = "Sales@Home.Example"   #! Sales@Home.Example belongs to office already: only an alias may be that of several accounts
 password = "long enough"
 "#
     )
-    .replace("aliases = [", "aliases = [ #! info@other.example: other.example is not one of server.domains: add it there, or use one of them #! OFFICE@home.example belongs to this account already: an address belongs to one account, once"));
+    .replace("aliases = [", "aliases = [ #! info@other.example: other.example is not one of server.domains: add it there, or to server.shared_domains where it is a provider's #! OFFICE@home.example belongs to this account already: only an alias may be that of several accounts"));
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn the_console_names_the_settings() {
     let found: Vec<String> = check(&config).iter().map(ToString::to_string).collect();
     for problem in [
         "tls.certificate: certificate is missing: give both the certificate and its key, or neither",
-        "account.office.address: office@home.example: home.example is not one of server.domains: add it there, or use one of them",
+        "account.office.address: office@home.example: home.example is not one of server.domains: add it there, or to server.shared_domains where it is a provider's",
         "account.new.password: password is missing: without one no one can log in",
         "account.new.multipop: warning: multipop is false: none of the account's sources is contacted",
         "account.new.source.1.host: host is missing: it is a host name such as \"mail.home.example\" or an address such as \"192.168.1.9\"",
@@ -225,4 +225,62 @@ fn a_mailbox_is_collected_once() {
     let several =
         several.replace("\"x\"\n[", "").replace("folder = \"x\"", "folder = [\"Trash\", \"inbox\"]");
     finds_what_it_announces(&format!("{LEAST}\nmultipop = true\n{one}{sent}{several}"));
+}
+
+/// Catches: a provider's domain that nobody else can be reached at, and an alias or a main address that is whose it is not.
+#[test]
+fn domains_and_the_postmaster() {
+    finds_what_it_announces(
+        r#"
+[server]
+domains = ["home.example", "gmx.de", "web.de"] #! warning: web.de is a public provider's: nobody else there could be reached; put it into shared_domains
+shared_domains = ["gmail.com", "gmx.de"]       #! gmx.de stands in domains as well: everyone there is either local or not
+postmaster = "boss"                            #! postmaster: no account is called boss
+lan_smtp_relay = true
+lan_smtp_sender = "scan@home.example"          #! warning: scan@home.example is no account's: failures are told to the postmaster
+
+[[account]]
+name = "ann"
+address = "ann@gmail.com"
+aliases = ["family@home.example"]
+password = "open sesame"
+
+[[account]]
+name = "bob"
+address = "bob@home.example"
+aliases = ["family@home.example", "ann@gmail.com"] #! ann@gmail.com belongs to ann already: only an alias may be that of several accounts
+password = "open sesame"
+"#,
+    );
+    finds_what_it_announces(&LEAST.replace(
+        "[server]",
+        "[server] #! lan_smtp_sender is missing: lan_smtp_relay needs an address to send as\nlan_smtp_relay = true",
+    ));
+}
+
+/// Catches: a source without a port that is looked for at another protocol's, and a port that somebody chose and that moves.
+#[test]
+fn the_port_of_a_source_follows_protocol_and_security() {
+    let port = |more: &str| {
+        let text = format!(
+            "{LEAST}\n[[account]]\nname = \"a\"\naddress = \"a@home.example\"\npassword = \"long enough\"\n[[account.source]]\nhost = \"x.example\"\nusername = \"u\"\npassword = \"p\"\n{more}\n"
+        );
+        read(&text).accounts.last().unwrap().sources[0].port
+    };
+    assert_eq!(port(""), 995);
+    assert_eq!(port("security = \"starttls\""), 110);
+    assert_eq!(port("protocol = \"imap\""), 993);
+    assert_eq!(port("protocol = \"imap\"\nsecurity = \"none\""), 143);
+    assert_eq!(port("protocol = \"imap\"\nport = 995"), 995);
+    let mut config = read(LEAST);
+    add_account(&mut config, "b").unwrap();
+    add_source(&mut config, "b").unwrap();
+    let mut after = |setting: &str, value: &str| {
+        set(&mut config, &format!("account.b.source.1.{setting}"), value).unwrap();
+        config.accounts.last().unwrap().sources[0].port
+    };
+    assert_eq!(after("protocol", "imap"), 993);
+    assert_eq!(after("security", "starttls"), 143);
+    assert_eq!(after("port", "1143"), 1143);
+    assert_eq!(after("security", "tls"), 1143);
 }

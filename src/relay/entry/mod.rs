@@ -251,7 +251,7 @@ impl Entry {
 
 impl Recipient {
     fn when(&self, work: Work, config: &Config) -> Option<i64> {
-        let here = || config.is_local_domain(self.mailbox.domain());
+        let here = || config.stays_here(self.mailbox.as_str());
         match (&self.progress, work) {
             (Progress::Pending { next_try, .. }, Work::Here) if here() => Some(*next_try),
             (Progress::Pending { next_try, .. }, Work::Smarthost) if !here() => Some(*next_try),

@@ -181,3 +181,43 @@ fn nobody_has_more_in_the_queue_than_there_is_room_left() {
         assert!(!takes(Some("anna")).await && !takes(Some("new")).await, "it is full");
     });
 }
+
+/// Catches: devices that write to the whole world under the global login, which is what was so.
+#[test]
+fn devices_write_to_this_house_only_unless_the_operator_lets_them() {
+    story(async |world| {
+        world.reconfigure(|config| config.server.lan_smtp_relay = false);
+        let refusal = world.post_as(None, "scanner@home.example", "friend@else.example").await.unwrap_err();
+        assert_eq!(refusal.to_string(), "550 5.7.1 Devices write to addresses of this server only");
+        world.post_as(None, "scanner@home.example", "demo@home.example").await.unwrap();
+        world.post_as(Some("demo"), "demo@home.example", "friend@else.example").await.unwrap();
+    });
+}
+
+/// Catches: an address at a provider whose other customers cannot be reached, or whose own mail goes round by the provider; and
+/// an alias of several that reaches one of them, or one of them twice.
+#[test]
+fn addresses_lead_where_they_are_meant_to() {
+    story(async |world| {
+        world.reconfigure(|config| {
+            config.server.shared_domains = vec![text("gmx.example")];
+            config.accounts[0].aliases.push(text("demo@gmx.example"));
+            for account in &mut config.accounts[..2] {
+                account.aliases.push(text("family@home.example"));
+            }
+        });
+        let _running = world.run();
+        world.post_as(Some("anna"), "anna@home.example", "demo@gmx.example other@gmx.example").await.unwrap();
+        world.post("family@home.example anna@home.example").await.unwrap();
+        world.post("abuse@home.example").await.unwrap();
+        world.post("fred+x@home.example").await.unwrap();
+        world.post("fred@pillarbox.local fred@[127.0.0.1]").await.unwrap();
+        world.until_queue_is_empty().await;
+        assert_eq!(world.smarthost.heard("RCPT"), ["RCPT TO:<other@gmx.example>"]);
+        let mut found = Vec::new();
+        for name in ["demo", "anna", "fred"] {
+            found.push(world.inbox(name).await.len());
+        }
+        assert_eq!(found, [3, 1, 2]);
+    });
+}

@@ -74,6 +74,8 @@ fn config() -> Config {
     let mut config = Config::default();
     config.server.domains = vec![text("home.example")];
     config.smarthost.security = Security::None;
+    config.server.lan_smtp_relay = true;
+    config.server.lan_smtp_sender = text("devices@home.example");
     config.accounts = ["demo", "anna", "fred"].into_iter().zip(1..).map(account).collect();
     config.accounts[0].aliases.push(text("info@home.example"));
     config

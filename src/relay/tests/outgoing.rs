@@ -83,14 +83,14 @@ fn each_message_travels_under_the_login_that_is_meant_for_it() {
             let from = format!("{name}@home.example");
             world.post_as(Some(name), &from, "friend@else.example").await.unwrap();
         }
-        // A device that sends as anna is not anna.
+        // A device that sends as anna is not anna, and leaves as the operator says.
         world.post_as(None, "anna@home.example", "friend@else.example").await.unwrap();
         let _running = world.run();
         world.until_queue_is_empty().await;
 
         let mut logins: Vec<_> = world.smarthost.taken().into_iter().map(|t| (t.login, t.from)).collect();
         logins.sort();
-        let global = ["anna", "demo", "demo"].map(|name| ("relay:global", name));
+        let global = ["demo", "demo", "devices"].map(|name| ("relay:global", name));
         let own = [("anna at the provider:annas", "anna"), ("fred@home.example:freds", "fred")];
         let expected = [own[0], own[0], own[1], own[1], global[0], global[1], global[2]]
             .map(|(login, name)| (login.to_owned(), format!("FROM:<{name}@home.example> SIZE=72")));
@@ -171,12 +171,17 @@ fn nobody_reports_on_a_report() {
 }
 
 #[test]
-fn a_device_that_sends_as_an_account_has_its_failures_reported_there() {
+fn failures_of_devices_are_told_to_whom_they_send_as() {
     story(async |world| {
+        world.reconfigure(|config| config.server.lan_smtp_sender = text("info@home.example"));
         let _running = world.run();
         world.smarthost.answers(|command| command.starts_with("RCPT").then_some("550 5.1.1 No such user"));
-        world.post_as(None, "info@home.example", "friend@else.example").await.unwrap();
+        world.post_as(None, "scanner@home.example", "friend@else.example").await.unwrap();
         world.until_queue_is_empty().await;
+        assert_eq!(
+            world.smarthost.heard("MAIL").last().map(String::as_str),
+            Some("MAIL FROM:<info@home.example> SIZE=72")
+        );
         assert!(world.inbox("demo").await[0].contains("To: <info@home.example>\r\n"));
     });
 }

@@ -33,6 +33,7 @@ pub struct Smarthost {
     pub port: u16,
     answer: RefCell<Rc<Answer>>,
     taken: RefCell<Vec<Taken>>,
+    commands: RefCell<Vec<String>>,
     pub connections: Cell<u32>,
     pub open: Cell<u32>,
     pub most_open: Cell<u32>,
@@ -45,6 +46,7 @@ impl Smarthost {
             port: listener.get_ref().local_addr().unwrap().port(),
             answer: RefCell::new(Rc::new(|_| None)),
             taken: RefCell::default(),
+            commands: RefCell::default(),
             connections: Cell::default(),
             open: Cell::default(),
             most_open: Cell::default(),
@@ -68,6 +70,11 @@ impl Smarthost {
 
     pub fn taken(&self) -> Vec<Taken> {
         self.taken.borrow().clone()
+    }
+
+    /// All commands so far that begin like that.
+    pub fn heard(&self, verb: &str) -> Vec<String> {
+        self.commands.borrow().iter().filter(|command| command.starts_with(verb)).cloned().collect()
     }
 
     async fn serve(&self, mut stream: Stream) {
@@ -119,6 +126,7 @@ impl Smarthost {
                 return Ok(());
             }
             command = String::from_utf8(line.clone()).unwrap();
+            self.commands.borrow_mut().push(command.clone());
             match command.split_once(' ').unwrap_or((&command, "")) {
                 ("AUTH", plain) => login = credentials(plain).unwrap_or_default(),
                 ("MAIL", path) => (from, to) = (path.to_owned(), Vec::new()),
