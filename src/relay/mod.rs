@@ -28,6 +28,7 @@ use crate::config::{Account, Config, Destination};
 use crate::context::Context;
 use crate::oauth2::Tokens;
 use crate::outgoing::Habit;
+use crate::smtp::client::Manners;
 use crate::smtp::{self, Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
 use crate::store::{self, Uid};
 use entry::{Entry, Progress, Submitter};
@@ -69,6 +70,8 @@ pub struct Relay {
     hurried: Event,
     standing: end::Standing,
     habits: RefCell<BTreeMap<Login, Habit>>,
+    /// What the smarthost was caught at.
+    manners: Rc<Manners>,
     rows: letters::Rows,
 }
 
@@ -85,6 +88,7 @@ impl Relay {
             hurried: Event::new(),
             standing: end::Standing::default(),
             habits: RefCell::default(),
+            manners: Rc::default(),
             rows: letters::Rows::default(),
         })
     }

@@ -16,7 +16,7 @@ use super::{Relay, permission};
 use crate::clock::unix_now;
 use crate::config::{Config, Security, SourceAuth};
 use crate::outgoing::{Credentials, Habit, Proof};
-use crate::smtp::Mailbox;
+use crate::smtp::Recipient;
 use crate::smtp::client::{Client, Failure, Message};
 
 /// Whose credentials the smarthost gets.
@@ -149,6 +149,11 @@ impl Relay {
         let mut next = Some(first);
         while let Some(claim) = next.filter(|_| !self.standing.is_ending()) {
             if let Err(failure) = self.hand_over(&mut client, claim, &config).await {
+                if let Failure::Again(reason) = &failure {
+                    // The message is due as it was, and goes at once.
+                    log::warn!("{}: {reason}", talk.login);
+                    return;
+                }
                 self.note_trouble(&talk.login, &failure).await;
                 return;
             }
@@ -201,27 +206,31 @@ impl Relay {
     ) -> Result<(), Failure> {
         let _in_doubt = self.standing.hands_over();
         let due = claim.entry.due(Work::Smarthost, config, unix_now());
-        let recipients: Vec<Mailbox> = due.map(|recipient| recipient.mailbox.clone()).collect();
+        let recipients: Vec<Recipient> = due.map(|recipient| recipient.for_smtp()).collect();
         let (entry, size) = (&claim.entry, claim.size);
         let sent = match claim.body().await {
             Ok(body) => {
                 let message = Message {
                     sender: &entry.sender,
+                    ascii_sender: None,
                     recipients: &recipients,
                     size,
                     eight_bit: entry.eight_bit,
+                    utf8: entry.utf8,
+                    dsn: &entry.dsn,
                 };
-                client.send(message, &body).await
+                client.send(message, &body, async || Ok(())).await.map(|outcome| outcome.verdicts)
             }
             Err(error) => Ok(vec![unreadable(&error); recipients.len()]),
         };
         match &sent {
             Ok(replies) => {
-                for (recipient, reply) in recipients.iter().zip(replies) {
+                for (Recipient { mailbox: recipient, .. }, reply) in recipients.iter().zip(replies) {
                     log::info!("queue {}: <{recipient}>: {reply}", claim.uid());
                     take(&mut claim.entry, recipient, reply, &config.smarthost.host, config);
                 }
             }
+            Err(Failure::Again(_)) => return sent.map(drop),
             Err(_) if !self.is_current(config) => return sent.map(drop),
             Err(failure) => postpone(&mut claim.entry, config, &failure.to_string()),
         }

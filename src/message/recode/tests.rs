@@ -157,6 +157,21 @@ fn an_encoding_is_made_anew_where_it_was_broken() {
     }
 }
 
+/// RFC 2045 section 2.7. Catches: ASCII that is no 7-bit data all the same.
+#[test]
+fn nul_and_long_lines_are_no_seven_bit_data() {
+    let long = "x".repeat(999);
+    for (text, expected) in [("a\0", "a=00"), (long.as_str(), &*format!("{}=\n", "x".repeat(75)))] {
+        let out = seven_bit(&format!("MIME-Version: 1.0\nContent-Type: text/plain\n\n{text}\n")).unwrap();
+        assert!(
+            out.contains("Content-Transfer-Encoding: quoted-printable\n") && out.contains(expected),
+            "{out}"
+        );
+    }
+    let fits = format!("MIME-Version: 1.0\n\n{}\n", "x".repeat(998));
+    assert_eq!(seven_bit(&fits).as_ref(), Ok(&fits));
+}
+
 /// Real mail and mail that was made after reports of defects. Catches: a message that is damaged or refused without need, and
 /// one that is changed though it is fit.
 #[test]

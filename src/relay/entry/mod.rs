@@ -260,6 +260,12 @@ impl Recipient {
         }
     }
 
+    /// As SMTP has it.
+    pub fn for_smtp(&self) -> smtp::Recipient {
+        let (mailbox, original) = (self.mailbox.clone(), self.original.clone());
+        smtp::Recipient { mailbox, notify: self.notify, original }
+    }
+
     /// Whether the message is still to go to it through the smarthost.
     pub fn waits_outside(&self, config: &Config) -> bool {
         self.when(Work::Smarthost, config).is_some()
