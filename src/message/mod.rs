@@ -1,5 +1,6 @@
 //! Internet messages (RFC 5322, RFC 2045) read in pieces: nothing here holds a whole message.
 
+pub mod a_label;
 pub mod address;
 pub mod base_subject;
 pub mod binary;
@@ -21,6 +22,7 @@ pub mod mime;
 pub mod nstring;
 mod parameters;
 pub mod preview;
+pub mod recode;
 mod references;
 pub mod search;
 pub mod signature;

@@ -48,6 +48,7 @@ fn play(security: Security, login: Option<Login>, transcript: &str) {
             Err(Failure::Busy(reason)) => format!("! busy: {reason}"),
             Err(Failure::Settings(reason)) => format!("! settings: {reason}"),
             Err(Failure::Unavailable(reason)) => format!("! later: {reason}"),
+            Err(Failure::Again(reason)) => format!("! again: {reason}"),
         };
     }
     assert_eq!(did, "");
