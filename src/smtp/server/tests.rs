@@ -360,7 +360,8 @@ fn a_browser_is_sent_away() {
         // Content is not commands, an answer is none, and who has logged in is no browser.
         let mut device = world.device().await;
         device.play(&format!("S: 220 *\nC: HELO x\nS: 250 *\n{MAIL}C: DATA\nS: 354 *")).await;
-        device.play("C: Subject: x\nC: \nC: GET / HTTP/1.1\nC: .\nS: 250 *").await;
+        device.send(b"Subject: x\r\n\r\nGET / HTTP/1.1\r\n.\r\n").await;
+        device.play("S: 250 *").await;
         let mut client = world.submission().await;
         client.play("S: 220 *\nC: EHLO x\n...\nC: AUTH PLAIN\nS: 334 *\nC: POST\nS: 501 *").await;
         client.play("C: AUTH PLAIN AGRlbW8Ac2VjcmV0\nS: 235 *\nC: GET / HTTP/1.1\nS: 500 *").await;
