@@ -1,6 +1,5 @@
 //! Internet messages (RFC 5322, RFC 2045) read in pieces: nothing here holds a whole message.
 
-pub mod a_label;
 pub mod address;
 pub mod base_subject;
 pub mod binary;

@@ -1,10 +1,10 @@
 //! Lists of addresses (RFC 5322 section 3.4) in ASCII: names as encoded words, domains as A-labels. An address whose local part
 //! is beyond ASCII has no form in it: of a recipient the field then tells it in an empty group (RFC 6857 section 3.1.8).
 
-use super::super::a_label::a_label;
 use super::Refusal;
 use super::field::{Replaced, unquoted};
 use super::words::Folded;
+use crate::net::idna::to_ascii;
 
 /// A piece of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,7 @@ fn address_in_ascii(address: &[u8], replaced: Replaced<'_>) -> Result<Vec<u8>, (
     if !local.is_ascii() {
         return Err(());
     }
-    let domain = a_label(domain.trim()).ok_or(())?;
+    let domain = to_ascii(domain.trim()).ok_or(())?;
     Ok(format!("{local}@{domain}").into_bytes())
 }
 

@@ -54,9 +54,9 @@ fn the_postmaster_hears_of_a_refused_global_login() {
             world.smarthost.answers(|_| None);
             world.relay.retry_now();
             world.until_queue_is_empty().await;
-            world.smarthost.answers(|command| {
-                command.starts_with("AUTH").then_some("535 5.7.8 Wrong password")
-            });
+            world
+                .smarthost
+                .answers(|command| command.starts_with("AUTH").then_some("535 5.7.8 Wrong password"));
             world.post("friend@else.example").await.unwrap();
             world.until("a new row", async || world.inbox("fred").await.len() == letters).await;
         }

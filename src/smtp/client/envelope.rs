@@ -2,8 +2,8 @@
 //! that it takes.
 
 use super::Capabilities;
-use crate::message::a_label::a_label;
 use crate::message::recode::Aim;
+use crate::net::idna::to_ascii;
 use crate::smtp::dsn::{self, Notify, Ret};
 use crate::smtp::{Mailbox, Recipient, Reply, ReversePath};
 
@@ -111,7 +111,7 @@ fn address(mailbox: &Mailbox, utf8: bool) -> Option<String> {
         return Some(text.to_owned());
     }
     let local = text.strip_suffix(mailbox.domain()).filter(|local| local.is_ascii())?;
-    Some(format!("{local}{}", a_label(mailbox.domain())?))
+    Some(format!("{local}{}", to_ascii(mailbox.domain())?))
 }
 
 /// RFC 6531 section 3.5 and RFC 3463's `X.6.7`.
