@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::board::device::Standing;
 use crate::flash::{self, Space};
 use crate::multipop::{Going, PollResult, SourceStatus};
-use crate::relay::QueueEntry;
+use crate::relay::{QueueEntry, SentBy};
 
 /// The appliance at one moment.
 #[derive(Debug, Clone, Default)]
@@ -115,6 +115,9 @@ impl Status {
             attempts: it.attempts,
             next_try: it.next_try,
             last_error: None,
+            sent_by: SentBy::Unknown,
+            held: it.held,
+            in_doubt: it.in_doubt,
         };
         let result = |result| match result {
             PollResult::Failed { error: _, collected } => {
@@ -171,7 +174,13 @@ impl Status {
         match self.queue.first() {
             None => "empty".to_owned(),
             Some(oldest) => {
-                format!("{} waiting, the oldest from {}", self.queue.len(), ago(self.now, oldest.created))
+                let held = self.queue.iter().filter(|entry| entry.held).count();
+                let held = if held > 0 { format!(", {held} of them held") } else { String::new() };
+                format!(
+                    "{} waiting{held}, the oldest from {}",
+                    self.queue.len(),
+                    ago(self.now, oldest.created)
+                )
             }
         }
     }
@@ -248,7 +257,7 @@ fn board_json(board: &Standing) -> String {
 
 fn queue_json(entry: &QueueEntry) -> String {
     format!(
-        "{{\"id\":{},\"from\":{},\"to\":[{}],\"size\":{},\"created\":{},\"attempts\":{},\"next_try\":{},\"last_error\":{}}}",
+        "{{\"id\":{},\"from\":{},\"to\":[{}],\"size\":{},\"created\":{},\"attempts\":{},\"next_try\":{},\"last_error\":{},\"account\":{},\"held\":{},\"in_doubt\":{}}}",
         entry.id,
         quoted(&entry.from),
         joined(entry.to.iter().map(|to| quoted(to))),
@@ -257,6 +266,9 @@ fn queue_json(entry: &QueueEntry) -> String {
         entry.attempts,
         entry.next_try,
         entry.last_error.as_deref().map_or("null".into(), quoted),
+        entry.sent_by.account().map_or("null".into(), quoted),
+        entry.held,
+        number(entry.in_doubt),
     )
 }
 

@@ -10,7 +10,7 @@ use pillarbox::console::mail::Job;
 
 use pillarbox::failure::Failure;
 
-use super::{board, restored, slots, state};
+use super::{board, queue, restored, slots, state};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub enum Request {
         data: PathBuf,
         job: Job,
     },
+    Queue(queue::Request),
     State(state::Request),
     Fsck {
         data: PathBuf,
@@ -174,6 +175,12 @@ pub const VERBS: &[Verb] = &[
             job: Job::Import { account: given.account(), src: given.operand(1) },
         },
     },
+    queue::LIST,
+    queue::SHOW,
+    queue::HOLD,
+    queue::RELEASE,
+    queue::FLUSH,
+    queue::REMOVE,
     Verb {
         name: "multipop import-state",
         operands: &[Operand::Needed("ACCOUNT"), Operand::Needed("FILE")],
@@ -272,6 +279,10 @@ impl Given {
     }
     pub fn operand(&self, n: usize) -> PathBuf {
         self.operands.get(n).map(PathBuf::from).unwrap_or_default()
+    }
+    /// All of them.
+    pub fn words(&self) -> Vec<String> {
+        self.operands.iter().map(|word| lossy(word)).collect()
     }
     pub fn account(&self) -> String {
         self.operands.first().map(|name| lossy(name)).unwrap_or_default()
@@ -473,6 +484,23 @@ mod tests {
                 }),
             ),
             (
+                "queue list --data d",
+                Request::Queue(queue::Request {
+                    data: "d".into(),
+                    what: queue::What::List,
+                    which: Vec::new(),
+                }),
+            ),
+            (
+                "queue remove account office notify",
+                Request::Queue(queue::Request {
+                    data: data(),
+                    what: queue::What::Remove,
+                    which: ["account", "office", "notify"].map(str::to_owned).to_vec(),
+                }),
+            ),
+            ("queue --help", Request::Help(Some("queue".to_owned()))),
+            (
                 "run --data d --board /run/pillarbox --failsafe",
                 Request::Run(RunOptions {
                     data: "d".into(),
@@ -523,6 +551,11 @@ mod tests {
                 "mail export a b --format zip",
                 "--format zip: it is one of maildir|mbox: usage: pillarbox mail export ACCOUNT DEST [--format maildir|mbox] [--data DIR]",
             ),
+            (
+                "queue hold",
+                "N|account|all is missing: usage: pillarbox queue hold N|account|all [NAME] [--data DIR]",
+            ),
+            ("queue", "queue: no such command: `pillarbox help queue` lists what follows it"),
             ("check", "FILE.toml is missing: usage: pillarbox check FILE.toml [--data DIR]"),
             ("import a b", "b is one word too many: usage: pillarbox import FILE.toml [--data DIR]"),
             (

@@ -9,6 +9,7 @@ mod help;
 mod mail;
 mod operator;
 mod progress;
+mod queue;
 mod restored;
 mod slots;
 mod state;
@@ -48,6 +49,7 @@ fn carry_out(request: Request) -> Result<ExitCode, Failure> {
         Request::Console { data, command } => operator::console(&data, command.as_deref()),
         Request::Status { data, json } => operator::status(&data, json),
         Request::Mail { data, job } => mail::run(&data, job),
+        Request::Queue(request) => queue::run(&request),
         Request::State(request) => state::run(&request),
         Request::Fsck { data, repair } => fsck::run(&data, repair),
         Request::Restored { data, word } => restored::run(&data, word),

@@ -20,7 +20,7 @@ pub fn status(data: &Path, json: bool) -> Result<(), Failure> {
     client::status(data, json).map_err(failure)
 }
 
-fn failure(error: Error) -> Failure {
+pub(super) fn failure(error: Error) -> Failure {
     match error {
         Error::Refused(words) => Failure::Input(words),
         error => Failure::System(error.to_string()),

@@ -43,6 +43,10 @@ pub(super) enum Argument {
     Connected,
     /// The number of a queued message.
     Message,
+    /// Which messages of the queue: the number of one, or a word that says which.
+    Queued,
+    /// After `account`: the name of one. Elsewhere what else there is to say.
+    QueuedOf,
     /// A file of the device: the rest of the line.
     File,
     /// The name of a command.
@@ -166,6 +170,8 @@ impl Argument {
             Argument::Permitted => "NAME|smarthost",
             Argument::AppPassword => "DEVICE",
             Argument::Source | Argument::Message | Argument::Connected => "NUMBER",
+            Argument::Queued => "N|account|all",
+            Argument::QueuedOf => "NAME",
             Argument::Setting => "PATH",
             Argument::Value => "VALUE",
             Argument::Secret => "NAME|PATH",
@@ -179,6 +185,8 @@ impl Argument {
         match self {
             Argument::Word(word) => vec![word.to_owned()],
             Argument::Account => accounts().collect(),
+            Argument::Queued => vec!["account".to_owned(), "all".to_owned()],
+            Argument::QueuedOf if before == ["account"] => accounts().collect(),
             Argument::Permitted => accounts().chain([SMARTHOST.to_owned()]).collect(),
             Argument::Setting => path::paths(session.candidate()),
             Argument::Secret => accounts().chain(secret_paths(session)).collect(),
@@ -195,7 +203,11 @@ impl Argument {
                 account.into_iter().flat_map(|a| &a.app_passwords).map(|app| app.name.to_string()).collect()
             }
             Argument::Command => TABLE.iter().map(|command| command.name.to_owned()).collect(),
-            Argument::NewAccount | Argument::Message | Argument::Connected | Argument::File => Vec::new(),
+            Argument::QueuedOf
+            | Argument::NewAccount
+            | Argument::Message
+            | Argument::Connected
+            | Argument::File => Vec::new(),
         }
     }
 }

@@ -20,8 +20,9 @@ use crate::context::{Connected, Context};
 use crate::flash::{Space, wear};
 use crate::multipop::Poller;
 use crate::oauth2::Tokens;
-use crate::relay::Relay;
+use crate::relay::{Act, Relay, Shown, Which};
 use crate::status::{self, Status};
+use session::{Step, World};
 
 pub mod client;
 pub mod command;
@@ -31,6 +32,7 @@ pub mod mail;
 mod permission;
 mod probe;
 mod qr;
+pub mod queue;
 mod secret;
 pub mod serial;
 pub mod session;
@@ -174,6 +176,13 @@ impl Console {
         }
     }
 
+    async fn operate(&self, act: Act, which: &Which) -> Step {
+        match self.relay.operate(act, which).await {
+            Ok(done) => queue::outcome(act, which, done),
+            Err(error) => Step::Refuse(format!("the queue: {error}")),
+        }
+    }
+
     async fn remove_message(&self, number: u32) -> Result<(), String> {
         match self.relay.remove(number).await {
             Ok(true) => Ok(()),
@@ -183,7 +192,7 @@ impl Console {
     }
 }
 
-impl session::World for Console {
+impl World for Console {
     fn config(&self) -> Rc<Config> {
         self.context.config()
     }
@@ -214,6 +223,9 @@ impl session::World for Console {
     }
     fn stop_collecting(&self, account: Option<&str>) -> usize {
         self.poller.stop(account)
+    }
+    fn message(&self, id: u32) -> Option<Shown> {
+        self.relay.show(id)
     }
     fn retry(&self) {
         self.relay.retry_now();

@@ -16,6 +16,7 @@ use crate::config::{Config, Holder, Source, export, path, text};
 use crate::context::Connected;
 use crate::credential::random_password;
 use crate::oauth2::Code;
+use crate::relay::{Act, Shown, Which};
 use crate::status::Status;
 
 /// Octets of a pasted configuration: hundreds of accounts fit.
@@ -43,6 +44,8 @@ pub trait World {
     fn collect(&self, account: Option<&str>) -> usize;
     /// Ends their polls, and begins none before [`World::collect`]: how many.
     fn stop_collecting(&self, account: Option<&str>) -> usize;
+    /// All about a queued message.
+    fn message(&self, id: u32) -> Option<Shown>;
     /// Makes everything in the queue due at once.
     fn retry(&self);
 }
@@ -73,6 +76,8 @@ pub enum Step {
     },
     /// A queued message is to be removed.
     RemoveMessage(u32),
+    /// This is to be done to queued messages.
+    Queue(Act, Which),
     /// A permission is to be asked for.
     Ask(Holder),
     /// The address at which a browser ended is to be taken for one.
@@ -106,6 +111,8 @@ pub(super) enum Expecting {
     Toml(String),
     /// A `yes` to the change of the slot.
     Yes,
+    /// A `yes` to what takes several messages out of the queue.
+    Removal(Act, Which),
     /// The address at which a browser ended.
     Address {
         holder: Holder,
@@ -124,13 +131,20 @@ pub struct Session {
     pub(super) base: Rc<Config>,
     pub(super) candidate: Box<Config>,
     pub(super) expecting: Expecting,
+    /// Somebody is at a terminal, who can be asked whether he means it.
+    pub(super) asks: bool,
 }
 
 impl Session {
     /// Begins with the settings in force.
     pub fn new(world: &dyn World) -> Session {
         let base = world.config();
-        Session { candidate: Box::new((*base).clone()), base, expecting: Expecting::Command }
+        Session { candidate: Box::new((*base).clone()), base, expecting: Expecting::Command, asks: false }
+    }
+
+    /// For somebody at a terminal.
+    pub fn at_a_terminal(world: &dyn World) -> Session {
+        Session { asks: true, ..Session::new(world) }
     }
 
     /// The settings as they would be after a commit.
@@ -150,7 +164,7 @@ impl Session {
             Expecting::NewPassword { .. } => ("new password: ", Input::Secret),
             Expecting::SamePassword { .. } => ("once more: ", Input::Secret),
             Expecting::Toml(_) => ("", Input::Text),
-            Expecting::Yes => ("type yes to do it: ", Input::Text),
+            Expecting::Yes | Expecting::Removal(..) => ("type yes to do it: ", Input::Text),
             Expecting::Address { .. } => ("address: ", Input::Text),
         }
     }
@@ -172,7 +186,9 @@ impl Session {
             }
             Expecting::Command => Ok(()),
             Expecting::Toml(_) => Err("nothing was imported: no line with a dot ended the text".to_owned()),
-            Expecting::Yes => Err("nothing was done: `yes` is wanted on the next line".to_owned()),
+            Expecting::Yes | Expecting::Removal(..) => {
+                Err("nothing was done: `yes` is wanted on the next line".to_owned())
+            }
             Expecting::Address { .. } => {
                 Err("there is no new permission: an address is wanted on the next line".to_owned())
             }
@@ -197,6 +213,7 @@ impl Session {
                 Step::Refuse("the two differ: the password stays as it was".to_owned())
             }
             Expecting::Yes => super::device::confirmed(line),
+            Expecting::Removal(act, which) => super::queue::confirmed(act, which, line),
             Expecting::Address { holder, code } => self.pasted(holder, code, line),
             Expecting::Toml(text) if line == "." => self.take_over(world, &text),
             Expecting::Toml(text) if text.len() + line.len() >= LONGEST_IMPORT => {
@@ -245,9 +262,6 @@ impl Session {
     }
     pub(super) fn show_sources(&mut self, world: &dyn World, _: &[&str]) -> Step {
         Step::Say(show::sources(&world.status()))
-    }
-    pub(super) fn show_queue(&mut self, world: &dyn World, _: &[&str]) -> Step {
-        Step::Say(show::queue(&world.status()))
     }
     pub(super) fn show_flash(&mut self, world: &dyn World, _: &[&str]) -> Step {
         Step::Say(show::flash(&world.status()))

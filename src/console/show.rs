@@ -3,7 +3,6 @@
 use crate::config::{Account, AppPassword, Config};
 use crate::context::Connected;
 use crate::multipop::{Going, PollResult, SourceStatus};
-use crate::relay::QueueEntry;
 use crate::status::{Status, ago, size, span};
 
 /// The accounts and what they may use.
@@ -165,33 +164,8 @@ fn going(going: Going) -> String {
     words
 }
 
-/// What waits for the smarthost.
-pub fn queue(status: &Status) -> String {
-    if status.queue.is_empty() {
-        return "the queue is empty\n".to_owned();
-    }
-    let rows = status.queue.iter().map(|entry| {
-        [
-            entry.id.to_string(),
-            if entry.from.is_empty() { "<> (a bounce)".to_owned() } else { entry.from.clone() },
-            entry.to.join(", "),
-            size(entry.size),
-            ago(status.now, entry.created),
-            queue_state(status.now, entry),
-        ]
-    });
-    table(["NUMBER", "FROM", "TO", "SIZE", "ACCEPTED", "STATE"], rows)
-}
-
-fn queue_state(now: i64, entry: &QueueEntry) -> String {
-    match &entry.last_error {
-        Some(error) => format!("next try {}, {} before: {error}", ago(now, entry.next_try), entry.attempts),
-        None => "waiting".to_owned(),
-    }
-}
-
 /// Columns as wide as their widest cell, the last one as it comes.
-fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(super) fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let widths: Vec<usize> = (0..N)
         .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())

@@ -41,6 +41,13 @@ pub const TABLE: &[Command] = &[
         run: Session::show_queue,
     },
     Command {
+        name: "show message",
+        arguments: &[Argument::Message],
+        required: 1,
+        help: "all about a queued message, with its history and header",
+        run: Session::show_message,
+    },
+    Command {
         name: "show refusals",
         arguments: &[],
         required: 0,
@@ -229,6 +236,34 @@ pub const TABLE: &[Command] = &[
         required: 1,
         help: "end a session of `show sessions`",
         run: Session::disconnect,
+    },
+    Command {
+        name: "queue hold",
+        arguments: &[Argument::Queued, Argument::QueuedOf],
+        required: 1,
+        help: "keep messages back: they are not tried, and do not run out of time",
+        run: Session::hold,
+    },
+    Command {
+        name: "queue release",
+        arguments: &[Argument::Queued, Argument::QueuedOf],
+        required: 1,
+        help: "let go of held messages, and try them now",
+        run: Session::release,
+    },
+    Command {
+        name: "queue flush",
+        arguments: &[Argument::Queued, Argument::QueuedOf],
+        required: 0,
+        help: "try messages now, but for held ones; all where none are named",
+        run: Session::flush,
+    },
+    Command {
+        name: "queue remove",
+        arguments: &[Argument::Queued, Argument::QueuedOf, Argument::Word("notify")],
+        required: 1,
+        help: "take messages out of the queue; their senders are told with `notify`",
+        run: Session::remove_queued,
     },
     Command {
         name: "retry",

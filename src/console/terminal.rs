@@ -38,7 +38,7 @@ pub(super) async fn interactive(
     if !admitted && console.is_locked() && !unlock(console, &mut stream, &mut editor, &mut keys).await? {
         return stream.flush().await;
     }
-    let mut session = Session::new(console);
+    let mut session = Session::at_a_terminal(console);
     stream.write_all(&for_terminal(session.begin(console))).await?;
     loop {
         let (prompt, input) = session.prompt();
@@ -195,6 +195,7 @@ async fn perform(console: &Console, session: &mut Session, step: Step) -> Step {
             Ok(()) => Step::Say(String::new()),
             Err(why) => Step::Refuse(why),
         },
+        Step::Queue(act, which) => console.operate(act, &which).await,
         Step::Redeem { holder, code, pasted } => permission::redeem(console, holder, &code, &pasted).await,
         Step::Update(file) => match console.update(&file).await {
             Ok(words) => Step::End(words, Ending::Update),

@@ -14,7 +14,7 @@ use crate::context::Connected;
 use crate::credential::Verifier;
 use crate::flash::Space;
 use crate::multipop::{Going, PollResult, SourceStatus};
-use crate::relay::QueueEntry;
+use crate::relay::{QueueEntry, SentBy, Shown};
 use crate::status::Status;
 
 /// An appliance that only exists for the console.
@@ -73,6 +73,14 @@ impl World for Pretended {
     }
     fn stop_collecting(&self, account: Option<&str>) -> usize {
         self.collect(account)
+    }
+    fn message(&self, id: u32) -> Option<Shown> {
+        self.status.queue.iter().find(|queued| queued.id == id).map(|queued| Shown {
+            listed: queued.clone(),
+            recipients: vec![("a@x.example".to_owned(), "waiting".to_owned())],
+            history: vec![(970, "<a@x.example>: no answer".to_owned())],
+            header: vec!["Subject: hello".to_owned(), String::new()],
+        })
     }
     fn retry(&self) {}
 }
@@ -303,8 +311,8 @@ fn sources_and_queue_are_shown() {
          ACCOUNT  SOURCE                           LAST POLL  NEXT   COLLECTED  STATE
          demo     me@provider at pop.provider:995  10s ago    in 5m  7          failed 2 times: login refused
          > show queue
-         NUMBER  FROM               TO           SIZE     ACCEPTED  STATE
-         3       demo@home.example  a@x.example  2.0 KiB  40s ago   next try in 1m, 1 before: no answer
+         NUMBER  ACCOUNT  FROM               TO           SIZE     ACCEPTED  STATE
+         3       demo     demo@home.example  a@x.example  2.0 KiB  40s ago   next try in 1m, 1 before: no answer
          > show refusals
          no login was refused since the start
          > collect
@@ -443,6 +451,8 @@ fn queued() -> QueueEntry {
         attempts: 1,
         next_try: 1060,
         last_error: Some("no answer".into()),
+        sent_by: SentBy::Account("demo".into()),
+        ..QueueEntry::default()
     }
 }
 

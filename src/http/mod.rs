@@ -167,7 +167,7 @@ pub(in crate::http) mod tests {
     use crate::flash::sim::SimFlash;
     use crate::multipop::{PollResult, SourceStatus};
     use crate::net::{stream, tls};
-    use crate::relay::QueueEntry;
+    use crate::relay::{QueueEntry, SentBy};
     use crate::store::Store;
 
     /// Facts for tests. What is about persons has `SECRET` in it.
@@ -184,6 +184,9 @@ pub(in crate::http) mod tests {
                 attempts: 2,
                 next_try: 90,
                 last_error: Some(secret()),
+                sent_by: SentBy::Account(secret()),
+                held: false,
+                in_doubt: None,
             };
             let source = SourceStatus {
                 account: secret(),
@@ -265,7 +268,7 @@ pub(in crate::http) mod tests {
             }
             let json = respond("/status.json", &context, &Told).content;
             for part in [
-                "{\"id\":7,\"from\":\"\",\"to\":[],\"size\":4711,\"created\":60,\"attempts\":2,\"next_try\":90,\"last_error\":null}",
+                "{\"id\":7,\"from\":\"\",\"to\":[],\"size\":4711,\"created\":60,\"attempts\":2,\"next_try\":90,\"last_error\":null,\"account\":null,\"held\":false,\"in_doubt\":null}",
                 "\"failures\":3,\"collected\":12,",
                 "\"troubles\":[\"a login at the smarthost fails",
             ] {

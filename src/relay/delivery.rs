@@ -7,45 +7,60 @@ use async_io::Timer;
 use event_listener::EventListener;
 use smol::future::{or, zip};
 
-use super::entry::{Entry, Progress, Recipient, Work};
-use super::queue::Claim;
+use super::dsn::{MAX_WHOLE, Original, Reader, Report};
+use super::entry::{Attempt, Entry, Progress, Recipient, Work};
+use super::queue::{Claim, seconds};
 use super::report::Letter;
 use super::{Relay, deposit, no_such_mailbox};
 use crate::clock::unix_now;
 use crate::config::{Account, Config, Destination};
-use crate::flash::ReadAt;
+use crate::net::addresses::present;
+use crate::smtp::dsn::Ret;
 use crate::smtp::{Mailbox, Reply, store_trouble};
 use crate::store::Error;
 
 /// Seconds after which the clock is looked at again: it may have been set.
-const LONGEST_REST: i64 = 60;
+const LONGEST_REST: u64 = 60;
+/// How often it is seen whether the machine has a new address.
+const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(5);
+/// Octets that a report has besides the message that it encloses, about.
+const ROOM_FOR_WORDS: u64 = 16 * 1024;
+/// Why a message is not sent that nobody may send any more.
+const GONE: &str = "the account that sent it is gone, and nobody else has its login";
 
 impl Relay {
     /// Delivers what is queued, forever.
     pub async fn run(&self) {
-        if !self.stands_still() {
-            self.queue.renew_notes().await;
-        }
-        let couriers = zip(self.courier(), self.courier());
+        self.queue.load().await;
         let here = zip(self.deliver_here(), self.keep_current());
-        zip(couriers, here).await;
+        zip(zip(self.courier(), self.watch_addresses()), here).await;
     }
 
     /// Waits until there may be work.
-    pub(super) async fn rest(&self, changed: EventListener, work: Work) {
-        let config = self.context.config();
-        let earliest = self.queue.earliest(|entry| entry.when(work, &config));
+    pub(super) async fn rest(&self, changed: EventListener) {
         let least = if self.stands_still() { LONGEST_REST } else { 1 };
-        let pause = earliest.map(|at| at.saturating_sub(unix_now()).clamp(least, LONGEST_REST));
-        match pause {
-            None => changed.await,
-            Some(seconds) => {
-                let timer = Timer::after(Duration::from_secs(seconds.unsigned_abs()));
-                or(changed, async {
-                    timer.await;
-                })
-                .await;
+        let now = seconds(unix_now());
+        let earliest = self.queue.index().earliest().map(|at| u64::from(at.saturating_sub(now)));
+        let pause = earliest.map_or(LONGEST_REST, |pause| pause.clamp(least, LONGEST_REST));
+        let waits = self.queue.index().ready().next().is_some();
+        let pause = if waits { self.lines.ask_again() } else { Duration::from_secs(pause) };
+        or(changed, async {
+            Timer::after(pause).await;
+        })
+        .await;
+    }
+
+    /// Where the machine has a new address, what did not get through may get through now.
+    async fn watch_addresses(&self) {
+        let mut known = present();
+        loop {
+            Timer::after(LOOK_AT_ADDRESSES).await;
+            let now = present();
+            if self.failing.get() && now.iter().any(|address| !known.contains(address)) {
+                log::info!("a new address: what waits for the smarthost is tried at once");
+                self.queue.hasten();
             }
+            known = now;
         }
     }
 
@@ -56,9 +71,8 @@ impl Relay {
             if self.hurry.take() {
                 // What is still wrong shows at once.
                 self.troubles.borrow_mut().clear();
-                if !self.stands_still() {
-                    self.queue.hasten().await;
-                }
+                self.queue.load().await;
+                self.queue.hasten();
             } else {
                 or(hurried, async {
                     changed.await;
@@ -69,18 +83,16 @@ impl Relay {
         }
     }
 
-    /// Deliveries into accounts, reports to senders, and removals that did not work before.
+    /// Deliveries into accounts, reports to senders, the end of what nobody may send any more, and removals that did not work
+    /// before.
     async fn deliver_here(&self) {
         loop {
             let changed = self.queue.changed();
-            let (config, now) = (self.context.config(), unix_now());
-            let wanted = |_, entry: &mut Entry| {
-                entry.is_settled() || entry.due(Work::Here, &config, now).next().is_some()
-            };
-            let claim = if self.stands_still() { None } else { self.queue.claims(wanted).next() };
+            self.queue.tick();
+            let claim = if self.stands_still() { None } else { self.queue.next_here() };
             match claim {
                 Some(claim) => Box::pin(self.deliver(claim)).await,
-                None => self.rest(changed, Work::Here).await,
+                None => self.rest(changed).await,
             }
         }
     }
@@ -89,13 +101,21 @@ impl Relay {
         let config = self.context.config();
         let due = claim.entry.due(Work::Here, &config, unix_now());
         let pending = due.filter(|recipient| matches!(recipient.progress, Progress::Pending { .. }));
-        let recipients: Vec<Mailbox> = pending.map(|recipient| recipient.mailbox.clone()).collect();
+        let (outside, recipients): (Vec<_>, Vec<_>) = pending.partition(|it| it.waits_outside(&config));
+        let (recipients, ends) = (recipients.into_iter().map(|it| it.mailbox.clone()), !outside.is_empty());
+        let recipients: Vec<Mailbox> = recipients.collect();
+        for recipient in outside {
+            recipient.fail("5.7.1".to_owned(), Attempt::failed(unix_now(), "", GONE));
+        }
+        if ends {
+            claim.entry.happened(unix_now(), GONE);
+        }
         for recipient in recipients {
             let reply = match config.destination(recipient.as_str()) {
                 Destination::Here(accounts) => self.deliver_to(&accounts, &claim).await,
                 Destination::Outside | Destination::Nobody => no_such_mailbox(),
             };
-            take(&mut claim.entry, &recipient, &reply, "", &config);
+            take(&mut claim.entry, &recipient, &reply, "", false, &config);
         }
         self.settle(claim).await;
     }
@@ -130,20 +150,32 @@ impl Relay {
         deposited.await.unwrap_or_else(|error| unreadable(&error))
     }
 
-    /// Writes down how far a message got, tells its sender what failed, and removes it when all is done.
+    /// Writes down how far a message got, tells its sender what he is to hear, and removes it when all is done.
     ///
-    /// What failed is on flash before it is told, and the report's identity counts the reports before
-    /// it: so it is the same report if power goes in between, and arrives once.
+    /// What is told is on flash before, with the number of its report: so it is the same report if power goes in between, and
+    /// arrives once.
     pub(super) async fn settle(&self, mut claim: Claim<'_>) {
-        if has_failures(&claim.entry) {
+        for spared in claim.entry.spare() {
+            log::warn!("queue {}: nobody is told of {spared}", claim.uid());
+        }
+        if has_news(&claim.entry) {
+            claim.entry.number_report();
             if !claim.save().await {
                 return;
             }
-            let reported = self.report(&claim).await;
-            if let Err(error) = &reported {
-                log::warn!("queue {}: its sender was not told of a failure: {error}", claim.uid());
+            let smarthost = &self.context.config().smarthost;
+            for report in claim.entry.reports_due(smarthost, unix_now()) {
+                let told = self.report(&claim, Some(report)).await;
+                let is_last = claim.entry.is_orphan(&self.context.config());
+                claim.entry.reported(report, told, is_last, smarthost, unix_now());
             }
-            claim.entry.reported(reported.is_ok(), &self.context.config().smarthost, unix_now());
+        }
+        if claim.entry.late_at(&self.context.config()).is_some_and(|at| at <= unix_now()) {
+            let told = self.report(&claim, None).await;
+            claim.entry.late_told(told, unix_now());
+            if told {
+                claim.entry.happened(unix_now(), "its sender was told that it is late");
+            }
         }
         if claim.entry.is_settled() {
             claim.remove().await;
@@ -152,34 +184,78 @@ impl Relay {
         }
     }
 
-    /// A report to the sender, if that is someone here and not a report itself.
-    async fn report(&self, claim: &Claim<'_>) -> Result<(), Error> {
+    /// Whether the sender, or who stands for him, has this report; `None`: that the message is late.
+    async fn report(&self, claim: &Claim<'_>, number: Option<u32>) -> bool {
+        let reported = self.write_report(claim, number).await;
+        if let Err(error) = &reported {
+            log::warn!("queue {}: a report on it was not delivered: {error}", claim.uid());
+        }
+        reported.is_ok()
+    }
+
+    async fn write_report(&self, claim: &Claim<'_>, number: Option<u32>) -> Result<(), Error> {
         let (config, entry) = (self.context.config(), &claim.entry);
-        let Some(sender) = &entry.sender else {
-            log::warn!("queue {}: a message without a sender failed, nobody is told", claim.uid());
-            return Ok(());
+        let Some((account, reader)) = addressee(entry, &config) else {
+            log::warn!("queue {}: there is no account that could be told of it", claim.uid());
+            // What nobody has is kept.
+            return if entry.is_orphan(&config) { Err(Error::NoSuchMailbox) } else { Ok(()) };
         };
-        let submitter = entry.submitter.account(&config);
-        let by_address = || config.accounts_by_address(sender.as_str()).first().copied();
-        let Some(account) = submitter.or_else(by_address) else {
-            log::warn!("queue {}: <{sender}> has no mailbox here and is not told of a failure", claim.uid());
-            return Ok(());
+        let (identity, recipients): (_, Vec<_>) = match number {
+            Some(number) => {
+                (format!("{}.report.{number}", claim.identity()), entry.reported_in(number).collect())
+            }
+            None => {
+                (format!("{}.late", claim.identity()), entry.late_recipients(&config.smarthost).collect())
+            }
         };
+        let only_success = recipients.iter().all(|it| matches!(it.progress, Progress::Arrived { .. }));
+        if only_success && reader != Reader::Sender {
+            return Ok(());
+        }
         let store = self.context.store.account(&account.name).await?;
-        let reported = entry.recipients.iter().filter(|r| r.progress == Progress::Reported).count();
-        let identity = format!("{}.report.{reported}", claim.identity());
         let body = claim.body().await.ok();
-        let letter = Letter { hostname: &config.server.hostname, to: sender.as_str(), date: unix_now() };
-        deposit::once(&self.queue, claim, &store, &identity, async |message| {
-            letter.non_delivery(entry, body.as_ref().map(|body| body as &dyn ReadAt), message)
-        })
-        .await
+        let whole = number.is_some() && !only_success && entry.dsn.ret == Some(Ret::Full);
+        let has_room = claim.size <= MAX_WHOLE && store.fits(1, claim.size + ROOM_FOR_WORDS).is_ok();
+        let original = match &body {
+            None => Original::Unreadable,
+            Some(body) if reader == Reader::PostmasterOfGone => Original::Whole(body),
+            Some(body) if whole && has_room => Original::Whole(body),
+            Some(body) if whole => Original::TooLarge(body),
+            Some(body) => Original::Header(body),
+        };
+        let to = match (&entry.sender, reader) {
+            (Some(sender), Reader::Sender) => sender.as_str(),
+            _ => &account.address,
+        };
+        let letter = Letter { hostname: &config.server.hostname, to, date: unix_now() };
+        let until = entry.since.saturating_add(config.smarthost.expire.into());
+        let report = Report { letter, reader, entry, recipients, until, original };
+        deposit::once(&self.queue, claim, &store, &identity, async |message| report.write(message).await)
+            .await
+    }
+}
+
+/// Who is told of a message: the account that sent it, or the postmaster.
+fn addressee<'c>(entry: &Entry, config: &'c Config) -> Option<(&'c Account, Reader)> {
+    let sender = entry.sender.as_ref()?;
+    if entry.is_orphan(config) {
+        return Some((config.postmaster()?, Reader::PostmasterOfGone));
+    }
+    let by_address = || match config.destination(sender.as_str()) {
+        Destination::Here(accounts) => accounts.first().copied(),
+        Destination::Outside | Destination::Nobody => None,
+    };
+    let account = entry.submitter.account(config).or_else(by_address);
+    match account {
+        Some(account) => Some((account, Reader::Sender)),
+        None => Some((config.postmaster()?, Reader::Postmaster)),
     }
 }
 
 /// Whether its sender has something to be told.
-pub(super) fn has_failures(entry: &Entry) -> bool {
-    entry.recipients.iter().any(|recipient| matches!(recipient.progress, Progress::Failed { .. }))
+pub(super) fn has_news(entry: &Entry) -> bool {
+    let news = |it: &Recipient| matches!(it.progress, Progress::Failed { .. } | Progress::Arrived { .. });
+    entry.recipients.iter().any(news)
 }
 
 /// What trouble with the store means for a delivery: damage does not go away by waiting.
@@ -190,12 +266,19 @@ pub(super) fn unreadable(error: &Error) -> Reply {
     }
 }
 
-/// What a reply means for a recipient.
-pub(super) fn take(entry: &mut Entry, mailbox: &Mailbox, reply: &Reply, remote: &str, config: &Config) {
-    let (created, now) = (entry.created, unix_now());
-    entry.happened(now, &format!("<{mailbox}>: {reply}"));
+/// What a reply means for a recipient. `passed_on`: `remote` has taken over to tell the sender of a success.
+pub(super) fn take(
+    entry: &mut Entry,
+    mailbox: &Mailbox,
+    reply: &Reply,
+    remote: &str,
+    passed_on: bool,
+    config: &Config,
+) {
+    let (since, now) = (entry.since, unix_now());
+    entry.answered(now, mailbox, reply);
     let same = |recipient: &&mut Recipient| recipient.mailbox == *mailbox;
     for recipient in entry.recipients.iter_mut().filter(same) {
-        recipient.take(reply, remote, created, &config.smarthost, now);
+        recipient.take(reply, remote, passed_on, since, &config.smarthost, now);
     }
 }

@@ -5,11 +5,16 @@
 //! the queue once, acknowledged, and delivered from there. `deposit` tells why a power cut neither loses
 //! nor doubles it, `outgoing` how it gets through the smarthost.
 
+mod conversation;
 mod delivery;
 mod deposit;
+mod dsn;
 mod end;
 mod entry;
+mod index;
 mod letters;
+mod lines;
+mod operator;
 mod outgoing;
 mod permission;
 mod probe;
@@ -18,7 +23,7 @@ mod report;
 mod restored;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use event_listener::Event;
@@ -31,39 +36,26 @@ use crate::outgoing::Habit;
 use crate::smtp::client::Manners;
 use crate::smtp::{self, Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
 use crate::store::{self, Uid};
-use entry::{Entry, Progress, Submitter};
+use entry::{Entry, Submitter};
+use lines::Lines;
+pub use operator::{Act, Done, QueueEntry, SentBy, Shown, Which, all_queued, queued};
 use outgoing::Login;
 use queue::Queue;
 pub use restored::{count_as_sent, waiting_outside};
-
-/// A queued message, as `show queue` lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueEntry {
-    /// Names it for [`Relay::remove`].
-    pub id: Uid,
-    /// The envelope's sender; empty for a bounce.
-    pub from: String,
-    /// The recipients that it has not reached yet.
-    pub to: Vec<String>,
-    /// Octets.
-    pub size: u64,
-    /// When it was accepted, in seconds since 1970 UTC.
-    pub created: i64,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// When the next one is due, in seconds since 1970 UTC.
-    pub next_try: i64,
-    /// What went wrong at the latest attempt.
-    pub last_error: Option<String>,
-}
 
 /// The relay: takes mail from the SMTP server, and gets it where it belongs.
 pub struct Relay {
     context: Rc<Context>,
     tokens: Rc<Tokens>,
     queue: Queue,
-    /// Logins that a connection to the smarthost is open for: one each.
-    talking: RefCell<BTreeSet<Login>>,
+    /// The connections to the smarthost.
+    lines: Lines,
+    /// What was handed over twice since the start, and may have arrived twice.
+    doubtful: RefCell<VecDeque<String>>,
+    /// Something did not get through since the last time that something did.
+    failing: Cell<bool>,
+    /// When everything was tried at once because something got through, in seconds since 1970 UTC.
+    tried_all: Cell<i64>,
     /// What is wrong with the way out, by login.
     troubles: RefCell<BTreeMap<Login, String>>,
     hurry: Cell<bool>,
@@ -82,7 +74,10 @@ impl Relay {
             queue: Queue::new(context.clone(), queue),
             context,
             tokens,
-            talking: RefCell::default(),
+            lines: Lines::default(),
+            doubtful: RefCell::default(),
+            failing: Cell::default(),
+            tried_all: Cell::new(i64::MIN / 2),
             troubles: RefCell::default(),
             hurry: Cell::new(false),
             hurried: Event::new(),
@@ -95,13 +90,16 @@ impl Relay {
 
     /// What is queued, the oldest first.
     pub fn entries(&self) -> Vec<QueueEntry> {
-        self.queue.entries().map(|(id, size, entry)| listed(id, size, entry)).collect()
+        let config = self.context.config();
+        self.queue.entries().map(|(id, size, entry)| QueueEntry::new(id, size, entry, &config)).collect()
     }
 
     /// What is wrong with the way through the smarthost right now, one line a login; empty when the
     /// latest connections went well.
     pub fn troubles(&self) -> Vec<String> {
-        self.troubles.borrow().iter().map(|(login, trouble)| format!("{login}: {trouble}")).collect()
+        let troubles = self.troubles.borrow();
+        let troubles = troubles.iter().map(|(login, trouble)| format!("{login}: {trouble}"));
+        troubles.chain(self.doubtful.borrow().iter().cloned()).collect()
     }
 
     /// Makes everything in the queue due at once.
@@ -236,6 +234,10 @@ fn no_such_mailbox() -> Reply {
 
 /// The account that all recipients are, where that is one.
 fn only_account<'a>(config: &'a Config, recipients: &[smtp::Recipient]) -> Option<&'a str> {
+    // Who wants to hear of it hears of it from the queue.
+    if recipients.iter().any(|recipient| recipient.notify.success()) {
+        return None;
+    }
     let mut names = recipients.iter().map(|recipient| match config.destination(recipient.mailbox.as_str()) {
         Destination::Here(accounts) => match accounts[..] {
             [account] => Some(account.name.as_str()),
@@ -245,45 +247,6 @@ fn only_account<'a>(config: &'a Config, recipients: &[smtp::Recipient]) -> Optio
     });
     let first = names.next()??;
     names.all(|name| name == Some(first)).then_some(first)
-}
-
-fn listed(id: Uid, size: u64, entry: Option<Entry>) -> QueueEntry {
-    let Some(entry) = entry else {
-        return QueueEntry {
-            id,
-            from: String::new(),
-            to: Vec::new(),
-            size,
-            created: 0,
-            attempts: 0,
-            next_try: 0,
-            last_error: Some("its note is damaged: remove it".to_owned()),
-        };
-    };
-    let mut listed = QueueEntry {
-        id,
-        from: entry.sender.as_ref().map_or(String::new(), ToString::to_string),
-        to: Vec::new(),
-        size,
-        created: entry.created,
-        attempts: 0,
-        next_try: i64::MAX,
-        last_error: None,
-    };
-    for recipient in entry.recipients {
-        let (tried, due, error) = match recipient.progress {
-            Progress::Pending { attempts, next_try, latest } => {
-                (attempts, next_try, latest.map_or(String::new(), |latest| latest.text))
-            }
-            Progress::Failed { next_try, latest, .. } => (0, next_try, latest.text),
-            Progress::Done | Progress::Reported => continue,
-        };
-        listed.to.push(recipient.mailbox.to_string());
-        listed.attempts = listed.attempts.max(tried);
-        listed.next_try = listed.next_try.min(due);
-        listed.last_error = listed.last_error.or(Some(error).filter(|error| !error.is_empty()));
-    }
-    listed
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 
 use std::rc::Rc;
 
+use super::QueueEntry;
 use super::entry::{Entry, Progress};
-use super::{QueueEntry, listed};
 use crate::config::Config;
 use crate::store::{Account, Error, INBOX, Uid};
 
@@ -15,7 +15,7 @@ pub fn waiting_outside(queue: &Account, config: &Config) -> Vec<QueueEntry> {
         .into_iter()
         .filter_map(|(uid, size, mut entry)| {
             entry.recipients.retain(|recipient| recipient.waits_outside(config));
-            (!entry.recipients.is_empty()).then(|| listed(uid, size, Some(entry)))
+            (!entry.recipients.is_empty()).then(|| QueueEntry::new(uid, size, Some(entry), config))
         })
         .collect()
 }
@@ -91,7 +91,9 @@ mod tests {
             assert!(waiting_outside(&queue, &config).is_empty());
             let left: Vec<_> = entries(&queue, &config)
                 .into_iter()
-                .map(|(uid, size, entry)| (uid, listed(uid, size, Some(entry)).to.join(" ")))
+                .map(|(uid, size, entry)| {
+                    (uid, QueueEntry::new(uid, size, Some(entry), &config).to.join(" "))
+                })
                 .collect();
             assert_eq!(left, [(2, a.to_owned()), (3, format!("{a} {b}"))]);
             count_as_sent(&queue, &config).await.unwrap();

@@ -40,7 +40,7 @@ impl EnhancedStatus {
 }
 
 /// A reply to a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Reply {
     /// Three digits, 200 to 599.
     pub code: u16,
@@ -48,19 +48,30 @@ pub struct Reply {
     pub status: Option<EnhancedStatus>,
     /// The text, at least one line.
     pub lines: Vec<Cow<'static, str>>,
+    /// It came from another server, and is not our own verdict in the form of one: only then a report quotes it as a reply
+    /// (RFC 3464 section 2.3.6). Of no weight in comparisons.
+    pub heard: bool,
 }
+
+impl PartialEq for Reply {
+    fn eq(&self, other: &Reply) -> bool {
+        (self.code, self.status, &self.lines) == (other.code, other.status, &other.lines)
+    }
+}
+
+impl Eq for Reply {}
 
 impl Reply {
     /// A reply with the enhanced status `code/100.subject.detail`.
     pub fn new(code: u16, (subject, detail): (u16, u16), text: impl Into<Cow<'static, str>>) -> Reply {
         let class = if code < 400 { 2 } else { (code / 100) as u8 };
         let status = Some(EnhancedStatus { class, subject, detail });
-        Reply { code, status, lines: vec![text.into()] }
+        Reply { code, status, lines: vec![text.into()], heard: false }
     }
 
     /// A reply without an enhanced status.
     pub fn plain(code: u16, text: impl Into<Cow<'static, str>>) -> Reply {
-        Reply { code, status: None, lines: vec![text.into()] }
+        Reply { code, status: None, lines: vec![text.into()], heard: false }
     }
 
     /// 2yz: done.
@@ -142,7 +153,7 @@ impl ReplyReader {
         let status = split.map(|(status, _)| status);
         let text = split.map_or(text.as_str(), |(_, rest)| rest).to_owned();
 
-        let reply = self.reply.get_or_insert_with(|| Reply { code, status, lines: Vec::new() });
+        let reply = self.reply.get_or_insert_with(|| Reply { code, status, lines: Vec::new(), heard: true });
         if reply.code != code || reply.lines.len() == MAX_LINES {
             return Err(NotSmtp);
         }

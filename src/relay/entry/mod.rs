@@ -1,21 +1,24 @@
 //! What the queue keeps beside each message: its envelope, and how far it got with each recipient.
 
+mod recipient;
 mod version_1;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Account, Config, Smarthost};
-use crate::smtp::dsn::{self, Notify};
-use crate::smtp::{self, Envelope, Mailbox, Reply, ReversePath};
+use crate::smtp::{Envelope, Mailbox, Reply, ReversePath, dsn};
 
-/// Seconds until the sender is told again that a message failed, where that failed.
-const REPORT_AGAIN: i64 = 600;
+pub use recipient::{Attempt, Progress, Recipient, Telling};
 
-/// Octets that are kept of what a server said of a recipient: it may say 64 KiB, for each of a hundred.
-const TEXT_MAX: usize = 1000;
 /// Events of a message that are kept, and octets of each.
 const HISTORY_MAX: usize = 16;
 const EVENT_MAX: usize = 200;
+/// Why a message ends that the operator takes out.
+const WITHDRAWN: &str = "removed by the operator of this appliance";
+/// Seconds within which two answers are about the same attempt.
+const SAME_ATTEMPT: i64 = 10;
 
 /// The note as it stands on flash, in postcard. A new shape gets a new variant at the end.
 #[derive(Serialize, Deserialize)]
@@ -39,10 +42,14 @@ pub struct Entry {
     pub dsn: dsn::Request,
     /// When it was accepted, in seconds since 1970 UTC.
     pub created: i64,
+    /// From when on its time counts: since it was accepted, or since the operator let go of it. In seconds since 1970 UTC.
+    pub since: i64,
     /// The operator holds it back.
     pub held: bool,
-    /// Its sender was told that it is late.
-    pub told_late: bool,
+    /// Whether its sender was told that it is late.
+    pub late: Late,
+    /// Reports to its sender that were begun, by which each has a number of its own.
+    pub reports: u32,
     /// Since when all of it may be with the smarthost, which has not answered, in seconds since 1970 UTC.
     pub in_doubt: Option<i64>,
     /// What became of it so far, the oldest first.
@@ -70,6 +77,18 @@ impl Submitter {
     }
 }
 
+/// Whether a sender knows that a message is late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Late {
+    /// Not yet.
+    Untold {
+        /// Not before this, in seconds since 1970 UTC: the mailbox may be full.
+        next_try: i64,
+    },
+    /// It was told, once.
+    Told,
+}
+
 /// Something that came about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -77,71 +96,6 @@ pub struct Event {
     pub at: i64,
     /// What.
     pub what: String,
-}
-
-/// A recipient of a queued message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recipient {
-    /// The forward-path.
-    pub mailbox: Mailbox,
-    /// When the sender wants to hear of it.
-    pub notify: Notify,
-    /// ORCPT as it came; empty where it was not said.
-    pub original: String,
-    /// How far it got.
-    pub progress: Progress,
-}
-
-/// How far a message got with a recipient.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Progress {
-    /// Not there yet.
-    Pending {
-        /// So far.
-        attempts: u32,
-        /// Seconds since 1970 UTC.
-        next_try: i64,
-        /// The latest of them.
-        latest: Option<Attempt>,
-    },
-    /// Delivered, or taken by the smarthost, and nobody has to be told.
-    Done,
-    /// Never going to be delivered, which its sender does not know yet.
-    Failed {
-        /// An enhanced status code (RFC 3463).
-        status: String,
-        /// What happened.
-        latest: Attempt,
-        /// When to tell the sender, in seconds since 1970 UTC.
-        next_try: i64,
-    },
-    /// The sender knows that it failed.
-    Reported,
-}
-
-/// An attempt that did not succeed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Attempt {
-    /// When, in seconds since 1970 UTC; 0 where that was not written down.
-    pub at: i64,
-    /// The host that it went to; empty for a delivery here.
-    pub remote: String,
-    /// `text` is a reply of the other side (RFC 5321 section 4.2), and not our own words.
-    pub is_reply: bool,
-    /// What went wrong.
-    pub text: String,
-}
-
-impl Attempt {
-    /// An attempt that failed for a reason that is no reply of `remote`.
-    pub fn failed(at: i64, remote: &str, text: &str) -> Attempt {
-        Attempt { at, remote: remote.to_owned(), is_reply: false, text: text.to_owned() }
-    }
-
-    /// An attempt that `reply` of `remote` ended.
-    pub fn answered(at: i64, remote: &str, reply: &Reply) -> Attempt {
-        Attempt { is_reply: true, ..Attempt::failed(at, remote, &reply.to_string()) }
-    }
 }
 
 /// Who does the work for a recipient.
@@ -156,12 +110,7 @@ pub enum Work {
 impl Entry {
     /// A message just accepted: everything is due.
     pub fn new(envelope: Envelope, now: i64) -> Entry {
-        let pending = |to: smtp::Recipient| Recipient {
-            mailbox: to.mailbox,
-            notify: to.notify,
-            original: to.original,
-            progress: Progress::Pending { attempts: 0, next_try: now, latest: None },
-        };
+        let pending = |to| Recipient::new(to, now);
         Entry {
             sender: envelope.sender,
             submitter: envelope.account.map_or(Submitter::Device, Submitter::Account),
@@ -169,8 +118,10 @@ impl Entry {
             utf8: envelope.utf8,
             dsn: envelope.dsn,
             created: now,
+            since: now,
             held: false,
-            told_late: false,
+            late: Late::Untold { next_try: 0 },
+            reports: 0,
             in_doubt: None,
             history: Vec::new(),
             recipients: envelope.recipients.into_iter().map(pending).collect(),
@@ -206,115 +157,140 @@ impl Entry {
         self.history.push(Event { at, what });
     }
 
+    /// Remembers the answer to an attempt. Recipients that have the same one share an event, or a hundred of them would push out
+    /// everything else.
+    pub fn answered(&mut self, at: i64, mailbox: &Mailbox, reply: &Reply) {
+        let reply = format!(": {reply}");
+        let reply = &reply[..reply.floor_char_boundary(EVENT_MAX / 2)];
+        match self.history.last_mut() {
+            Some(last) if at.saturating_sub(last.at) <= SAME_ATTEMPT && last.what.ends_with(reply) => {
+                let first = last.what.split('>').next().unwrap_or_default();
+                last.what = format!("{first}> and others{reply}");
+            }
+            _ => self.happened(at, &format!("<{mailbox}>{reply}")),
+        }
+    }
+
+    /// Whether the account that submitted it is gone. Nobody has its login, so nothing of it may leave any more.
+    pub fn is_orphan(&self, config: &Config) -> bool {
+        self.submitter != Submitter::Device && self.submitter.account(config).is_none()
+    }
+
     /// Whether nothing is left to do.
     pub fn is_settled(&self) -> bool {
-        self.recipients.iter().all(|r| matches!(r.progress, Progress::Done | Progress::Reported))
+        self.recipients.iter().all(Recipient::is_settled)
     }
 
     /// When work of this kind is to be done next, in seconds since 1970 UTC; `None`: never.
     pub fn when(&self, work: Work, config: &Config) -> Option<i64> {
-        self.recipients.iter().filter_map(|r| r.when(work, config)).min()
+        let orphan = self.is_orphan(config);
+        let late = if work == Work::Here { self.late_at(config) } else { None };
+        self.recipients.iter().filter_map(|r| r.when(work, self.held, orphan, config)).chain(late).min()
     }
 
     /// The recipients that work of this kind is due for.
     pub fn due(&mut self, work: Work, config: &Config, now: i64) -> impl Iterator<Item = &mut Recipient> {
-        self.recipients
-            .iter_mut()
-            .filter(move |r| r.when(work, config).is_some_and(|at| is_due(at, now, &config.smarthost)))
+        let (held, orphan) = (self.held, self.is_orphan(config));
+        self.recipients.iter_mut().filter(move |r| {
+            r.when(work, held, orphan, config).is_some_and(|at| is_due(at, now, &config.smarthost))
+        })
     }
 
     /// Makes everything that is open due at once.
     pub fn hasten(&mut self, now: i64) {
-        for recipient in &mut self.recipients {
-            if let Progress::Pending { next_try, .. } | Progress::Failed { next_try, .. } =
-                &mut recipient.progress
-            {
-                *next_try = now;
-            }
+        self.recipients.iter_mut().for_each(|recipient| recipient.hasten(now));
+    }
+
+    /// The operator holds it back: no attempts, and its time does not pass.
+    pub fn hold(&mut self, now: i64) {
+        self.held = true;
+        self.happened(now, "held by the operator");
+    }
+
+    /// The operator lets go of it: it is tried at once, and has all the time again that a new message has.
+    pub fn release(&mut self, now: i64) {
+        (self.held, self.since) = (false, now);
+        self.hasten(now);
+        self.happened(now, "released by the operator");
+    }
+
+    /// The operator takes it out, and its sender is to hear that.
+    pub fn withdraw(&mut self, now: i64) {
+        self.held = false;
+        self.happened(now, WITHDRAWN);
+        for recipient in
+            self.recipients.iter_mut().filter(|it| matches!(it.progress, Progress::Pending { .. }))
+        {
+            recipient.fail("5.7.0".to_owned(), Attempt::failed(now, "", WITHDRAWN));
         }
     }
 
-    /// The sender was told what failed, or that did not work (its mailbox may be full): then later, for
-    /// as long as a delivery is tried.
-    pub fn reported(&mut self, told: bool, smarthost: &Smarthost, now: i64) {
-        let given_up = now.saturating_sub(self.created) > 2 * i64::from(smarthost.expire);
-        for recipient in &mut self.recipients {
-            if let Progress::Failed { next_try, .. } = &mut recipient.progress {
-                *next_try = now + REPORT_AGAIN;
-                if told || given_up {
-                    recipient.progress = Progress::Reported;
-                }
-            }
-        }
-    }
-}
-
-impl Recipient {
-    fn when(&self, work: Work, config: &Config) -> Option<i64> {
-        let here = || config.stays_here(self.mailbox.as_str());
-        match (&self.progress, work) {
-            (Progress::Pending { next_try, .. }, Work::Here) if here() => Some(*next_try),
-            (Progress::Pending { next_try, .. }, Work::Smarthost) if !here() => Some(*next_try),
-            (Progress::Failed { next_try, .. }, Work::Here) => Some(*next_try),
-            _ => None,
-        }
-    }
-
-    /// As SMTP has it.
-    pub fn for_smtp(&self) -> smtp::Recipient {
-        let (mailbox, original) = (self.mailbox.clone(), self.original.clone());
-        smtp::Recipient { mailbox, notify: self.notify, original }
-    }
-
-    /// Whether the message is still to go to it through the smarthost.
-    pub fn waits_outside(&self, config: &Config) -> bool {
-        self.when(Work::Smarthost, config).is_some()
-    }
-
-    /// What a reply of `remote` means for this recipient.
-    pub fn take(&mut self, reply: &Reply, remote: &str, created: i64, smarthost: &Smarthost, now: i64) {
-        let answered = || Attempt::answered(now, remote, reply);
-        if reply.is_positive() {
-            self.progress = Progress::Done;
-        } else if reply.is_permanent() {
-            let status = reply.status.map_or_else(|| "5.0.0".to_owned(), |status| status.to_string());
-            self.fail(status, answered());
-        } else {
-            self.postpone(answered(), created, smarthost);
-        }
-    }
-
-    /// It will never be delivered, as `latest` has shown.
-    pub fn fail(&mut self, status: String, latest: Attempt) {
-        self.progress = Progress::Failed { status, next_try: latest.at, latest: shortened(latest) };
-    }
-
-    /// An attempt failed: later, or never when that goes on for too long.
+    /// When its sender is to hear that it is late, in seconds since 1970 UTC; `None`: there is nothing to tell.
     ///
-    /// The schedule has to be gone through once in any case: many boards have no clock of their own,
-    /// and a message that was accepted in 1970 is not days old when the network tells the time.
-    pub fn postpone(&mut self, latest: Attempt, created: i64, smarthost: &Smarthost) {
-        let Progress::Pending { attempts, .. } = &self.progress else { return };
-        let (attempts, now) = (attempts.saturating_add(1), latest.at);
-        let tried = usize::try_from(attempts).unwrap_or(usize::MAX);
-        let expiry = created.saturating_add(smarthost.expire.into());
-        if now >= expiry && tried >= smarthost.retry.len() {
-            // RFC 3463 section 3.5: delivery time expired.
-            self.fail("4.4.7".to_owned(), latest);
-            return;
+    /// A held message is not late, it is held: the operator tells. Where the clock was set meanwhile, the schedule shows whether
+    /// the time has really passed.
+    pub fn late_at(&self, config: &Config) -> Option<i64> {
+        let Late::Untold { next_try } = self.late else { return None };
+        let (notice, told) = (config.smarthost.delay_notice, self.sender.is_some());
+        if notice == 0 || self.held || !told || self.is_orphan(config) {
+            return None;
         }
-        let pause = smarthost.retry.get(tried - 1).or(smarthost.retry.last()).copied().unwrap_or(3600);
-        let mut next_try = now.saturating_add(pause.into());
-        if now < expiry && tried >= smarthost.retry.len() {
-            next_try = next_try.min(expiry);
-        }
-        self.progress = Progress::Pending { attempts, next_try, latest: Some(shortened(latest)) };
+        let waits = self.late_recipients(&config.smarthost).next().is_some();
+        waits.then(|| self.since.saturating_add(notice.into()).max(next_try))
     }
-}
 
-fn shortened(mut attempt: Attempt) -> Attempt {
-    attempt.text.truncate(attempt.text.floor_char_boundary(TEXT_MAX));
-    attempt
+    /// Those that a notice of a delay is about.
+    pub fn late_recipients(&self, smarthost: &Smarthost) -> impl Iterator<Item = &Recipient> {
+        self.recipients.iter().filter(|recipient| recipient.is_late(smarthost))
+    }
+
+    /// The sender was told that it is late, or that did not work: then later.
+    pub fn late_told(&mut self, told: bool, now: i64) {
+        self.late = match told {
+            true => Late::Told,
+            false => Late::Untold { next_try: now.saturating_add(recipient::REPORT_AGAIN) },
+        };
+    }
+
+    /// Counts as told what nobody wants to hear, or nobody can: whom that concerned and what became of them.
+    pub fn spare(&mut self) -> Vec<String> {
+        let nobody = self.sender.is_none();
+        self.recipients.iter_mut().filter_map(|recipient| recipient.spare(nobody)).collect()
+    }
+
+    /// Gives a number to the report of everything that has none yet.
+    ///
+    /// It is written down before the report is: so what comes about after a power cut comes in a report of its own, and is not
+    /// taken for told with the one before.
+    pub fn number_report(&mut self) {
+        let next = self.reports;
+        let mut used = false;
+        for telling in self.recipients.iter_mut().filter_map(Recipient::telling) {
+            if telling.report.is_none() {
+                (telling.report, used) = (Some(next), true);
+            }
+        }
+        self.reports = next.saturating_add(u32::from(used));
+    }
+
+    /// The numbers of the reports that are due.
+    pub fn reports_due(&mut self, smarthost: &Smarthost, now: i64) -> BTreeSet<u32> {
+        let telling = self.recipients.iter_mut().filter_map(Recipient::telling);
+        telling.filter(|it| is_due(it.next_try, now, smarthost)).filter_map(|it| it.report).collect()
+    }
+
+    /// The recipients that this report is about.
+    pub fn reported_in(&self, report: u32) -> impl Iterator<Item = &Recipient> {
+        self.recipients.iter().filter(move |recipient| recipient.report() == Some(report))
+    }
+
+    /// The sender was told this report, or that did not work (its mailbox may be full): then later, for as long as a delivery is
+    /// tried. `is_last`: what is not told is lost, so it is never given up.
+    pub fn reported(&mut self, report: u32, told: bool, is_last: bool, smarthost: &Smarthost, now: i64) {
+        for recipient in self.recipients.iter_mut().filter(|it| it.report() == Some(report)) {
+            recipient.reported(told, is_last, smarthost, now);
+        }
+    }
 }
 
 /// Whether what is planned for `at` is due. A time further away than any pause lasts was written when

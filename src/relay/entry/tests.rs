@@ -1,4 +1,6 @@
 use super::*;
+use crate::smtp::dsn::Notify;
+use crate::smtp::{Mailbox, Reply};
 
 fn entry(now: i64) -> Entry {
     let mailbox = |text| Mailbox::parse(text).unwrap();
@@ -20,6 +22,11 @@ fn config() -> Config {
     config.server.domains.push("home.example".try_into().unwrap());
     config.smarthost.retry = vec![60, 300];
     config.smarthost.expire = 1000;
+    config.accounts.push(crate::config::Account {
+        id: 7,
+        name: "office".try_into().unwrap(),
+        ..crate::config::Account::default()
+    });
     config
 }
 
@@ -52,8 +59,10 @@ fn a_note_has_the_octets_that_it_always_had() {
         utf8: true,
         dsn: dsn::Request { ret: Some(dsn::Ret::Headers), envid: "id".into() },
         created: 7,
+        since: 8,
         held: false,
-        told_late: true,
+        late: Late::Untold { next_try: 10 },
+        reports: 3,
         in_doubt: Some(6),
         history: vec![Event { at: 5, what: "tried".into() }],
         recipients: vec![
@@ -63,16 +72,29 @@ fn a_note_has_the_octets_that_it_always_had() {
                 original: "rfc822;x".into(),
                 ..at("d@e.f", Progress::Done)
             },
-            at("g@h.i", Progress::Failed { status: "5.1.1".into(), next_try: 9, latest }),
+            at(
+                "g@h.i",
+                Progress::Failed {
+                    status: "5.1.1".into(),
+                    latest: latest.clone(),
+                    telling: Telling { report: Some(1), tries: 2, next_try: 9 },
+                },
+            ),
             Recipient { notify: Notify::Never, ..at("j@k.l", Progress::Reported) },
+            at(
+                "m@n.o",
+                Progress::Arrived { latest, telling: Telling { report: None, tries: 0, next_try: 9 } },
+            ),
         ],
     };
-    let note = b"\x01\x01\x11demo@home.example\x01\xac\x02\x00\x01\x01\x01\x02id\x0e\x00\x01\x01\x0c\
-        \x01\x0a\x05tried\x04\
+    let note =
+        b"\x01\x01\x11demo@home.example\x01\xac\x02\x00\x01\x01\x01\x02id\x0e\x10\x00\x00\x14\x03\x01\x0c\
+        \x01\x0a\x05tried\x05\
         \x05a@b.c\x00\x00\x00\x02\x10\x01\x0a\x02mx\x01\x03451\
         \x05d@e.f\x02\x01\x00\x01\x08rfc822;x\x01\
-        \x05g@h.i\x00\x00\x02\x055.1.1\x0a\x02mx\x01\x03451\x12\
-        \x05j@k.l\x01\x00\x03";
+        \x05g@h.i\x00\x00\x02\x055.1.1\x0a\x02mx\x01\x03451\x01\x01\x02\x12\
+        \x05j@k.l\x01\x00\x03\
+        \x05m@n.o\x00\x00\x04\x0a\x02mx\x01\x03451\x00\x00\x12";
     assert_eq!(entry.to_note(), note);
     assert_eq!(Entry::of_note(note, &Config::default()), Some(entry.clone()));
     let device = Entry {
@@ -82,13 +104,14 @@ fn a_note_has_the_octets_that_it_always_had() {
         utf8: false,
         dsn: dsn::Request::default(),
         held: true,
-        told_late: false,
+        late: Late::Told,
+        reports: 0,
         in_doubt: None,
         history: Vec::new(),
         recipients: Vec::new(),
         ..entry
     };
-    assert_eq!(device.to_note(), b"\x01\x00\x00\x01\x00\x00\x00\x0e\x01\x00\x00\x00\x00");
+    assert_eq!(device.to_note(), b"\x01\x00\x00\x01\x00\x00\x00\x0e\x10\x01\x01\x00\x00\x00\x00");
 }
 
 /// Catches: a queue from before accounts had identities that cannot be read any more, or that another account gets.
@@ -105,7 +128,10 @@ fn a_note_of_the_first_kind_is_read() {
         ..crate::config::Account::default()
     });
     let entry = Entry::of_note(note, &config).unwrap();
-    assert_eq!((entry.submitter, entry.created), (Submitter::Account(9), 7));
+    assert_eq!(
+        (entry.submitter, entry.created, entry.since, entry.reports),
+        (Submitter::Account(9), 7, 7, 2)
+    );
     let progress: Vec<_> = entry.recipients.iter().map(|recipient| &recipient.progress).collect();
     let latest = |text| Attempt::failed(0, "", text);
     assert_eq!(
@@ -113,7 +139,11 @@ fn a_note_of_the_first_kind_is_read() {
         [
             &Progress::Pending { attempts: 2, next_try: 8, latest: Some(latest("451")) },
             &Progress::Done,
-            &Progress::Failed { status: "5.1.1".into(), latest: latest("no"), next_try: 9 },
+            &Progress::Failed {
+                status: "5.1.1".into(),
+                latest: latest("no"),
+                telling: Telling { report: Some(1), tries: 0, next_try: 9 },
+            },
             &Progress::Reported,
         ]
     );
@@ -181,7 +211,7 @@ fn replies_decide() {
         (Reply::plain(354, "Go"), "Pending { attempts: 1"),
     ] {
         let mut recipient = entry(0).recipients.remove(1);
-        recipient.take(&reply, "mx", 0, &smarthost, 0);
+        recipient.take(&reply, "mx", false, 0, &smarthost, 0);
         let progress = format!("{:?}", recipient.progress);
         assert!(progress.starts_with(expected), "{reply}: {progress}");
     }
@@ -196,16 +226,196 @@ fn a_note_has_room_for_all_that_a_server_says() {
     entry.sender = Some(Mailbox::parse(&longest).unwrap());
     let mut recipient = entry.recipients[0].clone();
     recipient.mailbox = Mailbox::parse(&longest).unwrap();
+    recipient.original = format!("rfc822;{}", "o".repeat(500));
     let lines = vec!["\u{fffd}".repeat(512).into(); 128];
     recipient.take(
         &Reply { lines, ..Reply::new(550, (7, 1), "") },
         &longest,
+        false,
         0,
         &Config::default().smarthost,
         0,
     );
     entry.recipients = vec![recipient; crate::smtp::session::MAX_RECIPIENTS];
+    for n in 0..100 {
+        entry.happened(n, &"\u{fffd}".repeat(200));
+    }
     let note = entry.to_note();
-    assert!(note.len() < crate::store::NOTE_MAX * 2 / 3, "{}", note.len());
+    assert!(note.len() < crate::store::NOTE_MAX * 9 / 10, "{}", note.len());
     assert_eq!(Entry::of_note(&note, &Config::default()), Some(entry));
+}
+
+/// Attempts of a schedule that fail one after the other, up to `until`.
+fn tried(entry: &mut Entry, smarthost: &Smarthost, until: i64) {
+    loop {
+        let Progress::Pending { next_try, .. } = entry.recipients[1].progress else { return };
+        if next_try > until {
+            return;
+        }
+        let since = entry.since;
+        entry.recipients[1].postpone(Attempt::failed(next_try, "mx", "451 4.3.0 Later"), since, smarthost);
+    }
+}
+
+/// Catches: a notice for each attempt, for one that nobody wants, after the message got through, before its time, or because the
+/// clock was set; and one that never comes.
+#[test]
+fn a_message_is_late_once_when_it_has_waited_and_was_tried_for_so_long() {
+    let mut config = config();
+    config.smarthost.retry = vec![60, 300, 900, 3600, 14_400];
+    (config.smarthost.delay_notice, config.smarthost.expire) = (4 * 3600, 5 * 24 * 3600);
+    let waiting = |change: &dyn Fn(&mut Entry)| {
+        let mut entry = entry(1000);
+        entry.recipients[0].progress = Progress::Done;
+        tried(&mut entry, &config.smarthost, 1000 + 4 * 3600);
+        change(&mut entry);
+        entry.late_at(&config)
+    };
+    assert_eq!(waiting(&|_| ()), Some(1000 + 4 * 3600));
+    let notify = |notify| waiting(&move |entry| entry.recipients[1].notify = notify);
+    let when = |delay| Notify::When { success: true, failure: true, delay };
+    assert_eq!((notify(when(true)), notify(when(false)), notify(Notify::Never)), (Some(15_400), None, None));
+    assert_eq!(waiting(&|entry| entry.held = true), None);
+    assert_eq!(waiting(&|entry| entry.sender = None), None);
+    assert_eq!(waiting(&|entry| entry.submitter = Submitter::Account(8)), None, "its account is gone");
+    assert_eq!(waiting(&|entry| entry.recipients[1].progress = Progress::Done), None);
+    assert_eq!(waiting(&|entry| entry.late_told(true, 20_000)), None);
+    assert_eq!(waiting(&|entry| entry.late_told(false, 20_000)), Some(20_600), "the mailbox was full");
+    assert_eq!(waiting(&|entry| entry.release(20_000)), Some(20_000 + 4 * 3600), "it was held until then");
+
+    // Accepted in 1970, and then the network told the time.
+    let mut entry = entry(1000);
+    assert_eq!(entry.late_at(&config), None, "not tried yet");
+    let jump = 1_800_000_000;
+    for attempt in 0..5 {
+        assert_eq!(entry.late_at(&config), None, "{attempt}");
+        entry.recipients[1].postpone(Attempt::failed(jump + attempt, "mx", "451"), 1000, &config.smarthost);
+    }
+    assert!(entry.late_at(&config).is_some());
+    config.smarthost.delay_notice = 0;
+    assert_eq!(entry.late_at(&config), None, "never");
+}
+
+/// Catches: what fails after a power cut and is taken for told with the report from before, and is never told then.
+#[test]
+fn each_report_has_a_number_and_what_fails_later_another_one() {
+    let (mut entry, smarthost) = (entry(0), config().smarthost);
+    entry.number_report();
+    assert_eq!((entry.reports, entry.reports_due(&smarthost, 0).len()), (0, 0), "nothing to tell");
+    entry.recipients[0].fail("5.1.1".into(), Attempt::failed(5, "mx", "550"));
+    entry.number_report();
+    entry.number_report();
+    entry.recipients[1].fail("5.1.1".into(), Attempt::failed(9, "mx", "550"));
+    entry.number_report();
+    assert_eq!(entry.reports, 2);
+    let told = |entry: &Entry, n| entry.reported_in(n).map(|it| it.mailbox.to_string()).collect::<Vec<_>>();
+    assert_eq!(told(&entry, 0), ["office@home.example"]);
+    assert_eq!(told(&entry, 1), ["friend@else.example"]);
+    assert_eq!(entry.reports_due(&smarthost, 5), [0].into());
+    assert_eq!(entry.reports_due(&smarthost, 9), [0, 1].into());
+    entry.reported(0, true, false, &smarthost, 9);
+    entry.reported(1, false, false, &smarthost, 9);
+    assert_eq!(entry.recipients[0].progress, Progress::Reported);
+    assert!(
+        entry.reports_due(&smarthost, 600).is_empty() && entry.reports_due(&smarthost, 609) == [1].into()
+    );
+}
+
+/// Catches: a report that is given up at once since the clock was set, or never; and the last copy of a message that is given up.
+#[test]
+fn a_report_that_cannot_be_delivered_is_given_up_after_many_tries_and_much_time() {
+    let smarthost = config().smarthost;
+    let told = |now: i64, tries: u32, is_last: bool| {
+        let mut entry = entry(0);
+        entry.recipients[1].fail("5.1.1".into(), Attempt::failed(0, "mx", "550"));
+        entry.number_report();
+        (0..tries).for_each(|_| entry.reported(0, false, is_last, &smarthost, now));
+        entry.recipients[1].is_settled()
+    };
+    assert!(!told(1_800_000_000, 23, false) && !told(2000, 1000, false));
+    assert!(told(2001, 24, false) && !told(2001, 1000, true));
+}
+
+#[test]
+fn who_does_not_want_to_hear_of_it_is_spared() {
+    let told = |notify: Notify, sender: bool, arrived: bool| {
+        let mut entry = entry(0);
+        entry.recipients.remove(0);
+        entry.recipients[0].notify = notify;
+        entry.sender = entry.sender.filter(|_| sender);
+        let reply = if arrived { Reply::plain(250, "OK") } else { Reply::plain(550, "No") };
+        entry.recipients[0].take(&reply, "mx", false, 0, &config().smarthost, 0);
+        entry.spare();
+        !entry.is_settled()
+    };
+    let when = |success, failure| Notify::When { success, failure, delay: false };
+    for (notify, failure, success) in [
+        (Notify::Unsaid, true, false),
+        (Notify::Never, false, false),
+        (when(true, false), false, true),
+        (when(false, true), true, false),
+        (when(true, true), true, true),
+    ] {
+        assert_eq!((told(notify, true, false), told(notify, true, true)), (failure, success), "{notify:?}");
+        assert!(!told(notify, false, false) && !told(notify, false, true), "there is nobody");
+    }
+    let mut relayed = entry(0).recipients.remove(1);
+    relayed.notify = when(true, true);
+    relayed.take(&Reply::plain(250, "OK"), "mx", true, 0, &config().smarthost, 0);
+    assert_eq!(relayed.progress, Progress::Done, "the next server tells it");
+}
+
+/// Catches: mail of an account that is gone which leaves under another login, or waits for ever; and one that a hold does not stop.
+#[test]
+fn what_an_account_that_is_gone_has_left_does_not_leave() {
+    let (mut orphan, config) = (entry(0), config());
+    orphan.submitter = Submitter::Account(8);
+    assert!(orphan.is_orphan(&config) && !entry(0).is_orphan(&config));
+    assert_eq!(orphan.when(Work::Smarthost, &config), None);
+    orphan.recipients[1].hasten(1_000_000);
+    assert_eq!(orphan.due(Work::Here, &config, 0).count(), 2);
+    assert!(orphan.recipients[1].waits_outside(&config));
+    orphan.hold(5);
+    assert_eq!((orphan.when(Work::Here, &config), orphan.when(Work::Smarthost, &config)), (None, None));
+    orphan.submitter = Submitter::Device;
+    assert!(!orphan.is_orphan(&config));
+}
+
+/// Catches: a held message that is tried, or that has run out of time when it is let go.
+#[test]
+fn a_held_message_is_not_tried_and_loses_no_time() {
+    let (mut held, config) = (entry(0), config());
+    held.hold(10);
+    assert_eq!((held.when(Work::Here, &config), held.when(Work::Smarthost, &config)), (None, None));
+    held.recipients[0].fail("5.1.1".into(), Attempt::failed(11, "", "550"));
+    assert_eq!(held.when(Work::Here, &config), Some(11), "what failed before is told");
+    held.release(50_000);
+    assert_eq!(held.when(Work::Smarthost, &config), Some(50_000));
+    let since = held.since;
+    for now in [50_000, 50_100, 50_999] {
+        held.recipients[1].postpone(Attempt::failed(now, "mx", "451"), since, &config.smarthost);
+        assert!(matches!(held.recipients[1].progress, Progress::Pending { .. }), "{now}");
+    }
+    assert_eq!(held.created, 0);
+    let what: Vec<&str> = held.history.iter().map(|event| event.what.as_str()).collect();
+    assert_eq!(what, ["held by the operator", "released by the operator"]);
+}
+
+/// Catches: a hundred recipients that push everything else out of the history, and a history without end.
+#[test]
+fn answers_to_one_attempt_are_one_event() {
+    let mut entry = entry(0);
+    entry.happened(0, "held by the operator");
+    for n in 0..100 {
+        let mailbox = Mailbox::parse(&format!("r{n}@else.example")).unwrap();
+        entry.answered(7, &mailbox, &Reply::new(250, (0, 0), "OK"));
+    }
+    let what: Vec<&str> = entry.history.iter().map(|event| event.what.as_str()).collect();
+    assert_eq!(what, ["held by the operator", "<r0@else.example> and others: 250 2.0.0 OK"]);
+    entry.answered(7, &Mailbox::parse("x@else.example").unwrap(), &Reply::plain(550, "No"));
+    entry.answered(700, &Mailbox::parse("x@else.example").unwrap(), &Reply::plain(550, "No"));
+    assert_eq!(entry.history.len(), 4);
+    (0..100).for_each(|n| entry.happened(1000 + n, "again"));
+    assert_eq!((entry.history.len(), entry.history[0].what.as_str()), (HISTORY_MAX, "held by the operator"));
+    assert_eq!(entry.history.last().unwrap().at, 1099);
 }

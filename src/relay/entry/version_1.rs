@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Submitter};
+use super::{Attempt, Late, Submitter, Telling};
 use crate::config::Config;
 use crate::smtp::dsn::{Notify, Request};
 use crate::smtp::{Mailbox, ReversePath};
@@ -37,6 +37,9 @@ impl Entry {
         let submitter = self.account.map_or(Submitter::Device, |name| {
             Submitter::Account(config.account(&name).map_or(0, |account| account.id))
         });
+        // What failed was told in the report of this number.
+        let told = self.recipients.iter().filter(|it| matches!(it.progress, Progress::Reported)).count();
+        let report = u32::try_from(told).unwrap_or(u32::MAX);
         super::Entry {
             sender: self.sender,
             submitter,
@@ -44,17 +47,19 @@ impl Entry {
             utf8: false,
             dsn: Request::default(),
             created: self.created,
+            since: self.created,
             held: false,
-            told_late: false,
+            late: Late::Untold { next_try: 0 },
+            reports: report.saturating_add(1),
             in_doubt: None,
             history: Vec::new(),
-            recipients: self.recipients.into_iter().map(Recipient::current).collect(),
+            recipients: self.recipients.into_iter().map(|it| it.current(report)).collect(),
         }
     }
 }
 
 impl Recipient {
-    fn current(self) -> super::Recipient {
+    fn current(self, report: u32) -> super::Recipient {
         let latest = |text: String| Attempt::failed(0, "", &text);
         let progress = match self.progress {
             Progress::Pending { attempts, next_try, trouble } => {
@@ -63,7 +68,8 @@ impl Recipient {
             }
             Progress::Done => super::Progress::Done,
             Progress::Failed { status, diagnostic, next_try } => {
-                super::Progress::Failed { status, latest: latest(diagnostic), next_try }
+                let telling = Telling { report: Some(report), tries: 0, next_try };
+                super::Progress::Failed { status, latest: latest(diagnostic), telling }
             }
             Progress::Reported => super::Progress::Reported,
         };

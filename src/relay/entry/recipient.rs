@@ -1,0 +1,295 @@
+//! How far a message got with one of its recipients.
+
+use serde::{Deserialize, Serialize};
+
+use super::Work;
+use crate::config::{Config, Smarthost};
+use crate::smtp::dsn::Notify;
+use crate::smtp::{self, Mailbox, Reply};
+
+/// Seconds until the sender is told again, where that failed.
+pub(super) const REPORT_AGAIN: i64 = 600;
+/// So often at the least before that is given up, whatever the clock says.
+const REPORT_TRIES: u32 = 24;
+
+/// Octets that are kept of what a server said of a recipient: it may say 64 KiB, for each of a hundred.
+const TEXT_MAX: usize = 1000;
+
+/// A recipient of a queued message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// The forward-path.
+    pub mailbox: Mailbox,
+    /// When the sender wants to hear of it.
+    pub notify: Notify,
+    /// ORCPT as it came; empty where it was not said.
+    pub original: String,
+    /// How far it got.
+    pub progress: Progress,
+}
+
+/// How far a message got with a recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Progress {
+    /// Not there yet.
+    Pending {
+        /// So far.
+        attempts: u32,
+        /// Seconds since 1970 UTC.
+        next_try: i64,
+        /// The latest of them.
+        latest: Option<Attempt>,
+    },
+    /// Delivered, or taken by the smarthost, and nobody has to be told.
+    Done,
+    /// Never going to be delivered, which its sender does not know yet.
+    Failed {
+        /// An enhanced status code (RFC 3463).
+        status: String,
+        /// What happened.
+        latest: Attempt,
+        /// How far the sender is told.
+        telling: Telling,
+    },
+    /// The sender knows what became of it.
+    Reported,
+    /// Delivered, or taken by a smarthost that says nothing of it later, which its sender wants to hear and does not know yet.
+    Arrived {
+        /// What happened.
+        latest: Attempt,
+        /// How far the sender is told.
+        telling: Telling,
+    },
+}
+
+/// A report that is still to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Telling {
+    /// Which one; `None` until that is written down.
+    pub report: Option<u32>,
+    /// So far.
+    pub tries: u32,
+    /// In seconds since 1970 UTC.
+    pub next_try: i64,
+}
+
+/// An attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When, in seconds since 1970 UTC; 0 where that was not written down.
+    pub at: i64,
+    /// The host that it went to; empty for a delivery here.
+    pub remote: String,
+    /// `text` is a reply of the other side (RFC 5321 section 4.2), and not our own words.
+    pub is_reply: bool,
+    /// What it led to. The lines of a reply have line feeds between them; the code stands in the first one only.
+    pub text: String,
+}
+
+impl Attempt {
+    /// An attempt that failed for a reason that is no reply of `remote`.
+    pub fn failed(at: i64, remote: &str, text: &str) -> Attempt {
+        Attempt { at, remote: remote.to_owned(), is_reply: false, text: text.to_owned() }
+    }
+
+    /// An attempt that `reply` ended, which is of `remote` unless it was made here.
+    pub fn answered(at: i64, remote: &str, reply: &Reply) -> Attempt {
+        let mut text = reply.code.to_string();
+        if let Some(status) = reply.status {
+            text += &format!(" {status}");
+        }
+        for (n, line) in reply.lines.iter().enumerate() {
+            text += if n == 0 { " " } else { "\n" };
+            text += line;
+        }
+        let is_reply = reply.heard && !remote.is_empty();
+        Attempt { is_reply, ..Attempt::failed(at, remote, text.trim_end()) }
+    }
+
+    /// The text on one line.
+    pub fn in_words(&self) -> String {
+        self.text.replace('\n', " ")
+    }
+}
+
+impl Recipient {
+    /// One that is due.
+    pub fn new(to: smtp::Recipient, now: i64) -> Recipient {
+        let progress = Progress::Pending { attempts: 0, next_try: now, latest: None };
+        Recipient { mailbox: to.mailbox, notify: to.notify, original: to.original, progress }
+    }
+
+    /// As SMTP has it.
+    pub fn for_smtp(&self) -> smtp::Recipient {
+        let (mailbox, original) = (self.mailbox.clone(), self.original.clone());
+        smtp::Recipient { mailbox, notify: self.notify, original }
+    }
+
+    /// Whether it is one of this appliance, or of nobody: then that is told here.
+    fn is_here(&self, config: &Config) -> bool {
+        config.stays_here(self.mailbox.as_str())
+    }
+
+    /// When work of this kind is to be done for it, in seconds since 1970 UTC; `None`: never. `held`: no attempts are made. `orphan`:
+    /// nothing may leave any more, which is found out here.
+    pub(super) fn when(&self, work: Work, held: bool, orphan: bool, config: &Config) -> Option<i64> {
+        match (&self.progress, work) {
+            (Progress::Pending { .. }, _) if held => None,
+            (Progress::Pending { next_try, .. }, Work::Here) if self.is_here(config) => Some(*next_try),
+            (Progress::Pending { .. }, Work::Here) if orphan => Some(0),
+            (Progress::Pending { next_try, .. }, Work::Smarthost) if !orphan && !self.is_here(config) => {
+                Some(*next_try)
+            }
+            (Progress::Failed { telling, .. } | Progress::Arrived { telling, .. }, Work::Here) => {
+                Some(telling.next_try)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the message is still to go to it through the smarthost.
+    pub fn waits_outside(&self, config: &Config) -> bool {
+        matches!(self.progress, Progress::Pending { .. }) && !self.is_here(config)
+    }
+
+    /// Whether nothing is left to do for it.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.progress, Progress::Done | Progress::Reported)
+    }
+
+    /// What a reply of `remote` means for this recipient. `since`: from when on the message's time counts. `passed_on`: the other side
+    /// has taken over to tell the sender of a success (RFC 3461 section 5.2).
+    pub fn take(
+        &mut self,
+        reply: &Reply,
+        remote: &str,
+        passed_on: bool,
+        since: i64,
+        smarthost: &Smarthost,
+        now: i64,
+    ) {
+        let answered = || Attempt::answered(now, remote, reply);
+        if reply.is_positive() {
+            self.progress = match self.notify.success() && !passed_on {
+                true => Progress::Arrived { latest: shortened(answered()), telling: Telling::at(now) },
+                false => Progress::Done,
+            };
+        } else if reply.is_permanent() {
+            let status = reply.status.map_or_else(|| "5.0.0".to_owned(), |status| status.to_string());
+            self.fail(status, answered());
+        } else {
+            self.postpone(answered(), since, smarthost);
+        }
+    }
+
+    /// It will never be delivered, as `latest` has shown.
+    pub fn fail(&mut self, status: String, latest: Attempt) {
+        let telling = Telling::at(latest.at);
+        self.progress = Progress::Failed { status, latest: shortened(latest), telling };
+    }
+
+    /// An attempt failed: later, or never when that goes on for too long.
+    ///
+    /// The schedule has to be gone through once in any case: many boards have no clock of their own,
+    /// and a message that was accepted in 1970 is not days old when the network tells the time.
+    pub fn postpone(&mut self, latest: Attempt, since: i64, smarthost: &Smarthost) {
+        let Progress::Pending { attempts, .. } = &self.progress else { return };
+        let (attempts, now) = (attempts.saturating_add(1), latest.at);
+        let tried = usize::try_from(attempts).unwrap_or(usize::MAX);
+        let expiry = since.saturating_add(smarthost.expire.into());
+        if now >= expiry && tried >= smarthost.retry.len() {
+            // RFC 3463 section 3.5: delivery time expired.
+            self.fail("4.4.7".to_owned(), latest);
+            return;
+        }
+        let pause = smarthost.retry.get(tried - 1).or(smarthost.retry.last()).copied().unwrap_or(3600);
+        let mut next_try = now.saturating_add(pause.into());
+        if now < expiry && tried >= smarthost.retry.len() {
+            next_try = next_try.min(expiry);
+        }
+        self.progress = Progress::Pending { attempts, next_try, latest: Some(shortened(latest)) };
+    }
+
+    /// Whether its sender may be told that it is late: it waits, and as often as the schedule has it until then it was tried.
+    pub(super) fn is_late(&self, smarthost: &Smarthost) -> bool {
+        match &self.progress {
+            Progress::Pending { attempts, .. } => {
+                self.notify.delay() && *attempts >= tries_until_late(smarthost)
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes what is open due at once.
+    pub(super) fn hasten(&mut self, now: i64) {
+        match &mut self.progress {
+            Progress::Pending { next_try, .. } => *next_try = now,
+            Progress::Failed { telling, .. } | Progress::Arrived { telling, .. } => telling.next_try = now,
+            Progress::Done | Progress::Reported => {}
+        }
+    }
+
+    /// Counts as told what is not to be told, or cannot be (`nobody`): what became of it.
+    pub(super) fn spare(&mut self, nobody: bool) -> Option<String> {
+        let said = match &self.progress {
+            Progress::Failed { latest, .. } if nobody || !self.notify.failure() => latest.in_words(),
+            Progress::Arrived { latest, .. } if nobody => latest.in_words(),
+            _ => return None,
+        };
+        self.progress = Progress::Reported;
+        Some(format!("<{}>: {said}", self.mailbox))
+    }
+
+    pub(super) fn telling(&mut self) -> Option<&mut Telling> {
+        match &mut self.progress {
+            Progress::Failed { telling, .. } | Progress::Arrived { telling, .. } => Some(telling),
+            _ => None,
+        }
+    }
+
+    /// The number of the report that it is told of in.
+    pub(super) fn report(&self) -> Option<u32> {
+        match &self.progress {
+            Progress::Failed { telling, .. } | Progress::Arrived { telling, .. } => telling.report,
+            _ => None,
+        }
+    }
+
+    /// See [`super::Entry::reported`].
+    pub(super) fn reported(&mut self, told: bool, is_last: bool, smarthost: &Smarthost, now: i64) {
+        let (Progress::Failed { latest, telling, .. } | Progress::Arrived { latest, telling }) =
+            &mut self.progress
+        else {
+            return;
+        };
+        let long_ago = now.saturating_sub(latest.at) > 2 * i64::from(smarthost.expire);
+        telling.tries = telling.tries.saturating_add(1);
+        telling.next_try = now.saturating_add(REPORT_AGAIN);
+        if told || (long_ago && telling.tries >= REPORT_TRIES && !is_last) {
+            self.progress = Progress::Reported;
+        }
+    }
+}
+
+impl Telling {
+    fn at(next_try: i64) -> Telling {
+        Telling { next_try, ..Telling::default() }
+    }
+}
+
+/// Attempts that a message has behind it when its sender hears that it is late. One whose clock was set has not, see
+/// [`Recipient::postpone`].
+fn tries_until_late(smarthost: &Smarthost) -> u32 {
+    let mut passed: u64 = 0;
+    let pauses = smarthost.retry.iter().take_while(|&&pause| {
+        let before = passed;
+        passed += u64::from(pause);
+        before < smarthost.delay_notice.into()
+    });
+    u32::try_from(pauses.count()).unwrap_or(u32::MAX).max(1)
+}
+
+fn shortened(mut attempt: Attempt) -> Attempt {
+    attempt.text.truncate(attempt.text.floor_char_boundary(TEXT_MAX));
+    attempt
+}
