@@ -60,7 +60,7 @@ pub async fn once(
     let mut message = account.incoming();
     write(&mut message).await?;
     // To look for those that may go costs more the more are queued, so that is not done each time.
-    let tidies = claim.uid() % TIDY == 0;
+    let tidies = claim.uid().is_multiple_of(TIDY);
     let gone = if tidies { queue.gone(account.all_collected(RELAY)) } else { Vec::new() };
     let mut transaction = begin(account, message);
     if !gone.is_empty() {

@@ -90,6 +90,7 @@ pub struct Index {
 
 impl Index {
     /// Queued messages.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.slots.len() - self.gone
     }

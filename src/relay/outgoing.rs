@@ -10,7 +10,7 @@ use std::rc::Rc;
 use smol::LocalExecutor;
 use smol::future::or;
 
-use super::delivery::{has_news, take, unreadable};
+use super::delivery::has_news;
 use super::entry::{Attempt, Entry, Submitter, Work};
 use super::index::LARGE;
 use super::lines::Line;
@@ -20,8 +20,7 @@ use crate::clock::unix_now;
 use crate::config::{Config, Security, SourceAuth};
 use crate::outgoing::{Credentials, Habit, Proof};
 use crate::pace;
-use crate::smtp::client::{Client, Failure, Message};
-use crate::smtp::{Mailbox, Reply};
+use crate::smtp::client::Failure;
 
 /// Messages whose attempt is written down in one commit.
 const AT_ONCE: usize = 64;
@@ -111,7 +110,7 @@ impl Relay {
     }
 
     /// Whether nothing goes out now. A certificate cannot be judged without the time: the messages wait, and that is no attempt.
-    fn goes_nothing(&self, config: &Config) -> bool {
+    pub(super) fn goes_nothing(&self, config: &Config) -> bool {
         let judges = config.smarthost.security != Security::None || permission::client(config).is_some();
         self.standing.is_ending() || self.stands_still() || !self.context.clock.is_known() && judges
     }
@@ -140,7 +139,7 @@ impl Relay {
     }
 
     /// The next message for this connection.
-    fn next_of(&self, line: &Line<'_>, config: &Config) -> Option<Claim<'_>> {
+    pub(super) fn next_of(&self, line: &Line<'_>, config: &Config) -> Option<Claim<'_>> {
         let large = self.lines.takes_large(line.login(), connections(config));
         let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
         let claim = self.queue.next_outside(is_its, line.number(), large)?;
@@ -148,45 +147,21 @@ impl Relay {
         Some(claim)
     }
 
-    /// One connection, as long as there is something for it.
-    async fn converse(&self, line: Line<'_>, first: Claim<'_>) {
-        let config = self.context.config();
-        let mut client = match self.connect(line.login(), &config).await {
-            Ok(client) => client,
-            Err(failure) => return self.turned_away(&line, first, &failure, &config).await,
-        };
-        line.is_proven();
-        line.carries(first.size >= LARGE.into());
-        self.troubles.borrow_mut().remove(line.login());
-        self.login_works(line.login()).await;
-        // There may be more than one can carry.
-        self.queue.wake();
-        let mut next = Some(first);
-        while let Some(claim) = next.filter(|_| !self.standing.is_ending()) {
-            if let Err(failure) = self.hand_over(&mut client, claim, &config).await {
-                self.failing.set(true);
-                self.note_trouble(line.login(), &failure).await;
-                return;
-            }
-            let goes_on = self.is_current(&config) && !self.goes_nothing(&config);
-            self.queue.tick();
-            next = if goes_on { self.next_of(&line, &config) } else { None };
-        }
-        // Who has a new message with this login need not wait for the goodbye.
-        drop(line);
-        self.queue.wake();
-        client.quit().await;
-    }
-
     /// Whether what a person has set is still so: a refresh token may have been replaced meanwhile.
-    fn is_current(&self, config: &Rc<Config>) -> bool {
+    pub(super) fn is_current(&self, config: &Rc<Config>) -> bool {
         let now = self.context.config();
         Rc::ptr_eq(config, &now) || config.differs_in_tokens_only(&now)
     }
 
     /// No connection, so none of the messages of this login gets anywhere. They wait; that the login
     /// was refused is no reason to use another one.
-    async fn turned_away(&self, line: &Line<'_>, first: Claim<'_>, failure: &Failure, config: &Rc<Config>) {
+    pub(super) async fn turned_away(
+        &self,
+        line: &Line<'_>,
+        first: Claim<'_>,
+        failure: &Failure,
+        config: &Rc<Config>,
+    ) {
         self.failing.set(true);
         self.note_trouble(line.login(), failure).await;
         if !self.is_current(config) {
@@ -218,7 +193,7 @@ impl Relay {
 
     /// A message got through. Where that was not so before, everything that waits is tried at once, for what kept it from going is
     /// over; but not more than once in a while, since a server may take one and put off another.
-    fn got_through(&self) {
+    pub(super) fn got_through(&self) {
         if self.failing.take() {
             self.try_all();
         }
@@ -234,59 +209,15 @@ impl Relay {
     }
 
     /// Tells the operator, and by mail whom it concerns.
-    async fn note_trouble(&self, login: &Login, failure: &Failure) {
+    pub(super) async fn note_trouble(&self, login: &Login, failure: &Failure) {
         log::warn!("{login}: {failure}");
         self.troubles.borrow_mut().insert(login.clone(), failure.to_string());
         self.tell_of(login, failure).await;
     }
-
-    /// Sends one message. After an error the connection is of no more use.
-    async fn hand_over(
-        &self,
-        client: &mut Client,
-        mut claim: Claim<'_>,
-        config: &Rc<Config>,
-    ) -> Result<(), Failure> {
-        let _in_doubt = self.standing.hands_over();
-        let due = claim.entry.due(Work::Smarthost, config, unix_now());
-        let recipients: Vec<Mailbox> = due.map(|recipient| recipient.mailbox.clone()).collect();
-        let (entry, size) = (&claim.entry, claim.size);
-        let sent = match claim.body().await {
-            Ok(body) => {
-                let message = Message {
-                    sender: &entry.sender,
-                    recipients: &recipients,
-                    size,
-                    eight_bit: entry.eight_bit,
-                };
-                client.send(message, &body).await
-            }
-            Err(error) => Ok(vec![unreadable(&error); recipients.len()]),
-        };
-        match &sent {
-            Ok(replies) => {
-                let put_off = |reply: &Reply| !reply.is_positive() && !reply.is_permanent();
-                if replies.iter().any(Reply::is_positive) {
-                    self.got_through();
-                }
-                if replies.iter().any(put_off) {
-                    self.failing.set(true);
-                }
-                for (recipient, reply) in recipients.iter().zip(replies) {
-                    log::info!("queue {}: <{recipient}>: {reply}", claim.uid());
-                    take(&mut claim.entry, recipient, reply, &config.smarthost.host, false, config);
-                }
-            }
-            Err(_) if !self.is_current(config) => return sent.map(drop),
-            Err(failure) => postpone(&mut claim.entry, config, &failure.to_string()),
-        }
-        self.settle(claim).await;
-        sent.map(drop)
-    }
 }
 
 /// Another attempt failed for all that is due.
-fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
+pub(super) fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
     let (since, now) = (entry.since, unix_now());
     entry.happened(now, trouble);
     for recipient in entry.due(Work::Smarthost, config, now) {
