@@ -69,9 +69,7 @@ impl Relay {
     /// Writes to whom it concerns that `login` is refused. Any other trouble passes, or is the operator's settings, which
     /// `show status` is for.
     pub(super) async fn tell_of(&self, login: &Login, failure: &Failure) {
-        let (Failure::Login(reason) | Failure::Token(reason) | Failure::Busy(reason)) = failure else {
-            return;
-        };
+        let (Failure::Login(reason) | Failure::Token(reason)) = failure else { return };
         let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON).collect();
         let refusal = Refusal { login, reason: &reason, is_token: matches!(failure, Failure::Token(_)) };
         let config = self.context.config();
