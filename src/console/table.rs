@@ -212,7 +212,7 @@ pub const TABLE: &[Command] = &[
         name: "test smarthost",
         arguments: &[Argument::Account],
         required: 0,
-        help: "try the smarthost out, with its login or an account's own: nothing is sent",
+        help: "try the smarthost out: nothing is sent",
         run: Session::test_smarthost,
     },
     // Before the one whose account the second word would be.
