@@ -22,6 +22,7 @@ pub use places::{Connected, End, NoRoom, Place, Places};
 pub struct Context {
     config: RefCell<Rc<Config>>,
     changed: Event,
+    got_through: Event,
     tls: RefCell<Arc<ServerConfig>>,
     announced: RefCell<Option<String>>,
     /// The mail of all accounts.
@@ -48,6 +49,7 @@ impl Context {
         Context {
             config: RefCell::new(Rc::new(config)),
             changed: Event::new(),
+            got_through: Event::new(),
             tls: RefCell::new(tls),
             announced: RefCell::default(),
             store,
@@ -78,6 +80,16 @@ impl Context {
     /// The settings in force now. Ask again after each `.await`: they may have changed.
     pub fn config(&self) -> Rc<Config> {
         self.config.borrow().clone()
+    }
+
+    /// Another server was reached: what waits for one may be worth a try.
+    pub fn has_got_through(&self) {
+        self.got_through.notify(usize::MAX);
+    }
+
+    /// Wakes when another server was reached.
+    pub fn got_through(&self) -> EventListener {
+        self.got_through.listen()
     }
 
     /// The server's TLS configuration in force now.

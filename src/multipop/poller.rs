@@ -215,6 +215,9 @@ impl Poller {
         let (octets, time) = (watch.progress.octets(), self.context.time.since(began));
         let (level, line) = report(&name, &ending, &outcome, octets, time);
         log::log!(level, "{line}");
+        if matches!(ending, Ending::Well) {
+            self.context.has_got_through();
+        }
         let [jitter] = crate::credential::random();
         // Where the account cannot be opened nobody can be told either.
         let account = self.context.store.account(&watch.account).await.ok();

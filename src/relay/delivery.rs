@@ -33,7 +33,7 @@ impl Relay {
     pub async fn run(&self) {
         self.queue.load().await;
         let here = zip(self.deliver_here(), self.keep_current());
-        zip(zip(self.courier(), self.watch_addresses()), here).await;
+        zip(zip(self.courier(), self.watch_the_way()), here).await;
     }
 
     /// Waits until there may be work.
@@ -50,11 +50,22 @@ impl Relay {
         .await;
     }
 
-    /// Where the machine has a new address, what did not get through may get through now.
-    async fn watch_addresses(&self) {
+    /// Where the machine has a new address, or a provider was reached, what did not get through may get through now.
+    async fn watch_the_way(&self) {
         let mut known = present();
         loop {
-            Timer::after(LOOK_AT_ADDRESSES).await;
+            let reached = self.context.got_through();
+            let look = async {
+                Timer::after(LOOK_AT_ADDRESSES).await;
+                false
+            };
+            let reached = async {
+                reached.await;
+                true
+            };
+            if or(reached, look).await && self.failing.get() {
+                self.try_all();
+            }
             let now = present();
             if self.failing.get() && now.iter().any(|address| !known.contains(address)) {
                 log::info!("a new address: what waits for the smarthost is tried at once");
