@@ -234,7 +234,7 @@ pub const TABLE: &[Command] = &[
         name: "queue hold",
         arguments: &[Argument::Queued, Argument::QueuedOf],
         required: 1,
-        help: "keep messages back: they are not tried, and do not run out of time",
+        help: "keep messages back: a number, `account NAME` or `all`",
         run: Session::hold,
     },
     Command {
@@ -269,7 +269,7 @@ pub const TABLE: &[Command] = &[
         name: "update",
         arguments: &[Argument::File],
         required: 1,
-        help: "take a new version from a file of the device, verify it, restart and try it",
+        help: "take a new version from a file of the device, verify, restart and try it",
         run: Session::update,
     },
     Command {

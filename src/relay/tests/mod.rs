@@ -5,6 +5,7 @@ mod local;
 mod outgoing;
 mod permission;
 mod power;
+mod reports;
 mod smarthost;
 
 use std::rc::Rc;
