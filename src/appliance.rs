@@ -3,13 +3,14 @@
 //! Everything runs on one [`LocalExecutor`] in the calling thread. The [`Appliance`] owns what has a
 //! lifetime of its own: the listeners, the tasks of relay, poller and consoles, the lock on the data folder.
 
+mod ending;
 pub(crate) mod extracting;
 mod identity;
 mod listeners;
 mod origin;
 mod start;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -164,6 +165,12 @@ async fn serve(
         }
     };
     let ending = smol::future::or(stopped, ended).await;
+    let at_once = async {
+        if let Some(Ok(signal)) = signals.next().await {
+            log::warn!("{signal:?} received again, the appliance ends at once");
+        }
+    };
+    smol::future::or(appliance.stop(), at_once).await;
     appliance.context.store.mark_end();
     if let Some(feeding) = feeding {
         feeding.cancel().await; // which disarms the watchdog
@@ -177,6 +184,7 @@ pub struct Appliance {
     flash: Rc<dyn Flash>,
     context: Rc<Context>,
     tokens: Rc<Tokens>,
+    poller: Rc<Poller>,
     /// Held while settings are stored and put in force: two at once would write one file.
     storing: Mutex<()>,
     /// Set once, at the start: the console, which is one of them, needs the appliance first.
@@ -186,6 +194,8 @@ pub struct Appliance {
     options: RunOptions,
     /// Listeners that could not be bound, where that does not end the appliance.
     refused: RefCell<Vec<String>>,
+    /// It stops: no listener is opened any more.
+    stopping: Cell<bool>,
     identity: identity::Identity,
     /// The data folder is a copy, and nobody has said yet what it is.
     is_copy: bool,
@@ -236,12 +246,14 @@ impl Appliance {
             flash,
             context: context.clone(),
             tokens: tokens.clone(),
+            poller: poller.clone(),
             storing: Mutex::new(()),
             parts: OnceCell::new(),
             listeners: RefCell::default(),
             started: Instant::now(),
             options: options.clone(),
             refused: RefCell::default(),
+            stopping: Cell::new(false),
             identity: identity::Identity::default(),
             is_copy,
             _lock: lock,
@@ -301,6 +313,9 @@ impl Appliance {
         let unwanted = self.listeners.borrow_mut().take_unwanted(listen);
         for accepting in unwanted {
             accepting.cancel().await;
+        }
+        if self.stopping.get() {
+            return Ok(());
         }
         let mut listeners = self.listeners.borrow_mut();
         let (bound, refused) = listeners.bind_missing(listen);

@@ -139,6 +139,11 @@ impl Listeners {
         self.0.extract_if(.., unwanted).map(|open| open.accepting).collect()
     }
 
+    /// Takes out all of them.
+    pub fn take_all(&mut self) -> impl Iterator<Item = Task<()>> + use<> {
+        std::mem::take(&mut self.0).into_iter().map(|open| open.accepting)
+    }
+
     /// Adds `bound`, each with the task that accepts on it.
     pub fn open(&mut self, bound: Vec<Bound>, accept: impl Fn(Kind, Async<TcpListener>) -> Task<()>) {
         for Bound { kind, configured, socket } in bound {

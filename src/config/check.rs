@@ -243,6 +243,12 @@ fn rights(config: &Config, a: usize, account: &Account, found: &mut Vec<Finding>
         let text = "multipop is false: none of the account's sources is contacted";
         found.push(Finding::warning(at("multipop"), text));
     }
+    if !account.smarthost_password.is_empty() && !config.smarthost.per_account_authentication {
+        let text = "smarthost_password has no effect while smarthost.per_account_authentication is off: the account's mail goes under \
+                    the global login";
+        let place = at("smarthost_password");
+        found.push(Finding::warning(place, text).beside(Section::Smarthost.at("per_account_authentication")));
+    }
     if account.sources.len() > Config::MAX_SOURCES {
         let text = format!("{} sources are too many: {} fit", account.sources.len(), Config::MAX_SOURCES);
         found.push(Finding::error(at(""), text));

@@ -1,4 +1,4 @@
-//! `test source`: its lines are written as they come.
+//! `test source` and `test smarthost`: their lines are written as they come.
 
 use std::cell::RefCell;
 use std::io;
@@ -8,20 +8,18 @@ use smol::future::or;
 use smol::io::{AsyncWrite, AsyncWriteExt};
 
 use super::Console;
-use super::session::Step;
-use crate::config::Source;
+use super::session::{Step, Trial};
 
-/// Tries `source` of `account` out, and writes each line to `stream` as `form` makes it. Ends when the other end has gone.
+/// Tries it out, and writes each line to `stream` as `form` makes it. Ends when the other end has gone.
 pub(super) async fn run(
     console: &Console,
     stream: &mut (impl AsyncWrite + Unpin),
     form: fn(&str) -> Vec<u8>,
-    account: &str,
-    source: &Source,
+    trial: &Trial,
 ) -> io::Result<Step> {
     let Some(_alone) = console.tests.try_lock() else {
         return Ok(Step::Refuse(
-            "a source is being tested already: try again when that has ended".to_owned(),
+            "something is being tested already: try again when that has ended".to_owned(),
         ));
     };
     let (waiting, more) = (RefCell::new(Vec::new()), Event::new());
@@ -46,11 +44,21 @@ pub(super) async fn run(
             stream.flush().await?;
         }
     };
-    let tests = async { Ok(Box::pin(console.poller.test(account, source, &tell)).await) };
+    let tests = async {
+        Ok(match trial {
+            Trial::Source(account, source) => Box::pin(console.poller.test(account, source, &tell)).await,
+            Trial::Smarthost(config, account) => {
+                Box::pin(console.relay.test(config, account.as_deref(), &tell)).await
+            }
+        })
+    };
     let outcome = or(tests, writes).await?;
     stream.write_all(&waiting.take()).await?;
     Ok(match outcome {
-        Ok(()) => Step::Say("nothing was collected, changed or noted\n".to_owned()),
+        Ok(()) => Step::Say(match trial {
+            Trial::Source(..) => "nothing was collected, changed or noted\n".to_owned(),
+            Trial::Smarthost(..) => "it would take mail; nothing was sent\n".to_owned(),
+        }),
         Err(why) => Step::Refuse(why),
     })
 }

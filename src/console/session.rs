@@ -50,6 +50,15 @@ pub trait World {
     fn retry(&self);
 }
 
+/// What may be tried out: with settings that need not be in force.
+#[derive(Debug)]
+pub enum Trial {
+    /// This source of the account of this name.
+    Source(String, Box<Source>),
+    /// The smarthost of these settings, with the login of the account of this name or the global one.
+    Smarthost(Box<Config>, Option<String>),
+}
+
 /// What a line leads to.
 #[derive(Debug)]
 pub enum Step {
@@ -74,8 +83,8 @@ pub enum Step {
     /// The address at which a browser ended is to be taken for one.
     #[allow(missing_docs, reason = "they are those of the question")]
     Redeem { holder: Holder, code: Box<Code>, pasted: Zeroizing<String> },
-    /// This source of the account of this name is to be tried out.
-    Test(String, Box<Source>),
+    /// This is to be tried out.
+    Test(Trial),
     /// The update in this file is to be taken.
     Update(String),
     /// The appliance is to end, after this was said.

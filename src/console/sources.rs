@@ -1,6 +1,6 @@
 //! What an operator has the mailboxes elsewhere do.
 
-use super::session::{Session, Step, World};
+use super::session::{Session, Step, Trial, World};
 
 impl Session {
     pub(super) fn collect(&mut self, world: &dyn World, words: &[&str]) -> Step {
@@ -49,8 +49,19 @@ impl Session {
             (Some(number), _) => number.parse().unwrap_or(0),
         };
         match number.checked_sub(1).and_then(|at| sources.get(at)) {
-            Some(source) => Step::Test(name.to_owned(), Box::new(source.clone())),
+            Some(source) => Step::Test(Trial::Source(name.to_owned(), Box::new(source.clone()))),
             None => Step::Refuse(format!("{name} has {} sources, counted from 1", sources.len())),
+        }
+    }
+
+    /// With the settings as they would be after a commit.
+    pub(super) fn test_smarthost(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        let account = words.first().map(|name| (*name).to_owned());
+        match &account {
+            Some(name) if self.candidate.account(name).is_none() => {
+                Step::Refuse(format!("there is no account `{name}`"))
+            }
+            _ => Step::Test(Trial::Smarthost(self.candidate.clone(), account)),
         }
     }
 }
@@ -77,7 +88,7 @@ mod tests {
         let mut say = |line: &str| match session.line(&world, line) {
             Step::Say(_) => String::new(),
             Step::Refuse(why) => why,
-            Step::Test(account, source) => format!("{account}: {}", source.host.as_str()),
+            Step::Test(Trial::Source(account, source)) => format!("{account}: {}", source.host.as_str()),
             other => format!("{other:?}"),
         };
         assert_eq!(say("test source demo"), "demo has no source: `add source demo` adds one");

@@ -208,6 +208,13 @@ pub const TABLE: &[Command] = &[
         help: "try it out, up to what would be collected: nothing is",
         run: Session::test_source,
     },
+    Command {
+        name: "test smarthost",
+        arguments: &[Argument::Account],
+        required: 0,
+        help: "try the smarthost out, with its login or an account's own: nothing is sent",
+        run: Session::test_smarthost,
+    },
     // Before the one whose account the second word would be.
     Command {
         name: "collect stop",

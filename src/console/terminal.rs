@@ -61,9 +61,7 @@ pub(super) async fn interactive(
         }
         let step = match step {
             Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, true).await?,
-            Step::Test(account, source) => {
-                probe::run(console, &mut stream, for_terminal, &account, &source).await?
-            }
+            Step::Test(trial) => probe::run(console, &mut stream, for_terminal, &trial).await?,
             step => step,
         };
         let said = match perform(console, &mut session, step).await {
@@ -167,9 +165,9 @@ pub(super) async fn script(
         let step = session.line(console, line.trim_end_matches(['\r', '\n']));
         let step = match step {
             Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, false).await?,
-            Step::Test(account, source) => {
+            Step::Test(trial) => {
                 let plain = |text: &str| text.as_bytes().to_vec();
-                probe::run(console, &mut stream, plain, &account, &source).await?
+                probe::run(console, &mut stream, plain, &trial).await?
             }
             step => step,
         };

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use event_listener::Event;
+
 use crate::access::{self, on_lan};
 use crate::auth;
 use crate::config::Config;
@@ -19,6 +21,8 @@ use crate::credential::Verifier;
 pub struct Places {
     taken: Rc<RefCell<BTreeMap<u64, Rc<Taken>>>>,
     next: Cell<u64>,
+    /// Somebody goes.
+    goes: Rc<Event>,
 }
 
 /// Why there is no room for a connection.
@@ -48,6 +52,8 @@ pub enum End {
     Room,
     /// The operator wants it.
     Disconnected,
+    /// The appliance stops. What a client that is known is about to hand over may be finished.
+    Stopping,
 }
 
 /// A connection's place. It is free again when this is dropped.
@@ -55,6 +61,7 @@ pub struct Place {
     id: u64,
     this: Rc<Taken>,
     taken: Rc<RefCell<BTreeMap<u64, Rc<Taken>>>>,
+    goes: Rc<Event>,
 }
 
 /// A place that is taken, for the operator.
@@ -86,6 +93,8 @@ struct Taken {
     /// The client named itself as a Connector client.
     connector: Cell<bool>,
     end: Cell<Option<End>>,
+    /// Nothing more is said or heard here.
+    has_parted: Cell<bool>,
     waiting: RefCell<Option<Waker>>,
 }
 
@@ -130,11 +139,12 @@ impl Places {
             is_kept: Cell::new(false),
             connector: Cell::new(false),
             end: Cell::new(None),
+            has_parted: Cell::new(false),
             waiting: RefCell::new(None),
         });
         taken.insert(id, this.clone());
         drop(taken);
-        Ok(Place { id, this, taken: self.taken.clone() })
+        Ok(Place { id, this, taken: self.taken.clone(), goes: self.goes.clone() })
     }
 
     /// Connections to `service`.
@@ -155,6 +165,31 @@ impl Places {
         let taken = self.taken.borrow();
         let open = taken.get(&id).filter(|taken| taken.end.get().is_none());
         open.inspect(|taken| taken.end(End::Disconnected)).is_some()
+    }
+
+    /// Ends all connections, since the appliance stops.
+    pub fn stop(&self) {
+        self.taken.borrow().values().for_each(|taken| taken.end(End::Stopping));
+    }
+
+    /// Waits until nothing more is said or heard by anybody.
+    pub async fn parted(&self) {
+        self.until(|taken| taken.values().all(|taken| taken.has_parted.get())).await;
+    }
+
+    /// Waits until all places are free.
+    pub async fn emptied(&self) {
+        self.until(BTreeMap::is_empty).await;
+    }
+
+    async fn until(&self, so: impl Fn(&BTreeMap<u64, Rc<Taken>>) -> bool) {
+        loop {
+            let goes = self.goes.listen();
+            if so(&self.taken.borrow()) {
+                return;
+            }
+            goes.await;
+        }
     }
 
     /// Ends the connections that `config`, which is in force from now on, no longer allows.
@@ -223,6 +258,12 @@ impl Place {
         self.this.is_kept.set(true);
     }
 
+    /// The last word is spoken: nobody need wait for this client any more.
+    pub fn part(&self) {
+        self.this.has_parted.set(true);
+        self.goes.notify(usize::MAX);
+    }
+
     /// Whether a device or an account sits here.
     pub fn is_known(&self) -> bool {
         !matches!(*self.this.client.borrow(), Client::Unknown)
@@ -257,6 +298,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.taken.borrow_mut().remove(&self.id);
+        self.goes.notify(usize::MAX);
     }
 }
 

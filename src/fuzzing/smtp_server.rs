@@ -3,7 +3,7 @@
 use super::{Speaker, wait};
 use crate::clock::Time;
 use crate::config::{Secret, Security, SourceAuth};
-use crate::outgoing::{Credentials, Proof, Route};
+use crate::outgoing::{Credentials, Habit, Proof, Route};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Message};
 
@@ -23,6 +23,7 @@ pub fn run(octets: &[u8]) {
             let login = login.then(|| Credentials {
                 username: "demo".to_owned(),
                 proof: Proof::Password(Secret::new("secret").expect("it is short"), SourceAuth::Auto),
+                habit: Habit::default(),
             });
             let Ok(mut client) = Client::connect(&route, "pillarbox.local", login, &Time::default()).await
             else {

@@ -62,6 +62,7 @@ impl Protocol for Imap {
             Goodbye::End(End::Connector) => crate::imap::state::session::NO_CONNECTOR,
             Goodbye::End(End::Room) => "* BYE Too many connections, try again later\r\n",
             Goodbye::End(End::Disconnected) => "* BYE The operator has ended this session\r\n",
+            Goodbye::End(End::Stopping) => "* BYE The server stops, connect again in a moment\r\n",
         };
         words.as_bytes().into()
     }

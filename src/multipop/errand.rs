@@ -15,6 +15,7 @@ use super::progress::Progress;
 use super::twins::Twins;
 use crate::clock::Time;
 use crate::config::{Config, Source};
+use crate::outgoing::Habit;
 use crate::store::{Account, SourceKey};
 
 /// The longest pause between logins that a server may ask for.
@@ -83,6 +84,7 @@ pub struct Manners(Rc<Known>);
 struct Known {
     slow: Cell<bool>,
     pause: Cell<Duration>,
+    habit: Habit,
     /// Each with whether a poll has gone well without it.
     avoided: RefCell<BTreeMap<Feature, bool>>,
 }
@@ -110,6 +112,11 @@ impl Manners {
     /// Whether it does.
     pub fn is_slow(&self) -> bool {
         self.0.slow.get()
+    }
+
+    /// What its logins have found out.
+    pub fn habit(&self) -> Habit {
+        self.0.habit.clone()
     }
 
     /// The server wants so much time between two logins (RFC 2449 section 6.5).

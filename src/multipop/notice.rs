@@ -4,11 +4,11 @@ use std::fmt::{self, Write};
 
 use super::Error;
 use super::content::Content;
-use super::schedule::{DAY, until_next_letter};
 use crate::config::{Config, Source};
 use crate::message::compose::message_id;
 use crate::message::date::rfc5322;
 use crate::message::encoded_word;
+use crate::outgoing::rhythm::how_often;
 
 /// Who writes to whom about which source.
 #[derive(Debug, Clone)]
@@ -222,11 +222,6 @@ impl fmt::Display for Stuck {
 /// So many messages, in words.
 pub fn messages(count: u32) -> String {
     if count > 1 { format!("{count} messages") } else { "a message".to_owned() }
-}
-
-/// How often a letter comes of which this is number `count`.
-fn how_often(count: u32) -> &'static str {
-    if until_next_letter(count) > DAY { "once a week" } else { "once a day" }
 }
 
 /// A paragraph in lines of a letter. What stands in backquotes, to be copied, stays in one.

@@ -35,6 +35,9 @@ use crate::pace;
 use crate::sasl::client::AccessToken;
 use crate::store::{self, Flags, INBOX, SourceKey};
 
+/// How often it is looked whether polls have ended, when the appliance stops.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Polls all sources, each at its own interval.
 pub struct Poller {
     context: Rc<Context>,
@@ -112,6 +115,13 @@ impl Poller {
         let watches = self.watches.borrow();
         let meant = watches.values().filter(|watch| account.is_none_or(|account| watch.account == account));
         meant.filter(|watch| watch.hold()).count()
+    }
+
+    /// Waits until no source is being polled.
+    pub async fn rested(&self) {
+        while self.watches.borrow().values().any(|watch| watch.status().polling) {
+            self.context.time.sleep(LOOK).await;
+        }
     }
 
     /// Every source, in the order of the configuration.

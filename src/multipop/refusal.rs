@@ -33,7 +33,7 @@ impl Refusal {
         let text = self.text.to_ascii_lowercase();
         let words = ["command", "mechanism", "implement", "support", "recogni"];
         match self.code.is_empty() && words.iter().any(|word| text.contains(word)) {
-            true => About::Method,
+            true => About::MethodOrLogin,
             false => About::Login,
         }
     }
@@ -66,9 +66,9 @@ mod tests {
     #[test]
     fn refusals_of_a_command_and_of_a_person() {
         for (text, about) in [
-            ("Unknown command", About::Method),
-            ("Authentication mechanism not supported", About::Method),
-            ("unimplemented", About::Method),
+            ("Unknown command", About::MethodOrLogin),
+            ("Authentication mechanism not supported", About::MethodOrLogin),
+            ("unimplemented", About::MethodOrLogin),
             ("Unknown user", About::Login),
             ("[AUTH] Unsupported password", About::Login),
             ("Authentication failed", About::Login),

@@ -3,18 +3,13 @@
 use std::time::Duration;
 
 use super::letters::{Told, Trouble};
+use crate::outgoing::rhythm::{DAY, is_next_letter_due};
 
 /// A source in trouble is tried no less often than this, unless its interval is longer.
 const BACKED_OFF: Duration = Duration::from_secs(3600);
 /// One that refuses the login is, which some providers lock an account for: four tries a day lock none. A provider that is wrong
 /// about it for hours is not rare, so it is never given up.
 const REFUSED: Duration = Duration::from_secs(6 * 3600);
-/// Between two letters about the same trouble, ...
-pub const DAY: u64 = 24 * 3600;
-/// ... after the first one and so many more, once a day, ...
-const DAILY: u32 = 7;
-/// ... this.
-const WEEK: u64 = 7 * DAY;
 
 /// From the end of a poll to the next one. Failed connections in a row double the interval, up to an
 /// hour, or to six where the login was `refused`, and `jitter`, 0 for less and 255 for more, moves it by a tenth: sources
@@ -26,20 +21,13 @@ pub fn pause(interval: Duration, failures: u32, refused: bool, jitter: u8) -> Du
     backed_off.saturating_mul(900 + u32::from(jitter) * 200 / 255) / 1000
 }
 
-/// Seconds until the next letter of a row in which there were `count`.
-pub fn until_next_letter(count: u32) -> u64 {
-    if count <= DAILY { DAY } else { WEEK }
-}
-
 /// Whether the user is to be told by mail, after `polls` in this trouble in a row, after `told`, at `now`. A limit of 0 never
 /// tells. A row goes on over a restart; one about another trouble begins once this one lasts, and never on the same day.
 pub fn is_letter_due(trouble: Trouble, polls: u32, warn_after: u32, told: Option<&Told>, now: i64) -> bool {
-    // A clock that goes back must not silence anybody for long.
-    let since = |told: &Told| now.abs_diff(told.at);
     warn_after > 0
         && match told {
-            Some(told) if told.trouble == trouble => since(told) >= until_next_letter(told.count),
-            other => polls >= warn_after && other.is_none_or(|told| since(told) >= DAY),
+            Some(told) if told.trouble == trouble => is_next_letter_due(told.count, told.at, now),
+            other => polls >= warn_after && other.is_none_or(|told| now.abs_diff(told.at) >= DAY),
         }
 }
 

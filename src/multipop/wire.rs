@@ -241,8 +241,8 @@ impl Wire {
         self.method
     }
 
-    /// The version of TLS, and the server's certificate.
-    pub fn server_shown(&self) -> Option<(&'static str, Certificate)> {
+    /// The version of TLS, and the certificates that the server shows, its own first.
+    pub fn server_shown(&self) -> Option<(&'static str, Vec<Certificate>)> {
         self.stream.server_shown()
     }
 

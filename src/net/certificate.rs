@@ -28,6 +28,8 @@ pub struct Certificate {
     pub period: Option<(u64, u64)>,
     /// Who signed it: the common name, or else the organization. Empty where that cannot be read.
     pub issuer: String,
+    /// Whose it is, likewise.
+    pub subject: String,
     self_signed: bool,
 }
 
@@ -46,6 +48,7 @@ impl Certificate {
             names: names(certificate),
             period: trust::period(certificate),
             issuer: readable(issuer),
+            subject: readable(subject),
             self_signed: !issuer.is_empty() && issuer == subject,
         }
     }

@@ -23,6 +23,9 @@ use super::plaintext::Plaintext;
 /// Ciphertext that may wait for the rest of its record or handshake message.
 const MAX_INCOMING: usize = 64 * 1024;
 
+/// Certificates of a chain that are told.
+const SHOWN: usize = 5;
+
 /// Octets of what a server says that are kept for telling what it speaks instead of TLS.
 const HEARD: usize = 200;
 
@@ -86,14 +89,14 @@ impl Secure {
         self.bindings.as_ref()
     }
 
-    /// The version of TLS and the certificate of the server, once the handshake is over.
-    pub(super) fn server_shown(&self) -> Option<(&'static str, Certificate)> {
+    /// The version of TLS and the certificates that the server shows, its own first, once the handshake is over.
+    pub(super) fn server_shown(&self) -> Option<(&'static str, Vec<Certificate>)> {
         let Connection::Client(connection) = &self.connection else { return None };
         let version = match connection.protocol_version()? {
             ProtocolVersion::TLSv1_3 => "TLS 1.3",
             _ => "TLS 1.2",
         };
-        Some((version, Certificate::of(connection.peer_certificates()?.first()?)))
+        Some((version, connection.peer_certificates()?.iter().take(SHOWN).map(Certificate::of).collect()))
     }
 
     /// The buffer that records are deciphered in.

@@ -89,7 +89,7 @@ impl Stream {
     }
 
     /// The version of TLS and the certificate of the server that this client is connected to.
-    pub fn server_shown(&self) -> Option<(&'static str, Certificate)> {
+    pub fn server_shown(&self) -> Option<(&'static str, Vec<Certificate>)> {
         self.tls.as_ref().and_then(|tls| tls.server_shown())
     }
 

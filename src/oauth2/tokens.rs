@@ -1,11 +1,12 @@
 //! Access tokens for all who log in elsewhere: each is asked for once, whoever needs it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use event_listener::Event;
 use ring::digest::{SHA256, digest};
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
@@ -109,12 +110,22 @@ pub struct Tokens {
     grants: RefCell<BTreeMap<Name, Rc<Grant>>>,
     keeper: OnceCell<Rc<dyn Keeper>>,
     jobs: (Sender<Job>, Receiver<Job>),
+    /// Renewals that are wanted or under way.
+    renewing: Cell<usize>,
+    rests: Event,
 }
 
 impl Tokens {
     /// Asks nobody yet.
     pub fn new(context: Rc<Context>) -> Rc<Tokens> {
-        Rc::new(Tokens { context, grants: RefCell::default(), keeper: OnceCell::new(), jobs: unbounded() })
+        Rc::new(Tokens {
+            context,
+            grants: RefCell::default(),
+            keeper: OnceCell::new(),
+            jobs: unbounded(),
+            renewing: Cell::new(0),
+            rests: Event::new(),
+        })
     }
 
     /// Who keeps the settings, told once at the start.
@@ -134,11 +145,24 @@ impl Tokens {
                         let token = Box::pin(self.renewed(&job)).await;
                         // Whoever asked may have gone.
                         let _ = job.answer.try_send(token);
+                        self.renewing.set(self.renewing.get().saturating_sub(1));
+                        self.rests.notify(usize::MAX);
                     })
                     .detach();
             }
         })
         .await
+    }
+
+    /// Waits until no token is being renewed.
+    pub async fn rested(&self) {
+        loop {
+            let rests = self.rests.listen();
+            if self.renewing.get() == 0 {
+                return;
+            }
+            rests.await;
+        }
     }
 
     /// A token that is good for a minute at the least, asked for at the server where there is none. `ca` is a PEM file of extra
@@ -155,6 +179,7 @@ impl Tokens {
         let job = Job { grant, client: client.clone(), ca: ca.to_owned(), answer };
         // It is unbounded and never closed.
         let _ = self.jobs.0.try_send(job);
+        self.renewing.set(self.renewing.get() + 1);
         answered.recv().await.unwrap_or(Err(Error::Settings("the appliance stops")))
     }
 

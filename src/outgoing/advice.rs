@@ -1,5 +1,7 @@
 //! What to do about an error on the way to a server, in words for whoever set it up.
 
+use std::io;
+
 use super::Error;
 
 /// The advice on what nobody here can change.
@@ -29,13 +31,21 @@ impl Error {
     pub fn advice(&self, party: Party) -> String {
         let name = party.name();
         match self {
-            Error::Resolve { .. } => {
-                "Check the name of the server and this network's connection to the Internet.".to_owned()
-            }
-            Error::Connect { .. } => {
-                "Check the name of the server, its port and this network's connection to the Internet."
-                    .to_owned()
-            }
+            Error::Resolve { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => format!("Check the spelling of the {name}'s host."),
+                _ => "No name server answers: check this network's connection to the Internet.".to_owned(),
+            },
+            Error::Connect { source, .. } => match source.kind() {
+                io::ErrorKind::ConnectionRefused => {
+                    format!("Nothing listens on that port: check the {name}'s port and host.")
+                }
+                io::ErrorKind::TimedOut => format!(
+                    "Check the {name}'s port and host, and whether a firewall, or the provider of this network's connection, lets \
+                     nobody out to that port."
+                ),
+                _ => "Check the name of the server, its port and this network's connection to the Internet."
+                    .to_owned(),
+            },
             Error::Tls(problem) => problem.advice(party),
             Error::NoGreeting => format!(
                 "On this port TLS may have to come first: set the {name}'s security to \"tls\", or its port to the one \
@@ -48,7 +58,7 @@ impl Error {
             Error::NoStartTls(_) | Error::Injected => {
                 format!("Set the {name}'s security to \"tls\", with the port that the provider tells for it.")
             }
-            Error::NoMechanism => {
+            Error::NoMechanism | Error::Method(_) => {
                 format!("Set the {name}'s auth to \"auto\", or ask the provider how to log in.")
             }
             Error::Login(_) | Error::Sasl(_) => format!(

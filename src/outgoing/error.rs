@@ -48,6 +48,9 @@ pub enum Error {
     /// No common mechanism.
     #[error("the server offers no way to log in that is known here and allowed by auth")]
     NoMechanism,
+    /// The way to log in that is set, or the last one that is left, is not known there or not allowed.
+    #[error("the server refuses the way to log in: {0}")]
+    Method(String),
     /// The wrong user name or password, or a right one that is not welcome.
     #[error("the login was refused: {0}")]
     Login(String),

@@ -8,6 +8,9 @@
 //!   cannot do for this user, such as SCRAM without a verifier; its first message says no more than the user's name.
 //! - A refused proof is a wrong password, and the end: to try it by other means would lock accounts, and show it to more ears.
 //!   Only where the refusal says that the way is the trouble the next one follows.
+//! - But for CRAM-MD5 and APOP a server needs the password itself. Many keep a hash only, offer them all the same, and then refuse
+//!   every proof as if the password were wrong. So within TLS one way that shows it follows, once; what that is answered
+//!   counts. Where it works, [`Habit`] remembers it.
 //! - A refusal for now is the end for now: another way fares no better, and each try may count.
 //! - A way that breaks, with a challenge that makes no sense, is cancelled and followed by the next one. But without TLS
 //!   somebody in between may have broken it to get the password, so it is followed by none that shows it.
@@ -17,8 +20,12 @@
 //! offers no better way; with everything else there is TLS before there is a login. An access token is a credential of
 //! another kind, with ways of its own ([`Method::WITH_TOKEN`]): no list of ways has those of both.
 
+mod method;
+
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::mem;
+use std::rc::Rc;
 
 use zeroize::Zeroizing;
 
@@ -27,6 +34,9 @@ use crate::config::{Secret, Source, SourceAuth};
 use crate::sasl::client::{self, AccessToken, Bearer, Client, Mechanism, decode, encode};
 use crate::sasl::md5::apop_digest;
 
+pub use method::Offer;
+use method::{Method, ways, ways_with_token};
+
 /// Who to log in as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -34,7 +44,13 @@ pub struct Credentials {
     pub username: String,
     /// What it knows the user by.
     pub proof: Proof,
+    /// What earlier logins have found out.
+    pub habit: Habit,
 }
+
+/// Whether a server refuses right proofs of a login by CRAM-MD5 or APOP. Clones are the same; nothing of it outlives the process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Habit(Rc<Cell<bool>>);
 
 /// What proves who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +72,7 @@ impl Credentials {
             }
             (auth, _) => Proof::Password(source.password.clone(), auth),
         };
-        Credentials { username: source.username.to_string(), proof }
+        Credentials { username: source.username.to_string(), proof, habit: Habit::default() }
     }
 }
 
@@ -68,73 +84,6 @@ impl Proof {
             // What OAUTHBEARER says besides the token and the host takes less than this.
             Proof::Token(Bearer { token, host, .. }) => token.reveal().len() + host.len() + 64,
         }
-    }
-}
-
-/// A way to log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Method {
-    Sasl(Mechanism),
-    /// RFC 1939 section 7.
-    Apop,
-    /// The protocol's own command for a name and a password.
-    Command,
-}
-
-impl Method {
-    /// The strongest first: those that do not show the password come before those that do.
-    const ALL: [Method; 6] = [
-        Method::Sasl(Mechanism::ScramSha256),
-        Method::Sasl(Mechanism::CramMd5),
-        Method::Apop,
-        Method::Sasl(Mechanism::Plain),
-        Method::Sasl(Mechanism::Login),
-        Method::Command,
-    ];
-
-    /// The same with an access token.
-    const WITH_TOKEN: [Method; 2] = [Method::Sasl(Mechanism::OAuthBearer), Method::Sasl(Mechanism::XOAuth2)];
-
-    fn reveals_password(self) -> bool {
-        match self {
-            Method::Sasl(mechanism) => mechanism.reveals_password(),
-            Method::Apop => false,
-            Method::Command => true,
-        }
-    }
-}
-
-/// What a server offers.
-#[derive(Debug, Clone, Default)]
-pub struct Offer {
-    /// SASL.
-    pub mechanisms: Vec<Mechanism>,
-    /// For APOP.
-    pub timestamp: Option<String>,
-    /// The protocol's own command for a name and a password: what it is called as a source's `auth`, and whether the
-    /// server lets it be used.
-    pub command: Option<(SourceAuth, bool)>,
-}
-
-impl Offer {
-    fn has(&self, method: Method) -> bool {
-        match method {
-            Method::Sasl(mechanism) => self.mechanisms.contains(&mechanism),
-            Method::Apop => self.timestamp.is_some(),
-            Method::Command => self.command.is_some_and(|(_, offered)| offered),
-        }
-    }
-
-    fn name(&self, method: Method) -> Option<SourceAuth> {
-        Some(match method {
-            Method::Sasl(Mechanism::ScramSha256) => SourceAuth::ScramSha256,
-            Method::Sasl(Mechanism::CramMd5) => SourceAuth::CramMd5,
-            Method::Sasl(Mechanism::Plain) => SourceAuth::Plain,
-            Method::Sasl(Mechanism::Login) => SourceAuth::Login,
-            Method::Sasl(Mechanism::OAuthBearer | Mechanism::XOAuth2) => SourceAuth::OAuth2,
-            Method::Apop => SourceAuth::Apop,
-            Method::Command => return self.command.map(|(name, _)| name),
-        })
     }
 }
 
@@ -162,6 +111,8 @@ pub enum About {
     Now,
     /// The way to log in.
     Method,
+    /// Most likely the way to log in, or else the login.
+    MethodOrLogin,
     /// The login, or nothing that can be told.
     Login,
 }
@@ -198,6 +149,10 @@ pub struct Login {
     tls: bool,
     offer: Offer,
     methods: VecDeque<Method>,
+    /// The one under way.
+    method: Option<Method>,
+    /// A proof was refused by a server that may not be able to check it.
+    doubtful: bool,
     state: State,
 }
 
@@ -207,7 +162,7 @@ impl Login {
     /// # Errors
     /// [`Error::NoToken`]; [`Error::Unsendable`] for what no mechanism can carry (RFC 4616 section 2, RFC 7628 section 3.1).
     pub fn new(credentials: Credentials) -> Result<Login, Error> {
-        let Credentials { username, proof } = &credentials;
+        let Credentials { username, proof, .. } = &credentials;
         let unsendable = match proof {
             Proof::Password(_, SourceAuth::OAuth2) => return Err(Error::NoToken),
             Proof::Password(password, _) => username.contains('\0') || password.reveal().contains('\0'),
@@ -223,6 +178,8 @@ impl Login {
             tls: false,
             offer: Offer::default(),
             methods: VecDeque::new(),
+            method: None,
+            doubtful: false,
             state: State::Over,
         })
     }
@@ -237,6 +194,17 @@ impl Login {
     /// Without SASL's mechanisms, whatever is offered: the server hangs up on them.
     pub fn without_sasl(self, without_sasl: bool) -> Login {
         Login { without_sasl, ..self }
+    }
+
+    /// With what earlier logins have found out.
+    pub fn with_habit(mut self, habit: Habit) -> Login {
+        self.credentials.habit = habit;
+        self
+    }
+
+    /// What the way that was tried last is called.
+    pub fn method(&self) -> Option<&'static str> {
+        self.method.map(Method::in_words)
     }
 
     /// Whether a mechanism of SASL is under way by which nothing was proved yet, and there may be other ways.
@@ -270,6 +238,11 @@ impl Login {
         if self.without_sasl {
             self.methods.retain(|method| !matches!(method, Method::Sasl(_)));
         }
+        // Without TLS somebody in between would only have to refuse a proof to be shown the password from then on.
+        let shows = self.methods.iter().any(|method| method.reveals_password());
+        if tls && shows && self.credentials.habit.0.get() {
+            self.methods.retain(|method| !method.needs_the_password_itself());
+        }
         (self.offer, self.tls) = (offer, tls);
         self.next_method().unwrap_or(Err(Error::NoMechanism))
     }
@@ -283,7 +256,7 @@ impl Login {
             (State::Sasl(client), Answer::Challenge(challenge)) => self.respond(client, challenge).await,
             (State::Sasl(client), Answer::Granted) => {
                 client.finish()?;
-                Ok(Next::Done)
+                Ok(self.granted())
             }
             (State::Sasl(client), Answer::Refused(about, words)) => {
                 self.refused(about, words, client.has_proved()).map_err(|error| match error {
@@ -305,7 +278,7 @@ impl Login {
                 self.state = State::Password;
                 Ok(Next::Password)
             }
-            (State::Password | State::Apop, Answer::Granted) => Ok(Next::Done),
+            (State::Password | State::Apop, Answer::Granted) => Ok(self.granted()),
             (State::Name, Answer::Refused(about, words)) => self.refused(about, words, false),
             (State::Password | State::Apop, Answer::Refused(about, words)) => {
                 self.refused(about, words, true)
@@ -314,6 +287,13 @@ impl Login {
                 Err(client::Error::Challenge("it comes out of turn").into())
             }
         }
+    }
+
+    fn granted(&mut self) -> Next {
+        if self.doubtful {
+            self.credentials.habit.0.set(true);
+        }
+        Next::Done
     }
 
     fn has_token(&self) -> bool {
@@ -339,22 +319,31 @@ impl Login {
     }
 
     fn refused(&mut self, about: About, words: String, proved: bool) -> Result<Next, Error> {
-        match about {
+        let next = match about {
             About::Now => return Err(Error::Busy(words)),
-            About::Login if proved => {}
-            About::Login | About::Method => {
-                if let Some(next) = self.next_method() {
-                    return next;
-                }
-            }
+            About::Login if proved => self.shows_it_once(),
+            About::Login | About::Method | About::MethodOrLogin => self.next_method(),
+        };
+        let is_way = about == About::Method || about == About::MethodOrLogin && !proved;
+        next.unwrap_or(Err(if is_way { Error::Method(words) } else { Error::Login(words) }))
+    }
+
+    /// Begins with a way that shows the password, where the server may not be able to check the proof that it refused.
+    fn shows_it_once(&mut self) -> Option<Result<Next, Error>> {
+        let may_not = self.method.is_some_and(Method::needs_the_password_itself);
+        if !self.tls || !may_not {
+            return None;
         }
-        Err(Error::Login(words))
+        self.doubtful = true;
+        self.methods.retain(|method| method.reveals_password());
+        self.next_method()
     }
 
     /// Begins with the next way; `None` after the last one.
     fn next_method(&mut self) -> Option<Result<Next, Error>> {
         let method = self.methods.pop_front()?;
-        let Credentials { username, proof } = &self.credentials;
+        self.method = Some(method);
+        let Credentials { username, proof, .. } = &self.credentials;
         Some(match method {
             Method::Sasl(mechanism) => {
                 let mut client = Box::new(match proof {
@@ -379,25 +368,6 @@ impl Login {
             }
         })
     }
-}
-
-/// The ways to show a password, in their order.
-fn ways(auth: SourceAuth, offer: &Offer) -> VecDeque<Method> {
-    let named = |method| offer.name(method) == Some(auth);
-    // Where one name stands for two ways, as LOGIN does in IMAP, the server has to say which one it knows.
-    let alone = Method::ALL.into_iter().filter(|&method| named(method)).count() == 1;
-    let tried = |&method: &Method| match auth {
-        SourceAuth::Auto => offer.has(method),
-        _ => named(method) && (alone || offer.has(method)),
-    };
-    Method::ALL.into_iter().filter(tried).collect()
-}
-
-/// The same for a token. A server that names no mechanism at all, as some of POP3 do, may have the elder one.
-fn ways_with_token(offer: &Offer) -> VecDeque<Method> {
-    let silent = offer.mechanisms.is_empty();
-    let tried = |method: &Method| offer.has(*method) || silent && *method == Method::Sasl(Mechanism::XOAuth2);
-    Method::WITH_TOKEN.into_iter().filter(tried).collect()
 }
 
 #[cfg(test)]

@@ -7,9 +7,12 @@ use super::*;
 /// A login as `tim` at a server that offers these words: names of mechanisms, `APOP`, and `USER` or `LOGINCOMMAND`.
 fn begin(auth: SourceAuth, tls: bool, offered: &str) -> (Login, Result<Next, Error>) {
     let password = Secret::new("tanstaaf").unwrap();
-    let mut login =
-        Login::new(Credentials { username: "tim".to_owned(), proof: Proof::Password(password, auth) })
-            .unwrap();
+    let mut login = Login::new(Credentials {
+        username: "tim".to_owned(),
+        proof: Proof::Password(password, auth),
+        habit: Habit::default(),
+    })
+    .unwrap();
     let has = |word| offered.split(' ').any(|it| it == word);
     let offer = Offer {
         mechanisms: offered.split(' ').filter_map(Mechanism::named).collect(),
@@ -51,6 +54,7 @@ fn play(auth: SourceAuth, tls: bool, offered: &str, dialog: &str) {
             "now" => refused(About::Now),
             "method" => refused(About::Method),
             "login" => refused(About::Login),
+            "weak" => refused(About::MethodOrLogin),
             said => Answer::Challenge(said.strip_prefix("+").unwrap()),
         }));
     }
@@ -62,7 +66,11 @@ const ALL: &str = "LOGIN PLAIN CRAM-MD5 APOP SCRAM-SHA-256 COMMAND";
 #[test]
 fn what_is_refused_at_once_is_followed_by_the_next_from_the_strongest_to_the_weakest() {
     // The way itself, or what cannot be told: nothing was proved.
-    for no in ["S: method", "S: login"] {
+    for (no, end) in [
+        ("S: method", "the server refuses the way to log in: no"),
+        ("S: weak", "the server refuses the way to log in: no"),
+        ("S: login", "the login was refused: no"),
+    ] {
         let dialog = format!(
             "
             C: AUTH SCRAM-SHA-256
@@ -77,7 +85,7 @@ fn what_is_refused_at_once_is_followed_by_the_next_from_the_strongest_to_the_wea
             {no}
             C: name
             {no}
-            the login was refused: no"
+            {end}"
         );
         play(SourceAuth::Auto, true, ALL, &dialog);
         play(SourceAuth::Auto, false, ALL, &dialog);
@@ -119,8 +127,12 @@ fn a_refused_proof_is_the_end_unless_the_way_is_the_trouble() {
         ("LOGIN", "C: AUTH LOGIN\nS: + VXNlcm5hbWU6\nC: response"),
     ] {
         let offered = format!("{first} COMMAND");
+        // Who keeps a hash only cannot check a proof that is made of the password itself.
+        let doubtful = ["CRAM-MD5", "APOP"].contains(&first);
         for (no, end) in [("login", "the login was refused: no"), ("method", "C: name")] {
-            play(SourceAuth::Auto, true, &offered, &format!("{begun}\nS: {no}\n{end}"));
+            let within_tls = if doubtful { "C: name" } else { end };
+            play(SourceAuth::Auto, true, &offered, &format!("{begun}\nS: {no}\n{within_tls}"));
+            play(SourceAuth::Auto, false, &offered, &format!("{begun}\nS: {no}\n{end}"));
         }
     }
     let command = "C: name\nS: +\nC: password";
@@ -209,7 +221,7 @@ fn a_way_is_felt_until_something_was_proved() {
 fn a_configured_way_is_the_only_one() {
     let nothing = "the server offers no way to log in that is known here and allowed by auth";
     for (auth, offered, dialog) in [
-        (SourceAuth::Plain, ALL, "C: AUTH PLAIN\nS: method\nthe login was refused: no"),
+        (SourceAuth::Plain, ALL, "C: AUTH PLAIN\nS: method\nthe server refuses the way to log in: no"),
         (SourceAuth::Plain, "", "C: AUTH PLAIN"),
         (SourceAuth::ScramSha256, "PLAIN", "C: AUTH SCRAM-SHA-256"),
         (SourceAuth::User, "PLAIN", "C: name"),
@@ -230,9 +242,74 @@ fn a_configured_way_is_the_only_one() {
 fn what_cannot_be_sent_is_refused_at_home() {
     let login = |password: &str, auth| {
         let password = Secret::new(password).unwrap();
-        Login::new(Credentials { username: "tim".to_owned(), proof: Proof::Password(password, auth) })
-            .map(drop)
+        Login::new(Credentials {
+            username: "tim".to_owned(),
+            proof: Proof::Password(password, auth),
+            habit: Habit::default(),
+        })
+        .map(drop)
     };
     assert!(matches!(login("a\0b", SourceAuth::Auto), Err(Error::Unsendable)));
     assert!(matches!(login("", SourceAuth::OAuth2), Err(Error::NoToken)));
+}
+
+/// Catches: a server that offers CRAM-MD5 or APOP without having the password, refuses every proof as if it were wrong, and
+/// lets nobody in; a password that is tried more than once for it, or shown where somebody in between could have refused.
+#[test]
+fn a_proof_that_the_server_may_not_be_able_to_check_is_followed_by_the_password_once() {
+    let cram = "C: AUTH CRAM-MD5\nS: + PDFAYj4=\nC: response\nS: login";
+    let apop = "C: APOP c4c9334bac560ecc979e58001b3e22fb\nS: login";
+    let refused = "the login was refused: no";
+    for begun in [cram, apop] {
+        let offered = if begun == cram { "CRAM-MD5 PLAIN LOGIN COMMAND" } else { "APOP PLAIN LOGIN COMMAND" };
+        let plain = format!("{begun}\nC: AUTH PLAIN\nS: +\nC: response\nS: ");
+        play(SourceAuth::Auto, true, offered, &format!("{plain}OK\nIN"));
+        play(SourceAuth::Auto, true, offered, &format!("{plain}login\n{refused}"));
+        play(SourceAuth::Auto, true, offered, &format!("{plain}now\nthe mailbox cannot be opened now: no"));
+        play(SourceAuth::Auto, false, offered, &format!("{begun}\n{refused}"));
+    }
+    // Not both of them, one after the other.
+    play(SourceAuth::Auto, true, "CRAM-MD5 APOP PLAIN", &format!("{cram}\nC: AUTH PLAIN"));
+    play(SourceAuth::Auto, true, "CRAM-MD5 APOP", &format!("{cram}\n{refused}"));
+    play(SourceAuth::CramMd5, true, "CRAM-MD5 PLAIN", &format!("{cram}\n{refused}"));
+    // The way is not known there after all: the next one is no second try.
+    let dialog = format!("{cram}\nC: AUTH PLAIN\nS: method\nC: AUTH LOGIN");
+    play(SourceAuth::Auto, true, "CRAM-MD5 PLAIN LOGIN", &dialog);
+    let scram = "C: AUTH SCRAM-SHA-256\nS: +\nC: response\nS: login\nC: AUTH PLAIN";
+    play(SourceAuth::Auto, true, "SCRAM-SHA-256 PLAIN", scram);
+}
+
+/// Catches: a proof that is refused at each login for ever, a habit that comes of a wrong password, and one that is followed
+/// without TLS, or where there is no other way.
+#[test]
+fn what_works_instead_is_remembered() {
+    let habit = Habit::default();
+    let begins = |offered: &str, tls| {
+        let (login, _) = begin(SourceAuth::Auto, tls, offered);
+        let mut login = login.with_habit(habit.clone());
+        let offer = Offer {
+            mechanisms: offered.split(' ').filter_map(Mechanism::named).collect(),
+            timestamp: None,
+            command: None,
+        };
+        let next = login.begin(offer, tls);
+        let name = match &next {
+            Ok(Next::Auth(mechanism, _)) => mechanism.name(),
+            other => panic!("{other:?}"),
+        };
+        (login, name)
+    };
+    for works in [false, true] {
+        let (mut login, first) = begins("CRAM-MD5 PLAIN", true);
+        assert_eq!(first, "CRAM-MD5");
+        let mut say = |answer| block_on(login.answer(answer));
+        say(Answer::Challenge("PDFAYj4=")).unwrap();
+        say(Answer::Refused(About::Login, "no".to_owned())).unwrap();
+        say(Answer::Challenge("")).unwrap();
+        let end = if works { Answer::Granted } else { Answer::Refused(About::Login, "no".to_owned()) };
+        assert_eq!(say(end).is_ok(), works);
+    }
+    assert_eq!(begins("CRAM-MD5 PLAIN", true).1, "PLAIN");
+    assert_eq!(begins("CRAM-MD5 PLAIN", false).1, "CRAM-MD5");
+    assert_eq!(begins("CRAM-MD5", true).1, "CRAM-MD5");
 }

@@ -8,14 +8,16 @@
 mod advice;
 mod error;
 mod login;
+pub mod rhythm;
 mod route;
+pub mod shown;
 mod step;
 mod tls;
 
 pub use crate::sasl::client::Bearer;
 pub use advice::{PASSES, Party};
 pub use error::Error;
-pub use login::{About, Answer, Credentials, Login, Next, Offer, Proof};
+pub use login::{About, Answer, Credentials, Habit, Login, Next, Offer, Proof};
 pub use route::Route;
 pub use step::Step;
 pub use tls::Problem;

@@ -1,16 +1,26 @@
 //! Name, addresses, connection, TLS.
 
+use std::future::pending;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use smol::future::or;
 
 use super::{Error, Problem};
 use crate::clock::Time;
 use crate::config::{Protocol, Security, Smarthost, Source};
+use crate::net::handshake::Failure;
 use crate::net::stream::Stream;
 use crate::net::{resolve, tls};
 
 /// One of several addresses must not use up all the patience.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// A server that has not greeted for so long may wait for us to begin with TLS: the settings are wrong then, and whoever made them
+/// sits in front of them. Servers that ask around before they greet take longer, and are waited for all the same.
+const DOUBT: Duration = Duration::from_secs(3);
+/// For each step of finding that out.
+const DOUBTING: Duration = Duration::from_secs(10);
 
 /// How to get to a server.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +83,7 @@ impl Route<'_> {
                     if self.security == Security::Tls {
                         self.secure(&mut stream, patience, time).await?;
                     } else if self.protocol != "http" {
-                        greeted(&mut stream, patience, time).await?;
+                        self.greeted(&mut stream, address, patience, time).await?;
                     }
                     return Ok(stream);
                 }
@@ -96,16 +106,46 @@ impl Route<'_> {
         let secured = time.deadline(patience, stream.connect_tls(trust, self.host)).await;
         secured.map_err(|error| Error::Tls(Box::new(Problem::new(error.into(), self))))
     }
-}
 
-/// Waits for the first octets of a greeting: in all three protocols the server speaks first, but with TLS.
-async fn greeted(stream: &mut Stream, patience: Duration, time: &Time) -> Result<(), Error> {
-    /// Types of TLS records (RFC 8446 section 5.1) that a server may send unasked: alert and handshake.
-    const RECORDS: [u8; 2] = [21, 22];
-    match time.deadline(patience, stream.fill()).await {
-        Ok([first, ..]) if RECORDS.contains(first) => Err(Error::TlsFirst),
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Error::NoGreeting),
-        other => Ok(other.map(drop)?),
+    /// Waits for the first octets of a greeting: in all three protocols the server speaks first, but with TLS.
+    async fn greeted(
+        &self,
+        stream: &mut Stream,
+        address: SocketAddr,
+        patience: Duration,
+        time: &Time,
+    ) -> Result<(), Error> {
+        /// Types of TLS records (RFC 8446 section 5.1) that a server may send unasked: alert and handshake.
+        const RECORDS: [u8; 2] = [21, 22];
+        let greets = async {
+            match time.deadline(patience, stream.fill()).await {
+                Ok([first, ..]) if RECORDS.contains(first) => Err(Error::TlsFirst),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Error::NoGreeting),
+                other => Ok(other.map(drop)?),
+            }
+        };
+        let doubts = async {
+            time.sleep(DOUBT).await;
+            match Box::pin(self.speaks_tls(address, time)).await {
+                true => Err(Error::TlsFirst),
+                false => pending().await,
+            }
+        };
+        or(greets, doubts).await
+    }
+
+    /// Whether the server at `address` answers TLS with TLS, on a connection of its own. Nothing is said within it, so whom it is trusted by
+    /// does not matter.
+    async fn speaks_tls(&self, address: SocketAddr, time: &Time) -> bool {
+        let Ok(trust) = tls::client_config("") else { return false };
+        let Ok(mut stream) = time.deadline(DOUBTING, Stream::connect(address)).await else { return false };
+        let shaken = time.deadline(DOUBTING, stream.connect_tls(trust, self.host)).await;
+        match shaken.map_err(Failure::from) {
+            Ok(()) | Err(Failure::Untrusted(..) | Failure::TooOld | Failure::NoKey | Failure::Alert(_)) => {
+                true
+            }
+            Err(Failure::Plaintext(_) | Failure::Closed | Failure::Silence | Failure::Other(_)) => false,
+        }
     }
 }
 

@@ -244,6 +244,73 @@ fn a_server_that_waits_for_tls_is_on_another_port() {
     }
 }
 
+/// Plays a server that meets each connection with `serves`, and dials it; how much time that took by the clock.
+fn dialled(
+    security: Security,
+    serves: impl AsyncFn(usize, Stream, &Time),
+) -> (Result<Stream, Error>, Duration) {
+    block_on(async {
+        let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
+        let port = listener.get_ref().local_addr().unwrap().port();
+        let route = Route { host: "127.0.0.1", port, security, ca: "", protocol: "smtp" };
+        let (time, began) = (Time::default(), Time::default().now());
+        let dials = async { Some(route.dial(Duration::from_secs(300), &time).await) };
+        let server = async {
+            let mut n = 0;
+            let first = listener.accept().await.unwrap().0;
+            let meets_first = serves(0, Stream::new(first).unwrap(), &time);
+            let others = async {
+                loop {
+                    n += 1;
+                    serves(n, Stream::new(listener.accept().await.unwrap().0).unwrap(), &time).await;
+                }
+            };
+            smol::future::zip(meets_first, others).await;
+            None
+        };
+        let passes = async {
+            loop {
+                Timer::after(Duration::from_millis(10)).await;
+                time.advance(Duration::from_millis(100));
+            }
+        };
+        let dialled = or(dials, or(server, passes)).await.unwrap();
+        (dialled, time.now().saturating_duration_since(began))
+    })
+}
+
+/// Catches: a wrong setting that is told after five minutes, for as long as a greeting is waited for: the server of a port where
+/// TLS comes first says nothing until we begin.
+#[test]
+fn a_server_that_waits_for_tls_is_found_out_within_five_seconds() {
+    let folder = Folder::new("waits");
+    let own = self_signed(parameters("mail.example", "Some server"));
+    let (certificate, key) =
+        (folder.file("own.pem", &own.pem), folder.file("key.pem", &own.key.serialize_pem()));
+    let config = tls::from_files(&certificate, &key).unwrap();
+    for security in [Security::None, Security::Starttls] {
+        let (dialled, took) = dialled(security, async |_, mut stream, _| {
+            let _ = stream.accept_tls(config.clone()).await;
+            Timer::after(Duration::from_secs(60)).await;
+        });
+        assert!(matches!(dialled, Err(Error::TlsFirst)), "{:?}", dialled.map(drop));
+        assert!(took <= Duration::from_secs(5), "{took:?}");
+    }
+}
+
+/// Catches: a server that asks around before it greets and is taken for one that waits for TLS.
+#[test]
+fn a_server_that_greets_late_is_waited_for() {
+    let (dialled, took) = dialled(Security::Starttls, async |_, mut stream, time| {
+        time.sleep(Duration::from_secs(20)).await;
+        stream.queue(b"220 at last\r\n");
+        let _ = stream.flush().await;
+        Timer::after(Duration::from_secs(60)).await;
+    });
+    assert_eq!(dialled.unwrap().buffered(), b"220 at last\r\n");
+    assert!(took >= Duration::from_secs(20), "{took:?}");
+}
+
 /// Sends octets in place of a handshake, and waits a little.
 async fn answers(mut stream: Stream, octets: &[u8]) {
     stream.fill().await.unwrap();

@@ -75,6 +75,8 @@ impl Protocol for Pop3 {
             }
             Goodbye::End(End::Room) => "[SYS/TEMP] Too many connections, try again later",
             Goodbye::End(End::Disconnected) => "[SYS/TEMP] The operator has ended this session, goodbye",
+            // RFC 1939 section 6: without QUIT nothing is deleted.
+            Goodbye::End(End::Stopping) => "[SYS/TEMP] The server stops, try again in a moment",
         };
         Reply::Err(text.into()).to_octets().into()
     }

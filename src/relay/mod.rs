@@ -8,10 +8,13 @@
 mod delivery;
 mod deposit;
 mod dsn;
+mod end;
 mod entry;
+mod letters;
 mod operator;
 mod outgoing;
 mod permission;
+mod probe;
 mod queue;
 mod report;
 mod restored;
@@ -26,6 +29,7 @@ use crate::clock::unix_now;
 use crate::config::{Account, Config, Destination};
 use crate::context::Context;
 use crate::oauth2::Tokens;
+use crate::outgoing::Habit;
 use crate::smtp::{self, Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
 use crate::store::{self, Uid};
 use entry::{Entry, Submitter};
@@ -45,6 +49,9 @@ pub struct Relay {
     troubles: RefCell<BTreeMap<Login, String>>,
     hurry: Cell<bool>,
     hurried: Event,
+    standing: end::Standing,
+    habits: RefCell<BTreeMap<Login, Habit>>,
+    rows: letters::Rows,
 }
 
 impl Relay {
@@ -58,6 +65,9 @@ impl Relay {
             troubles: RefCell::default(),
             hurry: Cell::new(false),
             hurried: Event::new(),
+            standing: end::Standing::default(),
+            habits: RefCell::default(),
+            rows: letters::Rows::default(),
         })
     }
 

@@ -12,20 +12,12 @@ use smol::future::or;
 use super::delivery::{has_news, take, unreadable};
 use super::entry::{Attempt, Entry, Work};
 use super::queue::Claim;
-use super::report::Letter;
-use super::{Relay, deposit, permission};
+use super::{Relay, permission};
 use crate::clock::unix_now;
 use crate::config::{Config, Security, SourceAuth};
-use crate::outgoing::{Credentials, Proof};
+use crate::outgoing::{Credentials, Habit, Proof};
 use crate::smtp::Mailbox;
 use crate::smtp::client::{Client, Failure, Message};
-use crate::store::{Error, SourceKey, identity_hash};
-
-/// Seconds between two letters about the same refused login.
-const LETTER_AGAIN: i64 = 24 * 3600;
-/// Where an account's ledger knows when it was told of a refused login, and under what name.
-const LETTERS: SourceKey = SourceKey(u64::from_be_bytes(*b"\0letters"));
-const REFUSED_LOGIN: &[u8] = b"the smarthost refuses the login";
 
 /// Whose credentials the smarthost gets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +58,7 @@ impl Login {
                 (!smarthost.username.is_empty()).then(|| Credentials {
                     username: smarthost.username.to_string(),
                     proof: Proof::Password(smarthost.password.clone(), smarthost.auth),
+                    habit: Habit::default(),
                 })
             }
             Login::Account(name) => config.account(name).map(|account| {
@@ -77,7 +70,8 @@ impl Login {
                     auth => auth,
                 };
                 let password = account.smarthost_password.clone();
-                Credentials { username: username.to_string(), proof: Proof::Password(password, auth) }
+                let proof = Proof::Password(password, auth);
+                Credentials { username: username.to_string(), proof, habit: Habit::default() }
             }),
         }
     }
@@ -113,6 +107,9 @@ impl Relay {
 
     /// The oldest message that is due with a login that no courier uses.
     fn next_talk(&self) -> Option<(Talk<'_>, Claim<'_>)> {
+        if self.standing.is_ending() {
+            return None;
+        }
         let (config, now) = (self.context.config(), unix_now());
         // A certificate cannot be judged: the messages wait, and that is no attempt.
         let judges = config.smarthost.security != Security::None || permission::client(&config).is_some();
@@ -148,8 +145,9 @@ impl Relay {
             Err(failure) => return self.turned_away(&talk.login, first, &failure, &config).await,
         };
         self.troubles.borrow_mut().remove(&talk.login);
+        self.login_works(&talk.login).await;
         let mut next = Some(first);
-        while let Some(claim) = next {
+        while let Some(claim) = next.filter(|_| !self.standing.is_ending()) {
             if let Err(failure) = self.hand_over(&mut client, claim, &config).await {
                 self.note_trouble(&talk.login, &failure).await;
                 return;
@@ -187,34 +185,11 @@ impl Relay {
         }
     }
 
-    /// Tells the operator, and the user whose login it is.
+    /// Tells the operator, and by mail whom it concerns.
     async fn note_trouble(&self, login: &Login, failure: &Failure) {
         log::warn!("{login}: {failure}");
         self.troubles.borrow_mut().insert(login.clone(), failure.to_string());
-        if let (Login::Account(name), Failure::Login(reason)) = (login, failure)
-            && let Err(error) = self.write_to(name, login, reason).await
-        {
-            log::warn!("account {name} could not be told: {error}");
-        }
-    }
-
-    /// A letter to the account whose login is refused, unless it had one a short while ago.
-    async fn write_to(&self, name: &str, login: &Login, reason: &str) -> Result<(), Error> {
-        let config = self.context.config();
-        let Some(account) = config.account(name) else { return Ok(()) };
-        let Some(credentials) = login.credentials(&config) else { return Ok(()) };
-        let (store, now) = (self.context.store.account(name).await?, unix_now());
-        let told = store.collected(LETTERS, REFUSED_LOGIN);
-        if told.is_some_and(|at| now.abs_diff(at) < LETTER_AGAIN.unsigned_abs()) {
-            return Ok(());
-        }
-        let letter = Letter { hostname: &config.server.hostname, to: &account.address, date: now };
-        let mut message = store.incoming();
-        letter.refused_login(&credentials.username, reason, &mut message)?;
-        let mut transaction = deposit::begin(&store, message);
-        transaction.forget(LETTERS, &[identity_hash(REFUSED_LOGIN)]);
-        transaction.collected(LETTERS, REFUSED_LOGIN, now);
-        transaction.commit().await.map(drop)
+        self.tell_of(login, failure).await;
     }
 
     /// Sends one message. After an error the connection is of no more use.
@@ -224,6 +199,7 @@ impl Relay {
         mut claim: Claim<'_>,
         config: &Rc<Config>,
     ) -> Result<(), Failure> {
+        let _in_doubt = self.standing.hands_over();
         let due = claim.entry.due(Work::Smarthost, config, unix_now());
         let recipients: Vec<Mailbox> = due.map(|recipient| recipient.mailbox.clone()).collect();
         let (entry, size) = (&claim.entry, claim.size);

@@ -4,12 +4,22 @@ use super::Relay;
 use super::outgoing::Login;
 use crate::config::{Config, OAuth2, SourceAuth};
 use crate::oauth2;
-use crate::outgoing::{Bearer, Credentials, Proof, Route};
-use crate::smtp::client::{Client, Failure};
+use crate::outgoing::{Bearer, Credentials, Habit, Proof, Route};
+use crate::smtp::client::{Client, Failure, Passed};
 
 impl Relay {
     /// A connection to the smarthost with this login. A token that is refused is renewed once.
     pub(super) async fn connect(&self, login: &Login, config: &Config) -> Result<Client, Failure> {
+        self.connect_and_tell(login, config, &|_| ()).await
+    }
+
+    /// The same, and tells each step.
+    pub(super) async fn connect_and_tell(
+        &self,
+        login: &Login,
+        config: &Config,
+        tell: &dyn Fn(Passed<'_>),
+    ) -> Result<Client, Failure> {
         let smarthost = &config.smarthost;
         if smarthost.host.is_empty() {
             return Err(Failure::Unavailable("no smarthost is set".to_owned()));
@@ -21,8 +31,9 @@ impl Relay {
                 let token = self.tokens.access(client, &smarthost.ca).await.map_err(|error| told(&error))?;
                 let (host, port) = (smarthost.host.to_string(), smarthost.port);
                 let proof = Proof::Token(Bearer { token: token.clone(), host, port });
-                let credentials = Credentials { username: smarthost.username.to_string(), proof };
-                let connected = Client::connect(&route, hello, Some(credentials), time).await;
+                let (username, habit) = (smarthost.username.to_string(), Habit::default());
+                let credentials = Credentials { username, proof, habit };
+                let connected = Client::connect_and_tell(&route, hello, Some(credentials), time, tell).await;
                 if !matches!(connected, Err(Failure::Token(_))) {
                     return connected;
                 }
@@ -32,11 +43,20 @@ impl Relay {
                 }
             }
         }
-        let credentials = login.credentials(config);
+        let credentials = login
+            .credentials(config)
+            .map(|credentials| Credentials { habit: self.habit(login), ..credentials });
         if credentials.is_none() && *login != Login::Global {
             return Err(Failure::Unavailable("the account is gone".to_owned()));
         }
-        Client::connect(&route, hello, credentials, time).await
+        Client::connect_and_tell(&route, hello, credentials, time, tell).await
+    }
+}
+
+/// What logins have found out, each one by itself.
+impl Relay {
+    fn habit(&self, login: &Login) -> Habit {
+        self.habits.borrow_mut().entry(login.clone()).or_default().clone()
     }
 }
 
@@ -47,8 +67,10 @@ pub(super) fn client(config: &Config) -> Option<&OAuth2> {
 }
 
 fn told(error: &oauth2::Error) -> Failure {
-    Failure::Unavailable(match error.needs_permission() {
-        true => format!("waits for a new permission, `oauth2 smarthost` in the console: {error}"),
-        false => error.to_string(),
-    })
+    match error.needs_permission() {
+        true => {
+            Failure::Token(format!("waits for a new permission, `oauth2 smarthost` in the console: {error}"))
+        }
+        false => Failure::Unavailable(error.to_string()),
+    }
 }

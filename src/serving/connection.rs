@@ -25,6 +25,11 @@ use crate::sasl::server::Claim;
 /// What requests of HTTP begin with (RFC 9110 section 9.3), as far as they have content or browsers send them unasked.
 const HTTP_METHODS: [&[u8]; 6] = [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT"];
 
+/// When the appliance stops, a client that is known may finish what it is handing over, as long as it is not silent for so long.
+const FINISHING: Duration = Duration::from_secs(5);
+/// And its last words have so long to leave.
+const LEAVING: Duration = Duration::from_secs(1);
+
 /// Whether the dialog goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goes {
@@ -136,7 +141,12 @@ impl<P: Protocol> Connection<P> {
                 poll_once(self.stream.flush()).await;
                 return;
             }
+            if why == Some(Goodbye::End(End::Stopping)) {
+                // A client that does not hear it is not waited for.
+                let _ = in_time(&self.context.time, LEAVING, self.stream.flush()).await;
+            }
         }
+        self.place.part();
         Box::pin(self.stream.close()).await;
     }
 
@@ -209,8 +219,9 @@ impl<P: Protocol> Connection<P> {
         // It may grow, and what it held would stay behind.
         *line = Zeroizing::default();
         let patience = some(self.patience())?;
-        let read = read_line(&mut self.stream, line, limit);
-        within(&self.place, &self.context.time, patience, read).await
+        let Connection { stream, place, context, .. } = self;
+        let read = in_time(&context.time, patience, read_line(stream, line, limit));
+        or(given_up(place, &context.time), read).await
     }
 
     /// Waits `limit` at the most for octets, which [`Stream::consume`] takes; none when the client has closed.
@@ -218,8 +229,10 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// What the connection says, and that the dialog has to end.
     pub async fn fill(&mut self, limit: Duration) -> io::Result<&[u8]> {
-        let filled = async { self.stream.fill().await.map(drop) };
-        within(&self.place, &self.context.time, some(limit)?, filled).await?;
+        let Connection { stream, place, context, .. } = self;
+        let filled = async { stream.fill().await.map(drop) };
+        let filled = in_time(&context.time, some(limit)?, filled);
+        or(given_up(place, &context.time), filled).await?;
         Ok(self.stream.buffered())
     }
 
@@ -345,6 +358,14 @@ fn in_time<T>(
 
 async fn ended<T>(place: &Place) -> io::Result<T> {
     place.ended().await;
+    Err(io::ErrorKind::ConnectionAborted.into())
+}
+
+/// As [`ended`], but a client that is known and has begun to hand something over may go on with it when the appliance stops.
+async fn given_up<T>(place: &Place, time: &Time) -> io::Result<T> {
+    if place.ended().await == End::Stopping && place.is_known() {
+        time.sleep(FINISHING).await;
+    }
     Err(io::ErrorKind::ConnectionAborted.into())
 }
 

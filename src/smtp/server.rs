@@ -76,6 +76,7 @@ impl Protocol for Smtp {
             }
             Goodbye::End(End::Room) => ((3, 2), "Too many connections, try again later"),
             Goodbye::End(End::Disconnected) => ((3, 2), "The operator has ended this session"),
+            Goodbye::End(End::Stopping) => ((3, 2), "The server stops, try again in a moment"),
         };
         Reply::new(421, status, text).to_octets().into()
     }

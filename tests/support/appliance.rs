@@ -191,8 +191,13 @@ impl Appliance {
 
     /// SIGTERM: it ends by itself, with exit code 0.
     pub fn stop(&mut self) {
-        kill_process(Pid::from_child(self.child.as_ref().expect("not running")), Signal::TERM).unwrap();
+        self.terminate();
         assert_eq!(self.end(), Some(0), "{}", self.log.lines().join("\n"));
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(self.child.as_ref().expect("not running")), Signal::TERM).unwrap();
     }
 
     /// Waits until it has ended by itself: its exit code.

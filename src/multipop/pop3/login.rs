@@ -90,7 +90,7 @@ impl Opening {
     pub fn with_manners(self, manners: &Manners) -> Opening {
         Opening {
             has_capa: !manners.avoids(Feature::Capabilities),
-            login: self.login.without_sasl(manners.avoids(Feature::Sasl)),
+            login: self.login.without_sasl(manners.avoids(Feature::Sasl)).with_habit(manners.habit()),
             ..self
         }
     }

@@ -5,7 +5,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,10 +21,7 @@ use super::wire::Wire;
 use crate::clock::unix_now;
 use crate::config::{Protocol, Security, Source};
 use crate::context::Context;
-use crate::message::date::rfc5322;
-use crate::net::certificate::Certificate;
-use crate::net::resolve;
-use crate::outgoing;
+use crate::outgoing::{Route, shown};
 use crate::sasl::client::AccessToken;
 
 /// Folders that are shown.
@@ -63,7 +59,7 @@ struct Probe<'a> {
 impl Probe<'_> {
     /// A step, and how it went.
     fn tell(&self, step: &str, words: &str) {
-        (self.tell)(format!("{step:<11}{words}"));
+        (self.tell)(shown::step(step, words));
     }
 
     async fn run(&mut self, source: &Source, permission: Permission<'_>) -> Result<(), Error> {
@@ -72,14 +68,10 @@ impl Probe<'_> {
         if source.security != Security::None && !self.context.clock.is_known() {
             return Err(Error::NoTime);
         }
-        let addresses = time.deadline(timeout, resolve::resolve(&source.host, source.port)).await;
-        let addresses = addresses
-            .map_err(|error| outgoing::Error::Resolve { host: source.host.to_string(), source: error })?;
-        let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
-        self.tell("name", &format!("{} is {}", source.host, shown.join(", ")));
+        self.tell("name", &shown::name(&Route::from(source), timeout, time).await?);
         let budget = Budget::new(time, CHATTER, PATIENCE);
         let wire = Wire::connect(source, timeout, Rc::default(), budget).await?;
-        self.tell("connection", &address(wire.peer()));
+        self.tell("connection", &shown::peer(wire.peer()));
         if source.security != Security::Starttls {
             self.tell_tls(&wire);
         }
@@ -99,20 +91,13 @@ impl Probe<'_> {
     }
 
     fn tell_tls(&self, wire: &Wire) {
-        let Some((version, certificate)) = wire.server_shown() else {
+        let Some((version, chain)) = wire.server_shown() else {
             self.tell("TLS", "none: whoever is on the way can read the password and the mail");
             return;
         };
-        let Certificate { names, period, issuer, .. } = &certificate;
-        let mut words = format!("{version}, certificate for {}", names.join(", "));
-        if let Some((_, until)) = period {
-            words += &format!(", until {}", rfc5322(i64::try_from(*until).unwrap_or(i64::MAX)));
+        for (n, words) in shown::chain(version, &chain).iter().enumerate() {
+            self.tell(if n == 0 { "TLS" } else { "" }, words);
         }
-        words += &match certificate.is_self_signed() {
-            true => ", signed by itself and trusted since ca names it".to_owned(),
-            false => format!(", signed by {issuer}"),
-        };
-        self.tell("TLS", &words);
     }
 
     fn tell_login(&self, wire: &Wire) {
@@ -177,10 +162,6 @@ impl Probe<'_> {
         drop(ledger.arrive(true));
         Ok(ledger)
     }
-}
-
-fn address(peer: SocketAddr) -> String {
-    format!("{} port {}", peer.ip(), peer.port())
 }
 
 /// What is in a mailbox, and what the settings say of it.

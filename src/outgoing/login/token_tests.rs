@@ -10,7 +10,12 @@ const TOKEN: &str = "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";
 fn login(user: &str, token: &str) -> Login {
     let bearer =
         Bearer { token: AccessToken::new(token).unwrap(), host: "server.example.com".to_owned(), port: 143 };
-    Login::new(Credentials { username: user.to_owned(), proof: Proof::Token(bearer) }).unwrap()
+    Login::new(Credentials {
+        username: user.to_owned(),
+        proof: Proof::Token(bearer),
+        habit: Habit::default(),
+    })
+    .unwrap()
 }
 
 fn offer(offered: &str) -> Offer {
@@ -113,7 +118,9 @@ fn a_token_has_ways_of_its_own() {
     // A server of POP3 that tells nothing at all.
     assert_eq!(did(login("user@example.com", TOKEN).begin(offer(""), true)), "AUTH XOAUTH2");
     let password = Proof::Password(Secret::new("x").unwrap(), SourceAuth::Auto);
-    let mut it = Login::new(Credentials { username: "user".to_owned(), proof: password }).unwrap();
+    let mut it =
+        Login::new(Credentials { username: "user".to_owned(), proof: password, habit: Habit::default() })
+            .unwrap();
     assert_eq!(
         did(it.begin(Offer { command: None, timestamp: None, ..offer("XOAUTH2 OAUTHBEARER") }, true)),
         "NoMechanism"
@@ -134,7 +141,8 @@ fn long_tokens_wait_for_the_challenge_and_odd_ones_are_none() {
     }
     let bearer = Bearer { token: AccessToken::new("t").unwrap(), host: String::new(), port: 1 };
     let username = "user\x01auth=Bearer other".to_owned();
-    let login = Login::new(Credentials { username, proof: Proof::Token(bearer.clone()) });
+    let login =
+        Login::new(Credentials { username, proof: Proof::Token(bearer.clone()), habit: Habit::default() });
     assert!(matches!(login, Err(Error::Unsendable)));
     assert_eq!(format!("{bearer:?}"), "Bearer { token: [secret], host: \"\", port: 1 }");
 }

@@ -51,7 +51,7 @@ fn written(report: &Report<'_>) -> String {
         let mut message = account.incoming();
         report.write(&mut message).await.unwrap();
         begin(&account, message).commit().await.unwrap();
-        let message = account.view(INBOX, |inbox| *inbox.messages.iter().next().unwrap()).unwrap();
+        let message = account.view(INBOX, |inbox| inbox.messages[0]).unwrap();
         let body = account.body(&message).unwrap();
         let mut octets = vec![0; body.len().unwrap() as usize];
         body.read_exact_at(0, &mut octets).unwrap();

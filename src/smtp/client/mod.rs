@@ -7,7 +7,7 @@ mod transaction;
 use std::io;
 use std::time::Duration;
 
-pub use opening::Opening;
+pub use opening::{Opening, Passed};
 pub use transaction::{Message, Step, Transaction};
 
 use super::Reply;
@@ -43,9 +43,15 @@ pub enum Failure {
     /// The server cannot be used now.
     #[error("{0}")]
     Unavailable(String),
-    /// The server does not let us in.
+    /// The server has looked at what proves who we are, and does not let us in.
     #[error("the smarthost refuses the login: {0}")]
     Login(String),
+    /// The server takes no login now: it has trouble, or there were too many.
+    #[error("the smarthost takes no login now: {0}")]
+    Busy(String),
+    /// A login is not possible as the settings are.
+    #[error("{0}")]
+    Settings(String),
     /// The same for an access token, which may be another one a moment later.
     #[error("{0}")]
     Token(String),
@@ -54,12 +60,17 @@ pub enum Failure {
 impl From<outgoing::Error> for Failure {
     fn from(error: outgoing::Error) -> Failure {
         match error {
-            outgoing::Error::Login(reason) | outgoing::Error::Busy(reason) => Failure::Login(reason),
-            outgoing::Error::Sasl(error) => Failure::Login(error.to_string()),
-            outgoing::Error::NoMechanism | outgoing::Error::Unsendable | outgoing::Error::NoToken => {
-                Failure::Login(error.to_string())
+            outgoing::Error::Login(reason) => Failure::Login(reason),
+            outgoing::Error::Busy(reason) => Failure::Busy(reason),
+            outgoing::Error::NoMechanism
+            | outgoing::Error::Method(_)
+            | outgoing::Error::Unsendable
+            | outgoing::Error::NoToken => {
+                Failure::Settings(format!("{error}. {}", error.advice(Party::Smarthost)))
             }
             error @ outgoing::Error::TokenRefused { .. } => Failure::Token(error.to_string()),
+            // What the server says makes no sense, or it is another one: the password is not the trouble.
+            error @ outgoing::Error::Sasl(_) => Failure::Unavailable(error.to_string()),
             // What passes on its own needs no advice in each line of the queue.
             error => Failure::Unavailable(match error.advice(Party::Smarthost) {
                 advice if advice == PASSES => error.to_string(),
@@ -126,14 +137,32 @@ impl Client {
         credentials: Option<Credentials>,
         time: &Time,
     ) -> Result<Client, Failure> {
+        Client::connect_and_tell(route, hello, credentials, time, &|_| ()).await
+    }
+
+    /// The same, and tells each step as it is done.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_and_tell(
+        route: &Route<'_>,
+        hello: &str,
+        credentials: Option<Credentials>,
+        time: &Time,
+        tell: &dyn Fn(Passed<'_>),
+    ) -> Result<Client, Failure> {
         let mut stream = route.dial(OPENING, time).await?;
+        tell(Passed::Connected(&stream));
         let login = credentials.map(login).transpose()?;
         let mut opening = Opening::new(hello, route.security, login);
         loop {
-            let reply = time.deadline(OPENING, read_reply(&mut stream)).await.map_err(lost)?;
+            let reply = time.deadline(OPENING, read_reply(&mut stream)).await;
+            let reply = reply.map_err(|error| opening.lost(error))?;
             let mut step = opening.reply(&reply).await?;
+            opening.passed(&reply, tell);
             if matches!(step, outgoing::Step::StartTls) {
                 route.secure(&mut stream, OPENING, time).await?;
+                tell(Passed::Secured(&stream));
                 step = opening.secured();
             }
             match step {

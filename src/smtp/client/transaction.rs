@@ -136,8 +136,15 @@ impl<'a> Transaction<'a> {
     }
 
     fn after_mail(&mut self, reply: Reply) -> Result<Step, Failure> {
-        if matches!(reply.code, 530 | 535 | 538) {
-            return Err(Failure::Login(reply.to_string()));
+        match reply.code {
+            535 => return Err(Failure::Login(reply.to_string())),
+            // RFC 4954 section 6: nobody has tried to log in, or not as is wanted.
+            530 | 538 => {
+                return Err(Failure::Settings(format!(
+                    "the smarthost wants another login than the settings have: {reply}"
+                )));
+            }
+            _ => {}
         }
         if !reply.is_positive() {
             if !self.pipelining {
@@ -333,7 +340,11 @@ mod tests {
     fn replies_that_decide_nothing() {
         let mail = "C: MAIL FROM:<demo@home.example>\n";
         for (rest, outcome) in [
-            ("S: 530 5.7.0 Log in first", "! the smarthost refuses the login: 530 5.7.0 Log in first"),
+            ("S: 535 5.7.8 Not you", "! the smarthost refuses the login: 535 5.7.8 Not you"),
+            (
+                "S: 530 5.7.0 Log in first",
+                "! the smarthost wants another login than the settings have: 530 5.7.0 Log in first",
+            ),
             ("S: 421 4.3.2 Going down", "! 421 4.3.2 Going down"),
             (
                 "S: 250 OK\nC: RCPT TO:<a@else.example>\nS: 250 OK\nC: DATA\nS: 250 Done",

@@ -1,0 +1,56 @@
+//! How the appliance stops when it is told to: in order, and soon.
+//!
+//! No new connections; clients hear a goodbye, and may finish the message that they are handing over; a poll ends at its next
+//! wait; of a message that has left for the smarthost the reply is waited for, since without it it would go again. All of that
+//! is a courtesy: a power cut at any moment of it loses nothing that was acknowledged.
+
+use std::time::Duration;
+
+use async_io::Timer;
+use smol::future::{or, zip};
+
+use super::Appliance;
+
+/// The longest that a planned end takes: what supervisors have to give it, and a moment. The smarthost may never answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// For polls, which lose nothing when they are cut off.
+const SOON: Duration = Duration::from_secs(1);
+/// For the other ends to close their connections, once nothing more is said.
+const CLOSING: Duration = Duration::from_millis(100);
+
+impl Appliance {
+    /// Stops what goes on. Afterwards nothing is in doubt, or the patience was over.
+    pub(super) async fn stop(&self) {
+        let began = self.context.time.now();
+        self.stopping.set(true);
+        let open = self.listeners.borrow_mut().take_all();
+        for accepting in open {
+            accepting.cancel().await;
+        }
+        let Some(parts) = self.parts.get() else { return };
+        self.context.places.stop();
+        self.poller.stop(None);
+        // A provider that replaces a refresh token takes the old one no more: what it sends must not be lost.
+        let renewals = or(self.tokens.rested(), elapsed(PATIENCE));
+        let relayed = or(parts.relay.end(), elapsed(PATIENCE));
+        let clients = async {
+            or(self.context.places.parted(), elapsed(PATIENCE)).await;
+            or(self.context.places.emptied(), elapsed(CLOSING)).await;
+        };
+        let polls = or(self.poller.rested(), elapsed(SOON));
+        zip(zip(relayed, renewals), zip(clients, polls)).await;
+        match parts.relay.in_doubt() {
+            0 => log::info!(
+                "the appliance has stopped after {} ms",
+                self.context.time.since(began).as_millis()
+            ),
+            n => log::warn!(
+                "of {n} messages it is not known whether the smarthost has taken them: they may arrive twice"
+            ),
+        }
+    }
+}
+
+async fn elapsed(time: Duration) {
+    Timer::after(time).await;
+}
