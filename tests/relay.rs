@@ -71,7 +71,7 @@ fn a_refused_login_waits_for_its_password() {
         appliance.console("show queue").contains("refuses the login").then_some(())
     });
     let [letter] = &inbox(&appliance, "anna")[..] else { panic!("one letter about the login") };
-    assert!(letter.contains("user name: anna@isp.example"), "{letter}");
+    assert!(letter.contains("user name:  anna@isp.example"), "{letter}");
 
     send(&appliance, "ben", &["friend@outside.example"]);
     let relayed = wait_for("the letter of ben", || postfix.relayed().pop());

@@ -217,3 +217,6 @@ fn counted(count: usize) -> (String, &'static str) {
         n => (format!("{n} messages"), "are"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -276,7 +276,7 @@ pub const TABLE: &[Command] = &[
         name: "update",
         arguments: &[Argument::File],
         required: 1,
-        help: "take a new version from a file of the device, verify, restart and try it",
+        help: "take a new version from a file of the device, verify it, restart and try it",
         run: Session::update,
     },
     Command {
