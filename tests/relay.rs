@@ -252,10 +252,11 @@ fn on_a_terminal_all_goes_only_after_a_yes() {
                 .stderr(terminal.try_clone().unwrap())
                 .spawn()
                 .unwrap();
-            wait_for("the question", || screen.find("type yes to do it"));
+            // The answer ends the line of the question.
             keys.write_all(format!("{answer}\n").as_bytes()).unwrap();
             let code = wait_for("the end", || child.try_wait().unwrap()).code();
             assert_eq!(code, Some(if answer == "yes" { 0 } else { 1 }), "{:?}", screen.lines());
+            wait_for("the question", || screen.find("type yes to do it"));
             (waiting() == left).then_some(())
         });
     }
