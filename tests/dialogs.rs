@@ -87,7 +87,7 @@ fn play(service: &str, file: &Path) -> Result<(), String> {
                 continue;
             }
             "CONNECT" => {
-                service = rest;
+                (service, wire) = (rest, None);
                 continue;
             }
             _ => {}

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use support::loopback::{Loopback, Wire};
 use support::mail::named;
-use support::{Appliance, Connection, Imap, Pop3, Smtp, wait_for};
+use support::{Appliance, Connection, Imap, Pop3, Provider, Smtp, wait_for};
 
 /// What a planned end may take where nothing is in doubt.
 const SOON: Duration = Duration::from_secs(1);
@@ -252,4 +252,34 @@ fn who_falls_silent_in_a_message_is_not_waited_for_long() {
     let took = began.elapsed();
     assert!(took > Duration::from_secs(4) && took < Duration::from_secs(8), "{took:?}");
     assert_eq!(smarthost.connections.load(Ordering::SeqCst), 0);
+}
+
+/// Catches: a poll that holds up the end, or goes on collecting, and mail that comes twice or not at all for it.
+#[test]
+fn a_poll_stops_where_it_is() {
+    let provider = Provider::start(None, Duration::from_millis(400));
+    for n in 0..20 {
+        let message = format!("Subject: {n}\r\nMessage-ID: <{n}@x>\r\n\r\nbody\r\n");
+        provider.add("demo", &format!("u{n}"), message.into_bytes());
+    }
+    let config = format!(
+        "[server]\ndomains = [\"home.example\"]\n[[account]]\nname = \"demo\"\naddress = \"demo@home.example\"\n\
+         password = \"pass\"\nmultipop = true\n[[account.source]]\nhost = \"127.0.0.1\"\nport = {}\nsecurity = \"none\"\n\
+         username = \"demo\"\npassword = \"x\"\n",
+        provider.address().port()
+    );
+    let mut appliance = Appliance::start(&config);
+    let count = |appliance: &Appliance| {
+        Pop3::login(Connection::open(appliance.ports.pop3.address()), "demo", "pass").count()
+    };
+    wait_for("some mail", || (count(&appliance) > 1).then_some(()));
+    let began = Instant::now();
+    appliance.terminate();
+    assert_eq!(appliance.end(), Some(0));
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    assert!(!provider.listing("demo").is_empty(), "it went on to its end");
+    appliance.restart();
+    wait_for("all of it", || provider.listing("demo").is_empty().then_some(()));
+    wait_for("all of it here", || (count(&appliance) == 20).then_some(()));
+    appliance.stop();
 }

@@ -66,6 +66,22 @@ fn a_refused_login_waits_for_its_password() {
     let postfix = Postfix::start(&dovecot);
     let mut appliance = Appliance::start(&config(&postfix));
 
+    let told = appliance.console("test smarthost ben");
+    for line in [
+        "account    ben has no smarthost_password: its mail goes under the global login\n",
+        "name       localhost is 127.0.0.1",
+        "connection 127.0.0.1 port ",
+        "TLS        TLS 1.3, certificate for ",
+        "greeting   220 ",
+        "login      as box by ",
+        "it would take mail; nothing was sent\n",
+    ] {
+        assert!(told.contains(line), "{line:?} in {told}");
+    }
+    let refused = appliance.verb("console", &["-c", "test smarthost anna"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("the smarthost refuses the login: 535 5.7.8"), "{}", refused.stderr);
+
     send(&appliance, "anna", &["friend@outside.example", "ben@home.example"]);
     wait_for("the refusal in the queue", || {
         appliance.console("show queue").contains("refuses the login").then_some(())
@@ -265,4 +281,42 @@ fn on_a_terminal_all_goes_only_after_a_yes() {
         queue(&appliance, &["remove", "all"]).success();
         (waiting() == 0).then_some(())
     });
+}
+
+/// Catches: a port of the other kind of TLS that is told after minutes, or in words that nobody can act on: when it is tried out,
+/// and where mail waits.
+#[test]
+fn a_port_of_the_other_kind_is_named_within_five_seconds() {
+    let dovecot = Dovecot::start(&[("box", "global")]);
+    let postfix = Postfix::start(&dovecot);
+    let mut appliance = Appliance::start(&config(&postfix));
+    for (security, port, words) in [
+        (
+            "starttls",
+            postfix.submissions.number,
+            "the server speaks TLS where its settings expect none. Set the smarthost's security to \"tls\"",
+        ),
+        ("tls", postfix.submission.number, "Set the smarthost's security to \"starttls\", or its port"),
+    ] {
+        let mut console = Command::new(binary());
+        console.args(["console", "--data"]).arg(appliance.data());
+        let lines = format!("set smarthost.security {security}\nset smarthost.port {port}\ntest smarthost\n");
+        let began = std::time::Instant::now();
+        let tried = run_with_input(&mut console, lines.as_bytes(), PATIENCE);
+        let took = began.elapsed();
+        assert!(tried.stderr.contains(words), "{}{}", tried.text(), tried.stderr);
+        assert!(took < std::time::Duration::from_secs(5), "{took:?}");
+
+        let mut console = Command::new(binary());
+        console.args(["console", "--data"]).arg(appliance.data());
+        let lines = format!("set smarthost.security {security}\nset smarthost.port {port}\ncommit\n");
+        run_with_input(&mut console, lines.as_bytes(), PATIENCE).success();
+        let began = std::time::Instant::now();
+        send(&appliance, "ben", &["friend@outside.example"]);
+        wait_for("the words in the status", || {
+            appliance.console("show status").contains(words).then_some(())
+        });
+        assert!(began.elapsed() < std::time::Duration::from_secs(6), "{:?}", began.elapsed());
+    }
+    appliance.stop();
 }

@@ -112,4 +112,29 @@ mod tests {
             assert_eq!(say(line), said, "{line}");
         }
     }
+
+    /// Catches: settings of the smarthost that can be tried out only once they are in force, and another login than is meant.
+    #[test]
+    fn the_smarthost_is_tried_as_typed() {
+        let world = Pretended::new();
+        let mut session = Session::new(&world);
+        let mut say = |line: &str| match session.line(&world, line) {
+            Step::Say(_) => String::new(),
+            Step::Refuse(why) => why,
+            Step::Test(Trial::Smarthost(config, account)) => {
+                format!("{} {account:?}", config.smarthost.host.as_str())
+            }
+            other => format!("{other:?}"),
+        };
+        say("set smarthost.host smtp.example");
+        for (line, said) in [
+            ("test smarthost", "smtp.example None"),
+            ("test smarthost demo", "smtp.example Some(\"demo\")"),
+            ("test smarthost nobody", "there is no account `nobody`"),
+            ("test smarthost demo 1", "usage: test smarthost [NAME]"),
+            ("test", "one of: test source NAME [NUMBER] | test smarthost [NAME]"),
+        ] {
+            assert_eq!(say(line), said, "{line}");
+        }
+    }
 }

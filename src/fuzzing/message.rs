@@ -1,8 +1,10 @@
-//! A message as it comes: its structure, its descriptions for IMAP, its summary, and searches in it.
+//! A message as it comes: its structure, its descriptions for IMAP, its summary, searches in it, and what of it goes to a server
+//! that takes 7 bits.
 
 use crate::message::envelope::Envelope;
 use crate::message::fold::Needle;
 use crate::message::mime::Structure;
+use crate::message::recode::{Aim, Recoder, Survey};
 use crate::message::search::{Scope, Search};
 use crate::message::signature::{Probe, Signer};
 use crate::message::summary::{self, Summary};
@@ -52,6 +54,22 @@ pub fn run(octets: &[u8]) {
         let denied = Probe::new(&needle).is_some_and(|probe| !probe.may_be_in(&signature));
         assert!(!(found && denied), "the signature denies {key:?}");
     }
+
+    let header_only = recode(octets, Aim::Header);
+    assert!(!octets.is_ascii() || header_only.as_deref() == Some(octets), "what is fit is changed");
+    if let Some(seven_bit) = recode(octets, Aim::SevenBit) {
+        assert!(seven_bit.is_ascii(), "{}", String::from_utf8_lossy(&seven_bit));
+    }
+}
+
+/// Makes the message fit, where that can be done.
+fn recode(octets: &[u8], aim: Aim) -> Option<Vec<u8>> {
+    let mut survey = Survey::new(&octets, aim, None);
+    while survey.step().expect("a slice can be read").ok()?.is_some() {}
+    let plan = survey.finish().expect("a slice can be read");
+    let (mut recoder, mut out) = (Recoder::new(&octets, &plan), Vec::new());
+    while recoder.step(&mut out).expect("a slice can be read").is_some() {}
+    Some(out)
 }
 
 /// Whether parentheses outside strings and literals close as they open, and the text is one list.

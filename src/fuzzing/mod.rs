@@ -8,6 +8,7 @@ pub mod console;
 pub mod dns_reply;
 pub mod http_request;
 pub mod imap_command;
+pub mod imap_mailbox;
 pub mod imap_server;
 pub mod imap_session;
 pub mod mdns_packet;
@@ -89,12 +90,13 @@ mod tests {
     #[test]
     fn seeds_find_nothing() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let targets: [Target; 18] = [
+        let targets: [Target; 19] = [
             ("config_file", super::config_file::run),
             ("console", super::console::run),
             ("dns_reply", super::dns_reply::run),
             ("http_request", super::http_request::run),
             ("imap_command", super::imap_command::run),
+            ("imap_mailbox", super::imap_mailbox::run),
             ("imap_server", super::imap_server::run),
             ("imap_session", super::imap_session::run),
             ("mdns_packet", super::mdns_packet::run),

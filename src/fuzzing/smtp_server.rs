@@ -1,16 +1,20 @@
 //! What a smarthost says to who hands mail to it. Each recipient gets one verdict, whatever it is.
 
+use std::rc::Rc;
+
 use super::{Speaker, wait};
 use crate::clock::Time;
 use crate::config::{Secret, Security, SourceAuth};
 use crate::outgoing::{Credentials, Habit, Proof, Route};
-use crate::smtp::Mailbox;
-use crate::smtp::client::{Client, Message};
+use crate::smtp::client::{Client, Manners, Message};
+use crate::smtp::{Mailbox, Recipient, dsn};
 
 /// One input.
 pub fn run(octets: &[u8]) {
     let speaker = Speaker::new();
-    let recipients = ["a@b.example", "c@d.example"].map(|it| Mailbox::parse(it).expect("an address"));
+    let recipient = |it| Recipient::from(Mailbox::parse(it).expect("an address"));
+    let (recipients, dsn) = (["a@b.example", "c@d.example"].map(recipient), dsn::Request::default());
+    let manners = Rc::<Manners>::default();
     let dialog = async {
         for login in [false, true] {
             let route = Route {
@@ -25,16 +29,25 @@ pub fn run(octets: &[u8]) {
                 proof: Proof::Password(Secret::new("secret").expect("it is short"), SourceAuth::Auto),
                 habit: Habit::default(),
             });
-            let Ok(mut client) = Client::connect(&route, "pillarbox.local", login, &Time::default()).await
+            let Ok(mut client) =
+                Client::connect(&route, "pillarbox.local", login, &manners, &Time::default()).await
             else {
                 continue;
             };
             for eight_bit in [false, true] {
                 let content: &[u8] = b"Subject: hello\r\n\r\n.\r\n";
                 let size = content.len() as u64;
-                let message = Message { sender: &None, recipients: &recipients, size, eight_bit };
-                match client.send(message, &content).await {
-                    Ok(verdicts) => assert_eq!(verdicts.len(), recipients.len()),
+                let message = Message {
+                    sender: &None,
+                    ascii_sender: None,
+                    recipients: &recipients,
+                    size,
+                    eight_bit,
+                    utf8: eight_bit,
+                    dsn: &dsn,
+                };
+                match client.send(message, &content, async || Ok(())).await {
+                    Ok(outcome) => assert_eq!(outcome.verdicts.len(), recipients.len()),
                     Err(_) => break,
                 }
             }

@@ -21,6 +21,7 @@ pub mod mime;
 pub mod nstring;
 mod parameters;
 pub mod preview;
+pub mod recode;
 mod references;
 pub mod search;
 pub mod signature;

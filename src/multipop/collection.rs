@@ -28,10 +28,12 @@ use telling::Told;
 /// A commit is due after so many messages, ...
 const BATCH_MESSAGES: usize = 100;
 /// ... so many octets, which bounds what waits in memory, ...
-const BATCH_OCTETS: u64 = 512 * 1024;
+const BATCH_OCTETS: u64 = 256 * 1024;
 /// ... or after this time, for a slow server's messages not to wait for each other.
 pub const BATCH_TIME: Duration = Duration::from_secs(2);
 
+/// Where a server numbers its messages anew in each session, what they are known by now is noted at one of so many polls.
+const NOTED_EACH: u64 = 64;
 /// Seconds that a server's clock may be ahead.
 const DAY: i64 = 86_400;
 /// A message's handle at the server: POP3's message number, IMAP's UID.
@@ -109,7 +111,7 @@ impl Outcome {
     }
 }
 
-/// One round of a poll: what one folder brings at once.
+/// A poll of one folder: round by round what it brings.
 pub struct Collection {
     account: Rc<Account>,
     key: SourceKey,
@@ -143,6 +145,8 @@ pub struct Collection {
     sizes: HashMap<Handle, u64>,
     /// Octets of messages that came.
     octets: u64,
+    /// At how many polls in a row the server had numbered its messages anew, and up to the one before.
+    anew: (u64, u64),
     /// Whether the transaction holds anything.
     pending: bool,
     /// The server has listed all that it has, ...
@@ -158,7 +162,7 @@ pub struct Collection {
 }
 
 impl Collection {
-    /// A round of a poll of `source` for `account`, whose settings are in `config`; what was collected is noted under `key`.
+    /// A poll of `source` for `account`, whose settings are in `config`; what was collected is noted under `key`.
     /// It knows the `needs` that earlier polls found out, and what `time` it is.
     pub fn new(
         account: Rc<Account>,
@@ -192,6 +196,7 @@ impl Collection {
             planned: (0, 0),
             sizes: HashMap::new(),
             octets: 0,
+            anew: (0, 0),
             pending: false,
             is_listed: false,
             complete: true,
@@ -199,6 +204,21 @@ impl Collection {
             progress: Rc::default(),
             outcome: Outcome::default(),
         }
+    }
+
+    /// The next round begins, after one of which everything is committed. What that has noted is known without another look into the
+    /// store, unless somebody else has written there.
+    pub fn go_on(&mut self) {
+        self.needs.begin();
+        self.ledger.go_on(unix_now());
+        if self.ledger.known().len() != self.account.ledger_len(self.key) {
+            self.ledger.read_anew(self.account.ledger_of(self.key));
+        }
+        #[cfg(test)]
+        assert_eq!(self.ledger.known(), self.account.ledger_of(self.key));
+        self.sizes.clear();
+        (self.planned, self.octets) = ((0, 0), 0);
+        (self.enough, self.is_listed, self.complete) = (false, false, true);
     }
 
     /// What is collected goes into the mailbox of this name, which is made where there is none.
@@ -277,6 +297,12 @@ impl Collection {
         self.ledger.knows(unique_id)
     }
 
+    /// The identity of the message with this unique-id.
+    #[cfg(test)]
+    pub fn identity_of(&self, unique_id: &[u8]) -> Identity {
+        self.ledger.unique(unique_id)
+    }
+
     /// Whether the mailbox may be another one than that of which is known what was collected: until [`Collection::arrive`]
     /// nothing may be listed.
     pub fn is_elsewhere(&self) -> bool {
@@ -321,6 +347,7 @@ impl Collection {
         self.needs.all_listed();
         self.progress.listed(self.planned, self.ledger.left(), self.time.now());
         self.is_listed = true;
+        self.anew = self.ledger.anew();
     }
 
     /// Whether no more new messages are taken on in this poll.
@@ -408,6 +435,11 @@ impl Collection {
     /// A message of this content came before, under another identity.
     fn came_again(&mut self, identity: Identity, content: u64) {
         self.outcome.again += 1;
+        // Its identity is worth nothing in the next session. Where not all of them were looked at, what is noted is what gets on.
+        let in_vain = self.anew.0 > 1 && !self.anew.0.is_multiple_of(NOTED_EACH) && !self.ledger.has_more();
+        if in_vain && self.ledger.meet(content) {
+            return;
+        }
         let replaced = self.ledger.replace(content);
         if !replaced.is_empty() {
             self.transaction.forget(self.key, &replaced);
@@ -424,11 +456,13 @@ impl Collection {
 
     fn collected_message(&mut self, identity: Identity, now: i64, content: u64) {
         self.transaction.collected_message(self.key, identity.octets(), now, content);
+        self.ledger.note(&identity, now, Some(content));
         self.pending = true;
     }
 
     fn collected(&mut self, identity: Identity, now: i64) {
         self.transaction.collected(self.key, identity.octets(), now);
+        self.ledger.note(&identity, now, None);
         self.pending = true;
     }
 
@@ -511,12 +545,26 @@ impl Collection {
                 self.transaction.forget(self.key, &forgotten);
                 self.pending = true;
             }
+            self.note_numbering();
         }
         if self.twins.is_some() && self.pending {
             Twins::forget(&self.account, &mut self.transaction, unix_now());
         }
         self.write_letters()?;
         self.commit().await
+    }
+
+    /// A poll was complete: whether the server had numbered its messages anew.
+    fn note_numbering(&mut self) {
+        let noted = Identity::anew();
+        match self.anew {
+            (0, 0) => {}
+            (0, _) => {
+                self.transaction.forget(self.key, &[store::identity_hash(noted.octets())]);
+                self.pending = true;
+            }
+            (times, _) => self.collected_message(noted, unix_now(), times),
+        }
     }
 
     /// The last commit of a poll that broke off: what came whole is kept, and of what stays the user is told.

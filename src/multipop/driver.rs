@@ -220,8 +220,8 @@ impl Session<'_> {
     ) -> Result<(), Error> {
         // What was told to be deleted may be listed until the end.
         let (mut told, mut marked, mut others_deleted) = (Handles::default(), 0, false);
+        let mut collection = errand.collection(folder);
         loop {
-            let mut collection = errand.collection(folder);
             let round = self.round(folder, errand, &mut collection, &mut told).await;
             let (result, has_left) = match round {
                 Ok((round, theirs)) => {
@@ -238,6 +238,7 @@ impl Session<'_> {
             outcome.add(std::mem::take(&mut collection.outcome));
             if has_left {
                 self.wire.renew();
+                collection.go_on();
                 continue;
             }
             if result.as_ref().is_err_and(|error| !error.is_of_the_store()) {

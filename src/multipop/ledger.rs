@@ -17,11 +17,14 @@
 //! - Unique-ids are those of one server. Where the source's host is another one than before, some messages are compared by
 //!   their content; if they are not the same ones, its unique-ids are told from the earlier server's.
 
+mod table;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use ring::digest::SHA256;
 
+use self::table::{Met, Table};
 use super::content;
 use crate::config::Source;
 use crate::store::{IdentityHash, Known, SourceKey, identity_hash};
@@ -97,6 +100,11 @@ impl Identity {
         Identity::new("numbering", b"")
     }
 
+    /// The identity under which it is noted, as a content, at how many polls in a row the server had numbered its messages anew.
+    pub fn anew() -> Identity {
+        Identity::new("anew", b"")
+    }
+
     /// What stands for a message in one listing where it has no identity that is known before it is read.
     pub fn in_place(handle: u32) -> Identity {
         Identity::new("place", &handle.to_be_bytes())
@@ -131,67 +139,7 @@ pub struct Changes {
     pub forgotten: Vec<IdentityHash>,
 }
 
-/// Whether this poll has met an identity that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Met {
-    /// It is not listed so far.
-    No,
-    Listed,
-    /// It is not listed, and another identity has taken its place.
-    Replaced,
-}
-
-/// Bits of a content that name its shelf.
-const SHELF: u32 = 12;
-
-/// Which of many have a content, on shelves by its first bits: that is made in two passes, and the few on a shelf need no order.
-#[derive(Debug, Default)]
-struct Contents {
-    places: Vec<u32>,
-    /// Where each shelf begins, and the last one ends.
-    shelves: Vec<u32>,
-}
-
-impl Contents {
-    /// Of these, where 0 is none.
-    fn of(contents: impl Iterator<Item = u64> + Clone) -> Contents {
-        let mut shelves = vec![0u32; (1 << SHELF) + 1];
-        let known = contents.enumerate().filter(|(_, content)| *content != 0);
-        for (_, content) in known.clone() {
-            if let Some(count) = shelves.get_mut(Contents::shelf(content) + 1) {
-                *count += 1;
-            }
-        }
-        let mut sum = 0;
-        for count in &mut shelves {
-            sum += *count;
-            *count = sum;
-        }
-        let mut places = vec![0; sum as usize];
-        let mut next = shelves.clone();
-        for (at, content) in known {
-            let Some(next) = next.get_mut(Contents::shelf(content)) else { continue };
-            if let Some(place) = places.get_mut(*next as usize) {
-                *place = u32::try_from(at).unwrap_or(u32::MAX);
-            }
-            *next += 1;
-        }
-        Contents { places, shelves }
-    }
-
-    fn shelf(content: u64) -> usize {
-        (content >> (64 - SHELF)) as usize
-    }
-
-    /// Those that share a shelf with `content`.
-    fn near(&self, content: u64) -> &[u32] {
-        let begins = |shelf: usize| self.shelves.get(shelf).map_or(0, |begins| *begins as usize);
-        let shelf = Contents::shelf(content);
-        self.places.get(begins(shelf)..begins(shelf + 1)).unwrap_or_default()
-    }
-}
-
-/// The ledger of one folder during one round.
+/// The ledger of one folder during one poll, round by round.
 pub struct Ledger {
     leave_on_server: bool,
     delete_after: i64,
@@ -201,17 +149,15 @@ pub struct Ledger {
     /// Octets that a message may really have.
     limit: u64,
     now: i64,
-    /// In ascending order: as it came from the store, for a copy of 100,000 would have 3.4 MB.
-    known: Vec<(IdentityHash, Known)>,
-    /// What of it this poll has met.
-    met: Vec<Met>,
-    /// Where in `known` those are that have a content.
-    contents: Contents,
+    /// What is known, and what of it this round has met.
+    table: Table,
     /// The server that is polled, and the one that was polled before.
     server: u64,
     server_before: Option<u64>,
     /// What unique-ids are told from another server's by; 0 for nothing.
     numbering: u64,
+    /// Polls in a row at which it had numbered its messages anew, up to the last one.
+    anew_before: u64,
     new: HashSet<Identity>,
     /// How often an identity came that was listed before.
     repeated: HashMap<Identity, u32>,
@@ -224,21 +170,11 @@ impl Ledger {
     /// own has the limit that follows from `max_message_size`.
     pub fn new(
         source: &Source,
-        mut known: Vec<(IdentityHash, Known)>,
+        known: Vec<(IdentityHash, Known)>,
         now: i64,
         max_message_size: u64,
     ) -> Ledger {
-        known.sort_unstable_by_key(|(identity, _)| *identity);
-        let mut met = vec![Met::No; known.len()];
-        let mut noted = |identity: Identity| {
-            let (known, met) = entry(&known, &mut met, &identity)?;
-            *met = Met::Listed;
-            Some(known.content)
-        };
-        let server_before = noted(Identity::server());
-        let numbering = noted(Identity::numbering()).unwrap_or(0);
-        let contents = Contents::of(known.iter().map(|(_, known)| known.content));
-        Ledger {
+        let mut ledger = Ledger {
             leave_on_server: source.leave_on_server,
             delete_after: source.delete_after.into(),
             max_size: source.max_size,
@@ -248,18 +184,58 @@ impl Ledger {
                 max_size => max_size,
             },
             now,
-            known,
-            met,
-            contents,
+            table: Table::new(known),
             server: content::short_hash(
                 format!("{:?} {}", source.protocol, source.host.to_ascii_lowercase()).as_bytes(),
             ),
-            server_before,
-            numbering,
+            server_before: None,
+            numbering: 0,
+            anew_before: 0,
             new: HashSet::new(),
             repeated: HashMap::new(),
             left: 0,
-        }
+        };
+        ledger.begin();
+        ledger
+    }
+
+    /// What the ledger says of the source's server is no message that could be listed.
+    fn begin(&mut self) {
+        let mut noted = |identity: Identity| {
+            let (known, met) = self.table.entry(&hashed(&identity))?;
+            *met = Met::Listed;
+            Some(known.content)
+        };
+        self.server_before = noted(Identity::server());
+        self.numbering = noted(Identity::numbering()).unwrap_or(0);
+        self.anew_before = noted(Identity::anew()).unwrap_or(0);
+        self.new.clear();
+        self.repeated.clear();
+        self.left = 0;
+    }
+
+    /// Something is noted under this identity: when it was collected, and its content where that is known. It counts from the next
+    /// round on.
+    pub fn note(&mut self, identity: &Identity, date: i64, content: Option<u64>) {
+        self.table.note(hashed(identity), date, content.unwrap_or(0));
+    }
+
+    /// The next round begins: what was noted is durable, and known to it.
+    pub fn go_on(&mut self, now: i64) {
+        self.now = now;
+        self.table.go_on();
+        self.begin();
+    }
+
+    /// Somebody else has changed what is known.
+    pub fn read_anew(&mut self, known: Vec<(IdentityHash, Known)>) {
+        self.table = Table::new(known);
+        self.begin();
+    }
+
+    /// All that is known, in order.
+    pub fn known(&self) -> &[(IdentityHash, Known)] {
+        self.table.known()
     }
 
     /// Whether the source was polled at another server before: until it is known whether that has the same mailbox, nothing
@@ -377,37 +353,41 @@ impl Ledger {
         self.leave_on_server
     }
 
-    /// Whether a message of this content was collected before this poll. Two that are listed together are two.
+    /// Whether a message of this content was collected before this round. Two that are listed together are two.
     pub fn has_content(&self, content: u64) -> bool {
-        content != 0 && self.of_content(content).next().is_some()
-    }
-
-    /// Where in `known` those of this content are.
-    fn of_content(&self, content: u64) -> impl Iterator<Item = usize> {
-        let places = self.contents.near(content).iter().map(|at| *at as usize);
-        places.filter(move |at| self.known.get(*at).is_some_and(|(_, known)| known.content == content))
+        self.table.has_content(content)
     }
 
     /// A message of this content is listed under another identity than before: those that are listed no longer, and whose
     /// place that takes.
     pub fn replace(&mut self, content: u64) -> Vec<IdentityHash> {
-        let mut replaced = Vec::new();
-        for at in self.of_content(content).collect::<Vec<_>>() {
-            if let (Some((identity, _)), Some(met @ Met::No)) = (self.known.get(at), self.met.get_mut(at)) {
-                *met = Met::Replaced;
-                replaced.push(*identity);
-            }
-        }
-        replaced
+        self.table.replace(content)
+    }
+
+    /// A message of this content is listed under another identity, which is not to take the place of those that are listed no
+    /// longer: whether there are such.
+    pub fn meet(&mut self, content: u64) -> bool {
+        self.table.meet(content)
+    }
+
+    /// At how many polls in a row the server had numbered its messages anew, this one included; and up to the one before.
+    pub fn anew(&self) -> (u64, u64) {
+        let now = if self.is_anew() { self.anew_before.saturating_add(1) } else { 0 };
+        (now, self.anew_before)
+    }
+
+    /// Whether new messages are to be compared before they are read.
+    pub fn is_renumbered(&self) -> bool {
+        self.leave_on_server && self.is_anew()
     }
 
     /// Whether the server seems to have numbered its messages anew: of those that stayed there most are gone, and there are as
     /// many new ones.
-    pub fn is_renumbered(&self) -> bool {
-        let there = self.known.iter().zip(&self.met).filter(|((_, known), _)| { known.unlisted } == 0);
-        let gone = there.clone().filter(|(_, met)| **met == Met::No).count();
+    fn is_anew(&self) -> bool {
+        let there = self.table.all().filter(|(_, known, _)| { known.unlisted } == 0);
+        let gone = there.clone().filter(|(.., met)| *met == Met::No).count();
         let stayed = there.count();
-        self.leave_on_server && gone > 0 && gone * 2 >= stayed && self.new.len() >= gone
+        gone > 0 && gone * 2 >= stayed && self.new.len() >= gone
     }
 
     /// What there is to note once everything is listed and judged.
@@ -416,7 +396,7 @@ impl Ledger {
         if self.now < CLOCK_IS_SET {
             return changes;
         }
-        for ((identity, known), met) in self.known.iter().zip(&self.met) {
+        for (identity, known, met) in self.table.all() {
             match (met, i64::from(known.unlisted)) {
                 (Met::Listed, 0) | (Met::Replaced, _) => {}
                 (Met::Listed, _) => changes.back.push(*identity),
@@ -524,19 +504,19 @@ impl Ledger {
     }
 
     fn entry(&mut self, identity: &Identity) -> Option<(&Known, &mut Met)> {
-        entry(&self.known, &mut self.met, identity)
+        self.table.entry(&hashed(identity))
     }
 }
 
-/// What is known of `identity`, and whether this poll has met it.
-fn entry<'k>(
-    known: &'k [(IdentityHash, Known)],
-    met: &'k mut [Met],
-    identity: &Identity,
-) -> Option<(&'k Known, &'k mut Met)> {
-    let hash = identity_hash(identity.octets());
-    let at = known.binary_search_by_key(&hash, |(known, _)| *known).ok()?;
-    Some((&known.get(at)?.1, met.get_mut(at)?))
+/// An identity as the store knows it.
+fn hashed(identity: &Identity) -> IdentityHash {
+    identity_hash(identity.octets())
+}
+
+/// How many times this thread has read a ledger.
+#[cfg(test)]
+pub fn tables_made() -> u32 {
+    table::MADE.get()
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Told {
     /// What is noted about the source of `key`.
     pub fn read(account: &Account, key: SourceKey) -> Option<Told> {
         let hash = identity_hash(&identity(key));
-        let (_, known) = account.ledger_of(LETTERS).into_iter().find(|(noted, _)| *noted == hash)?;
+        let known = account.known(LETTERS, &hash)?;
         let content = known.content;
         let trouble = *Trouble::ALL.get(usize::try_from(content & 0xFF).ok()?)?;
         let count = u32::try_from(content >> 8).ok().filter(|count| *count > 0)?;

@@ -46,6 +46,8 @@ mod watch;
 mod wire;
 
 pub use error::Error;
+#[cfg(any(test, fuzzing))]
+pub(crate) use imap::played;
 pub use poller::Poller;
 #[cfg(any(test, fuzzing))]
 pub(crate) use poller::poll;

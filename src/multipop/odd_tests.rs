@@ -66,12 +66,50 @@ fn a_server_that_numbers_its_messages_anew_gives_nothing_twice() {
                 let (result, outcome) = poll(&source, &store).await;
                 result.unwrap();
                 assert_eq!((outcome.collected, outcome.again), (1, 3), "{leave_on_server}, {session}");
-                assert_eq!(ledger(&store, &source).await, size + 1);
+                // The new one, and that they were numbered anew, up to a poll at which they were not.
+                assert_eq!(ledger(&store, &source).await, size + 2);
                 assert_eq!(read(&provider) - whole, if leave_on_server { 1 } else { 4 });
                 assert_eq!(poll(&source, &store).await.1.again, 0, "told apart once");
                 assert!(provider.maildrop.borrow().len() >= 3, "nothing of that is deleted");
             }
             assert_eq!(inbox(&store).await.len(), 6);
+        });
+    }
+}
+
+/// Catches: a card that is worn by a note a message with each poll of a server that numbers anew in each session; a message that
+/// comes twice, or never, for it; and a server that has stopped to do so whose messages are looked at for ever.
+#[test]
+fn a_server_that_numbers_anew_in_each_session_costs_one_note() {
+    for leave_on_server in [true, false] {
+        let provider = Provider::new(&letters(40));
+        run(&provider, async {
+            let flash = SimFlash::default();
+            let store = store(&flash);
+            let source = Source { leave_on_server, ..leaving(&provider) };
+            let all = provider.maildrop.borrow().clone();
+            assert_eq!(poll(&source, &store).await.1.collected, 40);
+            let again = async |session: usize, numbering: usize| {
+                *provider.maildrop.borrow_mut() = all.clone();
+                renumber(&provider, numbering);
+                let before: usize = flash.files().iter().map(|(_, octets)| octets).sum();
+                let (result, outcome) = poll(&source, &store).await;
+                result.unwrap();
+                assert_eq!((outcome.collected, inbox(&store).await.len()), (0, 40), "{session}");
+                let after: usize = flash.files().iter().map(|(_, octets)| octets).sum();
+                (outcome.again, after - before, ledger(&store, &source).await)
+            };
+            let (_, first, size) = again(1, 1).await;
+            assert!(first > 40 * 50);
+            for session in 2..64 {
+                let (found, octets, now) = again(session, session).await;
+                assert_eq!((found, now), (40, size), "{session}");
+                assert!(octets < 250, "{session}: {octets}");
+            }
+            // Now and then it is tried whether it has stopped to do so: here it has.
+            assert!(again(64, 64).await.1 > 40 * 50);
+            let (found, octets, now) = again(65, 64).await;
+            assert!(found == 0 && octets < 250 && now == size - 1, "{found} {octets}");
         });
     }
 }

@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 use async_io::{Timer, block_on};
 use smol::LocalExecutor;
 
-use super::Poller;
+use super::ending::Ending;
 use super::fake::{Mail, Provider};
 use super::status::{PollResult, SourceStatus};
+use super::{Error, Poller, permission};
 use crate::certificate;
 use crate::config::{Account, Config, OAuth2, Secret, Security, Source, SourceAuth};
 use crate::context::Context;
 use crate::flash::sim::SimFlash;
-use crate::oauth2::Tokens;
 use crate::oauth2::tests::Kept;
-use crate::oauth2::tests::server::Server;
+use crate::oauth2::tests::server::{Say, Server};
+use crate::oauth2::{self, Tokens};
 use crate::store::{INBOX, Store};
 
 struct Stage {
@@ -256,4 +257,86 @@ fn what_pop3_does_not_take_is_told_so() {
             assert!(told.starts_with(&words), "{told}");
         });
     }
+}
+
+/// Catches: a session that is cut since its token has ended, and costs a failure or the interval though mail came; a token that is
+/// renewed though it is good, or more than once without getting on.
+#[test]
+fn a_session_that_ends_with_its_token_goes_on_with_the_next() {
+    let short = |token: &str| format!(r#"{{"access_token":"{token}","expires_in":1}}"#);
+    let answers = [(200, &*short("a1")), (200, &*short("a2")), (200, r#"{"access_token":"a3"}"#)];
+    play(&["a1", "a2", "a3"], &answers, async |stage| {
+        stage.provider.behaviour.borrow_mut().hangs_up_at = Some("RETR 2");
+        // The first token brings a message, so the next poll is due at once; the second one brings nothing, and has one successor.
+        stage.until("three tokens", |status| stage.shown().len() == 3 && !status.polling).await;
+        assert_eq!(
+            (stage.shown(), stage.status().collected),
+            (["a1", "a2", "a3"].map(str::to_owned).into(), 1)
+        );
+    });
+    play(&["a1"], &[(200, r#"{"access_token":"a1"}"#)], async |stage| {
+        stage.provider.behaviour.borrow_mut().hangs_up_at = Some("RETR 1");
+        stage.until("an end", |status| status.last_result.is_some() && !status.polling).await;
+        assert_eq!((stage.shown(), stage.server.times()), (vec!["a1".to_owned()], 1));
+    });
+    for (at, reply) in [("UIDL", "-ERR [AUTH] token expired\r\n"), ("LIST", "-ERR no\r\n")] {
+        play(&["a1", "a2"], &[(200, &short("a1")), (200, r#"{"access_token":"a2"}"#)], async |stage| {
+            stage.provider.behaviour.borrow_mut().reply = Some((at, reply.to_owned()));
+            stage.until("an end", |status| status.last_result.is_some() && !status.polling).await;
+            assert_eq!(stage.shown(), ["a1", "a2"], "{at}");
+        });
+    }
+}
+
+/// Catches: a source that cannot be changed while its provider's token server is waited for.
+#[test]
+fn who_waits_for_a_token_can_be_withdrawn() {
+    play(&[], &[], async |stage| {
+        stage.server.does(Say::Stall(Vec::new()));
+        stage.provider.behaviour.borrow_mut().tokens = None;
+        while stage.server.times() == 0 {
+            Timer::after(Duration::from_millis(2)).await;
+        }
+        stage.change(|source| {
+            (source.auth, source.password) = (SourceAuth::Auto, Secret::new("secret").unwrap());
+        });
+        // What it has of OAuth 2.0 does not count any more.
+        stage.until("a poll", |status| status.last_result == Some(PollResult::Collected(2))).await;
+        assert_eq!(stage.server.times(), 1);
+    });
+}
+
+/// Catches: a trial that logs in by other means than a poll.
+#[test]
+fn a_trial_gets_the_token_of_a_poll() {
+    play(&["a1"], &[(200, r#"{"access_token":"a1"}"#)], async |stage| {
+        stage.until("a poll", |status| status.last_result == Some(PollResult::Collected(2))).await;
+        let source = stage.context.config().accounts[0].sources[0].clone();
+        let token = stage.poller.permission(&source).await.unwrap();
+        assert_eq!(token.unwrap().reveal(), "a1");
+        let source = Source { auth: SourceAuth::Auto, ..source };
+        assert!(stage.poller.permission(&source).await.unwrap().is_none());
+        let source = Source { auth: SourceAuth::OAuth2, oauth2: None, ..source };
+        assert!(stage.poller.permission(&source).await.unwrap().is_none());
+        assert_eq!(stage.server.times(), 1);
+    });
+}
+
+/// Catches: a command for another source than the one that waits, and one where no permission helps.
+#[test]
+fn the_command_names_the_source_that_waits() {
+    let sources: Vec<Source> = [7, 9].map(|id| Source { id, ..Source::default() }).into();
+    let account = Account { name: "ann".try_into().unwrap(), sources: sources.clone(), ..Account::default() };
+    let config = Config { accounts: vec![account], ..Config::default() };
+    let command = |account: &str, source: &Source, error: Error| {
+        permission::command(&config, account, source, &Ending::Failed(error))
+    };
+    let none = || Error::Token(oauth2::Error::None);
+    let ended = || Error::Token(oauth2::Error::Ended("x".to_owned()));
+    assert_eq!(command("ann", &sources[1], none()).as_deref(), Some("oauth2 ann 2"));
+    assert_eq!(command("ann", &sources[0], ended()).as_deref(), Some("oauth2 ann 1"));
+    assert_eq!(command("ann", &Source { id: 8, ..Source::default() }, none()), None);
+    assert_eq!(command("bob", &sources[0], none()), None);
+    assert_eq!(command("ann", &sources[0], Error::Token(oauth2::Error::Clock)), None);
+    assert_eq!(command("ann", &sources[0], Error::NotSent), None);
 }

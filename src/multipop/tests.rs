@@ -8,11 +8,11 @@ use async_io::block_on;
 use smol::future::or;
 
 use super::budget::Budget;
-use super::collection::Outcome;
+use super::collection::{Collection, Outcome};
 use super::errand::Experience;
 use super::fake::{Behaviour, Mail, Provider};
 use super::wire::Wire;
-use super::{Error, driver};
+use super::{Error, driver, ledger};
 use crate::clock::Time;
 use crate::config::{Config, Secret, Security, Source};
 use crate::flash::ReadAt;
@@ -335,6 +335,25 @@ fn one_login_is_enough_for_a_mailbox_of_any_size() {
     let heard = provider.heard.borrow();
     let count = |word: &str| heard.iter().filter(|line| line.starts_with(word)).count();
     assert_eq!((count("USER"), count("UIDL"), count("RETR"), count("DELE")), (1, 2, 5100, 5100));
+    assert_eq!(ledger::tables_made(), 1, "the second round knows what the first one has noted");
+}
+
+/// Catches: an import of what another program has collected that is not heard of before the next session.
+#[test]
+fn what_somebody_else_notes_counts_from_the_next_round_on() {
+    block_on(async {
+        let account = store(&SimFlash::default()).account("ann").await.unwrap();
+        let (source, config, time) = (Source::default(), Config::default(), Time::default());
+        let key = ledger::source_key(&source, "INBOX");
+        let needs = Experience::default().needs(key);
+        let mut collection = Collection::new(account.clone(), &source, key, &config, needs, &time);
+        let mut transaction = account.begin();
+        transaction.collected(key, collection.identity_of(b"7").octets(), 1_800_000_000);
+        transaction.commit().await.unwrap();
+        assert!(!collection.knows(b"7"));
+        collection.go_on();
+        assert!(collection.knows(b"7"));
+    });
 }
 
 /// Catches: a message that is known by its content, is refused once, and is forgotten as if it were gone: it would come twice.

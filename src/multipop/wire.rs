@@ -174,6 +174,8 @@ impl Wire {
     /// # Errors
     /// As [`Wire::connect`].
     pub async fn reconnect(&mut self, source: &Source) -> Result<(), Error> {
+        // A server that takes one connection at a time waits for the end of this one.
+        self.close().await;
         self.stream = dial(source, self.timeout, &self.withdrawal, self.budget.time()).await?;
         self.progress();
         Ok(())

@@ -29,6 +29,18 @@ pub const TAIL: usize = 32;
 /// # Errors
 /// What the connection says.
 pub async fn read_line(stream: &mut Stream, line: &mut Vec<u8>, limit: usize) -> io::Result<LineEnd> {
+    read_line_and_its_end(stream, line, limit).await.map(|(end, _)| end)
+}
+
+/// The same, and whether the line ended with a bare LF.
+///
+/// # Errors
+/// What the connection says.
+pub async fn read_line_and_its_end(
+    stream: &mut Stream,
+    line: &mut Vec<u8>,
+    limit: usize,
+) -> io::Result<(LineEnd, bool)> {
     line.clear();
     loop {
         let buffered = stream.buffered();
@@ -41,8 +53,9 @@ pub async fn read_line(stream: &mut Stream, line: &mut Vec<u8>, limit: usize) ->
             line.reserve(within.len() + tail.len());
             line.extend_from_slice(within);
             line.extend_from_slice(tail);
+            let bare_lf = content.len() == lf;
             stream.consume(lf + 1);
-            return Ok(end);
+            return Ok((end, bare_lf));
         }
         // Of a line that is too long, just enough is kept to find it too long again, whatever follows; its CR may be
         // there already.
@@ -52,7 +65,7 @@ pub async fn read_line(stream: &mut Stream, line: &mut Vec<u8>, limit: usize) ->
             line.extend_from_slice(&rest[..rest.len().min(limit)]);
             let len = rest.len();
             stream.consume(len);
-            return Ok(LineEnd::Closed);
+            return Ok((LineEnd::Closed, false));
         }
     }
 }

@@ -5,6 +5,7 @@ mod binding;
 pub mod certificate;
 pub(crate) mod dns;
 pub mod handshake;
+pub mod idna;
 pub mod line;
 pub mod listener;
 mod local_ca;

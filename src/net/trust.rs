@@ -4,7 +4,8 @@
 //! file, a certificate in that file is trusted when the server presents exactly it, whatever it says
 //! of itself: the operator has vouched for it, and the handshake proves that the server has its key.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
@@ -31,10 +32,31 @@ pub fn client_config(ca: &str) -> Result<Arc<ClientConfig>, TlsError> {
     } else {
         tls::chain(&tls::read_pem(ca)?).map_err(|problem| TlsError::file(ca, problem))?
     };
-    config(named).map_err(|error| TlsError::file(ca, error))
+    shared(named).map_err(|error| TlsError::file(ca, error))
 }
 
-pub(super) fn config(named: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, Error> {
+type Named = Vec<CertificateDer<'static>>;
+
+thread_local! {
+    static IN_USE: RefCell<Vec<(Named, Weak<ClientConfig>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Connections that trust the same certificates share what says so, as long as there are any: the built-in roots alone have
+/// 12 KB.
+fn shared(named: Named) -> Result<Arc<ClientConfig>, Error> {
+    IN_USE.with_borrow_mut(|in_use| {
+        in_use.retain(|(_, config)| config.strong_count() > 0);
+        let same = in_use.iter().find(|(other, _)| *other == named);
+        if let Some(config) = same.and_then(|(_, config)| config.upgrade()) {
+            return Ok(config);
+        }
+        let config = config(named.clone())?;
+        in_use.push((named, Arc::downgrade(&config)));
+        Ok(config)
+    })
+}
+
+pub(super) fn config(named: Named) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     // What cannot be read as an issuer can still be pinned.
     roots.add_parsable_certificates(named.iter().cloned());
@@ -188,7 +210,7 @@ mod tests {
 
     /// What a client whose file is `named` says to a server that is to be `localhost`.
     async fn connect(presented: &Identity, named: &[&Identity]) -> Result<(), Failure> {
-        let client_config = config(named.iter().map(|named| named.certificate.clone()).collect()).unwrap();
+        let client_config = shared(named.iter().map(|named| named.certificate.clone()).collect()).unwrap();
         let (mut client, mut server_side) = pair().await;
         let (result, _) = smol::future::zip(
             async {
@@ -208,6 +230,22 @@ mod tests {
         )
         .await;
         result.map_err(Failure::from)
+    }
+
+    /// Catches: trust in certificates of another source's file, and what is kept when nobody uses it any more.
+    #[test]
+    fn only_those_who_trust_the_same_share_it() {
+        let [one, other] = ["one", "other"].map(|name| self_signed(&ca_parameters(name)).certificate);
+        let (none, first) = (shared(Vec::new()).unwrap(), shared(vec![one.clone()]).unwrap());
+        let others =
+            [vec![other.clone()], vec![one.clone(), other.clone()]].map(|named| shared(named).unwrap());
+        for different in others.iter().chain([&none]) {
+            assert!(!Arc::ptr_eq(different, &first));
+        }
+        assert!(Arc::ptr_eq(&shared(vec![one]).unwrap(), &first));
+        drop((first, others));
+        assert!(Arc::ptr_eq(&shared(Vec::new()).unwrap(), &none));
+        assert_eq!(IN_USE.with_borrow(Vec::len), 1);
     }
 
     fn distrust(failure: Failure) -> Distrust {

@@ -193,6 +193,7 @@ mod tests {
             ),
             ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, ""),
             ("HTTP/1.1 204 None\r\n\r\n", 204, ""),
+            ("HTTP/1.1 204 None\r\n\r\nmore", 204, ""),
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\n{}", 200, "{}"),
         ] {
             for n in [1, 2, 7, 1000] {

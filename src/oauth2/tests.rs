@@ -3,6 +3,7 @@
 mod flows;
 mod renewal;
 pub(crate) mod server;
+mod tls;
 mod trouble;
 
 use std::cell::Cell;

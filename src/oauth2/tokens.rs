@@ -41,6 +41,8 @@ struct Grant {
     /// Held while it is renewed.
     turn: Mutex<()>,
     refresh: RefCell<Refresh>,
+    /// The one that the settings still have, where this one could not be stored so far.
+    stored: RefCell<Option<Refresh>>,
     access: RefCell<Option<Access>>,
     /// The provider's words, where it has ended.
     ended: RefCell<Option<String>>,
@@ -56,6 +58,7 @@ impl Grant {
         Grant {
             turn: Mutex::new(()),
             refresh: RefCell::new(refresh.clone()),
+            stored: RefCell::default(),
             access: RefCell::default(),
             ended: RefCell::default(),
         }
@@ -172,7 +175,8 @@ impl Tokens {
     /// There is none to be had, or not now.
     pub async fn access(&self, client: &OAuth2, ca: &str) -> Result<AccessToken, Error> {
         let grant = self.granted(client)?;
-        if let Some(token) = grant.access(self.context.time.now()) {
+        let is_stored = grant.stored.borrow().is_none();
+        if let Some(token) = grant.access(self.context.time.now()).filter(|_| is_stored) {
             return Ok(token);
         }
         let (answer, answered) = bounded(1);
@@ -208,10 +212,13 @@ impl Tokens {
 
     async fn renewed(&self, job: &Job) -> Result<AccessToken, Error> {
         let Job { grant, client, ca, .. } = job;
-        // Somebody else may have asked for it meanwhile.
+        let stored = self.store(grant, client).await;
+        // Somebody else may have asked for it meanwhile. It is good, whatever becomes of the refresh token.
         if let Some(token) = grant.access(self.context.time.now()) {
             return Ok(token);
         }
+        // A provider may still take the one that is stored, as long as nobody has used its successor.
+        stored?;
         if let Some(words) = &*grant.ended.borrow() {
             return Err(Error::Ended(words.clone()));
         }
@@ -239,30 +246,34 @@ impl Tokens {
                 return Err(error);
             }
         };
-        if let Some(new) = granted.refresh.as_ref().filter(|new| **new != refresh) {
-            self.rotate(grant, client, &refresh, new).await?;
-        }
         grant.take(&granted, asked);
+        if let Some(new) = granted.refresh.as_ref().filter(|new| **new != refresh) {
+            // The provider has replaced it: even if it cannot be stored the new one is the one that counts from now on.
+            *grant.refresh.borrow_mut() = new.clone();
+            *grant.stored.borrow_mut() = Some(refresh);
+            self.grants.borrow_mut().insert(name(client, new), grant.clone());
+            if let Err(error) = self.store(grant, client).await {
+                log::error!(
+                    "oauth2: {error}. It is tried again; a restart before that may need a new permission"
+                );
+            }
+        }
         Ok(granted.access)
     }
 
-    /// The provider has replaced a refresh token: whoever has the old one gets the new one, durably, before it is used. Even if
-    /// it cannot be kept it is the one that counts from now on.
-    async fn rotate(
-        &self,
-        grant: &Rc<Grant>,
-        client: &OAuth2,
-        old: &Refresh,
-        new: &Refresh,
-    ) -> Result<(), Error> {
-        *grant.refresh.borrow_mut() = new.clone();
-        self.grants.borrow_mut().insert(name(client, new), grant.clone());
+    /// A refresh token that has replaced another one goes to whoever has that, durably, before it is used. Where that fails the
+    /// next one who needs a token tries it again.
+    async fn store(&self, grant: &Grant, client: &OAuth2) -> Result<(), Error> {
+        let Some(old) = grant.stored.borrow().clone() else { return Ok(()) };
+        let new = grant.refresh.borrow().clone();
         self.keep(&|config| {
             let same = config.clients_mut().filter(|(_, other)| other.is_same_client(client));
-            same.filter(|(_, other)| other.refresh_token == *old)
+            same.filter(|(_, other)| other.refresh_token == old)
                 .for_each(|(_, other)| other.refresh_token = new.clone());
         })
-        .await
+        .await?;
+        *grant.stored.borrow_mut() = None;
+        Ok(())
     }
 
     async fn keep(&self, change: &dyn Fn(&mut Config)) -> Result<(), Error> {

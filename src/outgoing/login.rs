@@ -260,7 +260,7 @@ impl Login {
             }
             (State::Sasl(client), Answer::Refused(about, words)) => {
                 self.refused(about, words, client.has_proved()).map_err(|error| match error {
-                    Error::Login(words) if self.has_token() => {
+                    Error::Login(words) | Error::Method(words) if self.has_token() => {
                         let status = client.refused_token().unwrap_or_default().to_owned();
                         Error::TokenRefused { status, words }
                     }

@@ -1,7 +1,7 @@
 //! The maildrop (RFC 1939 section 3): the INBOX as it was at login, numbered from 1.
 
 use super::command::MessageNumber;
-use crate::store::{Mailbox, Uid};
+use crate::store::{LastLine, Mailbox, Uid};
 
 /// Messages keep their numbers through the session, whatever becomes of them in the mailbox.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,23 +17,53 @@ pub struct Maildrop {
 pub struct Message {
     /// Its UID in the INBOX.
     pub uid: Uid,
-    /// Octets, as they are stored and as they are sent (RFC 1939 section 11: line ends are CRLF).
-    pub size: u32,
+    /// Octets as they are stored.
+    stored: u32,
+    /// Whether its last line is sent with a line end that is not stored.
+    unended: bool,
     /// Marked by DELE: it goes at QUIT.
     pub deleted: bool,
 }
 
-impl From<&Mailbox> for Maildrop {
-    fn from(mailbox: &Mailbox) -> Maildrop {
-        let messages = mailbox.messages.iter().map(|message| (message.uid, message.size));
-        Maildrop::new(mailbox.uid_validity, messages)
+impl Message {
+    /// Octets as they are sent, dots not stuffed (RFC 1939 section 11): the last line has its CRLF.
+    pub fn octets(&self) -> u64 {
+        sent(self.stored.into(), self.unended)
     }
 }
 
+/// Octets that are sent of so many that are stored.
+pub fn sent(stored: u64, unended: bool) -> u64 {
+    const CRLF: u64 = 2;
+    stored + if unended { CRLF } else { 0 }
+}
+
 impl Maildrop {
-    /// Of messages given by UID and size, in order of UID.
-    pub fn new(uid_validity: u32, messages: impl IntoIterator<Item = (Uid, u32)>) -> Maildrop {
-        let messages = messages.into_iter().map(|(uid, size)| Message { uid, size, deleted: false });
+    /// The messages of the INBOX. How those end of which the index does not know it is among `learned`, by ascending
+    /// UIDs; what is not there either is listed as it is stored.
+    pub fn of(inbox: &Mailbox, learned: &[(Uid, LastLine)]) -> Maildrop {
+        let last_line = |uid| {
+            let at = learned.binary_search_by_key(&uid, |(uid, _)| *uid).ok()?;
+            learned.get(at).map(|(_, last_line)| *last_line)
+        };
+        let messages = inbox.messages.iter().map(|message| {
+            let last_line = match message.last_line() {
+                LastLine::Unknown => last_line(message.uid).unwrap_or_default(),
+                known => known,
+            };
+            (message.uid, message.size, last_line)
+        });
+        Maildrop::new(inbox.uid_validity, messages)
+    }
+
+    /// Of messages given by UID, stored octets and how they end, in order of UID.
+    pub fn new(uid_validity: u32, messages: impl IntoIterator<Item = (Uid, u32, LastLine)>) -> Maildrop {
+        let messages = messages.into_iter().map(|(uid, stored, last_line)| Message {
+            uid,
+            stored,
+            unended: last_line == LastLine::Unended,
+            deleted: false,
+        });
         let mut maildrop = Maildrop { uid_validity, messages: messages.collect(), kept: (0, 0) };
         maildrop.reset();
         maildrop
@@ -49,14 +79,14 @@ impl Maildrop {
         let message = place(number).and_then(|at| self.messages.get_mut(at));
         let Some(message) = message.filter(|message| !message.deleted) else { return false };
         message.deleted = true;
-        self.kept = (self.kept.0 - 1, self.kept.1 - u64::from(message.size));
+        self.kept = (self.kept.0 - 1, self.kept.1 - message.octets());
         true
     }
 
     /// Takes all marks off.
     pub fn reset(&mut self) {
         self.messages.iter_mut().for_each(|message| message.deleted = false);
-        let octets = self.messages.iter().map(|message| u64::from(message.size)).sum();
+        let octets = self.messages.iter().map(Message::octets).sum();
         self.kept = (self.messages.len(), octets);
     }
 

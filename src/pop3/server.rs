@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::maildrop::Maildrop;
+use super::maildrop::{self, Maildrop};
 use super::reply::Reply;
 use super::session::{Effect, Listing, Session, Update};
 use super::stuffing::Stuffing;
@@ -21,10 +21,12 @@ use crate::net::stream::Stream;
 use crate::pace::{ITEM, Pace};
 use crate::sasl::server::{Claim, Exchange};
 use crate::serving::{self, Goes, Goodbye, Protocol};
-use crate::store::{self, Account, INBOX, Uid};
+use crate::store::{self, Account, INBOX, LastLine, Uid};
 
 /// Octets of a message that are in memory at once.
 const PIECE: usize = 8 * 1024;
+/// Messages from before the store kept how they end whose ends are read at one login. The next login goes on.
+const ENDS_READ: usize = 4096;
 
 type Connection = serving::Connection<Pop3>;
 
@@ -139,7 +141,8 @@ impl Connection {
                 return Ok(self.session.troubled());
             }
         };
-        let maildrop = mail.view(INBOX, |inbox| Maildrop::from(inbox)).unwrap_or_default();
+        let learned = mail.learn_last_lines(INBOX, ENDS_READ).await;
+        let maildrop = mail.view(INBOX, |inbox| Maildrop::of(inbox, &learned)).unwrap_or_default();
         self.own.mail = Some(mail);
         self.place.is_of_account(&name, verifier, &self.context.config());
         Ok(self.session.opened(name, maildrop))
@@ -162,7 +165,11 @@ impl Connection {
             Err(reply) => return self.send(&reply).await,
         };
         let length = body.len()?;
-        self.send(&Reply::Ok(format!("{length} octets").into())).await?;
+        let head = match lines {
+            None => format!("{} octets", maildrop::sent(length, is_unended(&body, length))).into(),
+            Some(_) => "The top of the message follows".into(),
+        };
+        self.send(&Reply::Ok(head)).await?;
         let (mut piece, mut out) = (vec![0; PIECE], Vec::new());
         let pace = Pace::new();
         let (mut offset, mut stuffing) = (0, Stuffing::new(lines));
@@ -212,6 +219,13 @@ impl Connection {
         };
         self.session.updated(update)
     }
+}
+
+/// Whether the last line of a message has no line end. What cannot be read is told of where it is sent.
+fn is_unended(body: &store::Body, length: u64) -> bool {
+    let mut end = vec![0; usize::try_from(length.min(2)).unwrap_or(0)];
+    let read = body.read_exact_at(length.saturating_sub(2), &mut end);
+    read.is_ok() && LastLine::of(&end) == LastLine::Unended
 }
 
 #[cfg(test)]

@@ -313,7 +313,7 @@ impl Session {
         let (number, message) = maildrop.next_from(listing.next)?;
         listing.next = number + 1;
         Some(match listing.what {
-            Listed::Size => format!("{number} {}", message.size),
+            Listed::Size => format!("{number} {}", message.octets()),
             Listed::UniqueId => format!("{number} {}", maildrop.unique_id(message)),
         })
     }
@@ -341,7 +341,7 @@ fn transaction(maildrop: &mut Maildrop, command: Command) -> Option<Effect> {
             Ok(ok(format!("{count} {octets}")))
         }
         Command::List(None) => Ok(list(maildrop, Listed::Size)),
-        Command::List(Some(n)) => message(n).map(|message| ok(format!("{n} {}", message.size))),
+        Command::List(Some(n)) => message(n).map(|message| ok(format!("{n} {}", message.octets()))),
         Command::Uidl(None) => Ok(list(maildrop, Listed::UniqueId)),
         Command::Uidl(Some(n)) => {
             message(n).map(|message| ok(format!("{n} {}", maildrop.unique_id(message))))

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::PlaintextLogin;
+use crate::store::LastLine;
 
 /// A client on the loopback interface that logs in as `demo` with `right`, or over TLS.
 struct Client {
@@ -33,7 +34,10 @@ impl Client {
                 let Effect::Reply(reply) = self.session.answered(exchange, answer) else { panic!() };
                 return text(&reply);
             };
-            let drop = Maildrop::new(0x65_u32, [(1, 120), (2, 200), (0x1f, 40)]);
+            let drop = Maildrop::new(
+                0x65_u32,
+                [(1, 120), (2, 200), (0x1f, 40)].map(|(uid, size)| (uid, size, LastLine::Ended)),
+            );
             effect = match (login.as_str(), &password[..]) {
                 ("demo", b"right") => self.session.opened("demo".into(), drop),
                 ("demo", b"trouble") => self.session.troubled(),

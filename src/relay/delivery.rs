@@ -9,17 +9,20 @@ use smol::future::{or, zip};
 
 use super::dsn::{MAX_WHOLE, Original, Reader, Report};
 use super::entry::{Attempt, Entry, Progress, Recipient, Work};
-use super::queue::Claim;
+use super::queue::{Claim, seconds};
 use super::report::Letter;
 use super::{Relay, deposit, no_such_mailbox};
 use crate::clock::unix_now;
 use crate::config::{Account, Config, Destination};
+use crate::net::addresses::present;
 use crate::smtp::dsn::Ret;
 use crate::smtp::{Mailbox, Reply, store_trouble};
 use crate::store::Error;
 
 /// Seconds after which the clock is looked at again: it may have been set.
-const LONGEST_REST: i64 = 60;
+const LONGEST_REST: u64 = 60;
+/// How often it is seen whether the machine has a new address.
+const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(5);
 /// Octets that a report has besides the message that it encloses, about.
 const ROOM_FOR_WORDS: u64 = 16 * 1024;
 /// Why a message is not sent that nobody may send any more.
@@ -28,29 +31,36 @@ const GONE: &str = "the account that sent it is gone, and nobody else has its lo
 impl Relay {
     /// Delivers what is queued, forever.
     pub async fn run(&self) {
-        if !self.stands_still() {
-            self.queue.renew_notes().await;
-        }
-        let couriers = zip(self.courier(), self.courier());
+        self.queue.load().await;
         let here = zip(self.deliver_here(), self.keep_current());
-        zip(couriers, here).await;
+        zip(zip(self.courier(), self.watch_addresses()), here).await;
     }
 
     /// Waits until there may be work.
-    pub(super) async fn rest(&self, changed: EventListener, work: Work) {
-        let config = self.context.config();
-        let earliest = self.queue.earliest(|entry| entry.when(work, &config));
+    pub(super) async fn rest(&self, changed: EventListener) {
         let least = if self.stands_still() { LONGEST_REST } else { 1 };
-        let pause = earliest.map(|at| at.saturating_sub(unix_now()).clamp(least, LONGEST_REST));
-        match pause {
-            None => changed.await,
-            Some(seconds) => {
-                let timer = Timer::after(Duration::from_secs(seconds.unsigned_abs()));
-                or(changed, async {
-                    timer.await;
-                })
-                .await;
+        let now = seconds(unix_now());
+        let earliest = self.queue.index().earliest().map(|at| u64::from(at.saturating_sub(now)));
+        let pause = earliest.map_or(LONGEST_REST, |pause| pause.clamp(least, LONGEST_REST));
+        let waits = self.queue.index().ready().next().is_some();
+        let pause = if waits { self.lines.ask_again() } else { Duration::from_secs(pause) };
+        or(changed, async {
+            Timer::after(pause).await;
+        })
+        .await;
+    }
+
+    /// Where the machine has a new address, what did not get through may get through now.
+    async fn watch_addresses(&self) {
+        let mut known = present();
+        loop {
+            Timer::after(LOOK_AT_ADDRESSES).await;
+            let now = present();
+            if self.failing.get() && now.iter().any(|address| !known.contains(address)) {
+                log::info!("a new address: what waits for the smarthost is tried at once");
+                self.queue.hasten();
             }
+            known = now;
         }
     }
 
@@ -61,9 +71,8 @@ impl Relay {
             if self.hurry.take() {
                 // What is still wrong shows at once.
                 self.troubles.borrow_mut().clear();
-                if !self.stands_still() {
-                    self.queue.hasten().await;
-                }
+                self.queue.load().await;
+                self.queue.hasten();
             } else {
                 or(hurried, async {
                     changed.await;
@@ -79,16 +88,11 @@ impl Relay {
     async fn deliver_here(&self) {
         loop {
             let changed = self.queue.changed();
-            let (config, now) = (self.context.config(), unix_now());
-            let wanted = |_, entry: &mut Entry| {
-                entry.is_settled()
-                    || entry.due(Work::Here, &config, now).next().is_some()
-                    || entry.late_at(&config).is_some_and(|at| at <= now)
-            };
-            let claim = if self.stands_still() { None } else { self.queue.claims(wanted).next() };
+            self.queue.tick();
+            let claim = if self.stands_still() { None } else { self.queue.next_here() };
             match claim {
                 Some(claim) => Box::pin(self.deliver(claim)).await,
-                None => self.rest(changed, Work::Here).await,
+                None => self.rest(changed).await,
             }
         }
     }

@@ -9,7 +9,7 @@
 //! 2. An account has message and identity, in one commit. A cut before: 2 is done again, and delivers.
 //!    A cut after: 2 is done again, and changes nothing.
 //! 3. The queue notes that, or removes the message when nothing else is left.
-//! 4. Only then may the identity go: at the next delivery into the account, in the same commit, those
+//! 4. Only then may the identity go: at one in eight deliveries into the account, in the same commit, those
 //!    identities are forgotten whose message is queued no longer. Each has the time at which its message
 //!    was accepted as its date: a date that no queued message has belongs to one that is gone. Should
 //!    power go before that, some octets stay a little longer, and that is all.
@@ -25,6 +25,8 @@ use crate::store::{Account, Error, Flags, INBOX, Incoming, SourceKey, Transactio
 
 /// The relay in the ledgers of the accounts.
 pub(super) const RELAY: SourceKey = SourceKey(u64::from_be_bytes(*b"\0\0\0relay"));
+/// One in so many deliveries forgets the identities of messages that are queued no longer.
+const TIDY: u32 = 8;
 /// Octets copied at once.
 const PIECE: usize = 16 * 1024;
 
@@ -57,13 +59,9 @@ pub async fn once(
     }
     let mut message = account.incoming();
     write(&mut message).await?;
-    let queued = queue.creation_times();
-    let gone: Vec<_> = account
-        .all_collected(RELAY)
-        .into_iter()
-        .filter(|(_, created)| !queued.contains(created))
-        .map(|(identity, _)| identity)
-        .collect();
+    // To look for those that may go costs more the more are queued, so that is not done each time.
+    let tidies = claim.uid().is_multiple_of(TIDY);
+    let gone = if tidies { queue.gone(account.all_collected(RELAY)) } else { Vec::new() };
     let mut transaction = begin(account, message);
     if !gone.is_empty() {
         transaction.forget(RELAY, &gone);

@@ -50,7 +50,7 @@ struct Row<'a> {
 
 /// Who is to know of trouble with `login`.
 fn rows<'a>(login: &Login, config: &'a Config) -> Vec<Row<'a>> {
-    let operator = postmaster(config);
+    let operator = config.postmaster();
     match login {
         Login::Global => {
             operator.map(|to| Row { to, identity: GLOBAL.to_vec(), once: false }).into_iter().collect()
@@ -63,11 +63,6 @@ fn rows<'a>(login: &Login, config: &'a Config) -> Vec<Row<'a>> {
             std::iter::once(own).chain(told).collect()
         }
     }
-}
-
-/// The account of who looks after the appliance.
-fn postmaster(config: &Config) -> Option<&Account> {
-    config.accounts.first()
 }
 
 impl Relay {

@@ -5,12 +5,15 @@
 //! the queue once, acknowledged, and delivered from there. `deposit` tells why a power cut neither loses
 //! nor doubles it, `outgoing` how it gets through the smarthost.
 
+mod conversation;
 mod delivery;
 mod deposit;
 mod dsn;
 mod end;
 mod entry;
+mod index;
 mod letters;
+mod lines;
 mod operator;
 mod outgoing;
 mod permission;
@@ -20,7 +23,7 @@ mod report;
 mod restored;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use event_listener::Event;
@@ -30,9 +33,11 @@ use crate::config::{Account, Config, Destination};
 use crate::context::Context;
 use crate::oauth2::Tokens;
 use crate::outgoing::Habit;
+use crate::smtp::client::Manners;
 use crate::smtp::{self, Content, Envelope, Later, Mailbox, Post, Reply, store_trouble};
 use crate::store::{self, Uid};
 use entry::{Entry, Submitter};
+use lines::Lines;
 pub use operator::{Act, Done, QueueEntry, SentBy, Shown, Which, all_queued, queued};
 use outgoing::Login;
 use queue::Queue;
@@ -43,14 +48,22 @@ pub struct Relay {
     context: Rc<Context>,
     tokens: Rc<Tokens>,
     queue: Queue,
-    /// Logins that a connection to the smarthost is open for: one each.
-    talking: RefCell<BTreeSet<Login>>,
+    /// The connections to the smarthost.
+    lines: Lines,
+    /// What was handed over twice since the start, and may have arrived twice.
+    doubtful: RefCell<VecDeque<String>>,
+    /// Something did not get through since the last time that something did.
+    failing: Cell<bool>,
+    /// When everything was tried at once because something got through, in seconds since 1970 UTC.
+    tried_all: Cell<i64>,
     /// What is wrong with the way out, by login.
     troubles: RefCell<BTreeMap<Login, String>>,
     hurry: Cell<bool>,
     hurried: Event,
     standing: end::Standing,
     habits: RefCell<BTreeMap<Login, Habit>>,
+    /// What the smarthost was caught at.
+    manners: Rc<Manners>,
     rows: letters::Rows,
 }
 
@@ -61,12 +74,16 @@ impl Relay {
             queue: Queue::new(context.clone(), queue),
             context,
             tokens,
-            talking: RefCell::default(),
+            lines: Lines::default(),
+            doubtful: RefCell::default(),
+            failing: Cell::default(),
+            tried_all: Cell::new(i64::MIN / 2),
             troubles: RefCell::default(),
             hurry: Cell::new(false),
             hurried: Event::new(),
             standing: end::Standing::default(),
             habits: RefCell::default(),
+            manners: Rc::default(),
             rows: letters::Rows::default(),
         })
     }
@@ -80,7 +97,9 @@ impl Relay {
     /// What is wrong with the way through the smarthost right now, one line a login; empty when the
     /// latest connections went well.
     pub fn troubles(&self) -> Vec<String> {
-        self.troubles.borrow().iter().map(|(login, trouble)| format!("{login}: {trouble}")).collect()
+        let troubles = self.troubles.borrow();
+        let troubles = troubles.iter().map(|(login, trouble)| format!("{login}: {trouble}"));
+        troubles.chain(self.doubtful.borrow().iter().cloned()).collect()
     }
 
     /// Makes everything in the queue due at once.

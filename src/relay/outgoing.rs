@@ -1,23 +1,36 @@
 //! The way through the smarthost.
 //!
-//! Two couriers go there, so that there are two connections at the most. A courier takes a login, all
-//! that is due for it goes over one connection, and no other courier uses that login meanwhile.
-//! Settings are looked at anew for each connection, and after each message.
+//! [`super::lines`] tells how many connections there are. A connection has one login, and takes what is due with it, the messages
+//! of each submitter in their order, until nothing is left. Settings are looked at anew for each connection, and after each message.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
+use smol::LocalExecutor;
 use smol::future::or;
 
-use super::delivery::{has_news, take, unreadable};
-use super::entry::{Attempt, Entry, Work};
+use super::delivery::has_news;
+use super::entry::{Attempt, Entry, Submitter, Work};
+use super::index::LARGE;
+use super::lines::Line;
 use super::queue::Claim;
 use super::{Relay, permission};
 use crate::clock::unix_now;
 use crate::config::{Config, Security, SourceAuth};
 use crate::outgoing::{Credentials, Habit, Proof};
-use crate::smtp::Mailbox;
-use crate::smtp::client::{Client, Failure, Message};
+use crate::pace;
+use crate::smtp::client::Failure;
+
+/// Messages whose attempt is written down in one commit.
+const AT_ONCE: usize = 64;
+/// Seconds until all that waits is tried once more because one got through.
+const TRY_ALL_AGAIN: u64 = 60;
+
+/// Connections that a login may have.
+fn connections(config: &Config) -> usize {
+    usize::try_from(config.smarthost.connections).unwrap_or(usize::MAX).max(1)
+}
 
 /// Whose credentials the smarthost gets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,16 +51,13 @@ impl fmt::Display for Login {
 }
 
 impl Login {
-    /// The login that a message is sent with: its account's own, where that has one and may use it.
-    fn of(entry: &Entry, config: &Config) -> Login {
-        match entry.submitter.account(config) {
-            Some(account)
-                if config.smarthost.per_account_authentication && !account.smarthost_password.is_empty() =>
-            {
-                Login::Account(account.name.to_string())
-            }
-            _ => Login::Global,
-        }
+    /// The login that messages of `submitter` are sent with: the account's own, where that has one and may use it. `None`: with
+    /// none, since the account is gone, or may do nothing for now.
+    pub(super) fn of(submitter: Submitter, config: &Config) -> Option<Login> {
+        let Submitter::Account(id) = submitter else { return Some(Login::Global) };
+        let account = config.account_by_id(id).filter(|account| account.enabled)?;
+        let own = config.smarthost.per_account_authentication && !account.smarthost_password.is_empty();
+        Some(if own { Login::Account(account.name.to_string()) } else { Login::Global })
     }
 
     /// `None` where no login is needed.
@@ -77,161 +87,137 @@ impl Login {
     }
 }
 
-/// A login that a courier talks to the smarthost with.
-struct Talk<'a> {
-    relay: &'a Relay,
-    login: Login,
-}
-
-impl Drop for Talk<'_> {
-    fn drop(&mut self) {
-        self.relay.talking.borrow_mut().remove(&self.login);
-        self.relay.queue.wake();
-    }
-}
-
 impl Relay {
-    /// Takes what is due to the smarthost, forever.
+    /// Takes what is due to the smarthost, forever: sees who needs a connection, and runs those that there are.
     pub(super) async fn courier(&self) {
-        loop {
-            let changed = self.queue.changed();
-            match self.next_talk() {
-                Some((talk, claim)) => Box::pin(self.converse(talk, claim)).await,
-                None => {
-                    let rest = self.rest(changed, Work::Smarthost);
-                    or(rest, self.context.clock.comes()).await;
+        let connections = LocalExecutor::new();
+        let dispatch = async {
+            loop {
+                let changed = self.queue.changed();
+                self.queue.tick();
+                match self.next_line() {
+                    Some((line, claim)) => {
+                        connections.spawn(Box::pin(self.converse(line, claim))).detach();
+                    }
+                    None => {
+                        let rest = self.rest(changed);
+                        or(rest, self.context.clock.comes()).await;
+                    }
                 }
             }
-        }
-    }
-
-    /// The oldest message that is due with a login that no courier uses.
-    fn next_talk(&self) -> Option<(Talk<'_>, Claim<'_>)> {
-        if self.standing.is_ending() {
-            return None;
-        }
-        let (config, now) = (self.context.config(), unix_now());
-        // A certificate cannot be judged: the messages wait, and that is no attempt.
-        let judges = config.smarthost.security != Security::None || permission::client(&config).is_some();
-        if !self.context.clock.is_known() && judges {
-            return None;
-        }
-        if self.stands_still() {
-            return None;
-        }
-        let wanted = |_, entry: &mut Entry| {
-            entry.due(Work::Smarthost, &config, now).next().is_some()
-                && !self.talking.borrow().contains(&Login::of(entry, &config))
         };
-        let claim = self.queue.claims(wanted).next()?;
-        let login = Login::of(&claim.entry, &config);
-        self.talking.borrow_mut().insert(login.clone());
-        Some((Talk { relay: self, login }, claim))
+        pace::run(&connections, dispatch).await
     }
 
-    /// All other messages that are due with this login.
-    fn due_with<'a>(&'a self, login: &Login, config: &Config) -> impl Iterator<Item = Claim<'a>> {
-        let now = unix_now();
-        self.queue.claims(move |_, entry| {
-            entry.due(Work::Smarthost, config, now).next().is_some() && Login::of(entry, config) == *login
-        })
+    /// Whether nothing goes out now. A certificate cannot be judged without the time: the messages wait, and that is no attempt.
+    pub(super) fn goes_nothing(&self, config: &Config) -> bool {
+        let judges = config.smarthost.security != Security::None || permission::client(config).is_some();
+        self.standing.is_ending() || self.stands_still() || !self.context.clock.is_known() && judges
     }
 
-    /// One connection: all that is due with one login.
-    async fn converse(&self, talk: Talk<'_>, first: Claim<'_>) {
+    /// A connection that is needed, and its first message.
+    fn next_line(&self) -> Option<(Line<'_>, Claim<'_>)> {
         let config = self.context.config();
-        let mut client = match self.connect(&talk.login, &config).await {
-            Ok(client) => client,
-            Err(failure) => return self.turned_away(&talk.login, first, &failure, &config).await,
-        };
-        self.troubles.borrow_mut().remove(&talk.login);
-        self.login_works(&talk.login).await;
-        let mut next = Some(first);
-        while let Some(claim) = next.filter(|_| !self.standing.is_ending()) {
-            if let Err(failure) = self.hand_over(&mut client, claim, &config).await {
-                self.note_trouble(&talk.login, &failure).await;
-                return;
-            }
-            let goes_on = self.is_current(&config) && !self.stands_still();
-            next = if goes_on { self.due_with(&talk.login, &config).next() } else { None };
+        if self.goes_nothing(&config) {
+            return None;
         }
-        // Who has a new message with this login need not wait for the goodbye.
-        drop(talk);
-        client.quit().await;
+        let mut ready = BTreeMap::new();
+        for (submitter, waiting) in self.queue.index().ready() {
+            if let Some(login) = Login::of(submitter, &config) {
+                *ready.entry(login).or_insert(0) += waiting;
+            }
+        }
+        let most = connections(&config);
+        let needed = ready.into_iter().filter(|(login, ready)| self.lines.wants_one(login, *ready, most));
+        for (login, _) in needed {
+            let line = self.lines.open(login);
+            if let Some(claim) = self.next_of(&line, &config) {
+                return Some((line, claim));
+            }
+        }
+        None
+    }
+
+    /// The next message for this connection.
+    pub(super) fn next_of(&self, line: &Line<'_>, config: &Config) -> Option<Claim<'_>> {
+        let large = self.lines.takes_large(line.login(), connections(config));
+        let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
+        let claim = self.queue.next_outside(is_its, line.number(), large)?;
+        line.carries(claim.size >= LARGE.into());
+        Some(claim)
     }
 
     /// Whether what a person has set is still so: a refresh token may have been replaced meanwhile.
-    fn is_current(&self, config: &Rc<Config>) -> bool {
+    pub(super) fn is_current(&self, config: &Rc<Config>) -> bool {
         let now = self.context.config();
         Rc::ptr_eq(config, &now) || config.differs_in_tokens_only(&now)
     }
 
     /// No connection, so none of the messages of this login gets anywhere. They wait; that the login
     /// was refused is no reason to use another one.
-    async fn turned_away(&self, login: &Login, first: Claim<'_>, failure: &Failure, config: &Rc<Config>) {
-        self.note_trouble(login, failure).await;
+    pub(super) async fn turned_away(
+        &self,
+        line: &Line<'_>,
+        first: Claim<'_>,
+        failure: &Failure,
+        config: &Rc<Config>,
+    ) {
+        self.failing.set(true);
+        self.note_trouble(line.login(), failure).await;
         if !self.is_current(config) {
             // With settings that are not in force any more: it is tried again at once with the new ones.
             return;
         }
-        let mut claims: Vec<_> = std::iter::once(first).chain(self.due_with(login, config)).collect();
-        for claim in &mut claims {
-            postpone(&mut claim.entry, config, &failure.to_string());
-        }
-        if self.queue.save(&claims).await {
-            for claim in claims.into_iter().filter(|claim| has_news(&claim.entry)) {
-                self.settle(claim).await;
+        let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
+        let waiting = |(submitter, n)| if is_its(submitter) { n } else { 0 };
+        let mut left: usize = self.queue.index().ready().map(waiting).sum();
+        let mut claims = vec![first];
+        loop {
+            for claim in &mut claims {
+                postpone(&mut claim.entry, config, &failure.to_string());
             }
+            if self.queue.save(&claims).await {
+                for claim in claims.drain(..).filter(|claim| has_news(&claim.entry)) {
+                    self.settle(claim).await;
+                }
+            }
+            // What comes meanwhile has its own attempt.
+            let more = std::iter::from_fn(|| self.queue.next_outside(is_its, line.number(), true));
+            claims = more.take(left.min(AT_ONCE)).collect();
+            left = left.saturating_sub(claims.len());
+            if claims.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// A message got through. Where that was not so before, everything that waits is tried at once, for what kept it from going is
+    /// over; but not more than once in a while, since a server may take one and put off another.
+    pub(super) fn got_through(&self) {
+        if self.failing.take() {
+            self.try_all();
+        }
+    }
+
+    /// The way may be open again.
+    pub(super) fn try_all(&self) {
+        let now = unix_now();
+        if now.abs_diff(self.tried_all.get()) >= TRY_ALL_AGAIN {
+            self.tried_all.set(now);
+            self.queue.hasten();
         }
     }
 
     /// Tells the operator, and by mail whom it concerns.
-    async fn note_trouble(&self, login: &Login, failure: &Failure) {
+    pub(super) async fn note_trouble(&self, login: &Login, failure: &Failure) {
         log::warn!("{login}: {failure}");
         self.troubles.borrow_mut().insert(login.clone(), failure.to_string());
         self.tell_of(login, failure).await;
     }
-
-    /// Sends one message. After an error the connection is of no more use.
-    async fn hand_over(
-        &self,
-        client: &mut Client,
-        mut claim: Claim<'_>,
-        config: &Rc<Config>,
-    ) -> Result<(), Failure> {
-        let _in_doubt = self.standing.hands_over();
-        let due = claim.entry.due(Work::Smarthost, config, unix_now());
-        let recipients: Vec<Mailbox> = due.map(|recipient| recipient.mailbox.clone()).collect();
-        let (entry, size) = (&claim.entry, claim.size);
-        let sent = match claim.body().await {
-            Ok(body) => {
-                let message = Message {
-                    sender: &entry.sender,
-                    recipients: &recipients,
-                    size,
-                    eight_bit: entry.eight_bit,
-                };
-                client.send(message, &body).await
-            }
-            Err(error) => Ok(vec![unreadable(&error); recipients.len()]),
-        };
-        match &sent {
-            Ok(replies) => {
-                for (recipient, reply) in recipients.iter().zip(replies) {
-                    log::info!("queue {}: <{recipient}>: {reply}", claim.uid());
-                    take(&mut claim.entry, recipient, reply, &config.smarthost.host, false, config);
-                }
-            }
-            Err(_) if !self.is_current(config) => return sent.map(drop),
-            Err(failure) => postpone(&mut claim.entry, config, &failure.to_string()),
-        }
-        self.settle(claim).await;
-        sent.map(drop)
-    }
 }
 
 /// Another attempt failed for all that is due.
-fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
+pub(super) fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
     let (since, now) = (entry.since, unix_now());
     entry.happened(now, trouble);
     for recipient in entry.due(Work::Smarthost, config, now) {

@@ -194,7 +194,7 @@ fn in_words(failure: &Failure) -> String {
         // They have theirs.
         Failure::Settings(_) => "",
         Failure::Unavailable(words) if words.ends_with('.') => "",
-        Failure::Unavailable(_) => PASSES,
+        Failure::Unavailable(_) | Failure::Again(_) => PASSES,
     };
     match advice {
         "" => failure.to_string(),

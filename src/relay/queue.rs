@@ -1,30 +1,39 @@
 //! The queue on flash: messages in the INBOX of a store of its own, each with its [`Entry`] as a note.
 //!
-//! The notes are the queue. All that is kept in memory is who is working on what, and what could not
+//! The notes are the queue. In memory are an [`Index`] of when which of them is to be worked on, and what could not
 //! be written down because the flash was full or failed: a message that was delivered must not be
 //! delivered again only because that cannot be noted.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use event_listener::{Event, EventListener};
+use smol::future::yield_now;
 
-use super::entry::{Entry, Submitter};
+use super::entry::{Entry, Submitter, Work};
+use super::index::{Facts, Index};
 use crate::clock::unix_now;
+use crate::config::Config;
 use crate::context::Context;
 use crate::store::{self, Account, Body, Error, Flags, INBOX, Incoming, Uid};
 
-/// Messages that the queue holds at the most, so that no one fills the memory with it.
-pub(super) const MAX_QUEUED: usize = 4096;
+/// Messages that those who submit share: each may have as many here as are left when everybody has the same.
+pub(super) const MAX_QUEUED: usize = 100_000;
+/// Whoever is there, each may have so many.
+pub(super) const LEAST_SHARE: usize = 1000;
 /// Seconds until another attempt to write down what could not be written.
 const WRITE_AGAIN: i64 = 60;
+/// Notes that are read at once at the start, and when settings have changed.
+const PIECE: usize = 64;
 
 /// The queue.
 pub struct Queue {
     context: Rc<Context>,
     account: RefCell<Rc<Account>>,
-    busy: RefCell<BTreeSet<Uid>>,
+    index: RefCell<Index>,
+    /// All notes were read once.
+    loaded: Cell<bool>,
     /// Entries that are further than their notes, and when to try to write them again.
     unwritten: RefCell<BTreeMap<Uid, (Entry, i64)>>,
     changed: Event,
@@ -32,11 +41,22 @@ pub struct Queue {
 
 /// A message that someone works on, and nobody else until this is dropped.
 pub struct Claim<'a> {
-    busy: Busy<'a>,
+    queue: &'a Queue,
+    uid: Uid,
     /// Octets of its content.
     pub size: u64,
     /// What is known of it; [`Claim::save`] writes it down.
     pub entry: Entry,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        // Unless it was removed meanwhile.
+        if self.queue.index().is_busy(self.uid) {
+            self.queue.put(self.uid, &self.entry, self.size);
+        }
+        self.queue.wake();
+    }
 }
 
 /// What [`Queue::claim`] finds.
@@ -51,25 +71,19 @@ pub enum Found<'a> {
     Nothing,
 }
 
-struct Busy<'a> {
-    queue: &'a Queue,
-    uid: Uid,
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.queue.busy.borrow_mut().remove(&self.uid);
-        self.queue.wake();
-    }
+/// A time as the index has it.
+pub(super) fn seconds(time: i64) -> u32 {
+    u32::try_from(time.max(0)).unwrap_or(u32::MAX - 1)
 }
 
 impl Queue {
-    /// The queue that `account` holds (see [`crate::store::Store::queue`]).
+    /// The queue that `account` holds (see [`crate::store::Store::queue`]). Nothing comes out of it before [`Queue::load`].
     pub fn new(context: Rc<Context>, account: Rc<Account>) -> Queue {
         Queue {
             context,
             account: RefCell::new(account),
-            busy: RefCell::default(),
+            index: RefCell::default(),
+            loaded: Cell::default(),
             unwritten: RefCell::default(),
             changed: Event::new(),
         }
@@ -87,6 +101,11 @@ impl Queue {
         self.account.borrow().clone()
     }
 
+    /// What is to be worked on when. Never borrowed across an `.await`.
+    pub fn index(&self) -> RefMut<'_, Index> {
+        self.index.borrow_mut()
+    }
+
     /// Wakes when there is something new, or somebody is done. Listen first, then look.
     pub fn changed(&self) -> EventListener {
         self.changed.listen()
@@ -97,17 +116,11 @@ impl Queue {
         self.changed.notify(usize::MAX);
     }
 
-    /// Whether no more messages are taken from `submitter`.
-    ///
-    /// Nobody has more messages here than there is room left: one takes half of the queue at the most, two that fill it a
-    /// third each, and there is always room for the first message of somebody else.
+    /// Whether no more messages are taken from `submitter`: each has a share of its own, so nobody is refused for what others
+    /// have here.
     pub fn is_full(&self, submitter: Submitter) -> bool {
-        let waiting = self.account.borrow().view(INBOX, |inbox| inbox.messages.len()).unwrap_or(0);
-        let room = MAX_QUEUED.saturating_sub(waiting);
-        let is_theirs = |entry: &Entry| entry.submitter == submitter;
-        // Where less than half of it is used, nobody has to be counted.
-        waiting >= room
-            && self.entries().filter(|(_, _, entry)| entry.as_ref().is_some_and(is_theirs)).count() >= room
+        let submitters = self.context.config().accounts.len() + 1;
+        self.index().count(submitter) >= (MAX_QUEUED / submitters).max(LEAST_SHARE)
     }
 
     /// Queues a message, durably, in one commit. `message` and `account` come from [`Queue::account`].
@@ -118,65 +131,135 @@ impl Queue {
         let mut transaction = account.begin();
         transaction.deliver(INBOX, message, Flags::NONE, &[], entry.created);
         transaction.note_delivered(entry.to_note());
-        transaction.commit().await?;
+        let committed = transaction.commit().await?;
+        if let Some(uid) = committed.placed.first().map(|(_, uid)| uid) {
+            let size = account.view(INBOX, |inbox| inbox.message(uid).map(|message| message.size)).flatten();
+            self.put(uid, entry, size.unwrap_or(0).into());
+        }
         self.wake();
         Ok(())
     }
 
-    /// Writes notes of older kinds anew: they name an account, and the name may be given to another one.
-    pub async fn renew_notes(&self) {
-        let account = self.account.borrow().clone();
-        let is_old =
-            |uid: Uid, _: &mut Entry| account.note(INBOX, uid).is_some_and(|note| Entry::is_old(&note));
-        let old: Vec<_> = self.claims(is_old).collect();
-        self.save(&old).await;
+    /// Reads all notes, in turns with others: at the start, and when new settings may have changed what they mean. Those of
+    /// older kinds are written anew: they name an account, and the name may be given to another one.
+    pub async fn load(&self) {
+        let mut from = 0;
+        loop {
+            let account = self.account.borrow().clone();
+            let messages: Vec<(Uid, u32)> = account
+                .view(INBOX, |inbox| {
+                    let at = inbox.messages.partition_point(|message| message.uid < from);
+                    let rest = inbox.messages.get(at..).unwrap_or_default();
+                    rest.iter().take(PIECE).map(|message| (message.uid, message.size)).collect()
+                })
+                .unwrap_or_default();
+            let Some((last, _)) = messages.last() else { break };
+            from = last + 1;
+            let mut old = Vec::new();
+            for (uid, size) in messages {
+                let is_old = account.note(INBOX, uid).is_some_and(|note| Entry::is_old(&note));
+                let Some(entry) = self.known(uid).filter(|_| !self.index().is_busy(uid)) else { continue };
+                self.put(uid, &entry, size.into());
+                if is_old
+                    && self.context.store.read_only().is_none()
+                    && let Found::Free(claim) = self.claim(uid)
+                {
+                    old.push(claim);
+                }
+            }
+            self.save(&old).await;
+            yield_now().await;
+        }
+        self.loaded.set(true);
+        self.wake();
+    }
+
+    /// Says anew when a message is to be worked on.
+    fn put(&self, uid: Uid, entry: &Entry, size: u64) {
+        let again = self.unwritten.borrow().get(&uid).map(|(_, again)| seconds(*again));
+        let facts = facts(entry, size, &self.context.config());
+        let not_before = |time: u32| again.map_or(time, |again| time.max(again));
+        let facts =
+            Facts { here: facts.here.map(not_before), outside: facts.outside.map(not_before), ..facts };
+        self.index().put(uid, entry.submitter, facts);
+    }
+
+    /// What is known of a message; `None` where there is none, or its note is damaged.
+    fn known(&self, uid: Uid) -> Option<Entry> {
+        let unwritten = self.unwritten.borrow().get(&uid).map(|(entry, _)| entry.clone());
+        unwritten.or_else(|| {
+            let note = self.account.borrow().note(INBOX, uid)?;
+            Entry::of_note(&note, &self.context.config())
+        })
     }
 
     /// All messages, the oldest first: their numbers, sizes and entries. One whose note is damaged has
     /// none.
     pub fn entries(&self) -> impl Iterator<Item = (Uid, u64, Option<Entry>)> {
-        let (account, config) = (self.account.borrow().clone(), self.context.config());
+        let account = self.account.borrow().clone();
         let messages: Vec<(Uid, u32)> = account
             .view(INBOX, |inbox| inbox.messages.iter().map(|m| (m.uid, m.size)).collect())
             .unwrap_or_default();
-        messages.into_iter().map(move |(uid, size)| {
-            let unwritten = self.unwritten.borrow().get(&uid).map(|(entry, _)| entry.clone());
-            let noted = || account.note(INBOX, uid).and_then(|note| Entry::of_note(&note, &config));
-            (uid, u64::from(size), unwritten.or_else(noted))
-        })
-    }
-
-    /// Claims, one after the other, the messages that nobody works on and that `wanted` wants, the oldest
-    /// first.
-    pub fn claims<'a>(&'a self, wanted: impl Fn(Uid, &mut Entry) -> bool) -> impl Iterator<Item = Claim<'a>> {
-        let now = unix_now();
-        let resting =
-            move |uid: Uid| self.unwritten.borrow().get(&uid).is_some_and(|(_, again)| *again > now);
-        self.entries()
-            .filter(move |(uid, _, _)| !self.busy.borrow().contains(uid) && !resting(*uid))
-            .filter_map(move |(uid, size, entry)| {
-                let mut entry = entry?;
-                wanted(uid, &mut entry).then(|| Claim { busy: self.busy(uid), size, entry })
-            })
+        messages.into_iter().map(move |(uid, size)| (uid, u64::from(size), self.known(uid)))
     }
 
     /// A message: its size and its entry, which one whose note is damaged has not.
     pub fn entry(&self, uid: Uid) -> Option<(u64, Option<Entry>)> {
-        let account = self.account.borrow().clone();
-        let message = account.view(INBOX, |inbox| inbox.message(uid).copied()).flatten()?;
-        let unwritten = self.unwritten.borrow().get(&uid).map(|(entry, _)| entry.clone());
-        let noted =
-            || account.note(INBOX, uid).and_then(|note| Entry::of_note(&note, &self.context.config()));
-        Some((u64::from(message.size), unwritten.or_else(noted)))
+        let message = self.account.borrow().view(INBOX, |inbox| inbox.message(uid).copied()).flatten()?;
+        Some((u64::from(message.size), self.known(uid)))
+    }
+
+    /// Sees what has become due.
+    pub fn tick(&self) {
+        let (config, now) = (self.context.config(), unix_now());
+        let longest = config.smarthost.retry.iter().chain([&config.smarthost.delay_notice, &3600]).max();
+        let far = now.saturating_add(longest.copied().unwrap_or(0).into());
+        self.index().tick(seconds(now), seconds(far));
+    }
+
+    /// Claims the next message that is to be worked on here.
+    pub fn next_here(&self) -> Option<Claim<'_>> {
+        self.next(Work::Here, |index, now| index.next_here(now))
+    }
+
+    /// Claims the next message for the smarthost: see [`Index::next_outside`].
+    pub fn next_outside(
+        &self,
+        wanted: impl Fn(Submitter) -> bool,
+        line: u32,
+        large: bool,
+    ) -> Option<Claim<'_>> {
+        self.next(Work::Smarthost, |index, now| index.next_outside(&wanted, line, large, now))
+    }
+
+    fn next(&self, work: Work, next: impl Fn(&mut Index, u32) -> Option<Uid>) -> Option<Claim<'_>> {
+        loop {
+            let now = unix_now();
+            let uid = next(&mut self.index(), seconds(now))?;
+            // A message whose note is damaged is listed, and the operator removes it.
+            let Some(entry) = self.known(uid) else { continue };
+            let (mut claim, config) = (self.claimed(uid, entry), self.context.config());
+            let is_late = claim.entry.late_at(&config).is_some_and(|at| at <= now);
+            if claim.entry.due(work, &config, now).next().is_none() && !(is_late && work == Work::Here) {
+                // It was made due before its time: its note does not know.
+                claim.entry.hasten(now);
+            }
+            return Some(claim);
+        }
     }
 
     /// Claims this message.
     pub fn claim(&self, uid: Uid) -> Found<'_> {
         match self.entry(uid) {
             None => Found::Nothing,
-            Some(_) if self.busy.borrow().contains(&uid) => Found::Busy,
             Some((_, None)) => Found::Damaged,
-            Some((size, Some(entry))) => Found::Free(Claim { busy: self.busy(uid), size, entry }),
+            Some((size, Some(entry))) => {
+                if !self.index().is_known(uid) {
+                    self.put(uid, &entry, size);
+                }
+                let claimed = self.index().claim(uid);
+                if claimed { Found::Free(self.claimed(uid, entry)) } else { Found::Busy }
+            }
         }
     }
 
@@ -189,29 +272,24 @@ impl Queue {
         self.expunge(&uids).await
     }
 
-    fn busy(&self, uid: Uid) -> Busy<'_> {
-        self.busy.borrow_mut().insert(uid);
-        Busy { queue: self, uid }
+    fn claimed(&self, uid: Uid, entry: Entry) -> Claim<'_> {
+        Claim { queue: self, uid, size: self.index().size(uid).into(), entry }
     }
 
-    /// The earliest of the times that `when` gives for entries that nobody works on.
-    pub fn earliest(&self, when: impl Fn(&Entry) -> Option<i64>) -> Option<i64> {
-        let again = self.unwritten.borrow().values().map(|(_, again)| *again).min();
-        let open = self.entries().filter(|(uid, _, _)| !self.busy.borrow().contains(uid));
-        open.filter_map(|(_, _, entry)| when(&entry?)).chain(again).min()
+    /// Those of `known`, identities and when their messages were accepted, whose message is queued no longer.
+    pub fn gone<T>(&self, known: Vec<(T, i64)>) -> Vec<T> {
+        if !self.loaded.get() {
+            return Vec::new();
+        }
+        let times = known.iter().map(|(_, created)| seconds(*created)).collect();
+        let queued = self.index().accepted_at(&times);
+        known.into_iter().filter(|(_, created)| !queued.contains(&seconds(*created))).map(|it| it.0).collect()
     }
 
-    /// When the messages that are queued were accepted.
-    pub fn creation_times(&self) -> BTreeSet<i64> {
-        self.entries().filter_map(|(_, _, entry)| entry).map(|entry| entry.created).collect()
-    }
-
-    /// Makes everything that nobody works on due at once.
-    pub async fn hasten(&self) {
-        let mut claims: Vec<_> = self.claims(|_, entry| !entry.is_settled()).collect();
-        let now = unix_now();
-        claims.iter_mut().for_each(|claim| claim.entry.hasten(now));
-        self.save(&claims).await;
+    /// Makes all that waits due at once.
+    pub fn hasten(&self) {
+        self.index().hasten(seconds(unix_now()));
+        self.wake();
     }
 
     /// Removes a message that nobody works on, whatever its note says; `false` when there is none.
@@ -219,19 +297,22 @@ impl Queue {
     /// # Errors
     /// What the store says.
     pub async fn discard(&self, uid: Uid) -> Result<bool, Error> {
-        let exists = self.entries().any(|(known, _, _)| known == uid);
-        if !exists || self.busy.borrow().contains(&uid) {
-            return Ok(false);
+        match self.claim(uid) {
+            Found::Nothing | Found::Busy => return Ok(false),
+            Found::Free(claim) => self.expunge(&[claim.uid]).await?,
+            Found::Damaged => self.expunge(&[uid]).await?,
         }
-        let _busy = self.busy(uid);
-        self.expunge(&[uid]).await.map(|()| true)
+        Ok(true)
     }
 
     async fn expunge(&self, uids: &[Uid]) -> Result<(), Error> {
         let mut transaction = self.account().await?.begin();
         transaction.expunge(INBOX, uids);
         transaction.commit().await?;
-        uids.iter().for_each(|uid| drop(self.unwritten.borrow_mut().remove(uid)));
+        for uid in uids {
+            self.unwritten.borrow_mut().remove(uid);
+            self.index().remove(*uid);
+        }
         Ok(())
     }
 
@@ -244,13 +325,13 @@ impl Queue {
         let saved = async {
             let mut transaction = self.account().await?.begin();
             for claim in claims {
-                transaction.note(INBOX, claim.busy.uid, claim.entry.to_note());
+                transaction.note(INBOX, claim.uid, claim.entry.to_note());
             }
             transaction.commit().await
         };
         match saved.await {
             Ok(_) => {
-                claims.iter().for_each(|claim| drop(self.unwritten.borrow_mut().remove(&claim.busy.uid)));
+                claims.iter().for_each(|claim| drop(self.unwritten.borrow_mut().remove(&claim.uid)));
                 true
             }
             Err(error) => {
@@ -261,27 +342,39 @@ impl Queue {
     }
 
     fn remember(&self, claim: &Claim<'_>, error: &Error) {
-        let uid = claim.busy.uid;
+        let uid = claim.uid;
         log::error!("queue {uid}: how far it got could not be written down: {error}");
         self.unwritten.borrow_mut().insert(uid, (claim.entry.clone(), unix_now() + WRITE_AGAIN));
+    }
+}
+
+/// When the message of `entry` is to be worked on.
+fn facts(entry: &Entry, size: u64, config: &Config) -> Facts {
+    let when = |work| entry.when(work, config).map(seconds);
+    Facts {
+        size: u32::try_from(size).unwrap_or(u32::MAX),
+        created: seconds(entry.created),
+        // What is settled is to be removed.
+        here: if entry.is_settled() { Some(0) } else { when(Work::Here) },
+        outside: when(Work::Smarthost),
     }
 }
 
 impl Claim<'_> {
     /// Its number in the queue.
     pub fn uid(&self) -> Uid {
-        self.busy.uid
+        self.uid
     }
 
     /// Writes down how far the message got; `false` when that failed.
     pub async fn save(&self) -> bool {
-        self.busy.queue.save(std::slice::from_ref(self)).await
+        self.queue.save(std::slice::from_ref(self)).await
     }
 
     /// Takes the message out of the queue; if that cannot be done now, it comes later.
     pub async fn remove(self) {
-        if let Err(error) = self.busy.queue.expunge(&[self.busy.uid]).await {
-            self.busy.queue.remember(&self, &error);
+        if let Err(error) = self.queue.expunge(&[self.uid]).await {
+            self.queue.remember(&self, &error);
         }
     }
 
@@ -290,16 +383,16 @@ impl Claim<'_> {
     /// # Errors
     /// What the store says.
     pub async fn body(&self) -> Result<Body, Error> {
-        let account = self.busy.queue.account().await?;
+        let account = self.queue.account().await?;
         let message: Option<store::Message> =
-            account.view(INBOX, |inbox| inbox.message(self.busy.uid).copied()).flatten();
+            account.view(INBOX, |inbox| inbox.message(self.uid).copied()).flatten();
         account.body(&message.ok_or(Error::NoSuchMessage)?)
     }
 
     /// What no other message of this appliance is called, now or ever: UIDs are never given twice.
     pub fn identity(&self) -> String {
-        let account = self.busy.queue.account.borrow().clone();
+        let account = self.queue.account.borrow().clone();
         let validity = account.view(INBOX, |inbox| inbox.uid_validity).unwrap_or(0);
-        format!("{validity}.{}", self.busy.uid)
+        format!("{validity}.{}", self.uid)
     }
 }

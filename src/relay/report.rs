@@ -1,5 +1,5 @@
-//! The header of mail that the relay writes itself. What became of a message is told by [`super::dsn`], what is wrong with a login
-//! by [`super::letters`].
+//! Mail that the relay writes itself: its header. What became of a message is told by [`super::dsn`], that a login is refused by
+//! [`super::letters`].
 
 use crate::message::{compose, date};
 use crate::smtp::ReversePath;
@@ -18,7 +18,7 @@ pub struct Letter<'a> {
 
 impl Letter<'_> {
     /// The header of a letter that nobody is to answer (RFC 3834), but for what the content is.
-    pub(super) fn header(&self, subject: &str) -> String {
+    pub fn header(&self, subject: &str) -> String {
         format!(
             "{}From: Mail delivery <MAILER-DAEMON@{host}>\r\nTo: <{}>\r\nSubject: {subject}\r\nDate: {}\r\n\
              Message-ID: {}\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n",

@@ -18,7 +18,7 @@ use crate::auth::{Client, Verdict};
 use crate::clock::Time;
 use crate::config::Service;
 use crate::context::{Context, Deadlines, End, Place};
-use crate::net::line::{LineEnd, read_line};
+use crate::net::line::{LineEnd, read_line, read_line_and_its_end};
 use crate::net::stream::Stream;
 use crate::sasl::server::Claim;
 
@@ -98,6 +98,8 @@ pub struct Connection<P: Protocol> {
     pub context: Rc<Context>,
     /// Its place.
     pub place: Place,
+    /// The latest command ended with LF alone.
+    pub bare_lf: bool,
     line: Zeroizing<Vec<u8>>,
     login_by: Instant,
     /// A reply broke off: nothing may follow it.
@@ -115,7 +117,8 @@ impl<P: Protocol> Connection<P> {
     ) -> Box<Connection<P>> {
         let login_by = context.time.now() + context.deadlines.login;
         let line = Zeroizing::default();
-        Box::new(Connection { stream, session, own, context, place, line, login_by, broken: false })
+        let (bare_lf, broken) = (false, false);
+        Box::new(Connection { stream, session, own, context, place, bare_lf, line, login_by, broken })
     }
 
     /// Serves it to its end.
@@ -201,12 +204,14 @@ impl<P: Protocol> Connection<P> {
     /// Waits for the next line. Replies leave together when no line is left to be answered.
     async fn hear(&mut self) -> io::Result<LineEnd> {
         let patience = some(self.patience())?;
-        let Connection { stream, line, session, .. } = self;
+        let Connection { stream, line, session, bare_lf, .. } = self;
         let heard = async {
             if !stream.buffered().contains(&b'\n') {
                 stream.flush().await?;
             }
-            read_line(stream, line, P::line_limit(session)).await
+            let (end, bare) = read_line_and_its_end(stream, line, P::line_limit(session)).await?;
+            *bare_lf = bare;
+            Ok(end)
         };
         within(&self.place, &self.context.time, patience, heard).await
     }

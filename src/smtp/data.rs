@@ -1,4 +1,5 @@
-//! The content of a message between DATA and the lone dot (RFC 5321 section 4.5.2), in both directions.
+//! The content of a message between DATA and the lone dot (RFC 5321 section 4.5.2), in both directions, and in the chunks of
+//! BDAT (RFC 3030), in which a dot means nothing.
 //!
 //! What is a line must never be a matter of opinion: where one server takes `LF . LF` for the end of a
 //! message and the next one does not, a sender smuggles in messages of someone else (SMTP smuggling,
@@ -12,12 +13,30 @@
 //!   one, which ends it.
 //!
 //! So all that is stored has lines that end with CR LF, and holds no other CR or LF.
+//!
+//! For a device that has never sent a CR, `LF . LF` is the end, too: it has no other one to send, and would wait for the answer
+//! for ever (see `Session::knows_lf_only` for who that is). There a lone dot between line ends of two kinds is content still: such a device
+//! does not write one, so somebody else did.
 
 use memchr::memchr2;
 
 /// Takes content off the wire.
 #[derive(Debug)]
-pub struct Decoder(State);
+pub struct Decoder {
+    state: State,
+    end: End,
+}
+
+/// What ends content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// `CR LF . CR LF`.
+    Dot,
+    /// That, or `LF . LF`.
+    BareDot,
+    /// So many octets, which the caller counts.
+    Count,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -42,20 +61,30 @@ enum State {
 impl Default for Decoder {
     /// The CR LF of the DATA command itself counts as the end of a line.
     fn default() -> Decoder {
-        Decoder(State::Start { strict: true })
+        Decoder { state: State::Start { strict: true }, end: End::Dot }
     }
 }
 
 impl Decoder {
+    /// For content from a device that ends its lines with LF alone, those of its commands, too.
+    pub fn of_bare_lines() -> Decoder {
+        Decoder { state: State::Start { strict: false }, end: End::BareDot }
+    }
+
+    /// For chunks, whose end is told by [`Decoder::finish`].
+    pub fn of_chunks() -> Decoder {
+        Decoder { end: End::Count, ..Decoder::default() }
+    }
+
     /// Appends to `out` what `input` brings, and returns how much of `input` was consumed: all of it,
     /// unless the end comes before.
     pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
         while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
-            if self.0 == State::End {
+            if self.state == State::End {
                 break;
             }
-            if self.0 == State::Text {
+            if self.state == State::Text {
                 let run = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
                 if run > 0 {
                     out.extend_from_slice(&rest[..run]);
@@ -63,23 +92,34 @@ impl Decoder {
                     continue;
                 }
             }
-            self.0 = self.0.next(rest[0], out);
+            self.state = self.state.next(rest[0], self.end, out);
             at += 1;
         }
         at
     }
 
-    /// Whether the end has come.
+    /// Whether the lone dot has come.
     pub fn is_complete(&self) -> bool {
-        self.0 == State::End
+        self.state == State::End
+    }
+
+    /// The last chunk has come: appends a line end to `out` where the content has none, as a lone dot after it would have had it.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.end == End::Count {
+            if !matches!(self.state, State::Start { .. }) {
+                self.decode(b"\r\n", out);
+            }
+            self.state = State::End;
+        }
     }
 }
 
 impl State {
-    fn next(self, octet: u8, out: &mut Vec<u8>) -> State {
+    fn next(self, octet: u8, end: End, out: &mut Vec<u8>) -> State {
         match (self, octet) {
             (State::End, _) => State::End,
-            (State::Start { strict }, b'.') => State::Dot { strict },
+            (State::Start { strict }, b'.') if end != End::Count => State::Dot { strict },
+            (State::Dot { strict: false }, b'\n') if end == End::BareDot => State::End,
             (State::Dot { strict }, b'\r') => State::DotCr { strict },
             (State::DotCr { strict: true }, b'\n') => State::End,
             (State::DotCr { .. }, b'\r') => State::DotCrCr,
@@ -105,11 +145,11 @@ impl State {
             // A CR that no LF follows.
             (State::DotCr { .. } | State::Cr, octet) => {
                 out.push(b' ');
-                State::Text.next(octet, out)
+                State::Text.next(octet, end, out)
             }
             (State::DotCrCr | State::CrCr, octet) => {
                 out.push(b' ');
-                State::Cr.next(octet, out)
+                State::Cr.next(octet, end, out)
             }
             (State::Start { .. } | State::Text, b'\r') => State::Cr,
             (State::Start { .. } | State::Text, b'\n') => {
@@ -214,6 +254,58 @@ mod tests {
         }
     }
 
+    /// What chunks of `size` octets become.
+    fn gather(chunks: &[u8], size: usize) -> Vec<u8> {
+        let (mut decoder, mut out) = (Decoder::of_chunks(), Vec::new());
+        for chunk in chunks.chunks(size) {
+            assert_eq!(decoder.decode(chunk, &mut out), chunk.len());
+        }
+        decoder.finish(&mut out);
+        assert!(decoder.is_complete());
+        out
+    }
+
+    /// Catches: a dot in a chunk that ends it or is taken for stuffing, and lines that end otherwise than after DATA.
+    #[test]
+    fn in_chunks_a_dot_is_a_dot() {
+        for (chunks, content) in [
+            (&b""[..], &b""[..]),
+            (b".\r\n", b".\r\n"),
+            (b"a\r\n.\r\n..\r\n", b"a\r\n.\r\n..\r\n"),
+            (b"a\n.\nb", b"a\r\n.\r\nb\r\n"),
+            (b"a\r.\rb\r", b"a . b\r\n"),
+            (b"a\r\r\n.", b"a\r\n.\r\n"),
+            (b"a\r\r", b"a \r\n"),
+        ] {
+            for size in 1..=chunks.len().max(1) {
+                assert_eq!(gather(chunks, size), content, "{chunks:?} by {size}");
+            }
+        }
+    }
+
+    /// Catches: a device that waits for ever, and a dot between other line ends that ends its message early.
+    #[test]
+    fn a_device_of_bare_lines_ends_with_a_bare_dot() {
+        for (wire, content, rest) in [
+            (&b"a\n.\nQUIT\n"[..], &b"a\r\n"[..], Some(&b"QUIT\n"[..])),
+            (b".\n", b"", Some(b"")),
+            (b"a\n..\n...\n.b\n.\n", b"a\r\n.\r\n..\r\nb\r\n", Some(b"")),
+            (b"a\r\n.\r\nQUIT\n", b"a\r\n", Some(b"QUIT\n")),
+            (b"a\n.\r\nb\n", b"a\r\n.\r\nb\r\n", None),
+            (b"a\r\n.\nb\n", b"a\r\n.\r\nb\r\n", None),
+            (b"a\r.\n", b"a .\r\n", None),
+        ] {
+            for size in 1..=wire.len() {
+                let (mut decoder, mut out, mut consumed) = (Decoder::of_bare_lines(), Vec::new(), 0);
+                for piece in wire.chunks(size) {
+                    consumed += decoder.decode(piece, &mut out);
+                }
+                let after = decoder.is_complete().then(|| &wire[consumed..]);
+                assert_eq!((&out[..], after), (content, rest), "{wire:?} by {size}");
+            }
+        }
+    }
+
     #[test]
     fn nothing_else_ends_it() {
         for (wire, content) in [
@@ -273,6 +365,24 @@ mod tests {
                 let last = sent.len() - b"\r\n.\r\n".len().min(sent.len());
                 prop_assert!(!String::from_utf8_lossy(&sent[..last]).contains(end));
             }
+        }
+
+        /// Catches: content that is stored otherwise when it comes by BDAT, cut anywhere, than when it comes by DATA.
+        #[test]
+        fn chunks_and_data_are_stored_alike(content in "[.\r\na]{0,24}", size in 1usize..5) {
+            // As a client sends it after DATA: a line end at its end, a dot before each dot that begins a line.
+            let whole = match content.is_empty() || content.ends_with('\n') {
+                true => content.clone(),
+                false => format!("{content}\r\n"),
+            };
+            let lines: Vec<String> = whole
+                .split_inclusive('\n')
+                .map(|line| if line.starts_with('.') { format!(".{line}") } else { line.to_owned() })
+                .collect();
+            // After a bare LF nobody ends a message, so the last line is one more.
+            let (stored, rest) = decode(format!("{}\r\n.\r\n", lines.concat()).as_bytes(), size);
+            prop_assert_eq!(rest, Some(Vec::new()));
+            prop_assert_eq!([gather(content.as_bytes(), size), b"\r\n".to_vec()].concat(), stored);
         }
     }
 }

@@ -1,20 +1,27 @@
 //! The header of a submitted message, read as it passes and put in order (RFC 6409 section 8): what is
-//! missing is added at its end, what is nobody's business is left out.
+//! missing is added at its end, what is nobody's business is left out, and what says who it is from is looked at.
 //!
-//! Whatever is no header field ends the header, and an empty line is put before it: so nothing that
-//! this filter did not see can be a field to a reader who is more lenient.
+//! What is no header is refused, and never made one: an empty line put before it would turn all that stands behind, a Bcc
+//! perhaps, into text that goes out. Octets beyond ASCII pass, with and without SMTPUTF8: devices and old programs write
+//! them, and RFC 6532 is how they are read.
+
+mod authors;
+mod fault;
 
 use super::mailbox::Mailbox;
-use super::originator::addresses;
 use crate::message::header::{MAX_FIELDS, MAX_HEADER};
 use crate::message::{compose, date};
+use authors::Originator;
+pub use authors::{Allowed, Authors};
+pub use fault::Fault;
 
 /// Octets of a field name; RFC 5322 knows lines of 998.
 const MAX_NAME: usize = 256;
-/// Octets of a From or Sender field.
+/// Octets of a field that says who a message is from.
 const MAX_ORIGINATOR: usize = 8192;
-/// Addresses of all these fields together.
-const MAX_ORIGINATORS: usize = 100;
+/// Received fields that mean a loop (RFC 5321 section 6.3 asks for a limit of at least 100 where hosts
+/// relay for each other; a submission has come nowhere near).
+const MAX_HOPS: u32 = 50;
 
 /// What a message gets that comes without it.
 #[derive(Debug)]
@@ -27,12 +34,14 @@ pub struct Defaults {
     pub domain: String,
 }
 
-/// What became of a field.
+/// What becomes of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Pass,
-    /// Passed, and its value kept to see who the message is from.
-    Originator,
+    /// Passes, and is looked at when it is whole.
+    Judge(Originator),
+    /// Waits until it is whole, then passes or not.
+    Hold(Originator),
     /// RFC 5322 section 3.6.3 hides Bcc from the others; Return-Path is the last server's to write
     /// (RFC 5321 section 4.4); Content-Length is an mbox's, and wrong elsewhere.
     Drop,
@@ -40,82 +49,89 @@ enum Fate {
 
 #[derive(Debug)]
 enum State {
-    /// A line begins, after a field of this fate.
+    /// A line begins, after a field of this fate; without one it is the first.
     LineStart(Option<Fate>),
     Name,
     Value(Fate),
-    /// The CR of the empty line.
-    EmptyLine,
+    /// The line with which an mbox file begins a message.
+    EnvelopeLine,
+    /// The CR of the empty line; without a field before it.
+    EmptyLine {
+        first: bool,
+    },
+    /// An empty line was all that has come.
+    OnlyEmptyLine,
+    /// A line that is no field, of which the beginning is kept for the reply.
+    NoField,
     Body,
 }
 
 /// The filter.
-#[derive(Debug)]
 pub struct HeaderFilter {
     state: State,
     defaults: Defaults,
-    /// The name of a field that has begun.
+    authors: Authors,
+    fault: Option<Fault>,
+    /// The name of a field that has begun, or the beginning of a line that is none.
     name: Vec<u8>,
-    /// The value of an originator field.
+    /// An originator field: of one that passed its value, of one that is held all of it.
     value: Vec<u8>,
+    /// Where its value begins.
+    value_at: usize,
+    /// There was more of it than is kept.
+    is_cut: bool,
     has_from: bool,
+    has_sender: bool,
+    /// A From was no one's of this house.
+    from_is_replaced: bool,
     has_date: bool,
     has_message_id: bool,
-    received: u32,
+    hops: u32,
     /// Of the header so far, what is left out included.
     octets: u64,
     fields: usize,
-    /// Whether it matters who the message is from.
-    watched: bool,
-    originators: Option<Vec<Mailbox>>,
 }
 
 impl HeaderFilter {
-    /// Nothing read yet. Originators are kept where the message is `watched` for them.
-    pub fn new(defaults: Defaults, watched: bool) -> HeaderFilter {
+    /// Nothing read yet.
+    pub fn new(defaults: Defaults, authors: Authors) -> HeaderFilter {
         HeaderFilter {
             state: State::LineStart(None),
             defaults,
+            authors,
+            fault: None,
             name: Vec::new(),
             value: Vec::new(),
+            value_at: 0,
+            is_cut: false,
             has_from: false,
+            has_sender: false,
+            from_is_replaced: false,
             has_date: false,
             has_message_id: false,
-            received: 0,
+            hops: 0,
             octets: 0,
             fields: 0,
-            watched,
-            originators: Some(Vec::new()),
         }
     }
 
-    /// Received fields so far.
-    pub fn received(&self) -> u32 {
-        self.received
-    }
-
-    /// Whether the header is more than a header may be.
-    pub fn is_too_much(&self) -> bool {
-        self.octets > MAX_HEADER || self.fields > MAX_FIELDS
-    }
-
-    /// The addresses of all From and Sender fields; `None` where one cannot be read.
-    pub fn originators(&self) -> Option<&[Mailbox]> {
-        self.originators.as_deref()
-    }
-
     /// Appends to `out` what becomes of `input`, whose lines end with CR LF (see [`super::data`]).
-    pub fn filter(&mut self, input: &[u8], out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// Why the message cannot be taken. Nothing more should come then.
+    pub fn filter(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let mut rest = input;
         while let Some((&octet, after)) = rest.split_first() {
+            if let Some(fault) = self.fault.clone() {
+                return Err(fault);
+            }
             rest = match self.state {
                 State::Body => {
                     out.extend_from_slice(rest);
-                    return;
+                    break;
                 }
                 State::Value(fate) => {
-                    let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
-                    let (line, next) = rest.split_at(end);
+                    let (line, next) = line_of(rest);
                     self.octets += line.len() as u64;
                     self.value(fate, line, out);
                     if line.ends_with(b"\n") {
@@ -123,31 +139,85 @@ impl HeaderFilter {
                     }
                     next
                 }
-                State::LineStart(Some(fate)) if matches!(octet, b' ' | b'\t') => {
-                    self.state = State::Value(fate);
-                    rest
+                State::EnvelopeLine => {
+                    let (line, next) = line_of(rest);
+                    self.octets += line.len() as u64;
+                    if line.ends_with(b"\n") {
+                        self.state = State::LineStart(None);
+                    }
+                    next
                 }
-                State::LineStart(_) => {
-                    self.end_of_field();
-                    self.state = if octet == b'\r' { State::EmptyLine } else { State::Name };
-                    if octet == b'\r' { after } else { rest }
+                State::LineStart(before) => self.line_start(before, octet, out, rest, after),
+                State::EmptyLine { first: true } => {
+                    self.state = State::OnlyEmptyLine;
+                    after
                 }
-                State::EmptyLine => {
+                State::EmptyLine { first: false } => {
                     self.end_of_header(out);
                     after
                 }
+                State::OnlyEmptyLine => {
+                    self.fault = Some(Fault::EmptyFirstLine);
+                    rest
+                }
+                State::NoField => self.no_field(rest),
                 State::Name => self.name(octet, out, rest, after),
             };
+            if self.octets > MAX_HEADER || self.fields > MAX_FIELDS {
+                self.fault.get_or_insert(Fault::TooMuch);
+            }
         }
+        self.fault.clone().map_or(Ok(()), Err)
     }
 
-    /// The content ends; one that was all header is completed here.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
-        if !matches!(self.state, State::Body) {
-            self.end_of_field();
-            let cut = std::mem::take(&mut self.name);
-            self.end_of_header(out);
-            out.extend_from_slice(&cut);
+    /// The content ends; one that was all header, or nothing, is completed here.
+    ///
+    /// # Errors
+    /// Why the message cannot be taken.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        match self.state {
+            State::Body => {}
+            State::Name | State::NoField => {
+                let line = std::mem::take(&mut self.name);
+                self.fault.get_or_insert(Fault::no_field(&line));
+            }
+            // An empty message hides nothing: devices that try a connection send it.
+            _ => {
+                self.end_of_field(out);
+                self.end_of_header(out);
+            }
+        }
+        self.fault.clone().map_or(Ok(()), Err)
+    }
+
+    fn line_start<'a>(
+        &mut self,
+        before: Option<Fate>,
+        octet: u8,
+        out: &mut Vec<u8>,
+        rest: &'a [u8],
+        after: &'a [u8],
+    ) -> &'a [u8] {
+        match (before, octet) {
+            (Some(fate), b' ' | b'\t') => {
+                self.state = State::Value(fate);
+                rest
+            }
+            // A folded line of nothing.
+            (None, b' ' | b'\t') => {
+                self.state = State::NoField;
+                rest
+            }
+            (_, b'\r') => {
+                self.end_of_field(out);
+                self.state = State::EmptyLine { first: self.fields == 0 };
+                after
+            }
+            _ => {
+                self.end_of_field(out);
+                self.state = State::Name;
+                rest
+            }
         }
     }
 
@@ -159,13 +229,7 @@ impl HeaderFilter {
             b':' if !self.name.is_empty() => {
                 self.octets += self.name.len() as u64 + 1;
                 self.fields += 1;
-                let fate = self.fate();
-                if fate != Fate::Drop {
-                    out.extend_from_slice(&self.name);
-                    out.push(b':');
-                }
-                self.name.clear();
-                self.state = State::Value(fate);
+                self.begin_field(out);
                 after
             }
             b' ' | b'\t' if !self.name.is_empty() && self.name.len() < MAX_NAME => {
@@ -176,25 +240,59 @@ impl HeaderFilter {
                 self.name.push(octet);
                 after
             }
-            // No field: the body begins without an empty line.
+            _ if self.fields == 0 && is_envelope_line(&self.name) => {
+                self.octets += self.name.len() as u64;
+                self.name.clear();
+                self.state = State::EnvelopeLine;
+                rest
+            }
             _ => {
-                let begun = std::mem::take(&mut self.name);
-                self.end_of_header(out);
-                out.extend_from_slice(&begun);
+                self.state = State::NoField;
                 rest
             }
         }
+    }
+
+    /// Keeps the beginning of a line that is no field; the verdict is there when the line is whole, or enough of it to know
+    /// it by.
+    fn no_field<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        let (line, next) = line_of(rest);
+        let room = MAX_NAME.saturating_sub(self.name.len());
+        self.name.extend_from_slice(line.get(..room).unwrap_or(line));
+        if line.ends_with(b"\n") || self.name.len() >= MAX_NAME {
+            let line = std::mem::take(&mut self.name);
+            self.fault.get_or_insert(Fault::no_field(&line));
+        }
+        next
+    }
+
+    /// A name was read, and its colon.
+    fn begin_field(&mut self, out: &mut Vec<u8>) {
+        let fate = self.fate();
+        let name = std::mem::take(&mut self.name);
+        match fate {
+            Fate::Drop => {}
+            Fate::Hold(_) => {
+                self.value.extend_from_slice(&name);
+                self.value.push(b':');
+                self.value_at = self.value.len();
+            }
+            Fate::Pass | Fate::Judge(_) => {
+                out.extend_from_slice(&name);
+                out.push(b':');
+            }
+        }
+        self.state = State::Value(fate);
     }
 
     /// What becomes of the field whose name was read.
     fn fate(&mut self) -> Fate {
         let name = self.name.trim_ascii_end().to_ascii_lowercase();
         match name.as_slice() {
-            b"from" => {
-                self.has_from = true;
-                self.originator()
-            }
-            b"sender" => self.originator(),
+            b"from" => self.originator(Originator::From),
+            b"sender" => self.originator(Originator::Sender),
+            b"resent-from" => self.originator(Originator::ResentFrom),
+            b"resent-sender" => self.originator(Originator::ResentSender),
             b"bcc" | b"resent-bcc" | b"return-path" | b"content-length" => Fate::Drop,
             b"date" => {
                 self.has_date = true;
@@ -205,44 +303,40 @@ impl HeaderFilter {
                 Fate::Pass
             }
             b"received" => {
-                self.received += 1;
+                self.hops += 1;
+                if self.hops > MAX_HOPS {
+                    self.fault.get_or_insert(Fault::Hops);
+                }
                 Fate::Pass
             }
             _ => Fate::Pass,
         }
     }
 
-    fn originator(&self) -> Fate {
-        if self.watched { Fate::Originator } else { Fate::Pass }
-    }
-
     fn value(&mut self, fate: Fate, piece: &[u8], out: &mut Vec<u8>) {
-        if fate == Fate::Originator {
+        if matches!(fate, Fate::Judge(_) | Fate::Hold(_)) {
             if self.value.len() + piece.len() <= MAX_ORIGINATOR {
                 self.value.extend_from_slice(piece);
             } else {
-                self.originators = None;
+                self.is_cut = true;
             }
         }
-        if fate != Fate::Drop {
+        if matches!(fate, Fate::Pass | Fate::Judge(_)) {
             out.extend_from_slice(piece);
-        }
-    }
-
-    /// Reads an originator field that is whole.
-    fn end_of_field(&mut self) {
-        let value = std::mem::take(&mut self.value);
-        if let State::LineStart(Some(Fate::Originator)) = self.state {
-            match (&mut self.originators, addresses(&value)) {
-                (Some(all), Some(found)) if all.len() + found.len() <= MAX_ORIGINATORS => all.extend(found),
-                (originators, _) => *originators = None,
-            }
         }
     }
 
     /// Adds what is missing, and the empty line.
     fn end_of_header(&mut self, out: &mut Vec<u8>) {
-        if let Some(from) = self.defaults.from.take().filter(|_| !self.has_from) {
+        let default = self.defaults.from.take();
+        let from = match &self.authors {
+            Authors::House { here, sender } => {
+                let ours = default.filter(|from| !self.from_is_replaced && here(from));
+                ours.or_else(|| Some(sender.clone()))
+            }
+            Authors::Anyone | Authors::Own(_) => default,
+        };
+        if let Some(from) = from.filter(|_| !self.has_from) {
             out.extend_from_slice(format!("From: <{from}>\r\n").as_bytes());
         }
         if !self.has_date {
@@ -257,114 +351,17 @@ impl HeaderFilter {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filter(input: &str, size: usize) -> (String, HeaderFilter) {
-        filter_watched(input, size, true)
-    }
-
-    fn filter_watched(input: &str, size: usize, watched: bool) -> (String, HeaderFilter) {
-        let from = Mailbox::parse("demo@home.example").ok();
-        let defaults = Defaults { from, date: 0, domain: "home.example".into() };
-        let mut filter = HeaderFilter::new(defaults, watched);
-        let mut out = Vec::new();
-        input.as_bytes().chunks(size).for_each(|piece| filter.filter(piece, &mut out));
-        filter.finish(&mut out);
-        let text = String::from_utf8(out).unwrap();
-        // The Message-ID is random.
-        let (start, id) = text.split_once("Message-ID: <1").unwrap_or((&text, ""));
-        let rest = id.split_once('\r').map_or(String::new(), |(_, rest)| format!("Message-ID: …\r{rest}"));
-        (format!("{start}{rest}"), filter)
-    }
-
-    const DATE: &str = "Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n";
-    const ID: &str = "Message-ID: …\r\n";
-
-    #[test]
-    fn headers_are_completed() {
-        let complete = "From: a@b.example\r\nDate: now\r\nMESSAGE-ID : <x@y>\r\n\r\nbody\r\n";
-        let from = "From: <demo@home.example>\r\n";
-        for (input, output) in [
-            (complete, complete.to_owned()),
-            ("", format!("{from}{DATE}{ID}\r\n")),
-            ("\r\nbody\r\n", format!("{from}{DATE}{ID}\r\nbody\r\n")),
-            ("Subject: all header\r\n", format!("Subject: all header\r\n{from}{DATE}{ID}\r\n")),
-            ("From: a@b.example\r\n\r\n", format!("From: a@b.example\r\n{DATE}{ID}\r\n")),
-            (
-                "just text\r\nFrom: x@y.example\r\n",
-                format!("{from}{DATE}{ID}\r\njust text\r\nFrom: x@y.example\r\n"),
-            ),
-            (" folded: nothing\r\n", format!("{from}{DATE}{ID}\r\n folded: nothing\r\n")),
-            (": no name\r\n", format!("{from}{DATE}{ID}\r\n: no name\r\n")),
-            ("A: b\r\nX y: no field\r\n", format!("A: b\r\n{from}{DATE}{ID}\r\nX y: no field\r\n")),
-            ("unfinished", format!("{from}{DATE}{ID}\r\nunfinished")),
-        ] {
-            for size in [1, 2, 3, 1000] {
-                assert_eq!(filter(input, size).0, output, "{input:?} by {size}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_nobodys_business_is_left_out() {
-        let rest = "From: a@b.example\r\nDate: now\r\nMessage-ID: <x@y>\r\n\r\nBcc: in the body\r\n";
-        let hidden =
-            "Bcc: x@y.example,\r\n z@y.example\r\nReturn-Path: <x@y.example>\r\nContent-Length: 7\r\n";
-        for size in [1, 7, 1000] {
-            assert_eq!(filter(&format!("{hidden}{rest}"), size).0, rest);
-        }
-    }
-
-    #[test]
-    fn originators_and_hops_are_seen() {
-        let (_, filter) = filter(
-            "Received: a\r\n\tReceived: b\r\nReceived: c\r\nFrom: A <a@b.example>,\r\n c@d.example\r\n\
-             sender: e@f.example\r\nFROM : g@h.example\r\nTo: x@y.example\r\n\r\nFrom: z@z.example\r\n",
-            3,
-        );
-        let originators: Vec<_> = filter.originators().unwrap().iter().map(Mailbox::as_str).collect();
-        assert_eq!(originators, ["a@b.example", "c@d.example", "e@f.example", "g@h.example"]);
-        assert_eq!(filter.received(), 2);
-    }
-
-    #[test]
-    fn originators_that_cannot_be_read() {
-        let long = format!("From: a@b.example\r\n{}\r\n", " (padding)\r\n".repeat(1000));
-        let many = format!("From: a@b.example\r\n{}\r\n", "Sender: c@d.example\r\n".repeat(MAX_ORIGINATORS));
-        for input in ["From: nobody\r\n\r\n", "Sender: a@b.example\r\nFrom: <\r\n", &long, &many] {
-            assert_eq!(filter(input, 5).1.originators(), None, "{input:.40}");
-        }
-    }
-
-    /// Catches: addresses that are kept for nobody (2.5 million Sender fields by `lan_smtp` took 268 MiB).
-    #[test]
-    fn nothing_is_kept_where_nobody_asks() {
-        let (text, filter) =
-            filter_watched(&format!("From: <\r\n{}", "Sender: a@b.example\r\n".repeat(900)), 99, false);
-        assert_eq!(filter.originators(), Some(&[][..]));
-        assert_eq!(filter.value.capacity(), 0);
-        assert!(text.starts_with("From: <\r\nSender:"), "and passed all the same");
-    }
-
-    /// Catches: a header limit that counts the body, or not what is left out, or is one too low.
-    #[test]
-    fn a_header_may_be_so_much() {
-        let octets = MAX_HEADER as usize;
-        let long = |size: usize| format!("A: {}\r\n", "x".repeat(size - 5));
-        for (header, too_much) in [
-            ("A: b\r\n".repeat(MAX_FIELDS), false),
-            ("Bcc: b\r\n".repeat(MAX_FIELDS + 1), true),
-            (long(octets), false),
-            (long(octets + 1), true),
-            (long(octets - 10) + " a\r\n b\r\n \r\n", true),
-            (long(octets / 2) + &long(octets - octets / 2), false),
-        ] {
-            for size in [999, header.len()] {
-                let (_, filter) = filter(&format!("{header}\r\n{}", "B: c\r\n".repeat(2 * MAX_FIELDS)), size);
-                assert_eq!(filter.is_too_much(), too_much, "{header:.20}, {} octets", header.len());
-            }
-        }
-    }
+/// Up to the next line end, and what comes after it.
+fn line_of(rest: &[u8]) -> (&[u8], &[u8]) {
+    rest.split_at(memchr::memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1))
 }
+
+/// Whether a first line that begins so, and not with a field, is an mbox file's: `From ` and who knows what, as programs paste it
+/// before messages, and `>From ` where one has passed another mbox.
+fn is_envelope_line(name: &[u8]) -> bool {
+    let spaced = name.strip_prefix(b">").unwrap_or(name).strip_prefix(b"From ");
+    spaced.is_some_and(|rest| rest.trim_ascii().is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,111 +1,130 @@
-//! The content of one message on its way from the wire to the store, judged as it passes: size, hops,
-//! and whether it says that it is from who sent it. Without I/O.
+//! The content of one message on its way from the wire to the store, judged as it passes: size, lines, octets, and its
+//! header. Without I/O.
 
 use super::Reply;
 use super::data::Decoder;
-use super::header::{Defaults, HeaderFilter};
-use super::mailbox::Mailbox;
+use super::header::{Authors, Defaults, HeaderFilter};
 use super::session::too_large;
-use crate::message::header::{MAX_FIELDS, MAX_HEADER};
 
-/// Received fields that mean a loop (RFC 5321 section 6.3 asks for a limit of at least 100 where hosts
-/// relay for each other; a submission has come nowhere near).
-const MAX_HOPS: u32 = 50;
+/// Octets of a line without its line end (RFC 5322 section 2.1.1). The next server bounces longer ones, when nobody is there
+/// any longer to hear what would be right.
+const MAX_LINE: usize = 998;
 
 /// A message coming in.
-#[derive(Debug)]
 pub struct Intake {
     decoder: Decoder,
     header: HeaderFilter,
     decoded: Vec<u8>,
+    /// Lines that are whole, and octets of the next one.
+    lines: u64,
+    column: usize,
     size: u64,
     limit: u64,
     eight_bit: bool,
-    refusal: Option<Reply>,
 }
 
 impl Intake {
-    /// A message of `limit` octets at the most. `watched`: at the end the sender is asked for its own addresses.
-    pub fn new(defaults: Defaults, limit: u64, watched: bool) -> Intake {
+    /// A message of `limit` octets at the most.
+    pub fn new(decoder: Decoder, defaults: Defaults, authors: Authors, limit: u64) -> Intake {
         Intake {
-            decoder: Decoder::default(),
-            header: HeaderFilter::new(defaults, watched),
+            decoder,
+            header: HeaderFilter::new(defaults, authors),
             decoded: Vec::new(),
+            lines: 0,
+            column: 0,
             size: 0,
             limit,
             eight_bit: false,
-            refusal: None,
         }
     }
 
-    /// Puts into `out` what is to be stored of `input`, and returns how much of `input` was consumed:
-    /// all of it, unless the end comes before.
-    pub fn take(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
+    /// Puts into `out` what is to be stored of `input`. Returns how much of `input` was consumed: all of it, unless
+    /// the end comes before; and, as an error, why the message is not taken. What comes then is for [`Intake::skip`].
+    pub fn take(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, Result<(), Reply>) {
         out.clear();
-        self.decoded.clear();
-        let consumed = self.decoder.decode(input, &mut self.decoded);
-        self.size += self.decoded.len() as u64;
-        if self.size > self.limit {
-            self.refuse(too_large(self.limit));
-        }
-        if self.refusal.is_none() {
-            self.eight_bit |= !self.decoded.is_ascii();
-            self.header.filter(&self.decoded, out);
-            if self.header.received() > MAX_HOPS {
-                self.refuse(Reply::new(554, (4, 6), "Too many hops: this message goes round in circles"));
-            }
-            if self.header.is_too_much() {
-                self.refuse(header_too_large());
-            }
-            if self.is_complete() {
-                self.header.finish(out);
-            }
-        }
-        consumed
+        let consumed = self.decode(input);
+        (consumed, self.judge(out))
     }
 
-    /// Gives the message up. The rest is received and thrown away, since a client hears no reply
-    /// before it has sent all.
-    pub fn refuse(&mut self, refusal: Reply) {
-        self.refusal.get_or_insert(refusal);
+    /// Passes over `input`, of a message that is refused, up to its end, since a client hears no reply before it has sent
+    /// all. Returns how much was consumed and, as an error, that it is too large besides: that is what to hear then.
+    pub fn skip(&mut self, input: &[u8]) -> (usize, Result<(), Reply>) {
+        let consumed = self.decode(input);
+        (consumed, if self.size > self.limit { Err(too_large(self.limit)) } else { Ok(()) })
     }
 
-    /// Whether the end has come.
+    /// Whether the lone dot has come.
     pub fn is_complete(&self) -> bool {
         self.decoder.is_complete()
     }
 
-    /// Whether so much is thrown away that closing the connection is better for everyone.
-    pub fn is_hopeless(&self) -> bool {
-        self.size / 2 > self.limit
+    /// Whether so much is thrown away that closing the connection is better for everyone; `coming` octets are still
+    /// announced.
+    pub fn is_hopeless(&self, coming: u64) -> bool {
+        is_hopeless(self.size.saturating_add(coming), self.limit)
     }
 
-    /// The verdict at the end; `own` tells whether an address is the sender's, who may be anyone where
-    /// there is no `own`. `Ok` with whether the content has octets above 127.
+    /// The content has ended: puts the rest of it into `out`. `true` where it has octets above 127.
     ///
     /// # Errors
     /// Why the message is not taken.
-    pub fn finish(self, own: Option<&dyn Fn(&Mailbox) -> bool>) -> Result<bool, Reply> {
-        if let Some(refusal) = self.refusal {
-            return Err(refusal);
-        }
-        if let Some(own) = own {
-            match self.header.originators() {
-                None => return Err(Reply::new(550, (6, 0), "Who this message is from cannot be made out")),
-                Some(originators) if !originators.iter().all(own) => {
-                    return Err(Reply::new(550, (7, 1), "From and Sender must be addresses of yours"));
-                }
-                Some(_) => {}
-            }
-        }
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool, Reply> {
+        out.clear();
+        self.decoded.clear();
+        self.decoder.finish(&mut self.decoded);
+        self.size += self.decoded.len() as u64;
+        self.judge(out)?;
+        self.header.finish(out)?;
         Ok(self.eight_bit)
+    }
+
+    fn decode(&mut self, input: &[u8]) -> usize {
+        self.decoded.clear();
+        let consumed = self.decoder.decode(input, &mut self.decoded);
+        self.size += self.decoded.len() as u64;
+        consumed
+    }
+
+    fn judge(&mut self, out: &mut Vec<u8>) -> Result<(), Reply> {
+        if self.size > self.limit {
+            return Err(too_large(self.limit));
+        }
+        self.eight_bit |= !self.decoded.is_ascii();
+        self.lines()?;
+        self.header.filter(&self.decoded, out).map_err(Reply::from)
+    }
+
+    /// Looks at each line that was decoded, by its number in what the client sent.
+    fn lines(&mut self) -> Result<(), Reply> {
+        let nul = memchr::memchr(0, &self.decoded);
+        let ends = memchr::memchr_iter(b'\n', &self.decoded).map(|lf| lf + 1);
+        let mut begin = 0;
+        for end in ends.chain([self.decoded.len()]) {
+            let piece = self.decoded.get(begin..end).unwrap_or_default();
+            // The decoder gives a line end as a whole.
+            let text = piece.strip_suffix(b"\r\n");
+            self.column += text.unwrap_or(piece).len();
+            if nul.is_some_and(|nul| (begin..end).contains(&nul)) {
+                let text = format!("Line {} holds a NUL octet, which mail must not", self.lines + 1);
+                return Err(Reply::new(554, (6, 0), text));
+            }
+            if self.column > MAX_LINE {
+                let text = format!("Line {} is longer than {MAX_LINE} octets", self.lines + 1);
+                return Err(Reply::new(550, (6, 0), text));
+            }
+            if text.is_some() {
+                self.lines += 1;
+                self.column = 0;
+            }
+            begin = end;
+        }
+        Ok(())
     }
 }
 
-/// RFC 3463 section 3.7: something about the content.
-fn header_too_large() -> Reply {
-    let (fields, kib) = (MAX_FIELDS, MAX_HEADER / 1024);
-    Reply::new(554, (6, 0), format!("A header of up to {fields} fields and {kib} KiB is taken"))
+/// Whether a message of so many octets is too far beyond `limit` to be received only to be thrown away.
+pub fn is_hopeless(octets: u64, limit: u64) -> bool {
+    octets / 2 > limit
 }
 
 #[cfg(test)]
@@ -114,25 +133,45 @@ mod tests {
 
     const COMPLETE: &str = "From: a@b.example\r\nDate: now\r\nMessage-ID: <x@y>\r\n\r\n";
 
+    fn defaults() -> Defaults {
+        Defaults { from: None, date: 0, domain: "home.example".into() }
+    }
+
+    fn own() -> Authors {
+        Authors::Own(Box::new(|mailbox| mailbox.as_str() == "a@b.example"))
+    }
+
     /// What is stored of `wire`, and the verdict for a sender who is a@b.example.
-    fn take(wire: &str, limit: u64) -> (String, Result<bool, Reply>) {
-        let defaults = Defaults { from: None, date: 0, domain: "home.example".into() };
-        let mut intake = Intake::new(defaults, limit, true);
-        let (mut stored, mut out, mut consumed) = (Vec::new(), Vec::new(), 0);
-        for piece in wire.as_bytes().chunks(11) {
-            consumed += intake.take(piece, &mut out);
-            stored.extend_from_slice(&out);
+    fn take(wire: &[u8], limit: u64) -> (Vec<u8>, Result<bool, Reply>) {
+        let mut intake = Intake::new(Decoder::default(), defaults(), own(), limit);
+        let (mut stored, mut out, mut consumed, mut refusal) = (Vec::new(), Vec::new(), 0, None);
+        for piece in wire.chunks(11) {
+            if refusal.is_some() {
+                let (n, judged) = intake.skip(piece);
+                consumed += n;
+                refusal = judged.err().or(refusal);
+                continue;
+            }
+            let (n, judged) = intake.take(piece, &mut out);
+            consumed += n;
+            match judged {
+                Ok(()) => stored.extend_from_slice(&out),
+                Err(reply) => refusal = Some(reply),
+            }
         }
         assert!(intake.is_complete() && consumed == wire.len());
-        let own = |mailbox: &Mailbox| mailbox.as_str() == "a@b.example";
-        (String::from_utf8(stored).unwrap(), intake.finish(Some(&own)))
+        let verdict = refusal.map_or_else(|| intake.finish(&mut out), Err);
+        if verdict.is_ok() {
+            stored.extend_from_slice(&out);
+        }
+        (stored, verdict)
     }
 
     #[test]
     fn a_message_that_is_in_order_passes_as_it_is() {
-        let (stored, verdict) = take(&format!("{COMPLETE}..dots\r\n.\r\n"), 1000);
-        assert_eq!((stored, verdict), (format!("{COMPLETE}.dots\r\n"), Ok(false)));
-        let (_, verdict) = take(&format!("{COMPLETE}Grüße\r\n.\r\n"), 1000);
+        let (stored, verdict) = take(format!("{COMPLETE}..dots\r\n.\r\n").as_bytes(), 1000);
+        assert_eq!((stored, verdict), (format!("{COMPLETE}.dots\r\n").into_bytes(), Ok(false)));
+        let (_, verdict) = take(format!("{COMPLETE}Grüße\r\n.\r\n").as_bytes(), 1000);
         assert_eq!(verdict, Ok(true));
     }
 
@@ -140,37 +179,85 @@ mod tests {
     fn the_limit_is_the_last_octet_that_is_taken() {
         let exact = format!("{COMPLETE}x\r\n");
         let limit = exact.len() as u64;
-        assert_eq!(take(&format!("{exact}.\r\n"), limit), (exact.clone(), Ok(false)));
-        let (stored, verdict) = take(&format!("{exact}y\r\n.\r\n"), limit);
+        assert_eq!(take(format!("{exact}.\r\n").as_bytes(), limit), (exact.clone().into_bytes(), Ok(false)));
+        let (stored, verdict) = take(format!("{exact}y\r\n.\r\n").as_bytes(), limit);
         assert_eq!(verdict, Err(too_large(limit)));
         assert!(stored.len() <= exact.len());
     }
 
+    /// Catches: a fault that passes, or one that is named wrongly.
     #[test]
     fn verdicts() {
-        for (wire, code) in [
-            ("From: Boss <boss@b.example>\r\n\r\n.\r\n", "550 5.7.1"),
-            ("From: a@b.example\r\nSender: boss@b.example\r\n\r\n.\r\n", "550 5.7.1"),
-            ("From: a@b.example, boss@b.example\r\n\r\n.\r\n", "550 5.7.1"),
-            ("From: nobody\r\n\r\n.\r\n", "550 5.6.0"),
-            (&format!("{}{COMPLETE}.\r\n", "Received: x\r\n".repeat(51)), "554 5.4.6"),
-            (&format!("{}{COMPLETE}.\r\n", "A: x\r\n".repeat(998)), "554 5.6.0"),
+        let received = |n| format!("{}{COMPLETE}.\r\n", "Received: x\r\n".repeat(n));
+        let fields = |n| format!("{}{COMPLETE}.\r\n", "A: x\r\n".repeat(n));
+        let line = |n| format!("{COMPLETE}one\r\n{}\r\n.\r\n", "x".repeat(n));
+        let stuffed = |n| format!("{COMPLETE}..{}\r\n.\r\n", "x".repeat(n));
+        let field = |n| format!("Subject: {}\r\n{COMPLETE}\r\n.\r\n", "x".repeat(n));
+        for (wire, words) in [
+            ("From: Boss <boss@b.example>\r\n\r\n.\r\n", "550 5.7.1 From must be"),
+            ("From: a@b.example\r\nSender: boss@b.example\r\n\r\n.\r\n", "550 5.7.1 Sender must be"),
+            ("From: a@b.example, boss@b.example\r\n\r\n.\r\n", "550 5.7.1 From must be"),
+            ("From: nobody\r\n\r\n.\r\n", "550 5.6.0 The From field"),
+            (
+                "just text\r\n.\r\n",
+                "554 5.6.0 This line is no header field, and no empty line comes before it: just text",
+            ),
+            (&format!("no header\r\n{}.\r\n", "x\r\n".repeat(4000)), "552 5.3.4"),
+            (&received(51), "554 5.4.6"),
+            (&fields(998), "554 5.6.0"),
+            (&line(999), "550 5.6.0 Line 6 is longer"),
+            (&stuffed(998), "550 5.6.0 Line 5 is longer"),
+            (&field(990), "550 5.6.0 Line 1 is longer"),
+            (&format!("{COMPLETE}one\r\ntw\0o\r\n.\r\n"), "554 5.6.0 Line 6 holds a NUL"),
+            ("Subject: \0\r\n\r\n.\r\n", "554 5.6.0 Line 1 holds a NUL"),
+            ("Sub\0ject: x\r\n\r\n.\r\n", "554 5.6.0 Line 1 holds a NUL"),
         ] {
-            let verdict = take(wire, 10_000).1.unwrap_err();
-            assert!(verdict.to_string().starts_with(code), "{wire:?}: {verdict}");
+            let verdict = take(wire.as_bytes(), 10_000).1.unwrap_err();
+            assert!(verdict.to_string().starts_with(words), "{wire:?}: {verdict}");
         }
-        assert_eq!(take(&format!("{}{COMPLETE}.\r\n", "Received: x\r\n".repeat(50)), 10_000).1, Ok(false));
-        assert_eq!(take(&format!("{}{COMPLETE}.\r\n", "A: x\r\n".repeat(997)), 10_000).1, Ok(false));
+        for wire in [received(50), fields(997), line(998), stuffed(997), field(989)] {
+            assert_eq!(take(wire.as_bytes(), 10_000).1, Ok(false), "{wire:.40}");
+        }
     }
 
     #[test]
     fn who_sends_without_an_end_is_not_listened_to_for_ever() {
-        let mut intake = Intake::new(Defaults { from: None, date: 0, domain: String::new() }, 1000, true);
-        let mut out = Vec::new();
+        let mut intake = Intake::new(Decoder::default(), defaults(), own(), 1000);
         let pieces = (0..).take_while(|_| {
-            intake.take(&[b'x'; 100], &mut out);
-            !intake.is_hopeless()
+            let _ = intake.skip(&[b'x'; 100]);
+            !intake.is_hopeless(0)
         });
         assert_eq!(pieces.count(), 20);
+        assert!(Intake::new(Decoder::of_chunks(), defaults(), own(), 1000).is_hopeless(u64::MAX));
+    }
+
+    /// What the chunks of `size` octets are stored as.
+    fn gather(content: &[u8], size: usize) -> Result<Vec<u8>, Reply> {
+        let defaults = Defaults { from: None, date: 0, domain: "home.example".into() };
+        let mut intake = Intake::new(Decoder::of_chunks(), defaults, own(), 10_000);
+        let (mut stored, mut out) = (Vec::new(), Vec::new());
+        for chunk in content.chunks(size) {
+            let (consumed, judged) = intake.take(chunk, &mut out);
+            assert_eq!(consumed, chunk.len());
+            judged?;
+            stored.extend_from_slice(&out);
+        }
+        intake.finish(&mut out)?;
+        stored.extend_from_slice(&out);
+        Ok(stored)
+    }
+
+    proptest::proptest! {
+        /// Catches: a refusal, or an octet that is stored, which depends on where the wire was cut.
+        #[test]
+        fn chunks_are_stored_alike_wherever_they_are_cut(
+            content in "(From: a@b.example\r\n)?(Bcc: c@d.example\r\n)?[A.:\r\n \0]{0,30}",
+            size in 1usize..7,
+        ) {
+            // The Message-ID is random.
+            let content = format!("Message-ID: <x@y>\r\n{content}");
+            let whole = gather(content.as_bytes(), content.len()).ok();
+            proptest::prop_assert_eq!(gather(content.as_bytes(), size).ok(), whole);
+        }
     }
 }

@@ -1,10 +1,17 @@
-//! Mailboxes and paths (RFC 5321 section 4.1.2) as MAIL and RCPT carry them.
+//! Mailboxes and paths (RFC 5321 section 4.1.2, RFC 6531 section 3.3) as MAIL and RCPT carry them.
+//!
+//! A domain beyond ASCII becomes its A-labels (`net::idna`) when it is read, so that one domain is one everywhere behind: in the
+//! settings, in the queue, and for a server that knows no SMTPUTF8. A local part is kept octet by octet: whether two
+//! of them are the same is for the host of the domain to say (RFC 6530 section 10.1), which is not asked to compose letters either.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// RFC 5321 section 4.5.3.1.
+use crate::net::idna;
+
+/// RFC 5321 section 4.5.3.1, in octets.
 const MAX_LOCAL_PART: usize = 64;
 const MAX_DOMAIN: usize = 255;
 const MAX_LABEL: usize = 63;
@@ -17,14 +24,9 @@ pub struct Mailbox(String);
 /// Where bounces go; `None` is the null reverse-path `<>` (RFC 5321 section 4.5.5).
 pub type ReversePath = Option<Mailbox>;
 
-/// Why something is no path.
+/// What was read does not follow the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PathError {
-    /// It does not follow the grammar.
-    Syntax,
-    /// It would need SMTPUTF8 (RFC 6531).
-    NotAscii,
-}
+pub struct NotAPath;
 
 impl Mailbox {
     /// The mailbox as text.
@@ -42,14 +44,19 @@ impl Mailbox {
         if self.domain().is_empty() { Mailbox(format!("{}@{domain}", self.0)) } else { self }
     }
 
+    /// Whether it is one to every server; else it takes SMTPUTF8 (RFC 6531) to pass it on.
+    pub fn is_ascii(&self) -> bool {
+        self.0.is_ascii()
+    }
+
     /// A whole text that is a mailbox.
     ///
     /// # Errors
     /// It is none.
-    pub fn parse(text: &str) -> Result<Mailbox, PathError> {
+    pub fn parse(text: &str) -> Result<Mailbox, NotAPath> {
         match mailbox(text)? {
             (mailbox, "") => Ok(mailbox),
-            _ => Err(PathError::Syntax),
+            _ => Err(NotAPath),
         }
     }
 }
@@ -65,7 +72,7 @@ impl fmt::Display for Mailbox {
 ///
 /// # Errors
 /// There is none.
-pub fn path(text: &str) -> Result<(ReversePath, &str), PathError> {
+pub fn path(text: &str) -> Result<(ReversePath, &str), NotAPath> {
     let Some(inner) = text.strip_prefix('<') else {
         let (mailbox, rest) = mailbox(text)?;
         return Ok((Some(mailbox), rest));
@@ -74,28 +81,28 @@ pub fn path(text: &str) -> Result<(ReversePath, &str), PathError> {
         return Ok((None, rest));
     }
     let (mailbox, rest) = mailbox(source_route(inner)?)?;
-    let rest = rest.strip_prefix('>').ok_or(PathError::Syntax)?;
+    let rest = rest.strip_prefix('>').ok_or(NotAPath)?;
     Ok((Some(mailbox), rest))
 }
 
 /// `@one,@two:` is taken off.
-fn source_route(text: &str) -> Result<&str, PathError> {
+fn source_route(text: &str) -> Result<&str, NotAPath> {
     let mut rest = text;
     while let Some(at_domain) = rest.strip_prefix('@') {
         let (_, after) = domain(at_domain)?;
         rest = match after.strip_prefix(',') {
             Some(next) if next.starts_with('@') => next,
-            _ => return after.strip_prefix(':').ok_or(PathError::Syntax),
+            _ => return after.strip_prefix(':').ok_or(NotAPath),
         };
     }
     Ok(rest)
 }
 
-fn mailbox(text: &str) -> Result<(Mailbox, &str), PathError> {
+fn mailbox(text: &str) -> Result<(Mailbox, &str), NotAPath> {
     let (local, rest) =
         if let Some(quoted) = text.strip_prefix('"') { quoted_string(quoted)? } else { dot_string(text)? };
     if local.is_empty() || local.len() > MAX_LOCAL_PART {
-        return Err(PathError::Syntax);
+        return Err(NotAPath);
     }
     let Some(after_at) = rest.strip_prefix('@') else { return Ok((Mailbox(local), rest)) };
     let (domain, rest) = domain(after_at)?;
@@ -103,18 +110,17 @@ fn mailbox(text: &str) -> Result<(Mailbox, &str), PathError> {
 }
 
 /// RFC 5321's `Dot-string`: atoms with single dots between them.
-fn dot_string(text: &str) -> Result<(String, &str), PathError> {
-    let (local, rest) = split_where(text, |b| !(is_atext(b) || b == b'.'));
-    not_ascii(rest)?;
+fn dot_string(text: &str) -> Result<(String, &str), NotAPath> {
+    let (local, rest) = split_where(text, |c| !(is_atext(c) || c == '.'));
     if !is_dot_string(local) {
-        return Err(PathError::Syntax);
+        return Err(NotAPath);
     }
     Ok((local.to_owned(), rest))
 }
 
 /// RFC 5321's `Quoted-string`, after its opening quote: the local part in its shortest form, which has
 /// no quotes where none are needed.
-fn quoted_string(text: &str) -> Result<(String, &str), PathError> {
+fn quoted_string(text: &str) -> Result<(String, &str), NotAPath> {
     let mut content = String::new();
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -125,14 +131,14 @@ fn quoted_string(text: &str) -> Result<(String, &str), PathError> {
             }
             '\\' => match chars.next() {
                 Some((_, c @ ' '..='~')) => content.push(c),
-                _ => return Err(PathError::Syntax),
+                _ => return Err(NotAPath),
             },
             ' '..='~' => content.push(c),
-            _ if c.is_ascii() => return Err(PathError::Syntax),
-            _ => return Err(PathError::NotAscii),
+            _ if is_beyond_ascii(c) => content.push(c),
+            _ => return Err(NotAPath),
         }
     }
-    Err(PathError::Syntax)
+    Err(NotAPath)
 }
 
 fn quote(content: &str) -> String {
@@ -149,18 +155,20 @@ fn quote(content: &str) -> String {
 }
 
 /// A domain, in which underscores are borne with, or an address literal (RFC 5321 section 4.1.3).
-fn domain(text: &str) -> Result<(&str, &str), PathError> {
+fn domain(text: &str) -> Result<(Cow<'_, str>, &str), NotAPath> {
     if text.starts_with('[') {
-        let end = text.find(']').ok_or(PathError::Syntax)?;
+        let end = text.find(']').ok_or(NotAPath)?;
         let (literal, rest) = text.split_at(end + 1);
-        return if is_address_literal(literal) { Ok((literal, rest)) } else { Err(PathError::Syntax) };
+        return if is_address_literal(literal) { Ok((literal.into(), rest)) } else { Err(NotAPath) };
     }
-    let (domain, rest) =
-        split_where(text, |b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')));
-    not_ascii(rest)?;
+    let of_domain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') || is_beyond_ascii(c);
+    let (domain, rest) = split_where(text, |c| !of_domain(c));
+    // What is far too long is not encoded first.
+    let domain =
+        Some(domain).filter(|d| d.len() <= 4 * MAX_DOMAIN).and_then(idna::to_ascii).ok_or(NotAPath)?;
     let label = |label: &str| !label.is_empty() && label.len() <= MAX_LABEL && !label.starts_with('-');
     if domain.len() > MAX_DOMAIN || !domain.split('.').all(label) {
-        return Err(PathError::Syntax);
+        return Err(NotAPath);
     }
     Ok((domain, rest))
 }
@@ -176,22 +184,22 @@ pub fn is_address_literal(text: &str) -> bool {
     }
 }
 
-/// RFC 5322 section 3.2.3.
-fn is_atext(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet)
+/// RFC 5322 section 3.2.3 and RFC 6532 section 3.2.
+fn is_atext(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || is_beyond_ascii(c) && !c.is_whitespace()
+}
+
+/// RFC 6531 section 3.3 takes all of them; one that moves the cursor of who reads a log is nobody's address.
+fn is_beyond_ascii(c: char) -> bool {
+    !c.is_ascii() && !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 fn is_dot_string(text: &str) -> bool {
-    text.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atext))
+    text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
 }
 
-fn split_where(text: &str, end: impl Fn(u8) -> bool) -> (&str, &str) {
-    text.split_at_checked(text.bytes().position(end).unwrap_or(text.len())).unwrap_or((text, ""))
-}
-
-/// Names the reason where a grammar of ASCII stopped at something else.
-fn not_ascii(rest: &str) -> Result<(), PathError> {
-    if rest.chars().next().is_some_and(|c| !c.is_ascii()) { Err(PathError::NotAscii) } else { Ok(()) }
+fn split_where(text: &str, end: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at_checked(text.find(end).unwrap_or(text.len())).unwrap_or((text, ""))
 }
 
 #[cfg(test)]
@@ -221,6 +229,14 @@ mod tests {
             ("<\"\"@home.example>", "\"\"@home.example", ""),
             ("<\"only@local\">", "\"only@local\"", ""),
             (&long_label, &long_label[1..long_label.len() - 1], ""),
+            ("<demo@[ipv6:2001:DB8::1]>", "demo@[ipv6:2001:DB8::1]", ""),
+            ("<demo@[IPv6:::ffff:192.0.2.1]>", "demo@[IPv6:::ffff:192.0.2.1]", ""),
+            ("<jürgen@home.example> SIZE=1", "jürgen@home.example", " SIZE=1"),
+            ("<\"jürgen\"@home.example>", "jürgen@home.example", ""),
+            ("<\"jürgen s.\"@home.example>", "\"jürgen s.\"@home.example", ""),
+            ("<用户@例え。テスト>", "用户@xn--r8jz45g.xn--zckzah", ""),
+            ("<demo@MÜNCHEN.example>", "demo@xn--mnchen-3ya.example", ""),
+            ("<@münchen.example:demo@home.example>", "demo@home.example", ""),
         ] {
             let (found, after) = path(text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
             assert_eq!(found.as_ref().map_or("", Mailbox::as_str), mailbox, "{text}");
@@ -252,15 +268,32 @@ mod tests {
             "<@relay.example demo@home.example>",
             "<@relay.example,demo@home.example>",
             "<demo@home.example\0>",
+            "<de\u{85}mo@home.example>",
+            "<de\u{2028}mo@home.example>",
+            "<de\u{a0}mo@home.example>",
+            "<\"de\u{85}mo\"@home.example>",
+            "<demo@☕.example>",
+            "<demo@\u{fffd}.example>",
+            "<demo@ü..example>",
+            "<demo@[IPv6:fe80::1%eth0]>",
+            "<demo@[IPv6:2001:db8::1>",
             &long_local,
             &long_label,
             &long_domain,
         ] {
-            assert_eq!(path(text), Err(PathError::Syntax), "{text}");
+            assert_eq!(path(text), Err(NotAPath), "{text}");
         }
-        for text in ["<jürgen@home.example>", "<demo@münchen.example>", "<\"jürgen\"@home.example>"] {
-            assert_eq!(path(text), Err(PathError::NotAscii), "{text}");
-        }
+    }
+
+    /// Catches: limits that count characters, and a domain that is measured before it is encoded.
+    #[test]
+    fn limits_are_octets_also_beyond_ascii() {
+        assert!(Mailbox::parse(&format!("{}@home.example", "ü".repeat(32))).is_ok());
+        assert!(Mailbox::parse(&format!("{}a@home.example", "ü".repeat(32))).is_err());
+        let labels = |n| format!("a@{}example", format!("{}.", "ü".repeat(20)).repeat(n));
+        let fits = (1..).take_while(|&n| Mailbox::parse(&labels(n)).is_ok()).last().unwrap();
+        let longest = Mailbox::parse(&labels(fits)).unwrap();
+        assert!((200..=257).contains(&longest.as_str().len()) && longest.is_ascii(), "{longest}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! relay implements. [`session`] and [`client`] are state machines over lines, [`server`] and the
 //! relay's delivery move the octets.
 
+pub mod arrival;
 pub mod client;
 pub mod command;
 pub mod data;

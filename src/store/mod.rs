@@ -24,7 +24,7 @@ pub use engine::{
 };
 pub use error::Error;
 pub use format::{
-    FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, SourceKey, Uid, Uids,
+    FlagChange, Flags, INBOX, IdentityHash, LastLine, MailboxId, Message, NO_MAILBOX, SourceKey, Uid, Uids,
 };
 pub use model::{
     ALL_ANNOTATIONS_MAX, ANNOTATION_MAX, ANNOTATIONS_MAX, Committed, ENTRY_MAX, Event, KEYWORD_MAX,

@@ -16,6 +16,8 @@ pub struct Postfix {
     pub submissions: Port,
     /// STARTTLS, demanded.
     pub submission: Port,
+    /// As `submissions`, by a server that knows none of the extensions that mail can do without.
+    pub old: Port,
     pub ca: PathBuf,
 }
 
@@ -36,9 +38,9 @@ impl Postfix {
         let scratch = Scratch::new("postfix");
         open_to_all(scratch.path());
         let certificate = Certificate::make(&scratch);
-        let (submissions, submission) = (Port::reserve(), Port::reserve());
+        let (submissions, submission, old) = (Port::reserve(), Port::reserve(), Port::reserve());
         scratch.write("etc/main.cf", main_cf(&scratch, &certificate, dovecot));
-        scratch.write("etc/master.cf", master_cf(&submissions, &submission));
+        scratch.write("etc/master.cf", master_cf(&submissions, &submission, &old));
         for folder in ["spool", "data", "mail"] {
             std::fs::create_dir(scratch.join(folder)).unwrap();
         }
@@ -54,10 +56,10 @@ impl Postfix {
         run(as_root("postfix").arg("-c").arg(&etc).arg("check"), PATIENCE).success();
         let server =
             Peer::spawn("/usr/lib/postfix/sbin/master", &["-c", etc.to_str().unwrap(), "-s"], scratch.path());
-        for port in [&submissions, &submission] {
+        for port in [&submissions, &submission, &old] {
             wait_for("Postfix", || std::net::TcpStream::connect(port.address()).ok());
         }
-        Postfix { _server: server, ca: certificate.ca, scratch, submissions, submission }
+        Postfix { _server: server, ca: certificate.ca, scratch, submissions, submission, old }
     }
 
     /// All that arrived so far, in no order.
@@ -117,7 +119,7 @@ smtpd_sasl_type = dovecot
 smtpd_sasl_path = {authentication}
 smtpd_sasl_authenticated_header = yes
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
-smtpd_recipient_restrictions = permit_sasl_authenticated, reject
+smtpd_recipient_restrictions = check_recipient_access inline:{{nobody@outside.example=REJECT}}, permit_sasl_authenticated, reject
 ",
         folder = scratch.path().display(),
         uid = number_of_mail("-u"),
@@ -132,10 +134,12 @@ fn number_of_mail(which: &str) -> String {
     run(std::process::Command::new("id").args([which, "mail"]), PATIENCE).success().trim().to_owned()
 }
 
-fn master_cf(submissions: &Port, submission: &Port) -> String {
+fn master_cf(submissions: &Port, submission: &Port, old: &Port) -> String {
     format!(
         "{} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
 {} inet n - n - - smtpd
+{} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes \
+  -o smtpd_discard_ehlo_keywords=8bitmime,smtputf8,chunking,dsn,pipelining,size
 postlog unix-dgram n - n - 1 postlogd
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -151,6 +155,7 @@ error unix - - n - - error
 retry unix - - n - - error
 ",
         submissions.address(),
-        submission.address()
+        submission.address(),
+        old.address()
     )
 }

@@ -115,6 +115,17 @@ fn the_connector_needs_imap_and_the_server() {
     finds_what_it_announces(&format!("{on}connector = true\n"));
 }
 
+/// Catches: an account that believes to send under its own login.
+#[test]
+fn a_login_of_ones_own_needs_the_smarthost_s_consent() {
+    let account = "smarthost_password = \"hush\"";
+    let warning = "#! warning: smarthost_password has no effect while smarthost.per_account_authentication is off: the account's mail \
+                   goes under the global login";
+    finds_what_it_announces(&format!("{LEAST}{account} {warning}\n"));
+    let on = LEAST.replace("[server]", "[smarthost]\nper_account_authentication = true\n[server]");
+    finds_what_it_announces(&format!("{on}{account}\n"));
+}
+
 #[test]
 fn plain_text_stays_on_the_lan() {
     for (host, near) in [

@@ -272,7 +272,7 @@ fn seq(n: usize) -> u32 {
 pub(super) mod tests {
     use super::*;
     use crate::imap::state::own::Silent;
-    use crate::store::Flags;
+    use crate::store::{Flags, LastLine};
     use std::num::NonZeroU32;
 
     /// A mailbox with messages of these UIDs, flags and MODSEQs.
@@ -290,7 +290,18 @@ pub(super) mod tests {
     }
 
     fn message(uid: Uid, flags: Flags, modseq: u64) -> Message {
-        Message { uid, size: 0, date: 0.into(), flags, modseq, body: 0, segment: 0, offset: 0, save_date: 0 }
+        Message {
+            uid,
+            size: 0,
+            date: 0.into(),
+            flags,
+            modseq,
+            body: 0,
+            segment: 0,
+            offset: 0,
+            save_date: 0,
+            last_line: LastLine::Ended,
+        }
     }
 
     fn set(ranges: &[(u32, u32)]) -> SequenceSet {

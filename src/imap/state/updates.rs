@@ -203,7 +203,7 @@ mod tests {
     use crate::imap::state::own::Own;
     use crate::imap::state::sequence_numbers::Wanted;
     use crate::imap::state::sequence_numbers::tests::mailbox;
-    use crate::store::Flags;
+    use crate::store::{Flags, LastLine};
     use proptest::prelude::*;
 
     /// Everything in pieces, and how many there were.
@@ -345,7 +345,7 @@ mod tests {
                     Event::Deliver => {
                         let (uid, flags) = (now.uid_next, Flags::NONE);
                         let message =
-                            Message { uid, size: 0, date: 0.into(), flags, modseq, body: 0, segment: 0, offset: 0, save_date: 0 };
+                            Message { uid, size: 0, date: 0.into(), flags, modseq, body: 0, segment: 0, offset: 0, save_date: 0, last_line: LastLine::Ended };
                         now.messages.push(message);
                         now.uid_next += 1;
                     }

@@ -12,6 +12,8 @@ mod hostile_tests;
 mod login;
 #[cfg(test)]
 mod odd_tests;
+#[cfg(any(test, fuzzing))]
+mod played;
 #[cfg(test)]
 mod poll_tests;
 mod response;
@@ -22,6 +24,8 @@ use std::collections::{HashSet, VecDeque};
 use std::mem;
 
 pub use self::login::Opening;
+#[cfg(any(test, fuzzing))]
+pub use self::played::played;
 use self::response::{Fetch, Response, Responses, TAG};
 use super::Error;
 use super::collection::Handle;

@@ -116,6 +116,10 @@ fn a_refused_password_is_not_tried_again() {
             S: + PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+
             C: dGltIDg1YTJkZWFlYjUyMDliMGY1NGQ0MDc1OWRhY2MyNGM0
             S: {refusal}
+            C: AUTH PLAIN
+            S: +
+            C: AHRpbQB0YW5zdGFhZg==
+            S: {refusal}
             ERROR the login was refused"
         ));
     }
@@ -189,7 +193,10 @@ fn without_tls_silence_about_user_keeps_the_password_at_home() {
 #[test]
 fn a_configured_mechanism_is_the_only_one() {
     for (auth, dialog) in [
-        (SourceAuth::Login, "C: AUTH LOGIN\nS: -ERR unknown mechanism\nERROR the login was refused: unknown"),
+        (
+            SourceAuth::Login,
+            "C: AUTH LOGIN\nS: -ERR unknown mechanism\nERROR the server refuses the way to log in: unknown",
+        ),
         (SourceAuth::User, "C: USER tim\nS: +OK\nC: PASS tanstaaf\nS: +OK\nOPEN"),
         (SourceAuth::Apop, "ERROR the server offers no way to log in"),
     ] {

@@ -86,6 +86,7 @@ fn a_code_is_waited_for_at_the_server_s_pace() {
 fn a_code_has_an_end() {
     for (word, told) in [
         ("expired_token", "the code has ended: nobody gave the permission in time"),
+        ("code_expired", "the code has ended: nobody gave the permission in time"),
         ("access_denied", "the permission was refused at the provider's page"),
         ("authorization_declined", "the permission was refused at the provider's page"),
         ("invalid_client", "the token server refuses: invalid_client"),
@@ -120,6 +121,23 @@ fn a_code_has_an_end() {
             assert!(matches!(stage.tokens.ask(ANN).await, Err(Error::Nonsense(_))));
         });
     }
+}
+
+/// Catches: a QR code without the code in it, and a pause that grows until nobody waits any more.
+#[test]
+fn what_a_provider_gives_besides_is_used() {
+    let complete = CODES.replace("}", r#","verification_uri_complete":"https://p.example/device?c=ABCD"}"#);
+    let mut device = Device::new(200, complete.as_bytes()).unwrap();
+    assert_eq!(
+        (device.uri(), device.complete_uri()),
+        ("https://p.example/device", "https://p.example/device?c=ABCD")
+    );
+    let odd = CODES.replace("}", r#","verification_uri_complete":"javascript:x"}"#);
+    assert_eq!(Device::new(200, odd.as_bytes()).unwrap().complete_uri(), "https://p.example/device");
+    for _ in 0..100 {
+        assert!(device.hear(400, br#"{"error":"slow_down"}"#).unwrap().is_none());
+    }
+    assert_eq!(device.pause().as_secs(), 300);
 }
 
 fn page(config: &mut Config) {
@@ -164,6 +182,7 @@ fn a_pasted_address_becomes_a_permission() {
                 (&format!("{redirect}/?code=c"), "this address answers another question"),
                 (&format!("{redirect}/?code=c&state={state}x"), "this address answers another question"),
                 (&format!("{redirect}/?state={state}"), "there is no code in this address"),
+                (&format!("{redirect}/?code=&state={state}"), "there is no code in this address"),
                 (&format!("{redirect}/?error=access_denied&state={state}"), "the permission was refused at"),
                 (
                     &format!(
@@ -177,7 +196,7 @@ fn a_pasted_address_becomes_a_permission() {
             }
             assert_eq!(stage.server.times(), 0);
             stage.server.says(&[(200, r#"{"access_token":"a1","refresh_token":"new"}"#)]);
-            let pasted = format!("  {redirect}/?state={state}&code=4%2F0A&scope=mail#\r\n");
+            let pasted = format!("  {redirect}/?state={state}&scope=mail&code=4%2F0A#top\r\n");
             stage.tokens.redeem(ANN, &code, &pasted).await.unwrap();
             assert_eq!(stage.refresh_tokens(), ["new", "new", "other"]);
             let asked = stage.server.asked.borrow().last().unwrap().clone();

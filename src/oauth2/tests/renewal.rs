@@ -61,33 +61,72 @@ fn a_refused_token_is_forgotten() {
     });
 }
 
-/// Catches: a new refresh token that is used before it is durable, that only one of its holders gets, or that goes to another
-/// permission; and a poll that began before with the old one.
+/// Catches: a new refresh token that only one of its holders gets, or that goes to another permission; and a poll that began
+/// before with the old one.
 #[test]
-fn a_replaced_refresh_token_is_kept_first_and_for_all() {
+fn a_replaced_refresh_token_is_kept_for_all() {
     play(async |stage| {
         let before = stage.client(1);
         stage.server.says(&[(200, r#"{"access_token":"a1","refresh_token":"r2"}"#)]);
-        stage.kept.fails.set(true);
-        let told = stage.told().await;
-        assert_eq!(told, "the new refresh token cannot be stored: the flash is full");
-        // It is all that there is now.
+        assert_eq!(stage.told().await, "a1");
+        assert_eq!(stage.refresh_tokens(), ["r2", "r2", "other"]);
+
         stage.server.says(&[(200, r#"{"access_token":"a2","refresh_token":"r3"}"#)]);
+        stage.tokens.forget(&stage.client(1), &stage.access(1).await.unwrap());
+        assert_eq!(stage.tokens.access(&before, "").await.unwrap().reveal(), "a2");
+        assert_eq!(stage.refresh_tokens(), ["r3", "r3", "other"]);
+        assert!(stage.server.was_asked("refresh_token=r2"));
+        assert_eq!(stage.kept.times.get(), 2);
+    });
+}
+
+/// A new refresh token that cannot be stored. Catches: one that is used before it is durable, after which the stored one is worth
+/// nothing; one that is forgotten; a good access token that is thrown away, with the mail that could come meanwhile; and a store
+/// that is tried once only.
+#[test]
+fn a_refresh_token_that_cannot_be_stored_waits_and_is_not_used() {
+    play(async |stage| {
+        stage.server.says(&[(200, r#"{"access_token":"a1","refresh_token":"r2","expires_in":600}"#)]);
+        stage.kept.fails.set(true);
+        // Whoever it is for works.
+        assert_eq!((stage.told().await, stage.access(2).await.unwrap().reveal()), ("a1".to_owned(), "a1"));
+        assert_eq!(stage.refresh_tokens(), ["r1", "r1", "other"]);
+        // Then there is no other one, and nobody asks for it.
+        stage.context.time.advance(Duration::from_secs(600));
+        for _ in 0..2 {
+            assert_eq!(stage.told().await, "the new refresh token cannot be stored: the flash is full");
+        }
+        assert_eq!(stage.server.times(), 1);
+        // There is room: it is stored first.
         stage.kept.fails.set(false);
+        stage.server.says(&[(503, "")]);
+        assert_eq!(stage.told().await, "the token server answers with status 503");
+        assert_eq!(stage.refresh_tokens(), ["r2", "r2", "other"]);
+        stage.server.says(&[(200, r#"{"access_token":"a2"}"#)]);
         assert_eq!(stage.told().await, "a2");
         assert!(stage.server.was_asked("refresh_token=r2"));
-        // Those with r1 were given r2 nowhere, so that the settings still have r1: an import would find r3.
-        let mut config = (*stage.context.config()).clone();
-        stage.tokens.succeed(&mut config);
-        stage.context.renew_tokens(config);
-        assert_eq!(stage.refresh_tokens(), ["r3", "r3", "other"]);
-
-        stage.server.says(&[(200, r#"{"access_token":"a3","refresh_token":"r4"}"#)]);
-        stage.tokens.forget(&stage.client(1), &stage.access(1).await.unwrap());
-        assert_eq!(stage.tokens.access(&before, "").await.unwrap().reveal(), "a3");
-        assert_eq!(stage.refresh_tokens(), ["r4", "r4", "other"]);
-        assert!(stage.server.was_asked("refresh_token=r3"));
+        assert_eq!(stage.kept.times.get(), 1);
     });
+    // While the token is still good, too; and settings that somebody else stores meanwhile have it.
+    for somebody_else in [false, true] {
+        play(async |stage| {
+            stage.server.says(&[(200, r#"{"access_token":"a1","refresh_token":"r2"}"#)]);
+            stage.kept.fails.set(true);
+            assert_eq!(stage.told().await, "a1");
+            stage.kept.fails.set(false);
+            if somebody_else {
+                let mut config = (*stage.context.config()).clone();
+                assert!(stage.tokens.succeed(&mut config));
+                stage.context.renew_tokens(config);
+            }
+            assert_eq!(stage.told().await, "a1");
+            assert_eq!(stage.refresh_tokens(), ["r2", "r2", "other"]);
+            assert_eq!(stage.server.times(), 1);
+            // That was that.
+            let times = stage.kept.times.get();
+            assert_eq!((stage.told().await, stage.kept.times.get()), ("a1".to_owned(), times));
+        });
+    }
 }
 
 /// Catches: a poll that is withdrawn while the provider answers, and takes the only refresh token that is good with it.
@@ -161,5 +200,18 @@ fn an_ended_permission_rests_until_there_is_another() {
         config.accounts[0].sources[0].oauth2.as_mut().unwrap().refresh_token = Secret::default();
         stage.context.renew_tokens(config);
         assert!(matches!(stage.access(1).await, Err(Error::None)));
+    });
+}
+
+/// Catches: permissions that nobody has any more and that are kept for ever.
+#[test]
+fn what_the_settings_know_no_longer_is_forgotten() {
+    play(async |stage| {
+        let before = stage.client(1);
+        stage.server.says(&[(200, r#"{"access_token":"a1"}"#)]);
+        assert_eq!(stage.told().await, "a1");
+        stage.tokens.succeed(&mut Config::default());
+        stage.server.says(&[(200, r#"{"access_token":"a2"}"#)]);
+        assert_eq!(stage.tokens.access(&before, "").await.unwrap().reveal(), "a2");
     });
 }

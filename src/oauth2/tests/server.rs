@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use async_io::Async;
+use rustls::ServerConfig;
 
 use crate::net::stream::Stream;
 
@@ -21,6 +23,8 @@ pub enum Say {
 pub struct Server {
     listener: Async<TcpListener>,
     says: RefCell<VecDeque<Say>>,
+    /// With TLS, where that is told.
+    pub tls: RefCell<Option<Arc<ServerConfig>>>,
     /// The contents of the requests.
     pub asked: RefCell<Vec<String>>,
 }
@@ -28,7 +32,7 @@ pub struct Server {
 impl Server {
     pub fn new() -> Server {
         let listener = Async::<TcpListener>::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        Server { listener, says: RefCell::default(), asked: RefCell::default() }
+        Server { listener, says: RefCell::default(), tls: RefCell::default(), asked: RefCell::default() }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -62,6 +66,12 @@ impl Server {
         loop {
             let (tcp, _) = self.listener.accept().await.unwrap();
             let mut stream = Stream::new(tcp).unwrap();
+            let tls = self.tls.borrow().clone();
+            if let Some(tls) = tls
+                && stream.accept_tls(tls).await.is_err()
+            {
+                continue;
+            }
             // Who goes away has had enough.
             let _ = self.answer(&mut stream).await;
         }

@@ -77,6 +77,14 @@ fn a_refused_token_is_told_with_the_server_s_word() {
             let refused = format!("TokenRefused {{ status: {status:?}, words: \"no\" }}");
             assert_eq!(answer(&mut it, no(About::Login)), refused);
         }
+        // A word that would spoil a log.
+        let mut it = login("user@example.com", TOKEN);
+        let _ = it.begin(offer(mechanism), true);
+        let _ = answer(&mut it, Answer::Challenge(""));
+        let odd = format!(r#"{{"status":"a\u0007\r\n{}"}}"#, "x".repeat(200));
+        let _ = answer(&mut it, Answer::Challenge(&data_encoding::BASE64.encode(odd.as_bytes())));
+        let shown = format!("TokenRefused {{ status: \"a{}\", words: \"no\" }}", "x".repeat(79));
+        assert_eq!(answer(&mut it, no(About::Login)), shown);
         // Without a challenge.
         let mut it = login("user@example.com", TOKEN);
         let _ = it.begin(offer(mechanism), true);
@@ -99,6 +107,11 @@ fn xoauth2_is_for_servers_that_do_not_know_the_standard() {
     let message = "dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ==";
     assert_eq!(answer(&mut it, Answer::Challenge("")), message);
     assert_eq!(answer(&mut it, Answer::Granted), "IN");
+    // What RFC 5801 escapes stays as it is here.
+    let mut it = login("a=b,c", TOKEN);
+    let _ = it.begin(offer("XOAUTH2"), true);
+    let message = decode(&answer(&mut it, Answer::Challenge(""))).unwrap();
+    assert!(message.starts_with(b"user=a=b,c\x01auth=Bearer "));
     // The stronger one is refused as such: nothing was shown.
     let mut it = login("user@example.com", TOKEN);
     let _ = it.begin(offer("XOAUTH2 OAUTHBEARER"), true);

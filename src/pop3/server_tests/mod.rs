@@ -205,7 +205,11 @@ fn commands_and_answers_travel_together() {
         let (_, rest) = rest.split_once(&head).unwrap();
         let stuffed = lines.replace("\r\n.", "\r\n..");
         assert!(rest.starts_with(&format!(".{stuffed}.\r\n+OK ")));
-        assert!(rest.ends_with(" octets\r\nSubject: long\r\n\r\n..0\r\n.\r\n+OK Goodbye\r\n"));
+        assert!(
+            rest.ends_with(
+                "The top of the message follows\r\nSubject: long\r\n\r\n..0\r\n.\r\n+OK Goodbye\r\n"
+            )
+        );
     });
 }
 

@@ -124,6 +124,12 @@ impl Recipient {
         Recipient { mailbox: to.mailbox, notify: to.notify, original: to.original, progress }
     }
 
+    /// As SMTP has it.
+    pub fn for_smtp(&self) -> smtp::Recipient {
+        let (mailbox, original) = (self.mailbox.clone(), self.original.clone());
+        smtp::Recipient { mailbox, notify: self.notify, original }
+    }
+
     /// Whether it is one of this appliance, or of nobody: then that is told here.
     fn is_here(&self, config: &Config) -> bool {
         config.stays_here(self.mailbox.as_str())

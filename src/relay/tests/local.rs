@@ -26,14 +26,16 @@ fn several_accounts_get_one_each_by_way_of_the_queue() {
         for account in ["anna", "demo", "fred"] {
             assert_eq!(world.inbox(account).await, [DELIVERED], "{account}");
         }
-        // Identities live as long as their messages are queued, and one delivery longer.
+        // Identities live as long as their messages are queued, and some deliveries longer.
         let anna = world.context.store.account("anna").await.unwrap();
         let identities = || anna.all_collected(super::super::deposit::RELAY).len();
         assert_eq!(identities(), 1);
         Timer::after(Duration::from_millis(1100)).await;
-        world.post("anna@home.example demo@home.example").await.unwrap();
-        world.until_queue_is_empty().await;
-        assert_eq!(identities(), 1);
+        for _ in 0..7 {
+            world.post("anna@home.example demo@home.example").await.unwrap();
+            world.until_queue_is_empty().await;
+        }
+        assert!(identities() < 8, "{}", identities());
         assert_eq!(world.smarthost.connections.get(), 0);
     });
 }

@@ -1,10 +1,12 @@
 //! Stories of messages: a relay on the simulated flash, and a smarthost on loopback that does as it is
 //! told and remembers what it got.
 
+mod letters;
 mod local;
 mod outgoing;
 mod permission;
 mod power;
+mod probe;
 mod reports;
 mod smarthost;
 

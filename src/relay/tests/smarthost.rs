@@ -89,7 +89,7 @@ impl Smarthost {
 
     async fn talk(&self, stream: &mut Stream, connection: u32) -> std::io::Result<()> {
         let (mut login, mut from, mut to, mut line) = (String::new(), String::new(), Vec::new(), Vec::new());
-        let mut command = "CONNECT".to_owned();
+        let (mut command, mut refused) = ("CONNECT".to_owned(), false);
         loop {
             let verb = command.split(' ').next().unwrap_or_default().to_owned();
             let told = (self.answer.borrow().clone())(&command);
@@ -97,6 +97,8 @@ impl Smarthost {
                 "CONNECT" => "220 smarthost.example",
                 "EHLO" => "250-smarthost.example\r\n250-PIPELINING\r\n250-SIZE 100000\r\n250 AUTH PLAIN",
                 "AUTH" => "235 2.7.0 Welcome",
+                "RCPT" if refused => "503 5.5.1 MAIL first",
+                "DATA" if to.is_empty() => "554 5.5.1 No valid recipients",
                 "DATA" => "354 Go ahead",
                 "QUIT" => "221 Bye",
                 _ => "250 2.0.0 OK",
@@ -129,8 +131,12 @@ impl Smarthost {
             self.commands.borrow_mut().push(command.clone());
             match command.split_once(' ').unwrap_or((&command, "")) {
                 ("AUTH", plain) => login = credentials(plain).unwrap_or_default(),
-                ("MAIL", path) => (from, to) = (path.to_owned(), Vec::new()),
-                ("RCPT", path) if (self.answer.borrow().clone())(&command).is_none() => {
+                ("MAIL", path) => {
+                    let told = (self.answer.borrow().clone())(&command);
+                    (from, to) = (path.to_owned(), Vec::new());
+                    refused = told.is_some_and(|told| told.starts_with(['4', '5']));
+                }
+                ("RCPT", path) if !refused && (self.answer.borrow().clone())(&command).is_none() => {
                     to.push(path.to_owned())
                 }
                 _ => {}

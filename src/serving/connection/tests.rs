@@ -35,6 +35,14 @@ impl Protocol for Echo {
         assert_eq!(end, LineEnd::Complete);
         connection.write(line.as_slice()).await?;
         connection.write("\n").await?;
+        if line.as_slice() == b"work" {
+            async_io::Timer::after(Duration::from_millis(50)).await;
+        }
+        if line.as_slice() == b"more" {
+            let mut more = Zeroizing::default();
+            connection.read_line(&mut more, 20).await?;
+            connection.write(more.as_slice()).await?;
+        }
         if line.as_slice() == b"long" {
             // More than the buffers of both sockets take.
             connection.write(&vec![b'x'; 20_000_000]).await?;
@@ -81,6 +89,40 @@ fn a_place_that_is_taken_away_ends_the_dialog() {
         assert_eq!(heard(b"one\ntw", late).await, "hello\none\nLate\n");
         assert_eq!(heard(b"quit\nmore\n", |_| ()).await, "hello\nquit\n");
         assert_eq!(heard(b"one\nGET /\nmore\n", |_| ()).await, "hello\none\nHttp\n");
+    });
+}
+
+/// Catches: a command that is cut off in the middle of its work when the appliance stops, such as UPDATE of POP3; what a client that
+/// is known hands over for it and is not read any more; and one whom nobody knows, or who falls silent, and holds up the end.
+#[test]
+fn when_the_appliance_stops_what_has_begun_is_finished() {
+    async_io::block_on(async {
+        let stop = |context: &Context| context.places.stop();
+        assert_eq!(heard(b"work\n", stop).await, "hello\nwork\nEnd(Stopping)\n");
+        // Nobody has logged in: what is still to come for the command is not waited for.
+        assert_eq!(heard(b"more\n", stop).await, "hello\nmore\nEnd(Stopping)\n");
+        for (silent, end) in [(false, "hello\nmore\nrest"), (true, "hello\nmore\n")] {
+            let (mut client, server, context) = connected().await;
+            server.place.is_of_device();
+            client.queue(b"more\n");
+            client.flush().await.unwrap();
+            let mut served = Box::pin(server.serve(false));
+            while poll_once(&mut served).await.is_none() && client_has_nothing(&mut client).await {}
+            context.places.stop();
+            assert!(poll_once(&mut served).await.is_none(), "it is waited for");
+            assert!(poll_once(context.places.parted()).await.is_none());
+            match silent {
+                true => context.time.advance(FINISHING),
+                false => {
+                    client.queue(b"rest\nnext\n");
+                    client.flush().await.unwrap();
+                }
+            }
+            let heard = async { rest(&mut client).await };
+            let ended = smol::future::zip(served, context.places.parted());
+            let (heard, _) = smol::future::zip(heard, ended).await;
+            assert_eq!(String::from_utf8(heard).unwrap(), format!("{end}End(Stopping)\n"));
+        }
     });
 }
 

@@ -1,118 +1,59 @@
-//! Handing mail to another server (RFC 5321 section 3.3): [`Opening`] and [`Transaction`] are the dialog,
-//! [`Client`] moves the octets.
+//! Handing mail to another server (RFC 5321 section 3.3): [`Opening`] and [`Transaction`](transaction::Transaction) are the
+//! dialog, [`Client`] moves the octets.
+//!
+//! A message is begun, and has an outcome later. Several may be under way on one connection, where the server lets
+//! commands leave in groups: then each of them is less than a round trip. What a server offers and does not do is remembered in
+//! [`Manners`], and costs a feature, not a message.
 
+mod capabilities;
+mod content;
+mod envelope;
+mod failure;
+mod manners;
 mod opening;
 mod transaction;
+mod wire;
 
+use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
+pub use capabilities::Capabilities;
+pub use envelope::Message;
+pub use failure::Failure;
+pub use manners::{Extension, Manners};
 pub use opening::{Opening, Passed};
-pub use transaction::{Message, Step, Transaction};
+pub use transaction::Outcome;
 
+use self::content::Content;
+use self::failure::{in_doubt, login_wanted, lost, nonsense, unreadable};
+use self::transaction::{Step, Transaction, Trouble, Way};
+use self::wire::{read_reply, send, write};
 use super::Reply;
 use super::data::Encoder;
-use super::reply::ReplyReader;
 use crate::clock::Time;
 use crate::flash::ReadAt;
 use crate::net::stream::Stream;
-use crate::outgoing::{self, Credentials, Login, PASSES, Party, Route};
+use crate::outgoing::{self, Credentials, Login, Route};
 
 /// RFC 5321 section 4.5.3.2.1, and for every step up to the login.
 const OPENING: Duration = Duration::from_secs(5 * 60);
-/// RFC 5321 section 4.5.3.2.5.
-const CONTENT: Duration = Duration::from_secs(3 * 60);
 /// A message, from MAIL to its last reply: so long, besides the time that its octets take on the slowest line.
 const TRANSACTION: Duration = Duration::from_secs(60 * 60);
 const SLOWEST: u64 = 1024;
-/// Octets of a reply, however many lines.
-const MAX_REPLY: usize = 256 * 1024;
 /// For the goodbye, which nothing depends on.
 const QUIT: Duration = Duration::from_secs(5);
-/// Octets of the content that are read at once.
-const PIECE: usize = 16 * 1024;
 /// Octets of name and password up to which they travel with the AUTH command itself: in base64 they
 /// must not make its line longer than 512 octets (RFC 4954 section 4).
 const MAX_INITIAL: usize = 350;
-/// Octets of a reply line that are kept (RFC 5321 section 4.5.3.1.5 has 512).
-const MAX_REPLY_LINE: usize = 2048;
-
-/// Why the mail is still here.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// The server cannot be used now.
-    #[error("{0}")]
-    Unavailable(String),
-    /// The server has looked at what proves who we are, and does not let us in.
-    #[error("the smarthost refuses the login: {0}")]
-    Login(String),
-    /// The server takes no login now: it has trouble, or there were too many.
-    #[error("the smarthost takes no login now: {0}")]
-    Busy(String),
-    /// A login is not possible as the settings are.
-    #[error("{0}")]
-    Settings(String),
-    /// The same for an access token, which may be another one a moment later.
-    #[error("{0}")]
-    Token(String),
-}
-
-impl From<outgoing::Error> for Failure {
-    fn from(error: outgoing::Error) -> Failure {
-        match error {
-            outgoing::Error::Login(reason) => Failure::Login(reason),
-            outgoing::Error::Busy(reason) => Failure::Busy(reason),
-            outgoing::Error::NoMechanism
-            | outgoing::Error::Method(_)
-            | outgoing::Error::Unsendable
-            | outgoing::Error::NoToken => {
-                Failure::Settings(format!("{error}. {}", error.advice(Party::Smarthost)))
-            }
-            error @ outgoing::Error::TokenRefused { .. } => Failure::Token(error.to_string()),
-            // What the server says makes no sense, or it is another one: the password is not the trouble.
-            error @ outgoing::Error::Sasl(_) => Failure::Unavailable(error.to_string()),
-            // What passes on its own needs no advice in each line of the queue.
-            error => Failure::Unavailable(match error.advice(Party::Smarthost) {
-                advice if advice == PASSES => error.to_string(),
-                advice => format!("{error}. {advice}"),
-            }),
-        }
-    }
-}
-
-/// What a server offers (RFC 5321 section 4.1.1.1).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Capabilities {
-    /// RFC 2920.
-    pub pipelining: bool,
-    /// RFC 6152.
-    pub eight_bit: bool,
-    /// RFC 1870: the largest message, 0 for no limit; `None`: not offered.
-    pub size: Option<u64>,
-    /// RFC 3207.
-    pub starttls: bool,
-    /// RFC 4954: names of SASL mechanisms.
-    pub mechanisms: Vec<String>,
-}
-
-impl Capabilities {
-    fn of(reply: &Reply) -> Capabilities {
-        let mut found = Capabilities::default();
-        for line in reply.lines.iter().skip(1) {
-            // `AUTH=LOGIN` is how servers wrote it before RFC 2554.
-            let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
-            match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
-                "PIPELINING" => found.pipelining = true,
-                "8BITMIME" => found.eight_bit = true,
-                "STARTTLS" => found.starttls = true,
-                "SIZE" => found.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
-                "AUTH" => found.mechanisms.extend(words.map(str::to_owned)),
-                _ => {}
-            }
-        }
-        found
-    }
-}
+/// Octets of a content that leaves in one chunk with its commands, and is in memory for that.
+const MAX_CHUNK: u64 = 64 * 1024;
+/// Messages that are under way at once, and octets of them: what a lost connection may bring twice.
+const MAX_UNDER_WAY: usize = 8;
+const MAX_OCTETS_UNDER_WAY: u64 = 128 * 1024;
+/// What the server must not have before a message is safe here: the end of its content.
+const END: usize = 2;
 
 /// As these credentials.
 fn login(credentials: Credentials) -> Result<Login, outgoing::Error> {
@@ -123,7 +64,38 @@ fn login(credentials: Credentials) -> Result<Login, outgoing::Error> {
 pub struct Client {
     stream: Stream,
     capabilities: Capabilities,
+    remote: String,
+    manners: Rc<Manners>,
     time: Time,
+    /// What was begun and not told yet, the oldest first.
+    under_way: VecDeque<UnderWay>,
+    /// The server may have a transaction to forget before the next one.
+    unclean: bool,
+    /// A message has gone the way that its extensions let it, and was answered as it should be.
+    proven: bool,
+    /// Why the connection is of no more use.
+    broken: Option<Failure>,
+}
+
+/// A message that was begun.
+struct UnderWay {
+    transaction: Transaction,
+    /// Octets of its content.
+    size: u64,
+    begun: Instant,
+    patience: Duration,
+    /// Something of it was sent.
+    offered: bool,
+    /// All of it was sent: the server may take it even if its reply never comes (RFC 5321 section 4.5.4.1).
+    sent: bool,
+    outcome: Option<Outcome>,
+}
+
+impl UnderWay {
+    /// How long it may take from now on.
+    fn left(&self, time: &Time) -> Duration {
+        self.patience.saturating_sub(time.since(self.begun))
+    }
 }
 
 impl Client {
@@ -135,9 +107,10 @@ impl Client {
         route: &Route<'_>,
         hello: &str,
         credentials: Option<Credentials>,
+        manners: &Rc<Manners>,
         time: &Time,
     ) -> Result<Client, Failure> {
-        Client::connect_and_tell(route, hello, credentials, time, &|_| ()).await
+        Client::connect_and_tell(route, hello, credentials, manners, time, &|_| ()).await
     }
 
     /// The same, and tells each step as it is done.
@@ -148,6 +121,7 @@ impl Client {
         route: &Route<'_>,
         hello: &str,
         credentials: Option<Credentials>,
+        manners: &Rc<Manners>,
         time: &Time,
         tell: &dyn Fn(Passed<'_>),
     ) -> Result<Client, Failure> {
@@ -170,63 +144,356 @@ impl Client {
                     stream.queue(line.as_bytes());
                     send(&mut stream, b"\r\n", time).await.map_err(lost)?;
                 }
-                outgoing::Step::Done(capabilities) => {
-                    return Ok(Client { stream, capabilities, time: time.clone() });
+                outgoing::Step::Done(mut capabilities) => {
+                    manners.at(route.host);
+                    manners.apply(&mut capabilities, time);
+                    return Ok(Client::new(stream, capabilities, route.host, manners, time));
                 }
                 outgoing::Step::Read | outgoing::Step::StartTls => {}
             }
         }
     }
 
-    /// Sends a message; the last word for each recipient, in order. After an error the client is of no
-    /// more use.
-    ///
-    /// # Errors
-    /// Nothing is decided. Where the connection was lost after the content had been sent, the message
-    /// may have been taken all the same, and arrives twice (RFC 5321 section 4.5.4.1): better than not
-    /// at all.
-    pub async fn send(&mut self, message: Message<'_>, content: &dyn ReadAt) -> Result<Vec<Reply>, Failure> {
-        let time = self.time.clone();
-        // Each step has its patience; all of them together must not hold the way to the smarthost for days.
-        let patience = TRANSACTION + Duration::from_secs(message.size / SLOWEST);
-        let (mut transaction, mut step) = Transaction::begin(message, &self.capabilities);
-        let begun = time.now();
-        loop {
-            let left = patience.saturating_sub(time.since(begun));
-            match step {
-                Step::Send(octets) => send(&mut self.stream, &octets, &time).await.map_err(lost)?,
-                Step::Read => {}
-                Step::Content => time.deadline(left, self.content(content)).await.map_err(lost)?,
-                Step::Done(verdicts) => return Ok(verdicts),
-            }
-            let left = patience.saturating_sub(time.since(begun));
-            let patience = transaction.patience().min(left);
-            let reply = time.deadline(patience, read_reply(&mut self.stream)).await;
-            let reply = reply.map_err(|error| match lost(error) {
-                Failure::Unavailable(reason) if transaction.is_in_doubt() => {
-                    Failure::Unavailable(format!("{reason}, after all was sent: it may arrive twice"))
-                }
-                failure => failure,
-            })?;
-            step = transaction.reply(reply)?;
+    fn new(
+        stream: Stream,
+        capabilities: Capabilities,
+        host: &str,
+        manners: &Rc<Manners>,
+        time: &Time,
+    ) -> Client {
+        let name = capabilities.name.as_str();
+        Client {
+            stream,
+            remote: if name.is_empty() { host } else { name }.to_owned(),
+            capabilities,
+            manners: manners.clone(),
+            time: time.clone(),
+            under_way: VecDeque::new(),
+            unclean: false,
+            proven: false,
+            broken: None,
         }
     }
 
-    async fn content(&mut self, content: &dyn ReadAt) -> io::Result<()> {
-        let mut encoder = Encoder::default();
-        let (mut piece, mut out, mut offset) = (vec![0; PIECE], Vec::new(), 0);
+    /// The name that the server gives itself, or under which it was found: RFC 3464's Remote-MTA.
+    pub fn remote(&self) -> &str {
+        &self.remote
+    }
+
+    /// What it can do, but for what it was caught not to do.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Whether another message, of `size` octets, may be begun before the oldest one has its outcome: some short ones may, once the
+    /// server has shown that it can be spoken to in groups. With nothing under way there is always room.
+    pub fn has_room_for(&self, size: u64) -> bool {
+        let octets: u64 = self.under_way.iter().map(|message| message.size).sum();
+        let fits = octets.saturating_add(size) <= MAX_OCTETS_UNDER_WAY;
+        let few = self.under_way.len() < MAX_UNDER_WAY;
+        self.broken.is_none() && (self.under_way.is_empty() || (self.proven && few && fits))
+    }
+
+    /// Sends a message, and waits for what becomes of it: [`Client::begin`] and [`Client::outcome`], with nothing else under way.
+    ///
+    /// # Errors
+    /// As both.
+    pub async fn send(
+        &mut self,
+        message: Message<'_>,
+        content: &dyn ReadAt,
+        before_end: impl AsyncFnOnce() -> Result<(), Failure>,
+    ) -> Result<Outcome, Failure> {
+        self.begin(message, content, before_end).await?;
+        self.outcome().await?.ok_or_else(|| Failure::Unavailable("nothing was sent".to_owned()))
+    }
+
+    /// Sends a message, all of it unless the server refuses it. Before its last octets `before_end` is awaited: up to there the
+    /// server takes nothing, from there on it may have taken the message. It is not awaited where no content is sent.
+    ///
+    /// # Errors
+    /// The client is of no more use. About this message nothing is decided; of those begun before [`Client::outcome`] tells. That of
+    /// `before_end`: then the end is not sent, and the server takes nothing.
+    pub async fn begin(
+        &mut self,
+        message: Message<'_>,
+        content: &dyn ReadAt,
+        before_end: impl AsyncFnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if let Some(failure) = &self.broken {
+            return Err(failure.clone());
+        }
+        let sent = self.offer(message, content, before_end).await;
+        if let Err(failure) = &sent {
+            self.broken.get_or_insert_with(|| failure.clone());
+        }
+        sent
+    }
+
+    /// What became of the oldest message that was begun; `None` where none is under way.
+    ///
+    /// # Errors
+    /// Nothing is decided, the client is of no more use. Where the connection was lost after the content had been sent, the message
+    /// may have been taken all the same, and arrives twice (RFC 5321 section 4.5.4.1): better than not
+    /// at all.
+    pub async fn outcome(&mut self) -> Result<Option<Outcome>, Failure> {
         loop {
-            let n = content.read_at(offset, &mut piece)?;
-            if n == 0 {
-                break;
+            let Some(oldest) = self.under_way.front_mut() else { return Ok(None) };
+            if let Some(outcome) = oldest.outcome.take() {
+                self.under_way.pop_front();
+                return Ok(Some(outcome));
             }
-            offset += n as u64;
-            encoder.encode(piece.get(..n).unwrap_or_default(), &mut out);
-            self.time.deadline(CONTENT, self.stream.write(&out)).await?;
+            let heard = match self.broken.clone() {
+                Some(failure) => Err(failure),
+                None => self.hear().await.map(drop),
+            };
+            if let Err(failure) = heard {
+                self.broken.get_or_insert_with(|| failure.clone());
+                let sent = self.under_way.pop_front().is_some_and(|message| message.sent);
+                return Err(if sent { in_doubt(&failure) } else { failure });
+            }
+        }
+    }
+
+    async fn offer(
+        &mut self,
+        message: Message<'_>,
+        content: &dyn ReadAt,
+        before_end: impl AsyncFnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let envelope = message.envelope(&self.capabilities);
+        let fit = self.fit(&message, content).await;
+        let size = fit.as_ref().map_or(message.size, |(content, _)| content.size);
+        let way = match &fit {
+            Ok((_, Some(chunk))) => Way::Chunk(chunk.len() as u64),
+            _ => Way::Data,
+        };
+        if matches!(way, Way::Chunk(_)) {
+            self.listen().await?;
+        }
+        let reset = self.unclean || self.under_way.iter().any(|message| message.outcome.is_none());
+        let mut transaction = Transaction::new(&envelope, size, way, reset, &self.capabilities);
+        let refusal = match &fit {
+            Err(refusal) => Some(refusal.clone()),
+            // RFC 1870 section 6.1: not even tried.
+            Ok(_) => self.capabilities.size.filter(|&limit| limit > 0 && size > limit).map(|limit| {
+                Reply::new(552, (3, 4), format!("The smarthost takes messages of up to {limit} octets"))
+            }),
+        };
+        let outcome = refusal.map(|reply| transaction.refuse(&reply));
+        let step = if outcome.is_none() { Some(transaction.begin()) } else { None };
+        self.under_way.push_back(UnderWay {
+            transaction,
+            size,
+            begun: self.time.now(),
+            // Each step has its patience; all of them together must not hold the way to the smarthost for days.
+            patience: TRANSACTION + Duration::from_secs(size / SLOWEST),
+            offered: outcome.is_none(),
+            sent: false,
+            outcome,
+        });
+        match (step, &fit) {
+            (Some(step), Ok((content, chunk))) => {
+                let chunk = chunk.as_deref().unwrap_or_default();
+                let sent = self.carry_out(step, content, chunk, before_end).await;
+                if sent.is_err() {
+                    // Of those before it nothing was said yet; about this one the caller hears now.
+                    self.under_way.pop_back();
+                }
+                sent
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The content as this server takes it, and all of it where it goes as a chunk; or why it does not go.
+    async fn fit<'a>(
+        &self,
+        message: &Message<'a>,
+        content: &'a dyn ReadAt,
+    ) -> Result<(Content<'a>, Option<Vec<u8>>), Reply> {
+        // The connection can do nothing for it, and goes on.
+        let unreadable = |error| Reply::new(451, (3, 0), format!("The message cannot be read now: {error}"));
+        let aim = message.aim(&self.capabilities);
+        let fit = Content::new(content, message.size, aim, message.replaced()).await.map_err(unreadable)?;
+        let fit = fit.map_err(content::refused)?;
+        let chunks = self.capabilities.chunking && self.capabilities.pipelining;
+        let chunk = match fit.size {
+            size if chunks && size <= MAX_CHUNK => Some(fit.whole().await.map_err(unreadable)?),
+            _ => None,
+        };
+        Ok((fit, chunk))
+    }
+
+    /// Goes through the steps of the message that was begun last, until all of it is sent, or it is refused.
+    async fn carry_out(
+        &mut self,
+        mut step: Step,
+        content: &Content<'_>,
+        chunk: &[u8],
+        before_end: impl AsyncFnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        loop {
+            match step {
+                Step::Send(octets) => self.send_octets(&octets).await?,
+                Step::Read => {}
+                Step::Chunk(mut octets) => {
+                    octets.extend_from_slice(chunk);
+                    let end = octets.split_off(octets.len() - END.min(octets.len()));
+                    self.send_octets(&octets).await?;
+                    return self.end(&end, before_end).await;
+                }
+                Step::Content => {
+                    let end = self.content(content).await?;
+                    return self.end(&end, before_end).await;
+                }
+                Step::NoContent => return self.send_octets(b".\r\n").await,
+                Step::Done(outcome) => {
+                    self.decided(self.under_way.len().saturating_sub(1), outcome);
+                    return Ok(());
+                }
+            }
+            // What is heard first may be for those that were begun before.
+            step = loop {
+                match self.hear().await? {
+                    (at, step) if at + 1 < self.under_way.len() => drop(step),
+                    (_, Some(step)) => break step,
+                    (_, None) => return Ok(()),
+                }
+            };
+        }
+    }
+
+    /// Sends all of the content but its end, and gives that.
+    async fn content(&mut self, content: &Content<'_>) -> Result<Vec<u8>, Failure> {
+        let mut encoder = Encoder::default();
+        let (mut reading, mut piece, mut out) = (content.read(), Vec::new(), Vec::new());
+        while reading.next(&mut piece).await.map_err(unreadable)? {
+            encoder.encode(&piece, &mut out);
+            let left = self.under_way.back().map_or(TRANSACTION, |message| message.left(&self.time));
+            if let Err(error) = write(&mut self.stream, &out, left, &self.time).await {
+                return Err(self.given_up(error).await);
+            }
+            piece.clear();
             out.clear();
         }
+        self.send_octets(b"").await?;
         encoder.finish(&mut out);
-        send(&mut self.stream, &out, &self.time).await
+        Ok(out)
+    }
+
+    async fn end(
+        &mut self,
+        end: &[u8],
+        before_end: impl AsyncFnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        before_end().await?;
+        if let Some(message) = self.under_way.back_mut() {
+            message.sent = true;
+        }
+        // Whether or not this arrives, a reply would tell.
+        if let Err(error) = send(&mut self.stream, end, &self.time).await {
+            let failure = self.given_up(error).await;
+            return Err(in_doubt(&failure));
+        }
+        Ok(())
+    }
+
+    async fn send_octets(&mut self, octets: &[u8]) -> Result<(), Failure> {
+        match send(&mut self.stream, octets, &self.time).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.given_up(error).await),
+        }
+    }
+
+    /// The server takes no more: perhaps it says why.
+    async fn given_up(&mut self, error: io::Error) -> Failure {
+        match self.time.deadline(QUIT, read_reply(&mut self.stream)).await {
+            Ok(reply) if !reply.is_positive() => Failure::Unavailable(reply.to_string()),
+            _ => lost(error),
+        }
+    }
+
+    /// Nothing is said between two messages. A server that did so would have its answers taken for those to the commands that come.
+    async fn listen(&mut self) -> Result<(), Failure> {
+        if self.under_way.iter().any(|message| message.outcome.is_none()) {
+            return Ok(());
+        }
+        let Some(said) = smol::future::poll_once(self.stream.fill()).await else { return Ok(()) };
+        if said.map_err(lost)?.is_empty() {
+            return Err(lost(io::Error::new(io::ErrorKind::UnexpectedEof, "the other end closed")));
+        }
+        let reply = self.time.deadline(QUIT, read_reply(&mut self.stream)).await.map_err(lost)?;
+        if reply.code == 421 {
+            return Err(Failure::Unavailable(reply.to_string()));
+        }
+        Err(self.lie(Extension::Chunking, format!("the smarthost says unasked {reply}")))
+    }
+
+    /// Reads a reply, and hands it to the message that it is for: its place among those under way, and what comes next for it, unless it
+    /// has its outcome now.
+    async fn hear(&mut self) -> Result<(usize, Option<Step>), Failure> {
+        let waiting = self.under_way.iter().position(|message| message.outcome.is_none());
+        let waits = waiting.and_then(|at| Some((at, self.under_way.get(at)?)));
+        let Some((at, message)) = waits else {
+            return Err(Failure::Unavailable("no reply is expected".to_owned()));
+        };
+        let patience = message.transaction.patience().min(message.left(&self.time));
+        let reply = self.time.deadline(patience, read_reply(&mut self.stream)).await;
+        let Some(message) = self.under_way.get_mut(at) else {
+            return Err(Failure::Unavailable("no reply is expected".to_owned()));
+        };
+        let step = match reply {
+            Err(error) => {
+                let relies_on = message.transaction.relies_on();
+                let sent = message.sent;
+                return Err(match (relies_on, lost(error)) {
+                    // It may be taken: to try it again at once would not help those who then get it twice.
+                    (Some(extension), failure) if sent => {
+                        self.manners.do_without(extension, &self.time);
+                        failure
+                    }
+                    (Some(extension), failure) => self.lie(extension, failure.to_string()),
+                    (None, failure) => failure,
+                });
+            }
+            Ok(reply) => message.transaction.reply(reply),
+        };
+        match step {
+            Ok(Step::Done(outcome)) => {
+                self.decided(at, outcome);
+                Ok((at, None))
+            }
+            Ok(step) => Ok((at, Some(step))),
+            Err(trouble) => {
+                // It was answered: this one the server has not taken.
+                message.sent = false;
+                Err(match trouble {
+                    Trouble::Closing(reply) => Failure::Unavailable(reply.to_string()),
+                    Trouble::Login(reply) => login_wanted(&reply),
+                    Trouble::Nonsense(reply) => Failure::Unavailable(nonsense(&reply)),
+                    Trouble::Lie(extension, reply) => self.lie(extension, nonsense(&reply)),
+                })
+            }
+        }
+    }
+
+    fn decided(&mut self, at: usize, outcome: Outcome) {
+        let is_last = !self.under_way.iter().skip(at + 1).any(|later| later.offered);
+        let Some(message) = self.under_way.get_mut(at) else { return };
+        message.outcome = Some(outcome);
+        self.proven |= self.capabilities.pipelining;
+        if is_last {
+            self.unclean = message.transaction.is_unclean();
+        }
+    }
+
+    /// The server does not do what it offers.
+    fn lie(&self, extension: Extension, words: String) -> Failure {
+        match self.manners.do_without(extension, &self.time) {
+            true => Failure::Again(words),
+            false => Failure::Unavailable(words),
+        }
     }
 
     /// Says goodbye.
@@ -243,110 +510,5 @@ impl Client {
     }
 }
 
-async fn send(stream: &mut Stream, octets: &[u8], time: &Time) -> io::Result<()> {
-    time.deadline(CONTENT, async {
-        stream.write(octets).await?;
-        stream.flush().await
-    })
-    .await
-}
-
-async fn read_reply(stream: &mut Stream) -> io::Result<Reply> {
-    let mut reader = ReplyReader::default();
-    let (mut line, mut octets) = (Vec::new(), 0);
-    loop {
-        let available = stream.fill().await?;
-        if available.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the other end closed"));
-        }
-        let lf = memchr::memchr(b'\n', available);
-        let piece = available.get(..lf.unwrap_or(available.len())).unwrap_or_default();
-        // Of a line that is too long the beginning is enough.
-        let room = MAX_REPLY_LINE.saturating_sub(line.len());
-        line.extend_from_slice(piece.get(..room).unwrap_or(piece));
-        let taken = piece.len() + usize::from(lf.is_some());
-        stream.consume(taken);
-        octets += taken;
-        if octets > MAX_REPLY {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "its reply has no end"));
-        }
-        if lf.is_none() {
-            continue;
-        }
-        line.pop_if(|octet| *octet == b'\r');
-        let reply = reader.line(&line);
-        line.clear();
-        if let Some(reply) = reply.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
-            return Ok(reply);
-        }
-    }
-}
-
-fn lost(error: io::Error) -> Failure {
-    Failure::Unavailable(format!("the connection to the smarthost was lost: {error}"))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::stream::tests::pair;
-    use crate::smtp::Mailbox;
-
-    /// What is read of a server that says this, and then nothing more.
-    fn reply_of(said: &[u8]) -> io::Result<Reply> {
-        async_io::block_on(async {
-            let (mut client, mut server) = pair().await;
-            let says = async {
-                // It may not get rid of all of it.
-                let _ = server.write(said).await;
-                server.close().await;
-                std::future::pending().await
-            };
-            smol::future::or(read_reply(&mut client), says).await
-        })
-    }
-
-    /// Catches: a line without end, and one reply that is skipped, or joined with the next, since it was long.
-    #[test]
-    fn replies_are_read_up_to_a_bound() {
-        let long = [b"250-", &b"x".repeat(5000)[..], b"\r\n250 done\r\n"].concat();
-        let lines = |reply: Reply| reply.lines.len();
-        assert_eq!(reply_of(&long).map(lines).unwrap(), 2);
-        assert_eq!(reply_of(b"220 a\n220 b\r\n").map(lines).unwrap(), 1);
-        for endless in [b"250 ".repeat(100_000), b"250-x\r\n".repeat(1000), b"no".to_vec()] {
-            assert!(reply_of(&endless).is_err());
-        }
-        let error = reply_of(&b"250 ".repeat(100_000)).unwrap_err();
-        assert_eq!(error.to_string(), "its reply has no end");
-    }
-
-    /// Catches: a smarthost that answers each command in time, but takes for ever.
-    #[test]
-    fn a_transaction_has_an_end_however_many_steps_it_has() {
-        async_io::block_on(async {
-            let (stream, mut server) = pair().await;
-            let time = Time::default();
-            let mut client = Client { stream, capabilities: Capabilities::default(), time: time.clone() };
-            let recipient = Mailbox::parse("a@provider.example").unwrap();
-            let recipients = vec![recipient.clone(); 1000];
-            let message = Message { sender: &None, recipients: &recipients, size: 3, eight_bit: false };
-            // Each answer comes in time: MAIL and RCPT have five minutes (RFC 5321 section 4.5.3.2).
-            let answers = std::cell::Cell::new(0);
-            let slow = async {
-                loop {
-                    server.fill().await.unwrap();
-                    server.consume(server.buffered().len());
-                    time.advance(Duration::from_secs(4 * 60));
-                    answers.set(answers.get() + 1);
-                    server.queue(b"250 ok\r\n");
-                    server.flush().await.unwrap();
-                }
-            };
-            let content: &[u8] = b"a\r\n";
-            let sent = smol::future::or(client.send(message, &content), slow).await;
-            assert!(matches!(sent, Err(Failure::Unavailable(_))), "{sent:?}");
-            let most = TRANSACTION.as_secs() / (4 * 60) + 1;
-            assert!((2..=most).contains(&answers.get()), "{} answers", answers.get());
-        });
-    }
-}
+mod tests;

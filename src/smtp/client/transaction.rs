@@ -1,24 +1,33 @@
 //! One message handed to another server (RFC 5321 section 3.3): a state machine over replies.
 //!
-//! With PIPELINING (RFC 2920) MAIL and all RCPT leave together. DATA waits for their replies even
-//! then: it costs one round trip, and saves sending the content to a server that wants none of it.
+//! With PIPELINING (RFC 2920) MAIL, all RCPT and DATA leave as one group; with CHUNKING (RFC 3030) besides, a short message leaves
+//! in that group, too, and is one round trip in all. Whatever the server says, each command gets one reply, in order, so the
+//! machine is a list of commands with two places in it: what was sent, and what was answered.
 
 use std::time::Duration;
 
-use super::{Capabilities, Failure};
-use crate::smtp::{Mailbox, Reply, ReversePath};
+use super::envelope::Envelope;
+use super::{Capabilities, Extension};
+use crate::smtp::Reply;
 
-/// What is sent, but for its content.
-#[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
-    /// Where bounces go.
-    pub sender: &'a ReversePath,
-    /// At least one.
-    pub recipients: &'a [Mailbox],
-    /// Octets of the content.
-    pub size: u64,
-    /// The content has octets above 127.
-    pub eight_bit: bool,
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The last word for each recipient, in order.
+    pub verdicts: Vec<Reply>,
+    /// Which of them are no replies of the server, but were found here.
+    pub found_here: Vec<bool>,
+    /// The server knows what was asked for about delivery status notifications, and tells the sender of a delivery.
+    pub dsn_passed_on: bool,
+}
+
+/// How the content goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// DATA.
+    Data,
+    /// BDAT with all of it, so many octets.
+    Chunk(u64),
 }
 
 /// What comes next.
@@ -26,332 +35,276 @@ pub struct Message<'a> {
 pub enum Step {
     /// Send this, and hand over a reply.
     Send(Vec<u8>),
+    /// Send this and the chunk, and hand over a reply.
+    Chunk(Vec<u8>),
     /// Hand over another reply.
     Read,
-    /// Send the content, and hand over a reply.
+    /// Send the content and the lone dot, and hand over a reply.
     Content,
-    /// The last word for each recipient, in order.
-    Done(Vec<Reply>),
+    /// Send the lone dot, and hand over a reply.
+    NoContent,
+    /// It is over.
+    Done(Outcome),
 }
 
-#[derive(Debug, Clone, Copy)]
-enum State {
-    Mail,
-    /// The reply to come is the one for this recipient.
-    Rcpt(usize),
-    Data,
-    Content,
-    /// Nothing is to be sent after all.
+/// What a reply says about the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The server closes (421).
+    Closing(Reply),
+    /// It wants another login.
+    Login(Reply),
+    /// This is no answer to what was said: the server does not do what it offers, or is none.
+    Lie(Extension, Reply),
+    /// The same without an extension that could be done without.
+    Nonsense(Reply),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Command {
     Rset,
+    Mail(String),
+    /// For the recipient at this place.
+    Rcpt(usize, String),
+    Data,
+    Chunk(u64),
+    /// The content after DATA, or none.
+    Content,
 }
 
 /// A transaction.
-pub struct Transaction<'a> {
-    message: Message<'a>,
-    pipelining: bool,
-    state: State,
-    /// MAIL was refused: the replies to the RCPT that left with it mean nothing.
+#[derive(Debug)]
+pub struct Transaction {
+    commands: Vec<Command>,
+    /// How many of them were sent, and answered.
+    sent: usize,
+    answered: usize,
+    grouped: bool,
+    /// MAIL was refused: the replies to what left with it mean nothing.
     mail_refused: Option<Reply>,
     /// The last word for each recipient; `None` where it is still open.
     verdicts: Vec<Option<Reply>>,
+    found_here: Vec<bool>,
+    dsn_passed_on: bool,
+    /// The server may still know of a transaction.
+    is_unclean: bool,
 }
 
-impl<'a> Transaction<'a> {
-    /// Begins to send `message` to a server that can do `capabilities`.
-    pub fn begin(message: Message<'a>, capabilities: &Capabilities) -> (Transaction<'a>, Step) {
-        let mut transaction = Transaction {
-            message,
-            pipelining: capabilities.pipelining,
-            state: State::Mail,
+impl Transaction {
+    /// A message with this envelope, of `size` octets. What the server may still know of the one before is to be forgotten
+    /// first with `reset`.
+    pub fn new(
+        envelope: &Envelope,
+        size: u64,
+        way: Way,
+        reset: bool,
+        capabilities: &Capabilities,
+    ) -> Transaction {
+        let mut commands = Vec::with_capacity(envelope.recipients.len() + 3);
+        commands.extend(reset.then_some(Command::Rset));
+        commands.push(Command::Mail(envelope.mail(size, capabilities)));
+        for (at, line) in envelope.recipients.iter().enumerate() {
+            commands.extend(line.as_ref().ok().map(|line| Command::Rcpt(at, line.clone())));
+        }
+        commands.push(match way {
+            Way::Data => Command::Data,
+            Way::Chunk(octets) => Command::Chunk(octets),
+        });
+        let verdicts: Vec<_> = envelope.recipients.iter().map(|line| line.as_ref().err().cloned()).collect();
+        Transaction {
+            commands,
+            sent: 0,
+            answered: 0,
+            grouped: capabilities.pipelining,
             mail_refused: None,
-            verdicts: vec![None; message.recipients.len()],
-        };
-        if let Some(limit) = capabilities.size.filter(|&limit| limit > 0 && message.size > limit) {
-            // RFC 1870 section 6.1: not even tried.
-            let text = format!("The smarthost takes messages of up to {limit} octets");
-            let done = transaction.done(&Reply::new(552, (3, 4), text));
-            return (transaction, done);
+            found_here: verdicts.iter().map(Option::is_some).collect(),
+            verdicts,
+            dsn_passed_on: envelope.dsn_passed_on,
+            is_unclean: reset,
         }
-        let mut commands = transaction.mail(capabilities);
-        if transaction.pipelining {
-            for recipient in message.recipients {
-                commands.push_str(&rcpt(recipient));
-            }
-        }
-        (transaction, Step::Send(commands.into_bytes()))
     }
 
-    fn mail(&self, capabilities: &Capabilities) -> String {
-        let sender = self.message.sender.as_ref().map_or("", Mailbox::as_str);
-        let mut command = format!("MAIL FROM:<{sender}>");
-        if capabilities.size.is_some() {
-            command.push_str(&format!(" SIZE={}", self.message.size));
+    /// What comes first.
+    pub fn begin(&mut self) -> Step {
+        if self.is_decided() { self.done() } else { self.say() }
+    }
+
+    /// Nothing of it is sent, for this reason, which was found here.
+    pub fn refuse(&mut self, reply: &Reply) -> Outcome {
+        for (verdict, found_here) in self.verdicts.iter_mut().zip(&mut self.found_here) {
+            *found_here = true;
+            verdict.get_or_insert_with(|| reply.clone());
         }
-        // A server without 8BITMIME gets it all the same: there is none left that minds, and changing
-        // the encoding of a message would break its signatures.
-        if capabilities.eight_bit && self.message.eight_bit {
-            command.push_str(" BODY=8BITMIME");
-        }
-        command + "\r\n"
+        self.outcome()
     }
 
     /// RFC 5321 section 4.5.3.2: how long the reply that comes next may take.
     pub fn patience(&self) -> Duration {
-        let minutes = match self.state {
-            State::Mail | State::Rcpt(_) | State::Rset => 5,
-            State::Data => 2,
-            State::Content => 10,
+        let minutes = match self.commands.get(self.answered) {
+            Some(Command::Data) => 2,
+            Some(Command::Content | Command::Chunk(_)) => 10,
+            _ => 5,
         };
         Duration::from_secs(minutes * 60)
     }
 
-    /// Whether the content has left: the server may have taken the message even if its reply never
-    /// comes (RFC 5321 section 4.5.4.1).
-    pub fn is_in_doubt(&self) -> bool {
-        matches!(self.state, State::Content)
+    /// Whether a transaction that is over has left the server with something to forget before the next one (RFC 3030 section 2,
+    /// RFC 5321 section 4.1.1.5).
+    pub fn is_unclean(&self) -> bool {
+        self.is_unclean
+    }
+
+    /// The extension without which the server might have answered, while what it was sent hangs on one.
+    pub fn relies_on(&self) -> Option<Extension> {
+        match self.commands.last() {
+            _ if !self.grouped || self.answered >= self.sent => None,
+            Some(Command::Content) => None,
+            Some(Command::Chunk(_)) => Some(Extension::Chunking),
+            _ => Some(Extension::Pipelining),
+        }
     }
 
     /// Takes a reply.
     ///
     /// # Errors
     /// The connection is of no more use, and nothing is decided.
-    pub fn reply(&mut self, reply: Reply) -> Result<Step, Failure> {
+    pub fn reply(&mut self, reply: Reply) -> Result<Step, Trouble> {
         if reply.code == 421 {
-            return Err(Failure::Unavailable(reply.to_string()));
+            return Err(Trouble::Closing(reply));
         }
-        match self.state {
-            State::Mail => self.after_mail(reply),
-            State::Rcpt(recipient) => self.after_rcpt(recipient, reply),
-            State::Data if reply.code == 354 => {
-                self.state = State::Content;
-                Ok(Step::Content)
+        let Some(command) = self.commands.get(self.answered).filter(|_| self.answered < self.sent) else {
+            return Err(Trouble::Nonsense(reply));
+        };
+        match command.clone() {
+            Command::Rset => {}
+            Command::Mail(_) if matches!(reply.code, 530 | 535 | 538) => return Err(Trouble::Login(reply)),
+            Command::Mail(_) if !reply.is_positive() => self.mail_refused = Some(reply),
+            Command::Rcpt(at, _) if !reply.is_positive() => {
+                if let Some(verdict) = self.verdicts.get_mut(at) {
+                    *verdict = Some(reply);
+                }
             }
-            State::Data => {
-                self.decide(&unless_positive(reply)?);
-                Ok(self.rset())
+            Command::Mail(_) | Command::Rcpt(..) => {}
+            Command::Data => return self.after_data(reply),
+            Command::Chunk(_) => return self.after_chunk(reply),
+            Command::Content => {
+                // RFC 5321 section 4.1.1.4: whatever it says, the server has forgotten the transaction.
+                self.is_unclean = false;
+                self.answered += 1;
+                self.decide(&reply);
+                return Ok(self.done());
             }
-            State::Content => Ok(self.done(&reply)),
-            State::Rset => Ok(self.done(&reply)),
         }
+        self.answered += 1;
+        if !self.grouped && self.mail_refused.is_some() {
+            self.is_unclean = false;
+            return Ok(self.done());
+        }
+        Ok(self.say())
     }
 
-    fn after_mail(&mut self, reply: Reply) -> Result<Step, Failure> {
-        match reply.code {
-            535 => return Err(Failure::Login(reply.to_string())),
-            // RFC 4954 section 6: nobody has tried to log in, or not as is wanted.
-            530 | 538 => {
-                return Err(Failure::Settings(format!(
-                    "the smarthost wants another login than the settings have: {reply}"
-                )));
+    /// Sends what comes next; as a group all of it.
+    fn say(&mut self) -> Step {
+        if self.answered < self.sent {
+            return Step::Read;
+        }
+        let end = if self.grouped { self.commands.len() } else { self.sent + 1 };
+        let commands = self.commands.get(self.sent..end).unwrap_or_default();
+        if matches!(commands, [Command::Data | Command::Chunk(_)]) && self.is_decided() {
+            return self.done();
+        }
+        let (mut octets, mut is_chunk) = (String::new(), false);
+        for command in commands {
+            match command {
+                Command::Rset => octets.push_str("RSET"),
+                Command::Mail(line) | Command::Rcpt(_, line) => octets.push_str(line),
+                Command::Data => octets.push_str("DATA"),
+                Command::Chunk(length) => {
+                    is_chunk = true;
+                    octets.push_str(&format!("BDAT {length} LAST"));
+                }
+                // Sent by itself.
+                Command::Content => continue,
             }
-            _ => {}
+            octets.push_str("\r\n");
         }
-        if !reply.is_positive() {
-            if !self.pipelining {
-                return Ok(self.done(&reply));
-            }
-            self.mail_refused = Some(reply);
-        }
-        Ok(self.recipient(0))
+        self.sent = end;
+        self.is_unclean = true;
+        if is_chunk { Step::Chunk(octets.into_bytes()) } else { Step::Send(octets.into_bytes()) }
     }
 
-    /// Goes on with the recipient at `index`, or with what comes after the last one.
-    fn recipient(&mut self, index: usize) -> Step {
-        if let Some(recipient) = self.message.recipients.get(index) {
-            self.state = State::Rcpt(index);
-            return if self.pipelining { Step::Read } else { Step::Send(rcpt(recipient).into_bytes()) };
+    fn after_data(&mut self, reply: Reply) -> Result<Step, Trouble> {
+        if reply.code == 354 {
+            self.commands.push(Command::Content);
+            (self.answered, self.sent) = (self.answered + 1, self.sent + 1);
+            // RFC 2920 section 3.1: a server may want content that is for nobody.
+            return Ok(if self.is_decided() { Step::NoContent } else { Step::Content });
         }
-        if let Some(refusal) = self.mail_refused.take() {
-            self.verdicts.fill(None);
-            return self.done(&refusal);
+        // A server that answers DATA with "done" has not understood it, or this answers something else.
+        if reply.is_positive() || reply.is_intermediate() {
+            return Err(self.lie(Extension::Pipelining, reply));
         }
-        if self.verdicts.iter().all(Option::is_some) {
-            return self.rset();
-        }
-        self.state = State::Data;
-        Step::Send(b"DATA\r\n".to_vec())
+        self.answered += 1;
+        self.decide(&reply);
+        Ok(self.done())
     }
 
-    fn after_rcpt(&mut self, index: usize, reply: Reply) -> Result<Step, Failure> {
-        if !reply.is_positive()
-            && let Some(verdict) = self.verdicts.get_mut(index)
-        {
-            *verdict = Some(reply);
+    fn after_chunk(&mut self, reply: Reply) -> Result<Step, Trouble> {
+        // Where there is no transaction 503 is right, and the content is passed over (RFC 3030 section 2). Else the server does not
+        // know BDAT, and takes the content for commands.
+        let unknown = match reply.code {
+            500..=502 | 504 => true,
+            503 => !self.is_decided(),
+            code => (300..400).contains(&code),
+        };
+        if unknown {
+            return Err(self.lie(Extension::Chunking, reply));
         }
-        Ok(self.recipient(index + 1))
+        self.answered += 1;
+        self.is_unclean = !reply.is_positive();
+        self.decide(&reply);
+        Ok(self.done())
     }
 
-    /// Nothing is sent: the server is to forget what it heard, and all verdicts stand already.
-    fn rset(&mut self) -> Step {
-        self.state = State::Rset;
-        Step::Send(b"RSET\r\n".to_vec())
+    fn lie(&self, extension: Extension, reply: Reply) -> Trouble {
+        if self.grouped { Trouble::Lie(extension, reply) } else { Trouble::Nonsense(reply) }
     }
 
+    /// Whether nobody is to get the message.
+    fn is_decided(&self) -> bool {
+        self.mail_refused.is_some() || self.verdicts.iter().all(Option::is_some)
+    }
+
+    /// The last word for those for whom there is none yet.
     fn decide(&mut self, reply: &Reply) {
-        for verdict in &mut self.verdicts {
-            verdict.get_or_insert_with(|| reply.clone());
+        if self.mail_refused.is_none() {
+            for verdict in &mut self.verdicts {
+                verdict.get_or_insert_with(|| reply.clone());
+            }
         }
     }
 
-    fn done(&mut self, reply: &Reply) -> Step {
-        self.decide(reply);
-        Step::Done(self.verdicts.drain(..).flatten().collect())
+    fn done(&mut self) -> Step {
+        Step::Done(self.outcome())
     }
-}
 
-fn rcpt(recipient: &Mailbox) -> String {
-    format!("RCPT TO:<{recipient}>\r\n")
-}
-
-/// A server that answers DATA with "done" has not understood it.
-fn unless_positive(reply: Reply) -> Result<Reply, Failure> {
-    if reply.is_positive() || reply.is_intermediate() {
-        return Err(Failure::Unavailable(format!("the smarthost answers DATA with {reply}")));
+    fn outcome(&mut self) -> Outcome {
+        if let Some(refusal) = self.mail_refused.take() {
+            // What RCPT was answered then means nothing.
+            for (verdict, found_here) in self.verdicts.iter_mut().zip(&self.found_here) {
+                if !found_here {
+                    *verdict = Some(refusal.clone());
+                }
+            }
+        }
+        let verdicts = std::mem::take(&mut self.verdicts);
+        Outcome {
+            verdicts: verdicts.into_iter().flatten().collect(),
+            found_here: std::mem::take(&mut self.found_here),
+            dsn_passed_on: self.dsn_passed_on,
+        }
     }
-    Ok(reply)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::smtp::reply::ReplyReader;
-
-    const ALL: Capabilities = Capabilities {
-        pipelining: true,
-        eight_bit: true,
-        size: Some(1000),
-        starttls: false,
-        mechanisms: Vec::new(),
-    };
-
-    /// `S:` is a line of the server, `C:` a line of the client, `!` anything else it does. The message
-    /// has 500 octets, some of them above 127.
-    fn play(capabilities: &Capabilities, recipients: &[&str], transcript: &str) {
-        let sender = Mailbox::parse("demo@home.example").ok();
-        let recipients: Vec<_> = recipients.iter().map(|r| Mailbox::parse(r).unwrap()).collect();
-        let message = Message { sender: &sender, recipients: &recipients, size: 500, eight_bit: true };
-        let (mut transaction, step) = Transaction::begin(message, capabilities);
-        let mut did = describe(Ok(step)).into_iter();
-        for expected in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let Some(line) = expected.strip_prefix("S: ") else {
-                assert_eq!(did.next().as_deref(), Some(expected));
-                continue;
-            };
-            assert_eq!(did.next(), None, "before {expected}");
-            let reply = ReplyReader::default().line(line.as_bytes()).unwrap().unwrap();
-            did = describe(transaction.reply(reply)).into_iter();
-        }
-        assert_eq!(did.next(), None);
-    }
-
-    fn describe(step: Result<Step, Failure>) -> Vec<String> {
-        match step {
-            Ok(Step::Send(octets)) => {
-                String::from_utf8(octets).unwrap().lines().map(|line| format!("C: {line}")).collect()
-            }
-            Ok(Step::Read) => Vec::new(),
-            Ok(Step::Content) => vec!["! content".into()],
-            Ok(Step::Done(verdicts)) => verdicts.iter().map(|verdict| format!("! {verdict}")).collect(),
-            Err(failure) => vec![format!("! {failure}")],
-        }
-    }
-
-    #[test]
-    fn with_pipelining_recipients_leave_with_mail() {
-        play(
-            &ALL,
-            &["a@else.example", "b@else.example"],
-            "C: MAIL FROM:<demo@home.example> SIZE=500 BODY=8BITMIME
-             C: RCPT TO:<a@else.example>
-             C: RCPT TO:<b@else.example>
-             S: 250 2.1.0 OK
-             S: 250 2.1.5 OK
-             S: 550 5.1.1 Unknown
-             C: DATA
-             S: 354 Go
-             ! content
-             S: 250 2.0.0 Queued as 1
-             ! 250 2.0.0 Queued as 1
-             ! 550 5.1.1 Unknown",
-        );
-    }
-
-    #[test]
-    fn without_extensions_one_command_at_a_time() {
-        play(
-            &Capabilities::default(),
-            &["a@else.example", "b@else.example"],
-            "C: MAIL FROM:<demo@home.example>
-             S: 250 OK
-             C: RCPT TO:<a@else.example>
-             S: 250 OK
-             C: RCPT TO:<b@else.example>
-             S: 450 4.2.1 Greylisted
-             C: DATA
-             S: 354 Go
-             ! content
-             S: 554 5.7.1 Spam
-             ! 554 5.7.1 Spam
-             ! 450 4.2.1 Greylisted",
-        );
-    }
-
-    #[test]
-    fn refusals_leave_the_connection_ready_for_the_next_message() {
-        let pipelined = "C: MAIL FROM:<demo@home.example> SIZE=500 BODY=8BITMIME
-             C: RCPT TO:<a@else.example>\n";
-        for rest in [
-            "S: 250 OK
-             S: 550 5.1.1 Unknown
-             C: RSET
-             S: 250 OK
-             ! 550 5.1.1 Unknown",
-            "S: 250 OK
-             S: 250 OK
-             C: DATA
-             S: 451 4.3.0 Later
-             C: RSET
-             S: 250 OK
-             ! 451 4.3.0 Later",
-            "S: 550 5.7.1 Not your address
-             S: 503 5.5.1 MAIL first
-             ! 550 5.7.1 Not your address",
-        ] {
-            play(&ALL, &["a@else.example"], &format!("{pipelined}{rest}"));
-        }
-        play(
-            &Capabilities::default(),
-            &["a@else.example"],
-            "C: MAIL FROM:<demo@home.example>
-             S: 452 4.3.1 Full
-             ! 452 4.3.1 Full",
-        );
-    }
-
-    #[test]
-    fn what_is_too_large_is_not_even_tried() {
-        let small = Capabilities { size: Some(499), ..Capabilities::default() };
-        play(&small, &["a@else.example"], "! 552 5.3.4 The smarthost takes messages of up to 499 octets");
-        let unlimited = Capabilities { size: Some(0), ..Capabilities::default() };
-        play(&unlimited, &["a@else.example"], "C: MAIL FROM:<demo@home.example> SIZE=500");
-    }
-
-    #[test]
-    fn replies_that_decide_nothing() {
-        let mail = "C: MAIL FROM:<demo@home.example>\n";
-        for (rest, outcome) in [
-            ("S: 535 5.7.8 Not you", "! the smarthost refuses the login: 535 5.7.8 Not you"),
-            (
-                "S: 530 5.7.0 Log in first",
-                "! the smarthost wants another login than the settings have: 530 5.7.0 Log in first",
-            ),
-            ("S: 421 4.3.2 Going down", "! 421 4.3.2 Going down"),
-            (
-                "S: 250 OK\nC: RCPT TO:<a@else.example>\nS: 250 OK\nC: DATA\nS: 250 Done",
-                "! the smarthost answers DATA with 250 Done",
-            ),
-        ] {
-            play(&Capabilities::default(), &["a@else.example"], &format!("{mail}{rest}\n{outcome}"));
-        }
-    }
-}
+mod tests;

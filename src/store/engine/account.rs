@@ -218,7 +218,7 @@ impl Account {
     }
 
     /// Reads the Body record of a message, wherever compaction has moved it meanwhile.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         message: &Message,
         read: impl Fn(&Log, Place) -> io::Result<(Record, T)>,
@@ -270,19 +270,33 @@ impl Account {
 
     /// When `identity` was collected from `source`, in seconds since 1970; `None`: never.
     pub fn collected(&self, source: SourceKey, identity: &[u8]) -> Option<i64> {
-        self.state.borrow().index.ledger.get(&(source, identity_hash(identity))).map(|known| known.date.get())
+        self.known(source, &identity_hash(identity)).map(|known| known.date.get())
     }
 
     /// All that is known as collected from `source`: hashed identities and times.
     pub fn all_collected(&self, source: SourceKey) -> Vec<(IdentityHash, i64)> {
-        let known = |(identity, known): (&IdentityHash, &Known)| (*identity, known.date.get());
-        self.state.borrow().index.ledger_of(source).map(known).collect()
+        let known = |(identity, known): &(IdentityHash, Known)| (*identity, known.date.get());
+        self.state.borrow().index.ledger.of(source).map(known).collect()
     }
 
     /// All that is known of what was collected from `source`.
     pub fn ledger_of(&self, source: SourceKey) -> Vec<(IdentityHash, Known)> {
-        let known = |(identity, known): (&IdentityHash, &Known)| (*identity, *known);
-        self.state.borrow().index.ledger_of(source).map(known).collect()
+        self.index(|index| {
+            // No more room than that: there may be very many.
+            let mut known = Vec::with_capacity(index.ledger.len_of(source));
+            known.extend(index.ledger.of(source).copied());
+            known
+        })
+    }
+
+    /// How many identities are known as collected from `source`.
+    pub fn ledger_len(&self, source: SourceKey) -> usize {
+        self.index(|index| index.ledger.len_of(source))
+    }
+
+    /// What is known of one hashed identity of `source`.
+    pub fn known(&self, source: SourceKey, identity: &IdentityHash) -> Option<Known> {
+        self.index(|index| index.ledger.get(source, identity).copied())
     }
 
     /// The annotations of a mailbox, or of the account under [`NO_MAILBOX`], in order of their entries.

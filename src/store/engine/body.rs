@@ -8,6 +8,7 @@ use super::Account;
 use super::room::{Share, Use};
 use crate::flash::{File, Flash, Mode, ReadAt};
 use crate::store::Error;
+use crate::store::format::LastLine;
 use crate::store::format::frame::INLINE_MAX;
 use crate::store::model::Arrival;
 
@@ -88,6 +89,8 @@ pub struct Incoming {
     counted: u64,
     /// Octets that its commit removes.
     removed: u64,
+    /// The last two octets so far, where there are two.
+    end: [u8; 2],
     failed: Option<Failure>,
 }
 
@@ -118,7 +121,16 @@ const PIECE: usize = 32 * 1024;
 impl Incoming {
     pub(super) fn new(account: Rc<Account>) -> Incoming {
         let announced = Share::of_announced(&account.room);
-        Incoming { account, head: Vec::new(), spilled: None, announced, counted: 0, removed: 0, failed: None }
+        Incoming {
+            account,
+            head: Vec::new(),
+            spilled: None,
+            announced,
+            counted: 0,
+            removed: 0,
+            end: [0; 2],
+            failed: None,
+        }
     }
 
     /// It comes in the place of a message of so many octets, which goes in the same commit: these count for it.
@@ -174,6 +186,9 @@ impl Incoming {
     /// [`Error::Full`], [`Error::OverQuota`], [`Error::Io`]; the message cannot be delivered then.
     pub fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
         self.count(self.len() + piece.len() as u64)?;
+        for &octet in piece.iter().skip(piece.len().saturating_sub(2)) {
+            self.end = [self.end[1], octet];
+        }
         let room = if self.spilled.is_none() { INLINE_MAX - self.head.len() } else { 0 };
         let (head, rest) = piece.split_at(room.min(piece.len()));
         self.head.extend_from_slice(head);
@@ -253,7 +268,8 @@ impl Incoming {
     /// What a commit must know of it.
     pub(super) fn arrival(&self) -> Arrival {
         let file = self.spilled.as_ref().map(|spilled| (spilled.number, spilled.crc));
-        Arrival { size: self.len(), file }
+        let last_line = if self.is_empty() { LastLine::Ended } else { LastLine::of(&self.end) };
+        Arrival { size: self.len(), file, last_line }
     }
 
     /// The octets to be written into the log: none of a message in a file.

@@ -334,13 +334,11 @@ type LedgerKey = (SourceKey, IdentityHash);
 type Entries = (Vec<Entry>, Vec<Detail>);
 
 fn next_entries(index: &Index, after: Option<LedgerKey>) -> Option<(LedgerKey, Entries)> {
-    let from = after.map_or(Unbounded, Excluded);
-    let rest = index.ledger.range((from, Unbounded)).take(ENTRIES);
     let (mut entries, mut details) = (Vec::new(), Vec::new());
-    for ((source, identity), &Known { date, content, unlisted }) in rest {
-        entries.push((source.0, *identity, date.get()));
+    for (source, &(identity, Known { date, content, unlisted })) in index.ledger.behind(after).take(ENTRIES) {
+        entries.push((source.0, identity, date.get()));
         if (content, unlisted) != (0, 0) {
-            details.push((source.0, *identity, content, unlisted));
+            details.push((source.0, identity, content, unlisted));
         }
     }
     let (source, identity, _) = entries.last()?;

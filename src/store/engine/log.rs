@@ -358,6 +358,22 @@ impl Log {
         read(window.read_ahead(frame_bound(size))?, true)
     }
 
+    /// Reads the record at `place` and the last `octets` of its body, whose checksum is not looked at.
+    ///
+    /// # Errors
+    /// As [`Log::head`].
+    pub fn end_of_body(&self, place: Place, octets: usize) -> io::Result<(Record, Vec<u8>)> {
+        let file = self.reader(place.segment)?;
+        let mut window = Window::of_head(file.clone(), place.offset.into());
+        let frame = window.frame(false)?.map_err(invalid)?;
+        if frame.body_len < octets {
+            return Err(invalid(BadFrame::Damaged));
+        }
+        let mut end = vec![0; octets];
+        file.read_exact_at(window.at - octets as u64, &mut end)?;
+        Ok((frame.head.known().ok_or_else(|| invalid(BadFrame::Damaged))?, end))
+    }
+
     /// What can be read of the octets of a message in a damaged record, and whether they are whole all the same.
     pub fn remains(&self, place: Place) -> io::Result<(Vec<u8>, bool)> {
         let file = self.reader(place.segment)?;
@@ -391,7 +407,7 @@ impl Log {
                 break;
             }
             let frame = window.frame(false)?;
-            let frame = frame.map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
+            let frame = frame.map_err(invalid)?;
             records.extend(frame.head.known().map(|record| (record, place)));
             place.offset = u32::try_from(window.at).unwrap_or(u32::MAX);
         }
@@ -406,8 +422,11 @@ pub fn frame_bound(size: usize) -> usize {
     FRAME + FIELDS + size
 }
 
+fn invalid(bad: BadFrame) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, bad)
+}
+
 fn read(mut window: Window, with_body: bool) -> io::Result<(Record, Vec<u8>)> {
-    let invalid = |bad| io::Error::new(io::ErrorKind::InvalidData, bad);
     let frame = window.frame(with_body)?.map_err(invalid)?;
     // Who asks for a record at its place knows its kind.
     let record = frame.head.known().ok_or_else(|| invalid(BadFrame::Damaged))?;

@@ -7,6 +7,7 @@ mod commit;
 mod compaction;
 mod extracts;
 mod fsck;
+mod last_lines;
 mod log;
 mod long;
 mod recovery;

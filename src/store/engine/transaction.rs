@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Account, Incoming, restored};
 use crate::store::Error;
 use crate::store::format::record::BodyRecord;
-use crate::store::format::{FlagChange, Flags, IdentityHash, MailboxId, SourceKey, Uid, Uids};
+use crate::store::format::{FlagChange, Flags, IdentityHash, LastLine, MailboxId, SourceKey, Uid, Uids};
 use crate::store::model::{
     Change, Committed, MailboxNumbers, MessageNumbers, Source, WatcherId, identity_hash,
 };
@@ -136,6 +136,13 @@ impl Transaction {
             keywords,
             unchanged_since,
         });
+    }
+
+    /// Notes how these messages end, where that was not known.
+    pub(super) fn last_lines(&mut self, mailbox: MailboxId, last_line: LastLine, uids: Uids) {
+        if !uids.is_empty() {
+            self.changes.push(Change::LastLines { mailbox, last_line, uids });
+        }
     }
 
     /// Lets the latest [`Transaction::flags`] pass over messages whose MODSEQ is larger, or will be by what is committed

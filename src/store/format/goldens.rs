@@ -34,7 +34,7 @@ fn records() -> Vec<Record> {
         Record::Body(BodyRecord { body: 400, size: 4, crc: None, summary: b"Subject: x\r\n".to_vec() }),
         Record::Body(BodyRecord { body: 401, size: 66_000, crc: Some(0xdead_beef), summary: Vec::new() }),
         Record::Message(MessageRecord { copy_of: None, ..copied.clone() }),
-        Record::Message(copied),
+        Record::Message(copied.clone()),
         Record::Flags(FlagsRecord {
             mailbox: BOX,
             uids: uids.clone(),
@@ -97,6 +97,18 @@ fn records() -> Vec<Record> {
             identities: vec![[1; 16], [2; 16]],
             since: 1_700_000_000,
         }),
+        Record::Message(MessageRecord {
+            flags: 1 << 63 | 9 | LastLine::Unended.bits(),
+            copy_of: None,
+            ..copied
+        }),
+        Record::Flags(FlagsRecord {
+            mailbox: BOX,
+            uids: vec![(1, 3), (9, 900)],
+            change: FlagChange::Add,
+            flags: LastLine::Ended.bits(),
+            modseq: 0,
+        }),
     ]
 }
 
@@ -138,6 +150,7 @@ fn message() -> Message {
         segment: 5,
         offset: 70_000,
         save_date: 0,
+        last_line: LastLine::Unknown,
     }
 }
 
@@ -164,6 +177,10 @@ fn parts() -> Vec<Part> {
         Part::Annotation(NO_MAILBOX, "/shared/comment".to_owned(), ByteBuf::from(b"x".to_vec())),
         Part::SaveDates(BOX, vec![(200, 1_700_000_000)]),
         Part::LedgerDetails(vec![(1 << 60, [7; 16], 1 << 63, 1_700_000_000)]),
+        Part::Messages(vec![
+            Message { last_line: LastLine::Ended, ..message },
+            Message { last_line: LastLine::Unended, ..message },
+        ]),
     ]
 }
 

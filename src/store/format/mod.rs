@@ -8,10 +8,12 @@ pub mod extracts;
 pub mod frame;
 #[cfg(test)]
 mod goldens;
+mod last_line;
 pub mod record;
 pub mod segment;
 mod value;
 
+pub use last_line::LastLine;
 pub use value::{
     FlagChange, Flags, INBOX, IdentityHash, MailboxId, Message, NO_MAILBOX, Place, SourceKey, Uid, UidRanges,
     Uids, UnixTime, in_file, is_within,

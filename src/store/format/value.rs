@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
+use super::LastLine;
 use super::frame::INLINE_MAX;
 
 /// A mailbox's number within its account; never used twice.
@@ -126,9 +127,10 @@ impl std::fmt::Debug for UnixTime {
     }
 }
 
-/// A message in the index, and but for its save date in a checkpoint: 45 bytes, so that a mailbox with room to grow takes no
+/// A message in the index, and but for its save date in a checkpoint: 46 bytes, so that a mailbox with room to grow takes no
 /// more than 48 a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "InCheckpoint", into = "InCheckpoint")]
 #[repr(Rust, packed)]
 pub struct Message {
     /// Its UID.
@@ -147,8 +149,40 @@ pub struct Message {
     pub(crate) segment: u32,
     pub(crate) offset: u32,
     /// When it came into its mailbox, in seconds since 1970 UTC; 0 where nobody knows.
-    #[serde(skip)]
     pub(crate) save_date: u32,
+    /// Whether its last line has its line end.
+    pub(crate) last_line: LastLine,
+}
+
+/// A message as it stands in a checkpoint.
+#[derive(Serialize, Deserialize)]
+struct InCheckpoint {
+    uid: Uid,
+    size: u32,
+    date: i64,
+    /// Flags and [`LastLine`].
+    bits: u64,
+    modseq: u64,
+    body: u32,
+    segment: u32,
+    offset: u32,
+}
+
+impl From<Message> for InCheckpoint {
+    fn from(message: Message) -> InCheckpoint {
+        let Message { uid, size, date, flags, modseq, body, segment, offset, last_line, .. } = message;
+        let bits = flags.0 | last_line.bits();
+        InCheckpoint { uid, size, date: date.get(), bits, modseq, body, segment, offset }
+    }
+}
+
+impl From<InCheckpoint> for Message {
+    fn from(it: InCheckpoint) -> Message {
+        let InCheckpoint { uid, size, date, bits, modseq, body, segment, offset } = it;
+        let (last_line, flags) = LastLine::split(bits);
+        let (date, save_date) = (date.into(), 0);
+        Message { uid, size, date, flags, modseq, body, segment, offset, save_date, last_line }
+    }
 }
 
 impl Message {
@@ -156,6 +190,11 @@ impl Message {
     /// what came while the machine did not know the time.
     pub fn save_date(&self) -> Option<i64> {
         (self.save_date != 0).then(|| self.save_date.into())
+    }
+
+    /// Whether its last line has its line end.
+    pub fn last_line(&self) -> LastLine {
+        self.last_line
     }
 
     /// The body record's place.

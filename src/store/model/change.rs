@@ -1,7 +1,7 @@
 //! Changes as they are asked for, before numbers are given out.
 
 use crate::store::format::record::BodyRecord;
-use crate::store::format::{FlagChange, Flags, IdentityHash, MailboxId, SourceKey, Uid, Uids};
+use crate::store::format::{FlagChange, Flags, IdentityHash, LastLine, MailboxId, SourceKey, Uid, Uids};
 
 /// One change, as it was asked for.
 #[derive(Debug, Clone)]
@@ -28,6 +28,12 @@ pub enum Change {
         keywords: Vec<String>,
         /// Not of those that have a larger MODSEQ, or will.
         unchanged_since: Option<u64>,
+    },
+    /// What was found out about how messages end.
+    LastLines {
+        mailbox: MailboxId,
+        last_line: LastLine,
+        uids: Uids,
     },
     /// Names keywords that no message has yet.
     NameKeywords {
@@ -114,6 +120,8 @@ pub struct Arrival {
     pub size: u64,
     /// Number and checksum of the file that holds it; `None`: it goes into the log.
     pub file: Option<(u32, u32)>,
+    /// Whether its last line has its line end.
+    pub last_line: LastLine,
 }
 
 /// The numbers of a mailbox that stay when it moves to another account.

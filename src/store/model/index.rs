@@ -7,19 +7,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::keywords::set_name;
 use super::serial::later;
-use super::{Event, Expunged, Journal, Known, Mailbox, Usage};
+use super::{Entries, Event, Expunged, Journal, Mailbox, Usage};
 use crate::store::format::checkpoint::{Counters, MailboxPart, Part};
 use crate::store::format::frame::HEAD_MAX;
 use crate::store::format::record::{
     AnnotationRecord, ExpungeRecord, FlagsRecord, MessageRecord, NumbersRecord, Record,
 };
 use crate::store::format::{
-    FlagChange, Flags, IdentityHash, MailboxId, Message, NO_MAILBOX, Place, SourceKey, Uid, checkpoint,
-    in_file, is_within,
+    FlagChange, Flags, LastLine, MailboxId, Message, NO_MAILBOX, Place, Uid, checkpoint, in_file, is_within,
 };
 
 /// An array of messages grows by this part of itself: doubling would waste as much memory again.
-const GROWTH: usize = 16;
+const GROWTH: usize = 32;
 
 /// An account's state in memory.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -27,7 +26,7 @@ pub struct Index {
     pub mailboxes: BTreeMap<MailboxId, Mailbox>,
     pub subscriptions: BTreeSet<String>,
     pub notes: BTreeMap<(MailboxId, Uid), Vec<u8>>,
-    pub ledger: BTreeMap<(SourceKey, IdentityHash), Known>,
+    pub ledger: Entries,
     pub annotations: BTreeMap<(MailboxId, String), Vec<u8>>,
     pub usage: Usage,
     pub expunged: Expunged,
@@ -154,10 +153,10 @@ impl Index {
         };
         mailbox.uid_next = mailbox.uid_next.max(uid.saturating_add(1));
         raise(&mut self.held, mailbox, modseq);
-        let flags = Flags(record.flags);
+        let (last_line, flags) = LastLine::split(record.flags);
         let (date, save_date) = (date.into(), self.save_date);
         let (segment, offset) = (at.segment, at.offset);
-        let message = Message { uid, size, date, flags, modseq, body, segment, offset, save_date };
+        let message = Message { uid, size, date, flags, modseq, body, segment, offset, save_date, last_line };
         match mailbox.messages.last() {
             // UIDs are given in the order of the log. A checkpoint may know the message already, and what
             // changed it later: that comes again. A record that says otherwise is not believed.
@@ -259,11 +258,15 @@ impl Index {
 
     fn flags(&mut self, record: &FlagsRecord) {
         let FlagsRecord { flags, modseq, .. } = *record;
+        let (last_line, Flags(flags)) = LastLine::split(flags);
         self.last.modseq = self.last.modseq.max(modseq);
         let Some(mailbox) = self.mailboxes.get_mut(&record.mailbox) else { return };
         raise(&mut self.held, mailbox, modseq);
         for range in &record.uids {
             for message in within(&mut mailbox.messages, *range) {
+                if last_line != LastLine::Unknown {
+                    message.last_line = last_line;
+                }
                 let new = match record.change {
                     FlagChange::Replace => flags,
                     FlagChange::Add => message.flags.0 | flags,
@@ -489,7 +492,8 @@ mod tests {
             let first = choices.below(uid as usize) as Uid + 1;
             let uids = vec![(first, first + choices.below((uid.max(first) - first) as usize + 1) as Uid)];
             let mailbox = if choices.chance(80) { BOX } else { MailboxId(last_mailbox) };
-            let flags = 1 << choices.below(4);
+            // How messages end stands there, too: whatever is found out of them later.
+            let flags = 1 << choices.below(4) | (choices.below(4) as u64) << 5;
             match if uid == 0 { 0 } else { choices.below(16) } {
                 0 | 1 => {
                     uid += 1;
@@ -599,7 +603,7 @@ mod tests {
 
     #[test]
     fn a_message_takes_no_more_than_48_octets_of_memory() {
-        assert_eq!(size_of::<Message>(), 45);
+        assert_eq!(size_of::<Message>(), 46);
         let message = Message {
             uid: 1,
             size: 1,
@@ -610,6 +614,7 @@ mod tests {
             segment: 1,
             offset: 1,
             save_date: 1,
+            last_line: LastLine::Ended,
         };
         let mut messages = Vec::new();
         for _ in 0..100_000 {

@@ -5,7 +5,7 @@ use crate::store::format::checkpoint::{Detail, Entry};
 use crate::store::format::record::{
     CollectedMessageRecord, CollectedRecord, ForgottenRecord, UnlistedRecord,
 };
-use crate::store::format::{IdentityHash, SourceKey, UnixTime};
+use crate::store::format::{SourceKey, UnixTime};
 
 /// What the ledger knows of an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +29,14 @@ impl Index {
     pub(super) fn collected_message(&mut self, record: &CollectedMessageRecord) {
         let CollectedMessageRecord { source, identity, date, content } = *record;
         let known = Known { date: date.into(), content, unlisted: 0 };
-        if self.ledger.insert((SourceKey(source), identity), known).is_none() {
+        if self.ledger.insert(SourceKey(source), identity, known) {
             self.usage.add(Usage::of_ledger(1));
         }
     }
 
     pub(super) fn unlisted(&mut self, record: &UnlistedRecord) {
         for identity in &record.identities {
-            if let Some(known) = self.ledger.get_mut(&(SourceKey(record.source), *identity)) {
+            if let Some(known) = self.ledger.get_mut(SourceKey(record.source), identity) {
                 known.unlisted = record.since;
             }
         }
@@ -44,29 +44,23 @@ impl Index {
 
     pub(super) fn forgotten(&mut self, record: &ForgottenRecord) {
         for identity in &record.identities {
-            if self.ledger.remove(&(SourceKey(record.source), *identity)).is_some() {
+            if self.ledger.remove(SourceKey(record.source), identity) {
                 self.usage.remove(Usage::of_ledger(1));
             }
         }
     }
 
     pub(super) fn collect(&mut self, (source, identity, date): Entry) {
-        let content = self.ledger.get(&(SourceKey(source), identity)).map_or(0, |known| known.content);
+        let content = self.ledger.get(SourceKey(source), &identity).map_or(0, |known| known.content);
         self.collected_message(&CollectedMessageRecord { source, identity, date, content });
     }
 
     /// More of what is in the ledger: entries that are not there have been forgotten by an earlier version.
     pub(super) fn take_details(&mut self, details: &[Detail]) {
         for &(source, identity, content, unlisted) in details {
-            if let Some(known) = self.ledger.get_mut(&(SourceKey(source), identity)) {
+            if let Some(known) = self.ledger.get_mut(SourceKey(source), &identity) {
                 (known.content, known.unlisted) = (content, unlisted);
             }
         }
-    }
-
-    /// What is known of the identities of a source, in their order.
-    pub fn ledger_of(&self, source: SourceKey) -> impl Iterator<Item = (&IdentityHash, &Known)> {
-        let all = (source, IdentityHash::default())..=(source, [u8::MAX; 16]);
-        self.ledger.range(all).map(|((_, identity), known)| (identity, known))
     }
 }

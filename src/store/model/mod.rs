@@ -4,6 +4,7 @@
 mod annotation;
 mod change;
 mod draft;
+mod entries;
 mod expunged;
 mod index;
 mod journal;
@@ -23,6 +24,7 @@ mod usage;
 pub use annotation::{ANNOTATION_MAX, ANNOTATIONS_MAX, ENTRY_MAX};
 pub use change::{Arrival, Change, Committed, MailboxNumbers, MessageNumbers, Placed, identity_hash};
 pub use draft::{Draft, Weight};
+pub use entries::Entries;
 pub use expunged::Expunged;
 pub use index::Index;
 pub use journal::{Event, Journal, Overflow, WatcherId};

@@ -64,8 +64,8 @@ pub fn plan(
 ) -> Result<Plan, Error> {
     let (draft, _) = Draft::new(index, overlay, quota, now).go_on(index, changes, arrivals, usize::MAX)?;
     let mut plan = draft.finish(index, overlay)?;
-    if changes.iter().all(|change| matches!(change, Change::Relocate { .. })) {
-        // Nobody sees compaction: it takes no MODSEQ.
+    if changes.iter().all(|change| matches!(change, Change::Relocate { .. } | Change::LastLines { .. })) {
+        // Nobody sees it: it takes no MODSEQ.
         plan.overlay.last.modseq = overlay.last.modseq;
     }
     Ok(plan)
@@ -102,7 +102,7 @@ impl<'a> Planner<'a> {
                 let (body, size) = self.arrive(at, arrival)?;
                 let flags = self.flags(*mailbox, *flags, keywords, true);
                 let (uid, modseq) = self.numbers(*mailbox, *numbers)?;
-                let (mailbox, date, flags) = (*mailbox, *date, flags.0);
+                let (mailbox, date, flags) = (*mailbox, *date, flags.0 | arrival.last_line.bits());
                 self.place(MessageRecord { mailbox, uid, body, size, copy_of: None, date, flags, modseq });
                 if let Some(note) = note {
                     self.note(mailbox, uid, note)?;
@@ -136,6 +136,15 @@ impl<'a> Planner<'a> {
                     self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
                 }
             }
+            Change::LastLines { mailbox, last_line, uids } => {
+                self.mailbox(*mailbox)?;
+                for uids in uids.ranges().chunks(LIST_MAX) {
+                    // Clients are not told: it has no MODSEQ.
+                    let (mailbox, uids, change, modseq) = (*mailbox, uids.to_vec(), FlagChange::Add, 0);
+                    let flags = last_line.bits();
+                    self.record(Record::Flags(FlagsRecord { mailbox, uids, change, flags, modseq }));
+                }
+            }
             Change::NameKeywords { mailbox, keywords } => {
                 self.mailbox(*mailbox)?;
                 self.flags(*mailbox, Flags::NONE, keywords, true);
@@ -157,7 +166,7 @@ impl<'a> Planner<'a> {
                 self.note(*mailbox, *uid, note)?;
             }
             Change::Collected { source, identity, date, content } => {
-                if !self.index.ledger.contains_key(&(*source, *identity)) {
+                if !self.index.ledger.contains(*source, identity) {
                     self.draft.growth.more.add(Usage::of_ledger(1));
                 }
                 let (source, identity, date) = (source.0, *identity, *date);
@@ -181,8 +190,7 @@ impl<'a> Planner<'a> {
                 self.relocate(bodies);
             }
             Change::Forget { source, identities } => {
-                let known =
-                    identities.iter().filter(|it| self.index.ledger.contains_key(&(*source, **it))).count();
+                let known = identities.iter().filter(|it| self.index.ledger.contains(*source, it)).count();
                 self.draft.growth.less.add(Usage::of_ledger(known));
                 for identities in identities.chunks(LIST_MAX) {
                     let forgotten = ForgottenRecord { source: source.0, identities: identities.to_vec() };
@@ -300,7 +308,8 @@ impl<'a> Planner<'a> {
         let place = self.draft.overlay.place(message);
         let (uid, modseq) = self.numbers(mailbox, None)?;
         let Message { body, size, date, .. } = *message;
-        let (copy_of, flags, date) = (Some(place), flags.0, date.get());
+        let (copy_of, date) = (Some(place), date.get());
+        let flags = flags.0 | message.last_line().bits();
         self.place(MessageRecord { mailbox, uid, body, size, copy_of, date, flags, modseq });
         Ok(())
     }

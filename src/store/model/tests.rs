@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::*;
 use crate::store::Error;
 use crate::store::format::record::{CommitRecord, Record};
-use crate::store::format::{Flags, INBOX, MailboxId, Place, SourceKey, Uid};
+use crate::store::format::{Flags, INBOX, LastLine, MailboxId, Place, SourceKey, Uid};
 
 /// An account as the planner sees it.
 #[derive(Default)]
@@ -31,7 +31,8 @@ impl World {
     /// Plans a commit and stages it.
     pub fn stage(&mut self, changes: &[Change]) -> Result<Committed, Error> {
         let delivered = changes.iter().filter(|change| matches!(change, Change::Deliver { .. }));
-        let arrivals: Vec<_> = delivered.map(|_| Arrival { size: 1, file: None }).collect();
+        let arrivals: Vec<_> =
+            delivered.map(|_| Arrival { size: 1, file: None, last_line: LastLine::Unended }).collect();
         let Plan { steps, overlay, committed, .. } =
             plan(&self.index, &self.overlay, changes, &arrivals, self.quota, 0)?;
         if steps.is_empty() {

@@ -68,6 +68,49 @@ fn a_folder_of_version_1_opens_as_it_was() {
     });
 }
 
+/// Catches: an end that is taken from a wrong place of the log or of a file, that is read again after each start, or that
+/// clients are told of.
+#[test]
+fn how_messages_of_version_1_end_is_read_once() {
+    let copy = Copy::new("v1", "ends");
+    let shown = std::fs::read_to_string(copy.0.join("shown.txt")).unwrap();
+    smol::block_on(async {
+        let store = copy.store();
+        let account = store.account("a").await.unwrap();
+        let before = dump(&account);
+        for (mailbox, name) in account.mailboxes() {
+            let all = account.view(mailbox, |mailbox| mailbox.messages.clone()).unwrap();
+            // The last ones first: half of them, then the rest.
+            let half = account.learn_last_lines(mailbox, all.len() / 2).await;
+            let uids: Vec<Uid> = half.iter().map(|(uid, _)| *uid).collect();
+            let last: Vec<Uid> = all[all.len().div_ceil(2)..].iter().map(|message| message.uid).collect();
+            assert_eq!(uids, last, "{name}");
+            let rest = account.learn_last_lines(mailbox, all.len()).await;
+            assert_eq!(half.len() + rest.len(), all.len(), "{name}");
+            for (uid, last_line) in half.into_iter().chain(rest) {
+                let message = account.view(mailbox, |mailbox| *mailbox.message(uid).unwrap()).unwrap();
+                let octets = expected::octets(&account, &message);
+                assert_eq!(
+                    last_line,
+                    LastLine::of(&octets[octets.len().saturating_sub(2)..]),
+                    "{name} {uid}"
+                );
+                assert_eq!(message.last_line(), last_line);
+            }
+        }
+        assert_eq!(dump(&account), before, "nobody sees it");
+        drop((account, store));
+        for _ in 0..2 {
+            let account = copy.store().account("a").await.unwrap();
+            for (mailbox, name) in account.mailboxes() {
+                assert_eq!(account.learn_last_lines(mailbox, 100).await, [], "{name}: known");
+            }
+            assert!(shown.starts_with(&dump(&account)));
+            account.write_checkpoint().await.unwrap();
+        }
+    });
+}
+
 #[test]
 fn the_folder_of_version_1_holds_every_kind_of_record() {
     let copy = Copy::new("v1", "kinds");

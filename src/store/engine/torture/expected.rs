@@ -150,6 +150,8 @@ pub fn octets(account: &Account, message: &Message) -> Vec<u8> {
     body.read_exact_at(0, &mut octets).unwrap();
     assert_eq!(body.len().unwrap(), u64::from(size));
     assert!(octets == content(date.get() as u64, size as usize), "UID {uid}: another message");
+    let last_line = LastLine::of(&octets[octets.len().saturating_sub(2)..]);
+    assert!([LastLine::Unknown, last_line].contains(&message.last_line()), "UID {uid}: ends in another way");
     octets
 }
 
@@ -171,6 +173,7 @@ pub fn observe(account: &Account) -> Model {
         for message in &mailbox.messages {
             let Message { uid, flags, date, modseq, size, .. } = *message;
             octets(account, message);
+            assert_ne!(message.last_line(), LastLine::Unknown, "UID {uid}: forgotten how it ends");
             messages += 1;
             all_octets += u64::from(size);
             let set = (0..64).filter(|bit| flags.0 >> bit & 1 == 1);

@@ -5,9 +5,13 @@
 
 use super::*;
 use crate::access::Refusal;
+use crate::auth::Verdict;
 use crate::config::{Account, PlaintextLogin};
 use crate::credential::Verifier;
 use crate::sasl::server::Answer;
+use crate::smtp::Mailbox;
+
+mod transactions;
 
 const SUBMISSION: Role = Role::Submission { implicit_tls: false };
 
@@ -58,12 +62,28 @@ fn perform(session: &mut Session, effect: Effect) -> Vec<String> {
         Effect::Recipient { to, .. } => {
             let exists = to.mailbox.domain() == "home.example";
             let outcome = if exists { Ok(()) } else { Err(Reply::new(550, (7, 1), "No relay")) };
-            replies(&[session.recipient(to, outcome)])
+            let effect = session.recipient(to, outcome);
+            perform(session, effect)
+        }
+        Effect::Chunk { octets, last, begins } => {
+            let from = begins
+                .as_ref()
+                .map_or("more", |(envelope, _)| envelope.sender.as_ref().map_or("", Mailbox::as_str));
+            vec![format!("! chunk of {octets} from {from}{}", if last { ", the last" } else { "" })]
+        }
+        Effect::Swallow { octets, reply } => {
+            let mut lines = vec![format!("! swallow {octets}")];
+            lines.extend(replies(&[reply]));
+            lines
         }
         Effect::Content { envelope, .. } => {
             let to: Vec<_> = envelope.recipients.iter().map(|to| to.mailbox.as_str()).collect();
             let from = envelope.sender.as_ref().map_or("", Mailbox::as_str);
-            vec![format!("! content from <{from}> to {} with {}", to.join(" "), session.protocol())]
+            vec![format!(
+                "! content from <{from}> to {} with {}",
+                to.join(" "),
+                session.protocol(envelope.utf8)
+            )]
         }
     }
 }
@@ -104,6 +124,9 @@ fn a_message_is_submitted() {
          S: 250-pillarbox.local
          S: 250-PIPELINING
          S: 250-8BITMIME
+         S: 250-SMTPUTF8
+         S: 250-CHUNKING
+         S: 250-DSN
          S: 250-ENHANCEDSTATUSCODES
          S: 250-SIZE 1000
          S: 250-STARTTLS
@@ -172,7 +195,8 @@ fn commands_out_of_order() {
          C: RCPT TO:<demo@home.example>
          S: 503 5.5.1 MAIL comes first
          C: BDAT 4 LAST
-         S: 502 5.5.1 Not implemented
+         ! swallow 4
+         S: 503 5.5.1 MAIL and RCPT come first
          C: FROB
          S: 500 5.5.1 No such command",
     );
@@ -290,6 +314,9 @@ fn devices_on_the_lan_need_no_login() {
          S: 250-pillarbox.local
          S: 250-PIPELINING
          S: 250-8BITMIME
+         S: 250-SMTPUTF8
+         S: 250-CHUNKING
+         S: 250-DSN
          S: 250-ENHANCEDSTATUSCODES
          S: 250-SIZE 1000
          S: 250 STARTTLS

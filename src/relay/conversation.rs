@@ -1,0 +1,256 @@
+//! One connection to the smarthost: its messages are begun, and have their outcome later, since several may be under way.
+//!
+//! Before the last octets of a message leave, the queue knows on flash that they do: after a power cut the operator sees which
+//! messages the smarthost may have had already. Those of one submitter leave in their order, over whatever connections.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_io::Timer;
+
+use super::Relay;
+use super::delivery::{take, unreadable};
+use super::end::HandingOver;
+use super::entry::Work;
+use super::index::{LARGE, Turn};
+use super::lines::Line;
+use super::outgoing::postpone;
+use super::queue::Claim;
+use crate::clock::unix_now;
+use crate::config::{Account, Config};
+use crate::message::date;
+use crate::smtp::client::{Client, Failure, Message, Outcome};
+use crate::smtp::{Mailbox, Recipient, Reply};
+use crate::store::Uid;
+
+/// What leaves over another connection right after the end before it may still overtake that one: so long it stays here.
+const APART: Duration = Duration::from_millis(10);
+/// Messages that went twice, perhaps, that the operator is told of.
+const MOST_DOUBTFUL: usize = 8;
+
+/// A message that was begun.
+struct HandedOver<'a> {
+    claim: Claim<'a>,
+    recipients: Vec<Recipient>,
+    _in_doubt: HandingOver<'a>,
+}
+
+/// What a message that was begun is waiting for.
+enum Begun<'a> {
+    /// Its outcome.
+    UnderWay(HandedOver<'a>),
+    /// Nothing: its content cannot be read.
+    Unreadable(HandedOver<'a>, Reply),
+}
+
+impl Relay {
+    /// One connection, as long as there is something for it.
+    pub(super) async fn converse(&self, line: Line<'_>, first: Claim<'_>) {
+        let config = self.context.config();
+        let mut client = match self.connect(line.login(), &config).await {
+            Ok(client) => client,
+            Err(failure) => return self.turned_away(&line, first, &failure, &config).await,
+        };
+        line.is_proven();
+        line.carries(first.size >= LARGE.into());
+        self.troubles.borrow_mut().remove(line.login());
+        self.login_works(line.login()).await;
+        // There may be more than one connection can carry.
+        self.queue.wake();
+        if let Err(failure) = self.hand_over_all(&line, &mut client, first, &config).await {
+            match failure {
+                // The message is due as it was, and goes at once.
+                Failure::Again(reason) => log::warn!("{}: {reason}", line.login()),
+                failure => {
+                    self.failing.set(true);
+                    self.note_trouble(line.login(), &failure).await;
+                }
+            }
+            return;
+        }
+        // Who has a new message with this login need not wait for the goodbye.
+        drop(line);
+        self.queue.wake();
+        client.quit().await;
+    }
+
+    /// All that there is for this connection, some of them under way at once where the server lets them.
+    async fn hand_over_all(
+        &self,
+        line: &Line<'_>,
+        client: &mut Client,
+        first: Claim<'_>,
+        config: &Rc<Config>,
+    ) -> Result<(), Failure> {
+        let (mut under_way, mut next, mut broken) = (VecDeque::new(), Some(first), None);
+        loop {
+            if next.is_none() && broken.is_none() && self.goes_on(config) {
+                self.queue.tick();
+                next = self.next_of(line, config);
+            }
+            let has_room = |claim: &mut Claim<'_>| client.has_room_for(claim.size);
+            if let Some(claim) = next.take_if(has_room).filter(|_| !self.standing.is_ending()) {
+                match self.begin(client, claim, config).await {
+                    Ok(Begun::UnderWay(handed)) => under_way.push_back(handed),
+                    Ok(Begun::Unreadable(handed, reply)) => {
+                        let verdicts = vec![reply; handed.recipients.len()];
+                        self.conclude(handed, &verdicts, false, client.remote(), config).await;
+                    }
+                    Err(failure) => broken = Some(failure),
+                }
+                continue;
+            }
+            let Some(handed) = under_way.pop_front() else { return broken.map_or(Ok(()), Err) };
+            match client.outcome().await {
+                Ok(Some(Outcome { verdicts, dsn_passed_on, .. })) => {
+                    self.conclude(handed, &verdicts, dsn_passed_on, client.remote(), config).await;
+                }
+                // Not to be: whatever was begun has an outcome.
+                Ok(None) => drop(handed),
+                Err(failure) => {
+                    self.broke_off(handed, &failure, config).await;
+                    // What was not begun is due as it was.
+                    (broken, next) = (Some(broken.unwrap_or(failure)), None);
+                }
+            }
+        }
+    }
+
+    fn goes_on(&self, config: &Rc<Config>) -> bool {
+        self.is_current(config) && !self.goes_nothing(config)
+    }
+
+    /// Sends a message up to its last octets, notes that these leave, and sends them.
+    async fn begin<'a>(
+        &'a self,
+        client: &mut Client,
+        mut claim: Claim<'a>,
+        config: &Rc<Config>,
+    ) -> Result<Begun<'a>, Failure> {
+        let due = claim.entry.due(Work::Smarthost, config, unix_now());
+        let recipients: Vec<Recipient> = due.map(|recipient| recipient.for_smtp()).collect();
+        let in_doubt = self.standing.hands_over();
+        self.note_doubt(&mut claim);
+        let body = match claim.body().await {
+            Ok(body) => body,
+            Err(error) => {
+                let handed = HandedOver { claim, recipients, _in_doubt: in_doubt };
+                return Ok(Begun::Unreadable(handed, unreadable(&error)));
+            }
+        };
+        let (sender, dsn, size) = (claim.entry.sender.clone(), claim.entry.dsn.clone(), claim.size);
+        let ascii_sender = claim.entry.submitter.account(config).and_then(ascii_address);
+        let message = Message {
+            sender: &sender,
+            ascii_sender: ascii_sender.as_ref(),
+            recipients: &recipients,
+            size,
+            eight_bit: claim.entry.eight_bit,
+            utf8: claim.entry.utf8,
+            dsn: &dsn,
+        };
+        let sent = client.begin(message, &body, async || self.last_octets(&mut claim).await).await;
+        let handed = HandedOver { claim, recipients, _in_doubt: in_doubt };
+        match sent {
+            Ok(()) => Ok(Begun::UnderWay(handed)),
+            Err(failure) => {
+                self.broke_off(handed, &failure, config).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// The last octets are about to leave: that is noted, and those of messages before it leave first.
+    async fn last_octets(&self, claim: &mut Claim<'_>) -> Result<(), Failure> {
+        if self.standing.is_ending() {
+            return Err(Failure::Unavailable("the appliance is being stopped".to_owned()));
+        }
+        claim.entry.in_doubt = Some(unix_now());
+        if !claim.save().await {
+            // On a full card nothing would leave any more, which is what gives room back.
+            log::warn!("queue {}: it is handed over, which could not be noted", claim.uid());
+        }
+        self.takes_its_turn(claim.uid()).await;
+        Ok(())
+    }
+
+    async fn takes_its_turn(&self, uid: Uid) {
+        loop {
+            let changed = self.queue.changed();
+            let turn = self.queue.index().turn(uid);
+            match turn {
+                Some(Turn::Alone) => break,
+                Some(Turn::Behind) => {
+                    Timer::after(APART).await;
+                    break;
+                }
+                None => changed.await,
+            }
+        }
+        self.queue.index().ended(uid);
+        self.queue.wake();
+    }
+
+    /// Tells of a message that was handed over before, and of which nobody knows whether it was taken.
+    fn note_doubt(&self, claim: &mut Claim<'_>) {
+        let Some(at) = claim.entry.in_doubt else { return };
+        let what = format!("handed over again, after {} without an answer", date::rfc5322(at));
+        log::warn!("queue {}: {what}: it may arrive twice", claim.uid());
+        claim.entry.happened(unix_now(), &what);
+        let to: Vec<_> = claim.entry.recipients.iter().map(|to| to.mailbox.to_string()).collect();
+        let sender = claim.entry.sender.as_ref().map_or("", Mailbox::as_str);
+        let line = format!("message {} from <{sender}> to {}: {what}", claim.uid(), to.join(", "));
+        let mut doubtful = self.doubtful.borrow_mut();
+        if doubtful.len() == MOST_DOUBTFUL {
+            doubtful.pop_front();
+        }
+        doubtful.push_back(line);
+    }
+
+    /// The connection is gone, and nothing is decided about the message.
+    async fn broke_off(&self, handed: HandedOver<'_>, failure: &Failure, config: &Rc<Config>) {
+        let HandedOver { mut claim, .. } = handed;
+        let goes_again =
+            matches!(failure, Failure::Again(_)) || !self.is_current(config) || self.standing.is_ending();
+        if goes_again && claim.entry.in_doubt.is_none() {
+            // As if nothing had been: it is no attempt.
+            return;
+        }
+        if !goes_again {
+            postpone(&mut claim.entry, config, &failure.to_string());
+        }
+        self.settle(claim).await;
+    }
+
+    /// The last word for each recipient.
+    async fn conclude(
+        &self,
+        handed: HandedOver<'_>,
+        verdicts: &[Reply],
+        dsn_passed_on: bool,
+        remote: &str,
+        config: &Config,
+    ) {
+        let HandedOver { mut claim, recipients, .. } = handed;
+        claim.entry.in_doubt = None;
+        for (Recipient { mailbox, .. }, reply) in recipients.iter().zip(verdicts) {
+            log::info!("queue {}: <{mailbox}>: {reply}", claim.uid());
+            take(&mut claim.entry, mailbox, reply, remote, dsn_passed_on, config);
+        }
+        if verdicts.iter().any(Reply::is_positive) {
+            self.got_through();
+        }
+        if verdicts.iter().any(|reply| !reply.is_positive() && !reply.is_permanent()) {
+            self.failing.set(true);
+        }
+        self.settle(claim).await;
+    }
+}
+
+/// An address of an account that every server takes.
+fn ascii_address(account: &Account) -> Option<Mailbox> {
+    let addresses = std::iter::once(&account.address).chain(&account.aliases);
+    let mut ascii = addresses.filter(|address| !address.is_empty() && address.is_ascii());
+    ascii.next().and_then(|address| Mailbox::parse(address).ok())
+}

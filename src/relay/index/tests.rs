@@ -1,0 +1,145 @@
+use super::*;
+
+const ANN: Submitter = Submitter::Account(1);
+const BOB: Submitter = Submitter::Account(2);
+
+fn outside(at: u32) -> Facts {
+    Facts { size: 1000, created: at, here: None, outside: Some(at) }
+}
+
+fn anyone(_: Submitter) -> bool {
+    true
+}
+
+/// An index in which messages of these submitters and sizes are due, numbered from 1.
+fn due(messages: &[(Submitter, u32)]) -> Index {
+    let mut index = Index::default();
+    for (uid, (submitter, size)) in (1..).zip(messages) {
+        index.put(uid, *submitter, Facts { size: *size, ..outside(5) });
+    }
+    index.tick(5, 100);
+    index
+}
+
+/// Catches: a message that goes before its time, twice at once, or in another order than its submitter's.
+#[test]
+fn messages_go_when_they_are_due_in_their_order() {
+    let mut index = Index::default();
+    index.put(1, ANN, outside(10));
+    index.put(2, ANN, outside(5));
+    index.put(3, ANN, outside(5));
+    index.tick(5, 100);
+    assert_eq!(index.earliest(), Some(10));
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(2));
+    assert!(index.is_busy(2) && !index.claim(2));
+    index.tick(10, 100);
+    assert_eq!(index.next_outside(anyone, 1, true, 10), Some(1), "the older one before the younger");
+    assert_eq!(index.next_outside(anyone, 1, true, 10), Some(3));
+    assert_eq!(index.next_outside(anyone, 1, true, 10), None);
+    // Put off, and gone.
+    index.put(1, ANN, outside(20));
+    index.remove(2);
+    index.put(2, ANN, outside(0));
+    assert_eq!((index.len(), index.count(ANN), index.earliest()), (2, 2, Some(20)));
+    index.tick(19, 100);
+    assert_eq!(index.next_outside(anyone, 1, true, 19), None);
+    index.hasten(19);
+    assert_eq!(index.next_outside(anyone, 1, true, 19), Some(1));
+}
+
+/// Catches: a clock that was wrong, and a message that waits for years.
+#[test]
+fn a_time_that_is_too_far_away_is_none() {
+    let mut index = Index::default();
+    index.put(1, ANN, outside(4_000_000_000));
+    index.tick(100, 5_000_000);
+    assert_eq!(index.next_outside(anyone, 1, true, 100), Some(1));
+}
+
+/// Catches: a submitter of many messages whom the others wait for, and a message that was put off and is tried all the same.
+#[test]
+fn whoever_has_fewer_on_their_way_comes_first() {
+    let mut index = due(&[(ANN, 1), (ANN, 1), (ANN, 1), (BOB, 1)]);
+    let next = |index: &mut Index| index.next_outside(anyone, 1, true, 5);
+    assert_eq!([next(&mut index), next(&mut index), next(&mut index)], [Some(1), Some(4), Some(2)]);
+    index.put(3, ANN, outside(50));
+    assert_eq!(next(&mut index), None);
+    let only_bob = |submitter| submitter == BOB;
+    index.put(4, BOB, outside(5));
+    index.put(1, ANN, outside(5));
+    index.tick(5, 100);
+    assert_eq!(index.next_outside(only_bob, 1, true, 5), Some(4));
+    assert_eq!(index.next_outside(only_bob, 1, true, 5), None);
+}
+
+/// Catches: a small message that overtakes a large one of the same submitter, and one of somebody else that does not.
+#[test]
+fn large_messages_hold_up_their_own_only() {
+    let mut index = due(&[(ANN, LARGE), (ANN, 1), (BOB, 1), (BOB, LARGE)]);
+    assert_eq!(index.next_outside(anyone, 1, false, 5), Some(3), "no large one may go");
+    assert_eq!(index.next_outside(anyone, 1, false, 5), None);
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(1));
+    assert_eq!(index.next_outside(|it| it == ANN, 2, true, 5), None);
+    index.remove(1);
+    assert_eq!(index.next_outside(|it| it == ANN, 2, true, 5), Some(2));
+}
+
+/// Catches: ends of a submitter's messages that leave in another order than the messages.
+#[test]
+fn ends_leave_in_order() {
+    let mut index = due(&[(ANN, 1), (ANN, 1), (ANN, 1), (BOB, 1)]);
+    for line in [1, 2, 2, 3] {
+        index.next_outside(|it| it == if line == 3 { BOB } else { ANN }, line, true, 5).unwrap();
+    }
+    let turns = |index: &Index| [1, 2, 3, 4].map(|uid| index.turn(uid));
+    assert_eq!(turns(&index), [Some(Turn::Alone), None, None, Some(Turn::Alone)]);
+    index.ended(1);
+    assert_eq!(turns(&index)[1..3], [Some(Turn::Behind), Some(Turn::Behind)]);
+    index.put(1, ANN, outside(50));
+    assert_eq!(
+        turns(&index)[1..3],
+        [Some(Turn::Alone), Some(Turn::Alone)],
+        "one connection keeps its order itself"
+    );
+}
+
+/// Catches: work here that is forgotten or done twice, and a message that is worked on here and outside at once.
+#[test]
+fn work_here_and_outside_take_turns() {
+    let mut index = Index::default();
+    let both = Facts { here: Some(5), ..outside(5) };
+    index.put(1, ANN, both);
+    index.tick(5, 100);
+    assert_eq!(index.next_here(5), Some(1));
+    assert_eq!((index.next_outside(anyone, 1, true, 5), index.next_here(5)), (None, None));
+    index.put(1, ANN, outside(5));
+    index.tick(5, 100);
+    assert_eq!((index.next_here(5), index.next_outside(anyone, 1, true, 5)), (None, Some(1)));
+    index.put(1, ANN, Facts { here: Some(7), outside: None, ..both });
+    index.tick(6, 100);
+    assert_eq!(index.next_here(6), None);
+    index.tick(7, 100);
+    assert_eq!(index.next_here(7), Some(1));
+}
+
+/// Catches: an index that grows with what has gone, or takes more than it may.
+#[test]
+fn an_entry_takes_64_octets_at_the_most() {
+    let mut index = Index::default();
+    for uid in 1..=100_000 {
+        index.put(uid, ANN, outside(10));
+    }
+    index.tick(9, 100);
+    let waiting = index.slots.capacity() * size_of::<Slot>();
+    // A node of the tree has room for eleven, at least six are in it, and its head takes twelve octets.
+    let timers = 100_000 / 6 * (11 * size_of::<(u32, Uid)>() + 16);
+    assert!(waiting + timers <= 64 * 100_000, "{waiting} + {timers}");
+    index.tick(10, 100);
+    let ready = index.lanes[0].ready.capacity() * size_of::<Uid>();
+    assert!(waiting + ready <= 64 * 100_000, "{waiting} + {ready}");
+    for uid in 1..=99_990 {
+        index.remove(uid);
+    }
+    assert_eq!(index.len(), 10);
+    assert!(index.slots.len() < 100 && index.slots.capacity() < 1000);
+}

@@ -1,0 +1,143 @@
+//! How many connections there are to the smarthost, and for whom: several for a login, so that nobody waits for another, and not
+//! too many for the provider and for the memory.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::outgoing::Login;
+
+/// Connections of all logins together.
+const MOST: usize = 16;
+/// Messages that wait for each connection of a login until there is another one.
+const QUEUE: usize = 2;
+/// After so long with one message it is one that others do not wait for.
+const LONG: Duration = Duration::from_secs(1);
+
+/// The connections that there are.
+#[derive(Default)]
+pub struct Lines {
+    open: RefCell<Vec<Rc<State>>>,
+    last: Cell<u32>,
+}
+
+/// A connection, from before it is dialled.
+struct State {
+    number: u32,
+    login: Login,
+    /// The smarthost has let it in.
+    proven: Cell<bool>,
+    /// When what it does now began.
+    since: Cell<Instant>,
+    large: Cell<bool>,
+}
+
+/// A connection; it counts until this is dropped.
+pub struct Line<'a> {
+    lines: &'a Lines,
+    state: Rc<State>,
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.lines.open.borrow_mut().retain(|state| state.number != self.state.number);
+    }
+}
+
+impl Lines {
+    /// Whether `login`, for which so many messages are `ready`, is to have another connection; `most` is its limit.
+    pub fn wants_one(&self, login: &Login, ready: usize, most: usize) -> bool {
+        let open = self.open.borrow();
+        let own: Vec<_> = open.iter().filter(|state| state.login == *login).collect();
+        if ready == 0 || open.len() >= MOST || own.len() >= most {
+            return false;
+        }
+        if own.is_empty() {
+            return true;
+        }
+        // As long as nobody was let in, another one would only be refused as well.
+        own.iter().all(|state| state.proven.get())
+            && (ready > QUEUE * own.len()
+                || own.iter().all(|state| state.large.get() || state.since.get().elapsed() >= LONG))
+    }
+
+    /// Another connection of `login`.
+    pub fn open(&self, login: Login) -> Line<'_> {
+        self.last.set(self.last.get().wrapping_add(1));
+        let state = Rc::new(State {
+            number: self.last.get(),
+            login,
+            proven: Cell::new(false),
+            since: Cell::new(Instant::now()),
+            large: Cell::new(false),
+        });
+        self.open.borrow_mut().push(state.clone());
+        Line { lines: self, state }
+    }
+
+    /// When it is to be asked again for a login that waits, though nothing has changed.
+    pub fn ask_again(&self) -> Duration {
+        LONG
+    }
+
+    /// Whether one more connection of `login` may carry a large message: one is left for the others.
+    pub fn takes_large(&self, login: &Login, most: usize) -> bool {
+        let open = self.open.borrow();
+        let large = open.iter().filter(|state| state.login == *login && state.large.get()).count();
+        large < most.saturating_sub(1).max(1)
+    }
+}
+
+impl Line<'_> {
+    /// Which one it is.
+    pub fn number(&self) -> u32 {
+        self.state.number
+    }
+
+    /// Whose login it has.
+    pub fn login(&self) -> &Login {
+        &self.state.login
+    }
+
+    /// The smarthost has let it in.
+    pub fn is_proven(&self) {
+        self.state.proven.set(true);
+        self.carries(false);
+    }
+
+    /// It begins with another message.
+    pub fn carries(&self, large: bool) {
+        self.state.since.set(Instant::now());
+        self.state.large.set(large);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches: one connection for all, a flood of them at a smarthost that lets nobody in, and large messages on all of them.
+    #[test]
+    fn a_login_has_as_many_connections_as_it_needs() {
+        let (lines, login) = (Lines::default(), Login::Global);
+        assert!(!lines.wants_one(&login, 0, 4) && lines.wants_one(&login, 1, 4));
+        let first = lines.open(login.clone());
+        assert!(!lines.wants_one(&login, 100, 4), "nobody was let in");
+        assert!(lines.wants_one(&Login::Account("ann".into()), 1, 4), "others do not wait for that");
+        first.is_proven();
+        assert!(!lines.wants_one(&login, QUEUE, 4) && lines.wants_one(&login, QUEUE + 1, 4));
+        assert!(lines.takes_large(&login, 4));
+        first.carries(true);
+        assert!(lines.wants_one(&login, 1, 4) && !lines.wants_one(&login, 1, 1));
+        let more = [lines.open(login.clone()), lines.open(login.clone())];
+        more.iter().for_each(|line| (line.is_proven(), line.carries(true)).1);
+        assert!(!lines.takes_large(&login, 4), "the last one is for small ones");
+        assert!(lines.wants_one(&login, 1, 4));
+        drop((first, more));
+        assert!(lines.takes_large(&login, 1));
+        let all: Vec<_> = (0..MOST).map(|n| lines.open(Login::Account(n.to_string()))).collect();
+        assert!(!lines.wants_one(&login, 1, 4), "all together");
+        drop(all);
+        assert!(lines.wants_one(&login, 1, 4));
+    }
+}

@@ -1,0 +1,98 @@
+//! What a server offers.
+
+use crate::smtp::Reply;
+
+/// What a server offers (RFC 5321 section 4.1.1.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The name that the server gives itself; empty where it gives none.
+    pub name: String,
+    /// RFC 2920.
+    pub pipelining: bool,
+    /// RFC 6152.
+    pub eight_bit: bool,
+    /// RFC 6531.
+    pub utf8: bool,
+    /// RFC 3030: BDAT.
+    pub chunking: bool,
+    /// RFC 3461.
+    pub dsn: bool,
+    /// RFC 1870: the largest message, 0 for no limit; `None`: not offered.
+    pub size: Option<u64>,
+    /// RFC 3207.
+    pub starttls: bool,
+    /// RFC 4954: names of SASL mechanisms.
+    pub mechanisms: Vec<String>,
+}
+
+impl Capabilities {
+    /// Those that the reply to EHLO tells.
+    pub(super) fn of(reply: &Reply) -> Capabilities {
+        let first = reply.lines.first().and_then(|line| line.split(' ').next()).unwrap_or_default();
+        let mut found = Capabilities { name: name(first), ..Capabilities::default() };
+        for line in reply.lines.iter().skip(1) {
+            // `AUTH=LOGIN` is how servers wrote it before RFC 2554.
+            let mut words = line.split([' ', '=']).filter(|word| !word.is_empty());
+            match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
+                "PIPELINING" => found.pipelining = true,
+                "8BITMIME" => found.eight_bit = true,
+                "SMTPUTF8" => found.utf8 = true,
+                "CHUNKING" => found.chunking = true,
+                "DSN" => found.dsn = true,
+                "STARTTLS" => found.starttls = true,
+                "SIZE" => found.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+                "AUTH" => found.mechanisms.extend(words.map(str::to_owned)),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// `word` where it may be the name or the address of a host.
+fn name(word: &str) -> String {
+    let fits = word.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._:[]".contains(&octet));
+    if fits && word.len() <= 255 { word.to_owned() } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::reply::ReplyReader;
+
+    fn offered(lines: &[&str]) -> Capabilities {
+        let mut reader = ReplyReader::default();
+        let last = lines.iter().filter_map(|line| reader.line(line.as_bytes()).unwrap()).last();
+        Capabilities::of(&last.unwrap())
+    }
+
+    /// Catches: a keyword whose case decides, one in the greeting line that is taken for an offer, and a name that is none.
+    #[test]
+    fn what_the_reply_to_ehlo_tells() {
+        let found = offered(&[
+            "250-mx.example at your service, DSN",
+            "250-Pipelining",
+            "250-size 1000",
+            "250-8bitMIME",
+            "250-SMTPUTF8",
+            "250-CHUNKING",
+            "250-BINARYMIME",
+            "250 AUTH PLAIN LOGIN",
+        ]);
+        let expected = Capabilities {
+            name: "mx.example".into(),
+            pipelining: true,
+            eight_bit: true,
+            utf8: true,
+            chunking: true,
+            dsn: false,
+            size: Some(1000),
+            starttls: false,
+            mechanisms: vec!["PLAIN".into(), "LOGIN".into()],
+        };
+        assert_eq!(found, expected);
+        assert!(offered(&["250-x", "250 DSN"]).dsn);
+        assert_eq!(offered(&["250 Hello, there!"]).name, "");
+        assert_eq!(offered(&["250"]), Capabilities::default());
+    }
+}

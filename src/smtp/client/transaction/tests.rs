@@ -1,0 +1,312 @@
+//! Transactions as transcripts.
+
+use super::super::envelope::Message;
+use super::*;
+use crate::smtp::reply::ReplyReader;
+use crate::smtp::{Mailbox, Recipient, dsn};
+
+const ALL: Capabilities = Capabilities {
+    name: String::new(),
+    pipelining: true,
+    eight_bit: true,
+    utf8: true,
+    chunking: true,
+    dsn: false,
+    size: Some(1000),
+    starttls: false,
+    mechanisms: Vec::new(),
+};
+
+/// `S:` is a line of the server, `C:` a line of the client, `!` anything else it does. The message
+/// has 500 octets, some of them above 127.
+fn transact(
+    capabilities: &Capabilities,
+    way: Way,
+    reset: bool,
+    recipients: &[&str],
+    transcript: &str,
+) -> Transaction {
+    let sender = Mailbox::parse("demo@home.example").ok();
+    let recipients: Vec<_> = recipients.iter().map(|r| Recipient::from(Mailbox::parse(r).unwrap())).collect();
+    let dsn = dsn::Request::default();
+    let message = Message {
+        sender: &sender,
+        ascii_sender: None,
+        recipients: &recipients,
+        size: 500,
+        eight_bit: true,
+        utf8: false,
+        dsn: &dsn,
+    };
+    let envelope = message.envelope(capabilities);
+    let mut transaction = Transaction::new(&envelope, 500, way, reset, capabilities);
+    let mut did = describe(Ok(transaction.begin())).into_iter();
+    for expected in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let Some(line) = expected.strip_prefix("S: ") else {
+            assert_eq!(did.next().as_deref(), Some(expected));
+            continue;
+        };
+        assert_eq!(did.next(), None, "before {expected}");
+        let reply = ReplyReader::default().line(line.as_bytes()).unwrap().unwrap();
+        did = describe(transaction.reply(reply)).into_iter();
+    }
+    assert_eq!(did.next(), None);
+    transaction
+}
+
+fn play(capabilities: &Capabilities, recipients: &[&str], transcript: &str) -> Transaction {
+    transact(capabilities, Way::Data, false, recipients, transcript)
+}
+
+fn describe(step: Result<Step, Trouble>) -> Vec<String> {
+    let lines = |octets: Vec<u8>| {
+        String::from_utf8(octets).unwrap().lines().map(|line| format!("C: {line}")).collect::<Vec<_>>()
+    };
+    match step {
+        Ok(Step::Send(octets)) => lines(octets),
+        Ok(Step::Chunk(octets)) => [lines(octets), vec!["! chunk".into()]].concat(),
+        Ok(Step::Read) => Vec::new(),
+        Ok(Step::Content) => vec!["! content".into()],
+        Ok(Step::NoContent) => vec!["! no content".into()],
+        Ok(Step::Done(outcome)) => {
+            assert!(outcome.found_here.iter().all(|found_here| !found_here));
+            outcome.verdicts.iter().map(|verdict| format!("! {verdict}")).collect()
+        }
+        Err(Trouble::Closing(reply)) => vec![format!("! closing: {reply}")],
+        Err(Trouble::Login(reply)) => vec![format!("! login: {reply}")],
+        Err(Trouble::Lie(extension, reply)) => vec![format!("! without {extension:?}: {reply}")],
+        Err(Trouble::Nonsense(reply)) => vec![format!("! nonsense: {reply}")],
+    }
+}
+
+const GROUP: &str = "C: MAIL FROM:<demo@home.example> BODY=8BITMIME SIZE=500
+    C: RCPT TO:<a@else.example>
+    C: RCPT TO:<b@else.example>
+    C: DATA\n";
+
+const CHUNK: &str = "C: MAIL FROM:<demo@home.example> BODY=8BITMIME SIZE=500
+    C: RCPT TO:<a@else.example>
+    C: RCPT TO:<b@else.example>
+    C: BDAT 500 LAST
+    ! chunk\n";
+
+#[test]
+fn with_pipelining_all_commands_leave_together() {
+    let rest = "S: 250 2.1.0 OK
+        S: 250 2.1.5 OK
+        S: 550 5.1.1 Unknown
+        S: 354 Go
+        ! content
+        S: 250 2.0.0 Queued as 1
+        ! 250 2.0.0 Queued as 1
+        ! 550 5.1.1 Unknown";
+    let over = play(&ALL, &["a@else.example", "b@else.example"], &format!("{GROUP}{rest}"));
+    assert!(!over.is_unclean());
+}
+
+#[test]
+fn without_extensions_one_command_at_a_time() {
+    play(
+        &Capabilities::default(),
+        &["a@else.example", "b@else.example"],
+        "C: MAIL FROM:<demo@home.example>
+         S: 250 OK
+         C: RCPT TO:<a@else.example>
+         S: 250 OK
+         C: RCPT TO:<b@else.example>
+         S: 450 4.2.1 Greylisted
+         C: DATA
+         S: 354 Go
+         ! content
+         S: 554 5.7.1 Spam
+         ! 554 5.7.1 Spam
+         ! 450 4.2.1 Greylisted",
+    );
+}
+
+/// RFC 2920 section 3.1. Catches: content that goes to nobody, a refusal that is taken for the one of another recipient, and a
+/// server that waits for the end of a content that never comes.
+#[test]
+fn a_server_may_want_content_for_nobody() {
+    let to = ["a@else.example", "b@else.example"];
+    for rest in [
+        "S: 250 OK
+         S: 550 5.1.1 Unknown
+         S: 450 4.2.1 Greylisted
+         S: 354 Go
+         ! no content
+         S: 554 5.5.1 No valid recipients
+         ! 550 5.1.1 Unknown
+         ! 450 4.2.1 Greylisted",
+        "S: 451 4.3.0 Later
+         S: 503 5.5.1 MAIL first
+         S: 250 OK
+         S: 354 Go
+         ! no content
+         S: 250 2.0.0 Queued
+         ! 451 4.3.0 Later
+         ! 451 4.3.0 Later",
+    ] {
+        assert!(!play(&ALL, &to, &format!("{GROUP}{rest}")).is_unclean());
+    }
+}
+
+/// Catches: a transaction that the server still knows of when the next one begins.
+#[test]
+fn what_was_refused_is_to_be_forgotten_before_the_next_message() {
+    let to = ["a@else.example", "b@else.example"];
+    for rest in [
+        "S: 250 OK
+         S: 550 5.1.1 Unknown
+         S: 550 5.1.1 Unknown
+         S: 554 5.5.1 No valid recipients
+         ! 550 5.1.1 Unknown
+         ! 550 5.1.1 Unknown",
+        "S: 250 OK
+         S: 250 OK
+         S: 250 OK
+         S: 452 4.3.1 Full
+         ! 452 4.3.1 Full
+         ! 452 4.3.1 Full",
+        "S: 552 5.3.4 Too large
+         S: 503 5.5.1 MAIL first
+         S: 503 5.5.1 MAIL first
+         S: 503 5.5.1 MAIL first
+         ! 552 5.3.4 Too large
+         ! 552 5.3.4 Too large",
+    ] {
+        assert!(play(&ALL, &to, &format!("{GROUP}{rest}")).is_unclean(), "{rest}");
+    }
+    let refused = "C: MAIL FROM:<demo@home.example>
+         S: 452 4.3.1 Full
+         ! 452 4.3.1 Full";
+    assert!(!play(&Capabilities::default(), &["a@else.example"], refused).is_unclean());
+    let nobody = "C: MAIL FROM:<demo@home.example>
+         S: 250 OK
+         C: RCPT TO:<a@else.example>
+         S: 550 Unknown
+         ! 550 Unknown";
+    assert!(play(&Capabilities::default(), &["a@else.example"], nobody).is_unclean());
+
+    let next = "C: RSET
+        C: MAIL FROM:<demo@home.example> BODY=8BITMIME SIZE=500
+        C: RCPT TO:<a@else.example>
+        C: BDAT 500 LAST
+        ! chunk
+        S: 250 Forgotten
+        S: 250 OK
+        S: 250 OK
+        S: 250 2.0.0 Queued
+        ! 250 2.0.0 Queued";
+    assert!(!transact(&ALL, Way::Chunk(500), true, &["a@else.example"], next).is_unclean());
+    let one_by_one = "C: RSET
+        S: 500 What?
+        C: MAIL FROM:<demo@home.example>
+        S: 250 OK";
+    let one_by_one = format!("{one_by_one}\nC: RCPT TO:<a@else.example>");
+    transact(&Capabilities::default(), Way::Data, true, &["a@else.example"], &one_by_one);
+}
+
+/// RFC 3030. Catches: a chunk whose refusal is taken for the server's ignorance, and the reverse: then the server takes the
+/// content for commands.
+#[test]
+fn with_chunking_the_content_leaves_with_the_commands() {
+    let to = ["a@else.example", "b@else.example"];
+    let accepted = "S: 250 OK\nS: 250 OK\nS: 550 5.1.1 Unknown\n";
+    let nobody = "S: 250 OK\nS: 550 5.1.1 Unknown\nS: 550 5.1.1 Unknown\n";
+    let no_mail = "S: 451 4.3.0 Later\nS: 503 5.5.1 No\nS: 503 5.5.1 No\n";
+    for (replies, rest) in [
+        (accepted, "S: 250 2.0.0 Queued\n! 250 2.0.0 Queued\n! 550 5.1.1 Unknown"),
+        (accepted, "S: 552 5.3.4 Too large\n! 552 5.3.4 Too large\n! 550 5.1.1 Unknown"),
+        (accepted, "S: 451 4.3.0 Later\n! 451 4.3.0 Later\n! 550 5.1.1 Unknown"),
+        (nobody, "S: 554 5.5.1 No valid recipients\n! 550 5.1.1 Unknown\n! 550 5.1.1 Unknown"),
+        (nobody, "S: 503 5.5.1 RCPT first\n! 550 5.1.1 Unknown\n! 550 5.1.1 Unknown"),
+        (no_mail, "S: 503 5.5.1 MAIL first\n! 451 4.3.0 Later\n! 451 4.3.0 Later"),
+        (accepted, "S: 500 5.5.2 Unknown command\n! without Chunking: 500 5.5.2 Unknown command"),
+        (accepted, "S: 502 Not implemented\n! without Chunking: 502 Not implemented"),
+        (accepted, "S: 503 5.5.1 RCPT first\n! without Chunking: 503 5.5.1 RCPT first"),
+        (nobody, "S: 500 Unknown command\n! without Chunking: 500 Unknown command"),
+        (accepted, "S: 354 Go\n! without Chunking: 354 Go"),
+        (accepted, "S: 421 4.3.2 Going down\n! closing: 421 4.3.2 Going down"),
+    ] {
+        let over = transact(&ALL, Way::Chunk(500), false, &to, &format!("{CHUNK}{replies}{rest}"));
+        assert_eq!(over.is_unclean(), !rest.starts_with("S: 250"), "{rest}");
+    }
+}
+
+#[test]
+fn replies_that_decide_nothing() {
+    let mail = "C: MAIL FROM:<demo@home.example>\n";
+    let data = "S: 250 OK\nC: RCPT TO:<a@else.example>\nS: 250 OK\nC: DATA\n";
+    for (rest, outcome) in [
+        ("S: 530 5.7.0 Log in first", "! login: 530 5.7.0 Log in first"),
+        ("S: 535 5.7.8 Who?", "! login: 535 5.7.8 Who?"),
+        ("S: 538 5.7.11 Encrypt first", "! login: 538 5.7.11 Encrypt first"),
+        ("S: 421 4.3.2 Going down", "! closing: 421 4.3.2 Going down"),
+        (&format!("{data}S: 250 Done"), "! nonsense: 250 Done"),
+        (&format!("{data}S: 334 Done"), "! nonsense: 334 Done"),
+        (&format!("{data}S: 421 Done"), "! closing: 421 Done"),
+        (&format!("{data}S: 354 Go\n! content\nS: 421 Bye"), "! closing: 421 Bye"),
+        ("S: 250 OK\nC: RCPT TO:<a@else.example>\nS: 421 4.7.0 Enough", "! closing: 421 4.7.0 Enough"),
+    ] {
+        play(&Capabilities::default(), &["a@else.example"], &format!("{mail}{rest}\n{outcome}"));
+    }
+    // In a group an answer that fits nothing may belong to another command.
+    let group = "S: 250 OK\nS: 250 OK\nS: 250 OK\nS: 250 Done\n! without Pipelining: 250 Done";
+    play(&ALL, &["a@else.example", "b@else.example"], &format!("{GROUP}{group}"));
+}
+
+/// RFC 5321 section 4.5.3.2. Catches: the end of a large message that is waited for too short, so that it comes twice.
+#[test]
+fn each_step_has_its_patience() {
+    let dialog = "C: MAIL FROM:<demo@home.example>
+        S: 250 OK
+        C: RCPT TO:<a@else.example>
+        S: 250 OK
+        C: DATA
+        S: 354 Go
+        ! content";
+    let lines: Vec<&str> = dialog.lines().collect();
+    for (until, minutes) in [(1, 5), (3, 5), (5, 2), (7, 10)] {
+        let so_far = play(&Capabilities::default(), &["a@else.example"], &lines[..until].join("\n"));
+        assert_eq!(so_far.patience(), Duration::from_secs(minutes * 60), "{until}");
+        assert_eq!(so_far.relies_on(), None);
+    }
+    let group = play(&ALL, &["a@else.example", "b@else.example"], GROUP);
+    assert_eq!(group.relies_on(), Some(Extension::Pipelining));
+    let chunk = transact(&ALL, Way::Chunk(500), false, &["a@else.example", "b@else.example"], CHUNK);
+    assert_eq!(chunk.relies_on(), Some(Extension::Chunking));
+}
+
+proptest::proptest! {
+    /// Whatever a server answers: it is over after as many replies as there were commands, and each recipient has one verdict.
+    #[test]
+    fn each_recipient_has_one_verdict(
+        codes in proptest::collection::vec(200u16..600, 12),
+        recipients in 1usize..4, pipelining: bool, chunk: bool, reset: bool,
+    ) {
+        let capabilities = Capabilities { pipelining: pipelining || chunk, ..ALL };
+        let (sender, dsn) = (None, dsn::Request::default());
+        let recipients = vec![Recipient::from(Mailbox::parse("a@else.example").unwrap()); recipients];
+        let message = Message {
+            sender: &sender, ascii_sender: None, recipients: &recipients, size: 1, eight_bit: false, utf8: false, dsn: &dsn,
+        };
+        let way = if chunk { Way::Chunk(1) } else { Way::Data };
+        let mut transaction = Transaction::new(&message.envelope(&capabilities), 1, way, reset, &capabilities);
+        let mut step = Ok(transaction.begin());
+        let mut replies = codes.into_iter();
+        let over = loop {
+            match step {
+                Ok(Step::Done(outcome)) => break Some(outcome),
+                Err(_) => break None,
+                Ok(_) => step = transaction.reply(Reply::plain(replies.next().unwrap(), "x")),
+            }
+        };
+        if let Some(outcome) = over {
+            proptest::prop_assert_eq!(outcome.verdicts.len(), recipients.len());
+            proptest::prop_assert_eq!(outcome.found_here.len(), recipients.len());
+            let after = transaction.reply(Reply::plain(250, "more"));
+            proptest::prop_assert!(after.is_err());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Who a message may be from, and what becomes of the fields that say it.
+
+use super::{Fate, Fault, HeaderFilter, MAX_NAME, State};
+use crate::smtp::Mailbox;
+use crate::smtp::originator::mailboxes;
+
+/// Whether an address is one that may stand there.
+pub type Allowed = Box<dyn Fn(&Mailbox) -> bool>;
+
+/// Who a message may be from.
+pub enum Authors {
+    /// Whoever it says: it is from a device, and stays in this house.
+    Anyone,
+    /// An account, under its own addresses only; else it is refused.
+    Own(Allowed),
+    /// A device that writes to others, where nobody of this house may be invented: an author who is not of it becomes `sender`,
+    /// and the field that named him Original-From (RFC 5703 section 5), so that nobody answers to him.
+    House {
+        /// Who is of this house.
+        here: Allowed,
+        /// `server.lan_smtp_sender`.
+        sender: Mailbox,
+    },
+}
+
+/// A field that says who a message is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Originator {
+    From,
+    Sender,
+    ResentFrom,
+    ResentSender,
+}
+
+impl Originator {
+    fn name(self) -> &'static str {
+        match self {
+            Originator::From => "From",
+            Originator::Sender => "Sender",
+            Originator::ResentFrom => "Resent-From",
+            Originator::ResentSender => "Resent-Sender",
+        }
+    }
+
+    /// RFC 5322 section 3.6.2: several people may have written a message, one has sent it.
+    fn is_one(self) -> bool {
+        matches!(self, Originator::Sender | Originator::ResentSender)
+    }
+}
+
+impl HeaderFilter {
+    pub(super) fn originator(&mut self, originator: Originator) -> Fate {
+        match self.authors {
+            Authors::Anyone => {
+                self.has_from |= originator == Originator::From;
+                Fate::Pass
+            }
+            Authors::Own(_) => Fate::Judge(originator),
+            Authors::House { .. } => Fate::Hold(originator),
+        }
+    }
+
+    /// Reads an originator field that is whole.
+    pub(super) fn end_of_field(&mut self, out: &mut Vec<u8>) {
+        let field = std::mem::take(&mut self.value);
+        let value = field.get(std::mem::take(&mut self.value_at)..).unwrap_or_default();
+        let is_cut = std::mem::take(&mut self.is_cut);
+        let State::LineStart(Some(Fate::Judge(originator) | Fate::Hold(originator))) = self.state else {
+            return;
+        };
+        let found = mailboxes(value).filter(|found| !is_cut && (found.len() == 1 || !originator.is_one()));
+        let known = match originator {
+            Originator::From => Some(&mut self.has_from),
+            Originator::Sender => Some(&mut self.has_sender),
+            // Who sends a message again puts a block of these on top of the last one.
+            Originator::ResentFrom | Originator::ResentSender => None,
+        };
+        let is_second = known.as_deref().is_some_and(|&known| known);
+        match &self.authors {
+            Authors::Anyone => {}
+            Authors::Own(own) => {
+                known.into_iter().for_each(|known| *known = true);
+                let stranger =
+                    found.as_ref().and_then(|found| found.iter().find(|author| !own(author)).cloned());
+                let fault = match (is_second, &found, stranger) {
+                    (true, _, _) => Fault::Twice(originator.name()),
+                    (false, None, _) => Fault::Unclear(originator.name()),
+                    (false, Some(_), Some(stranger)) => Fault::NotYours(originator.name(), stranger),
+                    (false, Some(_), None) => return,
+                };
+                self.fault.get_or_insert(fault);
+            }
+            Authors::House { here, .. } => {
+                if !is_second && found.is_some_and(|found| found.iter().all(here)) {
+                    known.into_iter().for_each(|known| *known = true);
+                    out.extend_from_slice(&field);
+                } else if originator == Originator::From
+                    && !std::mem::replace(&mut self.from_is_replaced, true)
+                    && !is_cut
+                    // Its first line gets longer, and may be as long as a line may be.
+                    && memchr::memchr(b'\n', value).is_some_and(|end| end <= MAX_NAME)
+                {
+                    out.extend_from_slice(b"Original-From:");
+                    out.extend_from_slice(value);
+                }
+            }
+        }
+    }
+}
