@@ -59,7 +59,7 @@ fn who_asks_hears_that_it_got_there() {
         assert_eq!((reports.len(), told(&reports[1])), (2, vec!["friend@else.example relayed".to_owned()]));
         for part in [
             "Original-Envelope-Id: id\r\n",
-            "Status: 2.0.0\r\nRemote-MTA: dns; [127.0.0.1]\r\nDiagnostic-Code: smtp; 250 2.0.0 Taken\r\n",
+            "Status: 2.0.0\r\nRemote-MTA: dns; smarthost.example\r\nDiagnostic-Code: smtp; 250 2.0.0 Taken\r\n",
             "Content-Type: text/rfc822-headers",
         ] {
             assert!(reports[1].contains(part), "{part} is missing in {}", reports[1]);
