@@ -264,7 +264,8 @@ fn queue_json(entry: &QueueEntry) -> String {
         entry.size,
         entry.created,
         entry.attempts,
-        entry.next_try,
+        // One that is held has none.
+        number(Some(entry.next_try).filter(|at| *at != i64::MAX)),
         entry.last_error.as_deref().map_or("null".into(), quoted),
         entry.sent_by.account().map_or("null".into(), quoted),
         entry.held,

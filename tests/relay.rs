@@ -1,15 +1,19 @@
 //! The way out, with Postfix as the smarthost: a login that it refuses makes mail wait, through a power cut, until
-//! the operator sets the password anew; meanwhile the mail of others goes on.
+//! the operator sets the password anew; meanwhile the mail of others goes on. And the operator's hand on what waits.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that cannot go on fails")]
 
 mod support;
 
+use std::fs::File;
+use std::io::Write;
 use std::process::Command;
+use std::time::Duration;
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use support::appliance::binary;
-use support::process::run_with_input;
-use support::{Appliance, Connection, Dovecot, PATIENCE, Pop3, Postfix, Smtp, wait_for};
+use support::process::{Log, Outcome, run, run_with_input};
+use support::{Appliance, Connection, Dovecot, PATIENCE, Pop3, Port, Postfix, Smarthost, Smtp, wait_for};
 
 fn config(postfix: &Postfix) -> String {
     format!(
@@ -109,6 +113,174 @@ fn a_refused_login_waits_for_its_password() {
     assert_eq!(inbox(&appliance, "ben").len(), 1);
     assert_eq!(inbox(&appliance, "anna").len(), 1);
     appliance.stop();
+}
+
+/// With a smarthost that needs no login.
+fn plain(port: u16) -> String {
+    format!(
+        r#"
+[server]
+domains = ["home.example"]
+[smarthost]
+host = "127.0.0.1"
+port = {port}
+security = "none"
+[[account]]
+name = "anna"
+address = "anna@home.example"
+password = "anna's own"
+[[account]]
+name = "ben"
+address = "ben@home.example"
+password = "ben's own"
+"#
+    )
+}
+
+/// `pillarbox queue …`.
+fn queue(appliance: &Appliance, words: &[&str]) -> Outcome {
+    run(Command::new(binary()).arg("queue").args(words).arg("--data").arg(appliance.data()), PATIENCE)
+}
+
+/// What stands in the first column of the line of `queue list` that has `part` in it.
+fn number(list: &str, part: &str) -> String {
+    let line =
+        list.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} is not in {list}"));
+    line.split(' ').next().unwrap().to_owned()
+}
+
+/// Catches: an operator who does not see what waits and whose it is, a hold that a restart ends, one that others are held by, a sender who
+/// is not told of a removal, and a queue that nobody sees while no appliance runs.
+#[test]
+fn the_operator_has_a_hand_on_what_waits() {
+    let nowhere = Port::reserve();
+    let mut appliance = Appliance::start(&plain(nowhere.number));
+    send(&appliance, "anna", &["first@outside.example"]);
+    send(&appliance, "anna", &["second@outside.example"]);
+    send(&appliance, "ben", &["third@outside.example"]);
+    let list = queue(&appliance, &["list"]).success();
+    let [first, second, third] = ["first@", "second@", "third@"].map(|part| number(&list, part));
+    assert!(
+        list.lines().any(|line| line.contains(" ben ") && line.contains("third@outside.example")),
+        "{list}"
+    );
+
+    // A message on its way is left alone: then once more.
+    wait_for("the hold", || (queue(&appliance, &["hold", "account", "anna"]).code == Some(0)).then_some(()));
+    wait_for("both held", || {
+        let list = queue(&appliance, &["list"]).success();
+        if list.matches("held: `queue release`").count() == 2 {
+            return Some(());
+        }
+        queue(&appliance, &["hold", "account", "anna"]);
+        None
+    });
+    let shown = queue(&appliance, &["show", &first]).success();
+    for part in [
+        "sent by    anna\n",
+        "to         first@outside.example: waiting",
+        "held by the operator",
+        "Subject: from anna\n",
+    ] {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
+    for (words, code, said) in [
+        (&["hold", "account", "nobody"][..], 1, "no account `nobody`"),
+        (&["hold", "x"], 1, "a number from `show queue`"),
+        (&["show", "99"], 1, "message 99 is not in the queue"),
+        (&["remove", "99", "notify"], 1, "message 99 is not in the queue"),
+        (&["hold", &first], 1, "is held already"),
+        (&["flush", &first], 1, "queue release"),
+        (&["hold", "1 2"], 2, "neither a number nor"),
+        (&["hold"], 2, "usage: pillarbox queue hold"),
+    ] {
+        let outcome = queue(&appliance, words);
+        assert!(outcome.code == Some(code) && outcome.stderr.contains(said), "{words:?}: {outcome:?}");
+    }
+
+    appliance.kill();
+    let list = queue(&appliance, &["list"]).success();
+    assert_eq!(list.matches("held: `queue release`").count(), 2, "{list}");
+    assert!(
+        queue(&appliance, &["show", &second])
+            .success()
+            .contains("to         second@outside.example: waiting")
+    );
+    assert_eq!(queue(&appliance, &["show", "99"]).code, Some(1));
+    let refused = queue(&appliance, &["release", "all"]);
+    assert!(refused.code == Some(3) && refused.stderr.contains("no appliance is running"), "{refused:?}");
+
+    appliance.restart();
+    let smarthost = Smarthost::start(None, Duration::ZERO);
+    let text = appliance.text(&plain(smarthost.address().port()));
+    let file = appliance.scratch.write("next.toml", text);
+    appliance.verb("import", &[file.to_str().unwrap()]).success();
+    let came = || smarthost.letters().iter().map(|letter| letter.to.concat()).collect::<Vec<_>>();
+    wait_for("the letter of ben", || (came() == ["third@outside.example"]).then_some(()));
+    assert!(queue(&appliance, &["list"]).success().contains("second@outside.example"));
+    assert_eq!(queue(&appliance, &["show", &third]).code, Some(1), "it is gone");
+    assert_eq!(
+        queue(&appliance, &["release", &first]).success(),
+        "1 message is held no longer, and tried at once\n"
+    );
+    wait_for("the first one", || (came().len() == 2).then_some(()));
+    assert_eq!(came()[1], "first@outside.example");
+
+    let told = queue(&appliance, &["remove", &second, "notify"]).success();
+    assert_eq!(told, "1 message is removed, and the senders are told\n");
+    let [report] = &inbox(&appliance, "anna")[..] else { panic!("one report") };
+    assert!(
+        report.contains(
+            "Final-Recipient: rfc822; second@outside.example\r\nAction: failed\r\nStatus: 5.7.0\r\n"
+        ),
+        "{report}"
+    );
+    assert_eq!(queue(&appliance, &["list"]).success(), "the queue is empty\n");
+    assert_eq!(queue(&appliance, &["flush"]).success(), "there is nothing to try\n");
+    appliance.stop();
+}
+
+/// Catches: all mail of everybody that is gone after a slip of the hand, and a script that is asked.
+#[test]
+fn on_a_terminal_all_goes_only_after_a_yes() {
+    let nowhere = Port::reserve();
+    let appliance = Appliance::start(&plain(nowhere.number));
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let device = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    let terminal = File::options().read(true).write(true).open(device).unwrap();
+    let mut keys = File::from(controller);
+    let screen = Log::default();
+    screen.follow(keys.try_clone().unwrap());
+    let waiting = || queue(&appliance, &["list"]).success().matches("@outside.example").count();
+    for (answer, left) in [("no", 1), ("yes", 0)] {
+        if waiting() == 0 {
+            send(&appliance, "ben", &["friend@outside.example"]);
+        }
+        // One that is on its way stays: then once more.
+        wait_for("the end", || {
+            let mut child = Command::new(binary())
+                .args(["queue", "remove", "all", "--data"])
+                .arg(appliance.data())
+                .stdin(terminal.try_clone().unwrap())
+                .stdout(terminal.try_clone().unwrap())
+                .stderr(terminal.try_clone().unwrap())
+                .spawn()
+                .unwrap();
+            // The answer ends the line of the question.
+            keys.write_all(format!("{answer}\n").as_bytes()).unwrap();
+            let code = wait_for("the end", || child.try_wait().unwrap()).code();
+            assert_eq!(code, Some(if answer == "yes" { 0 } else { 1 }), "{:?}", screen.lines());
+            wait_for("the question", || screen.find("type yes to do it"));
+            (waiting() == left).then_some(())
+        });
+    }
+    send(&appliance, "ben", &["friend@outside.example"]);
+    wait_for("an empty queue", || {
+        queue(&appliance, &["remove", "all"]).success();
+        (waiting() == 0).then_some(())
+    });
 }
 
 /// Catches: a port of the other kind of TLS that is told after minutes, or in words that nobody can act on: when it is tried out,

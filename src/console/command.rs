@@ -170,7 +170,7 @@ impl Argument {
             Argument::Permitted => "NAME|smarthost",
             Argument::AppPassword => "DEVICE",
             Argument::Source | Argument::Message | Argument::Connected => "NUMBER",
-            Argument::Queued => "N|account|all",
+            Argument::Queued => "N",
             Argument::QueuedOf => "NAME",
             Argument::Setting => "PATH",
             Argument::Value => "VALUE",

@@ -187,6 +187,10 @@ pub(super) fn outcome(act: Act, which: &Which, done: Done) -> Step {
     }
     let (count, are) = counted(done.done);
     let mut text = match act {
+        Act::Hold if done.done == 0 => "there is nothing to hold\n".to_owned(),
+        Act::Release if done.done == 0 => "there is nothing to let go of\n".to_owned(),
+        Act::Flush if done.done == 0 => "there is nothing to try\n".to_owned(),
+        Act::Remove { .. } if done.done == 0 => "there is nothing to remove\n".to_owned(),
         Act::Hold => format!("{count} {are} held until `queue release`\n"),
         Act::Release => format!("{count} {are} held no longer, and tried at once\n"),
         Act::Flush => format!("{count} {are} tried at once\n"),
@@ -209,8 +213,10 @@ pub(super) fn outcome(act: Act, which: &Which, done: Done) -> Step {
 
 fn counted(count: usize) -> (String, &'static str) {
     match count {
-        0 => ("no message".to_owned(), "is"),
         1 => ("1 message".to_owned(), "is"),
         n => (format!("{n} messages"), "are"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,7 +241,7 @@ pub const TABLE: &[Command] = &[
         name: "queue hold",
         arguments: &[Argument::Queued, Argument::QueuedOf],
         required: 1,
-        help: "keep messages back: they are not tried, and do not run out of time",
+        help: "keep messages back: a number, `account NAME` or `all`",
         run: Session::hold,
     },
     Command {

@@ -20,7 +20,7 @@ use crate::status::Status;
 /// An appliance that only exists for the console.
 pub(super) struct Pretended {
     pub(super) config: RefCell<Rc<Config>>,
-    status: Status,
+    pub(super) status: Status,
     collected: Cell<usize>,
     pub(super) board: RefCell<Option<Standing>>,
     sessions: RefCell<Vec<Connected>>,
@@ -441,7 +441,7 @@ fn source() -> SourceStatus {
     }
 }
 
-fn queued() -> QueueEntry {
+pub(super) fn queued() -> QueueEntry {
     QueueEntry {
         id: 3,
         from: "demo@home.example".into(),

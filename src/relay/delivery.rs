@@ -116,7 +116,7 @@ impl Relay {
         let (recipients, ends) = (recipients.into_iter().map(|it| it.mailbox.clone()), !outside.is_empty());
         let recipients: Vec<Mailbox> = recipients.collect();
         for recipient in outside {
-            recipient.fail("5.7.1".to_owned(), Attempt::failed(unix_now(), "", GONE));
+            recipient.fail("5.7.1".to_owned(), Attempt::never(GONE));
         }
         if ends {
             claim.entry.happened(unix_now(), GONE);

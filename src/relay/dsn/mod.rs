@@ -238,3 +238,6 @@ fn wrapped(text: &str, prefix: &str, then: &str) -> String {
     }
     lines + "\r\n"
 }
+
+#[cfg(test)]
+mod tests;

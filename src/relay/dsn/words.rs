@@ -50,11 +50,11 @@ fn about(report: &Report<'_>, subject: Option<&str>) -> String {
     let mut text = match report.reader {
         Reader::Sender => format!("Your message of {date}\r\n"),
         Reader::Postmaster => {
-            wrapped(&format!("A message of {date} whose sender {} has no mailbox here", sender()), "", "")
+            wrapped(&format!("A message of {date} whose sender {} has no mailbox here.", sender()), "", "")
         }
         Reader::PostmasterOfGone => {
             let words = "was still waiting when the account that sent it was removed. Nobody has its login any more, so nothing \
-                         of it leaves; you get it as the postmaster";
+                         of it leaves; you get it as the postmaster.";
             wrapped(&format!("A message of {date} from {} {words}", sender()), "", "")
         }
     };
@@ -91,9 +91,7 @@ fn what_happened(action: Action, recipient: &Recipient) -> String {
 /// Advice, where there is any.
 fn what_to_do(action: Action, recipient: &Recipient) -> String {
     let Progress::Failed { latest, .. } = &recipient.progress else { return String::new() };
-    if action != Action::Failed
-        || (!latest.is_reply && latest.remote.is_empty() && !latest.text.starts_with(['4', '5']))
-    {
+    if action != Action::Failed || latest.at == 0 {
         // Our own words tell all that there is.
         return String::new();
     }

@@ -221,7 +221,7 @@ impl Entry {
         for recipient in
             self.recipients.iter_mut().filter(|it| matches!(it.progress, Progress::Pending { .. }))
         {
-            recipient.fail("5.7.0".to_owned(), Attempt::failed(now, "", WITHDRAWN));
+            recipient.fail("5.7.0".to_owned(), Attempt::never(WITHDRAWN));
         }
     }
 

@@ -92,6 +92,11 @@ impl Attempt {
         Attempt { at, remote: remote.to_owned(), is_reply: false, text: text.to_owned() }
     }
 
+    /// It is not attempted any more, for this reason.
+    pub fn never(why: &str) -> Attempt {
+        Attempt::failed(0, "", why)
+    }
+
     /// An attempt that `reply` ended, which is of `remote` unless it was made here.
     pub fn answered(at: i64, remote: &str, reply: &Reply) -> Attempt {
         let mut text = reply.code.to_string();

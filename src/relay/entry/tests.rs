@@ -291,6 +291,9 @@ fn a_message_is_late_once_when_it_has_waited_and_was_tried_for_so_long() {
         assert_eq!(entry.late_at(&config), None, "{attempt}");
         entry.recipients[1].postpone(Attempt::failed(jump + attempt, "mx", "451"), 1000, &config.smarthost);
     }
+    let Progress::Failed { status, .. } = &entry.recipients[1].progress else { panic!("{entry:?}") };
+    assert_eq!(status, "4.4.7", "its schedule is over, and it is days old");
+    entry.recipients[1].progress = Progress::Pending { attempts: 5, next_try: 0, latest: None };
     assert!(entry.late_at(&config).is_some());
     config.smarthost.delay_notice = 0;
     assert_eq!(entry.late_at(&config), None, "never");

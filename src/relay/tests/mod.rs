@@ -7,6 +7,7 @@ mod outgoing;
 mod permission;
 mod power;
 mod probe;
+mod reports;
 mod smarthost;
 
 use std::rc::Rc;

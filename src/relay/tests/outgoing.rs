@@ -124,10 +124,10 @@ fn every_recipient_has_a_fate_of_its_own() {
             "To: <demo@home.example>\r\n",
             "Auto-Submitted: auto-replied\r\n",
             "Content-Type: multipart/report; report-type=delivery-status;",
-            "<unknown@else.example>:\r\n    127.0.0.1 answered:\r\n    550 5.1.1 No such user\r\n",
+            "<unknown@else.example>:\r\n    smarthost.example answered:\r\n    550 5.1.1 No such user\r\n",
             "Reporting-MTA: dns; pillarbox.local\r\n",
             "\r\n\r\nFinal-Recipient: rfc822; unknown@else.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\
-             Remote-MTA: dns; [127.0.0.1]\r\nDiagnostic-Code: smtp; 550 5.1.1 No such user\r\nLast-Attempt-Date: ",
+             Remote-MTA: dns; smarthost.example\r\nDiagnostic-Code: smtp; 550 5.1.1 No such user\r\nLast-Attempt-Date: ",
             "Content-Type: text/rfc822-headers; charset=utf-8\r\n",
             "\r\n\r\nMessage-ID: <1@home.example>\r\nSubject: hello\r\n\r\n--",
         ] {
@@ -328,8 +328,7 @@ fn a_message_that_never_gets_through_comes_back() {
         world.post("friend@else.example").await.unwrap();
         world.until_queue_is_empty().await;
         let [report] = &world.inbox("demo").await[..] else { panic!("one report") };
-        let told =
-            "Status: 4.4.7\r\nRemote-MTA: dns; [127.0.0.1]\r\nDiagnostic-Code: smtp; 451 4.3.0 Later\r\n";
+        let told = "Status: 4.4.7\r\nRemote-MTA: dns; smarthost.example\r\nDiagnostic-Code: smtp; 451 4.3.0 Later\r\n";
         assert!(report.contains(told), "{report}");
     });
 }
