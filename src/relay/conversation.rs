@@ -55,6 +55,7 @@ impl Relay {
         line.is_proven();
         line.carries(first.size >= LARGE.into());
         self.troubles.borrow_mut().remove(line.login());
+        self.refused.borrow_mut().remove(line.login());
         self.login_works(line.login()).await;
         // There may be more than one connection can carry.
         self.queue.wake();
@@ -63,7 +64,7 @@ impl Relay {
                 // The message is due as it was, and goes at once.
                 Failure::Again(reason) => log::warn!("{}: {reason}", line.login()),
                 failure => {
-                    self.failing.set(true);
+                    self.did_not_get_through(line.login(), &failure);
                     self.note_trouble(line.login(), &failure).await;
                 }
             }
@@ -240,9 +241,6 @@ impl Relay {
         }
         if verdicts.iter().any(Reply::is_positive) {
             self.got_through();
-        }
-        if verdicts.iter().any(|reply| !reply.is_positive() && !reply.is_permanent()) {
-            self.failing.set(true);
         }
         self.settle(claim).await;
     }

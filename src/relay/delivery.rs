@@ -69,7 +69,8 @@ impl Relay {
             let now = present();
             if self.failing.get() && now.iter().any(|address| !known.contains(address)) {
                 log::info!("a new address: what waits for the smarthost is tried at once");
-                self.queue.hasten();
+                self.tried_all.set(i64::MIN / 2);
+                self.try_all();
             }
             known = now;
         }
@@ -82,8 +83,9 @@ impl Relay {
             if self.hurry.take() {
                 // What is still wrong shows at once.
                 self.troubles.borrow_mut().clear();
+                self.refused.borrow_mut().clear();
                 self.queue.load().await;
-                self.queue.hasten();
+                self.queue.hasten(|_| true);
             } else {
                 or(hurried, async {
                     changed.await;

@@ -284,10 +284,16 @@ impl Index {
         self.numbers.iter().map(move |(submitter, number)| (*submitter, lane(number))).filter(|(_, n)| *n > 0)
     }
 
-    /// All that waits for a time may go now.
-    pub fn hasten(&mut self, now: u32) {
+    /// All that waits for a time may go now, of submitters who are `wanted`.
+    pub fn hasten(&mut self, wanted: impl Fn(Submitter) -> bool, now: u32) {
+        let wanted: BTreeSet<u16> =
+            self.numbers.iter().filter(|(it, _)| wanted(**it)).map(|(_, number)| *number).collect();
         for (time, uid) in std::mem::take(&mut self.timers) {
-            self.comes_now(time, uid, now);
+            match self.slot(uid) {
+                Some(slot) if wanted.contains(&slot.lane) => self.comes_now(time, uid, now),
+                Some(_) => drop(self.timers.insert((time, uid))),
+                None => {}
+            }
         }
     }
 

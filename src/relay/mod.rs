@@ -23,7 +23,7 @@ mod report;
 mod restored;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use event_listener::Event;
@@ -52,7 +52,9 @@ pub struct Relay {
     lines: Lines,
     /// What was handed over twice since the start, and may have arrived twice.
     doubtful: RefCell<VecDeque<String>>,
-    /// Something did not get through since the last time that something did.
+    /// Logins that the smarthost refuses.
+    refused: RefCell<BTreeSet<Login>>,
+    /// The smarthost was out of reach since the last time that something got through.
     failing: Cell<bool>,
     /// When everything was tried at once because something got through, in seconds since 1970 UTC.
     tried_all: Cell<i64>,
@@ -76,6 +78,7 @@ impl Relay {
             tokens,
             lines: Lines::default(),
             doubtful: RefCell::default(),
+            refused: RefCell::default(),
             failing: Cell::default(),
             tried_all: Cell::new(i64::MIN / 2),
             troubles: RefCell::default(),

@@ -162,7 +162,7 @@ impl Relay {
         failure: &Failure,
         config: &Rc<Config>,
     ) {
-        self.failing.set(true);
+        self.did_not_get_through(line.login(), failure);
         self.note_trouble(line.login(), failure).await;
         if !self.is_current(config) {
             // With settings that are not in force any more: it is tried again at once with the new ones.
@@ -191,8 +191,8 @@ impl Relay {
         }
     }
 
-    /// A message got through. Where that was not so before, everything that waits is tried at once, for what kept it from going is
-    /// over; but not more than once in a while, since a server may take one and put off another.
+    /// A message got through. Where the smarthost was out of reach before, everything that waits is tried at once; but not more than
+    /// once in a while.
     pub(super) fn got_through(&self) {
         if self.failing.take() {
             self.try_all();
@@ -204,7 +204,21 @@ impl Relay {
         let now = unix_now();
         if now.abs_diff(self.tried_all.get()) >= TRY_ALL_AGAIN {
             self.tried_all.set(now);
-            self.queue.hasten();
+            let config = self.context.config();
+            let refused = self.refused.borrow().clone();
+            // A login that is refused is tried by its schedule only: some providers lock accounts.
+            self.queue.hasten(|it| Login::of(it, &config).is_some_and(|login| !refused.contains(&login)));
+        }
+    }
+
+    /// What a failure means for what waits: for a way that is closed it opens again for all at once, which a wrong password does not.
+    pub(super) fn did_not_get_through(&self, login: &Login, failure: &Failure) {
+        match failure {
+            Failure::Login(_) | Failure::Settings(_) | Failure::Token(_) => {
+                self.refused.borrow_mut().insert(login.clone());
+            }
+            Failure::Unavailable(_) | Failure::Busy(_) => self.failing.set(true),
+            Failure::Again(_) => {}
         }
     }
 

@@ -19,9 +19,9 @@ use crate::context::Context;
 use crate::store::{self, Account, Body, Error, Flags, INBOX, Incoming, Uid};
 
 /// Messages that those who submit share: each may have as many here as are left when everybody has the same.
-pub(super) const MAX_QUEUED: usize = 100_000;
+const MAX_QUEUED: usize = 100_000;
 /// Whoever is there, each may have so many.
-pub(super) const LEAST_SHARE: usize = 1000;
+const LEAST_SHARE: usize = 1000;
 /// Seconds until another attempt to write down what could not be written.
 const WRITE_AGAIN: i64 = 60;
 /// Notes that are read at once at the start, and when settings have changed.
@@ -69,6 +69,11 @@ pub enum Found<'a> {
     Damaged,
     /// There is no such message.
     Nothing,
+}
+
+/// Messages that each of so many may have here.
+pub(super) fn share(submitters: usize) -> usize {
+    (MAX_QUEUED / submitters).max(LEAST_SHARE)
 }
 
 /// A time as the index has it.
@@ -120,7 +125,7 @@ impl Queue {
     /// have here.
     pub fn is_full(&self, submitter: Submitter) -> bool {
         let submitters = self.context.config().accounts.len() + 1;
-        self.index().count(submitter) >= (MAX_QUEUED / submitters).max(LEAST_SHARE)
+        self.index().count(submitter) >= share(submitters)
     }
 
     /// Queues a message, durably, in one commit. `message` and `account` come from [`Queue::account`].
@@ -239,6 +244,10 @@ impl Queue {
             // A message whose note is damaged is listed, and the operator removes it.
             let Some(entry) = self.known(uid) else { continue };
             let (mut claim, config) = (self.claimed(uid, entry), self.context.config());
+            if self.unwritten.borrow().get(&uid).is_some_and(|(_, again)| *again > now) {
+                // In however much of a hurry somebody is: it rests.
+                continue;
+            }
             let is_late = claim.entry.late_at(&config).is_some_and(|at| at <= now);
             if claim.entry.due(work, &config, now).next().is_none() && !(is_late && work == Work::Here) {
                 // It was made due before its time: its note does not know.
@@ -286,9 +295,9 @@ impl Queue {
         known.into_iter().filter(|(_, created)| !queued.contains(&seconds(*created))).map(|it| it.0).collect()
     }
 
-    /// Makes all that waits due at once.
-    pub fn hasten(&self) {
-        self.index().hasten(seconds(unix_now()));
+    /// Makes all that waits due at once, of submitters who are `wanted`.
+    pub fn hasten(&self, wanted: impl Fn(Submitter) -> bool) {
+        self.index().hasten(wanted, seconds(unix_now()));
         self.wake();
     }
 

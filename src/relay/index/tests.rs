@@ -43,7 +43,9 @@ fn messages_go_when_they_are_due_in_their_order() {
     assert_eq!((index.len(), index.count(ANN), index.earliest()), (2, 2, Some(20)));
     index.tick(19, 100);
     assert_eq!(index.next_outside(anyone, 1, true, 19), None);
-    index.hasten(19);
+    index.hasten(|it| it == BOB, 19);
+    assert_eq!(index.next_outside(anyone, 1, true, 19), None, "it is not his");
+    index.hasten(anyone, 19);
     assert_eq!(index.next_outside(anyone, 1, true, 19), Some(1));
 }
 
