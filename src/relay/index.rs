@@ -22,6 +22,8 @@ pub struct Facts {
     pub here: Option<u32>,
     /// When it is to go to the smarthost next.
     pub outside: Option<u32>,
+    /// All that is to be done here is to tell that it is late, which is not done before its time.
+    pub only_notice: bool,
 }
 
 /// What is kept of each message, in the order of the UIDs.
@@ -46,6 +48,8 @@ const IN_HERE: u8 = 2;
 const IN_LANE: u8 = 4;
 /// It is gone, and its slot is not yet.
 const GONE: u8 = 8;
+/// See [`Facts::only_notice`].
+const NOTICE: u8 = 16;
 
 /// The messages of one submitter, who wants them to arrive in the order in which they were sent.
 #[derive(Debug, Default)]
@@ -119,7 +123,8 @@ impl Index {
         self.land(uid);
         let lane = self.number(submitter);
         let (here, outside) = (facts.here.unwrap_or(NEVER), facts.outside.unwrap_or(NEVER));
-        let marks = self.slot(uid).map_or(0, |slot| slot.marks & (IN_HERE | IN_LANE));
+        let stands = self.slot(uid).map_or(0, |slot| slot.marks & (IN_HERE | IN_LANE));
+        let marks = stands | if facts.only_notice { NOTICE } else { 0 };
         let slot = Slot { uid, size: facts.size, created: facts.created, here, outside, lane, marks };
         match self.slots.binary_search_by_key(&uid, |slot| slot.uid) {
             Ok(at) => {
@@ -289,10 +294,11 @@ impl Index {
         let wanted: BTreeSet<u16> =
             self.numbers.iter().filter(|(it, _)| wanted(**it)).map(|(_, number)| *number).collect();
         for (time, uid) in std::mem::take(&mut self.timers) {
-            match self.slot(uid) {
-                Some(slot) if wanted.contains(&slot.lane) => self.comes_now(time, uid, now),
-                Some(_) => drop(self.timers.insert((time, uid))),
-                None => {}
+            let Some(slot) = self.slot(uid) else { continue };
+            let has_its_time = slot.marks & NOTICE != 0 && slot.here == time && slot.outside != time;
+            match wanted.contains(&slot.lane) && !has_its_time {
+                true => self.comes_now(time, uid, now),
+                false => drop(self.timers.insert((time, uid))),
             }
         }
     }

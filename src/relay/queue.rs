@@ -371,6 +371,7 @@ fn facts(entry: &Entry, size: u64, config: &Config) -> Facts {
         // What is settled is to be removed.
         here: if entry.is_settled() { Some(0) } else { when(Work::Here) },
         outside: when(Work::Smarthost),
+        only_notice: entry.has_only_notice(config),
     }
 }
 

@@ -188,6 +188,13 @@ impl Entry {
         self.recipients.iter().filter_map(|r| r.when(work, self.held, orphan, config)).chain(late).min()
     }
 
+    /// Whether all that is to be done here is to tell that it is late.
+    pub fn has_only_notice(&self, config: &Config) -> bool {
+        let orphan = self.is_orphan(config);
+        let waits = |r: &Recipient| r.when(Work::Here, self.held, orphan, config).is_some();
+        self.late_at(config).is_some() && !self.recipients.iter().any(waits)
+    }
+
     /// The recipients that work of this kind is due for.
     pub fn due(&mut self, work: Work, config: &Config, now: i64) -> impl Iterator<Item = &mut Recipient> {
         let (held, orphan) = (self.held, self.is_orphan(config));

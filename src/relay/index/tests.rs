@@ -4,7 +4,7 @@ const ANN: Submitter = Submitter::Account(1);
 const BOB: Submitter = Submitter::Account(2);
 
 fn outside(at: u32) -> Facts {
-    Facts { size: 1000, created: at, here: None, outside: Some(at) }
+    Facts { size: 1000, created: at, here: None, outside: Some(at), only_notice: false }
 }
 
 fn anyone(_: Submitter) -> bool {
@@ -144,4 +144,19 @@ fn an_entry_takes_64_octets_at_the_most() {
     }
     assert_eq!(index.len(), 10);
     assert!(index.slots.len() < 100 && index.slots.capacity() < 1000);
+}
+
+/// Catches: a hurry that takes each message for late: a note of each was written, and while one was worked on here the next one
+/// overtook it.
+#[test]
+fn a_hurry_does_not_bring_the_notice_of_a_delay() {
+    let mut index = Index::default();
+    index.put(1, ANN, Facts { here: Some(500), only_notice: true, ..outside(50) });
+    index.put(2, ANN, Facts { here: Some(500), ..outside(50) });
+    index.hasten(anyone, 5);
+    assert_eq!((index.next_here(5), index.next_here(5)), (Some(2), None));
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(1));
+    index.put(1, ANN, Facts { here: Some(500), only_notice: true, ..outside(900) });
+    index.tick(500, 10_000);
+    assert_eq!(index.next_here(500), Some(1), "it comes in its time");
 }
