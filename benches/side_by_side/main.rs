@@ -4,8 +4,8 @@
 //!
 //! `MESSAGES=2000 make bench` takes a smaller mailbox, where the disk is slow. `cargo bench --profile dev --bench
 //! side_by_side -- wear` prints what is written for what, alone; `multipop` measures only collections, beside fetchmail and
-//! getmail6; `sending` only what is sent, beside Postfix, and with another word the rows of that name; `search` only searches, another word the rows that have it in their names and
-//! need no mail of others.
+//! getmail6; `sending` only what is sent, beside Postfix, and with another word the rows that have it in their names; `search`
+//! only searches, another word alone the rows that have it in their names and need no mail of others.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on fails")]
 

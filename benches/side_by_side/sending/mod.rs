@@ -7,7 +7,6 @@ mod postfix;
 mod sink;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -206,7 +205,7 @@ impl Mta {
     fn trust(&self) -> Arc<ClientConfig> {
         match self {
             Mta::Pillarbox(appliance) => trust(&appliance.ca()),
-            Mta::Postfix(postfix) => trust(Path::new(&postfix.ca)),
+            Mta::Postfix(postfix) => trust(&postfix.ca),
         }
     }
 
@@ -221,7 +220,7 @@ impl Mta {
     /// The operator's word to try all that waits.
     fn flush(&self) {
         match self {
-            Mta::Pillarbox(appliance) => drop(appliance.console("queue flush all")),
+            Mta::Pillarbox(appliance) => drop(appliance.console("retry")),
             Mta::Postfix(postfix) => postfix.flush(),
         }
     }
