@@ -28,8 +28,10 @@ pub struct Status {
     pub sessions: [u32; 3],
     /// Every listener by its name in `[listen]`.
     pub listeners: Vec<(&'static str, SocketAddr)>,
-    /// What waits for the smarthost, the oldest first.
+    /// What waits for the smarthost, the oldest first, as far as it is listed.
     pub queue: Vec<QueueEntry>,
+    /// Messages that wait besides.
+    pub unlisted: usize,
     /// What is wrong with the way through the smarthost, one line a login.
     pub troubles: Vec<String>,
     /// Every source that is configured.
@@ -161,6 +163,7 @@ impl Status {
             sessions: self.sessions,
             listeners: self.listeners,
             queue: self.queue.into_iter().map(queued).collect(),
+            unlisted: self.unlisted,
             troubles: self.troubles.into_iter().map(trouble).collect(),
             sources: self.sources.into_iter().map(source).collect(),
             space: self.space,
@@ -178,7 +181,7 @@ impl Status {
                 let held = if held > 0 { format!(", {held} of them held") } else { String::new() };
                 format!(
                     "{} waiting{held}, the oldest from {}",
-                    self.queue.len(),
+                    self.queue.len() + self.unlisted,
                     ago(self.now, oldest.created)
                 )
             }
@@ -228,6 +231,9 @@ impl Status {
         let _ = write!(json, "\"remarks\":[{remarks}],");
         let _ = write!(json, "\"listeners\":[{}],", joined(listeners));
         let _ = write!(json, "\"queue\":[{}],", joined(self.queue.iter().map(queue_json)));
+        if self.unlisted > 0 {
+            let _ = write!(json, "\"queue_unlisted\":{},", self.unlisted);
+        }
         let troubles = joined(self.troubles.iter().map(|trouble| quoted(trouble)));
         let _ = write!(json, "\"troubles\":[{troubles}],");
         let _ = write!(json, "\"sources\":[{}],", joined(self.sources.iter().map(source_json)));

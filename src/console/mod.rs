@@ -112,6 +112,7 @@ impl Console {
                 .map(|service| places.count(service)),
             listeners: self.operator.listeners(),
             queue: self.relay.entries(),
+            unlisted: self.relay.unlisted(),
             troubles: self.relay.troubles(),
             sources: self.poller.status(),
             space: self.operator.space(),

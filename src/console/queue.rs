@@ -90,7 +90,11 @@ fn state(now: i64, entry: &QueueEntry) -> String {
 impl Session {
     pub(super) fn show_queue(&mut self, world: &dyn World, _: &[&str]) -> Step {
         let status = world.status();
-        Step::Say(list(&status.queue, status.now))
+        let mut text = list(&status.queue, status.now);
+        if status.unlisted > 0 {
+            text += &format!("{} more wait\n", status.unlisted);
+        }
+        Step::Say(text)
     }
 
     pub(super) fn show_message(&mut self, world: &dyn World, words: &[&str]) -> Step {

@@ -25,7 +25,7 @@ use crate::smtp::{Mailbox, Recipient, Reply};
 use crate::store::Uid;
 
 /// What leaves over another connection right after the end before it may still overtake that one: so long it stays here.
-const APART: Duration = Duration::from_millis(10);
+const APART: Duration = Duration::from_millis(2);
 /// Messages that went twice, perhaps, that the operator is told of.
 const MOST_DOUBTFUL: usize = 8;
 

@@ -43,6 +43,9 @@ use outgoing::Login;
 use queue::Queue;
 pub use restored::{count_as_sent, waiting_outside};
 
+/// Messages that a list of the queue has.
+const LISTED: usize = 1000;
+
 /// The relay: takes mail from the SMTP server, and gets it where it belongs.
 pub struct Relay {
     context: Rc<Context>,
@@ -91,10 +94,19 @@ impl Relay {
         })
     }
 
-    /// What is queued, the oldest first.
+    /// What is queued, the oldest first: the first thousand.
     pub fn entries(&self) -> Vec<QueueEntry> {
         let config = self.context.config();
-        self.queue.entries().map(|(id, size, entry)| QueueEntry::new(id, size, entry, &config)).collect()
+        self.queue
+            .entries()
+            .take(LISTED)
+            .map(|(id, size, entry)| QueueEntry::new(id, size, entry, &config))
+            .collect()
+    }
+
+    /// How many messages are queued besides those of [`Relay::entries`].
+    pub fn unlisted(&self) -> usize {
+        self.queue.len().saturating_sub(LISTED)
     }
 
     /// What is wrong with the way through the smarthost right now, one line a login; empty when the

@@ -198,6 +198,11 @@ impl Queue {
         })
     }
 
+    /// Queued messages.
+    pub fn len(&self) -> usize {
+        self.account.borrow().view(INBOX, |inbox| inbox.messages.len()).unwrap_or(0)
+    }
+
     /// All messages, the oldest first: their numbers, sizes and entries. One whose note is damaged has
     /// none.
     pub fn entries(&self) -> impl Iterator<Item = (Uid, u64, Option<Entry>)> {

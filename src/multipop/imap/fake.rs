@@ -97,6 +97,7 @@ impl Provider {
         self.say(stream, "* OK ready\r\n").await?;
         let mut line = Vec::new();
         let mut selected = "INBOX".to_owned();
+        let mut told_of = 0;
         while read_line(stream, &mut line, 10_000).await? == LineEnd::Complete {
             let line = String::from_utf8(line.clone()).unwrap();
             self.heard.borrow_mut().push(line.clone());
@@ -115,11 +116,12 @@ impl Provider {
             }
             if let Some((_, name)) = command.split_once("SELECT ").or(command.split_once("EXAMINE ")) {
                 selected = name.trim_matches('"').to_owned();
+                told_of = self.folder.borrow().len();
             }
             if command == "IDLE" {
                 self.say(stream, "+ idling\r\n").await?;
-                let before = self.folder.borrow().len();
-                while stream.buffered().is_empty() && self.folder.borrow().len() == before {
+                // What has come since the client was told last is news, too.
+                while stream.buffered().is_empty() && self.folder.borrow().len() == told_of {
                     let octets = async { stream.fill().await.map(|octets| octets.is_empty()) };
                     let passes = async {
                         Timer::after(Duration::from_millis(2)).await;
@@ -129,7 +131,8 @@ impl Provider {
                         return Ok(());
                     }
                 }
-                self.say(stream, &format!("* {} EXISTS\r\n", self.folder.borrow().len())).await?;
+                told_of = self.folder.borrow().len();
+                self.say(stream, &format!("* {told_of} EXISTS\r\n")).await?;
                 let mut done = Vec::new();
                 assert_eq!(read_line(stream, &mut done, 100).await?, LineEnd::Complete);
                 assert_eq!(done, b"DONE");

@@ -188,6 +188,9 @@ fn nobody_has_more_in_the_queue_than_a_share_of_it() {
         fill(None, share - 1).await;
         world.relay.queue.load().await;
         assert!(!takes(None).await && !takes(Some("demo")).await && takes(Some("anna")).await);
+        // A list of them has an end.
+        let total = queue.view(INBOX, |inbox| inbox.messages.len()).unwrap();
+        assert_eq!((world.relay.entries().len(), world.relay.unlisted()), (1000, total - 1000));
     });
 }
 

@@ -2,6 +2,7 @@
 //! told and remembers what it got.
 
 mod letters;
+mod lines;
 mod local;
 mod outgoing;
 mod permission;

@@ -3,8 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::rc::Rc;
+use std::time::Duration;
 
-use async_io::Async;
+use async_io::{Async, Timer};
 use data_encoding::BASE64;
 use smol::LocalExecutor;
 
@@ -26,7 +27,7 @@ pub struct Taken {
     pub content: String,
 }
 
-/// What a command gets for an answer; `None`: the usual one. `drop` closes the connection.
+/// What a command gets for an answer; `None`: the usual one. `drop` closes the connection, `hang` says nothing any more.
 type Answer = dyn Fn(&str) -> Option<&'static str>;
 
 pub struct Smarthost {
@@ -34,6 +35,8 @@ pub struct Smarthost {
     answer: RefCell<Rc<Answer>>,
     taken: RefCell<Vec<Taken>>,
     commands: RefCell<Vec<String>>,
+    /// Before each answer.
+    pub pause: Cell<Duration>,
     pub connections: Cell<u32>,
     pub open: Cell<u32>,
     pub most_open: Cell<u32>,
@@ -47,6 +50,7 @@ impl Smarthost {
             answer: RefCell::new(Rc::new(|_| None)),
             taken: RefCell::default(),
             commands: RefCell::default(),
+            pause: Cell::default(),
             connections: Cell::default(),
             open: Cell::default(),
             most_open: Cell::default(),
@@ -106,6 +110,12 @@ impl Smarthost {
             if answer == "drop" {
                 return Ok(());
             }
+            if answer == "hang" {
+                std::future::pending::<()>().await;
+            }
+            if !self.pause.get().is_zero() {
+                Timer::after(self.pause.get()).await;
+            }
             stream.queue(format!("{answer}\r\n").as_bytes());
             stream.flush().await?;
             if verb == "QUIT" {
@@ -120,6 +130,9 @@ impl Smarthost {
                 }
                 if told == "drop" {
                     return Ok(());
+                }
+                if told == "hang" {
+                    std::future::pending::<()>().await;
                 }
                 stream.queue(format!("{told}\r\n").as_bytes());
                 stream.flush().await?;
