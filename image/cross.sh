@@ -39,8 +39,8 @@ export CARGO_TARGET_DIR="$PWD/target/cross/build"
 flags="--cfg=io_uring_skip_arch_check"
 # Thumb-2, which every ARMv7 has: the same program in a quarter less of memory and of the card.
 [ "$arch" != armv7 ] || flags="$flags -Ctarget-feature=+thumb-mode"
-# There is no such thing on AArch64, where own code is built as small as dependencies are.
-[ "$arch" != aarch64 ] || export CARGO_PROFILE_RELEASE_OPT_LEVEL=z
+# Own code is built as small as dependencies are: what a board waits for is the card and the line, and memory it has little.
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=z
 # Where it was built does not show in the bits; messages name files of crates.
 flags="$flags --remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates"
 if command -v rustc >/dev/null && [ -d "$(rustc --print target-libdir --target "$triple" 2>/dev/null)" ]; then
