@@ -4,7 +4,8 @@
 //!
 //! `MESSAGES=2000 make bench` takes a smaller mailbox, where the disk is slow. `cargo bench --profile dev --bench
 //! side_by_side -- wear` prints what is written for what, alone; `multipop` measures only collections, beside fetchmail and
-//! getmail6; `search` only searches, another word the rows that have it in their names and need no mail of others.
+//! getmail6; `sending` only what is sent, beside Postfix, and with another word the rows that have it in their names; `search`
+//! only searches, another word alone the rows that have it in their names and need no mail of others.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on fails")]
 
@@ -17,6 +18,7 @@ mod multipop;
 mod people;
 mod read;
 mod search;
+mod sending;
 mod server;
 mod stall;
 mod table;
@@ -103,14 +105,18 @@ fn main() {
     if std::env::args().any(|argument| argument == "multipop") {
         return multipop::table();
     }
+    // Cargo adds an option of its own.
+    let words = || std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    if words().any(|word| word == "sending") {
+        return sending::table(&words().find(|word| word != "sending").unwrap_or_default());
+    }
     let (ours, theirs) = (Server::appliance(), Server::dovecot());
     println!("{} messages of 16 KB on average\n", server::messages());
     table::head();
     let binary = std::fs::metadata(appliance::binary()).unwrap().len();
     row("size of the binary", Memory, |_| 0.0).print(binary as f64, None);
     let only_searches = std::env::args().any(|argument| argument == "search");
-    // Cargo adds an option of its own.
-    let word = std::env::args().skip(1).find(|argument| !argument.starts_with('-') && argument != "search");
+    let word = words().find(|word| word != "search");
     if let Some(word) = word {
         return ROWS.iter().filter(|row| row.is_about(&word)).for_each(|row| row.measure(&ours, &theirs));
     }
@@ -119,6 +125,7 @@ fn main() {
     }
     if !only_searches {
         multipop::table();
+        sending::table("");
         wear::table();
     }
 }

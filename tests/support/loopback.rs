@@ -42,6 +42,12 @@ impl Wire {
         let there = self.read(&mut line)?;
         Ok(there.then(|| String::from_utf8_lossy(&line).trim_end().to_owned()))
     }
+    /// The next `n` octets.
+    pub fn octets(&mut self, n: usize) -> io::Result<Vec<u8>> {
+        let mut all = vec![0; n];
+        self.0.read_exact(&mut all)?;
+        Ok(all)
+    }
     pub fn say(&mut self, octets: impl AsRef<[u8]>) -> io::Result<()> {
         self.0.get_mut().write_all(octets.as_ref())?;
         self.0.get_mut().flush()

@@ -4,7 +4,7 @@
 //! the others take the first of them, since some need minutes for all: `PEERS=2000` has them take as many.
 
 mod collector;
-mod line;
+pub mod line;
 mod memory;
 mod peers;
 
