@@ -36,16 +36,14 @@ impl Relay {
         zip(zip(self.courier(), self.watch_the_way()), here).await;
     }
 
-    /// Waits until there may be work.
-    pub(super) async fn rest(&self, changed: EventListener) {
+    /// Waits until there may be work, no longer than `longest`.
+    pub(super) async fn rest(&self, changed: EventListener, longest: Duration) {
         let least = if self.stands_still() { LONGEST_REST } else { 1 };
         let now = seconds(unix_now());
         let earliest = self.queue.index().earliest().map(|at| u64::from(at.saturating_sub(now)));
         let pause = earliest.map_or(LONGEST_REST, |pause| pause.clamp(least, LONGEST_REST));
-        let waits = self.queue.index().ready().next().is_some();
-        let pause = if waits { self.lines.ask_again() } else { Duration::from_secs(pause) };
         or(changed, async {
-            Timer::after(pause).await;
+            Timer::after(Duration::from_secs(pause).min(longest)).await;
         })
         .await;
     }
@@ -105,7 +103,7 @@ impl Relay {
             let claim = if self.stands_still() { None } else { self.queue.next_here() };
             match claim {
                 Some(claim) => Box::pin(self.deliver(claim)).await,
-                None => self.rest(changed).await,
+                None => self.rest(changed, Duration::MAX).await,
             }
         }
     }

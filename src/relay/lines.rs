@@ -75,9 +75,10 @@ impl Lines {
         Line { lines: self, state }
     }
 
-    /// When it is to be asked again for a login that waits, though nothing has changed.
-    pub fn ask_again(&self) -> Duration {
-        LONG
+    /// When it is to be asked again for a login that `waits`, though nothing has changed: only a connection that takes long makes
+    /// another one needed.
+    pub fn ask_again(&self, waits: bool) -> Duration {
+        if waits && !self.open.borrow().is_empty() { LONG } else { Duration::MAX }
     }
 
     /// Whether one more connection of `login` may carry a large message: one is left for the others.
@@ -121,8 +122,10 @@ mod tests {
     fn a_login_has_as_many_connections_as_it_needs() {
         let (lines, login) = (Lines::default(), Login::Global);
         assert!(!lines.wants_one(&login, 0, 4) && lines.wants_one(&login, 1, 4));
+        assert_eq!(lines.ask_again(true), Duration::MAX, "nobody is ahead of what waits");
         let first = lines.open(login.clone());
         assert!(!lines.wants_one(&login, 100, 4), "nobody was let in");
+        assert_eq!((lines.ask_again(true), lines.ask_again(false)), (LONG, Duration::MAX));
         assert!(lines.wants_one(&Login::Account("ann".into()), 1, 4), "others do not wait for that");
         first.is_proven();
         assert!(!lines.wants_one(&login, QUEUE, 4) && lines.wants_one(&login, QUEUE + 1, 4));

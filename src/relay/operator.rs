@@ -3,7 +3,7 @@
 use super::Relay;
 use super::dsn::{header_of, printable};
 use super::entry::{Attempt, Entry, Progress, Recipient, Submitter};
-use super::queue::{Claim, Found};
+use super::queue::{Claim, Found, entries, noted};
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::flash::ReadAt;
@@ -322,17 +322,13 @@ fn concerns(act: Act, entry: &Entry) -> bool {
 
 /// What is queued in `queue`, the oldest first. No relay may work on it.
 pub fn all_queued(queue: &Account, config: &Config) -> Vec<QueueEntry> {
-    let messages: Vec<(Uid, u32)> = queue
-        .view(INBOX, |inbox| inbox.messages.iter().map(|message| (message.uid, message.size)).collect())
-        .unwrap_or_default();
-    let entry = |uid| queue.note(INBOX, uid).and_then(|note| Entry::of_note(&note, config));
-    messages.into_iter().map(|(uid, size)| QueueEntry::new(uid, size.into(), entry(uid), config)).collect()
+    entries(queue, config).map(|(uid, size, entry)| QueueEntry::new(uid, size, entry, config)).collect()
 }
 
 /// All about a message in `queue`; `None` where there is none of this number. No relay may work on it.
 pub fn queued(queue: &Account, id: Uid, config: &Config) -> Option<Shown> {
     let size = queue.view(INBOX, |inbox| inbox.message(id).map(|message| message.size)).flatten()?;
-    let entry = queue.note(INBOX, id).and_then(|note| Entry::of_note(&note, config));
+    let entry = noted(queue, id, config);
     let body = content(queue, id);
     Some(Shown::new(id, size.into(), entry, body.as_ref().map(|body| body as &dyn ReadAt), config))
 }

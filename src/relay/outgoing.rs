@@ -100,7 +100,8 @@ impl Relay {
                         connections.spawn(Box::pin(self.converse(line, claim))).detach();
                     }
                     None => {
-                        let rest = self.rest(changed);
+                        let waits = self.queue.index().ready().next().is_some();
+                        let rest = self.rest(changed, self.lines.ask_again(waits));
                         or(rest, self.context.clock.comes()).await;
                     }
                 }

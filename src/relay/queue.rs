@@ -192,10 +192,7 @@ impl Queue {
     /// What is known of a message; `None` where there is none, or its note is damaged.
     fn known(&self, uid: Uid) -> Option<Entry> {
         let unwritten = self.unwritten.borrow().get(&uid).map(|(entry, _)| entry.clone());
-        unwritten.or_else(|| {
-            let note = self.account.borrow().note(INBOX, uid)?;
-            Entry::of_note(&note, &self.context.config())
-        })
+        unwritten.or_else(|| noted(&self.account.borrow(), uid, &self.context.config()))
     }
 
     /// Queued messages.
@@ -206,11 +203,7 @@ impl Queue {
     /// All messages, the oldest first: their numbers, sizes and entries. One whose note is damaged has
     /// none.
     pub fn entries(&self) -> impl Iterator<Item = (Uid, u64, Option<Entry>)> {
-        let account = self.account.borrow().clone();
-        let messages: Vec<(Uid, u32)> = account
-            .view(INBOX, |inbox| inbox.messages.iter().map(|m| (m.uid, m.size)).collect())
-            .unwrap_or_default();
-        messages.into_iter().map(move |(uid, size)| (uid, u64::from(size), self.known(uid)))
+        messages(&self.account.borrow()).into_iter().map(move |(uid, size)| (uid, size, self.known(uid)))
     }
 
     /// A message: its size and its entry, which one whose note is damaged has not.
@@ -360,6 +353,22 @@ impl Queue {
         log::error!("queue {uid}: how far it got could not be written down: {error}");
         self.unwritten.borrow_mut().insert(uid, (claim.entry.clone(), unix_now() + WRITE_AGAIN));
     }
+}
+
+/// The messages of the queue that `account` holds, the oldest first: their numbers and sizes.
+fn messages(account: &Account) -> Vec<(Uid, u64)> {
+    let all = account.view(INBOX, |inbox| inbox.messages.iter().map(|it| (it.uid, it.size.into())).collect());
+    all.unwrap_or_default()
+}
+
+/// What the note of a message says; `None` where it has none, or a damaged one.
+pub(super) fn noted(account: &Account, uid: Uid, config: &Config) -> Option<Entry> {
+    account.note(INBOX, uid).and_then(|note| Entry::of_note(&note, config))
+}
+
+/// As [`Queue::entries`], of a queue that no relay works on.
+pub(super) fn entries(account: &Account, config: &Config) -> impl Iterator<Item = (Uid, u64, Option<Entry>)> {
+    messages(account).into_iter().map(move |(uid, size)| (uid, size, noted(account, uid, config)))
 }
 
 /// When the message of `entry` is to be worked on.

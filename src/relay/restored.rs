@@ -4,15 +4,14 @@
 
 use std::rc::Rc;
 
-use super::QueueEntry;
 use super::entry::{Entry, Progress};
+use super::{QueueEntry, queue};
 use crate::config::Config;
 use crate::store::{Account, Error, INBOX, Uid};
 
 /// What waits for the smarthost in the queue that `queue` holds, the oldest first. No relay may work on it.
 pub fn waiting_outside(queue: &Account, config: &Config) -> Vec<QueueEntry> {
     entries(queue, config)
-        .into_iter()
         .filter_map(|(uid, size, mut entry)| {
             entry.recipients.retain(|recipient| recipient.waits_outside(config));
             (!entry.recipients.is_empty()).then(|| QueueEntry::new(uid, size, Some(entry), config))
@@ -41,12 +40,8 @@ pub async fn count_as_sent(queue: &Rc<Account>, config: &Config) -> Result<(), E
 }
 
 /// Those whose notes make sense: nothing is ever sent of the others.
-fn entries(queue: &Account, config: &Config) -> Vec<(Uid, u64, Entry)> {
-    let messages: Vec<(Uid, u32)> = queue
-        .view(INBOX, |inbox| inbox.messages.iter().map(|message| (message.uid, message.size)).collect())
-        .unwrap_or_default();
-    let entry = |uid| queue.note(INBOX, uid).and_then(|note| Entry::of_note(&note, config));
-    messages.into_iter().filter_map(|(uid, size)| Some((uid, size.into(), entry(uid)?))).collect()
+fn entries(queue: &Account, config: &Config) -> impl Iterator<Item = (Uid, u64, Entry)> {
+    queue::entries(queue, config).filter_map(|(uid, size, entry)| Some((uid, size, entry?)))
 }
 
 #[cfg(test)]
@@ -90,7 +85,6 @@ mod tests {
             count_as_sent(&queue, &config).await.unwrap();
             assert!(waiting_outside(&queue, &config).is_empty());
             let left: Vec<_> = entries(&queue, &config)
-                .into_iter()
                 .map(|(uid, size, entry)| {
                     (uid, QueueEntry::new(uid, size, Some(entry), &config).to.join(" "))
                 })
