@@ -105,6 +105,7 @@ impl Relay {
             let Some(handed) = under_way.pop_front() else { return broken.map_or(Ok(()), Err) };
             match client.outcome().await {
                 Ok(Some(Outcome { verdicts, dsn_passed_on, .. })) => {
+                    line.answered(client.answers_in());
                     self.conclude(handed, &verdicts, dsn_passed_on, client.remote(), config).await;
                 }
                 // Not to be: whatever was begun has an outcome.
