@@ -53,8 +53,7 @@ impl Relay {
             Ok(client) => client,
             Err(failure) => return self.turned_away(&line, first, &failure, &config).await,
         };
-        line.is_proven();
-        line.carries(first.size >= LARGE.into());
+        line.is_proven(first.entry.submitter, first.size >= LARGE.into());
         self.troubles.borrow_mut().remove(line.login());
         self.refused.borrow_mut().remove(line.login());
         self.login_works(line.login()).await;
@@ -106,7 +105,7 @@ impl Relay {
             let Some(handed) = under_way.pop_front() else { return broken.map_or(Ok(()), Err) };
             match client.outcome().await {
                 Ok(Some(Outcome { verdicts, dsn_passed_on, .. })) => {
-                    line.answered(client.answers_in());
+                    line.answered(client.answered());
                     self.conclude(handed, &verdicts, dsn_passed_on, client.remote(), config).await;
                 }
                 // Not to be: whatever was begun has an outcome.

@@ -12,7 +12,7 @@ use smol::future::or;
 
 use super::delivery::has_news;
 use super::entry::{Attempt, Entry, Submitter, Work};
-use super::index::{LARGE, Taker};
+use super::index::LARGE;
 use super::lines::Line;
 use super::queue::Claim;
 use super::{Relay, permission};
@@ -141,12 +141,13 @@ impl Relay {
 
     /// The next message for this connection.
     pub(super) fn next_of(&self, line: &Line<'_>, config: &Config) -> Option<Claim<'_>> {
-        let is_quick = |number| self.lines.is_quick(number);
         let large = self.lines.takes_large(line.login(), connections(config));
-        let taker = Taker { line: line.number(), large, is_quick: &is_quick };
-        let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
-        let claim = self.queue.next_outside(is_its, &taker)?;
-        line.carries(claim.size >= LARGE.into());
+        let is_its = |submitter| {
+            Login::of(submitter, config).as_ref() == Some(line.login())
+                && !self.lines.leaves_to_another(submitter, line)
+        };
+        let claim = self.queue.next_outside(is_its, line.number(), large)?;
+        line.carries(claim.entry.submitter, claim.size >= LARGE.into());
         Some(claim)
     }
 
@@ -173,7 +174,6 @@ impl Relay {
         }
         let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
         let waiting = |(submitter, n)| if is_its(submitter) { n } else { 0 };
-        let taker = Taker { line: line.number(), large: true, is_quick: &|_| false };
         let mut left: usize = self.queue.index().ready().map(waiting).sum();
         let mut claims = vec![first];
         loop {
@@ -186,7 +186,7 @@ impl Relay {
                 }
             }
             // What comes meanwhile has its own attempt.
-            let more = std::iter::from_fn(|| self.queue.next_outside(is_its, &taker));
+            let more = std::iter::from_fn(|| self.queue.next_outside(is_its, line.number(), true));
             claims = more.take(left.min(AT_ONCE)).collect();
             left = left.saturating_sub(claims.len());
             if claims.is_empty() {
