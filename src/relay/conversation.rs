@@ -15,7 +15,6 @@ use super::end::HandingOver;
 use super::entry::Work;
 use super::index::{LARGE, Turn};
 use super::lines::Line;
-use super::outgoing::postpone;
 use super::queue::Claim;
 use crate::clock::unix_now;
 use crate::config::{Account, Config};
@@ -233,7 +232,7 @@ impl Relay {
             return;
         }
         if !goes_again {
-            postpone(&mut claim.entry, config, &failure.to_string());
+            self.postpone(&mut claim.entry, config, &failure.to_string());
         }
         self.settle(claim).await;
     }
@@ -251,7 +250,7 @@ impl Relay {
         claim.entry.in_doubt = None;
         for (Recipient { mailbox, .. }, reply) in recipients.iter().zip(verdicts) {
             log::info!("queue {}: <{mailbox}>: {reply}", claim.uid());
-            take(&mut claim.entry, mailbox, reply, remote, dsn_passed_on, config);
+            take(&mut claim.entry, mailbox, reply, remote, dsn_passed_on, config, self.jitter);
         }
         if verdicts.iter().any(Reply::is_positive) {
             self.got_through();
