@@ -98,6 +98,30 @@ fn check_says_everything_that_is_wrong_and_where() {
     }
 }
 
+/// Catches: a file that an editor saved in another encoding and that a card takes, but not the command; and one that an export
+/// made, whose secrets are those in the folder that every other command looks at.
+#[test]
+fn check_reads_what_editors_write_and_knows_what_is_stored() {
+    let scratch = Scratch::new("check-usual");
+    let utf16 = |octets: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        format!("\u{feff}{GOOD}").encode_utf16().flat_map(octets).collect()
+    };
+    let in_folder = |words: &[&str]| {
+        let mut command = Command::new(binary());
+        run(command.args(words).current_dir(scratch.join(".")), PATIENCE)
+    };
+    for (name, content) in [("le.toml", utf16(u16::to_le_bytes)), ("be.toml", utf16(u16::to_be_bytes))] {
+        scratch.write(name, content);
+        in_folder(&["check", name]).success();
+        in_folder(&["import", name, "--data", "other"]).success();
+    }
+    let shown = in_folder(&["export", "--data", "other"]).success();
+    scratch.write("edited.toml", shown);
+    assert_eq!(in_folder(&["check", "edited.toml"]).code, Some(1), "the secrets are nowhere");
+    in_folder(&["import", "le.toml"]).success();
+    in_folder(&["check", "edited.toml"]).success();
+}
+
 /// None of these may panic, hang, or be taken for a configuration.
 #[test]
 fn what_is_no_configuration_is_refused() {

@@ -113,6 +113,60 @@ fn a_pasted_configuration_is_put_in_force() {
     imap(&appliance).try_login("demo", "another").ok();
 }
 
+/// Catches: a second `-c` that is refused, or done though the first was.
+#[test]
+fn several_commands_are_done_one_after_the_other() {
+    let appliance = Appliance::start(CONFIG);
+    let run = |commands: &[&str]| {
+        let words: Vec<&str> = commands.iter().flat_map(|command| ["-c", command]).collect();
+        appliance.verb("console", &words)
+    };
+    let said = run(&["set account.demo.pop false", "sh ch", "com"]).success();
+    assert_eq!(said, "account.demo.pop: true -> false\nin force\n");
+    assert_eq!(appliance.console("show config account.demo.pop"), "account.demo.pop = false\n");
+    let refused = run(&["set account.dmeo.pop true", "set account.demo.pop true", "commit"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("no such account: did you mean account.demo.pop?"), "{refused:?}");
+    assert_eq!(appliance.console("show config account.demo.pop"), "account.demo.pop = false\n");
+}
+
+/// Catches: a console that ends without a word, and as if all were well, when the appliance stops.
+#[test]
+fn an_operator_sees_that_the_appliance_has_stopped() {
+    for stops in [true, false] {
+        let mut appliance = Appliance::start(CONFIG);
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&controller).unwrap();
+        unlockpt(&controller).unwrap();
+        let device = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+        let terminal = File::options().read(true).write(true).open(device).unwrap();
+        let mut keys = File::from(controller);
+        let (screen, errors) = (Log::default(), Log::default());
+        screen.follow(keys.try_clone().unwrap());
+        let mut console = Command::new(binary())
+            .args(["console", "--data"])
+            .arg(appliance.data())
+            .stdin(terminal.try_clone().unwrap())
+            .stdout(terminal)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        errors.follow(console.stderr.take().unwrap());
+        keys.write_all(b"sh acc\ts\r").unwrap();
+        wait_for("the accounts", || screen.find("demo@home.example"));
+        if stops {
+            appliance.stop()
+        } else {
+            keys.write_all(b"exit\r").unwrap()
+        }
+        let code = console.wait().unwrap().code();
+        assert_eq!(code, Some(if stops { 3 } else { 0 }));
+        if stops {
+            wait_for("a word", || errors.find("the appliance has stopped"));
+        }
+    }
+}
+
 #[test]
 fn without_an_appliance_the_console_says_so() {
     let appliance = Appliance::prepare();

@@ -14,6 +14,7 @@ use rustls::ServerConfig;
 use super::{RunOptions, origin};
 use crate::board::{self, device::Device};
 use crate::certificate::{self, Present};
+use crate::config::encoding::Encoding;
 use crate::config::problem::Problem;
 use crate::config::{self, Config, text};
 use crate::credential::{Verifier, random, random_password};
@@ -215,13 +216,13 @@ fn read_over(
 ) -> Result<(Config, Vec<String>), Failure> {
     let name = file.display().to_string();
     let mut octets = Vec::new();
-    // One octet more than fits is enough to be told that it does not.
-    let limit = text::MAX_TEXT as u64 + 1;
+    // A little more than fits, in the longest encoding, is enough to be told that it does not.
+    let limit = 2 * text::MAX_TEXT as u64 + 4;
     File::open(file).and_then(|file| file.take(limit).read_to_end(&mut octets)).map_err(Failure::at(file))?;
     let lines = |problems: &[Problem]| -> Vec<String> { problems.iter().map(|p| p.in_file(&name)).collect() };
     let ways = text::Ways { defaults, ..text::Ways::default() };
-    let parsed =
-        text::parse_with(&octets, stored, ways).map_err(|problems| Failure::Problems(lines(&problems)))?;
+    let parsed = text::parse_with(&Encoding::of(&octets).decoded(&octets), stored, ways)
+        .map_err(|problems| Failure::Problems(lines(&problems)))?;
     Ok((parsed.config, lines(&parsed.warnings)))
 }
 

@@ -33,7 +33,7 @@ pub enum Request {
     },
     Console {
         data: PathBuf,
-        command: Option<String>,
+        commands: Vec<String>,
     },
     Status {
         data: PathBuf,
@@ -89,6 +89,10 @@ pub struct Choice {
 
 /// The run folder of a device that boots from a card image.
 pub const BOARD: Choice = Choice { name: "--board", value: Some("RUNDIR") };
+/// A command of the console. It may be given several times.
+const COMMAND: Choice = Choice { name: "-c", value: Some("COMMAND") };
+/// The data folder where none is named.
+pub const USUAL_DATA: &str = "pillarbox-data";
 /// Where the data is.
 pub const DATA: Choice = Choice { name: "--data", value: Some("DIR") };
 
@@ -120,7 +124,7 @@ pub const VERBS: &[Verb] = &[
         name: "check",
         operands: &[Operand::Needed("FILE.toml")],
         options: &[DATA],
-        help: "tell every mistake in a configuration file (--data: secrets stored there need not be in it)",
+        help: "tell every mistake in a configuration file; secrets that are stored in the data folder need not be in it",
         request: |given| Request::Check { file: given.file(), data: given.path("--data") },
     },
     Verb {
@@ -140,9 +144,9 @@ pub const VERBS: &[Verb] = &[
     Verb {
         name: "console",
         operands: &[],
-        options: &[DATA, Choice { name: "-c", value: Some("COMMAND") }],
-        help: "the operator's console of the running appliance (-c: run one command of it)",
-        request: |given| Request::Console { data: given.data(), command: given.text("-c") },
+        options: &[DATA, COMMAND],
+        help: "the operator's console of the running appliance (-c: run one command of it; more of them, one after the other)",
+        request: |given| Request::Console { data: given.data(), commands: given.texts(COMMAND.name) },
     },
     Verb {
         name: "status",
@@ -271,8 +275,13 @@ impl Given {
     pub fn text(&self, name: &str) -> Option<String> {
         self.option(name).map(lossy)
     }
+    /// All values of an option that may be given several times.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        let given = self.options.iter().filter(|(given, _)| *given == name);
+        given.map(|(_, value)| lossy(value)).collect()
+    }
     pub fn data(&self) -> PathBuf {
-        self.path("--data").unwrap_or_else(|| PathBuf::from("pillarbox-data"))
+        self.path("--data").unwrap_or_else(|| PathBuf::from(USUAL_DATA))
     }
     pub fn file(&self) -> PathBuf {
         self.operand(0)
@@ -375,7 +384,7 @@ fn request(verb: &'static Verb, mut words: impl Iterator<Item = OsString>) -> Re
         if let Some(values) = values.filter(|values| !values.split('|').any(|known| value == known)) {
             return Err(usage(format!("{} {}: it is one of {values}", choice.name, lossy(&value))));
         }
-        if given.has(choice.name) {
+        if given.has(choice.name) && choice.name != COMMAND.name {
             return Err(usage(format!("{} is given twice", choice.name)));
         }
         given.options.push((choice.name, value));
@@ -445,8 +454,11 @@ mod tests {
             ("import --data=d a.toml", Request::Import { file: "a.toml".into(), data: "d".into() }),
             ("export", Request::Export { data: data(), with_secrets: false }),
             ("export --with-secrets --data d", Request::Export { data: "d".into(), with_secrets: true }),
-            ("console", Request::Console { data: data(), command: None }),
-            ("console -c help", Request::Console { data: data(), command: Some("help".to_owned()) }),
+            ("console", Request::Console { data: data(), commands: Vec::new() }),
+            (
+                "console -c help -c ?",
+                Request::Console { data: data(), commands: vec!["help".to_owned(), "?".to_owned()] },
+            ),
             ("status --json", Request::Status { data: data(), json: true }),
             (
                 "restored --data d --discard-queue",

@@ -12,12 +12,18 @@ use pillarbox::flash::Flash;
 use pillarbox::flash::disk::Disk;
 use pillarbox::say;
 
+use super::arguments::USUAL_DATA;
 use super::print;
 
-/// Tells every mistake in `file`. With `data`, secrets that are stored there need not be in it.
+/// Tells every mistake in `file`. Secrets that are stored in `data` need not be in it; where no folder was named, in the usual one,
+/// if there is one.
 pub fn check(file: &Path, data: Option<&Path>) -> Result<(), Failure> {
+    let usual = Path::new(USUAL_DATA);
     let stored = match data {
         Some(data) => Some(stored(&existing(data)?, data)?.config),
+        None if usual.is_dir() => file::load(&Disk::new(usual).map_err(Failure::at(usual))?)
+            .map_err(refused(usual))?
+            .map(|loaded| loaded.config),
         None => None,
     };
     let (config, warnings) = read_configuration(file, stored.as_ref())?;

@@ -46,7 +46,7 @@ fn carry_out(request: Request) -> Result<ExitCode, Failure> {
         Request::Check { file, data } => configuration::check(&file, data.as_deref()),
         Request::Import { file, data } => configuration::import(&file, &data),
         Request::Export { data, with_secrets } => configuration::export(&data, with_secrets),
-        Request::Console { data, command } => operator::console(&data, command.as_deref()),
+        Request::Console { data, commands } => operator::console(&data, &commands),
         Request::Status { data, json } => operator::status(&data, json),
         Request::Mail { data, job } => mail::run(&data, job),
         Request::Queue(request) => queue::run(&request),

@@ -6,11 +6,11 @@ use pillarbox::console::client::{self, Error};
 
 use pillarbox::failure::Failure;
 
-/// The console on this terminal, or one command of it.
-pub fn console(data: &Path, command: Option<&str>) -> Result<(), Failure> {
-    let outcome = match command {
-        Some(command) => client::run(data, command),
-        None => client::interactive(data),
+/// The console on this terminal, or commands of it.
+pub fn console(data: &Path, commands: &[String]) -> Result<(), Failure> {
+    let outcome = match commands {
+        [] => client::interactive(data),
+        commands => client::run(data, commands),
     };
     outcome.map_err(failure)
 }

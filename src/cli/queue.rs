@@ -124,7 +124,7 @@ pub fn run(request: &Request) -> Result<(), Failure> {
         return Err(Failure::Input("nothing was done".to_owned()));
     }
     let data = &request.data;
-    match client::run(data, &line) {
+    match client::run(data, &[line]) {
         Err(Error::NotRunning(_)) => match (request.what, request.which.first()) {
             (What::List, _) => list(data),
             (What::Show, number) => show(data, number.map_or("", String::as_str)),

@@ -42,6 +42,10 @@ pub trait Kind {
     const LIST: bool = false;
     /// What would be right, with an article: `a port from 1 to 65535`.
     fn form() -> String;
+    /// The words that there are to choose from; none where much else is possible.
+    fn words() -> Vec<&'static str> {
+        Vec::new()
+    }
     /// Reads a value.
     ///
     /// # Errors
@@ -106,6 +110,9 @@ impl Kind for Switch {
     type Value = bool;
     fn form() -> String {
         "true or false".to_owned()
+    }
+    fn words() -> Vec<&'static str> {
+        vec!["true", "false"]
     }
     fn read(value: &DeValue<'_>) -> Result<bool, Wrong> {
         value.as_bool().ok_or_else(|| Wrong::form::<Self>(value))
@@ -202,6 +209,9 @@ impl<T: Named> Kind for Choice<T> {
             None => String::new(),
         }
     }
+    fn words() -> Vec<&'static str> {
+        T::NAMES.iter().map(|(word, _)| *word).collect()
+    }
     fn read(value: &DeValue<'_>) -> Result<T, Wrong> {
         let found = T::NAMES.iter().find(|(word, _)| value.as_str() == Some(word));
         found.map(|(_, value)| *value).ok_or_else(|| Wrong::form::<Self>(value))
@@ -244,6 +254,9 @@ impl<K: Kind, const LEAST: usize, const MOST: usize> Kind for List<K, LEAST, MOS
     const LIST: bool = true;
     fn form() -> String {
         format!("a list in brackets, each {}", K::form())
+    }
+    fn words() -> Vec<&'static str> {
+        K::words()
     }
     fn read(value: &DeValue<'_>) -> Result<Vec<K::Value>, Wrong> {
         let list = value.as_array().ok_or_else(|| Wrong::form::<Self>(value))?;

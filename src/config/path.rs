@@ -1,12 +1,11 @@
 //! Single settings by their path, as the console names them: `server.hostname`,
 //! `account.office.pop_lan_only`, `account.office.source.1.host` (sources count from 1).
 
-use std::borrow::Cow;
-
 use toml::de::DeValue;
 
 use super::grammar::{AccountName, Grammar};
 use super::kind::{quoted, shown_text};
+use super::meant;
 use super::nearest::nearest;
 use super::problem::Section;
 use super::settings::Setting;
@@ -74,7 +73,7 @@ fn change(config: &mut Config, section: Section, setting: &Setting, value: &str)
 /// No such path.
 pub fn get(config: &Config, path: &str, with_secrets: bool) -> Result<String, PathError> {
     let (section, setting) = find(config, path)?;
-    if setting.secret && !with_secrets && !setting.is_empty(config, section) {
+    if !with_secrets && setting.secret && section.has(config, setting) {
         return Ok(quoted("[secret]"));
     }
     // What cannot be printed, the password of an account, or a setting of a missing OAuth2 client.
@@ -101,12 +100,19 @@ pub fn set_secret(config: &mut Config, path: &str, secret: &str) -> Result<(), P
 
 /// Every path that [`set`] takes, in the order of the text form: for completion and help.
 pub fn paths(config: &Config) -> Vec<String> {
-    let of_section = |section: Section| {
-        let prefix = section.path(config);
-        let settable = move |s: &&Setting| !(matches!(section, Section::Account(_)) && s.key == "name");
-        section.settings().iter().filter(settable).map(move |setting| format!("{prefix}.{}", setting.key))
-    };
-    Section::all(config).into_iter().flat_map(of_section).collect()
+    Section::all(config).into_iter().flat_map(|section| settable(config, section)).collect()
+}
+
+/// Those of one section.
+pub(super) fn settable(config: &Config, section: Section) -> impl Iterator<Item = String> {
+    let prefix = section.path(config);
+    let settable = move |s: &&Setting| !(matches!(section, Section::Account(_)) && s.key == "name");
+    section.settings().iter().filter(settable).map(move |setting| format!("{prefix}.{}", setting.key))
+}
+
+/// The words that the setting at `path` may be one of, where these are all.
+pub fn words(config: &Config, path: &str) -> Vec<&'static str> {
+    find(config, path).map(|(_, setting)| (setting.words)()).unwrap_or_default()
 }
 
 /// Adds an account, with the address `NAME@` the first local domain and no password yet.
@@ -264,25 +270,21 @@ fn default_of(mut defaults: Config, section: Section, setting: &Setting) -> Opti
 }
 
 /// The section that `path` names as a whole. Names of accounts may hold dots.
-fn section(config: &Config, path: &str) -> Option<Section> {
+pub(super) fn section(config: &Config, path: &str) -> Option<Section> {
     Section::all(config).into_iter().find(|section| section.path(config) == path)
 }
 
-fn find(config: &Config, path: &str) -> Result<(Section, &'static Setting), PathError> {
+pub(super) fn find(config: &Config, path: &str) -> Result<(Section, &'static Setting), PathError> {
     let (head, key) = path.rsplit_once('.').unwrap_or_default();
     let sections = Section::all(config).into_iter().filter(|section| section.path(config) == head);
     if let Some(found) = sections.into_iter().find_map(|section| Some((section, section.setting(key)?))) {
         return Ok(found);
     }
-    let known = paths(config);
-    let advice = match nearest(path, known.iter().map(|path| &**path)) {
-        Some(near) => Cow::Owned(format!("did you mean {near}?")),
-        None => Cow::Borrowed("a path looks like server.hostname or account.NAME.source.1.host"),
-    };
-    Err(PathError(format!("{}: no such setting: {advice}", shown_text(path))))
+    Err(PathError(format!("{}: {}", shown_text(path), meant::instead_of(config, path))))
 }
 
-fn no_such_account(config: &Config, name: &str) -> PathError {
+/// Why an account cannot be found, and which one was probably meant.
+pub fn no_such_account(config: &Config, name: &str) -> PathError {
     let names = config.accounts.iter().map(|account| &*account.name);
     let advice = match nearest(name, names) {
         Some(near) => format!("did you mean {near}?"),
@@ -341,7 +343,7 @@ mod tests {
             (
                 "account.ofice.pop",
                 "true",
-                r#""account.ofice.pop": no such setting: did you mean account.office.pop?"#,
+                r#""account.ofice.pop": no such account: did you mean account.office.pop?"#,
             ),
             (
                 "colour",

@@ -31,6 +31,8 @@ pub struct Setting {
     pub list: bool,
     /// What a value looks like.
     pub form: fn() -> String,
+    /// The words that there are to choose from, where it is one of a few.
+    pub words: fn() -> Vec<&'static str>,
     read: fn(&mut Config, Section, &DeValue<'_>) -> Result<(), Wrong>,
     print: fn(&Config, Section) -> Option<String>,
 }
@@ -162,6 +164,7 @@ macro_rules! settings {
             secret: <$kind as Kind>::SECRET,
             list: <$kind as Kind>::LIST,
             form: <$kind as Kind>::form,
+            words: <$kind as Kind>::words,
             read: |config, section, value| {
                 match <$table as Table>::of_mut(config, section) {
                     Some(table) => <$kind as Kind>::assign(&mut table.$field, value),
@@ -349,6 +352,30 @@ impl Section {
     /// Whether its setting `key` is a password of this appliance as it is typed.
     pub fn is_own_password(self, key: &str) -> bool {
         self.password_forms().is_some_and(|(password, _)| password == key)
+    }
+
+    /// Whether `setting` of it has a value; of a password of this appliance, whether there is one.
+    pub fn has(self, config: &Config, setting: &Setting) -> bool {
+        let kept = match self.password_forms() {
+            Some((password, verifier)) if password == setting.key => self.setting(verifier),
+            _ => Some(setting),
+        };
+        kept.is_some_and(|kept| !kept.is_empty(config, self))
+    }
+
+    /// Whether it is that section, or one below it.
+    pub fn is_within(self, other: Section) -> bool {
+        self == other
+            || match self {
+                Section::AppPassword(account, _) | Section::Source(account, _) => {
+                    other == Section::Account(account)
+                }
+                Section::OAuth2(account, source) => {
+                    other == Section::Account(account) || other == Section::Source(account, source)
+                }
+                Section::SmarthostOAuth2 => other == Section::Smarthost,
+                _ => false,
+            }
     }
 
     /// The place of its setting `key`.

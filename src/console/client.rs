@@ -30,6 +30,12 @@ pub enum Error {
     /// The appliance refused; its own words.
     #[error("{0}")]
     Refused(String),
+    /// The appliance has stopped while somebody was at its console.
+    #[error("the appliance has stopped")]
+    Stopped,
+    /// It belongs to another user.
+    #[error("{0}: permission denied: run pillarbox as the user whom it belongs to")]
+    NotYours(String),
     /// What the appliance said could not be printed, though it was done.
     #[error("standard output: {0}")]
     Output(io::Error),
@@ -54,18 +60,23 @@ pub fn interactive(data: &Path) -> Result<(), Error> {
     let raw = RawTerminal::new().map_err(|source| failed(data, source))?;
     let outcome = connect(data).and_then(|mut socket| {
         let talk = socket.write_all(INTERACTIVE).and_then(|()| pump(&socket, true));
-        talk.map_err(|source| failed(data, source))?.printed()
+        talk.map_err(|source| failed(data, source))
     });
+    // Before anything else is said.
     drop(raw);
-    outcome
+    let heard = outcome?;
+    match heard.verdict.is_empty() && heard.output.is_ok() {
+        true => Err(Error::Stopped),
+        false => heard.printed(),
+    }
 }
 
-/// Runs the console command `command` and prints what it says.
+/// Runs console commands, one after the other until one is refused, and prints what they say.
 ///
 /// # Errors
-/// No appliance, or the command was refused.
-pub fn run(data: &Path, command: &str) -> Result<(), Error> {
-    let script = Zeroizing::new([SCRIPT, command.as_bytes(), b"\n"].concat());
+/// No appliance, or a command was refused.
+pub fn run(data: &Path, commands: &[String]) -> Result<(), Error> {
+    let script = Zeroizing::new([SCRIPT, commands.join("\n").as_bytes(), b"\n"].concat());
     converse(data, &unlocked(data, &script)?, false)
 }
 
@@ -223,7 +234,10 @@ fn substitute(data: &Path) -> Option<UnixStream> {
 }
 
 fn failed(data: &Path, source: io::Error) -> Error {
-    Error::Io { path: data.join(SOCKET).display().to_string(), source }
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => Error::NotYours(data.display().to_string()),
+        _ => Error::Io { path: data.join(SOCKET).display().to_string(), source },
+    }
 }
 
 /// What came from the appliance.

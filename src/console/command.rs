@@ -3,7 +3,8 @@
 use super::permission::SMARTHOST;
 use super::session::{Session, Step, World};
 use super::table::TABLE;
-use crate::config::path;
+use crate::config::problem::Section;
+use crate::config::{help as settings, path};
 
 /// One command of the console.
 pub struct Command {
@@ -49,35 +50,57 @@ pub(super) enum Argument {
     QueuedOf,
     /// A file of the device: the rest of the line.
     File,
-    /// The name of a command.
-    Command,
+    /// The name of a command, or the path of a setting: the rest of the line.
+    Topic,
+    /// The path of a section or of a setting.
+    Section,
 }
 
 /// Runs one line.
 pub fn run(session: &mut Session, world: &dyn World, line: &str) -> Step {
     let words: Vec<&str> = line.split_whitespace().collect();
     let Some(first) = words.first() else { return Step::Say(String::new()) };
-    if let Some(command) = TABLE.iter().find(|command| command.is_named_by(&words)) {
-        return match command.arguments_of(line) {
+    match meant(&words).as_slice() {
+        [command] if command.words() <= words.len() => match command.arguments_of(line) {
             Some(arguments) => (command.run)(session, world, &arguments),
             None => Step::Refuse(format!("usage: {}", command.usage())),
-        };
+        },
+        [] => Step::Refuse(format!("there is no command `{first}`: `help` lists them all")),
+        several => {
+            let usages: Vec<_> = several.iter().map(|command| command.usage()).collect();
+            Step::Refuse(format!("one of: {}", usages.join(" | ")))
+        }
     }
-    let alike: Vec<_> =
-        TABLE.iter().filter(|c| c.name.starts_with(&format!("{first} "))).map(Command::usage).collect();
-    match alike.is_empty() {
-        true => Step::Refuse(format!("there is no command `{first}`: `help` lists them all")),
-        false => Step::Refuse(format!("one of: {}", alike.join(" | "))),
+}
+
+/// The command that `words` begin with, each word of its name shortened as one likes; several where they could be any of
+/// these.
+fn meant(words: &[&str]) -> Vec<&'static Command> {
+    if let Some(command) = TABLE.iter().find(|command| command.is_named_by(words)) {
+        return vec![command];
     }
+    let begun: Vec<_> = TABLE.iter().filter(|command| command.is_begun_by(words)).collect();
+    // `sh account` is not `show accounts`.
+    let last = |command: &Command| words.get(command.words() - 1).copied();
+    let whole = begun.iter().find(|command| last(command) == command.name.split(' ').next_back());
+    whole.map_or(begun.clone(), |command| vec![command])
 }
 
 /// The words that may stand where `line` ends.
 pub fn complete(session: &Session, line: &str) -> Vec<String> {
     let mut words: Vec<&str> = line.split_whitespace().collect();
     let partial = if line.ends_with(char::is_whitespace) { "" } else { words.pop().unwrap_or_default() };
+    let is_named = TABLE.iter().any(|command| command.is_named_by(&words));
+    let may_follow = |command: &Command| match words.get(command.words()..) {
+        // The next word of its name.
+        None => command.name.split(' ').nth(words.len()).map(str::to_owned).into_iter().collect(),
+        Some(_) if is_named && !command.is_named_by(&words) => Vec::new(),
+        Some(arguments) => command.candidates(session, arguments),
+    };
     let mut candidates: Vec<String> = TABLE
         .iter()
-        .flat_map(|command| command.candidates(session, &words))
+        .filter(|command| command.is_begun_by(&words))
+        .flat_map(may_follow)
         .filter(|candidate| candidate.starts_with(partial))
         .collect();
     candidates.sort_unstable();
@@ -87,13 +110,16 @@ pub fn complete(session: &Session, line: &str) -> Vec<String> {
 
 /// Lists the commands, or those that are named.
 pub(super) fn help(words: &[&str]) -> Step {
-    let name = words.join(" ");
-    let wanted: Vec<_> = TABLE
-        .iter()
-        .filter(|command| command.name.starts_with(&name) || name.starts_with(command.name))
-        .collect();
+    let words: Vec<&str> = words.iter().flat_map(|words| words.split_whitespace()).collect();
+    let wanted = if words.is_empty() { TABLE.iter().collect() } else { meant(&words) };
     if wanted.is_empty() {
-        return Step::Refuse(format!("there is no command `{name}`: `help` lists them all"));
+        let name = words.join(" ");
+        return match settings::on(&name) {
+            Some(text) => Step::Say(text),
+            None => Step::Refuse(format!(
+                "there is no command or setting `{name}`: `help` lists the commands, `show config` the settings"
+            )),
+        };
     }
     let width = wanted.iter().map(|command| command.usage().len()).max().unwrap_or_default();
     Step::Say(
@@ -105,6 +131,16 @@ impl Command {
     fn is_named_by(&self, words: &[&str]) -> bool {
         let name: Vec<&str> = self.name.split(' ').collect();
         words.starts_with(&name)
+    }
+
+    /// How many words its name has.
+    fn words(&self) -> usize {
+        self.name.split(' ').count()
+    }
+
+    /// Whether each of `words` begins the word of the name that stands in its place.
+    fn is_begun_by(&self, words: &[&str]) -> bool {
+        self.name.split(' ').zip(words).all(|(name, word)| name.starts_with(word))
     }
 
     /// What follows the name in `line`; `None` when it is too little, too much or another word.
@@ -130,7 +166,7 @@ impl Command {
             rest = after;
         }
         // `help show status` names a command of two words.
-        let all_taken = rest.is_empty() || self.arguments == [Argument::Command];
+        let all_taken = rest.is_empty() || self.arguments == [Argument::Topic];
         if !rest.is_empty() && all_taken {
             arguments.push(rest);
         }
@@ -146,19 +182,14 @@ impl Command {
         usage
     }
 
-    /// What may follow `words` in this command.
-    fn candidates(&self, session: &Session, words: &[&str]) -> Vec<String> {
-        let name: Vec<&str> = self.name.split(' ').collect();
-        if let Some(arguments) = words.strip_prefix(name.as_slice()) {
-            return self
-                .arguments
-                .get(arguments.len())
-                .map_or(Vec::new(), |next| next.candidates(session, arguments));
-        }
-        match name.strip_prefix(words) {
-            Some([next, ..]) => vec![next.to_string()],
-            _ => Vec::new(),
-        }
+    /// What may follow these arguments.
+    fn candidates(&self, session: &Session, arguments: &[&str]) -> Vec<String> {
+        let next = match self.arguments {
+            // The rest of the line.
+            [topic @ Argument::Topic] => Some(topic),
+            several => several.get(arguments.len()),
+        };
+        next.map_or(Vec::new(), |next| next.candidates(session, arguments))
     }
 }
 
@@ -176,7 +207,8 @@ impl Argument {
             Argument::Value => "VALUE",
             Argument::Secret => "NAME|PATH",
             Argument::File => "FILE",
-            Argument::Command => "COMMAND",
+            Argument::Topic => "COMMAND|PATH",
+            Argument::Section => "PATH",
         }
     }
 
@@ -191,8 +223,12 @@ impl Argument {
             Argument::Setting => path::paths(session.candidate()),
             Argument::Secret => accounts().chain(secret_paths(session)).collect(),
             Argument::Value => {
-                let value = before.first().and_then(|path| path::get(session.candidate(), path, false).ok());
-                value.into_iter().collect()
+                let path = before.first().copied().unwrap_or_default();
+                let words = path::words(session.candidate(), path);
+                if !words.is_empty() {
+                    return words.into_iter().map(str::to_owned).collect();
+                }
+                path::get(session.candidate(), path, false).into_iter().collect()
             }
             Argument::Source => {
                 let account = before.first().and_then(|name| session.candidate().account(name));
@@ -202,7 +238,20 @@ impl Argument {
                 let account = before.first().and_then(|name| session.candidate().account(name));
                 account.into_iter().flat_map(|a| &a.app_passwords).map(|app| app.name.to_string()).collect()
             }
-            Argument::Command => TABLE.iter().map(|command| command.name.to_owned()).collect(),
+            Argument::Topic => {
+                let next = |command: &Command| {
+                    let mut name = command.name.split(' ');
+                    before.iter().all(|word| name.next() == Some(*word)).then(|| name.next()).flatten()
+                };
+                let commands = TABLE.iter().filter_map(next).map(str::to_owned);
+                let paths = if before.is_empty() { path::paths(session.candidate()) } else { Vec::new() };
+                commands.chain(paths).collect()
+            }
+            Argument::Section => {
+                let whole = Section::all(session.candidate()).into_iter();
+                let whole = whole.map(|section| section.path(session.candidate()));
+                whole.chain(path::paths(session.candidate())).collect()
+            }
             Argument::QueuedOf
             | Argument::NewAccount
             | Argument::Message

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 
 use zeroize::Zeroize;
 
+use super::columns::{columns, parts};
+
 /// Characters a line may have: an OAuth 2.0 token fits.
 const LONGEST: usize = 8192;
 /// Lines remembered.
@@ -260,7 +262,8 @@ impl Editor {
             rest.push(' ');
         }
         if rest.is_empty() {
-            self.output.extend(format!("\r\n{}\r\n", candidates.join("  ")).as_bytes());
+            let shown = columns(&parts(&candidates, word), COLUMNS);
+            self.output.extend(format!("\r\n{shown}\r\n").as_bytes());
             self.redraw();
         } else {
             self.insert(&rest);

@@ -25,6 +25,7 @@ use crate::status::{self, Status};
 use session::{Step, World};
 
 pub mod client;
+mod columns;
 pub mod command;
 mod device;
 pub mod line;
@@ -98,13 +99,25 @@ impl Console {
         Rc::new(Console { context, poller, relay, operator, tokens, commits, mail, tests })
     }
 
+    /// What is out of the ordinary, a line each.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.operator.remarks();
+        if self.context.config().accounts.is_empty() {
+            remarks.push(
+                "there is no account yet: `add account NAME`, `password NAME` and `commit` make one"
+                    .to_owned(),
+            );
+        }
+        remarks
+    }
+
     /// How everything stands.
     pub fn status(&self) -> Status {
         let places = &self.context.places;
         Status {
             now: unix_now(),
             hostname: self.context.config().server.hostname.to_string(),
-            remarks: self.operator.remarks(),
+            remarks: self.remarks(),
             board: self.context.device.as_ref().map(Device::standing),
             uptime: self.operator.uptime(),
             memory: status::memory(),

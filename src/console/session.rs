@@ -12,7 +12,7 @@ use crate::board::device::{Ending, Standing};
 use crate::board::ports;
 use crate::config::check::check;
 use crate::config::problem::Problem;
-use crate::config::{Config, Holder, Source, export, path, text};
+use crate::config::{Config, Holder, Source, export, path, shown, text};
 use crate::context::Connected;
 use crate::credential::random_password;
 use crate::oauth2::Code;
@@ -286,11 +286,25 @@ impl Session {
     pub(super) fn show_config(&mut self, _: &dyn World, words: &[&str]) -> Step {
         match words.first() {
             None => Step::Say(export::to_toml(&self.candidate, false)),
-            Some(path) => match path::get(&self.candidate, path, false) {
-                Ok(value) => Step::Say(format!("{path} = {value}\n")),
+            Some(path) => match shown::at(&self.candidate, path) {
+                Ok(lines) => Step::Say(lines),
                 Err(error) => Step::Refuse(error.to_string()),
             },
         }
+    }
+    pub(super) fn show_account(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        let name = words.concat();
+        match self.candidate.account(&name) {
+            Some(account) => Step::Say(show::account(account, &self.candidate, &world.status())),
+            None => Step::Refuse(path::no_such_account(&self.candidate, &name).to_string()),
+        }
+    }
+    pub(super) fn show_changes(&mut self, _: &dyn World, _: &[&str]) -> Step {
+        let changes = shown::changes(&self.base, &self.candidate);
+        Step::Say(match changes.is_empty() {
+            true => "nothing was changed since the last `commit`\n".to_owned(),
+            false => changes.join("\n") + "\n",
+        })
     }
 
     pub(super) fn set(&mut self, _: &dyn World, words: &[&str]) -> Step {

@@ -20,6 +20,52 @@ pub fn accounts(config: &Config) -> String {
     table(["NAME", "ADDRESS", "POP3", "IMAP", "SOURCES", ""], rows)
 }
 
+/// All about one account.
+pub fn account(account: &Account, config: &Config, status: &Status) -> String {
+    let on = |on: bool| if on { "on" } else { "off" }.to_owned();
+    let none = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+    let aliases: Vec<&str> = account.aliases.iter().map(|alias| alias.as_str()).collect();
+    let apps: Vec<&str> = account.app_passwords.iter().map(|app| app.name.as_str()).collect();
+    let own_login =
+        if account.smarthost_username.is_empty() { &account.address } else { &account.smarthost_username };
+    let login = match (account.smarthost_password.is_empty(), config.smarthost.per_account_authentication) {
+        (true, _) => "that of the smarthost".to_owned(),
+        (false, true) => format!("its own, {own_login}"),
+        (false, false) => "that of the smarthost: smarthost.per_account_authentication is off".to_owned(),
+    };
+    let connector = match (account.connector, config.server.connector, account.imap) {
+        (true, false, _) => "on, but without effect: server.connector is off".to_owned(),
+        (true, _, false) => "on, but without effect: it needs imap".to_owned(),
+        (connector, ..) => on(connector),
+    };
+    let rows = [
+        ("name", account.name.to_string()),
+        ("address", account.address.to_string()),
+        ("aliases", none(aliases.join(", "))),
+        ("password", if account.has_password() { "is set" } else { "none yet" }.to_owned()),
+        ("app passwords", none(apps.join(", "))),
+        ("enabled", on(account.enabled)),
+        ("POP3", service(account, account.pop, account.pop_lan_only)),
+        ("IMAP", service(account, account.imap, account.imap_lan_only)),
+        ("Connector", connector),
+        ("MultiPOP", on(account.multipop)),
+        ("smarthost", login),
+        ("quota", if account.quota == 0 { "none".to_owned() } else { size(account.quota) }),
+    ];
+    let head: String = rows.iter().map(|(name, value)| format!("{name:13}  {value}\n")).collect();
+    let own: Vec<_> =
+        status.sources.iter().filter(|source| source.account == account.name.as_str()).collect();
+    let sources: String = own
+        .iter()
+        .enumerate()
+        .map(|(n, source)| {
+            let from = format!("{} at {}:{}", source.username, source.host, source.port);
+            format!("{:13}  {from}: {}\n", format!("source {}", n + 1), source_state(source))
+        })
+        .collect();
+    head + &sources
+}
+
 /// The app passwords; `last_use` is asked for account and name.
 pub fn app_passwords(config: &Config, now: i64, last_use: impl Fn(&str, &str) -> Option<i64>) -> String {
     let services = |app: &AppPassword| match app.services.is_empty() {
@@ -132,7 +178,11 @@ fn source_state(source: &SourceStatus) -> String {
         _ if source.held => "stopped: `collect` goes on".to_owned(),
         _ if source.waiting_for_time => "waiting for the time".to_owned(),
         (Some(PollResult::Failed { error, .. }), _, _) => {
-            format!("failed {} times: {error}", source.failures)
+            let times = match source.failures {
+                1 => "once".to_owned(),
+                n => format!("{n} times"),
+            };
+            format!("failed {times}: {error}")
         }
         (Some(PollResult::Partly { error, messages, .. }), _, _) => {
             format!(

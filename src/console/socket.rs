@@ -1,7 +1,8 @@
 //! The console's unix socket, for who may open the data folder.
 //!
 //! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`], [`STATUS`], [`RELOAD`], [`MAIL`], [`STATE`] or
-//! [`LOCKED`]. The answer to all but the first is text, ended by a verdict: [`DONE`], or [`REFUSED`] or [`FAILED`] and why.
+//! [`LOCKED`]. The answer is text, ended by a verdict: [`DONE`], or [`REFUSED`] or [`FAILED`] and why. Without one the appliance
+//! has stopped.
 //!
 //! Where an operator's password is set, the first two want it: a terminal is asked, a script has [`PASSWORD`] before it.
 
@@ -149,7 +150,7 @@ async fn answer(console: &Console, stream: &mut Async<UnixStream>) -> io::Result
     let rest = std::mem::take(&mut *pending);
     let outcome = match begun.as_slice() {
         b"" => return Ok(()),
-        INTERACTIVE => return terminal::interactive(console, stream, rest, admitted).await,
+        INTERACTIVE => Ok(terminal::interactive(console, &mut *stream, rest, admitted).await?),
         LOCKED | SCRIPT if !admitted => Err("the operator's password is wanted".to_owned()),
         LOCKED => Ok(()),
         SCRIPT => terminal::script(console, &mut *stream, rest).await?,

@@ -84,10 +84,24 @@ pub const TABLE: &[Command] = &[
     },
     Command {
         name: "show config",
-        arguments: &[Argument::Setting],
+        arguments: &[Argument::Section],
         required: 0,
         help: "the settings as they will be after `commit`, secrets hidden",
         run: Session::show_config,
+    },
+    Command {
+        name: "show account",
+        arguments: &[Argument::Account],
+        required: 1,
+        help: "all about one account",
+        run: Session::show_account,
+    },
+    Command {
+        name: "show changes",
+        arguments: &[],
+        required: 0,
+        help: "what `commit` would change",
+        run: Session::show_changes,
     },
     Command {
         name: "set",
@@ -302,10 +316,18 @@ pub const TABLE: &[Command] = &[
     },
     Command {
         name: "help",
-        arguments: &[Argument::Command],
+        arguments: &[Argument::Topic],
         required: 0,
-        help: "this list, or more about one command",
+        help: "this list, or more about one command or one setting",
+        run: |_, _, words| help(words),
+    },
+    Command {
+        name: "?",
+        arguments: &[Argument::Topic],
+        required: 0,
+        help: "the same",
         run: |_, _, words| help(words),
     },
     Command { name: "quit", arguments: &[], required: 0, help: "end the console", run: Session::quit },
+    Command { name: "exit", arguments: &[], required: 0, help: "the same", run: Session::quit },
 ];

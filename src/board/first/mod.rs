@@ -9,7 +9,6 @@
 //!
 //! Later edits of the file are imported in the same way; stars stand for what is stored.
 
-mod encoding;
 mod note;
 mod words;
 
@@ -21,12 +20,12 @@ use std::path::{Path, PathBuf};
 
 use ring::digest;
 
+use crate::config::encoding::Encoding;
 use crate::config::problem::Problem;
 use crate::config::text::{self, Ways};
 use crate::config::{Config, file, secrets};
 use crate::flash::disk::Disk;
 use crate::sandbox::owner::give_to_owner;
-use encoding::Encoding;
 use note::Note;
 
 /// What the file is called; the second name is what comes of the first where Windows hides endings.

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use data_encoding::HEXLOWER;
 
-use super::encoding::Encoding;
 use super::sha256;
+use crate::config::encoding::Encoding;
 use crate::flash::{self, Flash, Mode};
 
 /// Its name in the data folder.

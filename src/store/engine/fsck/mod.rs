@@ -15,11 +15,16 @@ use super::Store;
 use crate::store::Error;
 use account::Findings;
 
+/// The folder of the relay's queue.
+const QUEUE: &str = "queue";
+
 /// What a check has read and found.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Accounts, the relay's queue among them.
+    /// Accounts.
     pub accounts: u64,
+    /// Whether there is a queue of the relay.
+    pub queue: bool,
     /// Records of their logs.
     pub records: u64,
     /// Messages in their mailboxes.
@@ -38,17 +43,24 @@ impl fmt::Display for Report {
             writeln!(f, "{line}")?;
         }
         let Report { accounts, records, messages, octets, damage, .. } = self;
-        write!(f, "{accounts} accounts, {records} records, {messages} messages of {octets} octets: ")?;
+        let counted = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let queue = if self.queue { " and the queue" } else { "" };
+        let (accounts, records) = (counted(*accounts, "account"), counted(*records, "record"));
+        let messages = counted(*messages, "message");
+        write!(f, "{accounts}{queue}, {records}, {messages} of {octets} octets: ")?;
         match damage.len() {
             0 => writeln!(f, "nothing is damaged"),
-            n => writeln!(f, "damaged in {n} places"),
+            n => writeln!(f, "damaged in {}", counted(n as u64, "place")),
         }
     }
 }
 
 impl Report {
     fn add(&mut self, dir: &str, findings: &Findings) {
-        self.accounts += 1;
+        match dir {
+            QUEUE => self.queue = true,
+            _ => self.accounts += 1,
+        }
         self.records += findings.records;
         self.messages += findings.messages;
         self.octets += findings.octets;
@@ -95,9 +107,9 @@ impl Store {
         let list =
             |dir: &str| -> io::Result<BTreeSet<String>> { Ok(self.flash.list(dir)?.into_iter().collect()) };
         let accounts = list("accounts").map_err(|error| Error::io("accounts", error))?;
-        let queue = !list("queue").map_err(|error| Error::io("queue", error))?.is_empty();
+        let queue = !list(QUEUE).map_err(|error| Error::io(QUEUE, error))?.is_empty();
         let mut folders: Vec<String> = accounts.into_iter().map(|name| format!("accounts/{name}")).collect();
-        folders.extend(queue.then(|| "queue".to_owned()));
+        folders.extend(queue.then(|| QUEUE.to_owned()));
         Ok(folders)
     }
 }
