@@ -9,6 +9,7 @@ use async_io::{Async, Timer};
 use data_encoding::BASE64;
 use smol::LocalExecutor;
 
+use crate::clock::Time;
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 use crate::smtp::data::Decoder;
@@ -37,6 +38,8 @@ pub struct Smarthost {
     commands: RefCell<Vec<String>>,
     /// Before each answer.
     pub pause: Cell<Duration>,
+    /// The time that the pause takes; `None`: that of the world outside.
+    pub time: RefCell<Option<Time>>,
     pub connections: Cell<u32>,
     pub open: Cell<u32>,
     pub most_open: Cell<u32>,
@@ -51,6 +54,7 @@ impl Smarthost {
             taken: RefCell::default(),
             commands: RefCell::default(),
             pause: Cell::default(),
+            time: RefCell::default(),
             connections: Cell::default(),
             open: Cell::default(),
             most_open: Cell::default(),
@@ -114,7 +118,11 @@ impl Smarthost {
                 std::future::pending::<()>().await;
             }
             if !self.pause.get().is_zero() {
-                Timer::after(self.pause.get()).await;
+                let time = self.time.borrow().clone();
+                match time {
+                    Some(time) => time.sleep(self.pause.get()).await,
+                    None => drop(Timer::after(self.pause.get()).await),
+                }
             }
             stream.queue(format!("{answer}\r\n").as_bytes());
             stream.flush().await?;
