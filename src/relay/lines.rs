@@ -13,6 +13,9 @@ const MOST: usize = 16;
 const QUEUE: usize = 2;
 /// After so long with one message it is one that others do not wait for.
 const LONG: Duration = Duration::from_secs(1);
+/// Who answers as soon as this gets the messages of one submitter over one connection: the next one is there before it could be
+/// over another, behind which it would have to stay so that it arrives later.
+const QUICK: Duration = Duration::from_millis(5);
 
 /// The connections that there are.
 #[derive(Default)]
@@ -30,6 +33,8 @@ struct State {
     /// When what it does now began.
     since: Cell<Instant>,
     large: Cell<bool>,
+    /// The smarthost was quick with the last message.
+    quick: Cell<bool>,
 }
 
 /// A connection; it counts until this is dropped.
@@ -70,6 +75,7 @@ impl Lines {
             proven: Cell::new(false),
             since: Cell::new(Instant::now()),
             large: Cell::new(false),
+            quick: Cell::new(false),
         });
         self.open.borrow_mut().push(state.clone());
         Line { lines: self, state }
@@ -79,6 +85,13 @@ impl Lines {
     /// another one needed.
     pub fn ask_again(&self, waits: bool) -> Duration {
         if waits && !self.open.borrow().is_empty() { LONG } else { Duration::MAX }
+    }
+
+    /// Whether what is to follow a message on the connection `number` had better wait for that one.
+    pub fn is_quick(&self, number: u32) -> bool {
+        let open = self.open.borrow();
+        let mut quick = open.iter().filter(|state| state.number == number);
+        quick.any(|state| state.quick.get() && state.since.get().elapsed() < LONG)
     }
 
     /// Whether one more connection of `login` may carry a large message: one is left for the others.
@@ -104,6 +117,11 @@ impl Line<'_> {
     pub fn is_proven(&self) {
         self.state.proven.set(true);
         self.carries(false);
+    }
+
+    /// So long the smarthost took to answer a message; `None`: it had nothing to answer.
+    pub fn answered(&self, after: Option<Duration>) {
+        self.state.quick.set(after.is_some_and(|after| after < QUICK));
     }
 
     /// It begins with another message.
@@ -137,6 +155,16 @@ mod tests {
         assert!(!lines.takes_large(&login, 4), "the last one is for small ones");
         assert!(lines.wants_one(&login, 1, 4));
         drop((first, more));
+        let line = lines.open(login.clone());
+        line.is_proven();
+        assert!(!lines.is_quick(line.number()), "it has not answered yet");
+        line.answered(Some(QUICK / 2));
+        assert!(lines.is_quick(line.number()) && !lines.is_quick(line.number() + 1));
+        for slow in [Some(QUICK), None] {
+            line.answered(slow);
+            assert!(!lines.is_quick(line.number()));
+        }
+        drop(line);
         assert!(lines.takes_large(&login, 1));
         let all: Vec<_> = (0..MOST).map(|n| lines.open(Login::Account(n.to_string()))).collect();
         assert!(!lines.wants_one(&login, 1, 4), "all together");

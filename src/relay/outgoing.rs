@@ -12,7 +12,7 @@ use smol::future::or;
 
 use super::delivery::has_news;
 use super::entry::{Attempt, Entry, Submitter, Work};
-use super::index::LARGE;
+use super::index::{LARGE, Taker};
 use super::lines::Line;
 use super::queue::Claim;
 use super::{Relay, permission};
@@ -141,9 +141,11 @@ impl Relay {
 
     /// The next message for this connection.
     pub(super) fn next_of(&self, line: &Line<'_>, config: &Config) -> Option<Claim<'_>> {
+        let is_quick = |number| self.lines.is_quick(number);
         let large = self.lines.takes_large(line.login(), connections(config));
+        let taker = Taker { line: line.number(), large, is_quick: &is_quick };
         let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
-        let claim = self.queue.next_outside(is_its, line.number(), large)?;
+        let claim = self.queue.next_outside(is_its, &taker)?;
         line.carries(claim.size >= LARGE.into());
         Some(claim)
     }
@@ -171,6 +173,7 @@ impl Relay {
         }
         let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
         let waiting = |(submitter, n)| if is_its(submitter) { n } else { 0 };
+        let taker = Taker { line: line.number(), large: true, is_quick: &|_| false };
         let mut left: usize = self.queue.index().ready().map(waiting).sum();
         let mut claims = vec![first];
         loop {
@@ -183,7 +186,7 @@ impl Relay {
                 }
             }
             // What comes meanwhile has its own attempt.
-            let more = std::iter::from_fn(|| self.queue.next_outside(is_its, line.number(), true));
+            let more = std::iter::from_fn(|| self.queue.next_outside(is_its, &taker));
             claims = more.take(left.min(AT_ONCE)).collect();
             left = left.saturating_sub(claims.len());
             if claims.is_empty() {

@@ -73,6 +73,8 @@ pub struct Client {
     unclean: bool,
     /// A message has gone the way that its extensions let it, and was answered as it should be.
     proven: bool,
+    /// How long the server took to answer the last message.
+    answers_in: Option<Duration>,
     /// Why the connection is of no more use.
     broken: Option<Failure>,
 }
@@ -86,8 +88,8 @@ struct UnderWay {
     patience: Duration,
     /// Something of it was sent.
     offered: bool,
-    /// All of it was sent: the server may take it even if its reply never comes (RFC 5321 section 4.5.4.1).
-    sent: bool,
+    /// When all of it was sent: the server may take it even if its reply never comes (RFC 5321 section 4.5.4.1).
+    sent: Option<Instant>,
     outcome: Option<Outcome>,
 }
 
@@ -171,6 +173,7 @@ impl Client {
             under_way: VecDeque::new(),
             unclean: false,
             proven: false,
+            answers_in: None,
             broken: None,
         }
     }
@@ -183,6 +186,11 @@ impl Client {
     /// What it can do, but for what it was caught not to do.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// How long the server took to answer the message that was answered last, from its last octets on; `None`: it had none to answer.
+    pub fn answers_in(&self) -> Option<Duration> {
+        self.answers_in
     }
 
     /// Whether another message, of `size` octets, may be begun before the oldest one has its outcome: some short ones may, once the
@@ -249,7 +257,7 @@ impl Client {
             };
             if let Err(failure) = heard {
                 self.broken.get_or_insert_with(|| failure.clone());
-                let sent = self.under_way.pop_front().is_some_and(|message| message.sent);
+                let sent = self.under_way.pop_front().is_some_and(|message| message.sent.is_some());
                 return Err(if sent { in_doubt(&failure) } else { failure });
             }
         }
@@ -289,7 +297,7 @@ impl Client {
             // Each step has its patience; all of them together must not hold the way to the smarthost for days.
             patience: TRANSACTION + Duration::from_secs(size / SLOWEST),
             offered: outcome.is_none(),
-            sent: false,
+            sent: None,
             outcome,
         });
         match (step, &fit) {
@@ -389,7 +397,7 @@ impl Client {
     ) -> Result<(), Failure> {
         before_end().await?;
         if let Some(message) = self.under_way.back_mut() {
-            message.sent = true;
+            message.sent = Some(self.time.now());
         }
         // Whether or not this arrives, a reply would tell.
         if let Err(error) = send(&mut self.stream, end, &self.time).await {
@@ -446,7 +454,7 @@ impl Client {
         let step = match reply {
             Err(error) => {
                 let relies_on = message.transaction.relies_on();
-                let sent = message.sent;
+                let sent = message.sent.is_some();
                 return Err(match (relies_on, lost(error)) {
                     // It may be taken: to try it again at once would not help those who then get it twice.
                     (Some(extension), failure) if sent => {
@@ -467,7 +475,7 @@ impl Client {
             Ok(step) => Ok((at, Some(step))),
             Err(trouble) => {
                 // It was answered: this one the server has not taken.
-                message.sent = false;
+                message.sent = None;
                 Err(match trouble {
                     Trouble::Closing(reply) => Failure::Unavailable(reply.to_string()),
                     Trouble::Login(reply) => login_wanted(&reply),
@@ -482,6 +490,7 @@ impl Client {
         let is_last = !self.under_way.iter().skip(at + 1).any(|later| later.offered);
         let Some(message) = self.under_way.get_mut(at) else { return };
         message.outcome = Some(outcome);
+        self.answers_in = message.sent.map(|sent| self.time.since(sent));
         self.proven |= self.capabilities.pipelining;
         if is_last {
             self.unclean = message.transaction.is_unclean();
