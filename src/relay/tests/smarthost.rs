@@ -40,6 +40,8 @@ pub struct Smarthost {
     pub pause: Cell<Duration>,
     /// The time that the pause takes; `None`: that of the world outside.
     pub time: RefCell<Option<Time>>,
+    /// Before it says what becomes of a message that is there.
+    pub thinks: Cell<Duration>,
     pub connections: Cell<u32>,
     pub open: Cell<u32>,
     pub most_open: Cell<u32>,
@@ -55,6 +57,7 @@ impl Smarthost {
             commands: RefCell::default(),
             pause: Cell::default(),
             time: RefCell::default(),
+            thinks: Cell::default(),
             connections: Cell::default(),
             open: Cell::default(),
             most_open: Cell::default(),
@@ -142,6 +145,7 @@ impl Smarthost {
                 if told == "hang" {
                     std::future::pending::<()>().await;
                 }
+                Timer::after(self.thinks.get()).await;
                 stream.queue(format!("{told}\r\n").as_bytes());
                 stream.flush().await?;
             }
@@ -169,7 +173,11 @@ impl Smarthost {
 async fn content(stream: &mut Stream) -> std::io::Result<String> {
     let (mut decoder, mut content) = (Decoder::default(), Vec::new());
     while !decoder.is_complete() {
-        let consumed = decoder.decode(stream.fill().await?, &mut content);
+        let input = stream.fill().await?;
+        if input.is_empty() {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let consumed = decoder.decode(input, &mut content);
         stream.consume(consumed);
     }
     Ok(String::from_utf8(content).unwrap())
