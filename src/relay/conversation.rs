@@ -15,7 +15,6 @@ use super::end::HandingOver;
 use super::entry::Work;
 use super::index::{LARGE, Turn};
 use super::lines::Line;
-use super::outgoing::postpone;
 use super::queue::Claim;
 use crate::clock::unix_now;
 use crate::config::{Account, Config};
@@ -53,8 +52,7 @@ impl Relay {
             Ok(client) => client,
             Err(failure) => return self.turned_away(&line, first, &failure, &config).await,
         };
-        line.is_proven();
-        line.carries(first.size >= LARGE.into());
+        line.is_proven(first.entry.submitter, first.size >= LARGE.into());
         self.troubles.borrow_mut().remove(line.login());
         self.refused.borrow_mut().remove(line.login());
         self.login_works(line.login()).await;
@@ -107,7 +105,7 @@ impl Relay {
             let Some(handed) = under_way.pop_front() else { return broken.map_or(Ok(()), Err) };
             match client.outcome().await {
                 Ok(Some(Outcome { verdicts, dsn_passed_on, .. })) => {
-                    line.answered(client.answers_in());
+                    line.answered(client.answered());
                     self.conclude(handed, &verdicts, dsn_passed_on, client.remote(), config).await;
                 }
                 // Not to be: whatever was begun has an outcome.
@@ -236,7 +234,7 @@ impl Relay {
             return;
         }
         if !goes_again {
-            postpone(&mut claim.entry, config, &failure.to_string());
+            self.postpone(&mut claim.entry, config, &failure.to_string());
         }
         self.settle(claim).await;
     }
@@ -254,7 +252,7 @@ impl Relay {
         claim.entry.in_doubt = None;
         for (Recipient { mailbox, .. }, reply) in recipients.iter().zip(verdicts) {
             log::info!("queue {}: <{mailbox}>: {reply}", claim.uid());
-            take(&mut claim.entry, mailbox, reply, remote, dsn_passed_on, config);
+            take(&mut claim.entry, mailbox, reply, remote, dsn_passed_on, config, self.jitter);
         }
         if verdicts.iter().any(Reply::is_positive) {
             self.got_through();

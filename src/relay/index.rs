@@ -72,16 +72,6 @@ struct Flight {
     ended: bool,
 }
 
-/// The connection that a message is wanted for.
-pub struct Taker<'a> {
-    /// Its number.
-    pub line: u32,
-    /// Whether it may carry a large one.
-    pub large: bool,
-    /// Whether another connection is so quick that what follows a message on it is kept for it.
-    pub is_quick: &'a dyn Fn(u32) -> bool,
-}
-
 /// What stands before the last octets of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -229,14 +219,15 @@ impl Index {
     }
 
     /// Claims the next message that is due outside of a submitter who is `wanted`: of whom the fewest are on their way, and
-    /// then the oldest. A message does not go while a large one of its submitter is on its way.
+    /// then the oldest. It goes over the connection `line`. A message does not go while a large one of its submitter is on its way;
+    /// `large`: large ones may go.
     pub fn next_outside(
         &mut self,
         wanted: impl Fn(Submitter) -> bool,
-        taker: &Taker<'_>,
+        line: u32,
+        large: bool,
         now: u32,
     ) -> Option<Uid> {
-        let Taker { line, large, .. } = *taker;
         loop {
             let (lanes, slots) = (&self.lanes, &self.slots);
             let size = |uid: Uid| find(slots, uid).map_or(0, |slot| slot.size);
@@ -247,9 +238,8 @@ impl Index {
                 .filter_map(|(_, number)| {
                     let lane = lanes.get(usize::from(*number))?;
                     let uid = *lane.ready.front()?;
-                    let waits = lane.flying.iter().any(|flight| {
-                        size(flight.uid) >= LARGE || flight.line != line && (taker.is_quick)(flight.line)
-                    }) || !large && size(uid) >= LARGE;
+                    let waits = lane.flying.iter().any(|flight| size(flight.uid) >= LARGE)
+                        || !large && size(uid) >= LARGE;
                     (!waits).then_some((lane.flying.len(), uid, *number))
                 })
                 .min();

@@ -12,7 +12,7 @@ use smol::future::or;
 
 use super::delivery::has_news;
 use super::entry::{Attempt, Entry, Submitter, Work};
-use super::index::{LARGE, Taker};
+use super::index::LARGE;
 use super::lines::Line;
 use super::queue::Claim;
 use super::{Relay, permission};
@@ -141,12 +141,13 @@ impl Relay {
 
     /// The next message for this connection.
     pub(super) fn next_of(&self, line: &Line<'_>, config: &Config) -> Option<Claim<'_>> {
-        let is_quick = |number| self.lines.is_quick(number);
         let large = self.lines.takes_large(line.login(), connections(config));
-        let taker = Taker { line: line.number(), large, is_quick: &is_quick };
-        let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
-        let claim = self.queue.next_outside(is_its, &taker)?;
-        line.carries(claim.size >= LARGE.into());
+        let is_its = |submitter| {
+            Login::of(submitter, config).as_ref() == Some(line.login())
+                && !self.lines.leaves_to_another(submitter, line)
+        };
+        let claim = self.queue.next_outside(is_its, line.number(), large)?;
+        line.carries(claim.entry.submitter, claim.size >= LARGE.into());
         Some(claim)
     }
 
@@ -173,12 +174,11 @@ impl Relay {
         }
         let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
         let waiting = |(submitter, n)| if is_its(submitter) { n } else { 0 };
-        let taker = Taker { line: line.number(), large: true, is_quick: &|_| false };
         let mut left: usize = self.queue.index().ready().map(waiting).sum();
         let mut claims = vec![first];
         loop {
             for claim in &mut claims {
-                postpone(&mut claim.entry, config, &failure.to_string());
+                self.postpone(&mut claim.entry, config, &failure.to_string());
             }
             if self.queue.save(&claims).await {
                 for claim in claims.drain(..).filter(|claim| has_news(&claim.entry)) {
@@ -186,7 +186,7 @@ impl Relay {
                 }
             }
             // What comes meanwhile has its own attempt.
-            let more = std::iter::from_fn(|| self.queue.next_outside(is_its, &taker));
+            let more = std::iter::from_fn(|| self.queue.next_outside(is_its, line.number(), true));
             claims = more.take(left.min(AT_ONCE)).collect();
             left = left.saturating_sub(claims.len());
             if claims.is_empty() {
@@ -226,20 +226,22 @@ impl Relay {
         }
     }
 
+    /// Another attempt failed for all that is due.
+    pub(super) fn postpone(&self, entry: &mut Entry, config: &Config, trouble: &str) {
+        let (since, now) = (entry.since, unix_now());
+        entry.happened(now, trouble);
+        for recipient in entry.due(Work::Smarthost, config, now) {
+            let failed = Attempt::failed(now, &config.smarthost.host, trouble);
+            recipient.postpone(failed, since, &config.smarthost);
+            recipient.spread(now, self.jitter);
+        }
+    }
+
     /// Tells the operator, and by mail whom it concerns.
     pub(super) async fn note_trouble(&self, login: &Login, failure: &Failure) {
         log::warn!("{login}: {failure}");
         self.troubles.borrow_mut().insert(login.clone(), failure.to_string());
         self.tell_of(login, failure).await;
-    }
-}
-
-/// Another attempt failed for all that is due.
-pub(super) fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
-    let (since, now) = (entry.since, unix_now());
-    entry.happened(now, trouble);
-    for recipient in entry.due(Work::Smarthost, config, now) {
-        recipient.postpone(Attempt::failed(now, &config.smarthost.host, trouble), since, &config.smarthost);
     }
 }
 

@@ -12,7 +12,7 @@ use event_listener::{Event, EventListener};
 use smol::future::yield_now;
 
 use super::entry::{Entry, Submitter, Work};
-use super::index::{Facts, Index, Taker};
+use super::index::{Facts, Index};
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::context::Context;
@@ -249,8 +249,13 @@ impl Queue {
     }
 
     /// Claims the next message for the smarthost: see [`Index::next_outside`].
-    pub fn next_outside(&self, wanted: impl Fn(Submitter) -> bool, taker: &Taker<'_>) -> Option<Claim<'_>> {
-        self.next(Work::Smarthost, |index, now| index.next_outside(&wanted, taker, now))
+    pub fn next_outside(
+        &self,
+        wanted: impl Fn(Submitter) -> bool,
+        line: u32,
+        large: bool,
+    ) -> Option<Claim<'_>> {
+        self.next(Work::Smarthost, |index, now| index.next_outside(&wanted, line, large, now))
     }
 
     fn next(&self, work: Work, next: impl Fn(&mut Index, u32) -> Option<Uid>) -> Option<Claim<'_>> {

@@ -7,11 +7,6 @@ fn outside(at: u32) -> Facts {
     Facts { size: 1000, created: at, here: None, outside: Some(at), only_notice: false }
 }
 
-/// A connection among slow ones.
-fn over(line: u32, large: bool) -> Taker<'static> {
-    Taker { line, large, is_quick: &|_| false }
-}
-
 fn anyone(_: Submitter) -> bool {
     true
 }
@@ -35,23 +30,23 @@ fn messages_go_when_they_are_due_in_their_order() {
     index.put(3, ANN, outside(5));
     index.tick(5, 100);
     assert_eq!(index.earliest(), Some(10));
-    assert_eq!(index.next_outside(anyone, &over(1, true), 5), Some(2));
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(2));
     assert!(index.is_busy(2) && !index.claim(2));
     index.tick(10, 100);
-    assert_eq!(index.next_outside(anyone, &over(1, true), 10), Some(1), "the older one before the younger");
-    assert_eq!(index.next_outside(anyone, &over(1, true), 10), Some(3));
-    assert_eq!(index.next_outside(anyone, &over(1, true), 10), None);
+    assert_eq!(index.next_outside(anyone, 1, true, 10), Some(1), "the older one before the younger");
+    assert_eq!(index.next_outside(anyone, 1, true, 10), Some(3));
+    assert_eq!(index.next_outside(anyone, 1, true, 10), None);
     // Put off, and gone.
     index.put(1, ANN, outside(20));
     index.remove(2);
     index.put(2, ANN, outside(0));
     assert_eq!((index.len(), index.count(ANN), index.earliest()), (2, 2, Some(20)));
     index.tick(19, 100);
-    assert_eq!(index.next_outside(anyone, &over(1, true), 19), None);
+    assert_eq!(index.next_outside(anyone, 1, true, 19), None);
     index.hasten(|it| it == BOB, 19);
-    assert_eq!(index.next_outside(anyone, &over(1, true), 19), None, "it is not his");
+    assert_eq!(index.next_outside(anyone, 1, true, 19), None, "it is not his");
     index.hasten(anyone, 19);
-    assert_eq!(index.next_outside(anyone, &over(1, true), 19), Some(1));
+    assert_eq!(index.next_outside(anyone, 1, true, 19), Some(1));
 }
 
 /// Catches: a clock that was wrong, and a message that waits for years.
@@ -60,14 +55,14 @@ fn a_time_that_is_too_far_away_is_none() {
     let mut index = Index::default();
     index.put(1, ANN, outside(4_000_000_000));
     index.tick(100, 5_000_000);
-    assert_eq!(index.next_outside(anyone, &over(1, true), 100), Some(1));
+    assert_eq!(index.next_outside(anyone, 1, true, 100), Some(1));
 }
 
 /// Catches: a submitter of many messages whom the others wait for, and a message that was put off and is tried all the same.
 #[test]
 fn whoever_has_fewer_on_their_way_comes_first() {
     let mut index = due(&[(ANN, 1), (ANN, 1), (ANN, 1), (BOB, 1)]);
-    let next = |index: &mut Index| index.next_outside(anyone, &over(1, true), 5);
+    let next = |index: &mut Index| index.next_outside(anyone, 1, true, 5);
     assert_eq!([next(&mut index), next(&mut index), next(&mut index)], [Some(1), Some(4), Some(2)]);
     index.put(3, ANN, outside(50));
     assert_eq!(next(&mut index), None);
@@ -75,20 +70,20 @@ fn whoever_has_fewer_on_their_way_comes_first() {
     index.put(4, BOB, outside(5));
     index.put(1, ANN, outside(5));
     index.tick(5, 100);
-    assert_eq!(index.next_outside(only_bob, &over(1, true), 5), Some(4));
-    assert_eq!(index.next_outside(only_bob, &over(1, true), 5), None);
+    assert_eq!(index.next_outside(only_bob, 1, true, 5), Some(4));
+    assert_eq!(index.next_outside(only_bob, 1, true, 5), None);
 }
 
 /// Catches: a small message that overtakes a large one of the same submitter, and one of somebody else that does not.
 #[test]
 fn large_messages_hold_up_their_own_only() {
     let mut index = due(&[(ANN, LARGE), (ANN, 1), (BOB, 1), (BOB, LARGE)]);
-    assert_eq!(index.next_outside(anyone, &over(1, false), 5), Some(3), "no large one may go");
-    assert_eq!(index.next_outside(anyone, &over(1, false), 5), None);
-    assert_eq!(index.next_outside(anyone, &over(1, true), 5), Some(1));
-    assert_eq!(index.next_outside(|it| it == ANN, &over(2, true), 5), None);
+    assert_eq!(index.next_outside(anyone, 1, false, 5), Some(3), "no large one may go");
+    assert_eq!(index.next_outside(anyone, 1, false, 5), None);
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(1));
+    assert_eq!(index.next_outside(|it| it == ANN, 2, true, 5), None);
     index.remove(1);
-    assert_eq!(index.next_outside(|it| it == ANN, &over(2, true), 5), Some(2));
+    assert_eq!(index.next_outside(|it| it == ANN, 2, true, 5), Some(2));
 }
 
 /// Catches: ends of a submitter's messages that leave in another order than the messages.
@@ -96,7 +91,7 @@ fn large_messages_hold_up_their_own_only() {
 fn ends_leave_in_order() {
     let mut index = due(&[(ANN, 1), (ANN, 1), (ANN, 1), (BOB, 1)]);
     for line in [1, 2, 2, 3] {
-        index.next_outside(|it| it == if line == 3 { BOB } else { ANN }, &over(line, true), 5).unwrap();
+        index.next_outside(|it| it == if line == 3 { BOB } else { ANN }, line, true, 5).unwrap();
     }
     let turns = |index: &Index| [1, 2, 3, 4].map(|uid| index.turn(uid));
     assert_eq!(turns(&index), [Some(Turn::Alone), None, None, Some(Turn::Alone)]);
@@ -110,41 +105,22 @@ fn ends_leave_in_order() {
     );
 }
 
-/// Catches: messages of one submitter that are spread over several connections though one is quick, of which each would have to
-/// stay behind the one before it; others that wait for that connection, too; and one that waits for a connection that is not quick.
-#[test]
-fn what_follows_a_message_waits_for_a_quick_connection() {
-    let mut index = due(&[(ANN, 1), (ANN, 1), (BOB, 1), (ANN, 1)]);
-    let taker = |line| Taker { line, large: true, is_quick: &|number| number == 1 };
-    assert_eq!(index.next_outside(anyone, &taker(1), 5), Some(1));
-    assert_eq!(index.next_outside(anyone, &taker(2), 5), Some(3));
-    assert_eq!(index.next_outside(anyone, &taker(2), 5), None);
-    assert_eq!(index.next_outside(anyone, &taker(1), 5), Some(2));
-    for uid in [1, 2] {
-        index.remove(uid);
-    }
-    assert_eq!(index.next_outside(anyone, &taker(2), 5), Some(4), "nothing of hers is on its way");
-    index.put(5, BOB, outside(5));
-    index.tick(5, 100);
-    assert_eq!(index.next_outside(anyone, &taker(1), 5), Some(5), "the other one is slow");
-}
-
 /// Catches: a message that rests and goes all the same, one that stays claimed or in the way of those behind it, and one that
 /// comes back though nothing can be done with it.
 #[test]
 fn what_cannot_be_worked_on_rests() {
     let mut index = due(&[(ANN, 1), (ANN, 1)]);
-    assert_eq!(index.next_outside(anyone, &over(1, true), 5), Some(1));
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(1));
     index.rest(1, Some(30));
-    assert_eq!(index.next_outside(anyone, &over(2, true), 5), Some(2));
+    assert_eq!(index.next_outside(anyone, 2, true, 5), Some(2));
     assert_eq!(index.turn(2), Some(Turn::Alone));
     assert_eq!((index.earliest(), index.is_free(1)), (Some(30), true));
     index.tick(30, 100);
-    assert_eq!(index.next_outside(anyone, &over(1, true), 30), Some(1));
+    assert_eq!(index.next_outside(anyone, 1, true, 30), Some(1));
     index.rest(1, None);
     index.tick(99, 100);
     index.hasten(anyone, 99);
-    assert_eq!((index.next_outside(anyone, &over(1, true), 99), index.count(ANN)), (None, 2));
+    assert_eq!((index.next_outside(anyone, 1, true, 99), index.count(ANN)), (None, 2));
 }
 
 /// Catches: work here that is forgotten or done twice, and a message that is worked on here and outside at once.
@@ -155,10 +131,10 @@ fn work_here_and_outside_take_turns() {
     index.put(1, ANN, both);
     index.tick(5, 100);
     assert_eq!(index.next_here(5), Some(1));
-    assert_eq!((index.next_outside(anyone, &over(1, true), 5), index.next_here(5)), (None, None));
+    assert_eq!((index.next_outside(anyone, 1, true, 5), index.next_here(5)), (None, None));
     index.put(1, ANN, outside(5));
     index.tick(5, 100);
-    assert_eq!((index.next_here(5), index.next_outside(anyone, &over(1, true), 5)), (None, Some(1)));
+    assert_eq!((index.next_here(5), index.next_outside(anyone, 1, true, 5)), (None, Some(1)));
     index.put(1, ANN, Facts { here: Some(7), outside: None, ..both });
     index.tick(6, 100);
     assert_eq!(index.next_here(6), None);
@@ -197,7 +173,7 @@ fn a_hurry_does_not_bring_the_notice_of_a_delay() {
     index.put(2, ANN, Facts { here: Some(500), ..outside(50) });
     index.hasten(anyone, 5);
     assert_eq!((index.next_here(5), index.next_here(5)), (Some(2), None));
-    assert_eq!(index.next_outside(anyone, &over(1, true), 5), Some(1));
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(1));
     index.put(1, ANN, Facts { here: Some(500), only_notice: true, ..outside(900) });
     index.tick(500, 10_000);
     assert_eq!(index.next_here(500), Some(1), "it comes in its time");
@@ -215,7 +191,7 @@ fn what_is_said_anew_stands_in_line_once() {
     }
     assert_eq!((index.here.len(), index.ready().collect::<Vec<_>>()), (1, vec![(ANN, 1)]));
     index.put(1, ANN, Facts { here: Some(9), ..outside(9) });
-    assert_eq!((index.next_here(5), index.next_outside(anyone, &over(1, true), 5)), (None, None));
+    assert_eq!((index.next_here(5), index.next_outside(anyone, 1, true, 5)), (None, None));
     assert_eq!(index.ready().next(), None, "nobody has anything that may go");
     index.tick(9, 100);
     assert_eq!(index.next_here(9), Some(1));
@@ -238,8 +214,8 @@ fn what_is_gone_holds_up_nobody() {
     let mut index = due(&[(ANN, 1), (ANN, 1), (ANN, 1)]);
     index.remove(1);
     assert!(!index.is_known(1) && !index.is_free(1) && !index.claim(1));
-    assert_eq!(index.next_outside(anyone, &over(1, true), 5), Some(2));
-    assert_eq!(index.next_outside(anyone, &over(2, true), 5), Some(3));
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(2));
+    assert_eq!(index.next_outside(anyone, 2, true, 5), Some(3));
     assert_eq!(index.turn(3), None);
     index.remove(2);
     assert_eq!(index.turn(3), Some(Turn::Alone));
@@ -253,16 +229,16 @@ fn the_longest_pause_is_a_pause() {
     let mut index = Index::default();
     index.put(1, ANN, outside(100));
     index.tick(5, 100);
-    assert_eq!((index.next_outside(anyone, &over(1, true), 5), index.earliest()), (None, Some(100)));
+    assert_eq!((index.next_outside(anyone, 1, true, 5), index.earliest()), (None, Some(100)));
 }
 
 /// Catches: an account that waits for the newer messages of another one, since that came first once.
 #[test]
 fn of_two_with_as_many_on_their_way_the_older_message_goes() {
     let mut index = due(&[(ANN, 1), (BOB, 1), (ANN, 1)]);
-    assert_eq!(index.next_outside(anyone, &over(1, true), 5), Some(1));
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(1));
     index.put(1, ANN, outside(50));
-    assert_eq!(index.next_outside(anyone, &over(1, true), 5), Some(2));
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(2));
 }
 
 /// Catches: a message that a hurry leaves waiting, since its sender would hear at the same time that it is late.

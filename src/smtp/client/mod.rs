@@ -73,10 +73,19 @@ pub struct Client {
     unclean: bool,
     /// A message has gone the way that its extensions let it, and was answered as it should be.
     proven: bool,
-    /// How long the server took to answer the last message.
-    answers_in: Option<Duration>,
+    /// How the message was answered that was answered last.
+    answered: Option<Answered>,
     /// Why the connection is of no more use.
     broken: Option<Failure>,
+}
+
+/// How long it took until a message was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// From its last octets on until the reply was read, which may have lain there for a while.
+    pub after: Duration,
+    /// So long the reply was waited for when nothing else was to be done.
+    pub waited: Duration,
 }
 
 /// A message that was begun.
@@ -173,7 +182,7 @@ impl Client {
             under_way: VecDeque::new(),
             unclean: false,
             proven: false,
-            answers_in: None,
+            answered: None,
             broken: None,
         }
     }
@@ -188,9 +197,9 @@ impl Client {
         &self.capabilities
     }
 
-    /// How long the server took to answer the message that was answered last, from its last octets on; `None`: it had none to answer.
-    pub fn answers_in(&self) -> Option<Duration> {
-        self.answers_in
+    /// How the message was answered that was answered last; `None`: none of it was sent.
+    pub fn answered(&self) -> Option<Answered> {
+        self.answered
     }
 
     /// Whether another message, of `size` octets, may be begun before the oldest one has its outcome: some short ones may, once the
@@ -447,7 +456,9 @@ impl Client {
             return Err(Failure::Unavailable("no reply is expected".to_owned()));
         };
         let patience = message.transaction.patience().min(message.left(&self.time));
+        let waits_since = self.time.now();
         let reply = self.time.deadline(patience, read_reply(&mut self.stream)).await;
+        let waited = self.time.since(waits_since);
         let Some(message) = self.under_way.get_mut(at) else {
             return Err(Failure::Unavailable("no reply is expected".to_owned()));
         };
@@ -469,6 +480,8 @@ impl Client {
         };
         match step {
             Ok(Step::Done(outcome)) => {
+                let after = message.sent.map(|sent| self.time.since(sent));
+                self.answered = after.map(|after| Answered { after, waited });
                 self.decided(at, outcome);
                 Ok((at, None))
             }
@@ -490,7 +503,6 @@ impl Client {
         let is_last = !self.under_way.iter().skip(at + 1).any(|later| later.offered);
         let Some(message) = self.under_way.get_mut(at) else { return };
         message.outcome = Some(outcome);
-        self.answers_in = message.sent.map(|sent| self.time.since(sent));
         self.proven |= self.capabilities.pipelining;
         if is_last {
             self.unclean = message.transaction.is_unclean();

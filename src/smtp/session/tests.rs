@@ -365,6 +365,7 @@ fn nothing_that_was_said_in_the_open_counts_within_tls() {
         "S: 220 *
         C: EHLO x
         ...
+        S: 250 *
         C: AUTH PLAIN AGRlbW8AcmlnaHQ=
         S: 235 *
         C: MAIL FROM:<demo@home.example>
@@ -380,6 +381,7 @@ fn nothing_that_was_said_in_the_open_counts_within_tls() {
         S: 503 *
         C: EHLO x
         ...
+        S: 250 *
         C: MAIL FROM:<demo@home.example>
         S: 530 *",
     );

@@ -94,7 +94,7 @@ fn room_is_kept_for_what_is_announced() {
         client.play(LOGIN).await;
         let mail =
             "C: MAIL FROM:<demo@home.example> SIZE=100\nS: 250 *\nC: RCPT TO:<demo@home.example>\nS: 250 *\n";
-        for (chunk, announced) in [(14, 100), (200, 200), (300_000, 300_000), (300_001, 100)] {
+        for (chunk, announced) in [(14, 100), (200, 200), (300_000, 300_000), (300_002, 100)] {
             client.play(mail).await;
             client.send(format!("BDAT {chunk}\r\n").as_bytes()).await;
             let content = format!("Subject: x\r\n\r\n{}", "line\r\n".repeat(60_000));
@@ -139,7 +139,9 @@ fn what_devices_send_outside_is_from_somebody_of_the_house() {
             let mut device = world.device().await;
             let rcpt = format!("C: RCPT TO:<{to}>\nS: 250 *\nC: DATA\nS: 354 *");
             device
-                .play(&format!("S: 220 *\nC: HELO x\nS: 250 *\nC: MAIL FROM:<x@y.example>\nS: 250 *\n{rcpt}"))
+                .play(&format!(
+                    "S: 220 *\nC: HELO x\nS: 250 *\nC: MAIL FROM:<scanner@home.example>\nS: 250 *\n{rcpt}"
+                ))
                 .await;
             device.send(format!("From: {from}\r\n\r\n.\r\n").as_bytes()).await;
             device.play("S: 250 *").await;
