@@ -335,27 +335,6 @@ fn what_was_answered_is_in_doubt_no_longer() {
     });
 }
 
-/// Catches: a list that grows with each message that may have gone twice, and one from which the latest are missing.
-#[test]
-fn of_many_that_may_have_gone_twice_the_latest_are_told() {
-    story(async |world| {
-        world.reconfigure(|config| config.smarthost.connections = 1);
-        world.post_some(10).await;
-        for entry in world.relay.entries() {
-            let crate::relay::queue::Found::Free(mut claim) = world.relay.queue.claim(entry.id) else {
-                panic!()
-            };
-            claim.entry.in_doubt = Some(1);
-            assert!(claim.save().await);
-        }
-        let _running = world.run();
-        world.until_queue_is_empty().await;
-        let troubles = world.relay.troubles();
-        let tells = |n: u32| troubles.iter().any(|line| line.contains(&format!("friend{n}@")));
-        assert_eq!((troubles.len(), tells(1), tells(2), tells(9)), (8, false, true, true), "{troubles:?}");
-    });
-}
-
 /// Catches: what is known of a message that does not reach the server, and a report here beside the one that the server makes.
 #[test]
 fn what_a_message_needs_is_said_to_the_server() {

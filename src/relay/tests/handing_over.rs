@@ -123,3 +123,26 @@ fn the_ends_arrive_in_the_order_of_submission() {
         assert!(changes > 3 && world.smarthost.most_open.get() == 2, "{changes}, {taken:?}");
     });
 }
+
+/// Catches: a list that grows with each message that may have gone twice, and one from which the latest are missing.
+#[test]
+fn of_many_that_may_have_gone_twice_the_latest_are_told() {
+    story(async |world| {
+        world.reconfigure(|config| config.smarthost.connections = 1);
+        for n in 0..10 {
+            world.post(&format!("friend{n}@else.example")).await.unwrap();
+        }
+        for entry in world.relay.entries() {
+            let crate::relay::queue::Found::Free(mut claim) = world.relay.queue.claim(entry.id) else {
+                panic!()
+            };
+            claim.entry.in_doubt = Some(1);
+            assert!(claim.save().await);
+        }
+        let _running = world.run();
+        world.until_queue_is_empty().await;
+        let troubles = world.relay.troubles();
+        let tells = |n: u32| troubles.iter().any(|line| line.contains(&format!("friend{n}@")));
+        assert_eq!((troubles.len(), tells(1), tells(2), tells(9)), (8, false, true, true), "{troubles:?}");
+    });
+}
