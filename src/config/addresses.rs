@@ -244,4 +244,24 @@ mod tests {
         assert!(may("bob", "ann+bob@home.example") && !may("ann", "ann+bob@home.example"));
         assert!(!may("bob", "ann@home.example") && !may("ann", "postmaster@home.example"));
     }
+
+    /// Catches: a name that gets mail of a local domain, or none at the host's own name, and a quoted local part that leads away.
+    #[test]
+    fn names_are_for_the_host_s_own_domain() {
+        let mut config = config();
+        config.accounts[1].address = "robert@home.example".try_into().unwrap();
+        for (address, expected) in [
+            ("bob@box.example", "bob"),
+            ("BOB+x@box.example", "bob"),
+            ("bob@home.example", "nobody"),
+            ("\"ann@else.example\"@home.example", "nobody"),
+            ("family@box.example", "ann bob"),
+        ] {
+            assert_eq!(leads(&config, address), expected, "{address}");
+        }
+        assert_eq!(config.address_of_host("family@box.example"), None, "it is not one account's alone");
+        // A host that is called like its domain.
+        config.server.hostname = "home.example".try_into().unwrap();
+        assert_eq!(leads(&config, "bob@home.example"), "nobody");
+    }
 }

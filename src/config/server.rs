@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn public_providers_are_known() {
         for domain in
-            ["gmail.com", "gmx.de", "gmx.net", "gmx.co.uk", "outlook.com", "yahoo.co.uk", "t-online.de"]
+            ["gmail.com", "gmx.de", "gmx.net", "gmx.co.uk", "outlook.com.br", "yahoo.co.uk", "t-online.de"]
         {
             assert!(is_public_provider(domain), "{domain}");
         }
@@ -101,6 +101,23 @@ mod tests {
             "gmail.com.example",
         ] {
             assert!(!is_public_provider(domain), "{domain}");
+        }
+    }
+
+    /// Catches: a warning of what is in order, which teaches people to pass over warnings.
+    #[test]
+    fn a_sender_of_devices_who_has_a_mailbox_is_in_order() {
+        let account = crate::config::Account {
+            name: "ann".try_into().unwrap(),
+            address: "ann@home.example".try_into().unwrap(),
+            ..crate::config::Account::default()
+        };
+        let mut config = Config { accounts: vec![account], ..Config::default() };
+        for (sender, findings) in [("ann+scanner@home.example", 0), ("scanner@home.example", 1), ("", 0)] {
+            config.server.lan_smtp_sender = sender.try_into().unwrap();
+            let mut found = Vec::new();
+            check(&config, &mut found);
+            assert_eq!(found.len(), findings, "{sender}");
         }
     }
 }

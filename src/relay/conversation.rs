@@ -90,7 +90,8 @@ impl Relay {
                 next = self.next_of(line, config);
             }
             let has_room = |claim: &mut Claim<'_>| client.has_room_for(claim.size);
-            if let Some(claim) = next.take_if(has_room).filter(|_| !self.standing.is_ending()) {
+            // It may have waited for room while settings changed, or the end came.
+            if let Some(claim) = next.take_if(has_room).filter(|_| self.goes_on(config)) {
                 match self.begin(client, claim, config).await {
                     Ok(Begun::UnderWay(handed)) => under_way.push_back(handed),
                     Ok(Begun::Unreadable(handed, reply)) => {
@@ -173,13 +174,14 @@ impl Relay {
             return Err(stopped());
         }
         let handing_over = self.standing.hands_over();
-        claim.entry.in_doubt = Some(unix_now());
+        let before = claim.entry.in_doubt.replace(unix_now());
         if !claim.save().await {
             // On a full card nothing would leave any more, which is what gives room back.
             log::warn!("queue {}: it is handed over, which could not be noted", claim.uid());
         }
         if !self.takes_its_turn(claim.uid()).await {
-            claim.entry.in_doubt = None;
+            // It may have arrived when it was handed over before.
+            claim.entry.in_doubt = before;
             claim.save().await;
             return Err(stopped());
         }

@@ -178,6 +178,26 @@ mod tests {
         drop(all);
         assert!(lines.wants_one(&login, 1, 4));
     }
+
+    /// Catches: a connection that counts as slow for what it did before, or for the time that letting it in took, and one that never
+    /// does; and a login whose large messages wait for those of another one.
+    #[test]
+    fn what_a_connection_does_is_told_by_what_it_carries_now() {
+        let (lines, login) = (Lines::default(), Login::Global);
+        let long_ago = || Instant::now().checked_sub(2 * LONG).unwrap();
+        let line = lines.open(login.clone());
+        line.state.since.set(long_ago());
+        line.is_proven(ANN, false);
+        assert!(!lines.wants_one(&login, 1, 4), "it was let in just now");
+        line.state.since.set(long_ago());
+        assert!(lines.wants_one(&login, 1, 4));
+        line.carries(ANN, false);
+        assert!(!lines.wants_one(&login, 1, 4), "it has another message");
+        let other = lines.open(Login::Account("ann".into()));
+        other.carries(ANN, true);
+        assert!(lines.takes_large(&login, 1) && !lines.takes_large(other.login(), 1));
+    }
+
     /// Catches: messages that are spread over several connections though one is quick; others that wait for it, too, or for one that
     /// is slow, that hangs or is gone; and two connections that leave the same messages to one another.
     #[test]

@@ -260,4 +260,21 @@ mod tests {
             proptest::prop_assert_eq!(gather(content.as_bytes(), size).ok(), whole);
         }
     }
+
+    /// Catches: chunks that end within a line, which is stored without its end, or is beyond the limit with it and taken.
+    #[test]
+    fn chunks_that_end_within_a_line_are_stored_with_its_end() {
+        let found = String::from_utf8(gather(format!("{COMPLETE}hello").as_bytes(), 5).unwrap()).unwrap();
+        assert_eq!(found, format!("{COMPLETE}hello\r\n"));
+        let header = COMPLETE.strip_suffix("\r\n\r\n").unwrap();
+        let found = String::from_utf8(gather(header.as_bytes(), 5).unwrap()).unwrap();
+        assert_eq!(found, COMPLETE);
+        let text = format!("{COMPLETE}hello");
+        for (limit, is_taken) in [(text.len() + 2, true), (text.len() + 1, false)] {
+            let mut intake = Intake::new(Decoder::of_chunks(), defaults(), own(), limit as u64);
+            let mut out = Vec::new();
+            intake.take(text.as_bytes(), &mut out).1.unwrap();
+            assert_eq!(intake.finish(&mut out).is_ok(), is_taken, "{limit}");
+        }
+    }
 }

@@ -178,3 +178,74 @@ fn a_hurry_does_not_bring_the_notice_of_a_delay() {
     index.tick(500, 10_000);
     assert_eq!(index.next_here(500), Some(1), "it comes in its time");
 }
+
+/// Catches: a message that stands in line twice after its facts were said anew, as they are of all messages with each change of
+/// the settings; and one that goes although it was put off while it stood there.
+#[test]
+fn what_is_said_anew_stands_in_line_once() {
+    let mut index = Index::default();
+    let both = Facts { here: Some(5), ..outside(5) };
+    for _ in 0..3 {
+        index.put(1, ANN, both);
+        index.tick(5, 100);
+    }
+    assert_eq!((index.here.len(), index.ready().collect::<Vec<_>>()), (1, vec![(ANN, 1)]));
+    index.put(1, ANN, Facts { here: Some(9), ..outside(9) });
+    assert_eq!((index.next_here(5), index.next_outside(anyone, 1, true, 5)), (None, None));
+    assert_eq!(index.ready().next(), None, "nobody has anything that may go");
+    index.tick(9, 100);
+    assert_eq!(index.next_here(9), Some(1));
+}
+
+/// Catches: a wake for a time that nobody waits for any more.
+#[test]
+fn a_time_that_was_put_off_or_is_gone_wakes_nobody() {
+    let mut index = Index::default();
+    index.put(1, ANN, Facts { here: Some(40), ..outside(50) });
+    index.put(1, ANN, Facts { here: Some(80), ..outside(90) });
+    assert_eq!((index.earliest(), index.timers.len()), (Some(80), 2));
+    index.remove(1);
+    assert_eq!((index.earliest(), index.timers.len()), (None, 0));
+}
+
+/// Catches: a message taken out by the operator that holds up all those behind it, on its way or before.
+#[test]
+fn what_is_gone_holds_up_nobody() {
+    let mut index = due(&[(ANN, 1), (ANN, 1), (ANN, 1)]);
+    index.remove(1);
+    assert!(!index.is_known(1) && !index.is_free(1) && !index.claim(1));
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(2));
+    assert_eq!(index.next_outside(anyone, 2, true, 5), Some(3));
+    assert_eq!(index.turn(3), None);
+    index.remove(2);
+    assert_eq!(index.turn(3), Some(Turn::Alone));
+    index.remove(3);
+    assert!(index.lanes[0].flying.is_empty(), "{:?}", index.lanes[0].flying);
+}
+
+/// Catches: a message that was put off for as long as any may be, taken for one of a wrong clock: it would be tried without a pause.
+#[test]
+fn the_longest_pause_is_a_pause() {
+    let mut index = Index::default();
+    index.put(1, ANN, outside(100));
+    index.tick(5, 100);
+    assert_eq!((index.next_outside(anyone, 1, true, 5), index.earliest()), (None, Some(100)));
+}
+
+/// Catches: an account that waits for the newer messages of another one, since that came first once.
+#[test]
+fn of_two_with_as_many_on_their_way_the_older_message_goes() {
+    let mut index = due(&[(ANN, 1), (BOB, 1), (ANN, 1)]);
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(1));
+    index.put(1, ANN, outside(50));
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(2));
+}
+
+/// Catches: a message that a hurry leaves waiting, since its sender would hear at the same time that it is late.
+#[test]
+fn a_hurry_brings_a_message_whose_notice_is_due_at_the_same_time() {
+    let mut index = Index::default();
+    index.put(1, ANN, Facts { here: Some(50), only_notice: true, ..outside(50) });
+    index.hasten(anyone, 5);
+    assert_eq!(index.ready().collect::<Vec<_>>(), [(ANN, 1)]);
+}

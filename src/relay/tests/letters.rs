@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::clock::{FIXED, unix_now};
+use crate::relay::outgoing::Login;
+use crate::smtp::client::Failure;
 
 const DAY: i64 = 24 * 3600;
 
@@ -171,5 +173,44 @@ fn what_is_no_refused_login_is_no_letter() {
             world.until_queue_is_empty().await;
         }
         assert_eq!(refusals(&world, "demo").await, 0);
+    });
+}
+
+/// Catches: a permission that has ended and is told as a password, and a server's words that break a letter's lines.
+#[test]
+fn a_letter_tells_what_is_to_be_done_and_holds_no_more_than_it_may() {
+    story(async |world| {
+        world.reconfigure(|config| global_login(config, "relay", "relay password"));
+        let words = format!("535 5.7.8 \u{1b}[2J{} the end", "so ".repeat(500));
+        world.relay.tell_of(&Login::Global, &Failure::Token(words)).await;
+        let [letter] = &world.inbox("demo").await[..] else { panic!("one letter") };
+        assert!(letter.contains("Type `oauth2 smarthost` in the console"), "{letter}");
+        assert!(letter.contains("its answer: 535 5.7.8 [2Jso so") && !letter.contains("the end"), "{letter}");
+        assert!(letter.lines().all(|line| line.len() <= 998 && !line.contains(char::is_control)), "{letter}");
+    });
+}
+
+/// Catches: a login of which nobody hears since another one was told of, and a postmaster who is told twice of his own.
+#[test]
+fn each_login_is_told_of_by_itself() {
+    story(async |world| {
+        world.reconfigure(|config| {
+            config.server.postmaster = text("anna");
+            global_login(config, "relay", "relay password");
+            (0..3).for_each(|account| own_login(config, account, "", "password"));
+        });
+        let refused = Failure::Login("535 5.7.8 Wrong password".to_owned());
+        let account = |name: &str| Login::Account(name.to_owned());
+        for (login, demo, anna, fred) in [
+            (account("anna"), 0, 1, 0),
+            (Login::Global, 0, 2, 0),
+            (account("demo"), 1, 3, 0),
+            (account("fred"), 1, 4, 1),
+            (account("fred"), 1, 4, 1),
+        ] {
+            world.relay.tell_of(&login, &refused).await;
+            let found = [refusals(&world, "demo").await, refusals(&world, "anna").await];
+            assert_eq!((found, refusals(&world, "fred").await), ([demo, anna], fred), "{login}");
+        }
     });
 }

@@ -1,6 +1,8 @@
 //! Stories of messages: a relay on the simulated flash, and a smarthost on loopback that does as it is
 //! told and remembers what it got.
 
+mod conversation;
+mod handing_over;
 mod letters;
 mod lines;
 mod local;

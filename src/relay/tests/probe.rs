@@ -154,3 +154,86 @@ fn a_test_ends_within_a_minute() {
         assert!(world.context.time.since(began) < Duration::from_secs(70));
     });
 }
+
+/// Catches: an account that there is not, which is tried with the login of all; and a clock that is waited for without need, or not
+/// though a permission is asked for by HTTPS.
+#[test]
+fn an_unknown_account_is_named_and_the_clock_matters_where_something_is_judged() {
+    use crate::config::{OAuth2, SourceAuth};
+    story(async |world| {
+        let error = tested(&world, Some("nobody")).await.1.unwrap_err();
+        assert_eq!((error.as_str(), world.smarthost.connections.get()), ("there is no account `nobody`", 0));
+        world.context.clock.forget();
+        assert_eq!(tested(&world, None).await.1, Ok(()));
+        world.reconfigure(|config| {
+            config.smarthost.auth = SourceAuth::OAuth2;
+            config.smarthost.oauth2 = Some(Box::new(OAuth2::default()));
+        });
+        let error = tested(&world, None).await.1.unwrap_err();
+        assert!(error.starts_with("the clock does not show the time yet"), "{error}");
+    });
+}
+
+/// Catches: a step that is told as another one, which sends the operator to look in the wrong place.
+#[test]
+fn the_step_that_gets_no_answer_is_named() {
+    for (verb, step) in [("EHLO", "EHLO"), ("AUTH", "login")] {
+        story(async move |world| {
+            world.reconfigure(|config| global_login(config, "relay", "hush hush"));
+            world.smarthost.answers(move |command| command.starts_with(verb).then_some("hang"));
+            let passes = async {
+                loop {
+                    Timer::after(Duration::from_millis(2)).await;
+                    world.context.time.advance(Duration::from_secs(1));
+                }
+            };
+            let (_, result) = or(tested(&world, None), passes).await;
+            let error = result.unwrap_err();
+            assert!(error.contains(&format!("60 s at this step: {step}. ")), "{verb}: {error}");
+        });
+    }
+}
+
+/// Catches: a server's words that fill or steer the operator's terminal, its name taken for something that it can do, and extensions
+/// that are not known by another case.
+#[test]
+fn what_a_server_says_of_itself_is_told_in_short() {
+    story(async |world| {
+        let greeting = format!("220 \u{1b}[2J{}the end", "so ".repeat(150));
+        let ways = (0..40).map(|n| format!(" WAY{n}")).collect::<String>();
+        let hello = format!("250-dsn\r\n250-pipelining\r\n250-size 0\r\n250 auth plain \u{fc}{ways}");
+        let (greeting, hello): (&'static str, &'static str) = (greeting.leak(), hello.leak());
+        world.smarthost.answers(move |command| match command.split(' ').next() {
+            Some("CONNECT") => Some(greeting),
+            Some("EHLO") => Some(hello),
+            _ => None,
+        });
+        let (told, result) = tested(&world, None).await;
+        assert_eq!(result, Ok(()));
+        assert!(told.contains("greeting   220 [2Jso so ") && !told.contains("the end"), "{told}");
+        assert!(!told.contains('\u{1b}'), "{told}");
+        let hello = "EHLO       messages of any size; PIPELINING; without 8BITMIME, SMTPUTF8, DSN, CHUNKING; login by PLAIN WAY0 ";
+        assert!(told.contains(hello) && !told.contains("WAY30"), "{told}");
+        assert!(told.lines().all(|line| line.chars().count() <= 820), "{told}");
+    });
+}
+
+/// Catches: advice that is said twice, or ends in two full stops.
+#[test]
+fn advice_is_said_once() {
+    use crate::config::{OAuth2, SourceAuth};
+    story(async |world| {
+        world.reconfigure(|config| config.smarthost.security = Security::Starttls);
+        let error = tested(&world, None).await.1.unwrap_err();
+        assert!(error.ends_with("with the port that the provider tells for it."), "{error}");
+        // A permission that is not there yet.
+        world.reconfigure(|config| {
+            config.smarthost.security = Security::None;
+            config.smarthost.username = text("relay");
+            config.smarthost.auth = SourceAuth::OAuth2;
+            config.smarthost.oauth2 = Some(Box::new(OAuth2::default()));
+        });
+        let error = tested(&world, None).await.1.unwrap_err();
+        assert!(error.contains("`oauth2 smarthost`") && !error.contains(".."), "{error}");
+    });
+}

@@ -9,6 +9,7 @@ use async_io::{Async, Timer};
 use data_encoding::BASE64;
 use smol::LocalExecutor;
 
+use crate::clock::Time;
 use crate::net::line::{LineEnd, read_line};
 use crate::net::stream::Stream;
 use crate::smtp::data::Decoder;
@@ -37,6 +38,10 @@ pub struct Smarthost {
     commands: RefCell<Vec<String>>,
     /// Before each answer.
     pub pause: Cell<Duration>,
+    /// The time that the pause takes; `None`: that of the world outside.
+    pub time: RefCell<Option<Time>>,
+    /// Before it says what becomes of a message that is there.
+    pub thinks: Cell<Duration>,
     pub connections: Cell<u32>,
     pub open: Cell<u32>,
     pub most_open: Cell<u32>,
@@ -51,6 +56,8 @@ impl Smarthost {
             taken: RefCell::default(),
             commands: RefCell::default(),
             pause: Cell::default(),
+            time: RefCell::default(),
+            thinks: Cell::default(),
             connections: Cell::default(),
             open: Cell::default(),
             most_open: Cell::default(),
@@ -114,7 +121,11 @@ impl Smarthost {
                 std::future::pending::<()>().await;
             }
             if !self.pause.get().is_zero() {
-                Timer::after(self.pause.get()).await;
+                let time = self.time.borrow().clone();
+                match time {
+                    Some(time) => time.sleep(self.pause.get()).await,
+                    None => drop(Timer::after(self.pause.get()).await),
+                }
             }
             stream.queue(format!("{answer}\r\n").as_bytes());
             stream.flush().await?;
@@ -134,6 +145,7 @@ impl Smarthost {
                 if told == "hang" {
                     std::future::pending::<()>().await;
                 }
+                Timer::after(self.thinks.get()).await;
                 stream.queue(format!("{told}\r\n").as_bytes());
                 stream.flush().await?;
             }
@@ -161,7 +173,11 @@ impl Smarthost {
 async fn content(stream: &mut Stream) -> std::io::Result<String> {
     let (mut decoder, mut content) = (Decoder::default(), Vec::new());
     while !decoder.is_complete() {
-        let consumed = decoder.decode(stream.fill().await?, &mut content);
+        let input = stream.fill().await?;
+        if input.is_empty() {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let consumed = decoder.decode(input, &mut content);
         stream.consume(consumed);
     }
     Ok(String::from_utf8(content).unwrap())

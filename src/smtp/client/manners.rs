@@ -89,4 +89,18 @@ mod tests {
         manners.at("two.example");
         assert_eq!(offers(), (true, true));
     }
+
+    /// Catches: what one host was caught at that is held against the next one, for each extension.
+    #[test]
+    fn another_host_begins_anew_with_everything() {
+        let (manners, time) = (Manners::default(), Time::default());
+        for extension in [Extension::Pipelining, Extension::Chunking] {
+            manners.at("one.example");
+            assert!(manners.do_without(extension, &time));
+            manners.at("two.example");
+            let mut all = Capabilities { pipelining: true, chunking: true, ..Capabilities::default() };
+            manners.apply(&mut all, &time);
+            assert!(all.pipelining && all.chunking, "{extension:?}");
+        }
+    }
 }

@@ -262,6 +262,16 @@ fn a_header_may_be_so_much() {
     }
 }
 
+/// Catches: a hidden recipient of a message that is passed on, who is not hidden from the others.
+#[test]
+fn what_is_nobody_s_business_is_left_out_of_what_is_resent_too() {
+    for field in ["Bcc", "resent-bcc", "Resent-Bcc ", "RETURN-PATH", "Content-Length"] {
+        let header = format!("{field}: secret\r\n secret\r\n{FROM}{DATE}Message-ID: <1@x>\r\n\r\n");
+        let out = filter(&header, 7).unwrap();
+        assert!(!out.contains("secret") && out.starts_with(FROM), "{out}");
+    }
+}
+
 proptest::proptest! {
     /// Catches: a hidden field that comes out as text, whatever stands around it.
     #[test]

@@ -24,6 +24,7 @@ const LOGIN: &str = "S: 220 *\nC: EHLO x\n...\nC: AUTH PLAIN AGRlbW8Ac2VjcmV0\nS
 const MAIL: &str = "C: MAIL FROM:<demo@home.example>\nS: 250 *\nC: RCPT TO:<demo@home.example>\nS: 250 *\n";
 
 mod content;
+mod post;
 
 struct Inbox(Rc<Context>);
 

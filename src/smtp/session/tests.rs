@@ -357,3 +357,32 @@ fn recipients_and_nonsense_have_limits() {
     }
     assert_eq!(replies, ["S: 500 5.5.2 Line too long", "S: 421 4.7.0 Too many errors", "! close"]);
 }
+
+/// Catches: a login, or a message that was begun, in the open and by whomever, that is in force within TLS (RFC 3207 section 4.2).
+#[test]
+fn nothing_that_was_said_in_the_open_counts_within_tls() {
+    play(
+        "S: 220 *
+        C: EHLO x
+        ...
+        S: 250 *
+        C: AUTH PLAIN AGRlbW8AcmlnaHQ=
+        S: 235 *
+        C: MAIL FROM:<demo@home.example>
+        S: 250 *
+        C: RCPT TO:<demo@home.example>
+        S: 250 *
+        C: STARTTLS
+        S: 220 *
+        ! handshake
+        C: RCPT TO:<demo@home.example>
+        S: 503 *
+        C: DATA
+        S: 503 *
+        C: EHLO x
+        ...
+        S: 250 *
+        C: MAIL FROM:<demo@home.example>
+        S: 530 *",
+    );
+}

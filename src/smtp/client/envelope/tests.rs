@@ -182,3 +182,34 @@ fn delivery_status_notifications() {
     let (lines, _) = commands(&Said { dsn: smuggled, ..Said::default() }, &ALL);
     assert_eq!(lines[0], "MAIL FROM:<me@home.example> SIZE=7");
 }
+
+/// Catches: a sender beyond ASCII that a server with SMTPUTF8 is not asked to take, values that end a command or go to a server in a
+/// form which it does not take, and a header in which the wrong address takes the other's place.
+#[test]
+fn a_sender_beyond_ascii_and_what_it_asks_for() {
+    let dsn = |envid: &str| dsn::Request { ret: None, envid: envid.into() };
+    let said = Said { sender: "j\u{f6}rg@home.example", ..Said::default() };
+    let mail = "MAIL FROM:<j\u{f6}rg@home.example> BODY=8BITMIME SMTPUTF8 SIZE=7";
+    assert_eq!(commands(&said, &ALL).0[0], mail);
+    for (envid, passed_on) in
+        [("a", true), ("\u{fc}", false), ("a\u{7f}", false), ("a b", false), ("", false)]
+    {
+        let lines = commands(&Said { dsn: dsn(envid), ..Said::default() }, &ALL).0;
+        assert_eq!(lines[0].contains("ENVID"), passed_on, "{envid:?}");
+    }
+    let to = Recipient { notify: Notify::Never, ..recipient("a+b=c\\d@m\u{fc}.example") };
+    let lines = commands(&Said { recipients: vec![to], ..Said::default() }, &ALL).0;
+    assert!(lines[1].ends_with(" ORCPT=utf-8;a\\x{2B}b\\x{3D}c\\x{5C}d@m\\x{FC}.example"), "{lines:?}");
+
+    let (sender, alias) = (Some(mailbox("j\u{f6}rg@home.example")), mailbox("joerg@home.example"));
+    let message = Message {
+        sender: &sender,
+        ascii_sender: Some(&alias),
+        recipients: &[],
+        size: 1,
+        eight_bit: false,
+        utf8: true,
+        dsn: &dsn(""),
+    };
+    assert_eq!(message.replaced(), Some(("j\u{f6}rg@home.example", "joerg@home.example")));
+}

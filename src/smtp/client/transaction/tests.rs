@@ -310,3 +310,70 @@ proptest::proptest! {
         }
     }
 }
+
+/// A transaction whose sender the server does not take, and of whose recipients neither, or only the second one, can be offered.
+fn beyond_ascii(sender: &str, first: &str, reset: bool) -> Transaction {
+    let any = |text: &str| -> Mailbox { postcard::from_bytes(&postcard::to_stdvec(text).unwrap()).unwrap() };
+    let capabilities = Capabilities { utf8: false, ..ALL };
+    let (sender, dsn) = (Some(any(sender)), dsn::Request::default());
+    let recipients = [first, "b@else.example"].map(|to| Recipient::from(any(to)));
+    let message = Message {
+        sender: &sender,
+        ascii_sender: None,
+        recipients: &recipients,
+        size: 500,
+        eight_bit: false,
+        utf8: false,
+        dsn: &dsn,
+    };
+    let envelope = message.envelope(&capabilities);
+    Transaction::new(&envelope, 500, Way::Data, reset, &capabilities)
+}
+
+/// Catches: a transaction for nobody that is begun all the same, and one after which what the server still knows of the one before is
+/// forgotten here.
+#[test]
+fn what_cannot_be_offered_to_anybody_is_not_begun() {
+    for reset in [false, true] {
+        let mut transaction = beyond_ascii("j\u{f6}@home.example", "a@else.example", reset);
+        let Step::Done(outcome) = transaction.begin() else { panic!("nobody is to get it") };
+        assert_eq!(outcome.found_here, [true, true]);
+        assert!(outcome.verdicts.iter().all(|verdict| verdict.to_string().starts_with("550 5.6.7 ")));
+        assert_eq!(transaction.is_unclean(), reset);
+    }
+}
+
+/// Catches: a recipient whose own fault is told as the server's word about the sender, or as what is wrong with all of it.
+#[test]
+fn what_was_found_here_about_one_recipient_stays_its_verdict() {
+    let two = || beyond_ascii("me@home.example", "j\u{f6}@else.example", false);
+    let words = |outcome: Outcome| {
+        let words = outcome.verdicts.iter().map(|verdict| verdict.to_string()[..9].to_owned());
+        (words.collect::<Vec<_>>(), outcome.found_here)
+    };
+    let outcome = two().refuse(&Reply::new(552, (3, 4), "Too large"));
+    assert_eq!(words(outcome), (vec!["550 5.6.7".into(), "552 5.3.4".into()], vec![true, true]));
+    for mail in ["550 5.7.1 Not you", "250 2.0.0 OK"] {
+        let mut transaction = two();
+        assert!(matches!(transaction.begin(), Step::Send(_)));
+        let mut last = Step::Read;
+        for line in [mail, "550 5.7.1 Nor you", "554 5.5.1 For nobody"] {
+            let reply = ReplyReader::default().line(line.as_bytes()).unwrap().unwrap();
+            last = transaction.reply(reply).unwrap();
+        }
+        let Step::Done(outcome) = last else { panic!("{last:?}") };
+        assert_eq!(words(outcome), (vec!["550 5.6.7".into(), "550 5.7.1".into()], vec![true, false]));
+    }
+}
+
+/// Catches: an extension that is given up because a connection broke while nothing hung on it.
+#[test]
+fn what_was_answered_or_came_with_its_own_reply_relies_on_nothing() {
+    let after = |transcript: &str| {
+        let transcript = format!("{GROUP}S: 250 2.1.0 OK\nS: 250 2.1.5 OK\nS: 250 2.1.5 OK\n{transcript}");
+        play(&ALL, &["a@else.example", "b@else.example"], &transcript).relies_on()
+    };
+    assert_eq!(after(""), Some(Extension::Pipelining));
+    assert_eq!(after("S: 354 Go\n! content"), None);
+    assert_eq!(after("S: 451 4.3.0 Later\n! 451 4.3.0 Later\n! 451 4.3.0 Later"), None);
+}

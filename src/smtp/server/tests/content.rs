@@ -112,3 +112,34 @@ fn what_a_device_writes_to_others_is_from_this_house() {
         assert_eq!(starts, ["From: Boss <boss@bank.example>\r\nSender: boss@bank.example\r\n", ours, ours]);
     });
 }
+
+/// Catches: octets above 127 that nobody knows of later: a server that takes none would get them all the same.
+#[test]
+fn a_message_beyond_ascii_is_known_for_it() {
+    use crate::smtp::arrival::Arrival;
+    use crate::smtp::data::Decoder;
+    use crate::smtp::header::{Authors, Defaults};
+    use crate::smtp::intake::Intake;
+    story(async |world| {
+        for (content, eight_bit) in [("Gr\u{fc}\u{df}e\r\nbye", true), ("hello", false)] {
+            let store = world.context.store.account("demo").await.unwrap();
+            let defaults = Defaults { from: None, date: 0, domain: "home.example".to_owned() };
+            let intake = Intake::new(Decoder::default(), defaults, Authors::Anyone, 1000);
+            let envelope = Envelope {
+                sender: None,
+                account: None,
+                recipients: Vec::new(),
+                eight_bit: false,
+                utf8: false,
+                dsn: crate::smtp::dsn::Request::default(),
+            };
+            let room = Content { message: store.incoming(), store, direct: true };
+            let mut arrival = Arrival::new("id".to_owned(), envelope, intake, room, "");
+            for piece in format!("Subject: x\r\n\r\n{content}\r\n.\r\n").as_bytes().chunks(4) {
+                arrival.take(piece);
+            }
+            assert!(arrival.is_complete());
+            assert_eq!(arrival.finish().unwrap().0.eight_bit, eight_bit, "{content}");
+        }
+    });
+}
