@@ -84,14 +84,16 @@ impl Relay {
         first: Claim<'_>,
         config: &Rc<Config>,
     ) -> Result<(), Failure> {
-        let (mut under_way, mut next, mut broken) = (VecDeque::new(), Some(first), None);
+        let (mut under_way, mut first, mut broken) = (VecDeque::new(), Some(first), None);
         loop {
-            if next.is_none() && broken.is_none() && self.goes_on(config) {
+            let mut next = first.take();
+            if next.is_none() && broken.is_none() && client.has_room_for(0) && self.goes_on(config) {
                 self.queue.tick();
                 next = self.next_of(line, config);
             }
-            let has_room = |claim: &mut Claim<'_>| client.has_room_for(claim.size);
-            if let Some(claim) = next.take_if(has_room).filter(|_| !self.standing.is_ending()) {
+            // What has no room now is not kept: what is under way may be answered late, and another connection be free.
+            let has_room = |claim: &Claim<'_>| client.has_room_for(claim.size) && !self.standing.is_ending();
+            if let Some(claim) = next.filter(has_room) {
                 match self.begin(client, claim, config).await {
                     Ok(Begun::UnderWay(handed)) => under_way.push_back(handed),
                     Ok(Begun::Unreadable(handed, reply)) => {
@@ -111,8 +113,7 @@ impl Relay {
                 Ok(None) => drop(handed),
                 Err(failure) => {
                     self.broke_off(handed, &failure, config).await;
-                    // What was not begun is due as it was.
-                    (broken, next) = (Some(broken.unwrap_or(failure)), None);
+                    broken = Some(broken.unwrap_or(failure));
                 }
             }
         }
