@@ -19,6 +19,8 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// Never.
 const NEVER: usize = usize::MAX;
+/// Not even MAIL.
+const NOT_MAIL: usize = usize::MAX - 1;
 
 /// A smarthost that answers the final dot after a time.
 struct Slow {
@@ -92,6 +94,10 @@ fn talk(
                 taken.fetch_add(1, Ordering::SeqCst);
                 wire.say("250 Taken\r\n")?;
             }
+            "MAIL" if thinks.load(Ordering::SeqCst) == NOT_MAIL => {
+                heard.lock().unwrap().push("MAIL".to_owned());
+                while wire.command()?.is_some() {}
+            }
             "QUIT" => return wire.say("221 Bye\r\n"),
             _ => wire.say("250 OK\r\n")?,
         }
@@ -134,6 +140,26 @@ fn what_the_smarthost_has_and_has_not_answered_is_not_sent_twice() {
     wait_for("the rest", || (taken.load(Ordering::SeqCst) >= 8).then_some(()));
     wait_for("an empty queue", || (!appliance.console("show queue").contains("outside")).then_some(()));
     assert_eq!(heard(), 8, "each once");
+    appliance.stop();
+}
+
+/// Catches: an end that waits for a smarthost that has nothing of the message yet, and a message that is lost or called doubtful
+/// since it was begun.
+#[test]
+fn what_was_only_begun_is_not_waited_for() {
+    let smarthost = Slow::start(None);
+    smarthost.thinks.store(NOT_MAIL, Ordering::SeqCst);
+    let mut appliance = Appliance::start(&smarthost.config());
+    smtp(&appliance).send("demo@home.example", &["one@outside.example"], &named("first", 500));
+    smarthost.wait_until_heard(1);
+    let began = Instant::now();
+    appliance.terminate();
+    assert_eq!(appliance.end(), Some(0));
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    smarthost.thinks.store(0, Ordering::SeqCst);
+    appliance.restart();
+    wait_for("the message", || (smarthost.taken.load(Ordering::SeqCst) == 1).then_some(()));
+    assert_eq!(appliance.log.find("it may arrive twice"), None);
     appliance.stop();
 }
 

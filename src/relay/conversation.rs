@@ -15,7 +15,6 @@ use super::end::HandingOver;
 use super::entry::Work;
 use super::index::{LARGE, Turn};
 use super::lines::Line;
-use super::outgoing::postpone;
 use super::queue::Claim;
 use crate::clock::unix_now;
 use crate::config::{Account, Config};
@@ -33,7 +32,8 @@ const MOST_DOUBTFUL: usize = 8;
 struct HandedOver<'a> {
     claim: Claim<'a>,
     recipients: Vec<Recipient>,
-    _in_doubt: HandingOver<'a>,
+    /// Its last octets have left.
+    _in_doubt: Option<HandingOver<'a>>,
 }
 
 /// What a message that was begun is waiting for.
@@ -52,8 +52,7 @@ impl Relay {
             Ok(client) => client,
             Err(failure) => return self.turned_away(&line, first, &failure, &config).await,
         };
-        line.is_proven();
-        line.carries(first.size >= LARGE.into());
+        line.is_proven(first.entry.submitter, first.size >= LARGE.into());
         self.troubles.borrow_mut().remove(line.login());
         self.refused.borrow_mut().remove(line.login());
         self.login_works(line.login()).await;
@@ -107,6 +106,7 @@ impl Relay {
             let Some(handed) = under_way.pop_front() else { return broken.map_or(Ok(()), Err) };
             match client.outcome().await {
                 Ok(Some(Outcome { verdicts, dsn_passed_on, .. })) => {
+                    line.answered(client.answered());
                     self.conclude(handed, &verdicts, dsn_passed_on, client.remote(), config).await;
                 }
                 // Not to be: whatever was begun has an outcome.
@@ -132,12 +132,11 @@ impl Relay {
     ) -> Result<Begun<'a>, Failure> {
         let due = claim.entry.due(Work::Smarthost, config, unix_now());
         let recipients: Vec<Recipient> = due.map(|recipient| recipient.for_smtp()).collect();
-        let in_doubt = self.standing.hands_over();
         self.note_doubt(&mut claim);
         let body = match claim.body().await {
             Ok(body) => body,
             Err(error) => {
-                let handed = HandedOver { claim, recipients, _in_doubt: in_doubt };
+                let handed = HandedOver { claim, recipients, _in_doubt: None };
                 return Ok(Begun::Unreadable(handed, unreadable(&error)));
             }
         };
@@ -152,7 +151,12 @@ impl Relay {
             utf8: claim.entry.utf8,
             dsn: &dsn,
         };
-        let sent = client.begin(message, &body, async || self.last_octets(&mut claim).await).await;
+        let mut in_doubt = None;
+        let before_end = async || {
+            in_doubt = Some(self.last_octets(&mut claim).await?);
+            Ok(())
+        };
+        let sent = client.begin(message, &body, before_end).await;
         let handed = HandedOver { claim, recipients, _in_doubt: in_doubt };
         match sent {
             Ok(()) => Ok(Begun::UnderWay(handed)),
@@ -164,20 +168,27 @@ impl Relay {
     }
 
     /// The last octets are about to leave: that is noted, and those of messages before it leave first.
-    async fn last_octets(&self, claim: &mut Claim<'_>) -> Result<(), Failure> {
+    async fn last_octets(&self, claim: &mut Claim<'_>) -> Result<HandingOver<'_>, Failure> {
+        let stopped = || Failure::Unavailable("the appliance is being stopped".to_owned());
         if self.standing.is_ending() {
-            return Err(Failure::Unavailable("the appliance is being stopped".to_owned()));
+            return Err(stopped());
         }
+        let handing_over = self.standing.hands_over();
         claim.entry.in_doubt = Some(unix_now());
         if !claim.save().await {
             // On a full card nothing would leave any more, which is what gives room back.
             log::warn!("queue {}: it is handed over, which could not be noted", claim.uid());
         }
-        self.takes_its_turn(claim.uid()).await;
-        Ok(())
+        if !self.takes_its_turn(claim.uid()).await {
+            claim.entry.in_doubt = None;
+            claim.save().await;
+            return Err(stopped());
+        }
+        Ok(handing_over)
     }
 
-    async fn takes_its_turn(&self, uid: Uid) {
+    /// Waits until the last octets of a message may leave; `false` where they do not, since the appliance is being stopped.
+    async fn takes_its_turn(&self, uid: Uid) -> bool {
         loop {
             let changed = self.queue.changed();
             let turn = self.queue.index().turn(uid);
@@ -187,11 +198,13 @@ impl Relay {
                     Timer::after(APART).await;
                     break;
                 }
+                None if self.standing.is_ending() => return false,
                 None => changed.await,
             }
         }
         self.queue.index().ended(uid);
         self.queue.wake();
+        true
     }
 
     /// Tells of a message that was handed over before, and of which nobody knows whether it was taken.
@@ -220,7 +233,7 @@ impl Relay {
             return;
         }
         if !goes_again {
-            postpone(&mut claim.entry, config, &failure.to_string());
+            self.postpone(&mut claim.entry, config, &failure.to_string());
         }
         self.settle(claim).await;
     }
@@ -238,7 +251,7 @@ impl Relay {
         claim.entry.in_doubt = None;
         for (Recipient { mailbox, .. }, reply) in recipients.iter().zip(verdicts) {
             log::info!("queue {}: <{mailbox}>: {reply}", claim.uid());
-            take(&mut claim.entry, mailbox, reply, remote, dsn_passed_on, config);
+            take(&mut claim.entry, mailbox, reply, remote, dsn_passed_on, config, self.jitter);
         }
         if verdicts.iter().any(Reply::is_positive) {
             self.got_through();

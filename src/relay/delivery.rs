@@ -126,7 +126,7 @@ impl Relay {
                 Destination::Here(accounts) => self.deliver_to(&accounts, &claim).await,
                 Destination::Outside | Destination::Nobody => no_such_mailbox(),
             };
-            take(&mut claim.entry, &recipient, &reply, "", false, &config);
+            take(&mut claim.entry, &recipient, &reply, "", false, &config, 0);
         }
         self.settle(claim).await;
     }
@@ -285,11 +285,13 @@ pub(super) fn take(
     remote: &str,
     passed_on: bool,
     config: &Config,
+    jitter: u8,
 ) {
     let (since, now) = (entry.since, unix_now());
     entry.answered(now, mailbox, reply);
     let same = |recipient: &&mut Recipient| recipient.mailbox == *mailbox;
     for recipient in entry.recipients.iter_mut().filter(same) {
         recipient.take(reply, remote, passed_on, since, &config.smarthost, now);
+        recipient.spread(now, jitter);
     }
 }

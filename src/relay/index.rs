@@ -149,6 +149,24 @@ impl Index {
         }
     }
 
+    /// Nobody works on a message after all. What is to be done rests until then, at the least; `None`: for good.
+    pub fn rest(&mut self, uid: Uid, until: Option<u32>) {
+        self.land(uid);
+        let Some(slot) = self.slot_mut(uid) else { return };
+        slot.marks &= !BUSY;
+        let before = [slot.here, slot.outside];
+        for time in [&mut slot.here, &mut slot.outside] {
+            *time = until.map_or(NEVER, |until| until.max(*time));
+        }
+        let after = [slot.here, slot.outside];
+        for time in before {
+            self.timers.remove(&(time, uid));
+        }
+        for time in after.into_iter().filter(|time| *time != NEVER) {
+            self.timers.insert((time, uid));
+        }
+    }
+
     /// Takes a message out.
     pub fn remove(&mut self, uid: Uid) {
         self.land(uid);

@@ -5,7 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::entry::Submitter;
 use super::outgoing::Login;
+use crate::smtp::client::Answered;
 
 /// Connections of all logins together.
 const MOST: usize = 16;
@@ -13,6 +15,9 @@ const MOST: usize = 16;
 const QUEUE: usize = 2;
 /// After so long with one message it is one that others do not wait for.
 const LONG: Duration = Duration::from_secs(1);
+/// Who answers as soon as this gets the messages of one submitter over one connection: the next one is there before it could be
+/// over another, where it would have to stay behind the one before it so that it arrives later.
+const QUICK: Duration = Duration::from_millis(5);
 
 /// The connections that there are.
 #[derive(Default)]
@@ -30,6 +35,10 @@ struct State {
     /// When what it does now began.
     since: Cell<Instant>,
     large: Cell<bool>,
+    /// Whose message it has carried last, unless another connection has carried a later one.
+    carried: Cell<Option<Submitter>>,
+    /// The smarthost was quick, and is not known to have become slow.
+    quick: Cell<bool>,
 }
 
 /// A connection; it counts until this is dropped.
@@ -70,6 +79,8 @@ impl Lines {
             proven: Cell::new(false),
             since: Cell::new(Instant::now()),
             large: Cell::new(false),
+            carried: Cell::default(),
+            quick: Cell::default(),
         });
         self.open.borrow_mut().push(state.clone());
         Line { lines: self, state }
@@ -79,6 +90,17 @@ impl Lines {
     /// another one needed.
     pub fn ask_again(&self, waits: bool) -> Duration {
         if waits && !self.open.borrow().is_empty() { LONG } else { Duration::MAX }
+    }
+
+    /// Whether the next message of `submitter` is left to another connection than `line`, which is quick.
+    pub fn leaves_to_another(&self, submitter: Submitter, line: &Line<'_>) -> bool {
+        let keeps = |state: &State| {
+            state.number != line.number()
+                && state.carried.get() == Some(submitter)
+                && state.quick.get()
+                && state.since.get().elapsed() < LONG
+        };
+        self.open.borrow().iter().any(|state| keeps(state))
     }
 
     /// Whether one more connection of `login` may carry a large message: one is left for the others.
@@ -100,22 +122,35 @@ impl Line<'_> {
         &self.state.login
     }
 
-    /// The smarthost has let it in.
-    pub fn is_proven(&self) {
+    /// The smarthost has let it in, and it begins with its first message.
+    pub fn is_proven(&self, submitter: Submitter, large: bool) {
         self.state.proven.set(true);
-        self.carries(false);
+        self.carries(submitter, large);
     }
 
     /// It begins with another message.
-    pub fn carries(&self, large: bool) {
+    pub fn carries(&self, submitter: Submitter, large: bool) {
+        let open = self.lines.open.borrow();
+        let before = open.iter().filter(|state| state.carried.get() == Some(submitter));
+        before.for_each(|state| state.carried.set(None));
+        self.state.carried.set(Some(submitter));
         self.state.since.set(Instant::now());
         self.state.large.set(large);
+    }
+
+    /// So the smarthost has answered a message; `None`: it had nothing to answer. A reply that is read late tells nothing.
+    pub fn answered(&self, how: Option<Answered>) {
+        let slow = how.is_some_and(|how| how.waited >= QUICK);
+        let quick = how.is_some_and(|how| how.after < QUICK);
+        self.state.quick.set(!slow && (quick || self.state.quick.get()));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ANN: Submitter = Submitter::Account(1);
 
     /// Catches: one connection for all, a flood of them at a smarthost that lets nobody in, and large messages on all of them.
     #[test]
@@ -127,13 +162,13 @@ mod tests {
         assert!(!lines.wants_one(&login, 100, 4), "nobody was let in");
         assert_eq!((lines.ask_again(true), lines.ask_again(false)), (LONG, Duration::MAX));
         assert!(lines.wants_one(&Login::Account("ann".into()), 1, 4), "others do not wait for that");
-        first.is_proven();
+        first.is_proven(ANN, false);
         assert!(!lines.wants_one(&login, QUEUE, 4) && lines.wants_one(&login, QUEUE + 1, 4));
         assert!(lines.takes_large(&login, 4));
-        first.carries(true);
+        first.carries(ANN, true);
         assert!(lines.wants_one(&login, 1, 4) && !lines.wants_one(&login, 1, 1));
         let more = [lines.open(login.clone()), lines.open(login.clone())];
-        more.iter().for_each(|line| (line.is_proven(), line.carries(true)).1);
+        more.iter().for_each(|line| line.is_proven(ANN, true));
         assert!(!lines.takes_large(&login, 4), "the last one is for small ones");
         assert!(lines.wants_one(&login, 1, 4));
         drop((first, more));
@@ -142,5 +177,40 @@ mod tests {
         assert!(!lines.wants_one(&login, 1, 4), "all together");
         drop(all);
         assert!(lines.wants_one(&login, 1, 4));
+    }
+    /// Catches: messages that are spread over several connections though one is quick; others that wait for it, too, or for one that
+    /// is slow, that hangs or is gone; and two connections that leave the same messages to one another.
+    #[test]
+    fn what_follows_a_message_is_left_to_a_quick_connection() {
+        let lines = Lines::default();
+        let [first, second, third] = [0; 3].map(|_| lines.open(Login::Global));
+        let left = |line: &Line<'_>| lines.leaves_to_another(ANN, line);
+        first.is_proven(ANN, false);
+        assert!(!left(&second), "it has not answered yet");
+        let answered = |after, waited| Some(Answered { after, waited });
+        let (quick, slow) = (QUICK / 2, QUICK);
+        first.answered(answered(slow, quick));
+        assert!(!left(&second), "nobody knows yet");
+        first.answered(answered(quick, quick));
+        assert!(!left(&first) && left(&second));
+        assert!(!lines.leaves_to_another(Submitter::Account(2), &second));
+        first.answered(answered(slow, quick));
+        first.answered(None);
+        assert!(left(&second), "it was read late");
+        first.answered(answered(slow, slow));
+        assert!(!left(&second));
+        first.answered(answered(quick, quick));
+        second.is_proven(ANN, false);
+        second.answered(answered(quick, quick));
+        assert!(left(&first) && !left(&second) && left(&third));
+        second.carries(Submitter::Account(2), false);
+        assert!(![&first, &second, &third].into_iter().any(left), "it is with another one by now");
+        first.carries(ANN, false);
+        first.state.since.set(Instant::now().checked_sub(LONG).unwrap());
+        assert!(!left(&third), "it hangs");
+        first.carries(ANN, false);
+        assert!(left(&third));
+        drop(first);
+        assert!(!left(&third));
     }
 }

@@ -31,6 +31,7 @@ use event_listener::Event;
 use crate::clock::unix_now;
 use crate::config::{Account, Config, Destination};
 use crate::context::Context;
+use crate::credential::random;
 use crate::oauth2::Tokens;
 use crate::outgoing::Habit;
 use crate::smtp::client::Manners;
@@ -61,6 +62,9 @@ pub struct Relay {
     failing: Cell<bool>,
     /// When everything was tried at once because something got through, in seconds since 1970 UTC.
     tried_all: Cell<i64>,
+    /// By how much this appliance tries again later than others that failed at the same time: see
+    /// [`entry::Recipient::spread`].
+    jitter: u8,
     /// What is wrong with the way out, by login.
     troubles: RefCell<BTreeMap<Login, String>>,
     hurry: Cell<bool>,
@@ -75,6 +79,7 @@ pub struct Relay {
 impl Relay {
     /// A relay whose queue is `queue` (see [`crate::store::Store::queue`]).
     pub fn new(context: Rc<Context>, queue: Rc<store::Account>, tokens: Rc<Tokens>) -> Rc<Relay> {
+        let [jitter] = random();
         Rc::new(Relay {
             queue: Queue::new(context.clone(), queue),
             context,
@@ -84,6 +89,7 @@ impl Relay {
             refused: RefCell::default(),
             failing: Cell::default(),
             tried_all: Cell::new(i64::MIN / 2),
+            jitter,
             troubles: RefCell::default(),
             hurry: Cell::new(false),
             hurried: Event::new(),

@@ -322,13 +322,14 @@ fn concerns(act: Act, entry: &Entry) -> bool {
 
 /// What is queued in `queue`, the oldest first. No relay may work on it.
 pub fn all_queued(queue: &Account, config: &Config) -> Vec<QueueEntry> {
-    entries(queue, config).map(|(uid, size, entry)| QueueEntry::new(uid, size, entry, config)).collect()
+    let all = entries(queue, config);
+    all.map(|(uid, size, entry)| QueueEntry::new(uid, size, entry.ok().flatten(), config)).collect()
 }
 
 /// All about a message in `queue`; `None` where there is none of this number. No relay may work on it.
 pub fn queued(queue: &Account, id: Uid, config: &Config) -> Option<Shown> {
     let size = queue.view(INBOX, |inbox| inbox.message(id).map(|message| message.size)).flatten()?;
-    let entry = noted(queue, id, config);
+    let entry = noted(queue, id, config).ok().flatten();
     let body = content(queue, id);
     Some(Shown::new(id, size.into(), entry, body.as_ref().map(|body| body as &dyn ReadAt), config))
 }

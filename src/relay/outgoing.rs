@@ -142,9 +142,12 @@ impl Relay {
     /// The next message for this connection.
     pub(super) fn next_of(&self, line: &Line<'_>, config: &Config) -> Option<Claim<'_>> {
         let large = self.lines.takes_large(line.login(), connections(config));
-        let is_its = |submitter| Login::of(submitter, config).as_ref() == Some(line.login());
+        let is_its = |submitter| {
+            Login::of(submitter, config).as_ref() == Some(line.login())
+                && !self.lines.leaves_to_another(submitter, line)
+        };
         let claim = self.queue.next_outside(is_its, line.number(), large)?;
-        line.carries(claim.size >= LARGE.into());
+        line.carries(claim.entry.submitter, claim.size >= LARGE.into());
         Some(claim)
     }
 
@@ -175,7 +178,7 @@ impl Relay {
         let mut claims = vec![first];
         loop {
             for claim in &mut claims {
-                postpone(&mut claim.entry, config, &failure.to_string());
+                self.postpone(&mut claim.entry, config, &failure.to_string());
             }
             if self.queue.save(&claims).await {
                 for claim in claims.drain(..).filter(|claim| has_news(&claim.entry)) {
@@ -223,20 +226,22 @@ impl Relay {
         }
     }
 
+    /// Another attempt failed for all that is due.
+    pub(super) fn postpone(&self, entry: &mut Entry, config: &Config, trouble: &str) {
+        let (since, now) = (entry.since, unix_now());
+        entry.happened(now, trouble);
+        for recipient in entry.due(Work::Smarthost, config, now) {
+            let failed = Attempt::failed(now, &config.smarthost.host, trouble);
+            recipient.postpone(failed, since, &config.smarthost);
+            recipient.spread(now, self.jitter);
+        }
+    }
+
     /// Tells the operator, and by mail whom it concerns.
     pub(super) async fn note_trouble(&self, login: &Login, failure: &Failure) {
         log::warn!("{login}: {failure}");
         self.troubles.borrow_mut().insert(login.clone(), failure.to_string());
         self.tell_of(login, failure).await;
-    }
-}
-
-/// Another attempt failed for all that is due.
-pub(super) fn postpone(entry: &mut Entry, config: &Config, trouble: &str) {
-    let (since, now) = (entry.since, unix_now());
-    entry.happened(now, trouble);
-    for recipient in entry.due(Work::Smarthost, config, now) {
-        recipient.postpone(Attempt::failed(now, &config.smarthost.host, trouble), since, &config.smarthost);
     }
 }
 

@@ -162,10 +162,22 @@ impl Queue {
             from = last + 1;
             let mut old = Vec::new();
             for (uid, size) in messages {
-                let is_old = account.note(INBOX, uid).is_some_and(|note| Entry::is_old(&note));
-                let Some(entry) = self.known(uid).filter(|_| !self.index().is_busy(uid)) else { continue };
+                if self.index().is_busy(uid) {
+                    continue;
+                }
+                let note = match account.note(INBOX, uid) {
+                    Ok(note) => note.unwrap_or_default(),
+                    Err(error) => {
+                        log::error!("queue {uid}: it stays where it is, its note cannot be read: {error}");
+                        continue;
+                    }
+                };
+                let unwritten = self.unwritten(uid);
+                let Some(entry) = unwritten.or_else(|| Entry::of_note(&note, &self.context.config())) else {
+                    continue;
+                };
                 self.put(uid, &entry, size.into());
-                if is_old
+                if Entry::is_old(&note)
                     && self.context.store.read_only().is_none()
                     && let Found::Free(claim) = self.claim(uid)
                 {
@@ -190,9 +202,19 @@ impl Queue {
     }
 
     /// What is known of a message; `None` where there is none, or its note is damaged.
-    fn known(&self, uid: Uid) -> Option<Entry> {
-        let unwritten = self.unwritten.borrow().get(&uid).map(|(entry, _)| entry.clone());
-        unwritten.or_else(|| noted(&self.account.borrow(), uid, &self.context.config()))
+    ///
+    /// # Errors
+    /// Its note cannot be read now.
+    fn known(&self, uid: Uid) -> Result<Option<Entry>, Error> {
+        match self.unwritten(uid) {
+            Some(entry) => Ok(Some(entry)),
+            None => noted(&self.account.borrow(), uid, &self.context.config()),
+        }
+    }
+
+    /// What of a message is further than its note.
+    fn unwritten(&self, uid: Uid) -> Option<Entry> {
+        self.unwritten.borrow().get(&uid).map(|(entry, _)| entry.clone())
     }
 
     /// Queued messages.
@@ -200,16 +222,17 @@ impl Queue {
         self.account.borrow().view(INBOX, |inbox| inbox.messages.len()).unwrap_or(0)
     }
 
-    /// All messages, the oldest first: their numbers, sizes and entries. One whose note is damaged has
+    /// All messages, the oldest first: their numbers, sizes and entries. One whose note cannot be read has
     /// none.
     pub fn entries(&self) -> impl Iterator<Item = (Uid, u64, Option<Entry>)> {
-        messages(&self.account.borrow()).into_iter().map(move |(uid, size)| (uid, size, self.known(uid)))
+        let all = messages(&self.account.borrow()).into_iter();
+        all.map(move |(uid, size)| (uid, size, self.known(uid).ok().flatten()))
     }
 
-    /// A message: its size and its entry, which one whose note is damaged has not.
+    /// A message: its size and its entry, which one whose note cannot be read has not.
     pub fn entry(&self, uid: Uid) -> Option<(u64, Option<Entry>)> {
         let message = self.account.borrow().view(INBOX, |inbox| inbox.message(uid).copied()).flatten()?;
-        Some((u64::from(message.size), self.known(uid)))
+        Some((u64::from(message.size), self.known(uid).ok().flatten()))
     }
 
     /// Sees what has become due.
@@ -239,8 +262,19 @@ impl Queue {
         loop {
             let now = unix_now();
             let uid = next(&mut self.index(), seconds(now))?;
-            // A message whose note is damaged is listed, and the operator removes it.
-            let Some(entry) = self.known(uid) else { continue };
+            let entry = match self.known(uid) {
+                Ok(Some(entry)) => entry,
+                // It is listed, and the operator removes it.
+                Ok(None) => {
+                    self.index().rest(uid, None);
+                    continue;
+                }
+                Err(error) => {
+                    log::error!("queue {uid}: its note cannot be read: {error}");
+                    self.index().rest(uid, Some(seconds(now + WRITE_AGAIN)));
+                    continue;
+                }
+            };
             let (mut claim, config) = (self.claimed(uid, entry), self.context.config());
             if self.unwritten.borrow().get(&uid).is_some_and(|(_, again)| *again > now) {
                 // In however much of a hurry somebody is: it rests.
@@ -362,12 +396,25 @@ fn messages(account: &Account) -> Vec<(Uid, u64)> {
 }
 
 /// What the note of a message says; `None` where it has none, or a damaged one.
-pub(super) fn noted(account: &Account, uid: Uid, config: &Config) -> Option<Entry> {
-    account.note(INBOX, uid).and_then(|note| Entry::of_note(&note, config))
+///
+/// # Errors
+/// It cannot be read now.
+pub(super) fn noted(account: &Account, uid: Uid, config: &Config) -> Result<Option<Entry>, Error> {
+    match account.note(INBOX, uid) {
+        Ok(note) => Ok(note.and_then(|note| Entry::of_note(&note, config))),
+        Err(Error::Damaged(what)) => {
+            log::error!("damaged: {what}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
-/// As [`Queue::entries`], of a queue that no relay works on.
-pub(super) fn entries(account: &Account, config: &Config) -> impl Iterator<Item = (Uid, u64, Option<Entry>)> {
+/// The messages of a queue that no relay works on, the oldest first: their numbers, sizes and entries.
+pub(super) fn entries(
+    account: &Account,
+    config: &Config,
+) -> impl Iterator<Item = (Uid, u64, Result<Option<Entry>, Error>)> {
     messages(account).into_iter().map(move |(uid, size)| (uid, size, noted(account, uid, config)))
 }
 

@@ -4,15 +4,17 @@
 
 use std::rc::Rc;
 
-use super::entry::{Entry, Progress};
+use super::entry::Progress;
 use super::{QueueEntry, queue};
 use crate::config::Config;
-use crate::store::{Account, Error, INBOX, Uid};
+use crate::store::{Account, Error, INBOX};
 
 /// What waits for the smarthost in the queue that `queue` holds, the oldest first. No relay may work on it.
 pub fn waiting_outside(queue: &Account, config: &Config) -> Vec<QueueEntry> {
-    entries(queue, config)
-        .filter_map(|(uid, size, mut entry)| {
+    queue::entries(queue, config)
+        .filter_map(|(uid, size, entry)| {
+            // Nothing is ever sent of one whose note makes no sense.
+            let mut entry = entry.ok().flatten()?;
             entry.recipients.retain(|recipient| recipient.waits_outside(config));
             (!entry.recipients.is_empty()).then(|| QueueEntry::new(uid, size, Some(entry), config))
         })
@@ -25,7 +27,8 @@ pub fn waiting_outside(queue: &Account, config: &Config) -> Vec<QueueEntry> {
 /// What the store says.
 pub async fn count_as_sent(queue: &Rc<Account>, config: &Config) -> Result<(), Error> {
     let mut transaction = queue.begin();
-    for (uid, _, mut entry) in entries(queue, config) {
+    for (uid, _, entry) in queue::entries(queue, config) {
+        let Some(mut entry) = entry? else { continue };
         let mut waits = false;
         for recipient in entry.recipients.iter_mut().filter(|recipient| recipient.waits_outside(config)) {
             (recipient.progress, waits) = (Progress::Done, true);
@@ -39,15 +42,11 @@ pub async fn count_as_sent(queue: &Rc<Account>, config: &Config) -> Result<(), E
     transaction.commit().await.map(drop)
 }
 
-/// Those whose notes make sense: nothing is ever sent of the others.
-fn entries(queue: &Account, config: &Config) -> impl Iterator<Item = (Uid, u64, Entry)> {
-    queue::entries(queue, config).filter_map(|(uid, size, entry)| Some((uid, size, entry?)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::flash::sim::SimFlash;
+    use crate::relay::entry::Entry;
     use crate::smtp::{Envelope, Mailbox};
     use crate::store::{Flags, Store};
 
@@ -84,9 +83,9 @@ mod tests {
 
             count_as_sent(&queue, &config).await.unwrap();
             assert!(waiting_outside(&queue, &config).is_empty());
-            let left: Vec<_> = entries(&queue, &config)
+            let left: Vec<_> = queue::entries(&queue, &config)
                 .map(|(uid, size, entry)| {
-                    (uid, QueueEntry::new(uid, size, Some(entry), &config).to.join(" "))
+                    (uid, QueueEntry::new(uid, size, entry.unwrap(), &config).to.join(" "))
                 })
                 .collect();
             assert_eq!(left, [(2, a.to_owned()), (3, format!("{a} {b}"))]);

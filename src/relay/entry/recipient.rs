@@ -215,6 +215,14 @@ impl Recipient {
         self.progress = Progress::Pending { attempts, next_try, latest: Some(shortened(latest)) };
     }
 
+    /// Moves the next attempt later, by up to a tenth of the pause before it: by so much as `jitter` tells, 0 for nothing, 255 for all.
+    pub fn spread(&mut self, now: i64, jitter: u8) {
+        if let Progress::Pending { next_try, .. } = &mut self.progress {
+            let pause = next_try.saturating_sub(now).max(0);
+            *next_try = next_try.saturating_add(pause / 10 * i64::from(jitter) / 255);
+        }
+    }
+
     /// Whether its sender may be told that it is late: it waits, and as often as the schedule has it until then it was tried.
     pub(super) fn is_late(&self, smarthost: &Smarthost) -> bool {
         match &self.progress {

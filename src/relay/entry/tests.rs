@@ -191,6 +191,19 @@ fn pauses_follow_the_schedule_until_patience_ends() {
     assert_eq!((status.as_str(), latest.text.as_str()), ("4.4.7", "451 4.3.0 Later"));
 }
 
+/// Catches: appliances that all come back to a provider at the same second after it was out of reach, and an attempt before its time.
+#[test]
+fn an_attempt_is_a_little_late_by_what_the_appliance_drew() {
+    let smarthost = config().smarthost;
+    for (jitter, seconds) in [(0, 60), (128, 63), (255, 66)] {
+        let mut recipient = entry(0).recipients.remove(1);
+        recipient.postpone(Attempt::failed(1000, "", "451 4.3.0 Later"), 0, &smarthost);
+        recipient.spread(1000, jitter);
+        let Progress::Pending { next_try, .. } = recipient.progress else { panic!("{recipient:?}") };
+        assert_eq!(next_try, 1000 + seconds);
+    }
+}
+
 #[test]
 fn a_clock_that_jumps_expires_nothing_at_once() {
     let smarthost = config().smarthost;

@@ -105,6 +105,24 @@ fn ends_leave_in_order() {
     );
 }
 
+/// Catches: a message that rests and goes all the same, one that stays claimed or in the way of those behind it, and one that
+/// comes back though nothing can be done with it.
+#[test]
+fn what_cannot_be_worked_on_rests() {
+    let mut index = due(&[(ANN, 1), (ANN, 1)]);
+    assert_eq!(index.next_outside(anyone, 1, true, 5), Some(1));
+    index.rest(1, Some(30));
+    assert_eq!(index.next_outside(anyone, 2, true, 5), Some(2));
+    assert_eq!(index.turn(2), Some(Turn::Alone));
+    assert_eq!((index.earliest(), index.is_free(1)), (Some(30), true));
+    index.tick(30, 100);
+    assert_eq!(index.next_outside(anyone, 1, true, 30), Some(1));
+    index.rest(1, None);
+    index.tick(99, 100);
+    index.hasten(anyone, 99);
+    assert_eq!((index.next_outside(anyone, 1, true, 99), index.count(ANN)), (None, 2));
+}
+
 /// Catches: work here that is forgotten or done twice, and a message that is worked on here and outside at once.
 #[test]
 fn work_here_and_outside_take_turns() {

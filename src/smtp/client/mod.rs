@@ -73,8 +73,19 @@ pub struct Client {
     unclean: bool,
     /// A message has gone the way that its extensions let it, and was answered as it should be.
     proven: bool,
+    /// How the message was answered that was answered last.
+    answered: Option<Answered>,
     /// Why the connection is of no more use.
     broken: Option<Failure>,
+}
+
+/// How long it took until a message was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// From its last octets on until the reply was read, which may have lain there for a while.
+    pub after: Duration,
+    /// So long the reply was waited for when nothing else was to be done.
+    pub waited: Duration,
 }
 
 /// A message that was begun.
@@ -86,8 +97,8 @@ struct UnderWay {
     patience: Duration,
     /// Something of it was sent.
     offered: bool,
-    /// All of it was sent: the server may take it even if its reply never comes (RFC 5321 section 4.5.4.1).
-    sent: bool,
+    /// When all of it was sent: the server may take it even if its reply never comes (RFC 5321 section 4.5.4.1).
+    sent: Option<Instant>,
     outcome: Option<Outcome>,
 }
 
@@ -171,6 +182,7 @@ impl Client {
             under_way: VecDeque::new(),
             unclean: false,
             proven: false,
+            answered: None,
             broken: None,
         }
     }
@@ -183,6 +195,11 @@ impl Client {
     /// What it can do, but for what it was caught not to do.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// How the message was answered that was answered last; `None`: none of it was sent.
+    pub fn answered(&self) -> Option<Answered> {
+        self.answered
     }
 
     /// Whether another message, of `size` octets, may be begun before the oldest one has its outcome: some short ones may, once the
@@ -249,7 +266,7 @@ impl Client {
             };
             if let Err(failure) = heard {
                 self.broken.get_or_insert_with(|| failure.clone());
-                let sent = self.under_way.pop_front().is_some_and(|message| message.sent);
+                let sent = self.under_way.pop_front().is_some_and(|message| message.sent.is_some());
                 return Err(if sent { in_doubt(&failure) } else { failure });
             }
         }
@@ -289,7 +306,7 @@ impl Client {
             // Each step has its patience; all of them together must not hold the way to the smarthost for days.
             patience: TRANSACTION + Duration::from_secs(size / SLOWEST),
             offered: outcome.is_none(),
-            sent: false,
+            sent: None,
             outcome,
         });
         match (step, &fit) {
@@ -389,7 +406,7 @@ impl Client {
     ) -> Result<(), Failure> {
         before_end().await?;
         if let Some(message) = self.under_way.back_mut() {
-            message.sent = true;
+            message.sent = Some(self.time.now());
         }
         // Whether or not this arrives, a reply would tell.
         if let Err(error) = send(&mut self.stream, end, &self.time).await {
@@ -439,14 +456,16 @@ impl Client {
             return Err(Failure::Unavailable("no reply is expected".to_owned()));
         };
         let patience = message.transaction.patience().min(message.left(&self.time));
+        let waits_since = self.time.now();
         let reply = self.time.deadline(patience, read_reply(&mut self.stream)).await;
+        let waited = self.time.since(waits_since);
         let Some(message) = self.under_way.get_mut(at) else {
             return Err(Failure::Unavailable("no reply is expected".to_owned()));
         };
         let step = match reply {
             Err(error) => {
                 let relies_on = message.transaction.relies_on();
-                let sent = message.sent;
+                let sent = message.sent.is_some();
                 return Err(match (relies_on, lost(error)) {
                     // It may be taken: to try it again at once would not help those who then get it twice.
                     (Some(extension), failure) if sent => {
@@ -461,13 +480,15 @@ impl Client {
         };
         match step {
             Ok(Step::Done(outcome)) => {
+                let after = message.sent.map(|sent| self.time.since(sent));
+                self.answered = after.map(|after| Answered { after, waited });
                 self.decided(at, outcome);
                 Ok((at, None))
             }
             Ok(step) => Ok((at, Some(step))),
             Err(trouble) => {
                 // It was answered: this one the server has not taken.
-                message.sent = false;
+                message.sent = None;
                 Err(match trouble {
                     Trouble::Closing(reply) => Failure::Unavailable(reply.to_string()),
                     Trouble::Login(reply) => login_wanted(&reply),

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use event_listener::{Event, EventListener};
 
 use super::commit::State;
-use super::log::Log;
+use super::log::{Log, tells_damage};
 use super::recovery::Loss;
 use super::room::{Room, Share};
 use super::{Body, Incoming, Transaction};
@@ -17,7 +17,7 @@ use crate::flash::{Flash, Mode};
 use crate::store::Error;
 use crate::store::format::record::{BodyRecord, Record};
 use crate::store::format::{IdentityHash, MailboxId, Message, Place, SourceKey, Uid, in_file};
-use crate::store::model::{Index, Known, Mailbox, Usage, identity_hash, mailbox_name, takes_keywords};
+use crate::store::model::{Index, Known, Mailbox, Note, Usage, identity_hash, mailbox_name, takes_keywords};
 
 /// One account's mail, open.
 pub struct Account {
@@ -263,9 +263,24 @@ impl Account {
         self.changed.listen()
     }
 
-    /// What the note attached to a message says (see [`Transaction::note`]).
-    pub fn note(&self, mailbox: MailboxId, uid: Uid) -> Option<Vec<u8>> {
-        self.state.borrow().index.notes.get(&(mailbox, uid)).cloned()
+    /// What the note attached to a message says (see [`Transaction::note`]); `None` where it has none. It is read from flash.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Io`].
+    pub fn note(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<Vec<u8>>, Error> {
+        let state = self.state.borrow();
+        let place = match state.index.notes.get((mailbox, uid)) {
+            None => return Ok(None),
+            Some(Note::Held(note)) => return Ok(Some(note.to_vec())),
+            Some(Note::At(place)) => place,
+        };
+        match state.log.note(place, (mailbox, uid)) {
+            Ok(record) => Ok(Some(record.note)),
+            Err(error) if tells_damage(&error) => {
+                Err(Error::Damaged(format!("{}, the note of UID {uid}", self.name)))
+            }
+            Err(error) => Err(Error::io(state.log.dir(), error)),
+        }
     }
 
     /// When `identity` was collected from `source`, in seconds since 1970; `None`: never.

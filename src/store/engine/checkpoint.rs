@@ -32,6 +32,8 @@ const NEW: &str = "checkpoint.new";
 const MESSAGES: usize = 256;
 /// Entries of the ledger in a part.
 const ENTRIES: usize = 512;
+/// Places of notes in a part.
+const NOTES: usize = 512;
 /// Names of subscriptions in a part.
 const NAMES: usize = 256;
 /// Octets that are gathered before they are written.
@@ -270,9 +272,15 @@ impl Account {
             smol::future::yield_now().await;
         }
         let mut at = (MailboxId(0), 0);
+        while let Some((mailbox, places)) = self.index(|index| index.notes.places_behind(at, NOTES)) {
+            at = (mailbox, places.last().map_or(Uid::MAX, |(uid, _)| *uid));
+            writer.put(&Part::NotePlaces(mailbox, places))?;
+            smol::future::yield_now().await;
+        }
+        let mut at = (MailboxId(0), 0);
         while let Some((key, note)) = self.index(|index| {
-            let next = index.notes.range((Excluded(at), Unbounded)).next();
-            next.map(|(key, note)| (*key, note.clone()))
+            let (key, note) = index.notes.held_behind(at)?;
+            Some((key, note.to_vec()))
         }) {
             at = key;
             writer.put(&Part::Note(key.0, key.1, ByteBuf::from(note)))?;

@@ -1,6 +1,6 @@
 //! Compaction: gives back the space of records that nothing refers to any more.
 //!
-//! What a checkpoint holds need not be replayed, so of a segment before it only the Body records of
+//! What a checkpoint holds need not be replayed, so of a segment before it only the Body records and the last Note records of
 //! messages that still exist are worth keeping. Those are copied out of the segments with the most waste to the end of
 //! the log, in small commits that any cut may interrupt; once two checkpoints know the new places, the segments are
 //! removed. Files of bodies are never copied: they go when their message does.
@@ -9,18 +9,22 @@
 //! before the next one begins, so that a full card gets room by deleting alone: `docs/store.md`, "Room".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Account;
 use super::commit::State;
+use super::log::{Log, tells_damage};
 use super::room::Use;
+use super::transaction::Relocated;
 use crate::flash::Space;
 use crate::store::Error;
 use crate::store::format::Place;
 use crate::store::format::record::{BodyRecord, ContinuedRecord, Record};
 use crate::store::format::segment::HEADER;
+use crate::store::model::NoteKey;
 
 /// Octets that one commit copies: so much is read, checked and written before others get a turn.
 const PIECE: usize = 64 * 1024;
@@ -68,6 +72,53 @@ impl Waste {
     /// Whether copying what lives in it gives room enough.
     fn is_worth_copying(&self) -> bool {
         self.dead * LEAST_SHARE >= self.len
+    }
+}
+
+/// A record that is of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Live {
+    place: Place,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// The Body record of this number, with so many octets in the log.
+    Body { body: u32, octets: usize },
+    /// The Note record of this message.
+    Note(NoteKey),
+}
+
+impl What {
+    /// Octets of its body in the log.
+    fn octets(self) -> usize {
+        match self {
+            What::Body { octets, .. } => octets,
+            What::Note(_) => 0,
+        }
+    }
+}
+
+impl Live {
+    /// Reads it, to be written anew: how many octets that are.
+    fn read_into(self, log: &Log, relocated: &mut Relocated) -> io::Result<usize> {
+        match self.what {
+            What::Body { body, octets } => match log.whole(self.place, octets)? {
+                (Record::Body(record), content) if record.body == body => {
+                    let octets = content.len();
+                    relocated.bodies.push((BodyRecord { summary: Vec::new(), ..record }, content));
+                    Ok(octets)
+                }
+                _ => Err(io::ErrorKind::InvalidData.into()),
+            },
+            What::Note(key) => {
+                let record = log.note(self.place, key)?;
+                let octets = record.note.len();
+                relocated.notes.push((record, self.place));
+                Ok(octets)
+            }
+        }
     }
 }
 
@@ -244,7 +295,7 @@ impl Account {
     async fn drain_all(self: &Rc<Self>, segments: impl Iterator<Item = u32>) -> Result<bool, Error> {
         // What is compacted must lie in closed segments before the checkpoint.
         self.begin_segment().await;
-        self.relocate(Vec::new(), Vec::new()).await?;
+        self.relocate(Relocated::default()).await?;
         for segment in segments {
             match self.drain(segment).await {
                 // What could not be copied stays where it is, and what is copied already can be removed.
@@ -279,11 +330,11 @@ impl Account {
         for group in segments.chunk_by(|a, b| a / SEGMENTS == b / SEGMENTS) {
             let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
             self.still_in_charge()?;
-            let bodies = self.bodies_in(*first..last + 1);
+            let live = self.live_in(*first..last + 1);
             for &segment in group {
-                let here = bodies.partition_point(|(place, ..)| place.segment < segment)
-                    ..bodies.partition_point(|(place, ..)| place.segment <= segment);
-                let here = &bodies[here];
+                let here = live.partition_point(|live| live.place.segment < segment)
+                    ..live.partition_point(|live| live.place.segment <= segment);
+                let here = &live[here];
                 if here.is_empty() && self.is_covered(segment) {
                     self.keep_unknown(segment).await?;
                     self.settle_before(segment).await.map_err(io)?;
@@ -307,7 +358,7 @@ impl Account {
 
     /// Takes away, for good, what lies behind the place from which the log went on in `segment`: a cut may have brought it
     /// back, or may still do so, and nothing else than that segment tells that it does not count.
-    async fn settle_before(&self, segment: u32) -> std::io::Result<()> {
+    async fn settle_before(&self, segment: u32) -> io::Result<()> {
         let first = Place { segment, offset: HEADER };
         let Ok(Record::Continued(ContinuedRecord { from })) = self.log(|log| log.head(first)) else {
             return Ok(());
@@ -321,14 +372,14 @@ impl Account {
         Ok(())
     }
 
-    /// Octets of the Body records `bodies`, which all lie in one segment. How long their heads are is told by samples.
-    fn live(&self, segment: u32, bodies: &[(Place, u32, usize)]) -> u64 {
-        let octets: u64 = bodies.iter().map(|(.., octets)| *octets as u64).sum();
+    /// Octets of records that all lie in one segment. How long their heads are is told by samples.
+    fn live(&self, segment: u32, records: &[Live]) -> u64 {
+        let octets: u64 = records.iter().map(|live| live.what.octets() as u64).sum();
         let known = self.state.borrow().survey.heads.get(&segment).copied();
         let head = known.unwrap_or_else(|| {
-            let step = (bodies.len() / SAMPLES).max(1);
-            let lens = bodies.iter().step_by(step).filter_map(|(place, ..)| {
-                self.log(|log| log.head_len(*place)).ok() // what cannot be read counts when it is drained
+            let step = (records.len() / SAMPLES).max(1);
+            let lens = records.iter().step_by(step).filter_map(|live| {
+                self.log(|log| log.head_len(live.place)).ok() // what cannot be read counts when it is drained
             });
             let lens: Vec<u64> = lens.map(|len| len as u64).collect();
             let mean = lens.iter().sum::<u64>().div_ceil(lens.len().max(1) as u64);
@@ -337,46 +388,46 @@ impl Account {
             }
             mean
         });
-        octets + head * bodies.len() as u64
+        octets + head * records.len() as u64
     }
 
-    /// The Body records in these segments that messages refer to, in order: place, number, octets in the record.
-    fn bodies_in(&self, segments: Range<u32>) -> Vec<(Place, u32, usize)> {
+    /// The records in these segments that are of use, in order.
+    fn live_in(&self, segments: Range<u32>) -> Vec<Live> {
         self.index(|index| {
             let messages = index.mailboxes.values().flat_map(|mailbox| &mailbox.messages);
             let here = messages.filter(|message| segments.contains(&{ message.segment }));
-            let mut bodies: Vec<_> =
-                here.map(|message| (message.place(), message.body, message.inline_octets())).collect();
-            bodies.sort_unstable();
-            bodies.dedup();
-            bodies
+            let bodies = here.map(|message| Live {
+                place: message.place(),
+                what: What::Body { body: message.body, octets: message.inline_octets() },
+            });
+            let notes = index.notes.within(segments.clone());
+            let notes = notes.map(|(key, place)| Live { place, what: What::Note(key) });
+            let mut live: Vec<_> = bodies.chain(notes).collect();
+            live.sort_unstable();
+            live.dedup();
+            live
         })
     }
 
     /// Copies what is of use in a segment to the end of the log.
     async fn drain(self: &Rc<Self>, segment: u32) -> Result<(), Error> {
-        let bodies = self.bodies_in(segment..segment + 1);
-        let mut rest = &bodies[..];
+        let live = self.live_in(segment..segment + 1);
+        let mut rest = &live[..];
         while !rest.is_empty() {
-            let mut records = Vec::new();
+            let mut relocated = Relocated::default();
             let mut octets = 0;
-            while let Some(((place, body, size), after)) = rest.split_first()
+            while let Some((live, after)) = rest.split_first()
                 && octets < PIECE
             {
                 rest = after;
-                match self.log(|log| log.whole(*place, *size)) {
-                    Ok((Record::Body(record), content)) if record.body == *body => {
-                        octets += content.len();
-                        records.push((BodyRecord { summary: Vec::new(), ..record }, content));
-                    }
-                    Err(error) if error.kind() != std::io::ErrorKind::InvalidData => {
-                        return Err(Error::io(self.dir(), error));
-                    }
+                match self.log(|log| live.read_into(log, &mut relocated)) {
+                    Ok(read) => octets += read,
                     // Stays where it is, for `fsck` to tell of.
-                    _ => self.note_damage(*place),
+                    Err(error) if tells_damage(&error) => self.note_damage(live.place),
+                    Err(error) => return Err(Error::io(self.dir(), error)),
                 }
             }
-            self.relocate(records, Vec::new()).await?;
+            self.relocate(relocated).await?;
             smol::future::yield_now().await;
         }
         Ok(())
@@ -384,22 +435,17 @@ impl Account {
 
     /// Writes anew what a segment holds that this version does not know: a later one may want it.
     async fn keep_unknown(self: &Rc<Self>, segment: u32) -> Result<(), Error> {
-        let mut unknown =
+        let unknown =
             self.log(|log| log.unknown_in(segment)).map_err(|error| Error::io(self.dir(), error))?;
-        while !unknown.is_empty() {
-            let rest = unknown.split_off(unknown.len().min(1));
-            self.relocate(Vec::new(), std::mem::replace(&mut unknown, rest)).await?;
+        for unknown in unknown {
+            self.relocate(Relocated { unknown: vec![unknown], ..Relocated::default() }).await?;
         }
         Ok(())
     }
 
-    async fn relocate(
-        self: &Rc<Self>,
-        bodies: Vec<(BodyRecord, Vec<u8>)>,
-        unknown: Vec<(Vec<u8>, Vec<u8>)>,
-    ) -> Result<(), Error> {
+    async fn relocate(self: &Rc<Self>, relocated: Relocated) -> Result<(), Error> {
         let mut transaction = self.begin();
-        transaction.relocate(bodies, unknown);
+        transaction.relocate(relocated);
         transaction.commit().await.map(drop)
     }
 

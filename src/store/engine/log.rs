@@ -10,8 +10,9 @@ use super::window::{Frame, Window};
 use crate::flash::{File, Flash, Mode};
 use crate::store::format::Place;
 use crate::store::format::frame::{self, BadFrame, FRAME, FrameHeader, Head};
-use crate::store::format::record::{CommitRecord, ContinuedRecord, Record};
+use crate::store::format::record::{CommitRecord, ContinuedRecord, NoteRecord, Record};
 use crate::store::format::segment;
+use crate::store::model::NoteKey;
 
 /// What a commit encodes is written in pieces of about this size.
 const PIECE: usize = 128 * 1024;
@@ -349,6 +350,17 @@ impl Log {
         read(window, false).map(|(record, _)| record)
     }
 
+    /// Reads the Note record of a message at `place`.
+    ///
+    /// # Errors
+    /// `InvalidData` where there is none, or a checksum says so.
+    pub fn note(&self, place: Place, key: NoteKey) -> io::Result<NoteRecord> {
+        match self.head(place)? {
+            Record::Note(note) if (note.mailbox, note.uid) == key => Ok(note),
+            _ => Err(invalid(BadFrame::Damaged)),
+        }
+    }
+
     /// Reads the record at `place` and its body, of `size` octets as far as is known.
     ///
     /// # Errors
@@ -420,6 +432,11 @@ impl Log {
 pub fn frame_bound(size: usize) -> usize {
     const FIELDS: usize = 32;
     FRAME + FIELDS + size
+}
+
+/// Whether what was asked for is not there as it was written, rather than out of reach just now.
+pub fn tells_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound)
 }
 
 fn invalid(bad: BadFrame) -> io::Error {

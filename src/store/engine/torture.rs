@@ -38,6 +38,7 @@ mod lives;
 mod long;
 mod model;
 mod modseqs;
+mod notes;
 mod room;
 mod save_dates;
 mod side_by_side;
@@ -75,7 +76,7 @@ fn dump(account: &Account) -> String {
             writeln!(text, "{name} {uid_validity} {uid_next} {highest_modseq} {keywords:?}").unwrap();
             for message in &mailbox.messages {
                 let Message { uid, flags, date, modseq, size, .. } = *message;
-                let note = account.note(id, uid);
+                let note = account.note(id, uid).unwrap();
                 expected::octets(account, message);
                 writeln!(text, "  {uid} {:x} {} {modseq} {size} {note:?}", flags.0, date.get()).unwrap();
                 if let Some(date) = message.save_date() {

@@ -4,8 +4,10 @@ use std::rc::Rc;
 
 use super::{Account, Incoming, restored};
 use crate::store::Error;
-use crate::store::format::record::BodyRecord;
-use crate::store::format::{FlagChange, Flags, IdentityHash, LastLine, MailboxId, SourceKey, Uid, Uids};
+use crate::store::format::record::{BodyRecord, NoteRecord};
+use crate::store::format::{
+    FlagChange, Flags, IdentityHash, LastLine, MailboxId, Place, SourceKey, Uid, Uids,
+};
 use crate::store::model::{
     Change, Committed, MailboxNumbers, MessageNumbers, Source, WatcherId, identity_hash,
 };
@@ -21,6 +23,17 @@ pub struct Transaction {
     relocated: Vec<Vec<u8>>,
     /// Who makes it, where that is somebody who watches.
     pub(super) by: WatcherId,
+}
+
+/// Records that compaction writes anew, because their segment is to go.
+#[derive(Default)]
+pub(super) struct Relocated {
+    /// Body records with their octets.
+    pub(super) bodies: Vec<(BodyRecord, Vec<u8>)>,
+    /// Note records, and where they stand.
+    pub(super) notes: Vec<(NoteRecord, Place)>,
+    /// Head and body of those whose kinds this version does not know.
+    pub(super) unknown: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 fn owned(keywords: &[&str]) -> Vec<String> {
@@ -191,7 +204,7 @@ impl Transaction {
         self.changes.push(Change::Annotate { mailbox, entry, value: value.map(<[u8]>::to_vec) });
     }
 
-    /// Attaches octets to a message, in the place of those attached before.
+    /// Attaches octets to a message, in the place of those attached before; none at all: takes them away.
     pub fn note(&mut self, mailbox: MailboxId, uid: Uid, note: Vec<u8>) {
         self.changes.push(Change::Note { mailbox, uid, note });
     }
@@ -229,10 +242,11 @@ impl Transaction {
         self.changes.push(Change::Forget { source, identities: identities.to_vec() });
     }
 
-    /// Writes Body records with their octets anew at the end of the log, and records of kinds that are not known.
-    pub(super) fn relocate(&mut self, bodies: Vec<(BodyRecord, Vec<u8>)>, unknown: Vec<(Vec<u8>, Vec<u8>)>) {
+    /// Writes records anew at the end of the log.
+    pub(super) fn relocate(&mut self, relocated: Relocated) {
+        let Relocated { bodies, notes, unknown } = relocated;
         let (bodies, octets) = bodies.into_iter().unzip();
-        self.changes.push(Change::Relocate { bodies, unknown });
+        self.changes.push(Change::Relocate { bodies, unknown, notes });
         self.relocated = octets;
     }
 

@@ -37,6 +37,9 @@ pub enum Part {
     SaveDates(MailboxId, Vec<(Uid, u32)>),
     /// More of entries of the ledger before it: of those whose content is known, or that are listed no longer.
     LedgerDetails(Vec<Detail>),
+    /// Where in the log the Note records of messages of this mailbox stand, by ascending UIDs. An earlier version does not
+    /// know them, and what these notes say is lost to it.
+    NotePlaces(MailboxId, Vec<(Uid, Place)>),
 }
 
 /// A mailbox, with about so many messages, which follow.

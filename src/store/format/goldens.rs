@@ -181,6 +181,7 @@ fn parts() -> Vec<Part> {
             Message { last_line: LastLine::Ended, ..message },
             Message { last_line: LastLine::Unended, ..message },
         ]),
+        Part::NotePlaces(BOX, vec![(200, PLACE), (201, Place { segment: 5, offset: 16 })]),
     ]
 }
 
@@ -196,6 +197,7 @@ fn part_name(part: &Part) -> &'static str {
         Part::Annotation(..) => "Annotation",
         Part::SaveDates(..) => "SaveDates",
         Part::LedgerDetails(_) => "LedgerDetails",
+        Part::NotePlaces(..) => "NotePlaces",
     }
 }
 

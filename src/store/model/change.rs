@@ -1,7 +1,9 @@
 //! Changes as they are asked for, before numbers are given out.
 
-use crate::store::format::record::BodyRecord;
-use crate::store::format::{FlagChange, Flags, IdentityHash, LastLine, MailboxId, SourceKey, Uid, Uids};
+use crate::store::format::record::{BodyRecord, NoteRecord};
+use crate::store::format::{
+    FlagChange, Flags, IdentityHash, LastLine, MailboxId, Place, SourceKey, Uid, Uids,
+};
 
 /// One change, as it was asked for.
 #[derive(Debug, Clone)]
@@ -95,6 +97,8 @@ pub enum Change {
         bodies: Vec<BodyRecord>,
         /// Head and body of those whose kinds this version does not know.
         unknown: Vec<(Vec<u8>, Vec<u8>)>,
+        /// Notes, and where their records stand now. One that is no longer there has been replaced.
+        notes: Vec<(NoteRecord, Place)>,
     },
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::keywords::set_name;
 use super::serial::later;
-use super::{Entries, Event, Expunged, Journal, Mailbox, Usage};
+use super::{Entries, Event, Expunged, Journal, Mailbox, Notes, Usage};
 use crate::store::format::checkpoint::{Counters, MailboxPart, Part};
 use crate::store::format::frame::HEAD_MAX;
 use crate::store::format::record::{
@@ -25,7 +25,7 @@ const GROWTH: usize = 32;
 pub struct Index {
     pub mailboxes: BTreeMap<MailboxId, Mailbox>,
     pub subscriptions: BTreeSet<String>,
-    pub notes: BTreeMap<(MailboxId, Uid), Vec<u8>>,
+    pub notes: Notes,
     pub ledger: Entries,
     pub annotations: BTreeMap<(MailboxId, String), Vec<u8>>,
     pub usage: Usage,
@@ -102,7 +102,7 @@ impl Index {
             }
             Record::Note(note) => {
                 if self.mailboxes.get(&note.mailbox).is_some_and(|m| m.message(note.uid).is_some()) {
-                    self.notes.insert((note.mailbox, note.uid), note.note.clone());
+                    self.notes.put(note, place);
                 }
             }
             Record::Collected(it) => self.collected(it),
@@ -212,13 +212,11 @@ impl Index {
         const MESSAGE: usize = 48;
         const ENTRY: usize = 75;
         const NAME: usize = 300;
+        const NOTE: usize = 16;
         let all = MESSAGE * usize::try_from(self.usage.messages).unwrap_or(0)
             + ENTRY * self.ledger.len()
-            + NAME
-                * (self.mailboxes.len()
-                    + self.subscriptions.len()
-                    + self.annotations.len()
-                    + self.notes.len());
+            + NOTE * self.notes.len()
+            + NAME * (self.mailboxes.len() + self.subscriptions.len() + self.annotations.len());
         all as u64
     }
 
@@ -292,7 +290,7 @@ impl Index {
             let stays = !is_within(uids, message.uid);
             if !stays {
                 self.usage.remove(Usage::of_message(message.size));
-                self.notes.remove(&(*id, message.uid));
+                self.notes.remove((*id, message.uid));
                 if in_file(message.size) {
                     self.loosened.insert(message.body);
                 }
@@ -349,7 +347,7 @@ impl Index {
 
     fn forget(&mut self, mailbox: MailboxId, message: &Message) {
         self.stirred = true;
-        self.notes.remove(&(mailbox, message.uid));
+        self.notes.remove((mailbox, message.uid));
         self.loosen(message.body, message.size);
     }
 
@@ -399,7 +397,10 @@ impl Index {
                 }
             }
             Part::Subscriptions(names) => names.iter().for_each(|name| self.subscribe(name, true)),
-            Part::Note(mailbox, uid, note) => drop(self.notes.insert((mailbox, uid), note.into_vec())),
+            Part::Note(mailbox, uid, note) => self.notes.hold((mailbox, uid), note.into_vec()),
+            Part::NotePlaces(mailbox, places) => {
+                places.into_iter().for_each(|(uid, place)| self.notes.place((mailbox, uid), place));
+            }
             Part::Annotation(mailbox, entry, value) => {
                 self.set_annotation((mailbox, entry), Some(value.into_vec()));
             }

@@ -12,6 +12,7 @@ mod keywords;
 mod ledger;
 mod mailbox;
 pub mod mailbox_name;
+mod notes;
 mod numbers;
 mod overlay;
 mod plan;
@@ -31,6 +32,7 @@ pub use journal::{Event, Journal, Overflow, WatcherId};
 pub use keywords::{KEYWORD_MAX, takes_keywords};
 pub use ledger::Known;
 pub use mailbox::Mailbox;
+pub use notes::{Note, NoteKey, Notes};
 pub use overlay::Overlay;
 pub use plan::{NOTE_MAX, Plan, Source, Step, plan};
 pub use usage::{

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use super::{Index, Usage};
+use super::{Index, NoteKey, Usage};
 use crate::store::format::checkpoint::Counters;
 use crate::store::format::record::{BodyRecord, Record};
 use crate::store::format::{Flags, MailboxId, Message, Place, Uid, Uids};
@@ -19,6 +19,8 @@ pub(super) struct Growth {
     pub(super) expunged: Vec<(MailboxId, Uids)>,
     /// Messages whose flags it changes.
     pub(super) flagged: Vec<(MailboxId, Uids)>,
+    /// Messages to which it gives a note.
+    pub(super) noted: Vec<NoteKey>,
 }
 
 impl Growth {
@@ -81,6 +83,11 @@ impl Overlay {
     /// Whether a staged commit changes this message's flags.
     pub(super) fn flags(&self, mailbox: MailboxId, uid: Uid) -> bool {
         self.growing.iter().any(|growth| are_among(&growth.flagged, mailbox, uid))
+    }
+
+    /// Whether a staged commit gives this message a note.
+    pub(super) fn notes(&self, key: NoteKey) -> bool {
+        self.growing.iter().any(|growth| growth.noted.contains(&key))
     }
 
     /// Where the body of `message` lies once everything staged is applied.

@@ -1,14 +1,14 @@
 //! From changes that were asked for to the records that make them: numbers are given out here.
 
 use super::draft::{Draft, Rest};
-use super::{Arrival, Change, Committed, Index, Mailbox, Overlay, Usage, mailbox_name};
+use super::{Arrival, Change, Committed, Index, Mailbox, Note, Overlay, Usage, mailbox_name};
 use crate::store::Error;
 use crate::store::format::record::{
     BodyRecord, CollectedMessageRecord, CollectedRecord, ExpungeRecord, FlagsRecord, ForgottenRecord,
     LIST_MAX, MessageRecord, MovedRecord, NoteRecord, Record, SaveDateRecord, SubscribedRecord,
     UnlistedRecord,
 };
-use crate::store::format::{FlagChange, Flags, MailboxId, Message, Uid, Uids};
+use crate::store::format::{FlagChange, Flags, MailboxId, Message, Place, Uid, Uids};
 
 /// Octets of the one note that a message can have. The queue's are the longest: with as many recipients as one message
 /// can have, each told why it failed, about 140 KiB.
@@ -184,10 +184,13 @@ impl<'a> Planner<'a> {
                     self.record(Record::Unlisted(UnlistedRecord { source, identities, since: *since }));
                 }
             }
-            Change::Relocate { bodies, unknown } => {
+            Change::Relocate { bodies, unknown, notes } => {
                 let unknown = unknown.iter().map(|(head, body)| Step::Unknown(head.clone(), body.clone()));
                 self.draft.steps.extend(unknown);
                 self.relocate(bodies);
+                for (note, place) in notes {
+                    self.relocate_note(note, *place);
+                }
             }
             Change::Forget { source, identities } => {
                 let known = identities.iter().filter(|it| self.index.ledger.contains(*source, it)).count();
@@ -253,8 +256,17 @@ impl<'a> Planner<'a> {
         if note.len() > NOTE_MAX {
             return Err(Error::Limit("octets in a note"));
         }
+        self.draft.growth.noted.push((mailbox, uid));
         self.record(Record::Note(NoteRecord { mailbox, uid, note: note.to_vec() }));
         Ok(())
+    }
+
+    /// Writes a note anew that stands at `place`, unless there is a later one by now, which must stay the last.
+    fn relocate_note(&mut self, note: &NoteRecord, place: Place) {
+        let key = (note.mailbox, note.uid);
+        if self.index.notes.get(key) == Some(Note::At(place)) && !self.draft.overlay.notes(key) {
+            self.record(Record::Note(note.clone()));
+        }
     }
 
     fn subscribe(&mut self, name: String, subscribed: bool) {

@@ -5,13 +5,13 @@ use std::io;
 use std::rc::Rc;
 
 use crate::flash::{Flash, Mode};
-use crate::store::engine::log::Log;
+use crate::store::engine::log::{Log, tells_damage};
 use crate::store::engine::replay::{Replayed, replay};
 use crate::store::engine::scan::{Scanned, ScannedFrame};
 use crate::store::engine::{checkpoint, recovery};
 use crate::store::format::record::{BodyRecord, CommitRecord, ContinuedRecord, MessageRecord, Record};
 use crate::store::format::{MailboxId, Message, Place, Uid, segment};
-use crate::store::model::Index;
+use crate::store::model::{Index, NoteKey};
 
 /// Records that are read before others get a turn.
 const TURN: u64 = 16;
@@ -33,6 +33,8 @@ pub struct Findings {
     pub segments: BTreeSet<u32>,
     /// Messages that cannot be read as they were.
     pub unreadable: Vec<(MailboxId, Uid)>,
+    /// Messages whose note cannot be read.
+    pub noteless: Vec<NoteKey>,
     /// Bodies that are whole but of no mailbox, because a record that said so is damaged.
     pub orphans: BTreeSet<Place>,
 }
@@ -81,7 +83,8 @@ pub async fn check(flash: Rc<dyn Flash>, dir: &str) -> io::Result<Findings> {
         findings.damage.push(format!("{damage}: mailboxes and flags are lost"));
     }
     read_log(&log, from, &mut scan, &mut findings.records).await?;
-    let told = read_messages(&*flash, dir, &log, &replayed.index, &mut findings).await?;
+    let mut told = read_messages(&*flash, dir, &log, &replayed.index, &mut findings).await?;
+    read_notes(&log, &replayed.index, &mut findings, &mut told).await?;
     scan.bad.retain(|(place, _)| !told.contains(place));
     judge(&log, &scan, &replayed, &mut findings)?;
     Ok(findings)
@@ -261,6 +264,37 @@ async fn read_messages(
     Ok(told)
 }
 
+/// Reads every note, and adds the places of records that are damaged to those of which was `told`.
+async fn read_notes(
+    log: &Log,
+    index: &Index,
+    findings: &mut Findings,
+    told: &mut BTreeSet<Place>,
+) -> io::Result<()> {
+    let mut read = 0_u64;
+    for (key, place) in index.notes.within(0..u32::MAX) {
+        read += 1;
+        if read.is_multiple_of(TURN) {
+            smol::future::yield_now().await;
+        }
+        match log.note(place, key) {
+            Ok(_) => {}
+            Err(error) if tells_damage(&error) => {
+                let ((mailbox, uid), Place { segment, offset }) = (key, place);
+                let name = index.mailboxes.get(&mailbox).map_or("a mailbox", |mailbox| &mailbox.name);
+                let line =
+                    format!("log/{segment:08} at {offset}: what was noted of UID {uid} of {name} is lost");
+                findings.damage.push(line);
+                findings.segments.insert(segment);
+                findings.noteless.push(key);
+                told.insert(place);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Where a message cannot be read as it was; `None` when all is well.
 async fn unreadable(
     flash: &dyn Flash,
@@ -272,9 +306,7 @@ async fn unreadable(
     let (segment, offset) = (place.segment, place.offset);
     let crc = match log.whole(place, message.inline_octets()) {
         Ok((Record::Body(BodyRecord { body, crc, .. }), _)) if body == message.body => crc,
-        Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound) => {
-            return Err(error);
-        }
+        Err(error) if !tells_damage(&error) => return Err(error),
         _ => return Ok(Some(format!("log/{segment:08} at {offset}"))),
     };
     let Some(crc) = crc else { return Ok(None) };

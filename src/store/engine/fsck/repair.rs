@@ -29,6 +29,12 @@ impl Store {
             let remains = account.put_aside(mailbox, uid).await?;
             done.push(format!("{dir}: UID {uid}: {remains}"));
         }
+        for (mailbox, uid) in findings.noteless {
+            let mut transaction = account.begin();
+            transaction.note(mailbox, uid, Vec::new());
+            transaction.commit().await?;
+            done.push(format!("{dir}: UID {uid}: what was noted of it is lost, the message is there"));
+        }
         account.rewrite(findings.segments).await?;
         done.push(format!("{dir}: everything else is written anew"));
         Ok(done)

@@ -186,7 +186,7 @@ pub fn observe(account: &Account) -> Model {
                 size: size as usize,
                 flags: flags.collect(),
                 modseq: Some(modseq),
-                note: account.note(id, uid),
+                note: account.note(id, uid).unwrap(),
             };
             assert!(shown.letters.insert(uid, letter).is_none(), "UID {uid} is there twice");
         }

@@ -145,7 +145,7 @@ fn the_longest_note() {
         };
         note(NOTE_MAX).await.unwrap();
         assert!(matches!(note(NOTE_MAX + 1).await, Err(Error::Limit(_))));
-        reopens(&flash, |account| account.note(mailbox, uid).map(|note| note.len())).await;
+        reopens(&flash, |account| account.note(mailbox, uid).unwrap().map(|note| note.len())).await;
     });
 }
 

@@ -4,6 +4,7 @@ use super::super::log::Log;
 use super::super::scan::Scanned;
 use super::*;
 use crate::flash::Flash;
+use crate::store::engine::transaction::Relocated;
 use crate::store::format::Place;
 use crate::store::format::record::Record;
 
@@ -197,7 +198,8 @@ fn what_a_later_version_wrote_is_kept() {
         let store = store(&flash);
         let account = store.account("a").await.unwrap();
         let mut transaction = account.begin();
-        transaction.relocate(Vec::new(), vec![(unknown_head.to_vec(), b"its body".to_vec())]);
+        let unknown = vec![(unknown_head.to_vec(), b"its body".to_vec())];
+        transaction.relocate(Relocated { unknown, ..Relocated::default() });
         transaction.commit().await.unwrap();
         deliver_octets(&account, INBOX, 8, 300, &mut Choices::new(3)).unwrap().commit().await.unwrap();
         account.state.borrow_mut().index.unknown_parts.push(vec![99, 1, 2, 3]);
