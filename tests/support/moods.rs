@@ -16,7 +16,7 @@ pub const GREY: &str = "grey";
 pub const CLOSES: &str = "closes";
 /// The content of a message to one like this is answered after [`LATENESS`].
 pub const LATE: &str = "late";
-pub const LATENESS: Duration = Duration::from_secs(4);
+pub const LATENESS: Duration = Duration::from_secs(6);
 
 /// A server that has them.
 pub trait Moods {
