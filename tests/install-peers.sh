@@ -2,6 +2,9 @@
 # Installs the Debian packages whose programs the scenarios run against: real servers to collect from and to send
 # through, real clients to read with. Does nothing when all are there. Starts no service: the scenarios start
 # private instances on loopback, as a user's test run must not change what a machine serves.
+#
+# Debian has one mail server a machine: Exim and OpenSMTPD cannot be installed beside Postfix. They are unpacked into
+# target/peers, where the scenarios find them, and only the libraries that they need are installed.
 set -eu
 
 # shellcheck source=image/debian.sh
@@ -23,17 +26,53 @@ need openssl /usr/bin/openssl
 need e2fsprogs /usr/sbin/mkfs.ext4
 # With it others than root mount the medium that records what reaches it.
 need fuse3 /usr/bin/fusermount3
-[ -n "$missing" ] || exit 0
+need swaks /usr/bin/swaks
+need s-nail /usr/bin/s-nail
+need git-email /usr/lib/git-core/git-send-email
+need libmailtools-perl /usr/share/perl5/Mail/Address.pm
+need libauthen-sasl-perl /usr/share/perl5/Authen/SASL.pm
+need libio-socket-ssl-perl /usr/share/perl5/IO/Socket/SSL.pm
+need nodejs /usr/bin/node
+need node-nodemailer /usr/share/nodejs/nodemailer
+need_libraries() { # need_libraries PACKAGE...: those whose files lie elsewhere on each architecture
+  for package in "$@"; do
+    dpkg-query -s "$package" >/dev/null 2>&1 || missing="$missing $package"
+  done
+}
+# swaks with TLS, and a Postfix that logs in itself.
+need_libraries libnet-ssleay-perl libsasl2-modules
+# What the unpacked ones need.
+need_libraries libdb5.3 libevent-2.1-7 libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0
 
-become_root "a run of all tests"
-
-# With this file in place no package starts its service (invoke-rc.d(8)); it goes away again unless it was there before.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-  printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
-  $as_root chmod 755 "$policy"
-  trap '$as_root rm -f "$policy"' EXIT
+if [ -n "$missing" ]; then
+  become_root "a run of all tests"
+  # With this file in place no package starts its service (invoke-rc.d(8)); it goes away again unless it was there before.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+    $as_root chmod 755 "$policy"
+    trap '$as_root rm -f "$policy"' EXIT
+  fi
+  # Without an answer to its question, postfix would configure a server of its own for this machine.
+  echo "postfix postfix/main_mailer_type select No configuration" | $as_root debconf-set-selections
+  install_missing
 fi
-# Without an answer to its question, postfix would configure a server of its own for this machine.
-echo "postfix postfix/main_mailer_type select No configuration" | $as_root debconf-set-selections
-install_missing
+
+# What is there already stays.
+fetch() { # fetch PACKAGE: into the folder where this is called
+  apt-get download -q "$1" >/dev/null 2>&1 && return
+  become_root "unpacking $1"
+  $as_root apt-get update -q >/dev/null
+  apt-get download -q "$1" >/dev/null
+}
+peers=$(dirname "$0")/../target/peers
+mkdir -p "$peers"
+rm -rf "$peers"/new.*
+for package in exim4-daemon-light opensmtpd; do
+  [ ! -e "$peers/$package" ] || continue
+  new=$(mktemp -d "$peers/new.XXXXXX")
+  chmod 755 "$new"
+  (cd "$new" && fetch "$package" && dpkg-deb -x ./*.deb . && rm ./*.deb)
+  # With this name it is whole.
+  mv "$new" "$peers/$package"
+done

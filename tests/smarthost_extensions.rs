@@ -13,8 +13,7 @@ use pillarbox::outgoing::{Credentials, Habit, Proof, Route};
 use pillarbox::smtp::client::{Client, Manners, Message, Outcome};
 use pillarbox::smtp::dsn::{Notify, Request, Ret};
 use pillarbox::smtp::{Mailbox, Recipient};
-use support::postfix::Relayed;
-use support::{Dovecot, Port, Postfix, wait_for};
+use support::{Dovecot, Port, Postfix, Relayed, wait_for};
 
 /// Also one that has characters beyond ASCII.
 fn mailbox(text: &str) -> Mailbox {

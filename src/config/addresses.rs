@@ -88,6 +88,21 @@ impl Config {
         self.accounts_by_address(address).iter().any(|owner| owner.name == account.name)
     }
 
+    /// Whether `address` is how a mail server of this house signs its reports (RFC 3464 section 2): `MAILER-DAEMON` at a local
+    /// domain, at this host, or at a host whose name ends in one of them.
+    pub fn is_mailer_daemon(&self, address: &str) -> bool {
+        let (local, domain) = parts(address);
+        let is_at = |name: &str| {
+            domain.len().checked_sub(name.len()).is_some_and(|at| {
+                let is_below = at == 0 || domain.as_bytes().get(at - 1) == Some(&b'.');
+                is_below && domain.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(name))
+            })
+        };
+        let server = &self.server;
+        local.eq_ignore_ascii_case("MAILER-DAEMON")
+            && (is_at(&server.hostname) || server.domains.iter().any(|domain| is_at(domain)))
+    }
+
     /// Who gets what is for the postmaster: the account that is set, or the first one.
     pub fn postmaster(&self) -> Option<&Account> {
         self.account(&self.server.postmaster).or(self.accounts.first())
@@ -157,6 +172,30 @@ mod tests {
             }
             Destination::Outside => "outside".to_owned(),
             Destination::Nobody => "nobody".to_owned(),
+        }
+    }
+
+    /// Catches: reports of a provider that anybody could write, and those of a server in the house that nobody can.
+    #[test]
+    fn the_daemons_of_this_house_are_known() {
+        let config = config();
+        for (address, expected) in [
+            ("MAILER-DAEMON@home.example", true),
+            ("Mailer-Daemon@NAS.Home.Example", true),
+            ("mailer-daemon@a.nas.other.example", true),
+            ("MAILER-DAEMON@box.example", true),
+            ("MAILER-DAEMON@nas.box.example", true),
+            ("MAILER-DAEMON@gmx.example", false),
+            ("MAILER-DAEMON@else.example", false),
+            ("MAILER-DAEMON@example", false),
+            ("MAILER-DAEMON@xhome.example", false),
+            ("MAILER-DAEMON@home.example.else.example", false),
+            ("MAILER-DAEMON@\u{e9}home.example", false),
+            ("MAILER-DAEMON", false),
+            ("MAILER-DAEMON+x@home.example", false),
+            ("bob@nas.home.example", false),
+        ] {
+            assert_eq!(config.is_mailer_daemon(address), expected, "{address}");
         }
     }
 

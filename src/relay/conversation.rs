@@ -83,15 +83,17 @@ impl Relay {
         first: Claim<'_>,
         config: &Rc<Config>,
     ) -> Result<(), Failure> {
-        let (mut under_way, mut next, mut broken) = (VecDeque::new(), Some(first), None);
+        let (mut under_way, mut first, mut broken) = (VecDeque::new(), Some(first), None);
         loop {
-            if next.is_none() && broken.is_none() && self.goes_on(config) {
+            let mut next = first.take();
+            if next.is_none() && broken.is_none() && client.has_room_for(0) && self.goes_on(config) {
                 self.queue.tick();
                 next = self.next_of(line, config);
             }
-            let has_room = |claim: &mut Claim<'_>| client.has_room_for(claim.size);
-            // It may have waited for room while settings changed, or the end came.
-            if let Some(claim) = next.take_if(has_room).filter(|_| self.goes_on(config)) {
+            // What has no room now is not kept: what is under way may be answered late, and another connection be free. And settings
+            // may have changed since the connection was made, or the end have come.
+            let goes = |claim: &Claim<'_>| client.has_room_for(claim.size) && self.goes_on(config);
+            if let Some(claim) = next.filter(goes) {
                 match self.begin(client, claim, config).await {
                     Ok(Begun::UnderWay(handed)) => under_way.push_back(handed),
                     Ok(Begun::Unreadable(handed, reply)) => {
@@ -112,8 +114,7 @@ impl Relay {
                 Ok(None) => drop(handed),
                 Err(failure) => {
                     self.broke_off(handed, &failure, config).await;
-                    // What was not begun is due as it was.
-                    (broken, next) = (Some(broken.unwrap_or(failure)), None);
+                    broken = Some(broken.unwrap_or(failure));
                 }
             }
         }

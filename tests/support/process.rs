@@ -1,9 +1,9 @@
 //! Programs: run to their end with a time limit, or kept running beside the test.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
@@ -97,7 +97,7 @@ pub fn as_root(program: &str) -> Command {
     let allowed = Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status();
     assert!(
         allowed.is_ok_and(|status| status.success()),
-        "Dovecot and Postfix have to be started with root's rights: run the tests as root, or allow sudo without a password"
+        "real servers have to be started with root's rights: run the tests as root, or allow sudo without a password"
     );
     let mut command = Command::new("sudo");
     command.args(["-n", program]);
@@ -109,29 +109,53 @@ pub fn as_root(program: &str) -> Command {
 pub struct Peer {
     guard: Child,
     pipe: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
 }
 
 impl Peer {
     /// `program` must stay in the foreground and end on SIGTERM; `folder` is removed afterwards.
     pub fn spawn(program: &str, args: &[&str], folder: &Path) -> Peer {
         const WATCH: &str = r#"folder=$1; shift
-            "$@" >>"$folder/output" 2>&1 & pid=$!
-            read -r _
-            kill -TERM $pid; wait $pid; rm -rf "$folder""#;
+            up() { "$@" >>"$folder/output" 2>&1 </dev/null & pid=$!; }
+            down() { kill -TERM $pid; wait $pid; }
+            up "$@"
+            while read -r word; do
+                case $word in up) up "$@" ;; down) down ;; esac
+                echo done
+            done
+            down; rm -rf "$folder""#;
         let mut guard = as_root("/bin/sh")
             .args(["-c", WATCH, "watch"])
             .arg(folder)
             .arg(program)
             .args(args)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             // Control-C goes to the test; the guard has to outlive it for a moment.
             .process_group(0)
             .spawn()
             .unwrap();
         let pipe = guard.stdin.take();
-        Peer { guard, pipe }
+        let answers = BufReader::new(guard.stdout.take().unwrap());
+        Peer { guard, pipe, answers }
+    }
+
+    /// Ends the server; the folder stays.
+    pub fn down(&mut self) {
+        self.tell("down");
+    }
+
+    /// Starts it again as it was.
+    pub fn up(&mut self) {
+        self.tell("up");
+    }
+
+    fn tell(&mut self, word: &str) {
+        writeln!(self.pipe.as_mut().unwrap(), "{word}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        assert_eq!(answer, "done\n", "{word}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! A smarthost that takes everything, keeps no content, and remembers what a judge needs: whether each message came
-//! whole, and whether the sender was still there after it had been told that it was taken.
+//! A smarthost that takes everything, keeps the content of short messages only, and remembers what a judge needs: whether each
+//! message came whole, and whether the sender was still there after it had been told that it was taken.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,13 +11,25 @@ use super::loopback::{Loopback, Wire};
 use super::mail::Dice;
 use super::random;
 
+/// Octets of each message that are kept.
+const KEPT: usize = 64 << 10;
+
+/// What it offers unless it is told otherwise.
+const OFFERS: &[&str] = &["8BITMIME", "SIZE 0"];
+
 /// A message that was taken.
 #[derive(Debug, Clone)]
 pub struct Letter {
-    /// As in the RCPT commands.
+    /// What stands behind MAIL, parameters and all.
+    pub mail: String,
+    /// What stands behind each RCPT.
+    pub rcpt: Vec<String>,
+    /// The addresses in them.
     pub to: Vec<String>,
     pub subject: String,
     pub octets: u64,
+    /// The first [`KEPT`] of them.
+    pub content: Vec<u8>,
     /// CRC-32C of what follows the header.
     pub checksum: u32,
     /// Its 250 was followed by another command on the same connection: the sender has written down that it is
@@ -34,9 +46,22 @@ pub struct Smarthost {
 impl Smarthost {
     /// Starts; each message is answered after up to `thinks`, for a kill to fall in between.
     pub fn start(certificate: Option<&Certificate>, thinks: Duration) -> Smarthost {
+        Smarthost::start_with(certificate, thinks, OFFERS)
+    }
+
+    /// Starts one that offers these extensions, and answers at once.
+    pub fn offering(extensions: &'static [&'static str]) -> Smarthost {
+        Smarthost::start_with(None, Duration::ZERO, extensions)
+    }
+
+    fn start_with(
+        certificate: Option<&Certificate>,
+        thinks: Duration,
+        offers: &'static [&'static str],
+    ) -> Smarthost {
         let letters = Arc::<Mutex<Vec<Letter>>>::default();
         let shared = Arc::clone(&letters);
-        let server = Loopback::serve(certificate, move |wire| talk(wire, &shared, thinks));
+        let server = Loopback::serve(certificate, move |wire| talk(wire, &shared, thinks, offers));
         Smarthost { server, letters }
     }
     pub fn address(&self) -> SocketAddr {
@@ -48,9 +73,10 @@ impl Smarthost {
     }
 }
 
-fn talk(mut wire: Wire, letters: &Mutex<Vec<Letter>>, thinks: Duration) -> io::Result<()> {
+fn talk(mut wire: Wire, letters: &Mutex<Vec<Letter>>, thinks: Duration, offers: &[&str]) -> io::Result<()> {
     let mut dice = Dice(random());
-    let (mut to, mut unsettled) = (Vec::new(), None::<usize>);
+    let (mut mail, mut rcpt, mut unsettled) = (String::new(), Vec::new(), None::<usize>);
+    let offers: String = offers.iter().map(|offer| format!("250-{offer}\r\n")).collect();
     wire.say("220 smarthost.example\r\n")?;
     while let Some(command) = wire.command()? {
         if let Some(taken) = unsettled.take() {
@@ -58,10 +84,10 @@ fn talk(mut wire: Wire, letters: &Mutex<Vec<Letter>>, thinks: Duration) -> io::R
         }
         let verb = command.split(' ').next().unwrap_or_default();
         match verb {
-            "EHLO" => wire.say("250-smarthost.example\r\n250-8BITMIME\r\n250 SIZE 0\r\n")?,
+            "EHLO" => wire.say(format!("250-smarthost.example\r\n{offers}250 HELP\r\n"))?,
             "DATA" => {
                 wire.say("354 Go on\r\n")?;
-                let letter = read(&mut wire, std::mem::take(&mut to))?;
+                let letter = read(&mut wire, std::mem::take(&mut mail), std::mem::take(&mut rcpt))?;
                 let taken = {
                     let mut letters = letters.lock().unwrap();
                     letters.push(letter);
@@ -73,8 +99,10 @@ fn talk(mut wire: Wire, letters: &Mutex<Vec<Letter>>, thinks: Duration) -> io::R
             }
             "QUIT" => return wire.say("221 Bye\r\n"),
             _ => {
-                if let Some((_, address)) = command.split_once("RCPT TO:<") {
-                    to.push(address.trim_end_matches('>').to_owned());
+                match command.split_once(' ') {
+                    Some(("MAIL", path)) => (mail, rcpt) = (path.to_owned(), Vec::new()),
+                    Some(("RCPT", path)) => rcpt.push(path.to_owned()),
+                    _ => {}
                 }
                 wire.say("250 OK\r\n")?;
             }
@@ -84,8 +112,11 @@ fn talk(mut wire: Wire, letters: &Mutex<Vec<Letter>>, thinks: Duration) -> io::R
 }
 
 /// The content up to its final dot; an error when it is cut short.
-fn read(wire: &mut Wire, to: Vec<String>) -> io::Result<Letter> {
-    let mut letter = Letter { to, subject: String::new(), octets: 0, checksum: 0, settled: false };
+fn read(wire: &mut Wire, mail: String, rcpt: Vec<String>) -> io::Result<Letter> {
+    let address = |path: &String| path.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+    let to = rcpt.iter().map(address).collect();
+    let (subject, content) = (String::new(), Vec::new());
+    let mut letter = Letter { mail, rcpt, to, subject, octets: 0, content, checksum: 0, settled: false };
     let (mut line, mut in_header) = (Vec::new(), true);
     while wire.read(&mut line)? {
         if line == b".\r\n" {
@@ -93,6 +124,8 @@ fn read(wire: &mut Wire, to: Vec<String>) -> io::Result<Letter> {
         }
         let text = line.strip_prefix(b".").unwrap_or(&line);
         letter.octets += text.len() as u64;
+        let room = KEPT.saturating_sub(letter.content.len());
+        letter.content.extend(&text[..text.len().min(room)]);
         if !in_header {
             letter.checksum = crc32c::crc32c_append(letter.checksum, text);
         } else if text == b"\r\n" {

@@ -1,5 +1,7 @@
 //! Several connections to the smarthost: nobody waits for another, and each submitter's messages keep their order.
 
+use std::cell::Cell;
+
 use super::*;
 
 impl World {
@@ -12,6 +14,12 @@ impl World {
     async fn post_from(&self, name: &str) {
         let from = format!("{name}@home.example");
         self.post_as(Some(name), &from, "friend@else.example").await.unwrap();
+    }
+
+    async fn post_octets_from(&self, name: &str, octets: usize) {
+        let text = format!("{MESSAGE}{}", "x\r\n".repeat(octets / 3));
+        let from = format!("{name}@home.example");
+        self.post_text_as(Some(name), &from, "friend@else.example", &text).await.unwrap();
     }
 }
 
@@ -75,6 +83,33 @@ fn what_hangs_holds_up_nobody_else() {
             world.until("the third goes", async || world.senders() == ["demo"]).await;
             assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
             assert!(world.smarthost.most_open.get() <= 4);
+        });
+    }
+}
+
+/// Catches: a connection that has taken the next message, too, and keeps it while it waits for the answer to the one before: before
+/// the smarthost has answered anything, and where there is no room beside what is under way.
+#[test]
+fn what_is_answered_late_holds_up_nobody_else() {
+    for (answered, octets) in [(0, 100), (1, 90_000)] {
+        story(async move |world| {
+            let contents = Cell::new(0);
+            world.smarthost.answers(move |command| {
+                contents.set(contents.get() + u32::from(command == "."));
+                (command == "." && contents.get() == answered + 1).then_some("hang")
+            });
+            for _ in 0..answered {
+                world.post_from("anna").await;
+            }
+            world.post_octets_from("anna", octets).await;
+            world.post_octets_from("fred", octets).await;
+            let begun = Instant::now();
+            let _running = world.run();
+            world.until("the other one goes", async || world.senders().contains(&"fred".to_owned())).await;
+            assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+            let taken = world.smarthost.taken();
+            let [.., late, other] = &taken[..] else { panic!("{taken:?}") };
+            assert!(late.from.contains("anna") && late.connection != other.connection, "{taken:?}");
         });
     }
 }

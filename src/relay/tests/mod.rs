@@ -119,14 +119,24 @@ impl World {
     /// What the server does with a message of `account`: `from` and `to` are addresses, `to` with spaces
     /// between them.
     async fn post_as(&self, account: Option<&str>, from: &str, to: &str) -> Result<(), Reply> {
+        self.post_text_as(account, from, to, MESSAGE).await
+    }
+
+    async fn post_text_as(
+        &self,
+        account: Option<&str>,
+        from: &str,
+        to: &str,
+        text: &str,
+    ) -> Result<(), Reply> {
         let account = account.and_then(|name| self.context.config().account(name).map(|account| account.id));
         let recipients: Vec<Mailbox> = to.split(' ').map(mailbox).collect();
         for recipient in &recipients {
-            self.relay.recipient(account, recipient, MESSAGE.len() as u64).await?;
+            self.relay.recipient(account, recipient, text.len() as u64).await?;
         }
         let envelope = Envelope { account, ..envelope(from, to) };
-        let mut content = self.relay.incoming(&envelope, MESSAGE.len() as u64).await?;
-        content.message.write(MESSAGE.as_bytes()).unwrap();
+        let mut content = self.relay.incoming(&envelope, text.len() as u64).await?;
+        content.message.write(text.as_bytes()).unwrap();
         self.relay.accept(envelope, content).await
     }
 

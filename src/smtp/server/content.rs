@@ -142,13 +142,17 @@ impl Connection {
         Ok(Box::new(Arrival::new(id, envelope, intake, content, &trace)))
     }
 
-    /// An account speaks for itself only. What a device puts into From is its own business as long as it stays here; outside
+    /// An account speaks for itself only; a mail server that logs in reports in its own name what it could not deliver, with the
+    /// null reverse-path (RFC 3464 section 2). What a device puts into From is its own business as long as it stays here; outside
     /// it is somebody who has a mailbox here, or whom the operator has named.
     fn authors(&self, envelope: &Envelope) -> Authors {
         let config = self.context.config();
         if let Some(id) = envelope.account {
+            let is_report = envelope.sender.is_none();
             return Authors::Own(Box::new(move |author| {
-                config.account_by_id(id).is_some_and(|account| config.may_send_as(account, author.as_str()))
+                let author = author.as_str();
+                config.account_by_id(id).is_some_and(|account| config.may_send_as(account, author))
+                    || is_report && config.is_mailer_daemon(author)
             }));
         }
         let leaves = envelope.recipients.iter().any(|to| !config.stays_here(to.mailbox.as_str()));
