@@ -26,8 +26,9 @@ pub mod update_file;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
+use std::time::Duration;
 
-use async_io::Async;
+use async_io::{Async, Timer};
 
 use crate::flash::sim::SimFlash;
 use crate::flash::{Flash, Mode};
@@ -67,15 +68,44 @@ impl Speaker {
         }
     }
 
-    async fn speaks(&self, client: &Async<TcpStream>, mut octets: &[u8]) -> io::Result<()> {
-        while !octets.is_empty() {
-            let written = client.write_with(|mut client| client.write(octets)).await?;
-            octets = octets.get(written..).unwrap_or_default();
+    /// The same, but where there is a NUL it waits for something to be said, if only for a moment: some things are asked only of a
+    /// server that does not speak before its turn.
+    pub(crate) async fn says_in_turns<T>(&self, octets: &[u8]) -> T {
+        loop {
+            let Ok((client, _)) = self.listener.accept().await else { continue };
+            let turns = async {
+                let mut turns = octets.split(|octet| *octet == 0);
+                let last = turns.next_back().unwrap_or_default();
+                for turn in turns {
+                    write_all(&client, turn).await?;
+                    let heard =
+                        async { client.read_with(|mut client| client.read(&mut [0; 4096])).await.map(drop) };
+                    let moment = async {
+                        Timer::after(Duration::from_millis(10)).await;
+                        Ok(())
+                    };
+                    smol::future::or(heard, moment).await?;
+                }
+                self.speaks(&client, last).await
+            };
+            let _ = turns.await;
         }
+    }
+
+    async fn speaks(&self, client: &Async<TcpStream>, octets: &[u8]) -> io::Result<()> {
+        write_all(client, octets).await?;
         client.get_ref().shutdown(Shutdown::Write)?;
         while client.read_with(|mut client| client.read(&mut [0; 4096])).await? > 0 {}
         Ok(())
     }
+}
+
+async fn write_all(client: &Async<TcpStream>, mut octets: &[u8]) -> io::Result<()> {
+    while !octets.is_empty() {
+        let written = client.write_with(|mut client| client.write(octets)).await?;
+        octets = octets.get(written..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -54,5 +54,5 @@ pub fn run(octets: &[u8]) {
             client.quit().await;
         }
     };
-    wait(smol::future::or(dialog, speaker.says(octets)));
+    wait(smol::future::or(dialog, speaker.says_in_turns(octets)));
 }

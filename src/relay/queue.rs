@@ -11,7 +11,7 @@ use std::rc::Rc;
 use event_listener::{Event, EventListener};
 use smol::future::yield_now;
 
-use super::entry::{Entry, Submitter, Work};
+use super::entry::{Entry, Submitter, Work, longest_pause};
 use super::index::{Facts, Index};
 use crate::clock::unix_now;
 use crate::config::Config;
@@ -238,8 +238,7 @@ impl Queue {
     /// Sees what has become due.
     pub fn tick(&self) {
         let (config, now) = (self.context.config(), unix_now());
-        let longest = config.smarthost.retry.iter().chain([&config.smarthost.delay_notice, &3600]).max();
-        let far = now.saturating_add(longest.copied().unwrap_or(0).into());
+        let far = now.saturating_add(longest_pause(&config.smarthost));
         self.index().tick(seconds(now), seconds(far));
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Account, Config, Smarthost};
 use crate::smtp::{Envelope, Mailbox, Reply, ReversePath, dsn};
 
-pub use recipient::{Attempt, Progress, Recipient, Telling};
+pub use recipient::{Attempt, Progress, Recipient, Telling, longest_pause};
 
 /// Events of a message that are kept, and octets of each.
 const HISTORY_MAX: usize = 16;
@@ -303,8 +303,7 @@ impl Entry {
 /// Whether what is planned for `at` is due. A time further away than any pause lasts was written when
 /// the clock was wrong.
 pub fn is_due(at: i64, now: i64, smarthost: &Smarthost) -> bool {
-    let longest = smarthost.retry.iter().max().copied().unwrap_or(0).max(3600);
-    at <= now || at - now > i64::from(longest)
+    at <= now || at - now > longest_pause(smarthost)
 }
 
 #[cfg(test)]

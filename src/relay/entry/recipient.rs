@@ -15,6 +15,18 @@ const REPORT_TRIES: u32 = 24;
 /// Octets that are kept of what a server said of a recipient: it may say 64 KiB, for each of a hundred.
 const TEXT_MAX: usize = 1000;
 
+/// Seconds that nothing waits longer for, whatever it waits for, [`Recipient::spread`] included.
+pub fn longest_pause(smarthost: &Smarthost) -> i64 {
+    let longest = smarthost.retry.iter().chain([&smarthost.delay_notice, &LONGEST_OF_OWN]).max();
+    let longest = i64::from(longest.copied().unwrap_or_default());
+    longest + longest / SPREAD + 1
+}
+
+/// What is not set, such as [`REPORT_AGAIN`], is shorter.
+const LONGEST_OF_OWN: u32 = 3600;
+/// An attempt may be later by such a part of its pause.
+const SPREAD: i64 = 10;
+
 /// A recipient of a queued message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
@@ -219,7 +231,7 @@ impl Recipient {
     pub fn spread(&mut self, now: i64, jitter: u8) {
         if let Progress::Pending { next_try, .. } = &mut self.progress {
             let pause = next_try.saturating_sub(now).max(0);
-            *next_try = next_try.saturating_add(pause / 10 * i64::from(jitter) / 255);
+            *next_try = next_try.saturating_add(pause / SPREAD * i64::from(jitter) / 255);
         }
     }
 

@@ -161,7 +161,7 @@ fn recipients_are_someones_work() {
     assert_eq!(due(&mut entry, Work::Here, 100), ["office@home.example"]);
     assert_eq!(due(&mut entry, Work::Smarthost, 100), ["friend@else.example"]);
     assert!(due(&mut entry, Work::Smarthost, 99).is_empty());
-    let wrong_clock = 100 - 4000;
+    let wrong_clock = 100 - 20_000;
     assert_eq!(due(&mut entry, Work::Smarthost, wrong_clock), ["friend@else.example"]);
 
     entry.recipients[1].fail("5.1.1".into(), Attempt::failed(100, "", ""));
@@ -201,6 +201,22 @@ fn an_attempt_is_a_little_late_by_what_the_appliance_drew() {
         recipient.spread(1000, jitter);
         let Progress::Pending { next_try, .. } = recipient.progress else { panic!("{recipient:?}") };
         assert_eq!(next_try, 1000 + seconds);
+    }
+}
+
+/// Catches: a pause that is taken for one that a wrong clock has set, so that a smarthost that is out of reach is tried without
+/// any.
+#[test]
+fn no_pause_is_longer_than_the_longest() {
+    let mut smarthost = config().smarthost;
+    for pause in [1, 60, 3600, 24 * 3600, 7 * 24 * 3600] {
+        smarthost.retry = vec![pause];
+        let mut recipient = entry(0).recipients.remove(1);
+        recipient.postpone(Attempt::failed(1000, "", "451 4.3.0 Later"), 1000, &smarthost);
+        recipient.spread(1000, 255);
+        let Progress::Pending { next_try, .. } = recipient.progress else { panic!("{recipient:?}") };
+        assert!(next_try - 1000 <= longest_pause(&smarthost), "{pause}");
+        assert!(!is_due(next_try, 1000, &smarthost), "{pause}");
     }
 }
 
