@@ -92,6 +92,6 @@ fn an_own_certificate_is_watched() {
     Connection::open_tls(appliance.ports.imaps.address(), &certificate).line();
 
     put(&certificate, &key, 90);
-    wait_for("the new one", || (!appliance.console("show status").contains("attention")).then_some(()));
+    wait_for("the new one", || (!appliance.console("show status").contains(concern)).then_some(()));
     Connection::open_tls(appliance.ports.imaps.address(), &certificate).line();
 }
