@@ -44,9 +44,9 @@ impl Relayed {
     }
 
     /// Under which number it was taken: each time it was handed over another one.
-    pub fn id_at_smarthost(&self) -> &str {
-        let (_, by) = self.message.split_once("by smarthost.example").unwrap();
-        let (_, id) = by.split_once("id ").unwrap();
-        id.split([';', '\n']).next().unwrap()
+    pub fn id_at_smarthost(&self) -> Option<&str> {
+        let (_, by) = self.message.split_once("by smarthost.example")?;
+        let (_, id) = by.split_once("id ")?;
+        id.split_once([';', '\n']).map(|(id, _)| id)
     }
 }
