@@ -118,9 +118,17 @@ impl Peer {
         const WATCH: &str = r#"folder=$1; shift
             up() { "$@" >>"$folder/output" 2>&1 </dev/null & pid=$!; }
             down() { kill -TERM $pid; wait $pid; }
+            # What the one before has left holds its port or its lock for a moment.
+            again() {
+                for _ in 1 2 3 4 5 6 7 8 9 10; do
+                    up "$@"; sleep 1
+                    grep -q '^State:[[:space:]]*[^Z[:space:]]' /proc/$pid/status && return
+                    wait $pid
+                done
+            }
             up "$@"
             while read -r word; do
-                case $word in up) up "$@" ;; down) down ;; esac
+                case $word in up) again "$@" ;; down) down ;; esac
                 echo done
             done
             down; rm -rf "$folder""#;
