@@ -238,7 +238,8 @@ impl Queue {
     /// Sees what has become due.
     pub fn tick(&self) {
         let (config, now) = (self.context.config(), unix_now());
-        let far = now.saturating_add(longest_pause(&config.smarthost));
+        let longest = longest_pause(&config.smarthost).max(config.smarthost.delay_notice.into());
+        let far = now.saturating_add(longest);
         self.index().tick(seconds(now), seconds(far));
     }
 

@@ -15,9 +15,9 @@ const REPORT_TRIES: u32 = 24;
 /// Octets that are kept of what a server said of a recipient: it may say 64 KiB, for each of a hundred.
 const TEXT_MAX: usize = 1000;
 
-/// Seconds that nothing waits longer for, whatever it waits for, [`Recipient::spread`] included.
+/// Seconds that no attempt waits longer for, [`Recipient::spread`] included.
 pub fn longest_pause(smarthost: &Smarthost) -> i64 {
-    let longest = smarthost.retry.iter().chain([&smarthost.delay_notice, &LONGEST_OF_OWN]).max();
+    let longest = smarthost.retry.iter().chain([&LONGEST_OF_OWN]).max();
     let longest = i64::from(longest.copied().unwrap_or_default());
     longest + longest / SPREAD + 1
 }

@@ -161,7 +161,7 @@ fn recipients_are_someones_work() {
     assert_eq!(due(&mut entry, Work::Here, 100), ["office@home.example"]);
     assert_eq!(due(&mut entry, Work::Smarthost, 100), ["friend@else.example"]);
     assert!(due(&mut entry, Work::Smarthost, 99).is_empty());
-    let wrong_clock = 100 - 20_000;
+    let wrong_clock = 100 - 4000;
     assert_eq!(due(&mut entry, Work::Smarthost, wrong_clock), ["friend@else.example"]);
 
     entry.recipients[1].fail("5.1.1".into(), Attempt::failed(100, "", ""));
