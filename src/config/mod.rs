@@ -444,6 +444,11 @@ impl Service {
 }
 
 impl Account {
+    /// The login that it has at the smarthost where it has one of its own: its address where none is set.
+    pub fn smarthost_login(&self) -> &str {
+        if self.smarthost_username.is_empty() { &self.address } else { &self.smarthost_username }
+    }
+
     /// Whether `address` is the account's own, in any case.
     pub fn owns(&self, address: &str) -> bool {
         self.address.eq_ignore_ascii_case(address)

@@ -47,7 +47,7 @@ pub(super) fn keep_secrets(
             }
         }
         if !given(at("smarthost_password")) && !before.smarthost_password.is_empty() {
-            if same_host && smarthost_login(account) == smarthost_login(before) {
+            if same_host && account.smarthost_login() == before.smarthost_login() {
                 account.smarthost_password = before.smarthost_password.clone();
             } else {
                 let text = "smarthost_password is missing: the stored one is for another smarthost or login; \
@@ -62,11 +62,6 @@ pub(super) fn keep_secrets(
         }
     }
     lost
-}
-
-/// The login that an account has at the smarthost.
-fn smarthost_login(account: &Account) -> &str {
-    if account.smarthost_username.is_empty() { &account.address } else { &account.smarthost_username }
 }
 
 /// The stored source with the same host and login: one with the same folder before others.

@@ -83,7 +83,10 @@ fn meant(words: &[&str]) -> Vec<&'static Command> {
     // `sh account` is not `show accounts`.
     let last = |command: &Command| words.get(command.words() - 1).copied();
     let whole = begun.iter().find(|command| last(command) == command.name.split(' ').next_back());
-    whole.map_or(begun.clone(), |command| vec![command])
+    match whole {
+        Some(command) => vec![command],
+        None => begun,
+    }
 }
 
 /// The words that may stand where `line` ends.
@@ -92,8 +95,7 @@ pub fn complete(session: &Session, line: &str) -> Vec<String> {
     let partial = if line.ends_with(char::is_whitespace) { "" } else { words.pop().unwrap_or_default() };
     let is_named = TABLE.iter().any(|command| command.is_named_by(&words));
     let may_follow = |command: &Command| match words.get(command.words()..) {
-        // The next word of its name.
-        None => command.name.split(' ').nth(words.len()).map(str::to_owned).into_iter().collect(),
+        None => command.word_after(&words).into_iter().collect(),
         Some(_) if is_named && !command.is_named_by(&words) => Vec::new(),
         Some(arguments) => command.candidates(session, arguments),
     };
@@ -136,6 +138,11 @@ impl Command {
     /// How many words its name has.
     fn words(&self) -> usize {
         self.name.split(' ').count()
+    }
+
+    /// The word of its name that comes after `words`.
+    fn word_after(&self, words: &[&str]) -> Option<String> {
+        self.name.split(' ').nth(words.len()).filter(|_| self.is_begun_by(words)).map(str::to_owned)
     }
 
     /// Whether each of `words` begins the word of the name that stands in its place.
@@ -239,11 +246,7 @@ impl Argument {
                 account.into_iter().flat_map(|a| &a.app_passwords).map(|app| app.name.to_string()).collect()
             }
             Argument::Topic => {
-                let next = |command: &Command| {
-                    let mut name = command.name.split(' ');
-                    before.iter().all(|word| name.next() == Some(*word)).then(|| name.next()).flatten()
-                };
-                let commands = TABLE.iter().filter_map(next).map(str::to_owned);
+                let commands = TABLE.iter().filter_map(|command| command.word_after(before));
                 let paths = if before.is_empty() { path::paths(session.candidate()) } else { Vec::new() };
                 commands.chain(paths).collect()
             }

@@ -26,11 +26,9 @@ pub fn account(account: &Account, config: &Config, status: &Status) -> String {
     let none = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let aliases: Vec<&str> = account.aliases.iter().map(|alias| alias.as_str()).collect();
     let apps: Vec<&str> = account.app_passwords.iter().map(|app| app.name.as_str()).collect();
-    let own_login =
-        if account.smarthost_username.is_empty() { &account.address } else { &account.smarthost_username };
     let login = match (account.smarthost_password.is_empty(), config.smarthost.per_account_authentication) {
         (true, _) => "that of the smarthost".to_owned(),
-        (false, true) => format!("its own, {own_login}"),
+        (false, true) => format!("its own, {}", account.smarthost_login()),
         (false, false) => "that of the smarthost: smarthost.per_account_authentication is off".to_owned(),
     };
     let connector = match (account.connector, config.server.connector, account.imap) {

@@ -126,14 +126,12 @@ impl Index {
         let stands = self.slot(uid).map_or(0, |slot| slot.marks & (IN_HERE | IN_LANE));
         let marks = stands | if facts.only_notice { NOTICE } else { 0 };
         let slot = Slot { uid, size: facts.size, created: facts.created, here, outside, lane, marks };
+        let mut before = [NEVER; 2];
         match self.slots.binary_search_by_key(&uid, |slot| slot.uid) {
             Ok(at) => {
                 let Some(known) = self.slots.get_mut(at) else { return };
-                let times = [known.here, known.outside];
+                before = [known.here, known.outside];
                 *known = slot;
-                for time in times {
-                    self.timers.remove(&(time, uid));
-                }
             }
             Err(at) => {
                 if self.slots.len() == self.slots.capacity() {
@@ -144,9 +142,7 @@ impl Index {
                 self.count_in(lane);
             }
         }
-        for time in [here, outside].into_iter().filter(|time| *time != NEVER) {
-            self.timers.insert((time, uid));
-        }
+        self.set_timers(uid, before, [here, outside]);
     }
 
     /// Nobody works on a message after all. What is to be done rests until then, at the least; `None`: for good.
@@ -155,10 +151,13 @@ impl Index {
         let Some(slot) = self.slot_mut(uid) else { return };
         slot.marks &= !BUSY;
         let before = [slot.here, slot.outside];
-        for time in [&mut slot.here, &mut slot.outside] {
-            *time = until.map_or(NEVER, |until| until.max(*time));
-        }
-        let after = [slot.here, slot.outside];
+        let after = before.map(|time| until.map_or(NEVER, |until| until.max(time)));
+        [slot.here, slot.outside] = after;
+        self.set_timers(uid, before, after);
+    }
+
+    /// What was set for a message is set anew.
+    fn set_timers(&mut self, uid: Uid, before: [u32; 2], after: [u32; 2]) {
         for time in before {
             self.timers.remove(&(time, uid));
         }

@@ -72,8 +72,6 @@ impl Login {
                 })
             }
             Login::Account(name) => config.account(name).map(|account| {
-                let own = &account.smarthost_username;
-                let username = if own.is_empty() { &account.address } else { own };
                 // The permission is the global login's own; an account has a password.
                 let auth = match config.smarthost.auth {
                     SourceAuth::OAuth2 => SourceAuth::Auto,
@@ -81,7 +79,7 @@ impl Login {
                 };
                 let password = account.smarthost_password.clone();
                 let proof = Proof::Password(password, auth);
-                Credentials { username: username.to_string(), proof, habit: Habit::default() }
+                Credentials { username: account.smarthost_login().to_owned(), proof, habit: Habit::default() }
             }),
         }
     }
