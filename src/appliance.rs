@@ -27,7 +27,6 @@ use crate::board::device::Ending;
 use crate::board::{Board, LOG, etc, health, ports};
 use crate::certificate::Present;
 use crate::config::{self, Config};
-use crate::console::{Console, Operator};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::flash::disk::Disk;
@@ -35,6 +34,7 @@ use crate::flash::{self, Flash, Space, wear};
 use crate::multipop::Poller;
 use crate::net::mdns;
 use crate::oauth2::{Keeper, Tokens};
+use crate::operator::{self, Appliance as _, Operator};
 use crate::relay::Relay;
 use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
@@ -259,24 +259,19 @@ impl Appliance {
             _lock: lock,
         });
         tokens.keep_with(appliance.clone());
-        let operator: Rc<dyn Operator> = appliance.clone();
-        let console = Console::new(context.clone(), poller.clone(), relay.clone(), operator, tokens.clone());
-        let parts = Parts {
-            context: context.clone(),
-            relay: relay.clone(),
-            console: console.clone(),
-            flash: appliance.flash.clone(),
-        };
+        let operator =
+            Operator::new(context.clone(), poller.clone(), relay.clone(), appliance.clone(), tokens.clone());
+        let parts = Parts { context: context.clone(), relay: relay.clone(), operator: operator.clone() };
         appliance.parts.get_or_init(|| Rc::new(parts));
         appliance.listen(&listen, options.goes_on()).await.map_err(Failure::System)?;
         appliance.follow_certificate().await;
         let socket = console::socket::bind(&options.data)
             .map_err(Failure::system(&format!("{data}/{}", console::SOCKET)))?;
-        executor.spawn(console::socket::serve(socket, console.clone())).detach();
+        executor.spawn(console::socket::serve(socket, operator.clone())).detach();
         if let Some(path) = options.serial.clone() {
             let device =
                 console::serial::open_device(&path).map_err(Failure::system(&path.display().to_string()))?;
-            executor.spawn(async move { console::serial::serve(&path, device, &console).await }).detach();
+            executor.spawn(async move { console::serial::serve(&path, device, &operator).await }).detach();
         }
         if options.failsafe {
             log::warn!("{FAILSAFE}");
@@ -485,7 +480,7 @@ impl Keeper for Appliance {
     }
 }
 
-impl Operator for Appliance {
+impl operator::Appliance for Appliance {
     fn apply(&self, config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
         Box::pin(self.put_in_force(config, true))
     }
@@ -540,5 +535,9 @@ impl Operator for Appliance {
             remarks.push(start::NOT_CONFIGURED.to_owned());
         }
         remarks
+    }
+
+    fn local_ca(&self) -> Option<String> {
+        certificate::local_ca(&self.context.config(), &*self.flash)
     }
 }

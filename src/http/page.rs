@@ -1,6 +1,6 @@
 //! The status page: what `show status` says, for a browser.
 
-use crate::status::Status;
+use crate::operator::status::Status;
 
 /// Text for XML and HTML, between tags or in a quoted attribute.
 pub fn escaped(text: &str) -> String {
