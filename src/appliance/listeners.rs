@@ -12,8 +12,8 @@ use smol::{LocalExecutor, Task};
 
 use crate::config::{Listen, Service};
 use crate::context::{Context, NoRoom, Place};
+use crate::http::Site;
 use crate::net::{listener, stream::Stream};
-use crate::operator::Operator;
 use crate::relay::Relay;
 use crate::{http, imap, pop3, sandbox, smtp};
 
@@ -187,7 +187,7 @@ impl fmt::Display for Listeners {
 pub struct Parts {
     pub context: Rc<Context>,
     pub relay: Rc<Relay>,
-    pub operator: Rc<Operator>,
+    pub site: Rc<Site>,
 }
 
 /// Accepts connections for ever, each served by a task of its own.
@@ -245,7 +245,7 @@ async fn serve(kind: Kind, tcp: Async<TcpStream>, place: Place, parts: &Parts) {
                 place.ended().await;
             };
             // The task of every connection has room for the largest of these futures, which this one is.
-            Box::pin(or(ended, http::serve(stream, kind == Kind::Https, &parts.operator, busy))).await;
+            Box::pin(or(ended, http::serve(stream, kind == Kind::Https, &parts.site, busy))).await;
         }
     }
 }

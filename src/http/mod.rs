@@ -1,30 +1,47 @@
-//! HTTP for the LAN, plain or over TLS: client autoconfiguration, a read-only status page, and updates.
+//! HTTP for the LAN, plain or over TLS: client autoconfiguration, the pages, and updates.
 //!
-//! One request a connection. Everything is read-only, and there is nothing to log in to, but for
-//! `PUT /update`: so the pages tell nothing of persons, neither accounts nor logins nor who writes to whom. Whoever is
-//! outside `server.lan` gets 403, and who asks for somebody else than this device 421.
+//! One request a connection. Without a login the pages tell nothing of persons, neither accounts nor logins nor who writes to
+//! whom. Whoever is outside `server.lan` gets 403, and who asks for somebody else than this device 421. Passwords are
+//! taken over TLS only.
+//!
+//! [`request`] reads, [`authority`] knows whom it is for, [`session`] who asks, [`visit`] brings these together, [`pages`] are what is
+//! shown and done, and [`words`] what is said there.
 
 mod authority;
 mod autoconfig;
-mod page;
+mod form;
+mod pages;
 pub(crate) mod request;
+mod session;
 mod update;
+mod visit;
+mod words;
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::access;
 use crate::board::device::Ending;
 use crate::clock::Time;
 use crate::context::Context;
+use crate::credential::random;
 use crate::net::stream::Stream;
 use crate::operator::Operator;
 use authority::{Own, Sight};
+use form::Form;
 use request::{Method, Request};
+use session::Sessions;
+use visit::Visit;
 
 /// A request that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// RFC 9110 section 10.2.1.
+const GET: &str = "Allow: GET, HEAD\r\n";
 
 /// A reply (RFC 9112 section 4).
 #[derive(Debug, PartialEq, Eq)]
@@ -32,13 +49,17 @@ pub(crate) struct Response {
     status: &'static str,
     content_type: &'static str,
     /// Header fields besides those that every reply has.
-    more: &'static str,
-    content: String,
+    more: Cow<'static, str>,
+    content: Vec<u8>,
 }
 
 impl Response {
-    fn page(content_type: &'static str, content: String) -> Response {
-        Response { status: "200 OK", content_type, more: "", content }
+    fn new(status: &'static str, content_type: &'static str, content: impl Into<Vec<u8>>) -> Response {
+        Response { status, content_type, more: Cow::Borrowed(""), content: content.into() }
+    }
+
+    fn page(content_type: &'static str, content: impl Into<Vec<u8>>) -> Response {
+        Response::new("200 OK", content_type, content)
     }
 
     fn error(status: &'static str) -> Response {
@@ -47,32 +68,63 @@ impl Response {
 
     /// One line of text.
     fn words(status: &'static str, words: &str) -> Response {
-        Response { status, content_type: "text/plain", more: "", content: format!("{words}\n") }
+        Response::new(status, "text/plain; charset=utf-8", format!("{words}\n"))
     }
 
     /// RFC 9110 section 15.5.6; `allow` is the field that says what is allowed.
     fn not_allowed(allow: &'static str) -> Response {
-        Response { more: allow, ..Response::error("405 Method Not Allowed") }
+        Response::error("405 Method Not Allowed").with(allow)
+    }
+
+    /// RFC 9110 section 15.4.4: what was asked for is done, and there is what came of it.
+    fn see_other(location: &str) -> Response {
+        Response::words("303 See Other", location).with(format!("Location: {location}\r\n"))
+    }
+
+    /// With further header fields, each with its end.
+    fn with(mut self, fields: impl Into<Cow<'static, str>>) -> Response {
+        match self.more.is_empty() {
+            true => self.more = fields.into(),
+            false => self.more.to_mut().push_str(&fields.into()),
+        }
+        self
     }
 
     fn head(&self) -> String {
         format!(
-            "HTTP/1.1 {}\r\nContent-Type: {}; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-             X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
+            "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+             X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+             Content-Security-Policy: default-src 'none'; style-src '{}'; \
+             base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n\
              {}Connection: close\r\n\r\n",
             self.status,
             self.content_type,
             self.content.len(),
+            pages::style_hash(),
             self.more
         )
     }
 }
 
+/// The pages, and who is logged in there.
+pub struct Site {
+    operator: Rc<Operator>,
+    sessions: RefCell<Sessions>,
+    /// Of the tokens of forms that nobody is logged in for.
+    key: [u8; 32],
+}
+
+impl Site {
+    /// Nobody is logged in.
+    pub fn new(operator: Rc<Operator>) -> Rc<Site> {
+        Rc::new(Site { operator, sessions: RefCell::default(), key: random() })
+    }
+}
+
 /// Serves one request, over TLS from the first octet where `implicit_tls` says so. `busy` is told when the connection is no
 /// longer one that nobody would miss: an update comes in.
-pub async fn serve(mut stream: Stream, implicit_tls: bool, operator: &Operator, busy: impl Fn()) {
-    let context = &operator.context;
+pub async fn serve(mut stream: Stream, implicit_tls: bool, site: &Site, busy: impl Fn()) {
+    let context = &site.operator.context;
     let outcome = async {
         let asked = context.time.deadline(PATIENCE, async {
             if implicit_tls {
@@ -87,13 +139,16 @@ pub async fn serve(mut stream: Stream, implicit_tls: bool, operator: &Operator, 
                 Some(response) => (response, request.method != Method::Head),
                 None if request.method == Method::Put => {
                     busy();
-                    // Apart: every connection, of any service, has room for the largest future.
+                    // Apart, as below: every connection, of any service, has room for the largest future.
                     let put = Box::pin(update::put(&mut stream, context, &mut request));
                     let (taken, response) = put.await?;
                     let heard = answer(&mut stream, &response, true, &context.time).await;
                     return if taken { Ok(true) } else { heard.map(|()| false) };
                 }
-                None => (respond(&request.path, operator), request.method != Method::Head),
+                None => {
+                    let response = Box::pin(respond(&mut stream, &mut request, site)).await?;
+                    (response, request.method != Method::Head)
+                }
             },
         };
         answer(&mut stream, &response, with_content, &context.time).await.map(|()| false)
@@ -112,7 +167,7 @@ async fn answer(stream: &mut Stream, response: &Response, with_content: bool, ti
     time.deadline(PATIENCE, async {
         stream.write(response.head().as_bytes()).await?;
         if with_content {
-            stream.write(response.content.as_bytes()).await?;
+            stream.write(&response.content).await?;
         }
         stream.flush().await
     })
@@ -133,21 +188,28 @@ fn refusal(request: &Request, context: &Context, peer: IpAddr) -> Option<Respons
     (!allowed).then(|| Response::words("421 Misdirected Request", words))
 }
 
-fn respond(path: &str, operator: &Operator) -> Response {
-    let context = &operator.context;
-    match path {
-        "/" => Response::page("text/html", page::html(&operator.status().impersonal())),
-        "/status.json" => Response::page("application/json", operator.status().impersonal().to_json()),
-        "/ca.pem" => match operator.local_ca() {
-            Some(pem) => Response::page("application/x-pem-file", pem),
-            None => Response::error("404 Not Found"),
-        },
-        path if autoconfig::PATHS.contains(&path) => Response::page(
-            "text/xml",
-            autoconfig::client_config(&context.config(), context.announced().as_deref()),
-        ),
-        _ => Response::error("404 Not Found"),
+/// Reads what a form sends, and answers.
+async fn respond(stream: &mut Stream, request: &mut Request, site: &Site) -> io::Result<Response> {
+    let mut form = Form::default();
+    if request.method == Method::Post {
+        let time = &site.operator.context.time;
+        let content = time.deadline(PATIENCE, request::content(stream, request, form::LONGEST));
+        let content = match content.await? {
+            Ok(content) => content,
+            Err(response) => return Ok(response),
+        };
+        let kind = request.content_type.as_deref().unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Ok(Response::error("415 Unsupported Media Type"));
+        }
+        match Form::parse(&content) {
+            Some(fields) => form = fields,
+            None => return Ok(Response::error("400 Bad Request")),
+        }
     }
+    let visit = Visit::new(site, request, form, stream.peer().ip(), stream.is_tls());
+    Ok(pages::respond(&visit).await)
 }
 
 #[cfg(test)]

@@ -4,13 +4,15 @@
 //! [`Operator`] holds what it is asked of; [`World`] is the part of it that needs no `.await`, so that a session of the console
 //! can be told as a transcript; [`Appliance`] is what lies above: listeners, the data folder, the certificate.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use event_listener::Event;
 use smol::lock::Mutex;
 
 use crate::board::device::{Device, Ending, Standing};
@@ -25,6 +27,8 @@ use status::Status;
 
 mod json;
 pub mod status;
+mod trial;
+pub use trial::TRIAL;
 
 /// What others hear who ask for these commands.
 pub const NO_DEVICE: &str =
@@ -38,6 +42,8 @@ pub trait Appliance {
     /// Stores `config` with one write and puts it in force, without dropping sessions that keep their
     /// right. The error says in one line what forbids it; the configuration before it stays in force then.
     fn apply(&self, config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>>;
+    /// Puts `config` in force and stores nothing: the next start knows nothing of it, and [`Appliance::reload`] takes it back.
+    fn try_out(&self, config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>>;
     /// Puts in force what another process has stored.
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>>;
     /// How long the appliance has been running.
@@ -101,6 +107,9 @@ pub struct Operator {
     pub mail: Mutex<()>,
     /// Held while a source is tried out.
     pub tests: Mutex<()>,
+    /// Until when the settings in force are on trial.
+    trial: Cell<Option<Instant>>,
+    trial_changed: Event,
 }
 
 impl Operator {
@@ -112,8 +121,19 @@ impl Operator {
         appliance: Rc<dyn Appliance>,
         tokens: Rc<Tokens>,
     ) -> Rc<Operator> {
-        let (commits, mail, tests) = Default::default();
-        Rc::new(Operator { context, poller, relay, appliance, tokens, commits, mail, tests })
+        let (commits, mail, tests, trial, trial_changed) = Default::default();
+        Rc::new(Operator {
+            context,
+            poller,
+            relay,
+            appliance,
+            tokens,
+            commits,
+            mail,
+            tests,
+            trial,
+            trial_changed,
+        })
     }
 
     /// What is out of the ordinary, a line each.
@@ -124,6 +144,12 @@ impl Operator {
                 "there is no account yet: `add account NAME`, `password NAME` and `commit` make one"
                     .to_owned(),
             );
+        }
+        if let Some(time) = self.on_trial() {
+            remarks.push(format!(
+                "the settings in force are on trial, and taken back in {} unless they are confirmed",
+                status::span(time.as_secs())
+            ));
         }
         remarks
     }
@@ -157,28 +183,45 @@ impl Operator {
         self.appliance.local_ca()
     }
 
-    /// Stores and puts in force what was made from `base`, unless someone else has been faster.
-    pub async fn commit(&self, base: &Rc<Config>, mut candidate: Config) -> Result<(), String> {
+    /// Stores and puts in force what was made from `base`. It ends a trial: who changes more has seen that it works.
+    ///
+    /// # Errors
+    /// Somebody else has been faster, or why the appliance does not take it; all stays as it was.
+    pub async fn commit(&self, base: &Rc<Config>, candidate: Config) -> Result<(), String> {
         let _one_at_a_time = self.commits.lock().await;
+        let candidate = self.made_from(base, candidate)?;
+        self.appliance.apply(candidate).await?;
+        self.trial.set(None);
+        Ok(())
+    }
+
+    /// `candidate`, if what it was made from is still in force.
+    fn made_from(&self, base: &Rc<Config>, mut candidate: Config) -> Result<Config, String> {
         let now = self.context.config();
-        if !Rc::ptr_eq(base, &now) {
-            // A refresh token that was replaced meanwhile is nobody's change, and must not be lost.
-            candidate.take_tokens(base, &now);
+        if Rc::ptr_eq(base, &now) {
+            return Ok(candidate);
         }
-        if !Rc::ptr_eq(base, &now) && !base.differs_in_tokens_only(&now) {
+        if !base.differs_in_tokens_only(&now) {
             return Err(
                 "the settings were changed by someone else meanwhile: `rollback` takes theirs, then make \
-                        your changes again"
+                 your changes again"
                     .to_owned(),
             );
         }
-        self.appliance.apply(candidate).await
+        // A refresh token that was replaced meanwhile is nobody's change, and must not be lost.
+        candidate.take_tokens(base, &now);
+        Ok(candidate)
     }
 
     /// Puts in force what another process has stored.
+    ///
+    /// # Errors
+    /// Why the appliance does not take it; what was in force before still is.
     pub async fn reload(&self) -> Result<(), String> {
         let _one_at_a_time = self.commits.lock().await;
-        self.appliance.reload().await
+        self.appliance.reload().await?;
+        self.trial.set(None);
+        Ok(())
     }
 
     /// Takes an update from a file: what it is and what happens now, or why it is not taken.
