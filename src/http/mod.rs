@@ -192,6 +192,9 @@ fn refusal(request: &Request, context: &Context, peer: IpAddr) -> Option<Respons
 async fn respond(stream: &mut Stream, request: &mut Request, site: &Site) -> io::Result<Response> {
     let mut form = Form::default();
     if request.method == Method::Post {
+        if !pages::takes_forms(&request.path) {
+            return Ok(Response::not_allowed(GET));
+        }
         let time = &site.operator.context.time;
         let content = time.deadline(PATIENCE, request::content(stream, request, form::LONGEST));
         let content = match content.await? {

@@ -228,15 +228,17 @@ impl<'a> Visit<'a> {
     fn shuts_out(&self, candidate: &Config) -> Option<&'static str> {
         let (now, words) = (&self.config, self.words);
         let own = Own::now(candidate, &self.operator().context);
+        let is_known =
+            Own::now(now, &self.operator().context).sight(&self.request.authority) == Sight::Everything;
         let listeners = |config: &Config| match self.is_tls {
             true => config.listen.https.clone(),
             false => config.listen.http.clone(),
         };
-        if !access::on_lan(candidate, self.peer) {
+        if access::on_lan(now, self.peer) && !access::on_lan(candidate, self.peer) {
             Some(words.shuts_out_lan)
         } else if listeners(now).iter().any(|it| !listeners(candidate).contains(it)) {
             Some(words.shuts_out_listener)
-        } else if own.sight(&self.request.authority) != Sight::Everything {
+        } else if own.sight(&self.request.authority) != Sight::Everything && is_known {
             Some(words.shuts_out_name)
         } else if now.server.operator_verifier.is_set() && !candidate.server.operator_verifier.is_set() {
             Some(words.shuts_out_password)

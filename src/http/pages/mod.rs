@@ -157,17 +157,17 @@ fn after(
 /// Answers a request.
 pub async fn respond(visit: &Visit<'_>) -> Response {
     let path = visit.request.path.as_str();
-    if let Some(response) = open(visit, path) {
-        return if visit.is_post() { Response::not_allowed(GET) } else { response };
+    if visit.is_post() && !takes_forms(path) {
+        return Response::not_allowed(GET);
     }
-    if !is_page(path) {
-        return match visit.is_post() {
-            true => Response::not_allowed(GET),
-            false => Response::error("404 Not Found"),
-        };
+    if let Some(response) = open(visit, path) {
+        return response;
     }
     if path == "/" {
-        return if visit.is_post() { Response::not_allowed(GET) } else { start::page(visit) };
+        return start::page(visit);
+    }
+    if !takes_forms(path) {
+        return Response::error("404 Not Found");
     }
     // From here on there are passwords.
     if !visit.is_tls {
@@ -201,9 +201,10 @@ pub async fn respond(visit: &Visit<'_>) -> Response {
     }
 }
 
-fn is_page(path: &str) -> bool {
-    const PAGES: [&str; 10] =
-        ["", "first", "login", "logout", "mine", "accounts", "server", "queue", "sessions", "confirm"];
+/// Whether it is a page with forms, or below one.
+pub fn takes_forms(path: &str) -> bool {
+    const PAGES: [&str; 9] =
+        ["first", "login", "logout", "mine", "accounts", "server", "queue", "sessions", "confirm"];
     PAGES.contains(&path.trim_matches('/').split('/').next().unwrap_or_default())
 }
 
@@ -233,3 +234,6 @@ async fn confirm(visit: &Visit<'_>) -> Response {
         Err(why) => visit.go("/", &why),
     }
 }
+
+#[cfg(test)]
+mod tests;
