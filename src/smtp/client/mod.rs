@@ -26,6 +26,8 @@ pub use manners::{Extension, Manners};
 pub use opening::{Opening, Passed};
 pub use transaction::Outcome;
 
+use smol::future::or;
+
 use self::content::Content;
 use self::failure::{in_doubt, login_wanted, lost, nonsense, unreadable};
 use self::transaction::{Step, Transaction, Trouble, Way};
@@ -52,6 +54,8 @@ const MAX_CHUNK: u64 = 64 * 1024;
 /// Messages that are under way at once, and octets of them: what a lost connection may bring twice.
 const MAX_UNDER_WAY: usize = 8;
 const MAX_OCTETS_UNDER_WAY: u64 = 128 * 1024;
+/// Answers of a server that closes, behind which it may say why.
+const MAX_UNHEARD: usize = 8;
 /// What the server must not have before a message is safe here: the end of its content.
 const END: usize = 2;
 
@@ -75,8 +79,10 @@ pub struct Client {
     proven: bool,
     /// How the message was answered that was answered last.
     answered: Option<Answered>,
-    /// Why the connection is of no more use.
+    /// Why nothing more is begun on the connection.
     broken: Option<Failure>,
+    /// Why nothing more is heard on it either.
+    deaf: Option<Failure>,
 }
 
 /// How long it took until a message was answered.
@@ -184,6 +190,7 @@ impl Client {
             proven: false,
             answered: None,
             broken: None,
+            deaf: None,
         }
     }
 
@@ -260,7 +267,8 @@ impl Client {
                 self.under_way.pop_front();
                 return Ok(Some(outcome));
             }
-            let heard = match self.broken.clone() {
+            // What is not sent to its end may be followed by nothing, and the answers to those before it come all the same.
+            let heard = match self.deaf.clone() {
                 Some(failure) => Err(failure),
                 None => self.hear().await.map(drop),
             };
@@ -423,12 +431,33 @@ impl Client {
         }
     }
 
-    /// The server takes no more: perhaps it says why.
+    /// The server takes no more: perhaps it says why, behind what it has said of messages before this one.
     async fn given_up(&mut self, error: io::Error) -> Failure {
-        match self.time.deadline(QUIT, read_reply(&mut self.stream)).await {
-            Ok(reply) if !reply.is_positive() => Failure::Unavailable(reply.to_string()),
-            _ => lost(error),
+        let time = self.time.clone();
+        let said = or(self.last_words(), async {
+            time.sleep(QUIT).await;
+            None
+        });
+        let failure = said.await.unwrap_or_else(|| lost(error));
+        self.deaf.get_or_insert_with(|| failure.clone());
+        failure
+    }
+
+    /// What the server says before it closes; `None`: nothing that is a reason.
+    async fn last_words(&mut self) -> Option<Failure> {
+        while self.under_way.iter().rev().skip(1).any(|before| before.outcome.is_none()) {
+            if let Err(failure) = self.hear().await {
+                return Some(failure);
+            }
         }
+        // The commands of this message may have been answered before its content was refused.
+        for _ in 0..MAX_UNHEARD {
+            let reply = read_reply(&mut self.stream).await.ok()?;
+            if !reply.is_positive() && !reply.is_intermediate() {
+                return Some(Failure::Unavailable(reply.to_string()));
+            }
+        }
+        None
     }
 
     /// Nothing is said between two messages. A server that did so would have its answers taken for those to the commands that come.
@@ -450,6 +479,14 @@ impl Client {
     /// Reads a reply, and hands it to the message that it is for: its place among those under way, and what comes next for it, unless it
     /// has its outcome now.
     async fn hear(&mut self) -> Result<(usize, Option<Step>), Failure> {
+        let heard = self.hear_one().await;
+        if let Err(failure) = &heard {
+            self.deaf.get_or_insert_with(|| failure.clone());
+        }
+        heard
+    }
+
+    async fn hear_one(&mut self) -> Result<(usize, Option<Step>), Failure> {
         let waiting = self.under_way.iter().position(|message| message.outcome.is_none());
         let waits = waiting.and_then(|at| Some((at, self.under_way.get(at)?)));
         let Some((at, message)) = waits else {
