@@ -107,6 +107,12 @@ fn a_flash_that_takes_no_changes_any_more_sends_nothing_more_and_nothing_again()
                 world.relay.entries().into_iter().map(|it| (it.to, it.in_doubt, it.attempts)).collect();
             let left = (taken..COUNT).map(|n| (vec![friend(n)], None, 0));
             assert!(doubt.ends_with(&left.collect::<Vec<_>>()), "{doubt:?}");
+            // And the flash says of each that it may have, or is gone.
+            let known = relay_on(world.flash.restart(0), &world).await.entries();
+            for n in 0..taken {
+                let entry = known.iter().find(|entry| entry.to == [friend(n)]);
+                assert!(entry.is_none_or(|it| it.in_doubt.is_some()), "{n} of {taken} left without a note");
+            }
             world.relay.retry_now();
             Timer::after(Duration::from_millis(30)).await;
             assert_eq!(world.smarthost.taken().len(), taken);
