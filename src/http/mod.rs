@@ -93,7 +93,7 @@ impl Response {
     fn head(&self) -> String {
         format!(
             "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-             X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+             X-Content-Type-Options: nosniff\r\nReferrer-Policy: same-origin\r\n\
              Content-Security-Policy: default-src 'none'; style-src '{}'; \
              base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n\
              {}Connection: close\r\n\r\n",

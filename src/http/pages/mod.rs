@@ -4,7 +4,7 @@
 
 mod account;
 mod accounts;
-mod fields;
+pub(super) mod fields;
 mod first;
 mod login;
 mod mine;
@@ -25,6 +25,7 @@ use super::visit::{Outcome, Visit, Wrong};
 use super::words::Words;
 use super::{GET, Response, autoconfig};
 use crate::operator::status::span;
+use fields::STARS;
 
 /// The one style sheet, inside each page: another request would cost another TLS handshake.
 const STYLE: &str = include_str!("style.css");
@@ -130,8 +131,13 @@ fn after(
         }
         Outcome::Wrong(wrong) => mended(wrong),
         Outcome::ShutsOut(why) => {
-            let is_secret = |name: &str| name.ends_with("password") || name == "token";
-            let fields = visit.form.fields().filter(|(name, _)| !is_secret(name)).collect();
+            // Of a secret the session knows what was typed.
+            let hidden = |(name, typed)| match name {
+                "token" => None,
+                name if str::ends_with(name, "password") && !str::is_empty(typed) => Some((name, STARS)),
+                name => Some((name, typed)),
+            };
+            let fields = visit.form.fields().filter_map(hidden).collect();
             let frame = Frame::new(visit, visit.words.are_you_sure);
             shown(&Sure { frame, why, path: &visit.request.path, fields })
         }
