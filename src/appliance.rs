@@ -576,4 +576,8 @@ impl operator::Appliance for Appliance {
     fn local_ca(&self) -> Option<String> {
         certificate::local_ca(&self.context.config(), &*self.flash)
     }
+
+    fn signed(&self, content: &[u8]) -> Option<Vec<u8>> {
+        certificate::signed(&self.context.config(), &*self.flash, content)
+    }
 }

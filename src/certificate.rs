@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::flash::Flash;
 use crate::net::mdns::local_name;
 use crate::net::tls::{self, TlsError};
-use crate::net::{addresses, presented};
+use crate::net::{addresses, cms, presented};
 
 /// How the network knows the device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,6 +93,16 @@ pub fn name_for_clients(config: &Config, announced: Option<&str>) -> String {
 pub fn local_ca(config: &Config, flash: &dyn Flash) -> Option<String> {
     let own = config.tls.certificate.is_empty();
     own.then(|| tls::local_ca(flash)).flatten()
+}
+
+/// `content`, signed by the server's key (RFC 5652), for devices that trust its certificate. `None` where the files are not there,
+/// or the key is of a kind that cannot.
+pub fn signed(config: &Config, flash: &dyn Flash, content: &[u8]) -> Option<Vec<u8>> {
+    let (chain, key) = match is_given(config) {
+        true => tls::identity_in(&config.tls.certificate, &config.tls.key).ok()?,
+        false => tls::own_identity(flash)?,
+    };
+    cms::signed(content, &chain, &key)
 }
 
 /// What clients may call the server: its host name, the one by which a board is announced, `localhost`, and the addresses it listens

@@ -99,7 +99,8 @@ impl<'a> Own<'a> {
     }
 
     fn is_of_mail(&self, name: &str) -> bool {
-        let name = name.strip_prefix("autoconfig.").unwrap_or(name);
+        let looks = ["autoconfig.", "autodiscover."].iter().find_map(|prefix| name.strip_prefix(prefix));
+        let name = looks.unwrap_or(name);
         self.config.server.domains.iter().any(|domain| domain.eq_ignore_ascii_case(name))
     }
 }
@@ -175,7 +176,7 @@ mod tests {
         ] {
             assert_eq!(sight(text), Sight::Everything, "{text}");
         }
-        for text in ["home.example", "autoconfig.home.example"] {
+        for text in ["home.example", "autoconfig.home.example", "autodiscover.home.example"] {
             assert_eq!(sight(text), Sight::Autoconfiguration, "{text}");
         }
         for text in [

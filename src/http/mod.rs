@@ -9,8 +9,10 @@
 
 mod authority;
 mod autoconfig;
+mod autodiscover;
 mod form;
 mod pages;
+mod profile;
 pub(crate) mod request;
 mod session;
 mod update;
@@ -181,16 +183,35 @@ fn refusal(request: &Request, context: &Context, peer: IpAddr) -> Option<Respons
         return Some(Response::error("403 Forbidden"));
     }
     let sight = Own::now(&config, context).sight(&request.authority);
-    let allowed = sight == Sight::Everything
-        || sight == Sight::Autoconfiguration && autoconfig::PATHS.contains(&request.path.as_str());
+    let is_settings = autoconfig::PATHS.contains(&request.path.as_str())
+        || request.path.eq_ignore_ascii_case(autodiscover::PATH);
+    let allowed = sight == Sight::Everything || sight == Sight::Autoconfiguration && is_settings;
     // RFC 9110 section 15.5.20. Its words are read by the page that asked, and so name nothing.
     let words = "this is no name of the appliance: ask for it by its host name or its address";
     (!allowed).then(|| Response::words("421 Misdirected Request", words))
 }
 
+/// What Outlook asks; a question without content gets the settings without a login.
+async fn discover(stream: &mut Stream, request: &mut Request, site: &Site) -> io::Result<Response> {
+    let context = &site.operator.context;
+    let mut question = Default::default();
+    if request.method == Method::Post {
+        let content = request::content(stream, request, autodiscover::LONGEST);
+        question = match context.time.deadline(PATIENCE, content).await? {
+            Ok(content) => content,
+            Err(response) => return Ok(response),
+        };
+    }
+    let settings = autodiscover::settings(&context.config(), context.announced().as_deref(), &question);
+    Ok(Response::page("text/xml; charset=utf-8", settings))
+}
+
 /// Reads what a form sends, and answers.
 async fn respond(stream: &mut Stream, request: &mut Request, site: &Site) -> io::Result<Response> {
     let mut form = Form::default();
+    if request.path.eq_ignore_ascii_case(autodiscover::PATH) {
+        return discover(stream, request, site).await;
+    }
     if request.method == Method::Post {
         if !pages::takes_forms(&request.path) {
             return Ok(Response::not_allowed(GET));

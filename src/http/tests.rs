@@ -56,6 +56,9 @@ impl Appliance for Above {
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
+    fn signed(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
     fn local_ca(&self) -> Option<String> {
         Some("-----BEGIN CERTIFICATE-----\n".to_owned())
     }

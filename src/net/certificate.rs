@@ -87,6 +87,25 @@ fn printable(octets: &[u8]) -> Option<String> {
 
 /// The Names of who signed it and of whom it is for, in DER.
 fn issuer_and_subject(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+    let Begun { issuer, rest, .. } = begun(certificate)?;
+    // The validity stands in between.
+    Some((issuer, element(element(rest)?.rest)?.content))
+}
+
+/// The Name of who signed it, and the number under which he did, in DER, each without its head.
+pub(super) fn issuer_and_serial(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+    begun(certificate).map(|Begun { issuer, serial, .. }| (issuer, serial))
+}
+
+/// The beginning of a certificate (RFC 5280 section 4.1).
+struct Begun<'a> {
+    serial: &'a [u8],
+    issuer: &'a [u8],
+    /// What follows the issuer.
+    rest: &'a [u8],
+}
+
+fn begun(certificate: &[u8]) -> Option<Begun<'_>> {
     let mut fields = element(element(certificate)?.content)?.content;
     let mut next = || {
         let element = element(fields)?;
@@ -97,12 +116,11 @@ fn issuer_and_subject(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     if first.tag == VERSION {
         first = next()?;
     }
-    // The first is the serial number; the signature algorithm, and later the validity, stand in between.
+    // The first is the serial number; the signature algorithm stands in between.
     (first.tag == INTEGER).then_some(())?;
     next()?;
-    let issuer = next()?.content;
-    next()?;
-    Some((issuer, next()?.content))
+    let Element { content: issuer, rest, .. } = next()?;
+    Some(Begun { serial: first.content, issuer, rest })
 }
 
 /// The common name of a Name, or else its organization.

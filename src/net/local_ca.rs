@@ -30,6 +30,12 @@ const EPOCH: u64 = 1_767_225_600;
 
 type ServerIdentity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
+/// The certificate in `tls/` and its key, as they are there.
+pub(super) fn stored(flash: &dyn Flash) -> Option<ServerIdentity> {
+    let (certificate, key) = (read(flash, CERTIFICATE).ok()??, read(flash, KEY).ok()??);
+    Some((tls::chain(&certificate).ok()?, tls::private_key(&key).ok()?))
+}
+
 /// The certificate in `tls/` and its key, made where they are missing, do not belong together, lack one
 /// of `names` or end soon after `now` (seconds since 1970). Where the flash takes no changes, what is made lasts
 /// as long as the process: mail can be read meanwhile.

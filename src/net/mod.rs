@@ -3,6 +3,7 @@
 pub mod addresses;
 mod binding;
 pub mod certificate;
+pub mod cms;
 pub(crate) mod dns;
 pub mod handshake;
 pub mod idna;

@@ -53,15 +53,32 @@ pub fn local_ca(flash: &dyn Flash) -> Option<String> {
 /// # Errors
 /// A file that cannot be read or does not fit.
 pub fn from_files(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, TlsError> {
-    let (certificate_pem, key_pem) = (read_pem(certificate)?, read_pem(key)?);
-    let chain = chain(&certificate_pem).map_err(|problem| TlsError::file(certificate, problem))?;
-    let private_key = private_key(&key_pem).map_err(|problem| TlsError::file(key, problem))?;
+    let (chain, private_key) = identity_in(certificate, key)?;
     serve(chain, private_key).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             TlsError::file(key, format!("this key does not belong to the certificate in {certificate}"))
         }
         other => TlsError::file(certificate, other),
     })
+}
+
+/// A certificate with those that vouch for it, and its key, from files.
+///
+/// # Errors
+/// A file that cannot be read or is no such thing.
+pub fn identity_in(
+    certificate: &str,
+    key: &str,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let (certificate_pem, key_pem) = (read_pem(certificate)?, read_pem(key)?);
+    let chain = chain(&certificate_pem).map_err(|problem| TlsError::file(certificate, problem))?;
+    let private_key = private_key(&key_pem).map_err(|problem| TlsError::file(key, problem))?;
+    Ok((chain, private_key))
+}
+
+/// The same of our own making, as it is in the data folder; `None` where it is not.
+pub fn own_identity(flash: &dyn Flash) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    super::local_ca::stored(flash)
 }
 
 /// A server with a certificate of our own for `names` (host names and addresses), from `tls/` in the data folder, where a

@@ -60,6 +60,8 @@ pub trait Appliance {
     fn remarks(&self) -> Vec<String>;
     /// The certificate of the local CA, in PEM, where there is one.
     fn local_ca(&self) -> Option<String>;
+    /// `content`, signed by the server's key (RFC 5652), where that can be done.
+    fn signed(&self, content: &[u8]) -> Option<Vec<u8>>;
 }
 
 /// What of the appliance is seen, and done at once, without an `.await`: all that a session of the console needs.
@@ -181,6 +183,11 @@ impl Operator {
     /// The certificate of the local CA, in PEM, where there is one.
     pub fn local_ca(&self) -> Option<String> {
         self.appliance.local_ca()
+    }
+
+    /// `content`, signed by the server's key (RFC 5652), where that can be done.
+    pub fn signed(&self, content: &[u8]) -> Option<Vec<u8>> {
+        self.appliance.signed(content)
     }
 
     /// Stores and puts in force what was made from `base`. It ends a trial: who changes more has seen that it works.

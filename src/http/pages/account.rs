@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::fields::{Field, Fields, Input, others};
 use super::first::new_password;
-use super::people::{App, Login, Of, apps, change_apps, logins};
+use super::people::{App, Login, Of, apps, change_apps, logins, servers};
 use super::{Frame, after, shown, source, to_be_mended};
 use crate::access::may_use_connector;
 use crate::config::{Account, Config, path};
@@ -20,6 +20,9 @@ const GENERAL: &[&str] = &["enabled", "address", "aliases", "quota"];
 #[derive(Template)]
 #[template(path = "account.html")]
 struct Page {
+    host: String,
+    imap: Option<u16>,
+    smtp: Option<u16>,
     frame: Frame,
     name: String,
     base: String,
@@ -141,7 +144,11 @@ fn shown_account(visit: &Visit<'_>, account: &Account, wrong: &[(String, String)
     let smarthost: Vec<Field> = here(SMARTHOST, "/mail-services").into_iter().map(with_note).collect();
     let general = here(GENERAL, "/general");
     let logins = logins(visit, account);
+    let (host, imap, smtp) = servers(visit);
     let page = Page {
+        host,
+        imap,
+        smtp,
         frame: Frame::new(visit, &account.name),
         name: account.name.to_string(),
         base: format!("/accounts/{}", account.name),

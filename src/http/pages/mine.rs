@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::first::new_password;
-use super::people::{App, Login, Of, apps, change_apps, logins};
+use super::people::{App, Login, Of, apps, change_apps, logins, servers};
 use super::{Frame, after, shown, source, to_be_mended};
 use crate::config::{Account, Config, path};
 use crate::http::Response;
@@ -12,6 +12,9 @@ use crate::http::visit::{Visit, Wrong};
 #[derive(Template)]
 #[template(path = "mine.html")]
 struct Mine {
+    host: String,
+    imap: Option<u16>,
+    smtp: Option<u16>,
     frame: Frame,
     base: &'static str,
     name: String,
@@ -54,7 +57,11 @@ pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
 }
 
 fn shown_account(visit: &Visit<'_>, account: &Account, wrong: &[(String, String)]) -> Response {
+    let (host, imap, smtp) = servers(visit);
     let page = Mine {
+        host,
+        imap,
+        smtp,
         frame: Frame::new(visit, visit.words.mine),
         base: "/mine",
         name: account.name.to_string(),

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use super::session::Person;
 use super::visit::{Outcome, Visit, Wrong};
 use super::words::Words;
-use super::{GET, Response, autoconfig};
+use super::{GET, Response, autoconfig, profile};
 use crate::operator::status::span;
 use fields::STARS;
 
@@ -188,6 +188,12 @@ pub async fn respond(visit: &Visit<'_>) -> Response {
     let Some(person) = visit.person() else { return Response::see_other("/login") };
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match (person, parts.as_slice()) {
+        (person, ["profile", file]) => match file.strip_suffix(".mobileconfig") {
+            Some(name) if *person == Person::Operator || *person == Person::User(name.to_owned()) => {
+                profile_of(visit, name)
+            }
+            _ => Response::error("404 Not Found"),
+        },
         (Person::User(name), ["mine", rest @ ..]) => mine::page(visit, name, rest).await,
         (Person::User(_), _) => Response::words("403 Forbidden", visit.words.for_the_operator),
         (Person::Operator, ["mine", ..]) => Response::see_other("/"),
@@ -203,8 +209,8 @@ pub async fn respond(visit: &Visit<'_>) -> Response {
 
 /// Whether it is a page with forms, or below one.
 pub fn takes_forms(path: &str) -> bool {
-    const PAGES: [&str; 9] =
-        ["first", "login", "logout", "mine", "accounts", "server", "queue", "sessions", "confirm"];
+    const PAGES: [&str; 10] =
+        ["first", "login", "logout", "mine", "accounts", "server", "queue", "sessions", "confirm", "profile"];
     PAGES.contains(&path.trim_matches('/').split('/').next().unwrap_or_default())
 }
 
@@ -217,6 +223,10 @@ fn open(visit: &Visit<'_>, path: &str) -> Option<Response> {
         "/ca.pem" => operator
             .local_ca()
             .map_or_else(not_found, |pem| Response::page("application/x-pem-file; charset=utf-8", pem)),
+        "/ca.crt" => operator
+            .local_ca()
+            .and_then(|pem| certificate_of(&pem))
+            .map_or_else(not_found, |der| Response::page("application/x-x509-ca-cert", der)),
         path if autoconfig::PATHS.contains(&path) => {
             let announced = operator.context.announced();
             let settings = autoconfig::client_config(&visit.config, announced.as_deref());
@@ -224,6 +234,26 @@ fn open(visit: &Visit<'_>, path: &str) -> Option<Response> {
         }
         _ => return None,
     })
+}
+
+/// The certificate of a PEM text, in DER.
+fn certificate_of(pem: &str) -> Option<Vec<u8>> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    CertificateDer::from_pem_slice(pem.as_bytes()).ok().map(|der| der.to_vec())
+}
+
+/// The profile for an Apple device, to the account's user and the operator.
+fn profile_of(visit: &Visit<'_>, name: &str) -> Response {
+    let operator = visit.operator();
+    let ca = operator.local_ca().and_then(|pem| certificate_of(&pem));
+    let announced = operator.context.announced();
+    let account = visit.config.account(name);
+    let made = account.and_then(|it| profile::of(&visit.config, it, announced.as_deref(), ca.as_deref()));
+    let Some(made) = made else { return Response::error("404 Not Found") };
+    let signed = operator.signed(made.as_bytes()).unwrap_or_else(|| made.into_bytes());
+    let name = format!("Content-Disposition: attachment; filename=\"{name}.mobileconfig\"\r\n");
+    Response::page(profile::TYPE, signed).with(name)
 }
 
 /// What is on trial stays.

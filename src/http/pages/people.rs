@@ -1,8 +1,11 @@
 //! What the pages of an account for the operator and for its user have in common.
 
+use std::net::SocketAddr;
+
 use zeroize::Zeroizing;
 
 use super::after;
+use crate::certificate;
 use crate::clock::unix_now;
 use crate::config::{Account, Config, path};
 use crate::credential::random_password;
@@ -31,6 +34,15 @@ pub struct Login {
     pub service: &'static str,
     pub address: String,
     pub when: String,
+}
+
+/// What a mail program asks for: the server's name, and the ports of IMAP and of submission over TLS.
+pub fn servers(visit: &Visit<'_>) -> (String, Option<u16>, Option<u16>) {
+    let announced = visit.operator().context.announced();
+    let listen = &visit.config.listen;
+    let port = |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port);
+    let host = certificate::name_for_clients(&visit.config, announced.as_deref());
+    (host, port(&listen.imaps), port(&listen.submissions))
 }
 
 /// Those of an account.

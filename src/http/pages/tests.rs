@@ -136,6 +136,13 @@ fn each_person_sees_what_is_theirs() {
         );
         assert_eq!(user.get("/mine/sources").await.0, "404 Not Found", "the operator does not allow it");
         assert!(!user.get("/").await.1.contains("office"));
+        let (status, profile) = user.get("/profile/demo.mobileconfig").await;
+        assert!(
+            status.starts_with("200 OK") && profile.contains("<string>demo@home.example</string>"),
+            "{status}"
+        );
+        assert_eq!(user.get("/profile/office.mobileconfig").await.0, "404 Not Found");
+        assert_eq!(nobody.get("/profile/demo.mobileconfig").await.0, "303 See Other Location: /login");
 
         let operator = nobody.beside();
         assert!(operator.log_in("Operator", "the+operator").await.starts_with("303 See Other Location: /\r"));
