@@ -8,6 +8,7 @@ pub(crate) mod extracting;
 mod identity;
 mod listeners;
 mod origin;
+mod restore;
 mod start;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -41,6 +42,7 @@ use crate::store::Store;
 use crate::{access, certificate, console, pace, sandbox, say};
 
 use listeners::{Listeners, Parts};
+pub use restore::{Restored, restore, settle_restore};
 pub use start::{Lock, panic_in_one_line, read_configuration};
 
 /// How often the store is looked after: checkpoints, compaction, room on the flash.
@@ -216,6 +218,7 @@ impl Appliance {
         start::raise_file_limit();
         let data = options.data.display().to_string();
         let lock = start::Lock::take(&options.data)?;
+        settle_restore(&*flash).await?;
         let is_copy = lock.is_of_a_copy();
         if is_copy {
             log::warn!("{}", origin::COPY);

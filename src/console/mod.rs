@@ -24,6 +24,7 @@ use crate::relay::{Act, Relay, Shown, Which};
 use crate::status::{self, Status};
 use session::{Step, World};
 
+pub mod backup;
 pub mod client;
 mod columns;
 pub mod command;
