@@ -222,6 +222,17 @@ fn what_is_broken_off_or_damaged_leaves_everything_as_it_was() {
     fs::remove_dir_all(appliance.data()).unwrap();
     fs::rename(&other, appliance.data()).unwrap();
     appliance.restart();
-    assert_eq!(imap(&appliance).fetch_all("INBOX").into_values().collect::<Vec<_>>(), [named("m1", 300_000)]);
+    let mail = [named("m1", 300_000)];
+    assert_eq!(imap(&appliance).fetch_all("INBOX").into_values().collect::<Vec<_>>(), mail);
+    appliance.stop();
+
+    // The power went after a restore was decided: the start goes on before it looks for mail.
+    let ready = appliance.data().join("restore.ready");
+    fs::create_dir(&ready).unwrap();
+    fs::write(ready.join("plan"), "aside before-restore-1\nend\n").unwrap();
+    fs::rename(appliance.data().join("accounts"), ready.join("accounts")).unwrap();
+    appliance.restart();
+    assert_eq!(imap(&appliance).fetch_all("INBOX").into_values().collect::<Vec<_>>(), mail);
+    assert!(appliance.log.find("a restore that was cut short was ended").is_some() && !ready.exists());
     appliance.stop();
 }
