@@ -28,14 +28,15 @@ use crate::board::device::Ending;
 use crate::board::{Board, LOG, etc, health, ports};
 use crate::certificate::Present;
 use crate::config::{self, Config};
-use crate::console::{Console, Operator};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::flash::disk::Disk;
 use crate::flash::{self, Flash, Space, wear};
+use crate::http::Site;
 use crate::multipop::Poller;
 use crate::net::mdns;
 use crate::oauth2::{Keeper, Tokens};
+use crate::operator::{self, Appliance as _, Operator};
 use crate::relay::Relay;
 use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
@@ -189,6 +190,8 @@ pub struct Appliance {
     poller: Rc<Poller>,
     /// Held while settings are stored and put in force: two at once would write one file.
     storing: Mutex<()>,
+    /// What is stored, while other settings are on trial.
+    stored: RefCell<Option<Config>>,
     /// Set once, at the start: the console, which is one of them, needs the appliance first.
     parts: OnceCell<Rc<Parts>>,
     listeners: RefCell<Listeners>,
@@ -251,6 +254,7 @@ impl Appliance {
             tokens: tokens.clone(),
             poller: poller.clone(),
             storing: Mutex::new(()),
+            stored: RefCell::default(),
             parts: OnceCell::new(),
             listeners: RefCell::default(),
             started: Instant::now(),
@@ -262,25 +266,24 @@ impl Appliance {
             _lock: lock,
         });
         tokens.keep_with(appliance.clone());
-        let operator: Rc<dyn Operator> = appliance.clone();
-        let console = Console::new(context.clone(), poller.clone(), relay.clone(), operator, tokens.clone());
-        let parts = Parts {
-            context: context.clone(),
-            relay: relay.clone(),
-            console: console.clone(),
-            flash: appliance.flash.clone(),
-        };
+        let operator =
+            Operator::new(context.clone(), poller.clone(), relay.clone(), appliance.clone(), tokens.clone());
+        let parts =
+            Parts { context: context.clone(), relay: relay.clone(), site: Site::new(operator.clone()) };
         appliance.parts.get_or_init(|| Rc::new(parts));
         appliance.listen(&listen, options.goes_on()).await.map_err(Failure::System)?;
         appliance.follow_certificate().await;
         let socket = console::socket::bind(&options.data)
             .map_err(Failure::system(&format!("{data}/{}", console::SOCKET)))?;
-        executor.spawn(console::socket::serve(socket, console.clone())).detach();
+        executor.spawn(console::socket::serve(socket, operator.clone())).detach();
         if let Some(path) = options.serial.clone() {
             let device =
                 console::serial::open_device(&path).map_err(Failure::system(&path.display().to_string()))?;
-            executor.spawn(async move { console::serial::serve(&path, device, &console).await }).detach();
+            let operator = operator.clone();
+            executor.spawn(async move { console::serial::serve(&path, device, &operator).await }).detach();
         }
+        let trials = operator.clone();
+        executor.spawn(async move { trials.run().await }).detach();
         if options.failsafe {
             log::warn!("{FAILSAFE}");
         } else {
@@ -355,10 +358,10 @@ impl Appliance {
         self.identity.follow(&self.context, &*self.flash).await;
     }
 
-    async fn put_in_force(&self, mut config: Config, save: bool) -> Result<(), String> {
+    async fn put_in_force(&self, mut config: Config, kept: Kept) -> Result<(), String> {
         let _one_at_a_time = self.storing.lock().await;
         let before = self.context.config();
-        if save {
+        if kept != Kept::Already {
             config.identify(&before);
         }
         // It may have been made before a provider replaced a refresh token.
@@ -372,19 +375,35 @@ impl Appliance {
             self.listen(&before.listen, self.options.goes_on()).await?;
             return Err(error);
         }
-        let stored = match (save, succeeded) {
-            (true, _) => config::file::save(&*self.flash, &config).await,
-            (false, true) => config::file::renew(&*self.flash, &config).await,
-            (false, false) => Ok(()),
+        let stored = match kept {
+            Kept::Now => config::file::save(&*self.flash, &config).await,
+            Kept::Already if succeeded => config::file::renew(&*self.flash, &config).await,
+            Kept::Already | Kept::Not => Ok(()),
         };
         if let Err(error) = stored {
             self.listen(&before.listen, self.options.goes_on()).await?;
             return Err(error.to_string());
         }
+        let apart = self.stored.take();
+        *self.stored.borrow_mut() = match kept {
+            Kept::Not => apart.or_else(|| Some(Config::clone(&before))),
+            Kept::Now | Kept::Already => None,
+        };
         self.context.reconfigure(config, tls);
         self.follow_certificate().await;
         Ok(())
     }
+}
+
+/// Whether settings that are put in force are those of the next start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// They are stored first.
+    Now,
+    /// They were read from the flash.
+    Already,
+    /// They are on trial.
+    Not,
 }
 
 /// Checkpoints and compaction; tells the operator when the flash takes no changes, and when it is nearly full, before
@@ -480,7 +499,15 @@ impl Keeper for Appliance {
             let mut config = (*self.context.config()).clone();
             change(&mut config);
             if config != *self.context.config() {
-                config::file::renew(&*self.flash, &config).await.map_err(|error| error.to_string())?;
+                // While others are on trial, what is stored is not what is in force.
+                let apart = self.stored.borrow().clone();
+                let stored = apart.map(|mut stored| {
+                    change(&mut stored);
+                    stored
+                });
+                let renewed = config::file::renew(&*self.flash, stored.as_ref().unwrap_or(&config)).await;
+                renewed.map_err(|error| error.to_string())?;
+                *self.stored.borrow_mut() = stored;
                 self.context.renew_tokens(config);
             }
             Ok(())
@@ -488,16 +515,20 @@ impl Keeper for Appliance {
     }
 }
 
-impl Operator for Appliance {
+impl operator::Appliance for Appliance {
     fn apply(&self, config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
-        Box::pin(self.put_in_force(config, true))
+        Box::pin(self.put_in_force(config, Kept::Now))
+    }
+
+    fn try_out(&self, config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
+        Box::pin(self.put_in_force(config, Kept::Not))
     }
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
         Box::pin(async {
             let loaded = config::file::load(&*self.flash).map_err(|error| error.to_string())?;
             match loaded {
-                Some(loaded) => self.put_in_force(loaded.config, false).await,
+                Some(loaded) => self.put_in_force(loaded.config, Kept::Already).await,
                 None => Err("no configuration is stored".to_owned()),
             }
         })
@@ -543,5 +574,9 @@ impl Operator for Appliance {
             remarks.push(start::NOT_CONFIGURED.to_owned());
         }
         remarks
+    }
+
+    fn local_ca(&self) -> Option<String> {
+        certificate::local_ca(&self.context.config(), &*self.flash)
     }
 }

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! appliance                              puts the parts together, starts and stops them
-//! console  http                          what the operator sees
-//! status                                 one look, for both
+//! console  http                          where people come in
+//! operator                               status and actions, once for both
 //! relay                                  where accepted mail goes
 //! pop3  imap  smtp  multipop             what the network sees
 //! oauth2                                 permissions to log in elsewhere
@@ -47,6 +47,7 @@ pub mod message;
 pub mod multipop;
 pub mod net;
 pub mod oauth2;
+pub mod operator;
 pub mod outgoing;
 pub mod pace;
 pub mod pop3;
@@ -56,7 +57,6 @@ pub mod sasl;
 pub mod say;
 pub mod serving;
 pub mod smtp;
-pub mod status;
 pub mod store;
 pub mod watchdog;
 pub mod wiping;

@@ -11,13 +11,11 @@ use smol::future::{or, yield_now};
 use smol::{LocalExecutor, Task};
 
 use crate::config::{Listen, Service};
-use crate::console::Console;
 use crate::context::{Context, NoRoom, Place};
-use crate::flash::Flash;
+use crate::http::Site;
 use crate::net::{listener, stream::Stream};
 use crate::relay::Relay;
-use crate::status::Status;
-use crate::{certificate, http, imap, pop3, sandbox, smtp};
+use crate::{http, imap, pop3, sandbox, smtp};
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const BREATHER: Duration = Duration::from_millis(200);
@@ -189,26 +187,7 @@ impl fmt::Display for Listeners {
 pub struct Parts {
     pub context: Rc<Context>,
     pub relay: Rc<Relay>,
-    pub console: Rc<Console>,
-    pub flash: Rc<dyn Flash>,
-}
-
-/// A request of HTTP, and the place of its connection.
-struct Visit<'a> {
-    parts: &'a Parts,
-    place: &'a Place,
-}
-
-impl http::Facts for Visit<'_> {
-    fn status(&self) -> Status {
-        self.parts.console.status()
-    }
-    fn ca(&self) -> Option<String> {
-        certificate::local_ca(&self.parts.context.config(), &*self.parts.flash)
-    }
-    fn is_busy(&self) {
-        self.place.keep();
-    }
+    pub site: Rc<Site>,
 }
 
 /// Accepts connections for ever, each served by a task of its own.
@@ -261,12 +240,12 @@ async fn serve(kind: Kind, tcp: Async<TcpStream>, place: Place, parts: &Parts) {
             smtp::server::serve(stream, smtp::Role::LanSmtp, place, context, parts.relay.clone()).await;
         }
         Kind::Http | Kind::Https => {
-            let visit = Visit { parts, place: &place };
+            let busy = || place.keep();
             let ended = async {
                 place.ended().await;
             };
             // The task of every connection has room for the largest of these futures, which this one is.
-            Box::pin(or(ended, http::serve(stream, kind == Kind::Https, context, visit))).await;
+            Box::pin(or(ended, http::serve(stream, kind == Kind::Https, &parts.site, busy))).await;
         }
     }
 }

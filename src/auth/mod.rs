@@ -9,6 +9,7 @@ mod operator;
 mod remembered;
 mod throttle;
 mod unknown;
+mod user;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -17,7 +18,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::access::{self, Refusal};
-use crate::clock::Time;
+use crate::clock::{Time, unix_now};
 use crate::config::{Account, Config, Service};
 use crate::credential::Verifier;
 use crate::credential::verifier::{self, DEFAULT_ITERATIONS};
@@ -33,6 +34,9 @@ const REFUSALS: usize = 32;
 
 /// How often the log tells at the most that logins are turned away.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
+
+/// Logins that went well, which users can look at.
+const LATEST: usize = 128;
 
 /// Characters of a login that reach the log.
 const SHOWN: usize = 64;
@@ -73,10 +77,39 @@ struct State {
     throttle: Throttle,
     remembered: Remembered,
     refusals: VecDeque<RefusedLogin>,
+    /// The latest one of each account, service and address, the oldest first.
+    latest: VecDeque<LatestLogin>,
     /// When the log was last told that a login was turned away.
     told: Option<Instant>,
     /// By account and name of the app password.
     used: BTreeMap<(String, String), i64>,
+}
+
+/// A login that went well, for who has the account. Kept in memory only: to write it at each login would wear the flash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LatestLogin {
+    /// The account's name.
+    pub account: String,
+    /// The service that it was for: `pop3`, `imap`, `submission` or `http`.
+    pub service: &'static str,
+    /// Where it came from.
+    pub address: IpAddr,
+    /// Seconds since 1970.
+    pub time: i64,
+}
+
+impl State {
+    /// In the place of an earlier one of the same account, service and address.
+    fn note(&mut self, login: LatestLogin) {
+        let is_same = |it: &LatestLogin| {
+            (it.service, it.address) == (login.service, login.address) && it.account == login.account
+        };
+        self.latest.retain(|it| !is_same(it));
+        if self.latest.len() >= LATEST {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(login);
+    }
 }
 
 /// A refused login, for the operator.
@@ -84,7 +117,7 @@ struct State {
 pub struct RefusedLogin {
     /// Seconds since 1970.
     pub time: i64,
-    /// The service that it was for: `pop3`, `imap`, `submission`, or `http`, where only the operator logs in.
+    /// The service that it was for: `pop3`, `imap`, `submission`, or `http`: the pages.
     pub service: &'static str,
     /// The account's name, or, where there is none, what the client said, made printable.
     pub account: String,
@@ -113,6 +146,7 @@ impl Logins {
                 throttle: Throttle::new(),
                 remembered: Remembered::new(),
                 refusals: VecDeque::new(),
+                latest: VecDeque::new(),
                 told: None,
                 used: BTreeMap::new(),
             }),
@@ -189,10 +223,11 @@ impl Logins {
         match verdict {
             Ok(_) => {
                 state.throttle.succeeded(origin, self.time.now());
+                state.note(LatestLogin { account: account.to_owned(), service, address, time: unix_now() });
                 log::info!("login: service={service} account={account} address={address}");
             }
             Err(reason) => {
-                let (time, account) = (crate::clock::unix_now(), account.to_owned());
+                let (time, account) = (unix_now(), account.to_owned());
                 let refused = RefusedLogin { time, service, account, address, reason };
                 log::warn!("login refused: {refused}");
                 if state.refusals.len() >= REFUSALS {
@@ -224,7 +259,7 @@ impl Logins {
             let account = config.account(account);
             account.is_some_and(|account| account.app_passwords.iter().any(|known| *known.name == **app))
         });
-        used.insert((account.to_owned(), app), crate::clock::unix_now());
+        used.insert((account.to_owned(), app), unix_now());
     }
 
     /// Lets as many logins wait for an answer to this address as may.
@@ -239,6 +274,11 @@ impl Logins {
     /// each login would wear the flash.
     pub fn last_use(&self, account: &str, app: &str) -> Option<i64> {
         self.state.borrow().used.get(&(account.to_owned(), app.to_owned())).copied()
+    }
+
+    /// The latest logins to an account, the latest first, one of each service and address.
+    pub fn latest(&self, account: &str) -> Vec<LatestLogin> {
+        self.state.borrow().latest.iter().rev().filter(|it| it.account == account).cloned().collect()
     }
 
     /// The latest refusals, the oldest first.
@@ -272,9 +312,7 @@ impl Logins {
         // One hash for all passwords of the account: they have one salt.
         let key = verifier.hash(password);
         let found = first(ways(), |way| way.verifier.accepts(&key).then_some(()));
-        let iterations = config.accounts.iter().map(|account| account.verifier.iterations);
-        let most = iterations.fold(DEFAULT_ITERATIONS, u32::max);
-        verifier::spend(most.saturating_sub(verifier.iterations));
+        spend_rest(config, verifier);
         let (way, ()) = admitted(account, found, permitted)?;
         let mark = self.state.borrow().remembered.mark(way.verifier, password);
         self.state.borrow_mut().remembered.remember(mark, self.time.now());
@@ -297,6 +335,13 @@ impl Logins {
         let (app, verifier) = way.granted();
         if is_bound { Ok((app, verifier, signature)) } else { Err(Refusal::NotBound) }
     }
+}
+
+/// The work by which other accounts' passwords cost more than this one.
+fn spend_rest(config: &Config, verifier: &Verifier) {
+    let iterations = config.accounts.iter().map(|account| account.verifier.iterations);
+    let most = iterations.fold(DEFAULT_ITERATIONS, u32::max);
+    verifier::spend(most.saturating_sub(verifier.iterations));
 }
 
 /// The name of the app password that opened an account; `None`: its own.

@@ -28,6 +28,7 @@ pub mod settings;
 pub mod shown;
 mod stored;
 pub mod text;
+pub mod typed;
 mod units;
 mod version_1;
 mod version_2;

@@ -200,6 +200,7 @@ settings!(SERVER: Server {
     max_message_size: Size<{ 64 * KIB }, { 2 * GIB }> = "larger messages are refused";
     lan_smtp_relay: Switch = "whether devices on lan_smtp may write to addresses outside";
     lan_smtp_sender: Words<OrEmpty<MailAddress>, 254> = "as whom they do, and who is told when it fails";
+    users_edit_sources: Switch = "whether users may change their own sources on their page";
     write_only operator_password => operator_verifier: OptionalPassword = "for the console and updates over HTTP, kept as a verifier only; empty: the console asks for none, no updates are taken";
     operator_verifier: OptionalVerifier = "what an export holds in place of the operator's password";
 });

@@ -11,26 +11,26 @@ use std::time::Duration;
 use async_io::Async;
 use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
-use super::Console;
 use super::client::{Error, connect, failed, verdict};
 use super::socket::BACKUP;
 use crate::archive::backup::{self, Made, Sink};
 use crate::failure::Failure;
+use crate::operator::Operator;
 
 /// How long the other end may take for a piece.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Makes a backup, and gives the verdict.
 pub(super) async fn serve(
-    console: &Console,
+    operator: &Operator,
     stream: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<Result<String, Failure>> {
-    let Some(_alone) = console.mail.try_lock() else {
+    let Some(_alone) = operator.mail.try_lock() else {
         let why = "the appliance exports, imports or backs up mail already: try again when that has ended";
         return Ok(Err(Failure::System(why.to_owned())));
     };
     log::info!("backup: begins");
-    let made = backup::write(&console.context.store, &mut Answer { stream }).await;
+    let made = backup::write(&operator.context.store, &mut Answer { stream }).await;
     match &made {
         Ok(made) => log::info!("backup: {}", words(made)),
         Err(failure) => log::warn!("backup: {}", failure.words()),

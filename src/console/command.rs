@@ -1,10 +1,11 @@
 //! What a command is, and what follows from the table of all of them: dispatch, help and completion.
 
 use super::permission::SMARTHOST;
-use super::session::{Session, Step, World};
+use super::session::{Session, Step};
 use super::table::TABLE;
 use crate::config::problem::Section;
 use crate::config::{help as settings, path};
+use crate::operator::World;
 
 /// One command of the console.
 pub struct Command {

@@ -1,18 +1,15 @@
 //! The commands of a device that boots from a card image: its board, updates, and its end.
 
-use super::session::{Expecting, Session, Step, World};
+use super::session::{Expecting, Session, Step};
 use crate::board::device::{Ending, Memory};
-use crate::status::size;
-
-/// What others hear who ask for these commands.
-pub(super) const NO_DEVICE: &str =
-    "this appliance does not run from a card image: whoever started it updates, restarts and stops it";
+use crate::operator::status::size;
+use crate::operator::{self, World};
 
 const CHANGES: &str = "there are changes: `commit` or `rollback` them first";
 
 impl Session {
     pub(super) fn show_board(&mut self, world: &dyn World, _: &[&str]) -> Step {
-        let Some(board) = world.board() else { return Step::Refuse(NO_DEVICE.to_owned()) };
+        let Some(board) = world.board() else { return Step::Refuse(operator::NO_DEVICE.to_owned()) };
         let slot = board.slot.map_or("unknown".to_owned(), |slot| slot.to_string());
         let mut text = format!("board    {}\nversion  {}\nslot     {slot}\n", board.board, board.version);
         text += match board.trial {
@@ -31,7 +28,7 @@ impl Session {
     pub(super) fn show_log(&mut self, world: &dyn World, _: &[&str]) -> Step {
         match world.log() {
             Some(lines) => Step::Say(lines),
-            None => Step::Refuse(NO_DEVICE.to_owned()),
+            None => Step::Refuse(operator::NO_DEVICE.to_owned()),
         }
     }
 
@@ -76,7 +73,7 @@ impl Session {
 
     fn forbids_an_end(&self, world: &dyn World) -> Option<&'static str> {
         match world.board() {
-            None => Some(NO_DEVICE),
+            None => Some(operator::NO_DEVICE),
             Some(_) if self.changed() => Some(CHANGES),
             Some(_) => None,
         }

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use event_listener::Event;
 use smol::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::Console;
 use crate::archive::{self, Format, Progress, Summary, Watch};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::operator::Operator;
 use crate::store::Store;
 
 /// Octets of a request: a path and a name fit.
@@ -171,7 +171,7 @@ impl News {
 
 /// Reads a request behind `words`, does it, and gives the verdict.
 pub(super) async fn serve(
-    console: &Console,
+    operator: &Operator,
     stream: &mut (impl smol::io::AsyncRead + AsyncWrite + Unpin),
     mut words: Vec<u8>,
 ) -> io::Result<Result<String, Failure>> {
@@ -179,11 +179,11 @@ pub(super) async fn serve(
     let Some(job) = Job::parse(&words) else {
         return Ok(Err(Failure::Input("the request makes no sense".to_owned())));
     };
-    let Some(_alone) = console.mail.try_lock() else {
+    let Some(_alone) = operator.mail.try_lock() else {
         let why = "the appliance exports or imports mail already: try again when that has ended";
         return Ok(Err(Failure::System(why.to_owned())));
     };
-    let context = &console.context;
+    let context = &operator.context;
     let (name, path) = (job.account(), job.path().display());
     log::info!("mail of {name}: {} {path} begins", job.verb());
     let news = News::default();

@@ -6,10 +6,11 @@ use smol::future::or;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::session::{Expecting, Session, Step, World};
-use super::{Console, qr};
+use super::qr;
+use super::session::{Expecting, Session, Step};
 use crate::config::{Config, Holder, SourceAuth};
 use crate::oauth2::{Asking, Code, Device};
+use crate::operator::{Operator, World};
 
 /// For the smarthost in the place of an account.
 pub const SMARTHOST: &str = "smarthost";
@@ -62,15 +63,15 @@ fn holder(config: &Config, words: &[&str]) -> Result<Holder, String> {
 
 /// Asks for a permission; what is said in the end. `keys` tells whether a key of the operator ends it.
 pub(super) async fn ask(
-    console: &Console,
+    operator: &Operator,
     session: &mut Session,
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     holder: Holder,
     keys: bool,
 ) -> io::Result<Step> {
     let username =
-        console.context.config().held(holder).map_or(String::new(), |held| held.username.to_owned());
-    match Box::pin(console.tokens.ask(holder)).await {
+        operator.context.config().held(holder).map_or(String::new(), |held| held.username.to_owned());
+    match Box::pin(operator.tokens.ask(holder)).await {
         Err(error) => Ok(Step::Refuse(format!("{error}. {}", error.advice()))),
         Ok(Asking::Code(code)) => {
             let words = words_of_code(&code, &username);
@@ -81,7 +82,7 @@ pub(super) async fn ask(
             let words = words_of_device(&device, &username, keys);
             stream.write_all(if keys { words.replace('\n', "\r\n") } else { words }.as_bytes()).await?;
             stream.flush().await?;
-            let given = async { Ok(Some(Box::pin(console.tokens.wait(holder, device)).await)) };
+            let given = async { Ok(Some(Box::pin(operator.tokens.wait(holder, device)).await)) };
             let given_up = async {
                 match keys {
                     true => given_up(stream).await.map(|()| None),
@@ -90,29 +91,29 @@ pub(super) async fn ask(
             };
             Ok(match or(given, given_up).await? {
                 None => Step::Refuse("given up: there is no new permission".to_owned()),
-                Some(outcome) => outcome_of(console, holder, outcome),
+                Some(outcome) => outcome_of(operator, holder, outcome),
             })
         }
     }
 }
 
 /// Takes the pasted address.
-pub(super) async fn redeem(console: &Console, holder: Holder, code: &Code, pasted: &str) -> Step {
-    let outcome = Box::pin(console.tokens.redeem(holder, code, pasted)).await;
-    outcome_of(console, holder, outcome)
+pub(super) async fn redeem(operator: &Operator, holder: Holder, code: &Code, pasted: &str) -> Step {
+    let outcome = Box::pin(operator.tokens.redeem(holder, code, pasted)).await;
+    outcome_of(operator, holder, outcome)
 }
 
-fn outcome_of(console: &Console, holder: Holder, outcome: Result<(), crate::oauth2::Error>) -> Step {
+fn outcome_of(operator: &Operator, holder: Holder, outcome: Result<(), crate::oauth2::Error>) -> Step {
     if let Err(error) = outcome {
         return Step::Refuse(format!("{error}: there is no new permission"));
     }
-    let config = console.context.config();
+    let config = operator.context.config();
     match holder {
-        Holder::Smarthost => console.relay.retry_now(),
+        Holder::Smarthost => operator.relay.retry_now(),
         Holder::Source { account, .. } => {
             let account = config.accounts.iter().find(|other| other.id == account);
             if let Some(account) = account {
-                console.poller.collect_now(Some(&account.name));
+                operator.poller.collect_now(Some(&account.name));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! `test source` and `test smarthost`: their lines are written as they come.
 
+use crate::operator::Operator;
 use std::cell::RefCell;
 use std::io;
 
@@ -7,17 +8,16 @@ use event_listener::Event;
 use smol::future::or;
 use smol::io::{AsyncWrite, AsyncWriteExt};
 
-use super::Console;
 use super::session::{Step, Trial};
 
 /// Tries it out, and writes each line to `stream` as `form` makes it. Ends when the other end has gone.
 pub(super) async fn run(
-    console: &Console,
+    operator: &Operator,
     stream: &mut (impl AsyncWrite + Unpin),
     form: fn(&str) -> Vec<u8>,
     trial: &Trial,
 ) -> io::Result<Step> {
-    let Some(_alone) = console.tests.try_lock() else {
+    let Some(_alone) = operator.tests.try_lock() else {
         return Ok(Step::Refuse(
             "something is being tested already: try again when that has ended".to_owned(),
         ));
@@ -46,9 +46,9 @@ pub(super) async fn run(
     };
     let tests = async {
         Ok(match trial {
-            Trial::Source(account, source) => Box::pin(console.poller.test(account, source, &tell)).await,
+            Trial::Source(account, source) => Box::pin(operator.poller.test(account, source, &tell)).await,
             Trial::Smarthost(config, account) => {
-                Box::pin(console.relay.test(config, account.as_deref(), &tell)).await
+                Box::pin(operator.relay.test(config, account.as_deref(), &tell)).await
             }
         })
     };

@@ -1,10 +1,11 @@
 //! What waits for the smarthost, as an operator sees it and has a hand in it: tables and words, and what is meant by a line.
 
-use super::session::{Expecting, Session, Step, World};
+use super::session::{Expecting, Session, Step};
 use super::show::table;
 use crate::config::Config;
+use crate::operator::World;
+use crate::operator::status::{ago, size};
 use crate::relay::{Act, Done, QueueEntry, Shown, Which};
-use crate::status::{ago, size};
 
 /// Recipients that a line of the list names.
 const NAMED: usize = 3;

@@ -2,9 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use super::session::{Expecting, Session, Step, World, done};
+use super::session::{Expecting, Session, Step, done};
 use crate::config::{MIN_PASSWORD, path};
 use crate::credential::random_password;
+use crate::operator::World;
 
 /// What a device says whose operator has no password.
 const NO_OPERATOR: &str = "No operator's password is set, so this console asks for none, and no updates are taken over the network.\n\

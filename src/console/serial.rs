@@ -1,5 +1,6 @@
 //! The console on a serial line. It asks for the operator's password where one is set.
 
+use crate::operator::Operator;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -9,7 +10,7 @@ use async_io::Async;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-use super::{Console, terminal};
+use super::terminal;
 
 /// Opens a serial device or a terminal and makes it raw; its speed stays as it is.
 ///
@@ -26,11 +27,11 @@ pub fn open_device(device: &Path) -> io::Result<Async<File>> {
 
 /// Serves whoever sits at the other end, forever; after `quit` the next one begins anew. A device that goes away (an
 /// adapter is unplugged) is opened again when it is back.
-pub async fn serve(path: &Path, device: Async<File>, console: &Console) {
+pub async fn serve(path: &Path, device: Async<File>, operator: &Operator) {
     let mut device = Some(device);
     loop {
         if let Some(open) = &mut device
-            && let Err(error) = terminal::interactive(console, open, Vec::new(), false).await
+            && let Err(error) = terminal::interactive(operator, open, Vec::new(), false).await
         {
             log::warn!("console on {}: {error}", path.display());
             device = None;

@@ -8,47 +8,18 @@ use zeroize::Zeroizing;
 use super::command;
 use super::line::Input;
 use super::show;
-use crate::board::device::{Ending, Standing};
+use crate::board::device::Ending;
 use crate::board::ports;
 use crate::config::check::check;
 use crate::config::problem::Problem;
 use crate::config::{Config, Holder, Source, export, path, shown, text};
-use crate::context::Connected;
 use crate::credential::random_password;
 use crate::oauth2::Code;
-use crate::relay::{Act, Shown, Which};
-use crate::status::Status;
+use crate::operator::World;
+use crate::relay::{Act, Which};
 
 /// Octets of a pasted configuration: hundreds of accounts fit.
 const LONGEST_IMPORT: usize = 256 << 10;
-
-/// What the session sees of the appliance.
-pub trait World {
-    /// The settings in force.
-    fn config(&self) -> Rc<Config>;
-    /// How everything stands.
-    fn status(&self) -> Status;
-    /// What it runs on, where that is a device that boots from a card image.
-    fn board(&self) -> Option<Standing>;
-    /// The latest lines of that device's log.
-    fn log(&self) -> Option<String>;
-    /// The latest refused logins, one a line.
-    fn refusals(&self) -> Vec<String>;
-    /// Who is connected, the oldest first.
-    fn sessions(&self) -> Vec<Connected>;
-    /// Ends a session; `false` when there is none.
-    fn disconnect(&self, id: u64) -> bool;
-    /// When an account's app password was used last, in seconds since 1970.
-    fn last_use(&self, account: &str, app: &str) -> Option<i64>;
-    /// Polls the sources of `account`, or all, now: how many.
-    fn collect(&self, account: Option<&str>) -> usize;
-    /// Ends their polls, and begins none before [`World::collect`]: how many.
-    fn stop_collecting(&self, account: Option<&str>) -> usize;
-    /// All about a queued message.
-    fn message(&self, id: u32) -> Option<Shown>;
-    /// Makes everything in the queue due at once.
-    fn retry(&self);
-}
 
 /// What may be tried out: with settings that need not be in force.
 #[derive(Debug)]

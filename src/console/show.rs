@@ -3,7 +3,7 @@
 use crate::config::{Account, AppPassword, Config};
 use crate::context::Connected;
 use crate::multipop::{Going, PollResult, SourceStatus};
-use crate::status::{Status, ago, size, span};
+use crate::operator::status::{Status, ago, size, span};
 
 /// The accounts and what they may use.
 pub fn accounts(config: &Config) -> String {

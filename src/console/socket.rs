@@ -20,9 +20,10 @@ use rustix::process::{Uid, geteuid};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::{Console, SOCKET, backup, mail, state, terminal};
+use super::{SOCKET, backup, mail, state, terminal};
 use crate::failure::Failure;
 use crate::flash;
+use crate::operator::Operator;
 use crate::pace;
 use crate::wiping;
 
@@ -106,7 +107,7 @@ fn bind_in(data: &Path) -> io::Result<Async<UnixListener>> {
 }
 
 /// Lets operators in, forever.
-pub async fn serve(listener: Async<UnixListener>, console: Rc<Console>) {
+pub async fn serve(listener: Async<UnixListener>, operator: Rc<Operator>) {
     let sessions = smol::LocalExecutor::new();
     let has_mode = listener.get_ref().local_addr().is_ok_and(|name| name.as_pathname().is_some());
     let accept = async {
@@ -116,8 +117,8 @@ pub async fn serve(listener: Async<UnixListener>, console: Rc<Console>) {
                     log::warn!("console: another user was turned away");
                 }
                 Ok((stream, _)) => {
-                    let console = console.clone();
-                    sessions.spawn(async move { converse(&console, stream).await }).detach();
+                    let operator = operator.clone();
+                    sessions.spawn(async move { converse(&operator, stream).await }).detach();
                 }
                 Err(error) => {
                     log::warn!("console: {error}");
@@ -130,22 +131,22 @@ pub async fn serve(listener: Async<UnixListener>, console: Rc<Console>) {
 }
 
 /// One connection. That the other end has gone is its own business.
-async fn converse(console: &Console, mut stream: Async<UnixStream>) {
-    if let Err(error) = answer(console, &mut stream).await {
+async fn converse(operator: &Operator, mut stream: Async<UnixStream>) {
+    if let Err(error) = answer(operator, &mut stream).await {
         log::debug!("console: {error}");
     }
 }
 
-async fn answer(console: &Console, stream: &mut Async<UnixStream>) -> io::Result<()> {
+async fn answer(operator: &Operator, stream: &mut Async<UnixStream>) -> io::Result<()> {
     let mut pending = Zeroizing::new(Vec::new());
-    let mut admitted = !console.is_locked();
+    let mut admitted = !operator.is_locked();
     let begun = loop {
         let begun = line(stream, &mut pending).await?;
         if begun.as_slice() != PASSWORD {
             break begun;
         }
         let password = line(stream, &mut pending).await?;
-        admitted = console.unlocks(password.strip_suffix(b"\n").unwrap_or(&password)).await;
+        admitted = operator.unlocks(password.strip_suffix(b"\n").unwrap_or(&password)).await;
         if !admitted {
             return stream.write_all(&[REFUSED, terminal::WRONG.as_bytes()].concat()).await;
         }
@@ -153,22 +154,22 @@ async fn answer(console: &Console, stream: &mut Async<UnixStream>) -> io::Result
     let rest = std::mem::take(&mut *pending);
     let outcome = match begun.as_slice() {
         b"" => return Ok(()),
-        INTERACTIVE => Ok(terminal::interactive(console, &mut *stream, rest, admitted).await?),
+        INTERACTIVE => Ok(terminal::interactive(operator, &mut *stream, rest, admitted).await?),
         LOCKED | SCRIPT if !admitted => Err("the operator's password is wanted".to_owned()),
         LOCKED => Ok(()),
-        SCRIPT => terminal::script(console, &mut *stream, rest).await?,
+        SCRIPT => terminal::script(operator, &mut *stream, rest).await?,
         STATUS | STATUS_JSON => {
-            let status = console.status();
+            let status = operator.status();
             let text = if begun.as_slice() == STATUS { status.to_string() } else { status.to_json() + "\n" };
             stream.write_all(text.as_bytes()).await?;
             Ok(())
         }
-        RELOAD => console.reload().await,
+        RELOAD => operator.reload().await,
         MAIL | BACKUP | STATE => {
             let done = match begun.as_slice() {
-                MAIL => mail::serve(console, stream, rest).await?,
-                BACKUP => Box::pin(backup::serve(console, stream)).await?,
-                _ => Box::pin(state::serve(console, stream, rest)).await?,
+                MAIL => mail::serve(operator, stream, rest).await?,
+                BACKUP => Box::pin(backup::serve(operator, stream)).await?,
+                _ => Box::pin(state::serve(operator, stream, rest)).await?,
             };
             let verdict = match done {
                 Ok(words) => [DONE, words.as_bytes()].concat(),

@@ -1,6 +1,7 @@
 //! What an operator has the mailboxes elsewhere do.
 
-use super::session::{Session, Step, Trial, World};
+use super::session::{Session, Step, Trial};
+use crate::operator::World;
 
 impl Session {
     pub(super) fn collect(&mut self, world: &dyn World, words: &[&str]) -> Step {

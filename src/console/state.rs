@@ -8,10 +8,10 @@ use std::io;
 
 use smol::io::{AsyncRead, AsyncReadExt};
 
-use super::Console;
 use crate::config::{Config, Source};
 use crate::failure::Failure;
 use crate::multipop::state::{Entry, Import, Taken};
+use crate::operator::Operator;
 use crate::pace::Pace;
 use crate::store::{self, Store};
 
@@ -90,16 +90,16 @@ impl Job {
 
 /// Reads a request behind `pending` and does it line by line.
 pub(super) async fn serve(
-    console: &Console,
+    operator: &Operator,
     stream: &mut (impl AsyncRead + Unpin),
     pending: Vec<u8>,
 ) -> io::Result<Result<String, Failure>> {
     let mut lines = Lines { stream, pending, at: 0 };
     let nonsense = || Failure::Input("the request makes no sense".to_owned());
     let Some(job) = lines.next().await?.as_deref().and_then(Job::head) else { return Ok(Err(nonsense())) };
-    let (config, pace) = (console.context.config(), Pace::new());
+    let (config, pace) = (operator.context.config(), Pace::new());
     if let Ok(source) = job.source_in(&config)
-        && console.poller.is_polling(&job.account, source)
+        && operator.poller.is_polling(&job.account, source)
     {
         let advice = format!(
             "{0}: the source is being polled this moment: `pillarbox console -c \"collect stop {0}\"` ends that",
@@ -107,7 +107,7 @@ pub(super) async fn serve(
         );
         return Ok(Err(Failure::System(advice)));
     }
-    let mut import = match job.begin(&config, &console.context.store).await {
+    let mut import = match job.begin(&config, &operator.context.store).await {
         Ok(import) => import,
         Err(failure) => return Ok(Err(failure)),
     };

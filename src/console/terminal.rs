@@ -9,8 +9,9 @@ use super::command::complete;
 use super::line::{Editor, Event, Input};
 use super::probe;
 use super::session::{Session, Step};
-use super::{Console, permission};
+use super::{permission, queue};
 use crate::board::device::Ending;
+use crate::operator::Operator;
 
 /// What is said first when it will take a while.
 const COPYING: &str = "the update is copied and verified, which takes a moment\n";
@@ -27,19 +28,19 @@ const LONGEST_LINE: usize = 64 << 10;
 /// Serves an operator at a terminal until he quits or goes away, when he has given his password; `admitted`: he has
 /// already. `pending` has come from him before.
 pub(super) async fn interactive(
-    console: &Console,
+    operator: &Operator,
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     pending: Vec<u8>,
     admitted: bool,
 ) -> io::Result<()> {
     let mut editor = Editor::default();
     let mut keys = pending.into_iter();
-    stream.write_all(&for_terminal(&banner(console))).await?;
-    if !admitted && console.is_locked() && !unlock(console, &mut stream, &mut editor, &mut keys).await? {
+    stream.write_all(&for_terminal(&banner(operator))).await?;
+    if !admitted && operator.is_locked() && !unlock(operator, &mut stream, &mut editor, &mut keys).await? {
         return stream.flush().await;
     }
-    let mut session = Session::at_a_terminal(console);
-    stream.write_all(&for_terminal(session.begin(console))).await?;
+    let mut session = Session::at_a_terminal(operator);
+    stream.write_all(&for_terminal(session.begin(operator))).await?;
     loop {
         let (prompt, input) = session.prompt();
         editor.begin(prompt, input);
@@ -48,9 +49,9 @@ pub(super) async fn interactive(
             return Ok(());
         };
         let step = match event {
-            Event::Line(line) => session.line(console, &Zeroizing::new(line)),
+            Event::Line(line) => session.line(operator, &Zeroizing::new(line)),
             Event::Interrupted => session.interrupted(),
-            Event::End => session.line(console, "quit"),
+            Event::End => session.line(operator, "quit"),
         };
         if input == Input::Command && session.asks_for_a_secret() && matches!(step, Step::Refuse(_)) {
             editor.forget_latest();
@@ -60,17 +61,17 @@ pub(super) async fn interactive(
             stream.flush().await?;
         }
         let step = match step {
-            Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, true).await?,
-            Step::Test(trial) => probe::run(console, &mut stream, for_terminal, &trial).await?,
+            Step::Ask(holder) => permission::ask(operator, &mut session, &mut stream, holder, true).await?,
+            Step::Test(trial) => probe::run(operator, &mut stream, for_terminal, &trial).await?,
             step => step,
         };
-        let said = match perform(console, &mut session, step).await {
+        let said = match perform(operator, &mut session, step).await {
             Step::Say(text) => text,
             Step::Refuse(why) => why + "\n",
             Step::End(words, ending) => {
                 stream.write_all(&for_terminal(&words)).await?;
                 stream.flush().await?;
-                console.end(ending);
+                operator.end(ending);
                 return Ok(());
             }
             _ => return stream.flush().await,
@@ -109,7 +110,7 @@ async fn next_event(
 
 /// Asks for the operator's password, [`TRIES`] times at the most.
 async fn unlock(
-    console: &Console,
+    operator: &Operator,
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     editor: &mut Editor,
     keys: &mut std::vec::IntoIter<u8>,
@@ -119,7 +120,7 @@ async fn unlock(
         match next_event(stream, editor, keys, &|_| Vec::new()).await? {
             Some(Event::Line(password)) => {
                 let password = Zeroizing::new(password);
-                if console.unlocks(password.as_bytes()).await {
+                if operator.unlocks(password.as_bytes()).await {
                     return Ok(true);
                 }
                 stream.write_all(&for_terminal(&format!("{WRONG}\n"))).await?;
@@ -130,22 +131,22 @@ async fn unlock(
     Ok(false)
 }
 
-fn banner(console: &Console) -> String {
+fn banner(operator: &Operator) -> String {
     format!(
         "\nPillarbox {} on {}: `help` lists the commands, the tab key completes\n",
         env!("CARGO_PKG_VERSION"),
-        console.context.config().server.hostname
+        operator.context.config().server.hostname
     )
 }
 
 /// Serves a script: each line a command, no prompts and no echo. Ends with the input or at the first refusal, whose
 /// words are the error.
 pub(super) async fn script(
-    console: &Console,
+    operator: &Operator,
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     mut pending: Vec<u8>,
 ) -> io::Result<Result<(), String>> {
-    let mut session = Session::new(console);
+    let mut session = Session::new(operator);
     let mut at_end = false;
     loop {
         let line = match pending.iter().position(|&octet| octet == b'\n') {
@@ -162,21 +163,21 @@ pub(super) async fn script(
             }
         };
         let line = String::from_utf8_lossy(&line);
-        let step = session.line(console, line.trim_end_matches(['\r', '\n']));
+        let step = session.line(operator, line.trim_end_matches(['\r', '\n']));
         let step = match step {
-            Step::Ask(holder) => permission::ask(console, &mut session, &mut stream, holder, false).await?,
+            Step::Ask(holder) => permission::ask(operator, &mut session, &mut stream, holder, false).await?,
             Step::Test(trial) => {
                 let plain = |text: &str| text.as_bytes().to_vec();
-                probe::run(console, &mut stream, plain, &trial).await?
+                probe::run(operator, &mut stream, plain, &trial).await?
             }
             step => step,
         };
-        match perform(console, &mut session, step).await {
+        match perform(operator, &mut session, step).await {
             Step::Say(text) => stream.write_all(text.as_bytes()).await?,
             Step::Refuse(why) => return Ok(Err(why)),
             Step::End(words, ending) => {
                 stream.write_all(words.as_bytes()).await?;
-                console.end(ending);
+                operator.end(ending);
                 return Ok(Ok(()));
             }
             _ => return Ok(Ok(())),
@@ -185,19 +186,22 @@ pub(super) async fn script(
 }
 
 /// Takes a step to its end: what it asks of the appliance is done here.
-async fn perform(console: &Console, session: &mut Session, step: Step) -> Step {
+async fn perform(operator: &Operator, session: &mut Session, step: Step) -> Step {
     match step {
         Step::Commit { base, warnings } => {
-            let outcome = console.commit(&base, session.candidate().clone()).await;
-            session.committed(console, outcome, warnings)
+            let outcome = operator.commit(&base, session.candidate().clone()).await;
+            session.committed(operator, outcome, warnings)
         }
-        Step::RemoveMessage(number) => match console.remove_message(number).await {
+        Step::RemoveMessage(number) => match operator.remove_message(number).await {
             Ok(()) => Step::Say(String::new()),
             Err(why) => Step::Refuse(why),
         },
-        Step::Queue(act, which) => console.operate(act, &which).await,
-        Step::Redeem { holder, code, pasted } => permission::redeem(console, holder, &code, &pasted).await,
-        Step::Update(file) => match console.update(&file).await {
+        Step::Queue(act, which) => match operator.relay.operate(act, &which).await {
+            Ok(done) => queue::outcome(act, &which, done),
+            Err(error) => Step::Refuse(format!("the queue: {error}")),
+        },
+        Step::Redeem { holder, code, pasted } => permission::redeem(operator, holder, &code, &pasted).await,
+        Step::Update(file) => match operator.update(&file).await {
             Ok(words) => Step::End(words, Ending::Update),
             Err(why) => Step::Refuse(why),
         },

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::command::complete;
-use super::session::{Session, Step, World};
+use super::session::{Session, Step};
 use super::table::TABLE;
 use crate::board::device::{Memory, Standing};
 use crate::board::slots::Slot;
@@ -14,8 +14,9 @@ use crate::context::Connected;
 use crate::credential::Verifier;
 use crate::flash::Space;
 use crate::multipop::{Going, PollResult, SourceStatus};
+use crate::operator::World;
+use crate::operator::status::Status;
 use crate::relay::{QueueEntry, SentBy, Shown};
-use crate::status::Status;
 
 /// An appliance that only exists for the console.
 pub(super) struct Pretended {

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::page::escaped;
 use crate::certificate;
 use crate::config::Config;
 
@@ -44,6 +43,22 @@ pub fn client_config(config: &Config, announced: Option<&str>) -> String {
          <displayName>{0}</displayName>\n{servers}  </emailProvider>\n</clientConfig>\n",
         escaped(name)
     )
+}
+
+/// Text for XML and HTML, between tags or in a quoted attribute.
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io;
 use zeroize::Zeroizing;
 
 use super::authority::Authority;
-use super::{Response, update};
+use super::{GET, Response, session, update};
 use crate::net::stream::Stream;
 
 /// Octets of a request's head.
@@ -22,6 +22,8 @@ pub enum Method {
     Head,
     /// To take something.
     Put,
+    /// To do what a form says.
+    Post,
 }
 
 /// A request, up to the end of its head.
@@ -33,6 +35,16 @@ pub struct Request {
     pub authority: Authority,
     /// Without what stands behind a question mark.
     pub path: String,
+    /// That.
+    pub query: String,
+    /// The value of our cookie.
+    pub cookie: Option<Zeroizing<String>>,
+    /// The field `Origin` (RFC 6454 section 7).
+    pub origin: Option<String>,
+    /// The field `Accept-Language`.
+    pub language: Option<String>,
+    /// The field `Content-Type`.
+    pub content_type: Option<String>,
     /// The field `Authorization`.
     pub authorization: Option<Zeroizing<String>>,
     /// Octets of the content that follows, where the client says how many. One that sends in chunks does not.
@@ -44,7 +56,7 @@ pub struct Request {
 }
 
 /// Reads the head of a request; `None` when there is none, `Err` with what answers a bad one.
-pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Request, Response>>> {
+pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Box<Request>, Response>>> {
     let mut head = Zeroizing::new(Vec::new());
     loop {
         let more = stream.fill().await?;
@@ -59,10 +71,45 @@ pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Request, Resp
         let taken = more.len();
         stream.consume(taken);
         if let Some(parsed) = parse(&head) {
-            return Ok(Some(parsed));
+            return Ok(Some(parsed.map(Box::new)));
         }
     }
 }
+
+/// Takes the content of `request`, at most `most` octets of it, and leaves none there; `Err` with what answers one that is not
+/// taken.
+pub async fn content(
+    stream: &mut Stream,
+    request: &mut Request,
+    most: usize,
+) -> io::Result<Result<Zeroizing<Vec<u8>>, Response>> {
+    let refused = |status| Ok(Err(Response::error(status)));
+    let Some(length) = request.length else { return refused("411 Length Required") };
+    let Some(length) = usize::try_from(length).ok().filter(|length| *length <= most) else {
+        return refused("413 Content Too Large");
+    };
+    // It may hold a password, which would stay behind where it grows.
+    let mut content = Zeroizing::new(Vec::with_capacity(length));
+    let begun = Zeroizing::new(std::mem::take(&mut request.begun));
+    content.extend_from_slice(begun.get(..begun.len().min(length)).unwrap_or_default());
+    if std::mem::take(&mut request.expects_continue) {
+        stream.queue(CONTINUE);
+        stream.flush().await?;
+    }
+    while content.len() < length {
+        let more = stream.fill().await?;
+        if more.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client has closed"));
+        }
+        let taken = more.len().min(length - content.len());
+        content.extend_from_slice(more.get(..taken).unwrap_or_default());
+        stream.consume(taken);
+    }
+    Ok(Ok(content))
+}
+
+/// RFC 9110 section 15.2.1.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 const BAD: &str = "400 Bad Request";
 const TOO_LARGE: &str = "431 Request Header Fields Too Large";
@@ -80,13 +127,14 @@ pub(crate) fn parse(octets: &[u8]) -> Option<Result<Request, Response>> {
         Err(_) => return Some(Err(Response::error(BAD))),
     };
     let target = target(request.path.unwrap_or_default());
-    let path = target.as_ref().map_or("", |(_, path)| *path);
+    let path = target.as_ref().map_or("", |target| target.path);
     let method = match (request.method, path) {
         (Some("PUT"), update::PATH) => Method::Put,
         (_, update::PATH) => return Some(Err(Response::not_allowed("Allow: PUT\r\n"))),
         (Some("GET"), _) => Method::Get,
         (Some("HEAD"), _) => Method::Head,
-        _ => return Some(Err(Response::not_allowed("Allow: GET, HEAD\r\n"))),
+        (Some("POST"), _) => Method::Post,
+        _ => return Some(Err(Response::not_allowed(GET))),
     };
     Some(
         whole(method, target, request.headers, octets.get(end..).unwrap_or_default())
@@ -94,8 +142,15 @@ pub(crate) fn parse(octets: &[u8]) -> Option<Result<Request, Response>> {
     )
 }
 
-/// Authority and path of a request's target, in its origin form or in its absolute form (RFC 9112 section 3.2).
-fn target(target: &str) -> Option<(Option<&str>, &str)> {
+/// What a request asks for.
+struct Target<'a> {
+    authority: Option<&'a str>,
+    path: &'a str,
+    query: &'a str,
+}
+
+/// A request's target, in its origin form or in its absolute form (RFC 9112 section 3.2).
+fn target(target: &str) -> Option<Target<'_>> {
     let (authority, path) = if target.starts_with('/') {
         (None, target)
     } else {
@@ -104,17 +159,17 @@ fn target(target: &str) -> Option<(Option<&str>, &str)> {
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         (Some(authority).filter(|_| known).map(Some)?, path)
     };
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
-    Some((authority, if path.is_empty() { "/" } else { path }))
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    Some(Target { authority, path: if path.is_empty() { "/" } else { path }, query })
 }
 
 fn whole(
     method: Method,
-    target: Option<(Option<&str>, &str)>,
+    target: Option<Target<'_>>,
     fields: &[httparse::Header<'_>],
     begun: &[u8],
 ) -> Result<Request, &'static str> {
-    let (authority, path) = target.ok_or(BAD)?;
+    let Target { authority, path, query } = target.ok_or(BAD)?;
     let field = |name: &str| {
         let mut values = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
         let value = values.next().map(|field| String::from_utf8_lossy(field.value).trim().to_owned());
@@ -134,6 +189,11 @@ fn whole(
         method,
         authority,
         path: path.to_owned(),
+        query: query.to_owned(),
+        cookie: field("Cookie")?.and_then(|cookies| session::cookie(&cookies)),
+        origin: field("Origin")?,
+        language: field("Accept-Language")?,
+        content_type: field("Content-Type")?,
         authorization: field("Authorization")?.map(Zeroizing::new),
         length: length.map(|text| digits(&text).ok_or(BAD)).transpose()?,
         expects_continue: field("Expect")?.is_some_and(|text| text.eq_ignore_ascii_case("100-continue")),
@@ -171,11 +231,10 @@ mod tests {
     #[test]
     fn what_is_not_allowed_is_told_with_what_is() {
         for (line, allowed) in [
-            ("POST /", "GET, HEAD"),
             ("PUT /", "GET, HEAD"),
             ("OPTIONS *", "GET, HEAD"),
             ("CONNECT a:80", "GET, HEAD"),
-            ("POST http://a/x", "GET, HEAD"),
+            ("POST /update", "PUT"),
             ("DELETE /update", "PUT"),
             ("GET /update", "PUT"),
             ("GET http://a/update", "PUT"),

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-use super::request::Request;
+use super::request::{CONTINUE, Request};
 use super::{PATIENCE, Response};
 use crate::access::Refusal;
 use crate::board::ReceiveError;
@@ -21,7 +21,6 @@ use crate::serving::Channel;
 /// What is put.
 pub const PATH: &str = "/update";
 
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const CHALLENGE: &str = "WWW-Authenticate: Basic realm=\"operator\", charset=\"UTF-8\"\r\n";
 /// RFC 6585 section 4.
 const TOO_MANY: &str = "429 Too Many Requests";
@@ -36,7 +35,10 @@ pub async fn put(
 ) -> io::Result<(bool, Response)> {
     let peer = stream.peer().ip();
     let refused = |response: Response| {
-        log::warn!("an update from {peer} is refused: {}", response.content.trim_end());
+        log::warn!(
+            "an update from {peer} is refused: {}",
+            String::from_utf8_lossy(&response.content).trim_end()
+        );
         Ok((false, response))
     };
     let Some(device) = &context.device else {
@@ -109,20 +111,18 @@ async fn authorize(context: &Context, peer: IpAddr, request: &Request) -> Result
             "there is no operator's password: `password server.operator_password` on the console sets one";
         return Err(Response::words("403 Forbidden", words));
     }
-    let challenge = Response {
-        more: CHALLENGE,
-        ..Response::words("401 Unauthorized", "the operator's login and password are wanted")
-    };
+    let challenge =
+        Response::words("401 Unauthorized", "the operator's login and password are wanted").with(CHALLENGE);
     let Some((login, password)) = request.authorization.as_deref().and_then(|field| credentials(field))
     else {
         return Err(challenge);
     };
     context.logins.operator(&config, peer, &login, &password).await.map_err(|refusal| match refusal {
         // The password was not looked at, so it is not called wrong.
-        Refusal::TooManyWait => Response {
-            more: RETRY_AFTER,
-            ..Response::words(TOO_MANY, "too many logins from your address wait, try again later")
-        },
+        Refusal::TooManyWait => {
+            Response::words(TOO_MANY, "too many logins from your address wait, try again later")
+                .with(RETRY_AFTER)
+        }
         _ => challenge,
     })
 }

@@ -106,6 +106,26 @@ impl Relay {
         transaction.commit().await.map(drop)
     }
 
+    /// Puts a letter into the INBOX of `account` that says that it works.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn send_test(&self, account: &Account) -> Result<(), Error> {
+        let store = self.context.store.account(&account.name).await?;
+        let config = self.context.config();
+        let letter = Letter { hostname: &config.server.hostname, to: &account.address, date: unix_now() };
+        let header = letter.header("Your mailbox works");
+        let mut message = store.incoming();
+        let text = format!(
+            "{header}Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+             This is the mail appliance {}. Whoever reads this in a mail program has everything in\r\n\
+             its place.\r\n",
+            config.server.hostname
+        );
+        message.write(text.as_bytes())?;
+        deposit::begin(&store, message).commit().await.map(drop)
+    }
+
     /// A letter of `row`, if one is due.
     async fn write(&self, row: &Row<'_>, refusal: &Refusal<'_>, config: &Config) -> Result<(), Error> {
         let (store, now) = (self.context.store.account(&row.to.name).await?, unix_now());

@@ -12,9 +12,9 @@ use std::time::Duration;
 use async_io::Timer;
 use event_listener::Event;
 use pillarbox::appliance::{Appliance, RunOptions};
-use pillarbox::console::Operator;
 use pillarbox::flash::Sync;
 use pillarbox::flash::disk::Disk;
+use pillarbox::operator::Appliance as _;
 use smol::LocalExecutor;
 use smol::channel::{Sender, bounded};
 

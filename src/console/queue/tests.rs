@@ -3,8 +3,8 @@
 use super::super::command::complete;
 use super::super::tests::{Pretended, queued, told};
 use super::*;
+use crate::operator::status::Status;
 use crate::relay::SentBy;
-use crate::status::Status;
 
 /// Catches: a message that is meant in one way only, one that is meant by mistake, and a removal of many without a question.
 #[test]

@@ -2,9 +2,10 @@
 
 use crate::board::device::Standing;
 use crate::config::Config;
-use crate::console::session::{Session, Step, World};
+use crate::console::session::{Session, Step};
 use crate::console::tests::{Pretended, replay, told};
 use crate::credential::Verifier;
+use crate::operator::World;
 
 /// Catches: a short password that is taken, and an offer that is not what is set.
 #[test]

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::credential::Verifier;
 use crate::flash::Flash;
 use crate::flash::sim::SimFlash;
-use crate::http::tests::Told;
+use crate::http::tests::site;
 use crate::net::stream;
 use crate::store::Store;
 
@@ -31,6 +31,7 @@ async fn context(flash: &SimFlash) -> Context {
 async fn ask(context: &Rc<Context>, octets: &[u8], cut: bool) -> String {
     let (mut client, served) = stream::tests::pair().await;
     let mut reply = Vec::new();
+    let site = site(context.clone()).await;
     let talk = async {
         client.write(octets).await.unwrap();
         client.flush().await.unwrap();
@@ -40,7 +41,7 @@ async fn ask(context: &Rc<Context>, octets: &[u8], cut: bool) -> String {
         reply = stream::tests::rest(&mut client).await;
         client.close().await;
     };
-    smol::future::zip(crate::http::serve(served, false, context.clone(), Told), talk).await;
+    smol::future::zip(crate::http::serve(served, false, &site, || {}), talk).await;
     String::from_utf8(reply).unwrap()
 }
 

@@ -1,12 +1,12 @@
 //! One look at the appliance, as plain data: for the console, `pillarbox status`, and the status page.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::board::device::Standing;
 use crate::flash::{self, Space};
-use crate::multipop::{Going, PollResult, SourceStatus};
+use crate::multipop::{PollResult, SourceStatus};
 use crate::relay::{QueueEntry, SentBy};
 
 /// The appliance at one moment.
@@ -98,7 +98,7 @@ impl Display for Status {
 
 impl Status {
     /// What is worst comes first.
-    fn all_remarks(&self) -> impl Iterator<Item = String> {
+    pub(super) fn all_remarks(&self) -> impl Iterator<Item = String> {
         let flash = self.no_changes.as_deref().map(flash::advice);
         flash.into_iter().chain(self.remarks.iter().cloned())
     }
@@ -208,136 +208,6 @@ impl Status {
         }
         words
     }
-
-    /// The same as one JSON object (RFC 8259).
-    pub fn to_json(&self) -> String {
-        let mut json = String::new();
-        let [pop3, imap, submission] = self.sessions;
-        let _ = write!(
-            json,
-            "{{\"version\":{},\"hostname\":{},\"uptime\":{},\"memory\":{},\
-             \"sessions\":{{\"pop3\":{pop3},\"imap\":{imap},\"submission\":{submission}}},",
-            quoted(env!("CARGO_PKG_VERSION")),
-            quoted(&self.hostname),
-            self.uptime.as_secs(),
-            number(self.memory),
-        );
-        let board = self.board.as_ref().map_or("null".to_owned(), board_json);
-        let _ = write!(json, "\"board\":{board},");
-        let listeners = self.listeners.iter().map(|(service, address)| {
-            format!("{{\"service\":{},\"address\":{}}}", quoted(service), quoted(&address.to_string()))
-        });
-        let remarks = joined(self.all_remarks().map(|remark| quoted(&remark)));
-        let _ = write!(json, "\"remarks\":[{remarks}],");
-        let _ = write!(json, "\"listeners\":[{}],", joined(listeners));
-        let _ = write!(json, "\"queue\":[{}],", joined(self.queue.iter().map(queue_json)));
-        if self.unlisted > 0 {
-            let _ = write!(json, "\"queue_unlisted\":{},", self.unlisted);
-        }
-        let troubles = joined(self.troubles.iter().map(|trouble| quoted(trouble)));
-        let _ = write!(json, "\"troubles\":[{troubles}],");
-        let _ = write!(json, "\"sources\":[{}],", joined(self.sources.iter().map(source_json)));
-        let _ = write!(
-            json,
-            "\"flash\":{{\"read_only\":{},\"total\":{},\"free\":{},\"written\":{},\"device_written\":{}}}}}",
-            self.no_changes.is_some(),
-            number(self.space.map(|space| space.total)),
-            number(self.space.map(|space| space.free)),
-            number(self.written),
-            number(self.device_written),
-        );
-        json
-    }
-}
-
-fn board_json(board: &Standing) -> String {
-    format!(
-        "{{\"name\":{},\"image\":{},\"slot\":{},\"trial\":{},\"fallback\":{}}}",
-        quoted(&board.board),
-        quoted(&board.version),
-        board.slot.map_or("null".to_owned(), |slot| quoted(&slot.to_string())),
-        board.trial,
-        board.fallback.as_deref().map_or("null".to_owned(), quoted),
-    )
-}
-
-fn queue_json(entry: &QueueEntry) -> String {
-    format!(
-        "{{\"id\":{},\"from\":{},\"to\":[{}],\"size\":{},\"created\":{},\"attempts\":{},\"next_try\":{},\"last_error\":{},\"account\":{},\"held\":{},\"in_doubt\":{}}}",
-        entry.id,
-        quoted(&entry.from),
-        joined(entry.to.iter().map(|to| quoted(to))),
-        entry.size,
-        entry.created,
-        entry.attempts,
-        // One that is held has none.
-        number(Some(entry.next_try).filter(|at| *at != i64::MAX)),
-        entry.last_error.as_deref().map_or("null".into(), quoted),
-        entry.sent_by.account().map_or("null".into(), quoted),
-        entry.held,
-        number(entry.in_doubt),
-    )
-}
-
-fn source_json(source: &SourceStatus) -> String {
-    let error = match &source.last_result {
-        Some(PollResult::Failed { error, .. } | PollResult::Partly { error, .. }) => quoted(error),
-        _ => "null".to_owned(),
-    };
-    format!(
-        "{{\"account\":{},\"host\":{},\"port\":{},\"username\":{},\"enabled\":{},\"stopped\":{},\"polling\":{},\"progress\":{},\"waiting_for_time\":{},\"last_poll\":{},\
-         \"next_poll\":{},\"failures\":{},\"collected\":{},\"error\":{error}}}",
-        quoted(&source.account),
-        quoted(&source.host),
-        source.port,
-        quoted(&source.username),
-        source.enabled,
-        source.held,
-        source.polling,
-        source.going.as_ref().map_or("null".to_owned(), going_json),
-        source.waiting_for_time,
-        number(source.last_poll),
-        number(source.next_poll),
-        source.failures,
-        source.collected,
-    )
-}
-
-fn going_json(going: &Going) -> String {
-    format!(
-        "{{\"messages\":{},\"of_messages\":{},\"octets\":{},\"of_octets\":{},\"seconds\":{},\"to_go\":{}}}",
-        going.messages,
-        going.of_messages,
-        going.octets,
-        going.of_octets,
-        going.time.as_secs(),
-        number(going.to_go().map(|time| time.as_secs())),
-    )
-}
-
-fn joined(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(",")
-}
-
-fn number(value: Option<impl Display>) -> String {
-    value.map_or("null".to_owned(), |value| value.to_string())
-}
-
-/// A JSON string.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => out.extend(['\\', character]),
-            c if c < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// Octets in the unit that a person would take: `312 B`, `2.4 MiB`.
@@ -409,11 +279,6 @@ mod tests {
             assert_eq!(span(seconds), expected);
         }
         assert_eq!((ago(100, 40), ago(100, 220)), ("1m ago".to_owned(), "in 2m".to_owned()));
-    }
-
-    #[test]
-    fn json_strings_are_escaped() {
-        assert_eq!(quoted("a\"b\\c\n\u{1}ü"), r#""a\"b\\c\u000a\u0001ü""#);
     }
 
     #[test]

@@ -1,0 +1,138 @@
+//! Settings as a form shows and takes them: what is typed stands there without quotes and brackets.
+
+use toml::de::DeValue;
+
+use super::Config;
+use super::kind::quoted;
+use super::path::{self, PathError, find};
+
+/// A setting in a form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Typed {
+    /// On or off.
+    Switch(bool),
+    /// One of a few words.
+    #[allow(missing_docs)]
+    Choice { words: Vec<&'static str>, chosen: String },
+    /// A text, a number, a time, a size.
+    Text(String),
+    /// One on each line.
+    Lines(Vec<String>),
+    /// Nobody sees it; whether there is one.
+    Secret(bool),
+}
+
+/// The setting at `path`, and what it is for.
+///
+/// # Errors
+/// No such path.
+pub fn get(config: &Config, path: &str) -> Result<(Typed, &'static str), PathError> {
+    let (section, setting) = find(config, path)?;
+    let (words, help) = ((setting.words)(), setting.help);
+    if setting.secret {
+        return Ok((Typed::Secret(section.has(config, setting)), help));
+    }
+    let printed = setting.print(config, section).unwrap_or_else(|| quoted(""));
+    let value = DeValue::parse(&printed).ok();
+    let plain = |value: &DeValue<'_>| match value {
+        DeValue::String(text) => text.to_string(),
+        _ => printed.clone(),
+    };
+    let value = value.as_ref().map(toml::Spanned::get_ref);
+    Ok(match value {
+        Some(DeValue::Boolean(on)) => (Typed::Switch(*on), help),
+        Some(DeValue::Array(values)) => {
+            (Typed::Lines(values.iter().map(|value| plain(value.get_ref())).collect()), help)
+        }
+        Some(value) if setting.list => (Typed::Lines(vec![plain(value)]), help),
+        Some(value) if !words.is_empty() => (Typed::Choice { words, chosen: plain(value) }, help),
+        value => (Typed::Text(value.map(plain).unwrap_or_default()), help),
+    })
+}
+
+/// Sets the setting at `path` to what was typed: of a list one on each line, of a switch `true` or `false`.
+///
+/// # Errors
+/// What is wrong and what would be right.
+pub fn set(config: &mut Config, path: &str, typed: &str) -> Result<(), PathError> {
+    let (_, setting) = find(config, path)?;
+    let value = if setting.list {
+        let lines = typed.lines().map(str::trim).filter(|line| !line.is_empty());
+        format!("[{}]", lines.map(quoted).collect::<Vec<_>>().join(", "))
+    } else if setting.secret || typed.trim_start().starts_with(['"', '\'', '[', '{']) {
+        quoted(typed)
+    } else {
+        typed.to_owned()
+    };
+    path::set(config, path, &value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::path::{add_account, add_source, paths};
+    use crate::credential::Verifier;
+
+    fn config() -> Config {
+        let mut config = Config::demonstration(Verifier::with("x", 4096, [0; 16]));
+        add_account(&mut config, "office").unwrap();
+        add_source(&mut config, "office").unwrap();
+        config
+    }
+
+    /// Catches: a form that changes what nobody has touched.
+    #[test]
+    fn what_is_shown_can_be_taken_and_changes_nothing() {
+        let mut config = config();
+        for (path, value) in [
+            ("account.office.source.1.folder", "INBOX\nSent Items\n a, b"),
+            ("account.office.source.1.username", "\"office\" [x]"),
+            ("account.office.source.1.host", "192.168.1.9"),
+            ("server.lan", "10.0.0.0/8\n\n fe80::/10 \n"),
+            ("listen.lan_smtp", ""),
+            ("smarthost.retry", "1m\n90s"),
+            ("smarthost.username", "true"),
+        ] {
+            set(&mut config, path, value).unwrap();
+        }
+        let shown = |path: &str| get(&config, path).unwrap().0;
+        let lines = |lines: &[&str]| Typed::Lines(lines.iter().map(|it| (*it).to_owned()).collect());
+        assert_eq!(shown("account.office.source.1.folder"), lines(&["INBOX", "Sent Items", "a, b"]));
+        assert_eq!(shown("account.office.source.1.username"), Typed::Text("\"office\" [x]".to_owned()));
+        assert_eq!(shown("server.lan"), lines(&["10.0.0.0/8", "fe80::/10"]));
+        assert_eq!(shown("listen.lan_smtp"), lines(&[]));
+        assert_eq!(shown("smarthost.port"), Typed::Text("465".to_owned()));
+        assert_eq!(shown("smarthost.password"), Typed::Secret(false));
+        assert_eq!(shown("account.office.imap"), Typed::Switch(true));
+        let (before, mut paths) = (config.clone(), paths(&config));
+        paths.retain(|path| !matches!(get(&before, path), Ok((Typed::Secret(_), _))));
+        assert!(paths.len() > 80);
+        for path in paths {
+            let typed = match get(&config, &path).unwrap().0 {
+                Typed::Switch(on) => on.to_string(),
+                Typed::Choice { words, chosen } => {
+                    assert!(words.contains(&chosen.as_str()), "{path}: {chosen}");
+                    chosen
+                }
+                Typed::Text(text) => text,
+                Typed::Lines(lines) => lines.join("\n"),
+                Typed::Secret(_) => continue,
+            };
+            let outcome = set(&mut config, &path, &typed);
+            // What has no value yet cannot be given the empty one.
+            assert!(outcome.is_ok() || typed.is_empty(), "{path}: {outcome:?}");
+        }
+        assert_eq!(config, before);
+    }
+
+    #[test]
+    fn a_mistake_is_told_in_the_words_of_the_console() {
+        let mut config = config();
+        for (path, typed, why) in [
+            ("smarthost.port", "70000", "smarthost.port: \"70000\" is not a port from 1 to 65535"),
+            ("account.office.imap", "on", "account.office.imap: \"on\" is not true or false"),
+        ] {
+            assert_eq!(set(&mut config, path, typed).unwrap_err().to_string(), why);
+        }
+    }
+}

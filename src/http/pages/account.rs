@@ -1,0 +1,161 @@
+//! An account: its mail services first, which is what this page is for.
+
+use askama::Template;
+
+use super::fields::{Field, Fields, Input, others, take};
+use super::first::new_password;
+use super::people::{App, Login, Of, apps, change_apps, logins};
+use super::{Frame, after, shown, source, to_be_mended};
+use crate::access::may_use_connector;
+use crate::config::{Account, Config, path};
+use crate::http::Response;
+use crate::http::visit::{Visit, Wrong};
+
+/// The switches of the page "Mail services".
+const SERVICES: &[&str] = &["pop", "pop_lan_only", "imap", "imap_lan_only", "connector", "multipop"];
+/// Its own login at the smarthost.
+const SMARTHOST: &[&str] = &["smarthost_username", "smarthost_password"];
+const GENERAL: &[&str] = &["enabled", "address", "aliases", "quota"];
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct Page {
+    frame: Frame,
+    name: String,
+    base: String,
+    address: String,
+    seen: String,
+    services: Vec<Field>,
+    smarthost: Vec<Field>,
+    general: Vec<Field>,
+    /// A way to what the Connector needs.
+    connector_is_inactive: bool,
+    smarthost_is_common: bool,
+    sources: usize,
+    apps: Vec<App>,
+    logins: Vec<Login>,
+    others: Vec<String>,
+}
+
+/// Shows the account, or changes it.
+pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
+    let Some(account) = visit.config.account(name) else { return Response::error("404 Not Found") };
+    let base = format!("/accounts/{name}");
+    let of = Of { name, base: base.clone(), is_own: false };
+    let mended = |wrong: Wrong| shown_account(visit, account, &wrong);
+    match (visit.is_post(), rest) {
+        (false, []) => mended(Vec::new()),
+        (_, ["sources", rest @ ..]) => source::page(visit, &of, rest).await,
+        (true, ["app-passwords"]) => change_apps(visit, &of, mended).await,
+        (true, ["mail-services"]) => {
+            let mut keys = [SERVICES, SMARTHOST].concat();
+            // A box that cannot be ticked is not sent.
+            if is_connector_off(&visit.config, account).is_some() {
+                keys.retain(|key| *key != "connector");
+            }
+            change(visit, name, &keys).await
+        }
+        (true, ["general"]) => change(visit, name, GENERAL).await,
+        (true, ["password"]) => {
+            let mut wrong = Vec::new();
+            let password = new_password(visit, "password", &mut wrong);
+            let mut candidate = Config::clone(&visit.config);
+            let set = path::set_secret(&mut candidate, &format!("account.{name}.password"), password);
+            wrong.extend(set.err().map(|error| (String::new(), error.to_string())));
+            match wrong.is_empty() {
+                true => after(visit, visit.commit(candidate).await, &base, mended),
+                false => mended(wrong),
+            }
+        }
+        (true, ["remove"]) if visit.form.text("name") != name => {
+            mended(vec![(String::new(), visit.words.remove_account_how.to_owned())])
+        }
+        (true, ["remove"]) => {
+            let mut candidate = Config::clone(&visit.config);
+            match path::remove(&mut candidate, &format!("account.{name}")) {
+                Ok(()) => after(visit, visit.commit(candidate).await, "/accounts", mended),
+                Err(error) => mended(vec![(String::new(), error.to_string())]),
+            }
+        }
+        _ => Response::error("404 Not Found"),
+    }
+}
+
+async fn change(visit: &Visit<'_>, name: &str, keys: &[&'static str]) -> Response {
+    let Some(account) = visit.config.account(name) else { return Response::error("404 Not Found") };
+    let section = format!("account.{name}");
+    let mut candidate = Config::clone(&visit.config);
+    let wrong = take(&mut candidate, &section, keys, &visit.form);
+    if !wrong.is_empty() {
+        return shown_account(visit, account, &wrong);
+    }
+    let outcome = visit.commit(candidate).await;
+    after(visit, outcome, &format!("/accounts/{name}"), |wrong| shown_account(visit, account, &wrong))
+}
+
+/// Why the right to use Connector clients cannot be given now.
+fn is_connector_off(config: &Config, account: &Account) -> Option<ConnectorOff> {
+    match (config.server.connector, account.imap) {
+        _ if may_use_connector(config, account) => None,
+        (false, _) => Some(ConnectorOff::Server),
+        (_, false) => Some(ConnectorOff::Imap),
+        (true, true) => None,
+    }
+}
+
+/// See [`is_connector_off`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ConnectorOff {
+    Server,
+    Imap,
+}
+
+fn shown_account(visit: &Visit<'_>, account: &Account, wrong: &[(String, String)]) -> Response {
+    let (words, config) = (visit.words, &visit.config);
+    let path = visit.request.path.as_str();
+    let all = Fields::new(config, &format!("account.{}", account.name), words);
+    let here = |keys: &[&'static str], form: &str| match path.ends_with(form) {
+        true => all.of_mended(keys, &visit.form, wrong),
+        false => all.of(keys),
+    };
+    let mut services = here(SERVICES, "/mail-services");
+    let off = is_connector_off(config, account);
+    let fit = |field: Field| match field.name {
+        "pop_lan_only" | "imap_lan_only" => field.sub(),
+        "connector" => match off {
+            Some(ConnectorOff::Server) => field.sub().off(words.connector_is_inactive),
+            Some(ConnectorOff::Imap) => field.sub().off(words.connector_needs_imap),
+            None => field.sub(),
+        },
+        _ => field,
+    };
+    services = services.into_iter().map(fit).collect();
+    let smarthost_is_common = !config.smarthost.per_account_authentication;
+    let with_note = |field: Field| match field.name {
+        "smarthost_password" if smarthost_is_common => {
+            field.noted(format!("{} {}", words.smarthost_is_common, words.smarthost_empty))
+        }
+        "smarthost_password" => field.noted(words.smarthost_empty),
+        _ => field,
+    };
+    let smarthost: Vec<Field> = here(SMARTHOST, "/mail-services").into_iter().map(with_note).collect();
+    let general = here(GENERAL, "/general");
+    let logins = logins(visit, account);
+    let page = Page {
+        frame: Frame::new(visit, &account.name),
+        name: account.name.to_string(),
+        base: format!("/accounts/{}", account.name),
+        address: account.address.to_string(),
+        seen: logins.first().map(|it| format!("{} {}", it.service, it.when)).unwrap_or_default(),
+        others: others(wrong, services.iter().chain(&smarthost).chain(&general)),
+        services,
+        smarthost,
+        general,
+        connector_is_inactive: off == Some(ConnectorOff::Server),
+        smarthost_is_common,
+        sources: account.sources.len(),
+        apps: apps(visit, account),
+        logins,
+    };
+    if wrong.is_empty() { shown(&page) } else { to_be_mended(&page) }
+}

@@ -1,0 +1,224 @@
+//! The first start: an operator's password, the house's name, an account, a mailbox elsewhere, and a test mail.
+//!
+//! A device without accounts is open to whoever on the LAN comes first, as it is when it comes out of its box. One that has accounts,
+//! by a file or by the console, but no operator's password, asks for the password of one of them first: nobody else is to take over
+//! other people's mail.
+
+use askama::Template;
+
+use super::fields::{Field, Fields, Input, others, take};
+use super::{Frame, shown, shown_as, to_be_mended};
+use crate::config::{Config, MIN_PASSWORD, path};
+use crate::http::Response;
+use crate::http::session::Person;
+use crate::http::visit::{Outcome, Visit, Wrong};
+use crate::net::mdns::local_name;
+
+/// Of a source here; the source's own page has the others.
+const SOURCE: &[&str] = &["protocol", "host", "username", "password"];
+
+/// Whether nobody has set the device up.
+pub fn is_new(config: &Config) -> bool {
+    !config.server.operator_verifier.is_set() && config.accounts.is_empty()
+}
+
+/// The only page of a device that nobody has set up.
+#[derive(Template)]
+#[template(path = "welcome.html")]
+struct Welcome {
+    frame: Frame,
+    /// Where it goes on, over TLS.
+    https: String,
+    /// The certificate's fingerprint to compare.
+    is_tls: bool,
+}
+
+/// Says hello, and what the browser will warn of.
+pub fn welcome(visit: &Visit<'_>) -> Response {
+    let https = visit.https().unwrap_or_default();
+    let frame = Frame::new(visit, visit.words.welcome);
+    shown(&Welcome { frame, https, is_tls: visit.is_tls })
+}
+
+#[derive(Template)]
+#[template(path = "first.html")]
+struct First {
+    frame: Frame,
+    /// There are accounts: the login of one is wanted.
+    asks_for_account: bool,
+    house: String,
+    account: String,
+    login: String,
+    source: Vec<Field>,
+    others: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "done.html")]
+struct Done {
+    frame: Frame,
+    account: String,
+    address: String,
+    /// The test mail has arrived.
+    arrived: bool,
+    wrong: String,
+}
+
+/// Shows the form, takes it, or sends the test mail.
+pub async fn page(visit: &Visit<'_>, path: &str) -> Response {
+    if path == "/first/mail" {
+        return match visit.person() {
+            Some(Person::Operator) => test_mail(visit).await,
+            _ => Response::see_other("/login"),
+        };
+    }
+    if visit.config.server.operator_verifier.is_set() {
+        return Response::see_other("/login");
+    }
+    if !visit.is_post() {
+        return form(visit, &Vec::new());
+    }
+    match set_up(visit).await {
+        Ok(response) => response,
+        Err(wrong) => form(visit, &wrong),
+    }
+}
+
+fn form(visit: &Visit<'_>, wrong: &Wrong) -> Response {
+    let mut scratch = Config::clone(&visit.config);
+    let asks_for_account = !visit.config.accounts.is_empty();
+    let section = new_source(&mut scratch);
+    let source = match asks_for_account {
+        true => Vec::new(),
+        false => Fields::new(&scratch, &section, visit.words).mended(&visit.form, wrong).of(SOURCE),
+    };
+    let hostname = &visit.config.server.hostname;
+    let house = match visit.form.text("house") {
+        "" => hostname.split('.').next().unwrap_or_default(),
+        typed => typed,
+    };
+    let page = First {
+        frame: Frame::new(visit, visit.words.i_am_new),
+        asks_for_account,
+        house: house.chars().take(63).collect(),
+        account: visit.form.text("account").chars().take(64).collect(),
+        login: visit.form.text("login").chars().take(254).collect(),
+        others: others(wrong, source.iter()),
+        source,
+    };
+    if wrong.is_empty() { shown(&page) } else { to_be_mended(&page) }
+}
+
+/// A source to be typed in, in an account of its own; its path.
+fn new_source(scratch: &mut Config) -> String {
+    const SCRATCH: &str = "first";
+    let added = path::add_account(scratch, SCRATCH).and_then(|()| path::add_source(scratch, SCRATCH));
+    format!("account.{SCRATCH}.source.{}", added.unwrap_or_default())
+}
+
+async fn set_up(visit: &Visit<'_>) -> Result<Response, Wrong> {
+    let (words, form) = (visit.words, &visit.form);
+    let plain = |text: &str| vec![(String::new(), text.to_owned())];
+    if !visit.config.accounts.is_empty() {
+        // Counted and slowed down, as each login is.
+        let password = form.get("account_password").unwrap_or_default();
+        visit.judge(form.text("login"), password).await.map_err(plain)?;
+    }
+    let mut candidate = Config::clone(&visit.config);
+    let mut wrong = Vec::new();
+    let operator = new_password(visit, "operator_password", &mut wrong);
+    set(&mut candidate, "server.operator_password", operator, &mut wrong);
+    let mut account = "";
+    if visit.config.accounts.is_empty() {
+        account = form.text("account");
+        let house = form.text("house");
+        let hostname = local_name(house);
+        set(&mut candidate, "server.hostname", &hostname, &mut wrong);
+        if candidate.server.domains.is_empty() || !has_chosen_domain(&visit.config) {
+            set(&mut candidate, "server.domains", &hostname, &mut wrong);
+        }
+        match path::add_account(&mut candidate, account) {
+            Ok(()) => {
+                let password = new_password(visit, "account_password", &mut wrong);
+                set(&mut candidate, &format!("account.{account}.password"), password, &mut wrong);
+            }
+            Err(error) => wrong.push((String::new(), error.to_string())),
+        }
+        if wrong.is_empty() && !form.text("host").is_empty() {
+            match path::add_source(&mut candidate, account) {
+                Ok(number) => {
+                    let section = format!("account.{account}.source.{number}");
+                    // Beside the fields of the form, which have another account's name as yet.
+                    let told = take(&mut candidate, &section, SOURCE, form);
+                    let beside = |(path, what): (String, String)| {
+                        (path.replace(&section, "account.first.source.1"), what)
+                    };
+                    wrong.extend(told.into_iter().map(beside));
+                    set(&mut candidate, &format!("account.{account}.multipop"), "true", &mut wrong);
+                }
+                Err(error) => wrong.push((String::new(), error.to_string())),
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    match visit.commit(candidate).await {
+        Outcome::Done(_) => {}
+        Outcome::Wrong(wrong) => return Err(wrong),
+        // It is asked under a name that it has no longer: what is to come is told on this very page.
+        Outcome::ShutsOut(why) => return Err(plain(why)),
+        Outcome::OnTrial => {
+            if let Err(why) = visit.operator().confirm().await {
+                return Err(plain(&why));
+            }
+        }
+    }
+    log::info!("the device was set up on its page");
+    let next = if account.is_empty() { "/".to_owned() } else { format!("/first/mail?{account}") };
+    visit.begin(&Person::Operator, &next).ok_or_else(|| plain(words.login_is_wrong))
+}
+
+/// Whether the domain is another one than a device has before anybody has named one.
+fn has_chosen_domain(config: &Config) -> bool {
+    let given = Config::default();
+    config.server.domains != given.server.domains
+}
+
+fn set(candidate: &mut Config, path: &str, value: &str, wrong: &mut Wrong) {
+    if let Err(error) = crate::config::typed::set(candidate, path, value) {
+        wrong.push((String::new(), error.to_string()));
+    }
+}
+
+/// A password of this appliance, typed twice in the fields `name` and `name` with `_again`.
+pub fn new_password<'v>(visit: &'v Visit<'_>, name: &str, wrong: &mut Wrong) -> &'v str {
+    let (words, form) = (visit.words, &visit.form);
+    let password = form.get(name).unwrap_or_default();
+    if password.chars().count() < MIN_PASSWORD {
+        wrong.push((String::new(), words.password_is_short.replace("{}", &MIN_PASSWORD.to_string())));
+    } else if form.get(&format!("{name}_again")) != Some(password) {
+        wrong.push((String::new(), words.passwords_differ.to_owned()));
+    }
+    password
+}
+
+/// Sends the account's first mail, which shows that all is in its place.
+async fn test_mail(visit: &Visit<'_>) -> Response {
+    let account = visit.config.account(&visit.request.query).or_else(|| visit.config.accounts.first());
+    let Some(account) = account else { return Response::see_other("/") };
+    let mut done = Done {
+        frame: Frame::new(visit, visit.words.set_up),
+        account: account.name.to_string(),
+        address: account.address.to_string(),
+        arrived: false,
+        wrong: String::new(),
+    };
+    if visit.is_post() {
+        match visit.operator().relay.send_test(account).await {
+            Ok(()) => done.arrived = true,
+            Err(error) => done.wrong = error.to_string(),
+        }
+    }
+    shown_as(if done.wrong.is_empty() { "200 OK" } else { "500 Internal Server Error" }, &done)
+}

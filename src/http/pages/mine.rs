@@ -1,0 +1,69 @@
+//! A user's own page.
+
+use askama::Template;
+
+use super::first::new_password;
+use super::people::{App, Login, Of, apps, change_apps, logins};
+use super::{Frame, after, shown, source, to_be_mended};
+use crate::config::{Account, Config, path};
+use crate::http::Response;
+use crate::http::visit::{Visit, Wrong};
+
+#[derive(Template)]
+#[template(path = "mine.html")]
+struct Mine {
+    frame: Frame,
+    base: &'static str,
+    name: String,
+    address: String,
+    sources: usize,
+    edits_sources: bool,
+    apps: Vec<App>,
+    logins: Vec<Login>,
+    others: Vec<String>,
+}
+
+/// Shows the page of the account `name`, or changes what its user may change.
+pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
+    let Some(account) = visit.config.account(name) else { return Response::error("404 Not Found") };
+    let of = Of { name, base: "/mine".to_owned(), is_own: true };
+    let mended = |wrong: Wrong| shown_account(visit, account, &wrong);
+    match (visit.is_post(), rest) {
+        (false, []) => mended(Vec::new()),
+        (_, ["sources", rest @ ..]) if visit.config.server.users_edit_sources => {
+            source::page(visit, &of, rest).await
+        }
+        (true, ["app-passwords"]) => change_apps(visit, &of, mended).await,
+        (true, ["password"]) => {
+            let mut wrong = Vec::new();
+            // Who finds the browser open is not to have the account.
+            if let Err(why) = visit.judge(name, visit.form.get("old_password").unwrap_or_default()).await {
+                wrong.push((String::new(), why.to_owned()));
+            }
+            let password = new_password(visit, "password", &mut wrong);
+            let mut candidate = Config::clone(&visit.config);
+            let set = path::set_secret(&mut candidate, &format!("account.{name}.password"), password);
+            wrong.extend(set.err().map(|error| (String::new(), error.to_string())));
+            match wrong.is_empty() {
+                true => after(visit, visit.commit(candidate).await, "/mine", mended),
+                false => mended(wrong),
+            }
+        }
+        _ => Response::error("404 Not Found"),
+    }
+}
+
+fn shown_account(visit: &Visit<'_>, account: &Account, wrong: &[(String, String)]) -> Response {
+    let page = Mine {
+        frame: Frame::new(visit, visit.words.mine),
+        base: "/mine",
+        name: account.name.to_string(),
+        address: account.address.to_string(),
+        sources: account.sources.len(),
+        edits_sources: visit.config.server.users_edit_sources,
+        apps: apps(visit, account),
+        logins: logins(visit, account),
+        others: super::fields::others(wrong, std::iter::empty()),
+    };
+    if wrong.is_empty() { shown(&page) } else { to_be_mended(&page) }
+}

@@ -1,0 +1,229 @@
+//! What is shown and done, a file a page; beside it, under the same name, the template that it is shown by.
+//!
+//! Templates escape what they show (askama), so that nothing that others chose becomes markup. No page needs a script.
+
+mod account;
+mod accounts;
+mod fields;
+mod first;
+mod login;
+mod mine;
+mod people;
+mod queue;
+mod server;
+mod sessions;
+mod source;
+mod start;
+
+use askama::Template;
+use data_encoding::BASE64;
+use ring::digest::{SHA256, digest};
+use zeroize::Zeroizing;
+
+use super::session::Person;
+use super::visit::{Outcome, Visit, Wrong};
+use super::words::Words;
+use super::{GET, Response, autoconfig};
+use crate::operator::status::span;
+
+/// The one style sheet, inside each page: another request would cost another TLS handshake.
+const STYLE: &str = include_str!("style.css");
+
+/// What of a page's style is allowed (CSP level 3 section 2.3.1): this one and no other.
+pub fn style_hash() -> String {
+    format!("sha256-{}", BASE64.encode(digest(&SHA256, STYLE.as_bytes()).as_ref()))
+}
+
+/// What all pages have.
+struct Frame {
+    words: &'static Words,
+    title: String,
+    style: &'static str,
+    token: String,
+    /// Addresses and names of the pages above, and whether it is this one.
+    tabs: Vec<(&'static str, &'static str, bool)>,
+    logged_in: bool,
+    notice: Option<Zeroizing<String>>,
+    /// For how long what is in force is on trial, to who may confirm it.
+    on_trial: Option<String>,
+}
+
+impl Frame {
+    fn new(visit: &Visit<'_>, title: &str) -> Frame {
+        let words = visit.words;
+        let tabs: &[(&str, &str)] = match visit.person() {
+            Some(Person::Operator) => &[
+                ("/", words.start),
+                ("/accounts", words.accounts),
+                ("/server", words.server),
+                ("/queue", words.queue),
+                ("/sessions", words.sessions),
+            ],
+            Some(Person::User(_)) => &[("/", words.start), ("/mine", words.mine)],
+            None => &[("/", words.start)],
+        };
+        let path = visit.request.path.as_str();
+        let is_here = |tab: &str| path == tab || tab != "/" && path.starts_with(&format!("{tab}/"));
+        let on_trial = visit.operator().on_trial().filter(|_| visit.is_operator());
+        Frame {
+            words,
+            title: title.to_owned(),
+            style: STYLE,
+            token: visit.token(),
+            tabs: tabs.iter().map(|(path, name)| (*path, *name, is_here(path))).collect(),
+            logged_in: visit.person().is_some(),
+            notice: visit.notice(),
+            on_trial: on_trial.map(|time| span(time.as_secs())),
+        }
+    }
+}
+
+/// The page that `template` makes.
+fn shown(template: &impl Template) -> Response {
+    shown_as("200 OK", template)
+}
+
+/// A page with something to be mended (RFC 9110 section 15.5.21).
+fn to_be_mended(template: &impl Template) -> Response {
+    shown_as("422 Unprocessable Content", template)
+}
+
+fn shown_as(status: &'static str, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(page) => Response::new(status, "text/html; charset=utf-8", page),
+        Err(error) => {
+            log::error!("a page cannot be made: {error}");
+            Response::error("500 Internal Server Error")
+        }
+    }
+}
+
+/// A question before a change that shuts out whoever makes it: all of its form once more, but for secrets.
+#[derive(Template)]
+#[template(path = "sure.html")]
+struct Sure<'a> {
+    frame: Frame,
+    why: &'static str,
+    path: &'a str,
+    fields: Vec<(&'a str, &'a str)>,
+}
+
+/// What is to be done after it.
+#[derive(Template)]
+#[template(path = "trial.html")]
+struct Trial {
+    frame: Frame,
+    addresses: Vec<String>,
+}
+
+/// The answer to changes that were made by the form of this visit; `mended` makes it where something is wrong.
+fn after(
+    visit: &Visit<'_>,
+    outcome: Outcome,
+    location: &str,
+    mended: impl FnOnce(Wrong) -> Response,
+) -> Response {
+    match outcome {
+        Outcome::Done(warnings) if warnings.is_empty() => visit.go(location, visit.words.saved),
+        Outcome::Done(warnings) => {
+            visit.go(location, &format!("{} {}", visit.words.saved, warnings.join("; ")))
+        }
+        Outcome::Wrong(wrong) => mended(wrong),
+        Outcome::ShutsOut(why) => {
+            let is_secret = |name: &str| name.ends_with("password") || name == "token";
+            let fields = visit.form.fields().filter(|(name, _)| !is_secret(name)).collect();
+            let frame = Frame::new(visit, visit.words.are_you_sure);
+            shown(&Sure { frame, why, path: &visit.request.path, fields })
+        }
+        Outcome::OnTrial => {
+            let config = visit.operator().context.config();
+            let host = crate::certificate::name_for_clients(
+                &config,
+                visit.operator().context.announced().as_deref(),
+            );
+            let addresses = config.listen.https.iter().map(|it| format!("https://{host}:{}/", it.port()));
+            let frame = Frame::new(visit, visit.words.on_trial);
+            shown(&Trial { frame, addresses: addresses.collect() })
+        }
+    }
+}
+
+/// Answers a request.
+pub async fn respond(visit: &Visit<'_>) -> Response {
+    let path = visit.request.path.as_str();
+    if let Some(response) = open(visit, path) {
+        return if visit.is_post() { Response::not_allowed(GET) } else { response };
+    }
+    if !is_page(path) {
+        return match visit.is_post() {
+            true => Response::not_allowed(GET),
+            false => Response::error("404 Not Found"),
+        };
+    }
+    if path == "/" {
+        return if visit.is_post() { Response::not_allowed(GET) } else { start::page(visit) };
+    }
+    // From here on there are passwords.
+    if !visit.is_tls {
+        return match visit.https() {
+            Some(https) => Response::see_other(&format!("{https}{path}")),
+            None => Response::words("403 Forbidden", visit.words.https_is_off),
+        };
+    }
+    if let Some(response) = visit.foreign_form() {
+        return response;
+    }
+    match path {
+        "/first" | "/first/mail" => return first::page(visit, path).await,
+        "/login" => return login::page(visit).await,
+        "/logout" if visit.is_post() => return visit.log_out(),
+        _ => {}
+    }
+    let Some(person) = visit.person() else { return Response::see_other("/login") };
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match (person, parts.as_slice()) {
+        (Person::User(name), ["mine", rest @ ..]) => mine::page(visit, name, rest).await,
+        (Person::User(_), _) => Response::words("403 Forbidden", visit.words.for_the_operator),
+        (Person::Operator, ["mine", ..]) => Response::see_other("/"),
+        (Person::Operator, ["accounts"]) => accounts::page(visit).await,
+        (Person::Operator, ["accounts", name, rest @ ..]) => account::page(visit, name, rest).await,
+        (Person::Operator, ["server", rest @ ..]) => server::page(visit, rest).await,
+        (Person::Operator, ["queue"]) => queue::page(visit).await,
+        (Person::Operator, ["sessions"]) => sessions::page(visit),
+        (Person::Operator, ["confirm"]) if visit.is_post() => confirm(visit).await,
+        _ => Response::error("404 Not Found"),
+    }
+}
+
+fn is_page(path: &str) -> bool {
+    const PAGES: [&str; 10] =
+        ["", "first", "login", "logout", "mine", "accounts", "server", "queue", "sessions", "confirm"];
+    PAGES.contains(&path.trim_matches('/').split('/').next().unwrap_or_default())
+}
+
+/// What everybody on the LAN may read.
+fn open(visit: &Visit<'_>, path: &str) -> Option<Response> {
+    let operator = visit.operator();
+    let not_found = || Response::error("404 Not Found");
+    Some(match path {
+        "/status.json" => Response::page("application/json", operator.status().impersonal().to_json()),
+        "/ca.pem" => operator
+            .local_ca()
+            .map_or_else(not_found, |pem| Response::page("application/x-pem-file; charset=utf-8", pem)),
+        path if autoconfig::PATHS.contains(&path) => {
+            let announced = operator.context.announced();
+            let settings = autoconfig::client_config(&visit.config, announced.as_deref());
+            Response::page("text/xml; charset=utf-8", settings)
+        }
+        _ => return None,
+    })
+}
+
+/// What is on trial stays.
+async fn confirm(visit: &Visit<'_>) -> Response {
+    match visit.operator().confirm().await {
+        Ok(true) => visit.go("/", visit.words.confirmed),
+        Ok(false) => visit.go("/", visit.words.nothing_on_trial),
+        Err(why) => visit.go("/", &why),
+    }
+}

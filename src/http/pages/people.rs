@@ -1,0 +1,80 @@
+//! What the pages of an account for the operator and for its user have in common.
+
+use zeroize::Zeroizing;
+
+use super::after;
+use crate::clock::unix_now;
+use crate::config::{Account, Config, path};
+use crate::credential::random_password;
+use crate::http::Response;
+use crate::http::visit::{Outcome, Visit, Wrong};
+use crate::operator::World;
+use crate::operator::status::ago;
+
+/// An account, and whose page it is on.
+pub struct Of<'a> {
+    pub name: &'a str,
+    /// Where its pages are: `/mine`, or `/accounts/NAME`.
+    pub base: String,
+    /// It is the user's own page.
+    pub is_own: bool,
+}
+
+/// An app password, as it is listed.
+pub struct App {
+    pub name: String,
+    pub used: String,
+}
+
+/// A login that went well.
+pub struct Login {
+    pub service: &'static str,
+    pub address: String,
+    pub when: String,
+}
+
+/// Those of an account.
+pub fn apps(visit: &Visit<'_>, account: &Account) -> Vec<App> {
+    let now = unix_now();
+    let used = |app: &str| match visit.operator().last_use(&account.name, app) {
+        Some(at) => format!("{} {}", visit.words.last_used, ago(now, at)),
+        None => visit.words.not_used.to_owned(),
+    };
+    let apps = account.app_passwords.iter();
+    apps.map(|app| App { name: app.name.to_string(), used: used(&app.name) }).collect()
+}
+
+/// Those of an account, the latest first.
+pub fn logins(visit: &Visit<'_>, account: &Account) -> Vec<Login> {
+    let now = unix_now();
+    let latest = visit.operator().context.logins.latest(&account.name);
+    let shown = latest.into_iter().take(20);
+    shown
+        .map(|it| Login { service: it.service, address: it.address.to_string(), when: ago(now, it.time) })
+        .collect()
+}
+
+/// Adds an app password, which is told once, or removes one.
+pub async fn change_apps(visit: &Visit<'_>, of: &Of<'_>, mended: impl FnOnce(Wrong) -> Response) -> Response {
+    let mut candidate = Config::clone(&visit.config);
+    let home = format!("{}#apps", of.base);
+    if let Some(app) = visit.form.get("remove") {
+        let removed = path::remove_app_password(&mut candidate, of.name, app);
+        return match removed {
+            Ok(()) => after(visit, visit.commit(candidate).await, &home, mended),
+            Err(error) => mended(vec![(String::new(), error.to_string())]),
+        };
+    }
+    let password = Zeroizing::new(random_password());
+    let app = visit.form.text("app");
+    if let Err(error) = path::add_app_password(&mut candidate, of.name, app, &password) {
+        return mended(vec![(String::new(), error.to_string())]);
+    }
+    match visit.commit(candidate).await {
+        Outcome::Done(_) => {
+            let told = visit.words.app_password_is.replace("{app}", app);
+            visit.go(&home, &Zeroizing::new(told.replace("{}", &password)))
+        }
+        outcome => after(visit, outcome, &home, mended),
+    }
+}

@@ -1,0 +1,247 @@
+//! The mailboxes elsewhere of an account: a list, and a page for each, with "test" and "collect now".
+
+use std::cell::RefCell;
+
+use askama::Template;
+
+use super::fields::{Field, Fields, Input, others, take};
+use super::people::Of;
+use super::{Frame, after, shown, to_be_mended};
+use crate::clock::unix_now;
+use crate::config::{Config, SourceAuth, path};
+use crate::http::Response;
+use crate::http::visit::{Visit, Wrong};
+use crate::multipop::{PollResult, SourceStatus};
+use crate::operator::status::ago;
+
+/// What its user may set. Protocol and security come before the port, which follows them.
+const OWN: &[&str] = &[
+    "protocol",
+    "security",
+    "host",
+    "port",
+    "username",
+    "password",
+    "auth",
+    "enabled",
+    "leave_on_server",
+    "delete_after",
+];
+/// What the operator may set besides.
+const MORE: &[&str] = &["folder", "into", "interval", "max_size", "large", "dedupe", "ca"];
+
+/// A source in the list.
+struct Row {
+    number: usize,
+    username: String,
+    host: String,
+    state: String,
+    is_bad: bool,
+}
+
+#[derive(Template)]
+#[template(path = "sources.html")]
+struct List {
+    frame: Frame,
+    base: String,
+    is_own: bool,
+    multipop_is_off: bool,
+    rows: Vec<Row>,
+}
+
+#[derive(Template)]
+#[template(path = "source.html")]
+struct Page {
+    frame: Frame,
+    base: String,
+    /// Where the form goes.
+    path: String,
+    /// It is one that there is already.
+    exists: bool,
+    state: String,
+    fields: Vec<Field>,
+    more: Vec<Field>,
+    /// `oauth2` is done on the console.
+    permission: String,
+    others: Vec<String>,
+    /// What a test told, and its outcome.
+    tested: Vec<String>,
+    is_good: bool,
+}
+
+/// What a test told.
+#[derive(Default)]
+struct Tested {
+    lines: Vec<String>,
+    is_good: bool,
+}
+
+/// Shows the list or one source, or does what a form says.
+pub async fn page(visit: &Visit<'_>, of: &Of<'_>, rest: &[&str]) -> Response {
+    let Some(account) = visit.config.account(of.name) else { return Response::error("404 Not Found") };
+    match rest {
+        [] if visit.is_post() => collect(visit, of),
+        [] => list(visit, of),
+        ["new"] => {
+            let mut candidate = Config::clone(&visit.config);
+            match path::add_source(&mut candidate, of.name) {
+                Ok(number) => one(visit, of, candidate, number, false).await,
+                Err(error) => visit.go(&format!("{}/sources", of.base), &error.to_string()),
+            }
+        }
+        [number] => match number.parse() {
+            Ok(number) if (1..=account.sources.len()).contains(&number) => {
+                one(visit, of, Config::clone(&visit.config), number, true).await
+            }
+            _ => Response::error("404 Not Found"),
+        },
+        _ => Response::error("404 Not Found"),
+    }
+}
+
+/// All of the account's are collected now.
+fn collect(visit: &Visit<'_>, of: &Of<'_>) -> Response {
+    let words = match visit.operator().poller.collect_now(Some(of.name)) {
+        0 => visit.words.nothing_to_collect,
+        _ => visit.words.collecting_now,
+    };
+    visit.go(&format!("{}/sources", of.base), words)
+}
+
+fn list(visit: &Visit<'_>, of: &Of<'_>) -> Response {
+    let status = visit.operator().poller.status();
+    let own = status.iter().filter(|source| source.account == of.name);
+    let row = |(number, source): (usize, &SourceStatus)| Row {
+        number: number + 1,
+        username: source.username.clone(),
+        host: source.host.clone(),
+        state: state(visit, source),
+        is_bad: source.failures > 0,
+    };
+    let account = visit.config.account(of.name);
+    shown(&List {
+        frame: Frame::new(visit, visit.words.sources),
+        base: of.base.clone(),
+        is_own: of.is_own,
+        multipop_is_off: !account.is_some_and(|account| account.multipop) || !visit.config.multipop.enabled,
+        rows: own.enumerate().map(row).collect(),
+    })
+}
+
+/// How one stands, in a few words.
+fn state(visit: &Visit<'_>, source: &SourceStatus) -> String {
+    let words = visit.words;
+    let last = source.last_poll.map(|at| ago(unix_now(), at)).unwrap_or_default();
+    match &source.last_result {
+        _ if source.polling && !source.waits_for_news => words.collecting_now.to_owned(),
+        _ if source.held => words.stopped.to_owned(),
+        _ if !source.enabled => words.off.to_owned(),
+        None => words.not_collected_yet.to_owned(),
+        Some(PollResult::Collected(_)) => {
+            format!("{} {last}, {} {}", words.last_collected, source.collected, words.messages)
+        }
+        Some(PollResult::Failed { error, .. } | PollResult::Partly { error, .. }) => {
+            format!("{} {last}: {error}", words.failed)
+        }
+    }
+}
+
+/// One source, number `number` of the account in `candidate`.
+async fn one(visit: &Visit<'_>, of: &Of<'_>, mut candidate: Config, number: usize, exists: bool) -> Response {
+    let section = format!("account.{}.source.{number}", of.name);
+    let list = format!("{}/sources", of.base);
+    if !visit.is_post() {
+        return form(visit, of, &candidate, &section, exists, (&[], Tested::default()));
+    }
+    if visit.form.has("remove") && exists {
+        return match path::remove(&mut candidate, &section) {
+            Ok(()) => {
+                let outcome = visit.commit(candidate).await;
+                after(visit, outcome, &list, |wrong| {
+                    form(visit, of, &visit.config, &section, true, (&wrong, Tested::default()))
+                })
+            }
+            Err(error) => visit.go(&list, &error.to_string()),
+        };
+    }
+    let wrong = typed(visit, of, &mut candidate, number, &section);
+    if !wrong.is_empty() {
+        return form(visit, of, &candidate, &section, exists, (&wrong, Tested::default()));
+    }
+    if visit.form.has("test") {
+        let tested = test(visit, of.name, &candidate, number).await;
+        return form(visit, of, &candidate, &section, exists, (&[], tested));
+    }
+    let shown = candidate.clone();
+    let outcome = visit.commit(candidate).await;
+    after(visit, outcome, &list, |wrong| {
+        form(visit, of, &shown, &section, exists, (&wrong, Tested::default()))
+    })
+}
+
+/// Takes what was typed. A port that nobody has chosen follows protocol and security.
+fn typed(visit: &Visit<'_>, of: &Of<'_>, candidate: &mut Config, number: usize, section: &str) -> Wrong {
+    let found = |config: &Config| {
+        let source = config.account(of.name)?.sources.get(number.checked_sub(1)?)?;
+        Some((source.port, source.usual_port()))
+    };
+    let before = found(candidate);
+    let shown = before.map(|(port, _)| port.to_string()).unwrap_or_default();
+    let is_chosen = !visit.form.text("port").is_empty() && visit.form.text("port") != shown
+        || before.is_some_and(|(port, usual)| port != usual);
+    let keys = if of.is_own { OWN.to_vec() } else { [OWN, MORE].concat() };
+    let keys: Vec<_> = keys.into_iter().filter(|key| *key != "port" || is_chosen).collect();
+    take(candidate, section, &keys, &visit.form)
+}
+
+/// Tries it out as it was typed: nothing is collected or stored.
+async fn test(visit: &Visit<'_>, account: &str, candidate: &Config, number: usize) -> Tested {
+    let operator = visit.operator();
+    let source = candidate.account(account).and_then(|it| it.sources.get(number.checked_sub(1)?));
+    let (Some(source), Some(_alone)) = (source, operator.tests.try_lock()) else {
+        return Tested { lines: vec![visit.words.test_is_busy.to_owned()], is_good: false };
+    };
+    let lines = RefCell::new(Vec::new());
+    let tell = |line: String| lines.borrow_mut().push(line);
+    let outcome = Box::pin(operator.poller.test(account, source, &tell)).await;
+    let mut lines = lines.into_inner();
+    let is_good = outcome.is_ok();
+    lines.push(outcome.err().unwrap_or_else(|| visit.words.test_is_good.to_owned()));
+    Tested { lines, is_good }
+}
+
+fn form(
+    visit: &Visit<'_>,
+    of: &Of<'_>,
+    config: &Config,
+    section: &str,
+    exists: bool,
+    (wrong, tested): (&[(String, String)], Tested),
+) -> Response {
+    let all = Fields::new(config, section, visit.words).mended(&visit.form, wrong);
+    let fields: Vec<Field> = all.of(OWN);
+    let more: Vec<Field> = if of.is_own { Vec::new() } else { all.of(MORE) };
+    let number = section.rsplit('.').next().unwrap_or_default();
+    let status = visit.operator().poller.status();
+    let own = status.iter().filter(|source| source.account == of.name);
+    let now = own.skip(number.parse::<usize>().unwrap_or(1).saturating_sub(1)).find(|_| exists);
+    let source = config.account(of.name).and_then(|it| it.sources.get(number.parse::<usize>().ok()? - 1));
+    let is_oauth2 = source.is_some_and(|source| source.auth == SourceAuth::OAuth2);
+    let page = Page {
+        frame: Frame::new(visit, if exists { visit.words.source } else { visit.words.new_source }),
+        base: of.base.clone(),
+        path: format!("{}/sources/{}", of.base, if exists { number } else { "new" }),
+        exists,
+        state: now.map(|source| state(visit, source)).unwrap_or_default(),
+        permission: match is_oauth2 {
+            true => visit.words.permission_how.replace("{}", &format!("oauth2 {} {number}", of.name)),
+            false => String::new(),
+        },
+        others: others(wrong, fields.iter().chain(&more)),
+        fields,
+        more,
+        tested: tested.lines,
+        is_good: tested.is_good,
+    };
+    if wrong.is_empty() { shown(&page) } else { to_be_mended(&page) }
+}

@@ -1,0 +1,232 @@
+//! One request to the pages: who asks, in which language, and whether a form is one of ours.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use data_encoding::BASE64URL_NOPAD;
+use ring::hmac;
+use zeroize::Zeroizing;
+
+use super::authority::{Authority, Own, Sight};
+use super::form::Form;
+use super::request::{Method, Request};
+use super::session::{self, Person, Seen};
+use super::words::{self, Words};
+use super::{Response, Site};
+use crate::access;
+use crate::config::Config;
+use crate::config::check::check;
+use crate::config::problem::{At, Problem};
+use crate::operator::{Operator, TRIAL};
+
+/// Seconds for which a form that nobody is logged in for can be sent.
+const FORM: i64 = 3600;
+
+/// A request, and all that its page needs to know.
+pub struct Visit<'a> {
+    /// The pages.
+    site: &'a Site,
+    /// What is asked.
+    pub request: &'a Request,
+    /// What a form sends; empty where none does.
+    pub form: Form,
+    /// Who asks.
+    peer: IpAddr,
+    /// Whether it came over TLS.
+    pub is_tls: bool,
+    /// The settings as the visit found them.
+    pub config: Rc<Config>,
+    /// In which language is answered.
+    pub words: &'static Words,
+    /// Who is logged in.
+    seen: Option<Seen>,
+}
+
+/// Paths of settings and what is wrong with them; an empty path where it is no setting's.
+pub type Wrong = Vec<(String, String)>;
+
+/// What became of changes.
+pub enum Outcome {
+    /// They are in force; warnings.
+    Done(Vec<String>),
+    /// They are in force for [`TRIAL`], since they would shut out whoever made them.
+    OnTrial,
+    /// They are not.
+    Wrong(Wrong),
+    /// They would shut out whoever makes them, for this reason, and he was not asked yet.
+    ShutsOut(&'static str),
+}
+
+impl<'a> Visit<'a> {
+    /// Who asks `request`.
+    pub fn new(site: &'a Site, request: &'a Request, form: Form, peer: IpAddr, is_tls: bool) -> Visit<'a> {
+        let config = site.operator.context.config();
+        let now = site.operator.context.time.now();
+        let cookie = request.cookie.as_deref().filter(|_| is_tls);
+        let seen = cookie.and_then(|cookie| site.sessions.borrow_mut().find(cookie, &config, now));
+        let words = words::preferred(request.language.as_deref().unwrap_or_default());
+        Visit { site, request, form, peer, is_tls, config, words, seen }
+    }
+
+    /// What is done is done by it.
+    pub fn operator(&self) -> &Operator {
+        &self.site.operator
+    }
+
+    /// Who is logged in.
+    pub fn person(&self) -> Option<&Person> {
+        self.seen.as_ref().map(|seen| &seen.person)
+    }
+
+    /// Whether the operator is.
+    pub fn is_operator(&self) -> bool {
+        self.person() == Some(&Person::Operator)
+    }
+
+    /// Whether it is a form that is sent.
+    pub fn is_post(&self) -> bool {
+        self.request.method == Method::Post
+    }
+
+    /// What each form has to bring: the session's, or, where there is none, one that lasts for an hour.
+    pub fn token(&self) -> String {
+        match &self.seen {
+            Some(seen) => seen.token.clone(),
+            None => self.passing_token(crate::clock::unix_now() / FORM),
+        }
+    }
+
+    fn passing_token(&self, hour: i64) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.site.key);
+        BASE64URL_NOPAD.encode(hmac::sign(&key, &hour.to_be_bytes()).as_ref())
+    }
+
+    /// Refuses a form that another site has made (RFC 6454; the double of `SameSite`), or that is too old.
+    pub fn foreign_form(&self) -> Option<Response> {
+        if !self.is_post() {
+            return None;
+        }
+        // A browser says where the page is from that has the form; a program may say nothing.
+        let is_own = |origin: &str| {
+            let scheme = if self.is_tls { "https://" } else { "http://" };
+            origin.strip_prefix(scheme).and_then(Authority::parse).as_ref() == Some(&self.request.authority)
+        };
+        if self.request.origin.as_deref().is_some_and(|origin| !is_own(origin)) {
+            return Some(Response::words("403 Forbidden", "this form is from another site"));
+        }
+        let given = self.form.get("token").unwrap_or_default();
+        let hour = crate::clock::unix_now() / FORM;
+        let is_right = match &self.seen {
+            Some(seen) => seen.token == given,
+            None => [hour, hour - 1].iter().any(|hour| self.passing_token(*hour) == given),
+        };
+        (!is_right).then(|| Response::words("403 Forbidden", self.words.form_is_old))
+    }
+
+    /// Whose login and password these are; the words where they are nobody's, or were not looked at.
+    pub async fn judge(&self, login: &str, password: &str) -> Result<Person, &'static str> {
+        let (config, logins) = (&self.config, &self.operator().context.logins);
+        let password = password.as_bytes();
+        let person = match login.eq_ignore_ascii_case("operator") {
+            true => logins.operator(config, self.peer, login, password).await.map(|()| Person::Operator),
+            false => logins.user(config, self.peer, login, password).await.map(Person::User),
+        };
+        person.map_err(|refusal| match refusal {
+            access::Refusal::TooManyWait => self.words.too_many_logins,
+            _ => self.words.login_is_wrong,
+        })
+    }
+
+    /// Begins a session of `person`, who has shown the right, and goes to `home`.
+    pub fn begin(&self, person: &Person, home: &str) -> Option<Response> {
+        let now = self.operator().context.time.now();
+        let config = self.operator().context.config();
+        let cookie = self.site.sessions.borrow_mut().open(person, &config, now)?;
+        Some(Response::see_other(home).with(session::set_cookie(&cookie)))
+    }
+
+    /// Ends the session.
+    pub fn log_out(&self) -> Response {
+        if let Some(cookie) = &self.request.cookie {
+            self.site.sessions.borrow_mut().close(cookie);
+        }
+        Response::see_other("/").with(session::forget_cookie())
+    }
+
+    /// The next page, where `notice` is told.
+    pub fn go(&self, location: &str, notice: &str) -> Response {
+        if let Some(cookie) = &self.request.cookie {
+            self.site.sessions.borrow_mut().tell(cookie, notice);
+        }
+        Response::see_other(location)
+    }
+
+    /// What the page before has left to be told.
+    pub fn notice(&self) -> Option<Zeroizing<String>> {
+        self.site.sessions.borrow_mut().told(self.request.cookie.as_ref()?)
+    }
+
+    /// Puts `candidate`, made from the settings that the visit found, in force, unless something is wrong with it.
+    pub async fn commit(&self, candidate: Config) -> Outcome {
+        let problems = check(&candidate);
+        let told = |problem: &Problem| match &problem.at {
+            At::Path(path) => (path.clone(), problem.text.clone()),
+            At::Line(_) => (String::new(), problem.text.clone()),
+        };
+        if problems.iter().any(Problem::is_error) {
+            return Outcome::Wrong(problems.iter().filter(|it| it.is_error()).map(told).collect());
+        }
+        // What was so before is no news.
+        let known = check(&self.config);
+        let warnings = problems.iter().filter(|it| !known.contains(it)).map(ToString::to_string).collect();
+        let shuts_out = self.shuts_out(&candidate);
+        let operator = self.operator();
+        let outcome = match shuts_out {
+            Some(why) if !self.form.has("sure") => return Outcome::ShutsOut(why),
+            Some(_) => operator.try_out(&self.config, candidate, TRIAL).await,
+            None => operator.commit(&self.config, candidate).await,
+        };
+        match outcome {
+            Ok(()) => {
+                if let (Some(cookie), Some(person)) = (&self.request.cookie, self.person()) {
+                    let config = operator.context.config();
+                    self.site.sessions.borrow_mut().renew(cookie, person, &config);
+                }
+                if shuts_out.is_some() { Outcome::OnTrial } else { Outcome::Done(warnings) }
+            }
+            Err(why) => Outcome::Wrong(vec![(String::new(), why)]),
+        }
+    }
+
+    /// Why who asks this would not get an answer with `candidate`, where he gets one now.
+    fn shuts_out(&self, candidate: &Config) -> Option<&'static str> {
+        let (now, words) = (&self.config, self.words);
+        let own = Own::now(candidate, &self.operator().context);
+        let listeners = |config: &Config| match self.is_tls {
+            true => config.listen.https.clone(),
+            false => config.listen.http.clone(),
+        };
+        if !access::on_lan(candidate, self.peer) {
+            Some(words.shuts_out_lan)
+        } else if listeners(now).iter().any(|it| !listeners(candidate).contains(it)) {
+            Some(words.shuts_out_listener)
+        } else if own.sight(&self.request.authority) != Sight::Everything {
+            Some(words.shuts_out_name)
+        } else if now.server.operator_verifier.is_set() && !candidate.server.operator_verifier.is_set() {
+            Some(words.shuts_out_password)
+        } else {
+            None
+        }
+    }
+
+    /// How the pages are reached over TLS, without a slash at the end.
+    pub fn https(&self) -> Option<String> {
+        let port = self.config.listen.https.first()?.port();
+        let host = match &self.request.authority {
+            Authority::Name(name) => name.clone(),
+            Authority::Address(IpAddr::V6(address)) => format!("[{address}]"),
+            Authority::Address(address) => address.to_string(),
+        };
+        Some(if port == 443 { format!("https://{host}") } else { format!("https://{host}:{port}") })
+    }
+}
