@@ -24,6 +24,7 @@ use smol::LocalExecutor;
 use smol::lock::Mutex;
 use smol::stream::StreamExt;
 
+use crate::board::card;
 use crate::board::device::Ending;
 use crate::board::{Board, LOG, etc, health, ports};
 use crate::certificate::Present;
@@ -61,8 +62,6 @@ const CLOCK: &str = "clock";
 const CLOCK_AGAIN: Duration = Duration::from_secs(3);
 /// The watchdog's device, in the run folder of a board.
 const WATCHDOG: &str = "watchdog";
-/// Where a board mounts the part of its card that a PC can read.
-const CARD: &str = "/card";
 
 /// What `pillarbox run` was told on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -109,7 +108,7 @@ fn confined(options: &RunOptions) -> Result<Disk, Failure> {
     // Before async-io starts its thread, which inherits it.
     if let Some(board) = &options.board {
         let named = [&options.serial, &options.config].into_iter().flatten().cloned();
-        let own = [options.data.clone(), board.folder().to_owned(), board.file(WATCHDOG), CARD.into()];
+        let own = [options.data.clone(), board.folder().to_owned(), board.file(WATCHDOG), card()];
         sandbox::files([etc(), board.file(LOG)], own.into_iter().chain(named));
         // A device takes its settings from its data folder; what else a file names is known too late.
         if options.config.is_none() {

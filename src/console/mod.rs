@@ -5,6 +5,7 @@
 //! other side of the socket, for the verbs of the command line. What is done is [`crate::operator`]'s.
 
 pub mod backup;
+mod card;
 pub mod client;
 mod columns;
 pub mod command;
@@ -24,6 +25,7 @@ mod sources;
 pub mod state;
 mod table;
 mod terminal;
+mod work;
 
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "console.sock";

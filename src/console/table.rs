@@ -182,9 +182,9 @@ pub const TABLE: &[Command] = &[
     },
     Command {
         name: "check",
-        arguments: &[],
+        arguments: &[Argument::File],
         required: 0,
-        help: "look for errors in what `commit` would put in force",
+        help: "look for errors in what `commit` would do, or in a file of the card",
         run: Session::check,
     },
     Command {
@@ -203,9 +203,9 @@ pub const TABLE: &[Command] = &[
     },
     Command {
         name: "import",
-        arguments: &[],
+        arguments: &[Argument::File],
         required: 0,
-        help: "paste a whole configuration as TOML, ended by a line with a dot",
+        help: "a whole configuration: pasted up to a line with a dot, or of the card",
         run: Session::import,
     },
     Command {
@@ -299,6 +299,48 @@ pub const TABLE: &[Command] = &[
         required: 0,
         help: "restart with the version in the other slot, on trial",
         run: Session::switch_slot,
+    },
+    Command {
+        name: "mail export",
+        arguments: &[Argument::Account, Argument::File],
+        required: 1,
+        help: "an account's mail into a folder of the card, as mbox files",
+        run: Session::export_mail,
+    },
+    Command {
+        name: "mail import",
+        arguments: &[Argument::Account, Argument::File],
+        required: 1,
+        help: "mail from a folder of the card into an account, each message once",
+        run: Session::import_mail,
+    },
+    Command {
+        name: "backup",
+        arguments: &[],
+        required: 0,
+        help: "settings, keys, queue and all mail into one file of the card",
+        run: Session::backup,
+    },
+    Command {
+        name: "fsck",
+        arguments: &[],
+        required: 0,
+        help: "read every record and every message, and tell what is damaged",
+        run: Session::fsck,
+    },
+    Command {
+        name: "bench-auth",
+        arguments: &[],
+        required: 0,
+        help: "how long the check of a password takes here",
+        run: Session::bench_auth,
+    },
+    Command {
+        name: "date",
+        arguments: &[],
+        required: 0,
+        help: "what time it is, and whether that is known",
+        run: Session::date,
     },
     Command {
         name: "restart",
