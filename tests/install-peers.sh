@@ -32,6 +32,9 @@ need git-email /usr/lib/git-core/git-send-email
 need libmailtools-perl /usr/share/perl5/Mail/Address.pm
 need libauthen-sasl-perl /usr/share/perl5/Authen/SASL.pm
 need libio-socket-ssl-perl /usr/share/perl5/IO/Socket/SSL.pm
+# The pages are driven in a browser.
+need chromium /usr/bin/chromium
+need npm /usr/bin/npm
 need nodejs /usr/bin/node
 need node-nodemailer /usr/share/nodejs/nodemailer
 need_libraries() { # need_libraries PACKAGE...: those whose files lie elsewhere on each architecture
@@ -76,3 +79,6 @@ for package in exim4-daemon-light opensmtpd; do
   # With this name it is whole.
   mv "$new" "$peers/$package"
 done
+
+# What the locked list of the browser's driver names; nothing of it runs at its installation.
+npm ci --prefix "$(dirname "$0")/browser" --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -1,5 +1,5 @@
 //! The way out through smarthosts of other people: Postfix, Exim and OpenSMTPD, which are away for a while, put mail off,
-//! refuse one recipient of several, hang up instead of an answer, or take their time. Whatever they do, each message arrives
+//! refuse one recipient of several, hang up instead of an answer or amid a content, or take their time. Whatever they do, each message arrives
 //! once, and the sender hears of nobody but who was refused.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that cannot go on fails")]
@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use support::appliance::binary;
 use support::mail::named;
 use support::moods::{CLOSES, GREY, LATE, LATENESS, Moods, MoodyPostfix, NOBODY};
-use support::{Appliance, Connection, Exim, Imap, OpenSmtpd, PATIENCE, Relayed, Smtp, run, wait_for};
+use support::{
+    Appliance, Breaking, Connection, Exim, Imap, OpenSmtpd, PATIENCE, Relayed, Smtp, run, wait_for,
+};
 
 /// Each scenario with each server.
 macro_rules! scenarios {
@@ -29,6 +31,7 @@ scenarios! {
     it_puts_recipients_off
     it_refuses_one_of_three
     it_hangs_up_instead_of_an_answer
+    the_line_breaks_amid_the_content
     it_answers_late
 }
 
@@ -42,11 +45,16 @@ struct Office<M> {
 impl<M: Moods> Office<M> {
     fn open() -> Office<M> {
         let smarthost = M::start();
+        let settings = smarthost.settings();
+        Office::with(smarthost, &settings)
+    }
+
+    /// With settings of another way to the smarthost.
+    fn with(smarthost: M, settings: &str) -> Office<M> {
         let appliance = Appliance::start(&format!(
-            "[server]\ndomains = [\"home.example\"]\n[smarthost]\n{}retry = [\"1s\"]\n\
+            "[server]\ndomains = [\"home.example\"]\n[smarthost]\n{settings}retry = [\"1s\"]\n\
              [[account]]\nname = \"anna\"\naddress = \"anna@home.example\"\npassword = \"anna's own\"\n\
              [[account]]\nname = \"ben\"\naddress = \"ben@home.example\"\npassword = \"ben's own\"\n",
-            smarthost.settings()
         ));
         Office { appliance, smarthost }
     }
@@ -250,6 +258,25 @@ fn it_hangs_up_instead_of_an_answer<M: Moods>() {
     office.send("ben", &["a"], "another", 2_000);
     office.assert_arrived(&[("short", &one), ("behind it", "a"), ("large", &two), ("another", "a")]);
     office.assert_nobody_is_told();
+    office.appliance.stop();
+}
+
+/// Catches: a message that is lost, or arrives as far as it came, when the connection ends in the midst of its content, on either way
+/// that one may go; and one that goes twice for that though the smarthost never had its end.
+fn the_line_breaks_amid_the_content<M: Moods>() {
+    let smarthost = M::start();
+    let settings = smarthost.settings();
+    let port = settings.lines().find_map(|line| line.strip_prefix("port = ")).unwrap();
+    let server = std::net::SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
+    // Amid the short one and the large one, whichever comes first, and amid the large one when the short one is through.
+    let line = Breaking::to(server, &[25_000, 25_000, 150_000]);
+    let way = settings.replace(&format!("port = {port}\n"), &format!("port = {}\n", line.address.port()));
+    let mut office = Office::with(smarthost, &way);
+    office.send("anna", &["a"], "short", 50_000);
+    office.send("anna", &["a", "b"], "large", 300_000);
+    office.assert_arrived(&[("short", "a"), ("large", "a"), ("large", "b")]);
+    office.assert_nobody_is_told();
+    assert_eq!(line.broken(), 3, "{}", office.smarthost.log());
     office.appliance.stop();
 }
 

@@ -93,7 +93,7 @@ impl Response {
     fn head(&self) -> String {
         format!(
             "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-             X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+             X-Content-Type-Options: nosniff\r\nReferrer-Policy: same-origin\r\n\
              Content-Security-Policy: default-src 'none'; style-src '{}'; \
              base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n\
              {}Connection: close\r\n\r\n",
@@ -192,6 +192,9 @@ fn refusal(request: &Request, context: &Context, peer: IpAddr) -> Option<Respons
 async fn respond(stream: &mut Stream, request: &mut Request, site: &Site) -> io::Result<Response> {
     let mut form = Form::default();
     if request.method == Method::Post {
+        if !pages::takes_forms(&request.path) {
+            return Ok(Response::not_allowed(GET));
+        }
         let time = &site.operator.context.time;
         let content = time.deadline(PATIENCE, request::content(stream, request, form::LONGEST));
         let content = match content.await? {

@@ -19,7 +19,9 @@ const IDLE: Duration = Duration::from_secs(30 * 60);
 /// From the login.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// Characters of what is told on the next page.
-const NOTICE: usize = 500;
+const NOTICE: usize = 300;
+/// Octets of a secret that was typed.
+const SECRET: usize = 512;
 
 /// RFC 6265bis section 4.1.3.2: only from this host, over TLS, for all paths.
 const COOKIE: &str = "__Host-pillarbox";
@@ -91,6 +93,8 @@ struct Session {
     since: Instant,
     used: Instant,
     notice: Option<Zeroizing<String>>,
+    /// A secret that was typed for the setting of this path, and is not stored yet: the page that comes next does not show it.
+    kept: Option<(String, Zeroizing<String>)>,
 }
 
 /// All of them.
@@ -125,7 +129,15 @@ impl Sessions {
         }
         let cookie = Zeroizing::new(secret());
         let mark = mark(&cookie);
-        self.0.push(Session { mark, token: secret(), right, since: now, used: now, notice: None });
+        self.0.push(Session {
+            mark,
+            token: secret(),
+            right,
+            since: now,
+            used: now,
+            notice: None,
+            kept: None,
+        });
         Some(cookie)
     }
 
@@ -163,6 +175,21 @@ impl Sessions {
     /// What is to be told, once.
     pub fn told(&mut self, cookie: &str) -> Option<Zeroizing<String>> {
         self.of(cookie)?.notice.take()
+    }
+
+    /// Keeps what was typed for the secret at `path`, until another one is; `None`: nothing.
+    pub fn keep(&mut self, cookie: &str, typed: Option<(&str, &str)>) {
+        if let Some(session) = self.of(cookie) {
+            session.kept = typed
+                .filter(|(_, secret)| secret.len() <= SECRET)
+                .map(|(path, secret)| (path.to_owned(), Zeroizing::new(secret.to_owned())));
+        }
+    }
+
+    /// What was kept for `path`.
+    pub fn kept(&mut self, cookie: &str, path: &str) -> Option<Zeroizing<String>> {
+        let (kept, secret) = self.of(cookie)?.kept.as_ref()?;
+        (kept == path).then(|| secret.clone())
     }
 
     fn of(&mut self, cookie: &str) -> Option<&mut Session> {
@@ -226,10 +253,15 @@ mod tests {
         assert!(value.len() == 43 && set_cookie(&value).contains("; Secure; HttpOnly; SameSite=Strict"));
         assert_eq!(cookie(&format!("a=b; {COOKIE}={}; c", *value)).unwrap(), value);
         assert_eq!(cookie("pillarbox=x; a__Host-pillarbox=y"), None);
+        sessions.keep(&value, Some(("smarthost.password", "hush")));
+        assert_eq!(sessions.kept(&value, "smarthost.password").unwrap().as_str(), "hush");
+        assert_eq!(sessions.kept(&value, "account.a.source.1.password"), None);
+        sessions.keep(&value, None);
+        assert_eq!(sessions.kept(&value, "smarthost.password"), None);
         sessions.tell(&value, "hello");
         assert_eq!((sessions.told(&value).unwrap().as_str(), sessions.told(&value)), ("hello", None));
         sessions.close(&value);
         assert_eq!(sessions.find(&value, &config(), Instant::now()), None);
-        assert!(size_of::<Session>() + size_of::<Verifier>() + 2 * NOTICE + 43 < 1400);
+        assert!(size_of::<Session>() + size_of::<Verifier>() + NOTICE + SECRET + 43 <= 1400);
     }
 }

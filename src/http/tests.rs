@@ -19,14 +19,21 @@ use crate::relay::{QueueEntry, Relay, SentBy};
 use crate::store::Store;
 use crate::{certificate, config};
 
-/// What lies above, for tests.
-struct Above;
-impl Appliance for Above {
-    fn apply(&self, _: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
-        Box::pin(async { Err("not here".to_owned()) })
+/// What lies above, for tests: settings are put in force and nothing else.
+struct Above(Rc<Context>);
+impl Above {
+    fn put(&self, mut config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
+        config.identify(&self.0.config());
+        self.0.reconfigure(config, self.0.tls());
+        Box::pin(async { Ok(()) })
     }
-    fn try_out(&self, _: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
-        Box::pin(async { Err("not here".to_owned()) })
+}
+impl Appliance for Above {
+    fn apply(&self, config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
+        self.put(config)
+    }
+    fn try_out(&self, config: Config) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
+        self.put(config)
     }
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
         Box::pin(async { Ok(()) })
@@ -60,7 +67,7 @@ pub(in crate::http) async fn site(context: Rc<Context>) -> Rc<Site> {
     let queue = context.store.queue().await.unwrap();
     let relay = Relay::new(context.clone(), queue, tokens.clone());
     let poller = Poller::new(context.clone(), tokens.clone());
-    Site::new(Operator::new(context, poller, relay, Rc::new(Above), tokens))
+    Site::new(Operator::new(context.clone(), poller, relay, Rc::new(Above(context)), tokens))
 }
 
 /// What is about persons has `SECRET` in it.

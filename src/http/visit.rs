@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::authority::{Authority, Own, Sight};
 use super::form::Form;
+use super::pages::fields::{self, STARS};
 use super::request::{Method, Request};
 use super::session::{self, Person, Seen};
 use super::words::{self, Words};
@@ -17,6 +18,7 @@ use crate::access;
 use crate::config::Config;
 use crate::config::check::check;
 use crate::config::problem::{At, Problem};
+use crate::config::typed::{self, Typed};
 use crate::operator::{Operator, TRIAL};
 
 /// Seconds for which a form that nobody is logged in for can be sent.
@@ -166,6 +168,28 @@ impl<'a> Visit<'a> {
         self.site.sessions.borrow_mut().told(self.request.cookie.as_ref()?)
     }
 
+    /// Takes what the form says of the settings `keys` of the section at `section` over: what is wrong with which. A secret that
+    /// was typed is kept for the next page, where stars stand for it.
+    pub fn take(&self, config: &mut Config, section: &str, keys: &[&'static str]) -> Wrong {
+        let mut wrong = fields::take(config, section, keys, &self.form);
+        let Some(cookie) = &self.request.cookie else { return wrong };
+        let mut sessions = self.site.sessions.borrow_mut();
+        for (key, typed) in keys.iter().filter_map(|key| Some((key, self.form.get(key)?))) {
+            let path = format!("{section}.{key}");
+            let is_secret = matches!(typed::get(config, &path), Ok((Typed::Secret(_), _)));
+            match typed {
+                _ if !is_secret => {}
+                STARS => {
+                    let kept = sessions.kept(cookie, &path);
+                    let set = kept.map(|secret| typed::set(config, &path, &secret));
+                    wrong.extend(set.and_then(Result::err).map(|error| (path, error.to_string())));
+                }
+                typed => sessions.keep(cookie, Some((&path, typed))),
+            }
+        }
+        wrong
+    }
+
     /// Puts `candidate`, made from the settings that the visit found, in force, unless something is wrong with it.
     pub async fn commit(&self, candidate: Config) -> Outcome {
         let problems = check(&candidate);
@@ -190,7 +214,9 @@ impl<'a> Visit<'a> {
             Ok(()) => {
                 if let (Some(cookie), Some(person)) = (&self.request.cookie, self.person()) {
                     let config = operator.context.config();
-                    self.site.sessions.borrow_mut().renew(cookie, person, &config);
+                    let mut sessions = self.site.sessions.borrow_mut();
+                    sessions.renew(cookie, person, &config);
+                    sessions.keep(cookie, None);
                 }
                 if shuts_out.is_some() { Outcome::OnTrial } else { Outcome::Done(warnings) }
             }
@@ -202,15 +228,17 @@ impl<'a> Visit<'a> {
     fn shuts_out(&self, candidate: &Config) -> Option<&'static str> {
         let (now, words) = (&self.config, self.words);
         let own = Own::now(candidate, &self.operator().context);
+        let is_known =
+            Own::now(now, &self.operator().context).sight(&self.request.authority) == Sight::Everything;
         let listeners = |config: &Config| match self.is_tls {
             true => config.listen.https.clone(),
             false => config.listen.http.clone(),
         };
-        if !access::on_lan(candidate, self.peer) {
+        if access::on_lan(now, self.peer) && !access::on_lan(candidate, self.peer) {
             Some(words.shuts_out_lan)
         } else if listeners(now).iter().any(|it| !listeners(candidate).contains(it)) {
             Some(words.shuts_out_listener)
-        } else if own.sight(&self.request.authority) != Sight::Everything {
+        } else if own.sight(&self.request.authority) != Sight::Everything && is_known {
             Some(words.shuts_out_name)
         } else if now.server.operator_verifier.is_set() && !candidate.server.operator_verifier.is_set() {
             Some(words.shuts_out_password)

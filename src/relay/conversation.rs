@@ -16,6 +16,7 @@ use super::entry::Work;
 use super::index::{LARGE, Turn};
 use super::lines::Line;
 use super::queue::Claim;
+use super::settling::Settling;
 use crate::clock::unix_now;
 use crate::config::{Account, Config};
 use crate::message::date;
@@ -33,7 +34,7 @@ struct HandedOver<'a> {
     claim: Claim<'a>,
     recipients: Vec<Recipient>,
     /// Its last octets have left.
-    _in_doubt: Option<HandingOver<'a>>,
+    in_doubt: Option<HandingOver<'a>>,
 }
 
 /// What a message that was begun is waiting for.
@@ -83,8 +84,22 @@ impl Relay {
         first: Claim<'_>,
         config: &Rc<Config>,
     ) -> Result<(), Failure> {
+        let settling = Settling::new();
+        settling.run(self.talk(line, client, first, &settling, config)).await
+    }
+
+    /// The same, while `settling` runs.
+    async fn talk<'a>(
+        &'a self,
+        line: &Line<'_>,
+        client: &mut Client,
+        first: Claim<'a>,
+        settling: &Settling<'a>,
+        config: &'a Rc<Config>,
+    ) -> Result<(), Failure> {
         let (mut under_way, mut first, mut broken) = (VecDeque::new(), Some(first), None);
         loop {
+            settling.has_room().await;
             let mut next = first.take();
             if next.is_none() && broken.is_none() && client.has_room_for(0) && self.goes_on(config) {
                 self.queue.tick();
@@ -94,21 +109,31 @@ impl Relay {
             // may have changed since the connection was made, or the end have come.
             let goes = |claim: &Claim<'_>| client.has_room_for(claim.size) && self.goes_on(config);
             if let Some(claim) = next.filter(goes) {
-                match self.begin(client, claim, config).await {
+                settling.expects_note();
+                let begun = self.begin(client, claim, settling, config).await;
+                settling.note_comes();
+                match begun {
                     Ok(Begun::UnderWay(handed)) => under_way.push_back(handed),
                     Ok(Begun::Unreadable(handed, reply)) => {
                         let verdicts = vec![reply; handed.recipients.len()];
-                        self.conclude(handed, &verdicts, false, client.remote(), config).await;
+                        settling.begin(self.conclude(handed, &verdicts, false, client.remote(), config));
                     }
                     Err(failure) => broken = Some(failure),
                 }
                 continue;
             }
-            let Some(handed) = under_way.pop_front() else { return broken.map_or(Ok(()), Err) };
+            let Some(handed) = under_way.pop_front() else {
+                if settling.oldest().await {
+                    // Something may have come meanwhile.
+                    continue;
+                }
+                return broken.map_or(Ok(()), Err);
+            };
             match client.outcome().await {
                 Ok(Some(Outcome { verdicts, dsn_passed_on, .. })) => {
                     line.answered(client.answered());
-                    self.conclude(handed, &verdicts, dsn_passed_on, client.remote(), config).await;
+                    let remote = client.remote();
+                    settling.begin(self.conclude(handed, &verdicts, dsn_passed_on, remote, config));
                 }
                 // Not to be: whatever was begun has an outcome.
                 Ok(None) => drop(handed),
@@ -129,6 +154,7 @@ impl Relay {
         &'a self,
         client: &mut Client,
         mut claim: Claim<'a>,
+        settling: &Settling<'_>,
         config: &Rc<Config>,
     ) -> Result<Begun<'a>, Failure> {
         let due = claim.entry.due(Work::Smarthost, config, unix_now());
@@ -137,7 +163,7 @@ impl Relay {
         let body = match claim.body().await {
             Ok(body) => body,
             Err(error) => {
-                let handed = HandedOver { claim, recipients, _in_doubt: None };
+                let handed = HandedOver { claim, recipients, in_doubt: None };
                 return Ok(Begun::Unreadable(handed, unreadable(&error)));
             }
         };
@@ -154,11 +180,11 @@ impl Relay {
         };
         let mut in_doubt = None;
         let before_end = async || {
-            in_doubt = Some(self.last_octets(&mut claim).await?);
+            in_doubt = Some(self.last_octets(&mut claim, settling).await?);
             Ok(())
         };
         let sent = client.begin(message, &body, before_end).await;
-        let handed = HandedOver { claim, recipients, _in_doubt: in_doubt };
+        let handed = HandedOver { claim, recipients, in_doubt };
         match sent {
             Ok(()) => Ok(Begun::UnderWay(handed)),
             Err(failure) => {
@@ -169,14 +195,24 @@ impl Relay {
     }
 
     /// The last octets are about to leave: that is noted, and those of messages before it leave first.
-    async fn last_octets(&self, claim: &mut Claim<'_>) -> Result<HandingOver<'_>, Failure> {
+    async fn last_octets(
+        &self,
+        claim: &mut Claim<'_>,
+        settling: &Settling<'_>,
+    ) -> Result<HandingOver<'_>, Failure> {
         let stopped = || Failure::Unavailable("the appliance is being stopped".to_owned());
         if self.standing.is_ending() {
             return Err(stopped());
         }
         let handing_over = self.standing.hands_over();
         let before = claim.entry.in_doubt.replace(unix_now());
+        settling.note_comes();
         if !claim.save().await {
+            if self.stands_still() {
+                claim.entry.in_doubt = before;
+                claim.save().await;
+                return Err(Failure::Unavailable("the flash takes no changes".to_owned()));
+            }
             // On a full card nothing would leave any more, which is what gives room back.
             log::warn!("queue {}: it is handed over, which could not be noted", claim.uid());
         }
@@ -228,8 +264,7 @@ impl Relay {
     /// The connection is gone, and nothing is decided about the message.
     async fn broke_off(&self, handed: HandedOver<'_>, failure: &Failure, config: &Rc<Config>) {
         let HandedOver { mut claim, .. } = handed;
-        let goes_again =
-            matches!(failure, Failure::Again(_)) || !self.is_current(config) || self.standing.is_ending();
+        let goes_again = matches!(failure, Failure::Again(_)) || !self.goes_on(config);
         if goes_again && claim.entry.in_doubt.is_none() {
             // As if nothing had been: it is no attempt.
             return;
@@ -240,17 +275,19 @@ impl Relay {
         self.settle(claim).await;
     }
 
-    /// The last word for each recipient.
-    async fn conclude(
-        &self,
-        handed: HandedOver<'_>,
+    /// The last word for each recipient is taken at once; what comes back is to be waited for until it is written down.
+    fn conclude<'a>(
+        &'a self,
+        handed: HandedOver<'a>,
         verdicts: &[Reply],
         dsn_passed_on: bool,
         remote: &str,
         config: &Config,
-    ) {
-        let HandedOver { mut claim, recipients, .. } = handed;
+    ) -> impl Future<Output = ()> + use<'a> {
+        let HandedOver { mut claim, recipients, in_doubt } = handed;
         claim.entry.in_doubt = None;
+        // Those that follow need not wait until this is written down.
+        self.queue.index().land(claim.uid());
         for (Recipient { mailbox, .. }, reply) in recipients.iter().zip(verdicts) {
             log::info!("queue {}: <{mailbox}>: {reply}", claim.uid());
             take(&mut claim.entry, mailbox, reply, remote, dsn_passed_on, config, self.jitter);
@@ -258,7 +295,11 @@ impl Relay {
         if verdicts.iter().any(Reply::is_positive) {
             self.got_through();
         }
-        self.settle(claim).await;
+        async move {
+            self.settle(claim).await;
+            // Whoever stops the appliance waits for it up to here.
+            drop(in_doubt);
+        }
     }
 }
 

@@ -356,8 +356,8 @@ impl Index {
         }
     }
 
-    /// It is on its way no longer.
-    fn land(&mut self, uid: Uid) {
+    /// It is on its way no longer, whoever still works on it.
+    pub fn land(&mut self, uid: Uid) {
         let Some(slot) = self.slot(uid).copied() else { return };
         if let Some(lane) = self.lanes.get_mut(usize::from(slot.lane)) {
             lane.flying.retain(|flight| flight.uid != uid);

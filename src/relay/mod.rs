@@ -21,6 +21,7 @@ mod probe;
 mod queue;
 mod report;
 mod restored;
+mod settling;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

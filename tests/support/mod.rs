@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that cannot go on fails")]
 
 pub mod appliance;
+pub mod breaking;
 pub mod card;
 pub mod client;
 pub mod connection;
@@ -29,6 +30,7 @@ pub mod token_server;
 pub mod unpacked;
 
 pub use appliance::Appliance;
+pub use breaking::Breaking;
 pub use card::MountedCard;
 pub use client::{Imap, Pop3, Smtp};
 pub use connection::Connection;

@@ -97,7 +97,7 @@ colour = "blue"                  #! unknown section colour: there are [server], 
 [server]
 hostnam = "mail.home.example"    #! unknown key hostnam: did you mean hostname?
 domains = ["home.example"]
-motd = "hello"                   #! unknown key motd: known here are hostname, domains, lan, shared_domains, postmaster, connector, max_connections, max_message_size, lan_smtp_relay, lan_smtp_sender, operator_password, operator_verifier
+motd = "hello"                   #! unknown key motd: known here are hostname, domains, lan, shared_domains, postmaster, connector, max_connections, max_message_size, lan_smtp_relay, lan_smtp_sender, users_edit_sources, operator_password, operator_verifier
 [smart_host]                     #! unknown section smart_host: did you mean [smarthost]?
 port = 25
 [[account]]

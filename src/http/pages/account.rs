@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::fields::{Field, Fields, Input, others, take};
+use super::fields::{Field, Fields, Input, others};
 use super::first::new_password;
 use super::people::{App, Login, Of, apps, change_apps, logins};
 use super::{Frame, after, shown, source, to_be_mended};
@@ -85,7 +85,7 @@ async fn change(visit: &Visit<'_>, name: &str, keys: &[&'static str]) -> Respons
     let Some(account) = visit.config.account(name) else { return Response::error("404 Not Found") };
     let section = format!("account.{name}");
     let mut candidate = Config::clone(&visit.config);
-    let wrong = take(&mut candidate, &section, keys, &visit.form);
+    let wrong = visit.take(&mut candidate, &section, keys);
     if !wrong.is_empty() {
         return shown_account(visit, account, &wrong);
     }

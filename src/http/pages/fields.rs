@@ -6,8 +6,8 @@ use crate::http::form::Form;
 use crate::http::visit::Wrong;
 use crate::http::words::Words;
 
-/// Stands in a form for a secret that is set and not shown: left as it is, the secret stays.
-const STARS: &str = "********";
+/// Stands in a form for a secret that is set, or was typed before, and not shown: left as it is, the secret stays.
+pub const STARS: &str = "********";
 
 /// One field.
 pub struct Field {
@@ -97,7 +97,10 @@ impl<'a> Fields<'a> {
             Typed::Choice { words, chosen } => Input::Select(words, text(chosen)),
             Typed::Text(now) => Input::Text(text(now)),
             Typed::Lines(now) => Input::Lines(text(now.join("\n"))),
-            Typed::Secret(is_set) => Input::Password(if is_set { STARS } else { "" }),
+            Typed::Secret(is_set) => {
+                let is_there = typed.map_or(is_set, |typed| typed.is_some_and(|typed| !typed.is_empty()));
+                Input::Password(if is_there { STARS } else { "" })
+            }
         };
         let wrong = self.wrong.iter().filter(|(at, _)| *at == path).map(|(_, what)| what.as_str());
         Field {

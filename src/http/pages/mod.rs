@@ -4,7 +4,7 @@
 
 mod account;
 mod accounts;
-mod fields;
+pub(super) mod fields;
 mod first;
 mod login;
 mod mine;
@@ -25,6 +25,7 @@ use super::visit::{Outcome, Visit, Wrong};
 use super::words::Words;
 use super::{GET, Response, autoconfig};
 use crate::operator::status::span;
+use fields::STARS;
 
 /// The one style sheet, inside each page: another request would cost another TLS handshake.
 const STYLE: &str = include_str!("style.css");
@@ -130,8 +131,13 @@ fn after(
         }
         Outcome::Wrong(wrong) => mended(wrong),
         Outcome::ShutsOut(why) => {
-            let is_secret = |name: &str| name.ends_with("password") || name == "token";
-            let fields = visit.form.fields().filter(|(name, _)| !is_secret(name)).collect();
+            // Of a secret the session knows what was typed.
+            let hidden = |(name, typed)| match name {
+                "token" => None,
+                name if str::ends_with(name, "password") && !str::is_empty(typed) => Some((name, STARS)),
+                name => Some((name, typed)),
+            };
+            let fields = visit.form.fields().filter_map(hidden).collect();
             let frame = Frame::new(visit, visit.words.are_you_sure);
             shown(&Sure { frame, why, path: &visit.request.path, fields })
         }
@@ -151,17 +157,17 @@ fn after(
 /// Answers a request.
 pub async fn respond(visit: &Visit<'_>) -> Response {
     let path = visit.request.path.as_str();
-    if let Some(response) = open(visit, path) {
-        return if visit.is_post() { Response::not_allowed(GET) } else { response };
+    if visit.is_post() && !takes_forms(path) {
+        return Response::not_allowed(GET);
     }
-    if !is_page(path) {
-        return match visit.is_post() {
-            true => Response::not_allowed(GET),
-            false => Response::error("404 Not Found"),
-        };
+    if let Some(response) = open(visit, path) {
+        return response;
     }
     if path == "/" {
-        return if visit.is_post() { Response::not_allowed(GET) } else { start::page(visit) };
+        return start::page(visit);
+    }
+    if !takes_forms(path) {
+        return Response::error("404 Not Found");
     }
     // From here on there are passwords.
     if !visit.is_tls {
@@ -195,9 +201,10 @@ pub async fn respond(visit: &Visit<'_>) -> Response {
     }
 }
 
-fn is_page(path: &str) -> bool {
-    const PAGES: [&str; 10] =
-        ["", "first", "login", "logout", "mine", "accounts", "server", "queue", "sessions", "confirm"];
+/// Whether it is a page with forms, or below one.
+pub fn takes_forms(path: &str) -> bool {
+    const PAGES: [&str; 9] =
+        ["first", "login", "logout", "mine", "accounts", "server", "queue", "sessions", "confirm"];
     PAGES.contains(&path.trim_matches('/').split('/').next().unwrap_or_default())
 }
 
@@ -227,3 +234,6 @@ async fn confirm(visit: &Visit<'_>) -> Response {
         Err(why) => visit.go("/", &why),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::fields::{Field, Fields, Input, others, take};
+use super::fields::{Field, Fields, Input, others};
 use super::{Frame, after, shown, to_be_mended};
 use crate::config::Config;
 use crate::http::Response;
@@ -103,7 +103,7 @@ async fn one(visit: &Visit<'_>, section: &'static str, keys: &'static [&'static 
         return form(visit, &visit.config, section, keys, (&[], Vec::new(), false));
     }
     let mut candidate = Config::clone(&visit.config);
-    let wrong = take(&mut candidate, section, keys, &visit.form);
+    let wrong = visit.take(&mut candidate, section, keys);
     if !wrong.is_empty() {
         return form(visit, &visit.config, section, keys, (&wrong, Vec::new(), false));
     }

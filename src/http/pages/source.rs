@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use askama::Template;
 
-use super::fields::{Field, Fields, Input, others, take};
+use super::fields::{Field, Fields, Input, others};
 use super::people::Of;
 use super::{Frame, after, shown, to_be_mended};
 use crate::clock::unix_now;
@@ -191,7 +191,7 @@ fn typed(visit: &Visit<'_>, of: &Of<'_>, candidate: &mut Config, number: usize, 
         || before.is_some_and(|(port, usual)| port != usual);
     let keys = if of.is_own { OWN.to_vec() } else { [OWN, MORE].concat() };
     let keys: Vec<_> = keys.into_iter().filter(|key| *key != "port" || is_chosen).collect();
-    take(candidate, section, &keys, &visit.form)
+    visit.take(candidate, section, &keys)
 }
 
 /// Tries it out as it was typed: nothing is collected or stored.

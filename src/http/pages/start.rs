@@ -24,6 +24,7 @@ struct Start {
     /// What is wrong and what to do; empty: all is well.
     needs: Vec<String>,
     sessions: u32,
+    sources: usize,
     fine: usize,
     failing: usize,
     collected: u64,
@@ -62,6 +63,7 @@ pub fn page(visit: &Visit<'_>) -> Response {
         hostname: status.hostname.clone(),
         needs: needs(visit, &status),
         sessions: status.sessions.iter().sum(),
+        sources: status.sources.len(),
         fine: status.sources.iter().filter(|source| source.enabled).count() - enabled_and_failing(&status),
         failing,
         collected: status.sources.iter().map(|source| source.collected).sum(),

@@ -137,7 +137,7 @@ pub static ENGLISH: Words = Words {
     sources_fine: "mailboxes elsewhere are fine",
     start: "Start",
     stopped: "stopped on the console",
-    sure_how: "It is tried out for five minutes and taken back by itself, unless you log in at the new address and keep it. Passwords have to be typed anew.",
+    sure_how: "It is tried out for five minutes and taken back by itself, unless you log in at the new address and keep it.",
     test: "Test",
     test_arrived: "It works",
     test_bad: "This does not work yet",

@@ -137,7 +137,7 @@ pub static GERMAN: Words = Words {
     sources_fine: "Postfächer anderswo sind in Ordnung",
     start: "Start",
     stopped: "auf der Konsole angehalten",
-    sure_how: "Es gilt fünf Minuten auf Probe und wird von selbst zurückgenommen, wenn es nicht unter der neuen Adresse angemeldet behalten wird. Passwörter sind neu einzutippen.",
+    sure_how: "Es gilt fünf Minuten auf Probe und wird von selbst zurückgenommen, wenn es nicht unter der neuen Adresse angemeldet behalten wird.",
     test: "Testen",
     test_arrived: "Es funktioniert",
     test_bad: "So geht es noch nicht",

@@ -1,16 +1,18 @@
 //! Messages on their way to the smarthost: what a power cut leaves of them, and in which order they arrive.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::*;
 use crate::flash::Sync;
 use crate::flash::over::{Over, Special};
 
-/// A flash whose syncs take a while: what left before one of them has arrived when it is done.
-struct Slow;
+/// A flash whose syncs take a while, and are counted: what left before one of them has arrived when it is done.
+#[derive(Default)]
+pub(super) struct Slow(Cell<u32>);
 
 impl Special for Slow {
     fn sync(&self, below: Sync) -> Sync {
+        self.0.set(self.0.get() + 1);
         Box::pin(async {
             Timer::after(Duration::from_millis(3)).await;
             below.await
@@ -19,68 +21,172 @@ impl Special for Slow {
 }
 
 /// An appliance with what is on `flash`, beside `world`: its relay.
-async fn relay_on(flash: impl crate::flash::Flash + 'static, world: &World) -> Rc<Relay> {
+pub(super) async fn relay_on(flash: impl crate::flash::Flash + 'static, world: &World) -> Rc<Relay> {
     let config = (*world.context.config()).clone();
     let context = Rc::new(Context::new(config, world.context.tls(), Store::new(Rc::new(flash))));
     let queue = context.store.queue().await.unwrap();
     Relay::new(context.clone(), queue, Tokens::new(context))
 }
 
+/// What a smarthost offers with which short messages leave as chunks (RFC 3030), and one with which they do not.
+pub(super) const CHUNKING: &str = "250-smarthost.example\r\n250-PIPELINING\r\n250 CHUNKING";
+pub(super) const PIPELINING: &str = "250-smarthost.example\r\n250 PIPELINING";
+
+/// Friend `n`, who message `n` goes to.
+pub(super) fn friend(n: usize) -> String {
+    format!("friend{n}@else.example")
+}
+
+/// A slow flash with so many messages that wait: the relay on it, the flash and its syncs.
+pub(super) async fn waiting(world: &World, count: usize) -> (Rc<Relay>, SimFlash, Rc<Slow>) {
+    for n in 0..count {
+        world.post(&friend(n)).await.unwrap();
+    }
+    let (flash, slow) = (world.flash.copy(), Rc::new(Slow::default()));
+    let relay = relay_on(Over::with(flash.clone(), slow.clone()), world).await;
+    (relay, flash, slow)
+}
+
+pub(super) fn run(relay: &Rc<Relay>, world: &World) -> Task<()> {
+    let relay = relay.clone();
+    world.executor.spawn(async move { relay.run().await })
+}
+
+/// What becomes of messages at the smarthost.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    /// They are answered.
+    Answered,
+    /// It hangs up instead of an answer.
+    HangsUp,
+    /// The second one is put off.
+    PutOff,
+}
+
 /// Catches: a message of which the smarthost has the end, while the note that says so is not safe yet or gone too early: after a
-/// cut it would go twice, and nobody would hear of it.
+/// cut it would go twice, and nobody would hear of it. One whose removal is waited for no longer is in doubt until that is safe.
 #[test]
 fn a_cut_at_any_step_leaves_a_note_of_what_may_go_twice() {
-    // The smarthost answers, or hangs up instead.
-    for answer in [None, Some("drop")] {
+    for (fate, offers) in [
+        (Fate::Answered, PIPELINING),
+        (Fate::Answered, CHUNKING),
+        (Fate::HangsUp, PIPELINING),
+        (Fate::HangsUp, CHUNKING),
+        (Fate::PutOff, PIPELINING),
+        (Fate::PutOff, CHUNKING),
+    ] {
         story(async move |world| {
-            world.reconfigure(|config| config.smarthost.retry = vec![3600]);
-            world.smarthost.answers(move |command| answer.filter(|_| command == "."));
-            for n in 0..3 {
-                world.post(&format!("friend{n}@else.example")).await.unwrap();
-            }
-            let flash = world.flash.copy();
-            let relay = relay_on(Over::with(flash.clone(), Rc::new(Slow)), &world).await;
-            // At each step: how the flash may look after a cut, and whose message the smarthost has.
-            let cuts = Rc::new(RefCell::new(Vec::new()));
-            let (seen, smarthost) = (cuts.clone(), world.smarthost.clone());
-            flash.watch(move |flash| {
-                let has: Vec<_> = smarthost.taken().into_iter().map(|taken| taken.to).collect();
-                let after = (0..4).map(|seed| (flash.steps(), has.clone(), flash.restart(seed)));
-                seen.borrow_mut().extend(after);
-            });
-            let running = relay.clone();
-            let running = world.executor.spawn(async move { running.run().await });
-            let is_done = async || match answer {
-                None => relay.entries().is_empty(),
-                Some(_) => relay.entries().iter().all(|entry| entry.attempts == 1),
-            };
-            world.until("all are through", is_done).await;
-            running.cancel().await;
-            flash.watch(|_| {});
-            world.smarthost.answers(|_| None);
-            let (mut in_doubt, mut settled) = (0, 0);
-            for (step, has, flash) in cuts.take() {
-                let relay = relay_on(flash, &world).await;
-                let entries = relay.entries();
-                let doubtful = |n| {
-                    let entry = entries.iter().find(|entry| entry.to == [format!("friend{n}@else.example")]);
-                    entry.map(|entry| entry.in_doubt.is_some())
-                };
-                for n in 0..3 {
-                    match (has.contains(&format!("TO:<friend{n}@else.example>")), doubtful(n)) {
-                        (true, Some(true)) => in_doubt += 1,
-                        (true, None) => settled += 1,
-                        (false, Some(_)) => {}
-                        other => panic!("step {step}, message {n}: had it, is in doubt: {other:?}"),
-                    }
-                }
-            }
-            assert!(
-                in_doubt > 0 && (settled > 0 || answer.is_some()),
-                "{in_doubt} {settled}: nothing was seen"
-            );
+            cut_at_each_step(&world, fate, offers).await;
         });
     }
+}
+
+async fn cut_at_each_step(world: &World, fate: Fate, offers: &'static str) {
+    const COUNT: usize = 5;
+    world.reconfigure(|config| {
+        config.smarthost.retry = vec![3600];
+        config.smarthost.connections = if fate == Fate::HangsUp { 4 } else { 1 };
+    });
+    let ends = Cell::new(0);
+    world.smarthost.answers(move |command| match command.split(' ').next() {
+        Some("EHLO") => Some(offers),
+        Some(".") => {
+            ends.set(ends.get() + 1);
+            match fate {
+                Fate::HangsUp => Some("drop"),
+                Fate::PutOff if ends.get() == 2 => Some("451 4.3.0 Later"),
+                _ => None,
+            }
+        }
+        _ => None,
+    });
+    let (relay, flash, _) = waiting(world, COUNT).await;
+    // At each step: how the flash may look after a cut, whose messages the smarthost has, and which of them are settled as far as
+    // this appliance knows.
+    let cuts = Rc::new(RefCell::new(Vec::new()));
+    let (seen, smarthost) = (cuts.clone(), world.smarthost.clone());
+    flash.watch(move |flash| {
+        let has: Vec<_> = smarthost.taken().into_iter().map(|taken| taken.to).collect();
+        let after = (0..4).map(|seed| (flash.steps(), has.clone(), flash.restart(seed)));
+        seen.borrow_mut().extend(after);
+    });
+    let running = run(&relay, world);
+    let is_done = async || match fate {
+        Fate::Answered => relay.entries().is_empty(),
+        Fate::HangsUp => relay.entries().iter().all(|entry| entry.attempts == 1),
+        Fate::PutOff => relay.entries().iter().map(|entry| entry.attempts).eq([1]),
+    };
+    world.until("all are through", is_done).await;
+    // What was written last.
+    Timer::after(Duration::from_millis(20)).await;
+    running.cancel().await;
+    flash.watch(|_| {});
+    world.smarthost.answers(|_| None);
+    let (mut in_doubt, mut settled, mut behind) = (0, 0, 0);
+    for (step, has, flash) in cuts.take() {
+        let relay = relay_on(flash, world).await;
+        let entries = relay.entries();
+        let doubtful = |n| {
+            let entry = entries.iter().find(|entry| entry.to == [friend(n)]);
+            entry.map(|entry| entry.in_doubt.is_some())
+        };
+        let had: Vec<bool> = (0..COUNT).map(|n| has.contains(&format!("TO:<{}>", friend(n)))).collect();
+        for n in 0..COUNT {
+            match (had[n], doubtful(n)) {
+                (true, Some(true)) => in_doubt += 1,
+                (true, None) => settled += 1,
+                // It may have been noted, and not have left.
+                (false, Some(_)) => {}
+                other => panic!("step {step}, message {n}: had it, is in doubt: {other:?}"),
+            }
+            // It was answered before the next one left, which is on its way while this one's removal is not safe.
+            behind +=
+                u32::from(n > 0 && had[n - 1] && doubtful(n - 1) == Some(true) && doubtful(n) == Some(true));
+        }
+    }
+    assert!(
+        in_doubt > 0 && (settled > 0) == (fate != Fate::HangsUp) && behind > 0,
+        "{in_doubt} {settled} {behind}: nothing was seen"
+    );
+}
+
+/// Catches: two syncs a message one after the other over a quick connection, the note before its end and its removal.
+#[test]
+fn a_quick_connection_costs_one_sync_a_message() {
+    const COUNT: usize = 40;
+    for offers in [PIPELINING, CHUNKING] {
+        story(async move |world| {
+            world.reconfigure(|config| config.smarthost.connections = 1);
+            world.smarthost.answers(move |command| (command.starts_with("EHLO")).then_some(offers));
+            let (relay, _, slow) = waiting(&world, COUNT).await;
+            let before = slow.0.get();
+            let _running = run(&relay, &world);
+            world.until("all are through", async || relay.entries().is_empty()).await;
+            let syncs = slow.0.get() - before;
+            // The first one is waited for, and the last ones are followed by none.
+            assert!(syncs as usize <= COUNT + 10, "{syncs} syncs for {COUNT} messages, {offers:?}");
+            assert!(syncs as usize >= COUNT, "{syncs}: each note is safe before its message leaves");
+        });
+    }
+}
+
+/// Catches: what became of a message that waits for a note which does not come, since the smarthost takes its time with the next
+/// one: after a cut it would be in doubt for nothing.
+#[test]
+fn what_became_of_a_message_waits_for_no_note_that_does_not_come() {
+    story(async |world| {
+        world.reconfigure(|config| config.smarthost.connections = 1);
+        world.smarthost.answers(|command| match command.split(' ').next() {
+            Some("EHLO") => Some(PIPELINING),
+            Some("RCPT") if command.contains("<friend1@") => Some("hang"),
+            _ => None,
+        });
+        for n in 0..2 {
+            world.post(&friend(n)).await.unwrap();
+        }
+        let _running = world.run();
+        world.until_queue_is("friend1@else.example attempts 0 ").await;
+    });
 }
 
 /// Catches: ends of one submitter that overtake each other, wherever the smarthost takes its time.
@@ -88,9 +194,8 @@ fn a_cut_at_any_step_leaves_a_note_of_what_may_go_twice() {
 fn the_ends_arrive_in_the_order_of_submission() {
     story(async |world| {
         world.reconfigure(|config| config.smarthost.connections = 2);
-        let numbered = |n| format!("friend{n}@else.example");
         for n in 0..30 {
-            world.post(&numbered(n)).await.unwrap();
+            world.post(&friend(n)).await.unwrap();
         }
         // What each message waits for, and for how long, is another one than that of the next.
         *world.smarthost.time.borrow_mut() = Some(world.context.time.clone());
@@ -117,7 +222,7 @@ fn the_ends_arrive_in_the_order_of_submission() {
         world.until_queue_is_empty().await;
         let taken = world.smarthost.taken();
         let to: Vec<_> = taken.iter().map(|taken| taken.to.clone()).collect();
-        let expected: Vec<_> = (0..30).map(|n| format!("TO:<{}>", numbered(n))).collect();
+        let expected: Vec<_> = (0..30).map(|n| format!("TO:<{}>", friend(n))).collect();
         assert_eq!(to, expected);
         let changes = taken.windows(2).filter(|two| two[0].connection != two[1].connection).count();
         assert!(changes > 3 && world.smarthost.most_open.get() == 2, "{changes}, {taken:?}");

@@ -1,6 +1,7 @@
 //! Stories of messages: a relay on the simulated flash, and a smarthost on loopback that does as it is
 //! told and remembers what it got.
 
+mod breaking_off;
 mod conversation;
 mod handing_over;
 mod letters;

@@ -28,7 +28,8 @@ pub struct Taken {
     pub content: String,
 }
 
-/// What a command gets for an answer; `None`: the usual one. `drop` closes the connection, `hang` says nothing any more.
+/// What a command gets for an answer; `None`: the usual one. `drop` closes the connection, `hang` says nothing any more. `.` stands
+/// for a content that is there, and `(content)` for one that has begun, in the midst of which it may `drop`.
 type Answer = dyn Fn(&str) -> Option<&'static str>;
 
 pub struct Smarthost {
@@ -38,7 +39,7 @@ pub struct Smarthost {
     commands: RefCell<Vec<String>>,
     /// Before each answer.
     pub pause: Cell<Duration>,
-    /// The time that the pause takes; `None`: that of the world outside.
+    /// The time by which it pauses and thinks; `None`: that of the world outside.
     pub time: RefCell<Option<Time>>,
     /// Before it says what becomes of a message that is there.
     pub thinks: Cell<Duration>,
@@ -98,6 +99,15 @@ impl Smarthost {
         self.open.set(self.open.get() - 1);
     }
 
+    async fn passes(&self, pause: Duration) {
+        let time = self.time.borrow().clone();
+        match time {
+            _ if pause.is_zero() => {}
+            Some(time) => time.sleep(pause).await,
+            None => drop(Timer::after(pause).await),
+        }
+    }
+
     async fn talk(&self, stream: &mut Stream, connection: u32) -> std::io::Result<()> {
         let (mut login, mut from, mut to, mut line) = (String::new(), String::new(), Vec::new(), Vec::new());
         let (mut command, mut refused) = ("CONNECT".to_owned(), false);
@@ -120,20 +130,25 @@ impl Smarthost {
             if answer == "hang" {
                 std::future::pending::<()>().await;
             }
-            if !self.pause.get().is_zero() {
-                let time = self.time.borrow().clone();
-                match time {
-                    Some(time) => time.sleep(self.pause.get()).await,
-                    None => drop(Timer::after(self.pause.get()).await),
-                }
+            // A chunk is answered when all of it is there.
+            let is_chunk = verb == "BDAT";
+            if !is_chunk {
+                self.passes(self.pause.get()).await;
+                stream.queue(format!("{answer}\r\n").as_bytes());
+                stream.flush().await?;
             }
-            stream.queue(format!("{answer}\r\n").as_bytes());
-            stream.flush().await?;
             if verb == "QUIT" {
                 return Ok(());
             }
-            if verb == "DATA" && answer.starts_with("354") {
-                let content = content(stream).await?;
+            if is_chunk || verb == "DATA" && answer.starts_with("354") {
+                if (self.answer.borrow().clone())("(content)") == Some("drop") {
+                    stream.fill().await?;
+                    return Ok(());
+                }
+                let content = match is_chunk {
+                    true => chunk(stream, &command).await?,
+                    false => content(stream).await?,
+                };
                 let told = (self.answer.borrow().clone())(".").unwrap_or("250 2.0.0 Taken");
                 if !told.starts_with(['4', '5']) {
                     let (login, from, to) = (login.clone(), from.clone(), to.join(" "));
@@ -145,7 +160,7 @@ impl Smarthost {
                 if told == "hang" {
                     std::future::pending::<()>().await;
                 }
-                Timer::after(self.thinks.get()).await;
+                self.passes(self.thinks.get()).await;
                 stream.queue(format!("{told}\r\n").as_bytes());
                 stream.flush().await?;
             }
@@ -179,6 +194,22 @@ async fn content(stream: &mut Stream) -> std::io::Result<String> {
         }
         let consumed = decoder.decode(input, &mut content);
         stream.consume(consumed);
+    }
+    Ok(String::from_utf8(content).unwrap())
+}
+
+/// The octets behind `BDAT length LAST`.
+async fn chunk(stream: &mut Stream, command: &str) -> std::io::Result<String> {
+    let length: usize = command.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut content = Vec::new();
+    while content.len() < length {
+        let input = stream.fill().await?;
+        if input.is_empty() {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let some = input.len().min(length - content.len());
+        content.extend_from_slice(&input[..some]);
+        stream.consume(some);
     }
     Ok(String::from_utf8(content).unwrap())
 }

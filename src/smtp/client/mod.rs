@@ -9,13 +9,13 @@ mod capabilities;
 mod content;
 mod envelope;
 mod failure;
+mod hearing;
 mod manners;
 mod opening;
 mod transaction;
 mod wire;
 
 use std::collections::VecDeque;
-use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,8 @@ pub use opening::{Opening, Passed};
 pub use transaction::Outcome;
 
 use self::content::Content;
-use self::failure::{in_doubt, login_wanted, lost, nonsense, unreadable};
-use self::transaction::{Step, Transaction, Trouble, Way};
+use self::failure::{in_doubt, lost, unreadable};
+use self::transaction::{Step, Transaction, Way};
 use self::wire::{read_reply, send, write};
 use super::Reply;
 use super::data::Encoder;
@@ -75,8 +75,10 @@ pub struct Client {
     proven: bool,
     /// How the message was answered that was answered last.
     answered: Option<Answered>,
-    /// Why the connection is of no more use.
+    /// Why nothing more is begun on the connection.
     broken: Option<Failure>,
+    /// Why nothing more is heard on it either.
+    deaf: Option<Failure>,
 }
 
 /// How long it took until a message was answered.
@@ -184,6 +186,7 @@ impl Client {
             proven: false,
             answered: None,
             broken: None,
+            deaf: None,
         }
     }
 
@@ -260,7 +263,8 @@ impl Client {
                 self.under_way.pop_front();
                 return Ok(Some(outcome));
             }
-            let heard = match self.broken.clone() {
+            // What is not sent to its end may be followed by nothing, and the answers to those before it come all the same.
+            let heard = match self.deaf.clone() {
                 Some(failure) => Err(failure),
                 None => self.hear().await.map(drop),
             };
@@ -420,100 +424,6 @@ impl Client {
         match send(&mut self.stream, octets, &self.time).await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.given_up(error).await),
-        }
-    }
-
-    /// The server takes no more: perhaps it says why.
-    async fn given_up(&mut self, error: io::Error) -> Failure {
-        match self.time.deadline(QUIT, read_reply(&mut self.stream)).await {
-            Ok(reply) if !reply.is_positive() => Failure::Unavailable(reply.to_string()),
-            _ => lost(error),
-        }
-    }
-
-    /// Nothing is said between two messages. A server that did so would have its answers taken for those to the commands that come.
-    async fn listen(&mut self) -> Result<(), Failure> {
-        if self.under_way.iter().any(|message| message.outcome.is_none()) {
-            return Ok(());
-        }
-        let Some(said) = smol::future::poll_once(self.stream.fill()).await else { return Ok(()) };
-        if said.map_err(lost)?.is_empty() {
-            return Err(lost(io::Error::new(io::ErrorKind::UnexpectedEof, "the other end closed")));
-        }
-        let reply = self.time.deadline(QUIT, read_reply(&mut self.stream)).await.map_err(lost)?;
-        if reply.code == 421 {
-            return Err(Failure::Unavailable(reply.to_string()));
-        }
-        Err(self.lie(Extension::Chunking, format!("the smarthost says unasked {reply}")))
-    }
-
-    /// Reads a reply, and hands it to the message that it is for: its place among those under way, and what comes next for it, unless it
-    /// has its outcome now.
-    async fn hear(&mut self) -> Result<(usize, Option<Step>), Failure> {
-        let waiting = self.under_way.iter().position(|message| message.outcome.is_none());
-        let waits = waiting.and_then(|at| Some((at, self.under_way.get(at)?)));
-        let Some((at, message)) = waits else {
-            return Err(Failure::Unavailable("no reply is expected".to_owned()));
-        };
-        let patience = message.transaction.patience().min(message.left(&self.time));
-        let waits_since = self.time.now();
-        let reply = self.time.deadline(patience, read_reply(&mut self.stream)).await;
-        let waited = self.time.since(waits_since);
-        let Some(message) = self.under_way.get_mut(at) else {
-            return Err(Failure::Unavailable("no reply is expected".to_owned()));
-        };
-        let step = match reply {
-            Err(error) => {
-                let relies_on = message.transaction.relies_on();
-                let sent = message.sent.is_some();
-                return Err(match (relies_on, lost(error)) {
-                    // It may be taken: to try it again at once would not help those who then get it twice.
-                    (Some(extension), failure) if sent => {
-                        self.manners.do_without(extension, &self.time);
-                        failure
-                    }
-                    (Some(extension), failure) => self.lie(extension, failure.to_string()),
-                    (None, failure) => failure,
-                });
-            }
-            Ok(reply) => message.transaction.reply(reply),
-        };
-        match step {
-            Ok(Step::Done(outcome)) => {
-                let after = message.sent.map(|sent| self.time.since(sent));
-                self.answered = after.map(|after| Answered { after, waited });
-                self.decided(at, outcome);
-                Ok((at, None))
-            }
-            Ok(step) => Ok((at, Some(step))),
-            Err(trouble) => {
-                // It was answered: this one the server has not taken.
-                message.sent = None;
-                Err(match trouble {
-                    Trouble::Closing(reply) => Failure::Unavailable(reply.to_string()),
-                    Trouble::Login(reply) => login_wanted(&reply),
-                    Trouble::Nonsense(reply) => Failure::Unavailable(nonsense(&reply)),
-                    Trouble::Lie(extension, reply) => self.lie(extension, nonsense(&reply)),
-                })
-            }
-        }
-    }
-
-    fn decided(&mut self, at: usize, outcome: Outcome) {
-        let is_last = !self.under_way.iter().skip(at + 1).any(|later| later.offered);
-        let Some(message) = self.under_way.get_mut(at) else { return };
-        message.outcome = Some(outcome);
-        self.proven |= self.capabilities.pipelining;
-        if is_last {
-            self.unclean = message.transaction.is_unclean();
-        }
-    }
-
-    /// The server does not do what it offers.
-    fn lie(&self, extension: Extension, words: String) -> Failure {
-        match self.manners.do_without(extension, &self.time) {
-            true => Failure::Again(words),
-            false => Failure::Unavailable(words),
         }
     }
 

@@ -8,6 +8,8 @@ use super::*;
 use crate::net::stream::tests::pair;
 use crate::smtp::{Mailbox, Recipient, ReversePath, dsn};
 
+mod breaking;
+
 const CONTENT: &[u8] = b"Subject: x\r\n\r\n.dot\r\n";
 static DSN: dsn::Request = dsn::Request { ret: None, envid: String::new() };
 static SENDER: ReversePath = None;

@@ -1,0 +1,443 @@
+//! The pages as their visitors use them, without a connection: who may see and do what, and what becomes of forms.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use super::respond;
+use crate::certificate;
+use crate::config::check::check;
+use crate::config::problem::Problem;
+use crate::config::{Config, path};
+use crate::context::Context;
+use crate::credential::Verifier;
+use crate::flash::sim::SimFlash;
+use crate::http::form::Form;
+use crate::http::request::parse;
+use crate::http::tests::site;
+use crate::http::visit::Visit;
+use crate::http::{Response, Site};
+use crate::store::Store;
+
+/// Somebody with a browser.
+struct Browser {
+    context: Rc<Context>,
+    site: Rc<Site>,
+    cookie: RefCell<String>,
+    /// The token of the last page.
+    token: RefCell<String>,
+    peer: IpAddr,
+    is_tls: bool,
+}
+
+impl Browser {
+    async fn new(config: Config) -> Browser {
+        let flash = Rc::new(SimFlash::default());
+        let tls = certificate::server_config(&config, &*flash).await.unwrap();
+        let context = Rc::new(Context::new(config, tls, Store::new(flash)));
+        let site = site(context.clone()).await;
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        Browser { context, site, cookie: RefCell::default(), token: RefCell::default(), peer, is_tls: true }
+    }
+
+    /// Another browser on the same pages.
+    fn beside(&self) -> Browser {
+        let (context, site) = (self.context.clone(), self.site.clone());
+        Browser { context, site, cookie: RefCell::default(), token: RefCell::default(), ..*self }
+    }
+
+    async fn ask(&self, method: &str, path: &str, fields: &str, content: &str) -> (String, String) {
+        let cookie = self.cookie.borrow();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Cookie: x=y; __Host-pillarbox={cookie}\r\n\r\n"
+        );
+        drop(cookie);
+        let request = parse(head.as_bytes()).unwrap().unwrap();
+        let form = Form::parse(content.as_bytes()).unwrap();
+        let visit = Visit::new(&self.site, &request, form, self.peer, self.is_tls);
+        let Response { status, more, content, .. } = respond(&visit).await;
+        if let Some((_, rest)) = more.split_once("__Host-pillarbox=") {
+            *self.cookie.borrow_mut() = rest.split(';').next().unwrap().to_owned();
+        }
+        let content = String::from_utf8(content).unwrap();
+        if let Some((_, rest)) = content.split_once("name=\"token\" value=\"") {
+            *self.token.borrow_mut() = rest.split('"').next().unwrap().to_owned();
+        }
+        (format!("{status} {more}").trim().to_owned(), content)
+    }
+
+    /// Status and page.
+    async fn get(&self, path: &str) -> (String, String) {
+        self.ask("GET", path, "", "").await
+    }
+
+    /// Sends a form with the token of the last page.
+    async fn post(&self, path: &str, form: &str) -> (String, String) {
+        let token = self.token.borrow().clone();
+        self.ask("POST", path, "Origin: https://localhost\r\n", &format!("token={token}&{form}")).await
+    }
+
+    async fn log_in(&self, login: &str, password: &str) -> String {
+        self.get("/login").await;
+        self.post("/login", &format!("login={login}&password={password}")).await.0
+    }
+
+    fn config(&self) -> Rc<Config> {
+        self.context.config()
+    }
+}
+
+/// Two accounts, and an operator with the password `the operator`.
+fn config() -> Config {
+    let mut config = Config::demonstration(Verifier::with("open sesame", 1, [0; 16]));
+    path::add_account(&mut config, "office").unwrap();
+    config.accounts[1].verifier = Verifier::with("of the office", 1, [1; 16]);
+    config.server.operator_verifier = Verifier::with("the operator", 1, [0; 16]);
+    config.identify(&Config::default());
+    config
+}
+
+fn run(test: impl AsyncFnOnce()) {
+    async_io::block_on(test());
+}
+
+/// Catches: a page of the operator's that another person sees, one of a user's that shows somebody else's account, and a
+/// password that is taken without TLS.
+#[test]
+fn each_person_sees_what_is_theirs() {
+    run(async || {
+        const OPERATORS: [&str; 8] = [
+            "/accounts",
+            "/accounts/demo",
+            "/accounts/demo/sources",
+            "/accounts/demo/sources/new",
+            "/server",
+            "/server/smarthost",
+            "/queue",
+            "/sessions",
+        ];
+        let nobody = Browser::new(config()).await;
+        for path in OPERATORS.iter().chain(&["/mine", "/mine/sources", "/first/mail"]) {
+            assert_eq!(nobody.get(path).await.0, "303 See Other Location: /login", "{path}");
+        }
+        assert!(nobody.log_in("demo", "wrong one").await.starts_with("403"));
+        assert!(nobody.log_in("operator", "open sesame").await.starts_with("403"));
+        assert!(nobody.log_in("demo", "the operator").await.starts_with("403"));
+
+        let user = nobody.beside();
+        assert!(user.log_in("demo", "open+sesame").await.starts_with("303 See Other Location: /mine"));
+        for path in OPERATORS {
+            assert_eq!(user.get(path).await.0, "403 Forbidden", "{path}");
+        }
+        let (status, page) = user.get("/mine").await;
+        assert!(
+            status == "200 OK" && page.contains("demo@home.example") && !page.contains("office"),
+            "{page}"
+        );
+        assert_eq!(user.get("/mine/sources").await.0, "404 Not Found", "the operator does not allow it");
+        assert!(!user.get("/").await.1.contains("office"));
+
+        let operator = nobody.beside();
+        assert!(operator.log_in("Operator", "the+operator").await.starts_with("303 See Other Location: /\r"));
+        for path in OPERATORS {
+            assert_eq!(operator.get(path).await.0, "200 OK", "{path}");
+        }
+        assert_eq!(operator.get("/accounts/nobody").await.0, "404 Not Found");
+        assert_eq!(operator.get("/accounts/demo/sources/1").await.0, "404 Not Found");
+
+        // Without TLS there is no session, whatever cookie comes.
+        let plain = Browser { is_tls: false, cookie: operator.cookie.clone(), ..nobody.beside() };
+        for path in ["/login", "/accounts", "/first"] {
+            assert_eq!(
+                plain.get(path).await.0,
+                format!("303 See Other Location: https://localhost:1443{path}")
+            );
+        }
+        assert!(plain.post("/login", "login=operator&password=the+operator").await.0.starts_with("303"));
+        operator.get("/").await;
+        operator.post("/logout", "").await;
+        assert_eq!(operator.get("/accounts").await.0, "303 See Other Location: /login");
+    });
+}
+
+/// Catches: a form that another site can send (CSRF), with the cookie of who is logged in or without.
+#[test]
+fn a_form_is_taken_from_our_own_pages_only() {
+    run(async || {
+        let operator = Browser::new(config()).await;
+        operator.log_in("operator", "the+operator").await;
+        operator.get("/accounts/demo").await;
+        let token = operator.token.borrow().clone();
+        let send = async |origin: &str, token: &str| {
+            let form = format!("token={token}&imap=on");
+            operator.ask("POST", "/accounts/demo/mail-services", origin, &form).await.0
+        };
+        for origin in ["null", "https://evil.example", "http://localhost", "https://localhost.evil.example"] {
+            let status = send(&format!("Origin: {origin}\r\n"), &token).await;
+            assert_eq!(status, "403 Forbidden", "{origin}");
+        }
+        let others = operator.beside();
+        others.get("/login").await;
+        for wrong in ["", "x", others.token.borrow().as_str()] {
+            assert_eq!(send("", wrong).await, "403 Forbidden", "{wrong}");
+            assert_eq!(send("Origin: https://localhost:1443\r\n", wrong).await, "403 Forbidden", "{wrong}");
+        }
+        assert!(operator.config().accounts[0].pop, "nothing was changed");
+        assert!(send("Origin: https://localhost:8443\r\n", &token).await.starts_with("303"));
+        assert!(!operator.config().accounts[0].pop);
+        // The login, too: nobody is to be logged in as somebody else without knowing.
+        let login = "login=demo&password=open+sesame";
+        assert_eq!(others.ask("POST", "/login", "Origin: null\r\n", login).await.0, "403 Forbidden");
+        assert_eq!(others.ask("POST", "/login", "", login).await.0, "403 Forbidden");
+        for path in ["/", "/status.json", "/ca.pem"] {
+            assert!(operator.post(path, "").await.0.starts_with("405 "), "{path}");
+        }
+    });
+}
+
+/// Catches: a device with other people's mail whose operator whoever comes first becomes; one that can be set up twice.
+#[test]
+fn who_sets_up_a_device_belongs_to_it() {
+    run(async || {
+        const OPERATOR: &str = "operator_password=the+operator&operator_password_again=the+operator";
+        let mut with_accounts = config();
+        with_accounts.server.operator_verifier = Config::default().server.operator_verifier;
+        let browser = Browser::new(with_accounts).await;
+        assert!(browser.get("/first").await.1.contains("Do you belong here?"));
+        for login in ["", "&login=demo&account_password=wrong+one", "&login=operator&account_password="] {
+            let (status, page) = browser.post("/first", &format!("{OPERATOR}{login}")).await;
+            assert!(status.starts_with("422") && page.contains("refused"), "{login}: {page}");
+        }
+        assert!(!browser.config().server.operator_verifier.is_set());
+        let form = format!("{OPERATOR}&login=demo&account_password=open+sesame&account=eve&house=x");
+        assert!(browser.post("/first", &form).await.0.starts_with("303 See Other Location: /\r"));
+        assert!(browser.config().server.operator_verifier.verify(b"the operator"));
+        assert_eq!(browser.config().accounts.len(), 2);
+        assert_eq!(browser.get("/accounts").await.0, "200 OK", "and is logged in");
+
+        let again = browser.beside();
+        assert_eq!(again.get("/first").await.0, "303 See Other Location: /login");
+        again.get("/login").await;
+        let form = OPERATOR.replace("the+operator", "eve+was+here");
+        assert_eq!(again.post("/first", &form).await.0, "303 See Other Location: /login");
+        assert!(browser.config().server.operator_verifier.verify(b"the operator"));
+    });
+}
+
+/// Catches: a form that sets another account's settings or one that is not on it, a box that is greyed and counts, and a value
+/// that becomes markup.
+#[test]
+fn a_form_changes_what_is_on_it() {
+    run(async || {
+        let operator = Browser::new(config()).await;
+        operator.log_in("operator", "the+operator").await;
+        operator.get("/accounts/demo").await;
+        let services = "/accounts/demo/mail-services";
+        let (status, _) = operator.post(services, "pop=on&connector=on&quota=1KiB&name=x&enabled=").await;
+        assert!(status.starts_with("303 See Other Location: /accounts/demo"), "{status}");
+        let demo = operator.config().accounts[0].clone();
+        assert!(demo.pop && !demo.imap && !demo.connector && demo.enabled && demo.quota == 0);
+        assert_eq!(operator.config().accounts[1], config().accounts[1].clone_with_id(&operator.config()));
+        // With the right in force on the server and IMAP off, the box is off, and stays what it is.
+        let mut changed = Config::clone(&operator.config());
+        changed.server.connector = true;
+        operator.context.reconfigure(changed, operator.context.tls());
+        let page = operator.get("/accounts/demo").await.1;
+        assert!(
+            page.contains("The Connector needs IMAP") && page.contains("name=\"connector\" disabled"),
+            "{page}"
+        );
+        operator.post(services, "pop=on&imap=on").await;
+        operator.post(services, "pop=on&imap=on&connector=on").await;
+        assert!(operator.config().accounts[0].connector);
+        let (status, page) = operator.post(services, "pop=on&connector=on").await;
+        assert!(status.starts_with("422") && page.contains("id=\"account-demo-connector-wrong\""), "{page}");
+        assert!(operator.config().accounts[0].imap);
+
+        let evil = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E";
+        let (status, page) =
+            operator.post("/accounts/demo/general", &format!("enabled=on&address={evil}")).await;
+        assert!(status.starts_with("422") && !page.contains("<script"), "{page}");
+        for path in ["/accounts", "/login"] {
+            let (_, page) = operator.post(path, &format!("account={evil}&login={evil}")).await;
+            assert!(!page.contains("<script"), "{page}");
+        }
+    });
+}
+
+impl crate::config::Account {
+    /// As it is after identities were given.
+    fn clone_with_id(&self, config: &Config) -> Self {
+        let id = config.account(&self.name).unwrap().id;
+        crate::config::Account { id, ..self.clone() }
+    }
+}
+
+/// Catches: a change that shuts out at once and for ever, one that is stored before somebody has kept it, and one that
+/// cannot be kept.
+#[test]
+fn what_would_shut_out_is_tried_first() {
+    run(async || {
+        let operator = Browser::new(config()).await;
+        operator.log_in("operator", "the+operator").await;
+        let page = operator.get("/server/server").await.1;
+        assert!(page.contains("name=\"lan\""));
+        let form = "hostname=pillarbox.local&domains=home.example&lan=192.168.7.0/24&max_connections=200&max_message_size=50MiB";
+        let (status, page) = operator.post("/server/server", form).await;
+        assert!(status == "200 OK" && page.contains("would be closed to you"), "{page}");
+        assert!(page.contains("name=\"lan\" value=\"192.168.7.0/24\""), "the form is kept: {page}");
+        assert!(operator.config().server.is_on_lan(operator.peer));
+        let (_, page) = operator.post("/server/server", &format!("{form}&sure=yes")).await;
+        assert!(page.contains("five minutes"), "{page}");
+        assert!(!operator.config().server.is_on_lan(operator.peer));
+        let on_trial = operator.site.operator.on_trial().unwrap().as_secs();
+        assert!((290..=300).contains(&on_trial), "{on_trial}");
+        assert!(operator.get("/").await.1.contains("Keep these settings"));
+        assert!(operator.post("/confirm", "").await.0.starts_with("303"));
+        assert_eq!(operator.site.operator.on_trial(), None);
+        // The listener of these very pages, and the operator's password.
+        let (_, page) = operator.post("/server/listen", "https=127.0.0.1:9443").await;
+        assert!(page.contains("listen on would change"), "{page}");
+    });
+}
+
+/// Catches: a user who keeps other people's app passwords, gets one without a word, or changes a password that somebody else
+/// knows only.
+#[test]
+fn a_user_changes_his_own_passwords() {
+    run(async || {
+        let user = Browser::new(config()).await;
+        user.log_in("demo", "open+sesame").await;
+        user.get("/mine").await;
+        assert!(user.post("/mine/app-passwords", "app=phone").await.0.starts_with("303"));
+        let page = user.get("/mine").await.1;
+        let (_, rest) = page.split_once("The password for phone is ").unwrap();
+        let app = rest.split_whitespace().next().unwrap().to_owned();
+        assert!(user.config().accounts[0].app_passwords[0].verifier.verify(app.as_bytes()), "{app}");
+        assert!(!user.get("/mine").await.1.contains(&app), "once");
+        let (_, page) = user.post("/mine/app-passwords", "app=phone").await;
+        assert!(page.contains("has such an app password already"), "{page}");
+        let new = "password=new+sesame&password_again=new+sesame";
+        let (_, page) = user.post("/mine/password", &format!("old_password=wrong+one&{new}")).await;
+        assert!(page.contains("refused"), "{page}");
+        assert!(user.config().accounts[0].verifier.verify(b"open sesame"));
+        let other = user.beside();
+        other.log_in("demo", "open+sesame").await;
+        assert!(
+            user.post("/mine/password", &format!("old_password=open+sesame&{new}"))
+                .await
+                .0
+                .starts_with("303")
+        );
+        assert!(user.config().accounts[0].verifier.verify(b"new sesame"));
+        assert!(user.config().accounts[0].app_passwords[0].verifier.verify(app.as_bytes()), "it goes on");
+        assert_eq!(user.get("/mine").await.0, "200 OK", "who changed it stays");
+        assert_eq!(other.get("/mine").await.0, "303 See Other Location: /login", "all others go");
+        assert!(user.post("/mine/app-passwords", "remove=phone").await.0.starts_with("303"));
+        assert!(user.config().accounts[0].app_passwords.is_empty());
+    });
+}
+
+/// Catches: a user who may edit his sources and thereby reads files of the device, or another's sources.
+#[test]
+fn a_user_edits_what_a_user_may() {
+    run(async || {
+        let mut config = config();
+        config.server.users_edit_sources = true;
+        let user = Browser::new(config).await;
+        user.log_in("demo", "open+sesame").await;
+        let page = user.get("/mine/sources/new").await.1;
+        assert!(page.contains("name=\"host\"") && !page.contains("name=\"ca\""), "{page}");
+        let form = "protocol=imap&security=tls&host=imap.example&port=995&username=me&password=hush&auth=auto&enabled=on&\
+                    delete_after=0&ca=/etc/passwd&into=Other";
+        assert!(
+            user.post("/mine/sources/new", form).await.0.starts_with("303 See Other Location: /mine/sources")
+        );
+        let source = user.config().accounts[0].sources[0].clone();
+        assert_eq!((source.host.as_str(), source.port), ("imap.example", 993), "the port follows");
+        assert_eq!(
+            (source.ca.as_str(), source.into.as_str(), source.password.reveal()),
+            ("", "INBOX", "hush")
+        );
+        let page = user.get("/mine/sources/1").await.1;
+        assert!(page.contains("value=\"********\"") && !page.contains("hush"), "{page}");
+        assert!(user.post("/mine/sources/1", "remove=yes").await.0.starts_with("303"));
+        assert!(user.config().accounts[0].sources.is_empty());
+    });
+}
+
+/// Catches: a sequence of forms that leaves settings which `check` refuses.
+#[test]
+fn no_form_leaves_settings_that_check_refuses() {
+    run(async || {
+        let operator = Browser::new(config()).await;
+        operator.log_in("operator", "the+operator").await;
+        operator.get("/").await;
+        let paths = [
+            "/accounts",
+            "/accounts/demo/mail-services",
+            "/accounts/demo/general",
+            "/accounts/demo/sources/new",
+            "/accounts/demo/sources/1",
+            "/accounts/demo/app-passwords",
+            "/server/smarthost",
+            "/server/server",
+            "/server/multipop",
+            "/server/tls",
+        ];
+        let values =
+            ["", "on", "x", "0", "465", "tls", "none", "imap", "a@home.example", "demo", "10.0.0.0/8", "1h"];
+        let keys = [
+            "pop",
+            "imap",
+            "connector",
+            "multipop",
+            "address",
+            "aliases",
+            "host",
+            "port",
+            "security",
+            "protocol",
+            "username",
+            "password",
+            "auth",
+            "interval",
+            "lan",
+            "domains",
+            "hostname",
+            "postmaster",
+            "smarthost_password",
+            "retry",
+            "certificate",
+            "app",
+            "account",
+            "account_password",
+            "account_password_again",
+            "smarthost_username",
+            "folder",
+        ];
+        let mut seed = 7_u64;
+        let mut draw = |most: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap() % most
+        };
+        let mut changes = 0;
+        for _ in 0..600 {
+            let path = paths[draw(paths.len())];
+            let form: Vec<String> = (0..draw(8))
+                .map(|_| {
+                    let (key, value) = (keys[draw(keys.len())], values[draw(values.len())]);
+                    format!("{key}={}", value.replace('@', "%40"))
+                })
+                .collect();
+            let before = operator.config();
+            let (status, _) = operator.post(path, &form.join("&")).await;
+            assert!(!status.starts_with("5"), "{status} {path} {form:?}");
+            changes += usize::from(!Rc::ptr_eq(&before, &operator.config()));
+            let errors: Vec<Problem> =
+                check(&operator.config()).into_iter().filter(Problem::is_error).collect();
+            assert_eq!(errors, [], "{path} {form:?}");
+        }
+        assert!(changes > 50, "{changes}");
+    });
+}

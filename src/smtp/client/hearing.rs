@@ -1,0 +1,138 @@
+//! What the server says: which message each reply is for, and what the end of the connection means for those under way.
+
+use std::io;
+
+use smol::future::or;
+
+use super::failure::{login_wanted, lost, nonsense};
+use super::transaction::{Step, Trouble};
+use super::wire::read_reply;
+use super::{Answered, Client, Extension, Failure, Outcome, QUIT};
+
+/// Answers of a server that closes, behind which it may say why.
+const MAX_UNHEARD: usize = 8;
+
+impl Client {
+    /// The server takes no more: perhaps it says why, behind what it has said of messages before this one.
+    pub(super) async fn given_up(&mut self, error: io::Error) -> Failure {
+        let time = self.time.clone();
+        let said = or(self.last_words(), async {
+            time.sleep(QUIT).await;
+            None
+        });
+        let failure = said.await.unwrap_or_else(|| lost(error));
+        self.deaf.get_or_insert_with(|| failure.clone());
+        failure
+    }
+
+    /// What the server says before it closes; `None`: nothing that is a reason.
+    async fn last_words(&mut self) -> Option<Failure> {
+        while self.under_way.iter().rev().skip(1).any(|before| before.outcome.is_none()) {
+            if let Err(failure) = self.hear().await {
+                return Some(failure);
+            }
+        }
+        // The commands of this message may have been answered before its content was refused.
+        for _ in 0..MAX_UNHEARD {
+            let reply = read_reply(&mut self.stream).await.ok()?;
+            if !reply.is_positive() && !reply.is_intermediate() {
+                return Some(Failure::Unavailable(reply.to_string()));
+            }
+        }
+        None
+    }
+
+    /// Nothing is said between two messages. A server that did so would have its answers taken for those to the commands that come.
+    pub(super) async fn listen(&mut self) -> Result<(), Failure> {
+        if self.under_way.iter().any(|message| message.outcome.is_none()) {
+            return Ok(());
+        }
+        let Some(said) = smol::future::poll_once(self.stream.fill()).await else { return Ok(()) };
+        if said.map_err(lost)?.is_empty() {
+            return Err(lost(io::Error::new(io::ErrorKind::UnexpectedEof, "the other end closed")));
+        }
+        let reply = self.time.deadline(QUIT, read_reply(&mut self.stream)).await.map_err(lost)?;
+        if reply.code == 421 {
+            return Err(Failure::Unavailable(reply.to_string()));
+        }
+        Err(self.lie(Extension::Chunking, format!("the smarthost says unasked {reply}")))
+    }
+
+    /// Reads a reply, and hands it to the message that it is for: its place among those under way, and what comes next for it, unless it
+    /// has its outcome now.
+    pub(super) async fn hear(&mut self) -> Result<(usize, Option<Step>), Failure> {
+        let heard = self.hear_one().await;
+        if let Err(failure) = &heard {
+            self.deaf.get_or_insert_with(|| failure.clone());
+        }
+        heard
+    }
+
+    async fn hear_one(&mut self) -> Result<(usize, Option<Step>), Failure> {
+        let waiting = self.under_way.iter().position(|message| message.outcome.is_none());
+        let waits = waiting.and_then(|at| Some((at, self.under_way.get(at)?)));
+        let Some((at, message)) = waits else {
+            return Err(Failure::Unavailable("no reply is expected".to_owned()));
+        };
+        let patience = message.transaction.patience().min(message.left(&self.time));
+        let waits_since = self.time.now();
+        let reply = self.time.deadline(patience, read_reply(&mut self.stream)).await;
+        let waited = self.time.since(waits_since);
+        let Some(message) = self.under_way.get_mut(at) else {
+            return Err(Failure::Unavailable("no reply is expected".to_owned()));
+        };
+        let step = match reply {
+            Err(error) => {
+                let relies_on = message.transaction.relies_on();
+                let sent = message.sent.is_some();
+                return Err(match (relies_on, lost(error)) {
+                    // It may be taken: to try it again at once would not help those who then get it twice.
+                    (Some(extension), failure) if sent => {
+                        self.manners.do_without(extension, &self.time);
+                        failure
+                    }
+                    (Some(extension), failure) => self.lie(extension, failure.to_string()),
+                    (None, failure) => failure,
+                });
+            }
+            Ok(reply) => message.transaction.reply(reply),
+        };
+        match step {
+            Ok(Step::Done(outcome)) => {
+                let after = message.sent.map(|sent| self.time.since(sent));
+                self.answered = after.map(|after| Answered { after, waited });
+                self.decided(at, outcome);
+                Ok((at, None))
+            }
+            Ok(step) => Ok((at, Some(step))),
+            Err(trouble) => {
+                // It was answered: this one the server has not taken.
+                message.sent = None;
+                Err(match trouble {
+                    Trouble::Closing(reply) => Failure::Unavailable(reply.to_string()),
+                    Trouble::Login(reply) => login_wanted(&reply),
+                    Trouble::Nonsense(reply) => Failure::Unavailable(nonsense(&reply)),
+                    Trouble::Lie(extension, reply) => self.lie(extension, nonsense(&reply)),
+                })
+            }
+        }
+    }
+
+    pub(super) fn decided(&mut self, at: usize, outcome: Outcome) {
+        let is_last = !self.under_way.iter().skip(at + 1).any(|later| later.offered);
+        let Some(message) = self.under_way.get_mut(at) else { return };
+        message.outcome = Some(outcome);
+        self.proven |= self.capabilities.pipelining;
+        if is_last {
+            self.unclean = message.transaction.is_unclean();
+        }
+    }
+
+    /// The server does not do what it offers.
+    fn lie(&self, extension: Extension, words: String) -> Failure {
+        match self.manners.do_without(extension, &self.time) {
+            true => Failure::Again(words),
+            false => Failure::Unavailable(words),
+        }
+    }
+}
