@@ -25,6 +25,7 @@ mod sources;
 pub mod state;
 mod table;
 mod terminal;
+mod trial;
 mod work;
 
 /// The socket's name in the data folder.

@@ -2,6 +2,7 @@
 //! machine without I/O: a line in, a [`Step`] out.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -59,6 +60,17 @@ pub enum Step {
     Test(Trial),
     /// The update in this file is to be taken.
     Update(String),
+    /// As [`Step::Commit`], on trial: [`Session::tried_out`] takes the outcome.
+    TryOut {
+        /// What the changes were made to.
+        base: Rc<Config>,
+        /// What said along with success.
+        warnings: String,
+        /// For so long.
+        time: Duration,
+    },
+    /// What is on trial stays.
+    Confirm,
     /// Long work, with words on how far it is.
     Work(Work),
     /// The appliance is to end, after this was said.

@@ -188,6 +188,20 @@ pub const TABLE: &[Command] = &[
         run: Session::check,
     },
     Command {
+        name: "commit confirmed",
+        arguments: &[Argument::Time],
+        required: 0,
+        help: "put the changes in force for 5m, or a given time: `confirm` keeps them",
+        run: Session::commit_confirmed,
+    },
+    Command {
+        name: "confirm",
+        arguments: &[],
+        required: 0,
+        help: "store what is on trial: it stays",
+        run: Session::confirm,
+    },
+    Command {
         name: "commit",
         arguments: &[],
         required: 0,

@@ -9,7 +9,7 @@ use super::command::complete;
 use super::line::{Editor, Event, Input};
 use super::probe;
 use super::session::{Session, Step};
-use super::{permission, queue, work};
+use super::{permission, queue, trial, work};
 use crate::board::device::Ending;
 use crate::operator::Operator;
 
@@ -198,6 +198,11 @@ async fn perform(operator: &Operator, session: &mut Session, step: Step) -> Step
             let outcome = operator.commit(&base, session.candidate().clone()).await;
             session.committed(operator, outcome, warnings)
         }
+        Step::TryOut { base, warnings, time } => {
+            let outcome = operator.try_out(&base, session.candidate().clone(), time).await;
+            session.tried_out(operator, outcome, warnings, time)
+        }
+        Step::Confirm => trial::confirmed(operator.confirm().await),
         Step::RemoveMessage(number) => match operator.remove_message(number).await {
             Ok(()) => Step::Say(String::new()),
             Err(why) => Step::Refuse(why),
