@@ -226,7 +226,7 @@ fn what_the_system_refuses_is_told_in_one_line() {
     let only_pop3 = |addresses: &str| {
         format!(
             "{SMALL}[listen]\npop3 = [{addresses}]\npop3s = []\nimap = []\nimaps = []\nsubmission = []\n\
-             submissions = []\nhttp = []\n"
+             submissions = []\nhttp = []\nhttps = []\n"
         )
     };
     scratch.write("file", "not a folder");

@@ -102,7 +102,7 @@ impl Default for Listen {
             submissions: loopback(1465),
             lan_smtp: Vec::new(),
             http: loopback(1080),
-            https: Vec::new(),
+            https: loopback(1443),
         }
     }
 }

@@ -58,7 +58,7 @@ impl Ports {
     /// The `[listen]` table.
     pub fn listen(&self) -> String {
         let lines = self.all().map(|(service, address)| format!("{service} = [\"{address}\"]\n"));
-        format!("[listen]\n{}http = []\n", lines.concat())
+        format!("[listen]\n{}http = []\nhttps = []\n", lines.concat())
     }
 }
 

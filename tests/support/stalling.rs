@@ -123,7 +123,7 @@ impl OnCard {
         let any = "[\"127.0.0.1:0\"]";
         let listen = format!(
             "[listen]\npop3 = {any}\npop3s = []\nimap = {any}\nimaps = []\nsubmission = {any}\nsubmissions = []\n\
-             lan_smtp = []\nhttp = []\n"
+             lan_smtp = []\nhttp = []\nhttps = []\n"
         );
         let options = RunOptions {
             data: scratch.join("data"),

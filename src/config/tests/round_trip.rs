@@ -112,7 +112,7 @@ submission  = ["127.0.0.1:1587"]
 submissions = ["127.0.0.1:1465"]
 lan_smtp    = []
 http        = ["127.0.0.1:1080"]
-https       = []
+https       = ["127.0.0.1:1443"]
 [network]
 address = "dhcp"
 gateway = ""

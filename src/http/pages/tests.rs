@@ -295,9 +295,10 @@ fn what_would_shut_out_is_tried_first() {
         assert!(operator.get("/").await.1.contains("Keep these settings"));
         assert!(operator.post("/confirm", "").await.0.starts_with("303"));
         assert_eq!(operator.site.operator.on_trial(), None);
-        // The listener of these very pages, and the operator's password.
+        // The listener of these very pages.
         let (_, page) = operator.post("/server/listen", "https=127.0.0.1:9443").await;
         assert!(page.contains("listen on would change"), "{page}");
+        assert_eq!(operator.config().listen.https, config().listen.https);
     });
 }
 
