@@ -8,6 +8,7 @@ pub(crate) mod extracting;
 mod identity;
 mod listeners;
 mod origin;
+mod restore;
 mod start;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -23,6 +24,7 @@ use smol::LocalExecutor;
 use smol::lock::Mutex;
 use smol::stream::StreamExt;
 
+use crate::board::card;
 use crate::board::device::Ending;
 use crate::board::{Board, LOG, etc, health, ports};
 use crate::certificate::Present;
@@ -42,6 +44,7 @@ use crate::store::Store;
 use crate::{access, certificate, console, pace, sandbox, say};
 
 use listeners::{Listeners, Parts};
+pub use restore::{Restored, restore, settle_restore};
 pub use start::{Lock, panic_in_one_line, read_configuration};
 
 /// How often the store is looked after: checkpoints, compaction, room on the flash.
@@ -59,8 +62,6 @@ const CLOCK: &str = "clock";
 const CLOCK_AGAIN: Duration = Duration::from_secs(3);
 /// The watchdog's device, in the run folder of a board.
 const WATCHDOG: &str = "watchdog";
-/// Where a board mounts the part of its card that a PC can read.
-const CARD: &str = "/card";
 
 /// What `pillarbox run` was told on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,7 +108,7 @@ fn confined(options: &RunOptions) -> Result<Disk, Failure> {
     // Before async-io starts its thread, which inherits it.
     if let Some(board) = &options.board {
         let named = [&options.serial, &options.config].into_iter().flatten().cloned();
-        let own = [options.data.clone(), board.folder().to_owned(), board.file(WATCHDOG), CARD.into()];
+        let own = [options.data.clone(), board.folder().to_owned(), board.file(WATCHDOG), card()];
         sandbox::files([etc(), board.file(LOG)], own.into_iter().chain(named));
         // A device takes its settings from its data folder; what else a file names is known too late.
         if options.config.is_none() {
@@ -219,6 +220,7 @@ impl Appliance {
         start::raise_file_limit();
         let data = options.data.display().to_string();
         let lock = start::Lock::take(&options.data)?;
+        settle_restore(&*flash).await?;
         let is_copy = lock.is_of_a_copy();
         if is_copy {
             log::warn!("{}", origin::COPY);

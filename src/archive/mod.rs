@@ -7,6 +7,7 @@
 //!
 //! Files are read and written in pieces between which other tasks run, so that it can be done while the appliance serves.
 
+pub mod backup;
 mod beneath;
 mod dovecot;
 mod export;

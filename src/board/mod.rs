@@ -41,6 +41,11 @@ pub fn etc() -> PathBuf {
     env::var_os("PILLARBOX_ETC").map_or_else(|| PathBuf::from("/etc/pillarbox"), PathBuf::from)
 }
 
+/// Where a board mounts the part of its card that a PC can read; for tests `PILLARBOX_CARD` names another folder.
+pub fn card() -> PathBuf {
+    env::var_os("PILLARBOX_CARD").map_or_else(|| PathBuf::from("/card"), PathBuf::from)
+}
+
 /// What the image says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {

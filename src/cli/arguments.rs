@@ -49,6 +49,14 @@ pub enum Request {
         data: PathBuf,
         repair: bool,
     },
+    Backup {
+        data: PathBuf,
+        dest: PathBuf,
+    },
+    Restore {
+        data: PathBuf,
+        src: PathBuf,
+    },
     Restored {
         data: PathBuf,
         word: restored::Word,
@@ -212,6 +220,20 @@ pub const VERBS: &[Verb] = &[
         options: &[DATA, Choice { name: "--repair", value: None }],
         help: "read every record and every message and tell what is damaged (--repair: save all that can be saved)",
         request: |given| Request::Fsck { data: given.data(), repair: given.has("--repair") },
+    },
+    Verb {
+        name: "backup",
+        operands: &[Operand::Needed("DEST")],
+        options: &[DATA],
+        help: "write settings, keys, queue and all mail to the file DEST, while serving too (-: standard output)",
+        request: |given| Request::Backup { data: given.data(), dest: given.operand(0) },
+    },
+    Verb {
+        name: "restore",
+        operands: &[Operand::Needed("SRC")],
+        options: &[DATA],
+        help: "put a backup in the place of what is in DIR, which is set aside (-: standard input)",
+        request: |given| Request::Restore { data: given.data(), src: given.operand(0) },
     },
     Verb {
         name: "restored",

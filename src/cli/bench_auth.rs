@@ -1,87 +1,21 @@
-//! `bench-auth`: what the check of a password costs. It is the longest thing that happens without a pause,
-//! so everyone else waits for so long.
+//! `bench-auth`: what the check of a password costs on this machine.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
+use pillarbox::config::Config;
 use pillarbox::config::file;
-use pillarbox::credential::{DEFAULT_ITERATIONS, Verifier};
+use pillarbox::credential::cost;
 use pillarbox::failure::Failure;
 use pillarbox::flash::disk::Disk;
 
-/// For so long nobody should have to wait.
-const LIMIT: Duration = Duration::from_millis(50);
-
-/// Rounds that are measured at once: some milliseconds here, and less than a second on the slowest board.
-const ROUNDS: u32 = 20_000;
-
-/// Nanoseconds of a round on a Cortex-A7 at 1 GHz, at least and at most, by what the authors of ring's
-/// assembler code measured: 15.4 cycles an octet on a Cortex-A8, which does more at once, and 35 on a
-/// core that does one thing at a time. A round hashes two blocks of 64 octets; the code around them
-/// takes as long again at the very most.
-const CORTEX_A7: (u64, u64) = (128 * 154 / 10, 128 * 35 * 2);
-
 /// What it costs with the rounds that the verifiers in `data` have, or new ones would.
 pub fn report(data: &Path) -> Result<String, Failure> {
-    let mut stored = DEFAULT_ITERATIONS;
+    let mut config = Config::default();
     if data.is_dir() {
         let flash = Disk::new(data).map_err(Failure::at(data))?;
         let loaded =
             file::load(&flash).map_err(|error| Failure::System(format!("{}/{error}", data.display())))?;
-        let accounts = loaded.map(|loaded| loaded.config.accounts).unwrap_or_default();
-        stored = accounts.iter().map(|account| account.verifier.iterations).fold(stored, u32::max);
+        config = loaded.map(|loaded| loaded.config).unwrap_or_default();
     }
-    Ok(words(stored, measure()))
-}
-
-/// The shortest of some runs: what disturbed the others is not the hash.
-fn measure() -> Duration {
-    let verifier = Verifier::with("a password", ROUNDS, [7; 16]);
-    let run = || {
-        let begun = Instant::now();
-        std::hint::black_box(verifier.verify(b"another password"));
-        begun.elapsed()
-    };
-    (0..5).map(|_| run()).min().unwrap_or_default()
-}
-
-/// `measured` is the time of [`ROUNDS`].
-fn words(stored: u32, measured: Duration) -> String {
-    let here = measured * stored / ROUNDS;
-    let fit = LIMIT.as_nanos() * u128::from(ROUNDS) / measured.as_nanos().max(1);
-    let (least, most) = CORTEX_A7;
-    let board = |nanoseconds: u64| nanoseconds * u64::from(stored) / 1_000_000;
-    let limit = LIMIT.as_nanos() as u64;
-    format!(
-        "checking a password takes {:.1} ms here, with {stored} rounds, and everyone waits meanwhile\n\
-         in {} ms there are {fit} rounds here\n\
-         on a Cortex-A7 at 1 GHz it takes {} to {} ms, and {} ms are {} to {} rounds (computed, not measured)\n\
-         a login that went well in the last 12 hours is not hashed again\n",
-        here.as_secs_f64() * 1000.0,
-        LIMIT.as_millis(),
-        board(least),
-        board(most),
-        LIMIT.as_millis(),
-        limit / most,
-        limit / least,
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_figures_follow_from_what_was_measured() {
-        let text = words(4096, Duration::from_millis(100));
-        assert!(text.starts_with("checking a password takes 20.5 ms here, with 4096 rounds"), "{text}");
-        assert!(text.contains("in 50 ms there are 10000 rounds here"), "{text}");
-        assert!(text.contains("it takes 8 to 36 ms, and 50 ms are 5580 to 25367 rounds"), "{text}");
-    }
-
-    #[test]
-    fn new_verifiers_keep_to_the_limit_on_the_smallest_board() {
-        let (_, most) = CORTEX_A7;
-        assert!(Duration::from_nanos(most) * DEFAULT_ITERATIONS <= LIMIT);
-    }
+    Ok(async_io::block_on(cost(config.rounds())))
 }

@@ -56,7 +56,7 @@ pub const VERBS: &[Verb] = &[
         help: "import pillarbox.toml of the FAT partition where it is new, put stars in place of its secrets,\n      \
                and write pillarbox-result.txt",
         request: |given: &Given| {
-            let card = given.path(CARD.name).unwrap_or_else(|| PathBuf::from("/card"));
+            let card = given.path(CARD.name).unwrap_or_else(board::card);
             super::Request::Board(Request::FirstConfiguration { card, data: given.data() })
         },
     },

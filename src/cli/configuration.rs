@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use pillarbox::appliance::read_configuration;
+use pillarbox::appliance::{Lock, read_configuration, settle_restore};
+use pillarbox::archive::backup::place;
 use pillarbox::config::Config;
 use pillarbox::config::export::to_toml;
 use pillarbox::config::file::{self, Error, Loaded};
@@ -21,9 +22,9 @@ pub fn check(file: &Path, data: Option<&Path>) -> Result<(), Failure> {
     let usual = Path::new(USUAL_DATA);
     let stored = match data {
         Some(data) => Some(stored(&existing(data)?, data)?.config),
-        None if usual.is_dir() => file::load(&Disk::new(usual).map_err(Failure::at(usual))?)
-            .map_err(refused(usual))?
-            .map(|loaded| loaded.config),
+        None if usual.is_dir() => {
+            file::load(&existing(usual)?).map_err(refused(usual))?.map(|loaded| loaded.config)
+        }
         None => None,
     };
     let (config, warnings) = read_configuration(file, stored.as_ref())?;
@@ -34,6 +35,7 @@ pub fn check(file: &Path, data: Option<&Path>) -> Result<(), Failure> {
 /// Stores `file` in `data`, and has the running appliance take it over.
 pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
     let flash = Disk::new(data).map_err(Failure::at(data))?;
+    settled(data, &flash)?;
     let stored = match file::load(&flash) {
         Ok(loaded) => loaded.map(|loaded| loaded.config),
         // What is imported takes the place of the one that cannot be read.
@@ -79,10 +81,21 @@ pub fn export(data: &Path, with_secrets: bool) -> Result<(), Failure> {
 
 /// The data folder, which is not made by looking for it.
 pub(super) fn existing(data: &Path) -> Result<Disk, Failure> {
-    match data.is_dir() {
-        true => Disk::new(data).map_err(Failure::at(data)),
-        false => Err(nothing_stored(data)),
+    if !data.is_dir() {
+        return Err(nothing_stored(data));
     }
+    let disk = Disk::new(data).map_err(Failure::at(data))?;
+    settled(data, &disk)?;
+    Ok(disk)
+}
+
+/// Ends a restore that was cut short: until then mail is in two places.
+fn settled(data: &Path, disk: &Disk) -> Result<(), Failure> {
+    if data.join(place::READY).exists() {
+        let _lock = Lock::take(data)?;
+        async_io::block_on(settle_restore(disk))?;
+    }
+    Ok(())
 }
 
 pub(super) fn stored(flash: &dyn Flash, data: &Path) -> Result<Loaded, Failure> {

@@ -1,6 +1,7 @@
 //! From words to verbs, and from failures to exit codes.
 
 mod arguments;
+mod backup;
 mod bench_auth;
 mod board;
 mod configuration;
@@ -10,6 +11,7 @@ mod mail;
 mod operator;
 mod progress;
 mod queue;
+mod restore;
 mod restored;
 mod slots;
 mod state;
@@ -52,6 +54,8 @@ fn carry_out(request: Request) -> Result<ExitCode, Failure> {
         Request::Queue(request) => queue::run(&request),
         Request::State(request) => state::run(&request),
         Request::Fsck { data, repair } => fsck::run(&data, repair),
+        Request::Backup { data, dest } => backup::run(&data, &dest),
+        Request::Restore { data, src } => restore::run(&data, &src),
         Request::Restored { data, word } => restored::run(&data, word),
         Request::BenchAuth { data } => print(&bench_auth::report(&data)?),
         Request::Board(request) => board::carry_out(request),

@@ -10,6 +10,8 @@ use pillarbox::say;
 const RATE: u8 = 10;
 const STYLE: &str = "[{bar:30}] {percent:>3} %  {msg}  {bytes_per_sec}, {eta} to go";
 
+const OCTETS: &str = "{bytes} of {total_bytes}, {bytes_per_sec}";
+
 /// What the operator sees. The bar is drawn when something has come to pass: no thread does it.
 pub struct Shown(Option<ProgressBar>);
 
@@ -21,6 +23,24 @@ impl Shown {
             let style = ProgressStyle::with_template(STYLE).unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.with_style(style.progress_chars("=> "))
         }))
+    }
+
+    /// As [`Shown::new`], for work of which only octets are known.
+    pub fn of_octets() -> Shown {
+        let shown = Shown::new();
+        if let Some(bar) = &shown.0 {
+            let style = ProgressStyle::with_template(OCTETS).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style);
+        }
+        shown
+    }
+
+    /// So many octets are done, of so many where that is known.
+    pub fn octets(&self, octets: u64, of_octets: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(of_octets.max(octets));
+            bar.set_position(octets);
+        }
     }
 
     /// Takes the bar away.

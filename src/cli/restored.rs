@@ -28,7 +28,7 @@ pub struct Word {
 /// The folder of the relay's queue.
 const QUEUE: &str = "queue";
 
-const DONE: &str = "done: mail programs load their folders anew, and those that leave mail here by POP3 fetch it once more; \
+pub(super) const DONE: &str = "done: mail programs load their folders anew, and those that leave mail here by POP3 fetch it once more; \
      sources that leave mail on their server bring again what came since the copy was made\n";
 
 /// Gives every mailbox in `data` a new UIDVALIDITY, and looks after what the newer state may have sent already.
@@ -73,9 +73,7 @@ async fn renew(data: &Path, config: &Config, store: &Store, word: Word) -> Resul
         store.close_unused();
         match renewed {
             Ok(_) if folder == QUEUE => {}
-            Ok(Renewed { mailboxes, messages }) => print(&format!(
-                "{folder}: mailboxes with a new UIDVALIDITY: {mailboxes}, messages in them: {messages}\n"
-            ))?,
+            Ok(renewed) => print(&renewed_line(folder, &renewed))?,
             Err(error) => undone.push(format!("{folder}: {error}")),
         }
     }
@@ -113,7 +111,12 @@ async fn queued(config: &Config, store: &Store, word: Word) -> Result<Result<(),
     Ok(outcome)
 }
 
-fn line(entry: &QueueEntry) -> String {
+pub(super) fn renewed_line(folder: &str, renewed: &Renewed) -> String {
+    let Renewed { mailboxes, messages } = renewed;
+    format!("{folder}: mailboxes with a new UIDVALIDITY: {mailboxes}, messages in them: {messages}\n")
+}
+
+pub(super) fn line(entry: &QueueEntry) -> String {
     let QueueEntry { id, from, to, size, created, .. } = entry;
     let from = if from.is_empty() { "<> (a bounce)" } else { from };
     let day = rfc5322(*created);

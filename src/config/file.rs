@@ -92,6 +92,12 @@ pub fn peek(flash: &dyn Flash) -> Option<Config> {
     found.max_by_key(Found::rank)?.config.ok()
 }
 
+/// The octets of a file with what [`peek`] finds.
+pub fn peek_whole(flash: &dyn Flash) -> Option<Vec<u8>> {
+    // A data folder that they come into has had no saves.
+    encode(&peek(flash)?, 1).ok()
+}
+
 /// As a version that knows formats up to `known`.
 fn load_as(flash: &dyn Flash, known: u32) -> Result<Option<Loaded>, Error> {
     let mut files = Vec::with_capacity(NAMES.len());

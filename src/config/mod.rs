@@ -408,6 +408,12 @@ impl Config {
         self.accounts.iter().find(|account| account.id == id && id != 0)
     }
 
+    /// Rounds of the verifier that takes longest, of those that there are or new ones.
+    pub fn rounds(&self) -> u32 {
+        let stored = self.accounts.iter().map(|account| account.verifier.iterations);
+        stored.fold(crate::credential::DEFAULT_ITERATIONS, u32::max)
+    }
+
     /// Octets that accounts may hold, by name; an account that is not named has no limit.
     pub fn quotas(&self) -> BTreeMap<String, u64> {
         let limited = self.accounts.iter().filter(|account| account.quota > 0);

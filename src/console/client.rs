@@ -181,14 +181,18 @@ fn work(data: &Path, request: &[u8], watch: &dyn Watch) -> Result<Result<String,
             hear(String::from_utf8_lossy(&line).trim_end_matches('\n'), watch);
         }
     };
-    let verdict = talk().map_err(|source| failed(data, source))?;
-    let (kind, words) = verdict.split_at(DONE.len().min(verdict.len()));
+    Ok(verdict(&talk().map_err(|source| failed(data, source))?))
+}
+
+/// What the appliance has done, or why not.
+pub(super) fn verdict(octets: &[u8]) -> Result<String, Failure> {
+    let (kind, words) = octets.split_at(DONE.len().min(octets.len()));
     let words = String::from_utf8_lossy(words).into_owned();
-    Ok(match kind {
+    match kind {
         DONE => Ok(words),
         FAILED => Err(Failure::System(words)),
         _ => Err(Failure::Input(words)),
-    })
+    }
 }
 
 /// Sends `request`, and standard input after it when that belongs to it, prints the answer, and takes the verdict at
@@ -217,7 +221,7 @@ fn converse(data: &Path, request: &[u8], with_input: bool) -> Result<(), Error> 
     }
 }
 
-fn connect(data: &Path) -> Result<UnixStream, Error> {
+pub(super) fn connect(data: &Path) -> Result<UnixStream, Error> {
     match UnixStream::connect(data.join(SOCKET)) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             substitute(data).ok_or_else(|| Error::NotRunning(data.display().to_string()))
@@ -233,7 +237,7 @@ fn substitute(data: &Path) -> Option<UnixStream> {
     [owner, geteuid()].into_iter().any(|user| socket::is_owner(&stream, user)).then_some(stream)
 }
 
-fn failed(data: &Path, source: io::Error) -> Error {
+pub(super) fn failed(data: &Path, source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::PermissionDenied => Error::NotYours(data.display().to_string()),
         _ => Error::Io { path: data.join(SOCKET).display().to_string(), source },

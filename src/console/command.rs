@@ -37,6 +37,8 @@ pub(super) enum Argument {
     AppPassword,
     /// The path of a setting.
     Setting,
+    /// A time, such as 5m.
+    Time,
     /// The rest of the line.
     Value,
     /// An account, or the path of a setting that is a secret.
@@ -215,6 +217,7 @@ impl Argument {
             Argument::Value => "VALUE",
             Argument::Secret => "NAME|PATH",
             Argument::File => "FILE",
+            Argument::Time => "TIME",
             Argument::Topic => "COMMAND|PATH",
             Argument::Section => "PATH",
         }
@@ -260,6 +263,7 @@ impl Argument {
             | Argument::NewAccount
             | Argument::Message
             | Argument::Connected
+            | Argument::Time
             | Argument::File => Vec::new(),
         }
     }

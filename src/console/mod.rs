@@ -4,6 +4,8 @@
 //! keys; none of these does any I/O. [`terminal`] moves the octets, for [`socket`] and [`serial`]. [`client`] is the
 //! other side of the socket, for the verbs of the command line. What is done is [`crate::operator`]'s.
 
+pub mod backup;
+mod card;
 pub mod client;
 mod columns;
 pub mod command;
@@ -23,6 +25,8 @@ mod sources;
 pub mod state;
 mod table;
 mod terminal;
+mod trial;
+mod work;
 
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "console.sock";

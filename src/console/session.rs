@@ -2,12 +2,14 @@
 //! machine without I/O: a line in, a [`Step`] out.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::command;
 use super::line::Input;
 use super::show;
+use super::work::Work;
 use crate::board::device::Ending;
 use crate::board::ports;
 use crate::config::check::check;
@@ -58,6 +60,19 @@ pub enum Step {
     Test(Trial),
     /// The update in this file is to be taken.
     Update(String),
+    /// As [`Step::Commit`], on trial: [`Session::tried_out`] takes the outcome.
+    TryOut {
+        /// What the changes were made to.
+        base: Rc<Config>,
+        /// What said along with success.
+        warnings: String,
+        /// For so long.
+        time: Duration,
+    },
+    /// What is on trial stays.
+    Confirm,
+    /// Long work, with words on how far it is.
+    Work(Work),
     /// The appliance is to end, after this was said.
     End(String, Ending),
     /// The console ends.
@@ -338,7 +353,10 @@ impl Session {
         }
     }
 
-    pub(super) fn check(&mut self, _: &dyn World, _: &[&str]) -> Step {
+    pub(super) fn check(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        if let Some(file) = words.first() {
+            return self.of_card(world, file, Work::Check, "check FILE.toml");
+        }
         let problems = check(&self.candidate);
         match problems.iter().any(Problem::is_error) {
             true => Step::Refuse(listed(&problems)),
@@ -365,12 +383,15 @@ impl Session {
         Step::Say(String::new())
     }
 
-    pub(super) fn import(&mut self, _: &dyn World, _: &[&str]) -> Step {
+    pub(super) fn import(&mut self, world: &dyn World, words: &[&str]) -> Step {
+        if let Some(file) = words.first() {
+            return self.of_card(world, file, Work::Import, "import FILE.toml");
+        }
         self.expecting = Expecting::Toml(String::new());
         Step::Say("paste the TOML text; a line with a dot ends it, Control-C gives up\n".to_owned())
     }
 
-    fn take_over(&mut self, world: &dyn World, toml: &str) -> Step {
+    pub(super) fn take_over(&mut self, world: &dyn World, toml: &str) -> Step {
         let ways = text::Ways { defaults: defaults(world), ..text::Ways::default() };
         match text::parse_with(toml.as_bytes(), Some(&self.candidate), ways) {
             Ok(parsed) => {
@@ -400,7 +421,7 @@ impl Session {
 }
 
 /// What a setting is that nobody has set.
-fn defaults(world: &dyn World) -> Config {
+pub(super) fn defaults(world: &dyn World) -> Config {
     if world.board().is_some() { Config::on_a_board() } else { Config::default() }
 }
 
@@ -411,6 +432,6 @@ pub(super) fn done(result: Result<(), path::PathError>) -> Step {
     }
 }
 
-fn listed(problems: &[Problem]) -> String {
+pub(super) fn listed(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

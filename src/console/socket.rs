@@ -1,7 +1,7 @@
 //! The console's unix socket, for who may open the data folder.
 //!
-//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`], [`STATUS`], [`RELOAD`], [`MAIL`], [`STATE`] or
-//! [`LOCKED`]. The answer is text, ended by a verdict: [`DONE`], or [`REFUSED`] or [`FAILED`] and why. Without one the appliance
+//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`], [`STATUS`], [`RELOAD`], [`MAIL`], [`BACKUP`], [`STATE`]
+//! or [`LOCKED`]. The answer is text, ended by a verdict: [`DONE`], or [`REFUSED`] or [`FAILED`] and why. Without one the appliance
 //! has stopped.
 //!
 //! Where an operator's password is set, the first two want it: a terminal is asked, a script has [`PASSWORD`] before it.
@@ -20,7 +20,7 @@ use rustix::process::{Uid, geteuid};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::{SOCKET, mail, state, terminal};
+use super::{SOCKET, backup, mail, state, terminal};
 use crate::failure::Failure;
 use crate::flash;
 use crate::operator::Operator;
@@ -36,6 +36,9 @@ pub const RELOAD: &[u8] = b"reload\n";
 
 /// Mail is to be exported or imported: see [`super::mail`].
 pub const MAIL: &[u8] = b"mail\n";
+
+/// A backup is to be made: see [`super::backup`].
+pub const BACKUP: &[u8] = b"backup\n";
 
 /// What other programs have collected is to be noted: see [`super::state`].
 pub const STATE: &[u8] = b"state\n";
@@ -162,9 +165,10 @@ async fn answer(operator: &Operator, stream: &mut Async<UnixStream>) -> io::Resu
             Ok(())
         }
         RELOAD => operator.reload().await,
-        MAIL | STATE => {
+        MAIL | BACKUP | STATE => {
             let done = match begun.as_slice() {
                 MAIL => mail::serve(operator, stream, rest).await?,
+                BACKUP => Box::pin(backup::serve(operator, stream)).await?,
                 _ => Box::pin(state::serve(operator, stream, rest)).await?,
             };
             let verdict = match done {

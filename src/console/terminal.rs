@@ -9,7 +9,7 @@ use super::command::complete;
 use super::line::{Editor, Event, Input};
 use super::probe;
 use super::session::{Session, Step};
-use super::{permission, queue};
+use super::{permission, queue, trial, work};
 use crate::board::device::Ending;
 use crate::operator::Operator;
 
@@ -63,6 +63,9 @@ pub(super) async fn interactive(
         let step = match step {
             Step::Ask(holder) => permission::ask(operator, &mut session, &mut stream, holder, true).await?,
             Step::Test(trial) => probe::run(operator, &mut stream, for_terminal, &trial).await?,
+            Step::Work(job) => {
+                Box::pin(work::run(operator, &mut session, &mut stream, work::At::Terminal, job)).await?
+            }
             step => step,
         };
         let said = match perform(operator, &mut session, step).await {
@@ -170,6 +173,9 @@ pub(super) async fn script(
                 let plain = |text: &str| text.as_bytes().to_vec();
                 probe::run(operator, &mut stream, plain, &trial).await?
             }
+            Step::Work(job) => {
+                Box::pin(work::run(operator, &mut session, &mut stream, work::At::Script, job)).await?
+            }
             step => step,
         };
         match perform(operator, &mut session, step).await {
@@ -192,6 +198,11 @@ async fn perform(operator: &Operator, session: &mut Session, step: Step) -> Step
             let outcome = operator.commit(&base, session.candidate().clone()).await;
             session.committed(operator, outcome, warnings)
         }
+        Step::TryOut { base, warnings, time } => {
+            let outcome = operator.try_out(&base, session.candidate().clone(), time).await;
+            session.tried_out(operator, outcome, warnings, time)
+        }
+        Step::Confirm => trial::confirmed(operator.confirm().await),
         Step::RemoveMessage(number) => match operator.remove_message(number).await {
             Ok(()) => Step::Say(String::new()),
             Err(why) => Step::Refuse(why),
@@ -210,6 +221,6 @@ async fn perform(operator: &Operator, session: &mut Session, step: Step) -> Step
 }
 
 /// Text as a raw terminal wants it.
-fn for_terminal(text: &str) -> Vec<u8> {
+pub(super) fn for_terminal(text: &str) -> Vec<u8> {
     text.replace('\n', "\r\n").into_bytes()
 }

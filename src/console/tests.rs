@@ -53,6 +53,9 @@ impl World for Pretended {
     fn log(&self) -> Option<String> {
         self.board().map(|_| "a line\n".to_owned())
     }
+    fn knows_time(&self) -> bool {
+        self.board().is_none()
+    }
     fn refusals(&self) -> Vec<String> {
         Vec::new()
     }

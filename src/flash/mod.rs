@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 
+pub mod below;
 pub mod disk;
 /// Shared with the scenarios.
 #[cfg(test)]

@@ -74,6 +74,12 @@ pub fn rfc5322(unix: i64) -> String {
     )
 }
 
+/// A moment in UTC as a part of a file's name: `20000101-000000`.
+pub fn stamp(unix: i64) -> String {
+    let c = Civil::of(unix);
+    format!("{:04}{:02}{:02}-{:02}{:02}{:02}", c.year, c.month, c.day, c.hour, c.minute, c.second)
+}
+
 /// Reads a `date-time` of RFC 3501 section 9 without its quotes: ` 1-Feb-2000 10:00:00 +0200`.
 pub fn parse_internal(text: &str) -> Option<DateTime> {
     let (date, rest) = text.trim_start_matches(' ').split_once(' ')?;

@@ -74,6 +74,8 @@ pub trait World {
     fn board(&self) -> Option<Standing>;
     /// The latest lines of that device's log.
     fn log(&self) -> Option<String>;
+    /// Whether the clock shows the time.
+    fn knows_time(&self) -> bool;
     /// The latest refused logins, one a line.
     fn refusals(&self) -> Vec<String>;
     /// Who is connected, the oldest first.
@@ -287,6 +289,9 @@ impl World for Operator {
     }
     fn log(&self) -> Option<String> {
         self.context.device.as_ref().map(|device| device.board().log())
+    }
+    fn knows_time(&self) -> bool {
+        self.context.clock.is_known()
     }
     fn refusals(&self) -> Vec<String> {
         let (now, refused) = (unix_now(), self.context.logins.refusals());

@@ -43,7 +43,9 @@ use lines::Lines;
 pub use operator::{Act, Done, QueueEntry, SentBy, Shown, Which, all_queued, queued};
 use outgoing::Login;
 use queue::Queue;
-pub use restored::{count_as_sent, waiting_outside};
+#[cfg(test)]
+pub use restored::note_of;
+pub use restored::{count_as_sent, hold_back, waiting_outside};
 
 /// Messages that a list of the queue has.
 const LISTED: usize = 1000;

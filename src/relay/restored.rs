@@ -4,10 +4,13 @@
 
 use std::rc::Rc;
 
-use super::entry::Progress;
+use super::entry::{Entry, Progress};
 use super::{QueueEntry, queue};
 use crate::config::Config;
-use crate::store::{Account, Error, INBOX};
+use crate::store::{Account, Error, INBOX, Uid};
+
+/// What a message's history says of it.
+const HELD: &str = "restored from a backup: it may have been sent since that was made";
 
 /// What waits for the smarthost in the queue that `queue` holds, the oldest first. No relay may work on it.
 pub fn waiting_outside(queue: &Account, config: &Config) -> Vec<QueueEntry> {
@@ -42,11 +45,44 @@ pub async fn count_as_sent(queue: &Rc<Account>, config: &Config) -> Result<(), E
     transaction.commit().await.map(drop)
 }
 
+/// Messages that are held in one commit.
+const AT_ONCE: usize = 64;
+
+/// Holds all that waits for the smarthost, until the operator lets go of it: how many that are. Those that wait for accounts of this
+/// appliance besides are held as a whole.
+///
+/// # Errors
+/// What the store says. Some are held then.
+pub async fn hold_back(queue: &Rc<Account>, config: &Config, now: i64) -> Result<usize, Error> {
+    let mut held = 0;
+    let waiting: Vec<Uid> = waiting_outside(queue, config).into_iter().map(|entry| entry.id).collect();
+    for some in waiting.chunks(AT_ONCE) {
+        let mut transaction = queue.begin();
+        for uid in some {
+            let Some(note) = queue.note(INBOX, *uid)? else { continue };
+            let Some(mut entry) = Entry::of_note(&note, config) else { continue };
+            if !entry.held {
+                entry.held = true;
+                entry.happened(now, HELD);
+                transaction.note(INBOX, *uid, entry.to_note());
+            }
+            held += 1;
+        }
+        transaction.commit().await?;
+    }
+    Ok(held)
+}
+
+/// The note of a message that was just accepted.
+#[cfg(test)]
+pub fn note_of(envelope: crate::smtp::Envelope, now: i64) -> Vec<u8> {
+    Entry::new(envelope, now).to_note()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::flash::sim::SimFlash;
-    use crate::relay::entry::Entry;
     use crate::smtp::{Envelope, Mailbox};
     use crate::store::{Flags, Store};
 

@@ -20,7 +20,8 @@ mod format;
 mod model;
 
 pub use engine::{
-    Account, Body, Extracts, HeldSummary, Incoming, Renewed, Report, Store, Summaries, Transaction, Watcher,
+    Account, Body, Extracts, HeldSummary, Incoming, Piece, Renewed, Report, Snapshot, Store, Summaries,
+    Transaction, Watcher,
 };
 pub use error::Error;
 pub use format::{

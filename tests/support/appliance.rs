@@ -87,10 +87,15 @@ impl Appliance {
     /// As [`Appliance::start_with`], with variables in its environment, which count for later starts too.
     pub fn start_in(config: &str, extra: &[&str], environment: &[(&'static str, PathBuf)]) -> Appliance {
         let mut appliance = Appliance::prepare();
-        appliance.extra = extra.iter().map(ToString::to_string).collect();
-        appliance.environment = environment.to_vec();
-        appliance.begin(config);
+        appliance.begin_in(config, extra, environment);
         appliance
+    }
+
+    /// As [`Appliance::start_in`], of one that was prepared.
+    pub fn begin_in(&mut self, config: &str, extra: &[&str], environment: &[(&'static str, PathBuf)]) {
+        self.extra = extra.iter().map(ToString::to_string).collect();
+        self.environment = environment.to_vec();
+        self.begin(config);
     }
 
     /// As [`Appliance::start`], with a data folder elsewhere.

@@ -48,6 +48,8 @@ pub struct Account {
     pub(super) quota: Cell<Option<u64>>,
     /// Octets of messages that are coming in.
     pub(super) incoming_octets: Cell<u64>,
+    /// Snapshots that live: no file goes away meanwhile.
+    pub(super) held: Cell<u32>,
 }
 
 impl Account {
@@ -77,6 +79,7 @@ impl Account {
             used: Cell::new(true),
             quota: Cell::new(None),
             incoming_octets: Cell::new(0),
+            held: Cell::new(0),
         }
     }
 

@@ -272,14 +272,22 @@ impl Account {
         let state = &mut *state;
         if state.staged.is_empty() {
             state.overlay.settle();
-            for body in state.index.take_orphans() {
-                // What cannot be removed now is removed when the account is opened the next time.
-                let _ = self.flash().remove(&self.body_path(body));
-            }
+            self.remove_orphans(state);
         }
         self.keep_room_for_checkpoints(state);
         self.changed.notify(usize::MAX);
         Ok(())
+    }
+
+    /// Removes the files of bodies that no message refers to any more. No commit may wait to be applied.
+    pub(super) fn remove_orphans(&self, state: &mut State) {
+        if self.held.get() > 0 {
+            return;
+        }
+        for body in state.index.take_orphans() {
+            // What cannot be removed now is removed when the account is opened the next time.
+            let _ = self.flash().remove(&self.body_path(body));
+        }
     }
 
     /// What is durable and applied now: up to where, and the numbers given out by then.

@@ -152,6 +152,10 @@ impl Account {
         if self.has_failed() || self.is_damaged() || self.takes_no_changes().is_some() {
             return Ok(());
         }
+        // Someone reads the files as they are.
+        if self.held.get() > 0 {
+            return Ok(());
+        }
         if self.opening_takes_long() {
             self.write_checkpoint().await?;
         }

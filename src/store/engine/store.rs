@@ -76,6 +76,11 @@ impl Store {
         }
     }
 
+    /// The data folder.
+    pub fn flash(&self) -> &dyn Flash {
+        &*self.flash
+    }
+
     /// The mail of the account `name`, opened (and created) when it is not in memory; every caller
     /// gets the same one.
     ///

@@ -434,6 +434,11 @@ impl Index {
         std::mem::take(&mut self.loosened).into_iter().filter(|body| !used.contains(body)).collect()
     }
 
+    /// Those that [`Index::take_orphans`] would look at: their files are still there.
+    pub fn loosened(&self) -> impl Iterator<Item = u32> + '_ {
+        self.loosened.iter().copied()
+    }
+
     /// The bodies in files that messages refer to.
     pub fn bodies_in_files(&self) -> BTreeSet<u32> {
         let messages = self.mailboxes.values().flat_map(|mailbox| &mailbox.messages);

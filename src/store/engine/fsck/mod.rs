@@ -74,8 +74,17 @@ impl Store {
     /// # Errors
     /// What the flash says; damage is no error.
     pub async fn check(&self) -> Result<Report, Error> {
+        self.check_each(&|_| {}).await
+    }
+
+    /// The same; `heard` is told of each folder before it is read.
+    ///
+    /// # Errors
+    /// As [`Store::check`].
+    pub async fn check_each(&self, heard: &dyn Fn(&str)) -> Result<Report, Error> {
         let mut report = Report::default();
         for dir in self.folders()? {
+            heard(&dir);
             let findings = account::check(self.flash.clone(), &dir).await;
             report.add(&dir, &findings.map_err(|error| Error::io(&dir, error))?);
         }

@@ -1,0 +1,129 @@
+//! Files of the card: the part of it that a PC can read, on a device that boots from a card image.
+//!
+//! A name is taken for one below it, whoever types it, and leads nowhere else.
+
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+
+use crate::archive::backup::Sink;
+use crate::board;
+use crate::failure::Failure;
+use crate::flash::disk::Disk;
+use crate::flash::{self, Flash, Mode};
+
+/// Octets that are written before they are synced: all of a large file would hold up everybody on the card.
+const UNSYNCED: u64 = 4 << 20;
+
+/// The path that is meant by what was typed: `mail`, `/mail` and `/card/mail` are the same.
+pub(super) fn path(typed: &str) -> Option<PathBuf> {
+    let typed = Path::new(typed.trim());
+    let inner = typed.strip_prefix(board::card()).or_else(|_| typed.strip_prefix("/")).unwrap_or(typed);
+    let leads_down = inner.components().all(|part| matches!(part, Component::Normal(_)));
+    let some = inner.components().next().is_some();
+    (leads_down && some && !typed.to_string_lossy().contains('\0')).then(|| board::card().join(inner))
+}
+
+/// Reads a whole file of at most so many octets, and one more of a longer one.
+pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+    let mut octets = Vec::new();
+    let file = std::fs::File::open(path).map_err(Failure::at(path))?;
+    match file.metadata().map_err(Failure::at(path))?.is_file() {
+        true => file.take(most + 1).read_to_end(&mut octets).map_err(Failure::at(path))?,
+        // A pipe would have everyone wait.
+        false => return Err(Failure::Input(format!("{}: no file", path.display()))),
+    };
+    Ok(octets)
+}
+
+/// A file of the card while it is written: it has its name when it is whole, and goes away unless it gets there.
+pub(super) struct Draft<'a> {
+    card: Disk,
+    file: Rc<dyn flash::File>,
+    name: String,
+    octets: u64,
+    synced: u64,
+    kept: bool,
+    heard: &'a dyn Fn(u64),
+    tell: &'a dyn Fn(String),
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn begin(
+        name: &str,
+        heard: &'a dyn Fn(u64),
+        tell: &'a dyn Fn(String),
+    ) -> io::Result<Draft<'a>> {
+        if !board::card().is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the card is not mounted"));
+        }
+        let card = Disk::new(board::card())?;
+        let file = card.open(&part(name), Mode::Create)?;
+        Ok(Draft { card, file, name: name.to_owned(), octets: 0, synced: 0, kept: false, heard, tell })
+    }
+
+    /// Gives it its name, durable.
+    pub(super) async fn keep(mut self) -> io::Result<()> {
+        self.file.sync().await?;
+        self.card.rename(&part(&self.name), &self.name)?;
+        self.kept = true;
+        self.card.sync_dir("").await
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = self.card.remove(&part(&self.name));
+        }
+    }
+}
+
+fn part(name: &str) -> String {
+    format!("{name}.part")
+}
+
+impl Sink for Draft<'_> {
+    async fn put(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.file.write_at(self.octets, octets)?;
+        self.octets += octets.len() as u64;
+        if self.octets - self.synced >= UNSYNCED {
+            self.file.sync().await?;
+            self.synced = self.octets;
+        }
+        (self.heard)(self.octets);
+        Ok(())
+    }
+    async fn tell(&mut self, line: String) -> io::Result<()> {
+        (self.tell)(line);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches a name that leads out of the card.
+    #[test]
+    fn names_lead_nowhere_else() {
+        let at = |inner: &str| Some(board::card().join(inner));
+        for (typed, wanted) in [
+            ("mail", at("mail")),
+            (" mail/office ", at("mail/office")),
+            ("/card/mail", at("mail")),
+            ("/mail", at("mail")),
+            ("a b.toml", at("a b.toml")),
+            ("", None),
+            ("/", None),
+            ("/card", None),
+            ("..", None),
+            ("../etc", None),
+            ("a/../../b", None),
+            ("/card/../etc/passwd", None),
+            ("a\0b", None),
+        ] {
+            assert_eq!(path(typed), wanted, "{typed:?}");
+        }
+    }
+}
