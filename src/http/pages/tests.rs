@@ -47,11 +47,10 @@ impl Browser {
     }
 
     async fn ask(&self, method: &str, path: &str, fields: &str, content: &str) -> (String, String) {
-        let cookie = self.cookie.borrow();
+        let cookie = self.cookie.borrow().clone();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Cookie: x=y; __Host-pillarbox={cookie}\r\n\r\n"
         );
-        drop(cookie);
         let request = parse(head.as_bytes()).unwrap().unwrap();
         let form = Form::parse(content.as_bytes()).unwrap();
         let visit = Visit::new(&self.site, &request, form, self.peer, self.is_tls);
@@ -185,7 +184,8 @@ fn a_form_is_taken_from_our_own_pages_only() {
         }
         let others = operator.beside();
         others.get("/login").await;
-        for wrong in ["", "x", others.token.borrow().as_str()] {
+        let theirs = others.token.borrow().clone();
+        for wrong in ["", "x", theirs.as_str()] {
             assert_eq!(send("", wrong).await, "403 Forbidden", "{wrong}");
             assert_eq!(send("Origin: https://localhost:1443\r\n", wrong).await, "403 Forbidden", "{wrong}");
         }
