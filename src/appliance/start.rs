@@ -25,8 +25,8 @@ use crate::say;
 use crate::watchdog::Watchdog;
 
 /// How a device that boots from a card image is told what it has to do.
-pub const NOT_CONFIGURED: &str = "not configured yet: put a file pillarbox.toml on the card's partition PILLARBOX and \
-     start again, or type on the console: set server.domains DOMAIN, add account NAME, password NAME, commit";
+pub const NOT_CONFIGURED: &str = "not configured yet: open this device's page in a browser at home, put a file pillarbox.toml on the \
+     card's partition PILLARBOX and start again, or type on the console: set server.domains DOMAIN, add account NAME, password NAME, commit";
 
 /// Log lines go to standard error, from level `info` on or as `RUST_LOG` says.
 pub fn logging() {

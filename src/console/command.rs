@@ -86,7 +86,12 @@ fn meant(words: &[&str]) -> Vec<&'static Command> {
     // `sh account` is not `show accounts`.
     let last = |command: &Command| words.get(command.words() - 1).copied();
     let whole = begun.iter().find(|command| last(command) == command.name.split(' ').next_back());
-    match whole {
+    // `com` is `commit`, though the name of another command goes on behind that.
+    let shortest = begun.iter().find(|command| {
+        command.words() <= words.len()
+            && begun.iter().all(|other| other.name.split(' ').next() == Some(command.name))
+    });
+    match whole.or(shortest) {
         Some(command) => vec![command],
         None => begun,
     }

@@ -17,7 +17,7 @@ use crate::config::problem::Problem;
 use crate::config::{Config, Holder, Source, export, path, shown, text};
 use crate::credential::random_password;
 use crate::oauth2::Code;
-use crate::operator::World;
+use crate::operator::{CHANGED, World};
 use crate::relay::{Act, Which};
 
 /// Octets of a pasted configuration: hundreds of accounts fit.
@@ -234,6 +234,9 @@ impl Session {
                     false => "in force\n",
                 };
                 Step::Say(warnings + force)
+            }
+            Err(why) if why == CHANGED => {
+                Step::Refuse(why + ": `rollback` takes theirs, then make your changes again")
             }
             Err(why) => Step::Refuse(why),
         }

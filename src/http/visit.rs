@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::config::check::check;
 use crate::config::problem::{At, Problem};
 use crate::config::typed::{self, Typed};
-use crate::operator::{Operator, TRIAL};
+use crate::operator::{CHANGED, Operator, TRIAL};
 
 /// Seconds for which a form that nobody is logged in for can be sent.
 const FORM: i64 = 3600;
@@ -192,6 +192,16 @@ impl<'a> Visit<'a> {
 
     /// Puts `candidate`, made from the settings that the visit found, in force, unless something is wrong with it.
     pub async fn commit(&self, candidate: Config) -> Outcome {
+        let shuts_out = self.shuts_out(&candidate);
+        self.commit_although(candidate, shuts_out).await
+    }
+
+    /// The same where whoever asks knows that he goes on under another name.
+    pub async fn commit_and_move(&self, candidate: Config) -> Outcome {
+        self.commit_although(candidate, None).await
+    }
+
+    async fn commit_although(&self, candidate: Config, shuts_out: Option<&'static str>) -> Outcome {
         let problems = check(&candidate);
         let told = |problem: &Problem| match &problem.at {
             At::Path(path) => (path.clone(), problem.text.clone()),
@@ -203,7 +213,6 @@ impl<'a> Visit<'a> {
         // What was so before is no news.
         let known = check(&self.config);
         let warnings = problems.iter().filter(|it| !known.contains(it)).map(ToString::to_string).collect();
-        let shuts_out = self.shuts_out(&candidate);
         let operator = self.operator();
         let outcome = match shuts_out {
             Some(why) if !self.form.has("sure") => return Outcome::ShutsOut(why),
@@ -220,8 +229,17 @@ impl<'a> Visit<'a> {
                 }
                 if shuts_out.is_some() { Outcome::OnTrial } else { Outcome::Done(warnings) }
             }
+            Err(why) if why == CHANGED => {
+                Outcome::Wrong(vec![(String::new(), self.words.changed_meanwhile.to_owned())])
+            }
             Err(why) => Outcome::Wrong(vec![(String::new(), why)]),
         }
+    }
+
+    /// Whether the name or address that was asked for is one of the device's as it is now.
+    pub fn is_asked_by_name(&self) -> bool {
+        let context = &self.operator().context;
+        Own::now(&context.config(), context).sight(&self.request.authority) == Sight::Everything
     }
 
     /// Why who asks this would not get an answer with `candidate`, where he gets one now.

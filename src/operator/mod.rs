@@ -34,6 +34,8 @@ pub use trial::TRIAL;
 pub const NO_DEVICE: &str =
     "this appliance does not run from a card image: whoever started it updates, restarts and stops it";
 
+/// Why changes are not taken that were made to settings which are no longer in force.
+pub const CHANGED: &str = "the settings were changed by someone else meanwhile";
 /// Pause after a wrong password.
 const AFTER_A_WRONG_PASSWORD: Duration = Duration::from_secs(2);
 
@@ -211,11 +213,7 @@ impl Operator {
             return Ok(candidate);
         }
         if !base.differs_in_tokens_only(&now) {
-            return Err(
-                "the settings were changed by someone else meanwhile: `rollback` takes theirs, then make \
-                 your changes again"
-                    .to_owned(),
-            );
+            return Err(CHANGED.to_owned());
         }
         // A refresh token that was replaced meanwhile is nobody's change, and must not be lost.
         candidate.take_tokens(base, &now);

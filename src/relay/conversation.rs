@@ -216,6 +216,8 @@ impl Relay {
             // On a full card nothing would leave any more, which is what gives room back.
             log::warn!("queue {}: it is handed over, which could not be noted", claim.uid());
         }
+        // In the same sync, mostly: not more than what is under way is ever in doubt.
+        while settling.oldest().await {}
         if !self.takes_its_turn(claim.uid()).await {
             // It may have arrived when it was handed over before.
             claim.entry.in_doubt = before;

@@ -32,8 +32,8 @@ pub struct Letter {
     pub content: Vec<u8>,
     /// CRC-32C of what follows the header.
     pub checksum: u32,
-    /// Its 250 was followed by another command on the same connection: the sender has written down that it is
-    /// delivered, so that it must not come again.
+    /// Its 250 was followed by the end of another message on the same connection, or by QUIT: the sender has written down that it
+    /// is delivered, so that it must not come again.
     pub settled: bool,
 }
 
@@ -79,15 +79,18 @@ fn talk(mut wire: Wire, letters: &Mutex<Vec<Letter>>, thinks: Duration, offers: 
     let offers: String = offers.iter().map(|offer| format!("250-{offer}\r\n")).collect();
     wire.say("220 smarthost.example\r\n")?;
     while let Some(command) = wire.command()? {
-        if let Some(taken) = unsettled.take() {
-            letters.lock().unwrap()[taken].settled = true;
-        }
+        let mut settle = || {
+            if let Some(taken) = unsettled.take() {
+                letters.lock().unwrap()[taken].settled = true;
+            }
+        };
         let verb = command.split(' ').next().unwrap_or_default();
         match verb {
             "EHLO" => wire.say(format!("250-smarthost.example\r\n{offers}250 HELP\r\n"))?,
             "DATA" => {
                 wire.say("354 Go on\r\n")?;
                 let letter = read(&mut wire, std::mem::take(&mut mail), std::mem::take(&mut rcpt))?;
+                settle();
                 let taken = {
                     let mut letters = letters.lock().unwrap();
                     letters.push(letter);
@@ -97,7 +100,10 @@ fn talk(mut wire: Wire, letters: &Mutex<Vec<Letter>>, thinks: Duration, offers: 
                 wire.say("250 Taken\r\n")?;
                 unsettled = Some(taken);
             }
-            "QUIT" => return wire.say("221 Bye\r\n"),
+            "QUIT" => {
+                settle();
+                return wire.say("221 Bye\r\n");
+            }
             _ => {
                 match command.split_once(' ') {
                     Some(("MAIL", path)) => (mail, rcpt) = (path.to_owned(), Vec::new()),

@@ -7,7 +7,7 @@
 use askama::Template;
 
 use super::fields::{Field, Fields, Input, others, take};
-use super::{Frame, shown, shown_as, to_be_mended};
+use super::{Frame, addresses, shown, shown_as, to_be_mended};
 use crate::config::{Config, MIN_PASSWORD, path};
 use crate::http::Response;
 use crate::http::session::Person;
@@ -51,6 +51,13 @@ struct First {
     login: String,
     source: Vec<Field>,
     others: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "moved.html")]
+struct Moved {
+    frame: Frame,
+    addresses: Vec<String>,
 }
 
 #[derive(Template)]
@@ -163,20 +170,24 @@ async fn set_up(visit: &Visit<'_>) -> Result<Response, Wrong> {
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    match visit.commit(candidate).await {
-        Outcome::Done(_) => {}
+    match visit.commit_and_move(candidate).await {
         Outcome::Wrong(wrong) => return Err(wrong),
-        // It is asked under a name that it has no longer: what is to come is told on this very page.
         Outcome::ShutsOut(why) => return Err(plain(why)),
-        Outcome::OnTrial => {
-            if let Err(why) = visit.operator().confirm().await {
-                return Err(plain(&why));
-            }
-        }
+        Outcome::Done(_) | Outcome::OnTrial => {}
     }
     log::info!("the device was set up on its page");
+    if !visit.is_asked_by_name() {
+        // The cookie would not go along to the house's new name.
+        return Ok(moved(visit));
+    }
     let next = if account.is_empty() { "/".to_owned() } else { format!("/first/mail?{account}") };
     visit.begin(&Person::Operator, &next).ok_or_else(|| plain(words.login_is_wrong))
+}
+
+/// Where it goes on once the house has another name than the one that was asked for.
+fn moved(visit: &Visit<'_>) -> Response {
+    let frame = Frame::new(visit, visit.words.set_up);
+    shown(&Moved { frame, addresses: addresses(visit) })
 }
 
 /// Whether the domain is another one than a device has before anybody has named one.

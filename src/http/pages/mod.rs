@@ -117,6 +117,16 @@ struct Trial {
     addresses: Vec<String>,
 }
 
+/// How the pages are reached with the settings that are in force now.
+fn addresses(visit: &Visit<'_>) -> Vec<String> {
+    let context = &visit.operator().context;
+    let config = context.config();
+    let host = crate::certificate::name_for_clients(&config, context.announced().as_deref());
+    let ports =
+        config.listen.https.iter().map(std::net::SocketAddr::port).collect::<std::collections::BTreeSet<_>>();
+    ports.into_iter().map(|port| format!("https://{host}:{port}/")).collect()
+}
+
 /// The answer to changes that were made by the form of this visit; `mended` makes it where something is wrong.
 fn after(
     visit: &Visit<'_>,
@@ -142,14 +152,9 @@ fn after(
             shown(&Sure { frame, why, path: &visit.request.path, fields })
         }
         Outcome::OnTrial => {
-            let config = visit.operator().context.config();
-            let host = crate::certificate::name_for_clients(
-                &config,
-                visit.operator().context.announced().as_deref(),
-            );
-            let addresses = config.listen.https.iter().map(|it| format!("https://{host}:{}/", it.port()));
+            let addresses = addresses(visit);
             let frame = Frame::new(visit, visit.words.on_trial);
-            shown(&Trial { frame, addresses: addresses.collect() })
+            shown(&Trial { frame, addresses })
         }
     }
 }

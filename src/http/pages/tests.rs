@@ -47,14 +47,25 @@ impl Browser {
     }
 
     async fn ask(&self, method: &str, path: &str, fields: &str, content: &str) -> (String, String) {
+        self.ask_for("localhost", method, path, fields, content).await
+    }
+
+    async fn ask_for(
+        &self,
+        host: &str,
+        method: &str,
+        path: &str,
+        fields: &str,
+        content: &str,
+    ) -> (String, String) {
         let cookie = self.cookie.borrow().clone();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Cookie: x=y; __Host-pillarbox={cookie}\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}Cookie: x=y; __Host-pillarbox={cookie}\r\n\r\n"
         );
         let request = parse(head.as_bytes()).unwrap().unwrap();
         let form = Form::parse(content.as_bytes()).unwrap();
         let visit = Visit::new(&self.site, &request, form, self.peer, self.is_tls);
-        let Response { status, more, content, .. } = respond(&visit).await;
+        let Response { status, more, content, .. } = Box::pin(respond(&visit)).await;
         if let Some((_, rest)) = more.split_once("__Host-pillarbox=") {
             *self.cookie.borrow_mut() = rest.split(';').next().unwrap().to_owned();
         }
@@ -98,6 +109,18 @@ fn config() -> Config {
 
 fn run(test: impl AsyncFnOnce()) {
     async_io::block_on(test());
+}
+
+/// Catches: a page that takes much of the memory of a small board for as long as somebody waits for it.
+#[test]
+fn a_request_takes_little_memory() {
+    run(async || {
+        let browser = Browser::new(config()).await;
+        let request = parse(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap().unwrap();
+        let visit = Visit::new(&browser.site, &request, Form::default(), browser.peer, true);
+        let (page, config) = (size_of_val(&respond(&visit)), size_of::<Config>());
+        assert!(page < 64 << 10, "{page} octets, of which the settings have {config}");
+    });
 }
 
 /// Catches: a page of the operator's that another person sees, one of a user's that shows somebody else's account, and a
@@ -221,6 +244,21 @@ fn who_sets_up_a_device_belongs_to_it() {
         assert!(browser.config().server.operator_verifier.verify(b"the operator"));
         assert_eq!(browser.config().accounts.len(), 2);
         assert_eq!(browser.get("/accounts").await.0, "200 OK", "and is logged in");
+
+        // A house that gets another name than the one it was asked by is shown the way there.
+        let new = Browser::new(Config { accounts: Vec::new(), ..Config::default() }).await;
+        let ask = async |path: &str, content: &str| {
+            let method = if content.is_empty() { "GET" } else { "POST" };
+            new.ask_for("pillarbox.local", method, path, "", content).await
+        };
+        assert!(ask("/", "").await.1.contains("I am new"));
+        ask("/first", "").await;
+        let token = new.token.borrow().clone();
+        let account =
+            "account=ann&account_password=open+sesame&account_password_again=open+sesame&house=Meier";
+        let (status, page) = ask("/first", &format!("token={token}&{OPERATOR}&{account}")).await;
+        assert!(status == "200 OK" && page.contains("https://meier.local:1443/"), "{status} {page}");
+        assert_eq!(new.config().accounts[0].address, "ann@meier.local");
 
         let again = browser.beside();
         assert_eq!(again.get("/first").await.0, "303 See Other Location: /login");
