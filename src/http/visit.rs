@@ -1,5 +1,6 @@
 //! One request to the pages: who asks, in which language, and whether a form is one of ours.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -166,6 +167,23 @@ impl<'a> Visit<'a> {
     /// What the page before has left to be told.
     pub fn notice(&self) -> Option<Zeroizing<String>> {
         self.site.sessions.borrow_mut().told(self.request.cookie.as_ref()?)
+    }
+
+    /// Tries something out, one at a time: what it tells line by line, its end last, and whether it is a good one.
+    pub async fn test(
+        &self,
+        good: &str,
+        test: impl AsyncFnOnce(&dyn Fn(String)) -> Result<(), String>,
+    ) -> (Vec<String>, bool) {
+        let Some(_alone) = self.operator().tests.try_lock() else {
+            return (vec![self.words.test_is_busy.to_owned()], false);
+        };
+        let lines = RefCell::new(Vec::new());
+        let outcome = test(&|line| lines.borrow_mut().push(line)).await;
+        let mut lines = lines.into_inner();
+        let is_good = outcome.is_ok();
+        lines.push(outcome.err().unwrap_or_else(|| good.to_owned()));
+        (lines, is_good)
     }
 
     /// Takes what the form says of the settings `keys` of the section at `section` over: what is wrong with which. A secret that

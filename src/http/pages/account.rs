@@ -3,8 +3,7 @@
 use askama::Template;
 
 use super::fields::{Field, Fields, Input, others};
-use super::first::new_password;
-use super::people::{App, Login, Of, apps, change_apps, logins, servers};
+use super::people::{App, Login, Of, apps, change_apps, change_password, logins, servers};
 use super::{Frame, after, shown, source, to_be_mended};
 use crate::access::may_use_connector;
 use crate::config::{Account, Config, path};
@@ -60,15 +59,8 @@ pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
         }
         (true, ["general"]) => change(visit, name, GENERAL).await,
         (true, ["password"]) => {
-            let mut wrong = Vec::new();
-            let password = new_password(visit, "password", &mut wrong);
-            let mut candidate = Config::clone(&visit.config);
-            let set = path::set_secret(&mut candidate, &format!("account.{name}.password"), password);
-            wrong.extend(set.err().map(|error| (String::new(), error.to_string())));
-            match wrong.is_empty() {
-                true => after(visit, visit.commit(candidate).await, &base, mended),
-                false => mended(wrong),
-            }
+            let path = format!("account.{name}.password");
+            change_password(visit, None, &path, &base, mended).await
         }
         (true, ["remove"]) if visit.form.text("name") != name => {
             mended(vec![(String::new(), visit.words.remove_account_how.to_owned())])

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::first::new_password;
+use super::people::new_password;
 use super::{Frame, after, shown, to_be_mended};
 use crate::config::{Account, Config, path};
 use crate::http::Response;

@@ -7,8 +7,9 @@
 use askama::Template;
 
 use super::fields::{Field, Fields, Input, others, take};
+use super::people::new_password;
 use super::{Frame, addresses, shown, shown_as, to_be_mended};
-use crate::config::{Config, MIN_PASSWORD, path};
+use crate::config::{Config, path};
 use crate::http::Response;
 use crate::http::session::Person;
 use crate::http::visit::{Outcome, Visit, Wrong};
@@ -200,18 +201,6 @@ fn set(candidate: &mut Config, path: &str, value: &str, wrong: &mut Wrong) {
     if let Err(error) = crate::config::typed::set(candidate, path, value) {
         wrong.push((String::new(), error.to_string()));
     }
-}
-
-/// A password of this appliance, typed twice in the fields `name` and `name` with `_again`.
-pub fn new_password<'v>(visit: &'v Visit<'_>, name: &str, wrong: &mut Wrong) -> &'v str {
-    let (words, form) = (visit.words, &visit.form);
-    let password = form.get(name).unwrap_or_default();
-    if password.chars().count() < MIN_PASSWORD {
-        wrong.push((String::new(), words.password_is_short.replace("{}", &MIN_PASSWORD.to_string())));
-    } else if form.get(&format!("{name}_again")) != Some(password) {
-        wrong.push((String::new(), words.passwords_differ.to_owned()));
-    }
-    password
 }
 
 /// Sends the account's first mail, which shows that all is in its place.

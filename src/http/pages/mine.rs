@@ -2,10 +2,9 @@
 
 use askama::Template;
 
-use super::first::new_password;
-use super::people::{App, Login, Of, apps, change_apps, logins, servers};
-use super::{Frame, after, shown, source, to_be_mended};
-use crate::config::{Account, Config, path};
+use super::people::{App, Login, Of, apps, change_apps, change_password, logins, servers};
+use super::{Frame, shown, source, to_be_mended};
+use crate::config::Account;
 use crate::http::Response;
 use crate::http::visit::{Visit, Wrong};
 
@@ -38,19 +37,8 @@ pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
         }
         (true, ["app-passwords"]) => change_apps(visit, &of, mended).await,
         (true, ["password"]) => {
-            let mut wrong = Vec::new();
-            // Who finds the browser open is not to have the account.
-            if let Err(why) = visit.judge(name, visit.form.get("old_password").unwrap_or_default()).await {
-                wrong.push((String::new(), why.to_owned()));
-            }
-            let password = new_password(visit, "password", &mut wrong);
-            let mut candidate = Config::clone(&visit.config);
-            let set = path::set_secret(&mut candidate, &format!("account.{name}.password"), password);
-            wrong.extend(set.err().map(|error| (String::new(), error.to_string())));
-            match wrong.is_empty() {
-                true => after(visit, visit.commit(candidate).await, "/mine", mended),
-                false => mended(wrong),
-            }
+            let path = format!("account.{name}.password");
+            change_password(visit, Some(name), &path, "/mine", mended).await
         }
         _ => Response::error("404 Not Found"),
     }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::after;
 use crate::certificate;
 use crate::clock::unix_now;
-use crate::config::{Account, Config, path};
+use crate::config::{Account, Config, MIN_PASSWORD, path};
 use crate::credential::random_password;
 use crate::http::Response;
 use crate::http::visit::{Outcome, Visit, Wrong};
@@ -64,6 +64,43 @@ pub fn logins(visit: &Visit<'_>, account: &Account) -> Vec<Login> {
     shown
         .map(|it| Login { service: it.service, address: it.address.to_string(), when: ago(now, it.time) })
         .collect()
+}
+
+/// Changes the password at `path`, which is typed twice. `login`: whose it is, who has to type the one until now, too: whoever finds
+/// the browser open is not to take over.
+pub async fn change_password(
+    visit: &Visit<'_>,
+    login: Option<&str>,
+    path: &str,
+    location: &str,
+    mended: impl FnOnce(Wrong) -> Response,
+) -> Response {
+    let mut wrong = Wrong::new();
+    if let Some(login) = login
+        && let Err(why) = visit.judge(login, visit.form.get("old_password").unwrap_or_default()).await
+    {
+        wrong.push((String::new(), why.to_owned()));
+    }
+    let password = new_password(visit, "password", &mut wrong);
+    let mut candidate = Config::clone(&visit.config);
+    let set = path::set_secret(&mut candidate, path, password);
+    wrong.extend(set.err().map(|error| (String::new(), error.to_string())));
+    match wrong.is_empty() {
+        true => after(visit, visit.commit(candidate).await, location, mended),
+        false => mended(wrong),
+    }
+}
+
+/// A password of this appliance, typed twice in the fields `name` and `name` with `_again`.
+pub fn new_password<'v>(visit: &'v Visit<'_>, name: &str, wrong: &mut Wrong) -> &'v str {
+    let (words, form) = (visit.words, &visit.form);
+    let password = form.get(name).unwrap_or_default();
+    if password.chars().count() < MIN_PASSWORD {
+        wrong.push((String::new(), words.password_is_short.replace("{}", &MIN_PASSWORD.to_string())));
+    } else if form.get(&format!("{name}_again")) != Some(password) {
+        wrong.push((String::new(), words.passwords_differ.to_owned()));
+    }
+    password
 }
 
 /// Adds an app password, which is told once, or removes one.

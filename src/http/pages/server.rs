@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::fields::{Field, Fields, Input, others};
+use super::people::change_password;
 use super::{Frame, after, shown, to_be_mended};
 use crate::config::Config;
 use crate::http::Response;
@@ -108,7 +109,10 @@ async fn one(visit: &Visit<'_>, section: &'static str, keys: &'static [&'static 
         return form(visit, &visit.config, section, keys, (&wrong, Vec::new(), false));
     }
     if visit.form.has("test") {
-        let (lines, is_good) = test(visit, &candidate).await;
+        // As it was typed: nothing is sent.
+        let relay = &visit.operator().relay;
+        let test = async |tell: &dyn Fn(String)| Box::pin(relay.test(&candidate, None, tell)).await;
+        let (lines, is_good) = visit.test(visit.words.nothing_was_sent, test).await;
         return form(visit, &candidate, section, keys, (&[], lines, is_good));
     }
     let outcome = visit.commit(candidate).await;
@@ -116,21 +120,6 @@ async fn one(visit: &Visit<'_>, section: &'static str, keys: &'static [&'static 
     after(visit, outcome, &location, |wrong| {
         form(visit, &visit.config, section, keys, (&wrong, Vec::new(), false))
     })
-}
-
-/// Tries the smarthost out as it was typed: nothing is sent.
-async fn test(visit: &Visit<'_>, candidate: &Config) -> (Vec<String>, bool) {
-    let operator = visit.operator();
-    let Some(_alone) = operator.tests.try_lock() else {
-        return (vec![visit.words.test_is_busy.to_owned()], false);
-    };
-    let lines = std::cell::RefCell::new(Vec::new());
-    let tell = |line: String| lines.borrow_mut().push(line);
-    let outcome = Box::pin(operator.relay.test(candidate, None, &tell)).await;
-    let mut lines = lines.into_inner();
-    let is_good = outcome.is_ok();
-    lines.extend(outcome.err());
-    (lines, is_good)
 }
 
 fn form(
@@ -155,17 +144,6 @@ fn form(
 
 /// The operator's own.
 async fn password(visit: &Visit<'_>) -> Response {
-    let mut wrong = Vec::new();
-    let old = visit.form.get("old_password").unwrap_or_default();
-    if let Err(why) = visit.judge("operator", old).await {
-        wrong.push((String::new(), why.to_owned()));
-    }
-    let password = super::first::new_password(visit, "password", &mut wrong);
-    let mut candidate = Config::clone(&visit.config);
-    let set = crate::config::path::set_secret(&mut candidate, "server.operator_password", password);
-    wrong.extend(set.err().map(|error| (String::new(), error.to_string())));
-    match wrong.is_empty() {
-        true => after(visit, visit.commit(candidate).await, "/server", |wrong| index(visit, &wrong)),
-        false => index(visit, &wrong),
-    }
+    let path = "server.operator_password";
+    change_password(visit, Some("operator"), path, "/server", |wrong| index(visit, &wrong)).await
 }

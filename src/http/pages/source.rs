@@ -1,7 +1,5 @@
 //! The mailboxes elsewhere of an account: a list, and a page for each, with "test" and "collect now".
 
-use std::cell::RefCell;
-
 use askama::Template;
 
 use super::fields::{Field, Fields, Input, others};
@@ -196,17 +194,11 @@ fn typed(visit: &Visit<'_>, of: &Of<'_>, candidate: &mut Config, number: usize, 
 
 /// Tries it out as it was typed: nothing is collected or stored.
 async fn test(visit: &Visit<'_>, account: &str, candidate: &Config, number: usize) -> Tested {
-    let operator = visit.operator();
     let source = candidate.account(account).and_then(|it| it.sources.get(number.checked_sub(1)?));
-    let (Some(source), Some(_alone)) = (source, operator.tests.try_lock()) else {
-        return Tested { lines: vec![visit.words.test_is_busy.to_owned()], is_good: false };
-    };
-    let lines = RefCell::new(Vec::new());
-    let tell = |line: String| lines.borrow_mut().push(line);
-    let outcome = Box::pin(operator.poller.test(account, source, &tell)).await;
-    let mut lines = lines.into_inner();
-    let is_good = outcome.is_ok();
-    lines.push(outcome.err().unwrap_or_else(|| visit.words.test_is_good.to_owned()));
+    let Some(source) = source else { return Tested::default() };
+    let poller = &visit.operator().poller;
+    let test = async |tell: &dyn Fn(String)| Box::pin(poller.test(account, source, tell)).await;
+    let (lines, is_good) = visit.test(visit.words.test_is_good, test).await;
     Tested { lines, is_good }
 }
 

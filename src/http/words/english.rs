@@ -96,6 +96,7 @@ pub static ENGLISH: Words = Words {
     nothing_on_trial: "Nothing is on trial any more.",
     nothing_to_collect: "There is nothing to collect from: switch MultiPOP on, for the server and the account.",
     nothing_to_do: "There was nothing to do.",
+    nothing_was_sent: "It would take mail; nothing was sent.",
     nothing_waits: "Nothing waits.",
     off: "off",
     old_password: "Password until now",

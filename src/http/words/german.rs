@@ -96,6 +96,7 @@ pub static GERMAN: Words = Words {
     nothing_on_trial: "Es ist nichts mehr auf Probe.",
     nothing_to_collect: "Es gibt nichts abzuholen: MultiPOP für Server und Konto einschalten.",
     nothing_to_do: "Es war nichts zu tun.",
+    nothing_was_sent: "Er würde Post annehmen; es wurde nichts gesendet.",
     nothing_waits: "Nichts wartet.",
     off: "aus",
     old_password: "Bisheriges Passwort",

@@ -106,6 +106,7 @@ pub struct Words {
     pub nothing_on_trial: &'static str,
     pub nothing_to_collect: &'static str,
     pub nothing_to_do: &'static str,
+    pub nothing_was_sent: &'static str,
     pub nothing_waits: &'static str,
     pub off: &'static str,
     pub old_password: &'static str,
