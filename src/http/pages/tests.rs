@@ -182,6 +182,7 @@ fn each_person_sees_what_is_theirs() {
                 format!("303 See Other Location: https://localhost:1443{path}")
             );
         }
+        assert!(!plain.get("/").await.1.contains("Log out"));
         assert!(plain.post("/login", "login=operator&password=the+operator").await.0.starts_with("303"));
         operator.get("/").await;
         operator.post("/logout", "").await;
