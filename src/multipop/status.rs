@@ -92,3 +92,13 @@ pub enum PollResult {
         collected: u32,
     },
 }
+
+impl PollResult {
+    /// What went wrong and what to do, in one line, where anything did.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            PollResult::Collected(_) => None,
+            PollResult::Partly { error, .. } | PollResult::Failed { error, .. } => Some(error),
+        }
+    }
+}

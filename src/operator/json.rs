@@ -166,10 +166,7 @@ impl From<&QueueEntry> for Queued {
 
 impl From<&SourceStatus> for Source {
     fn from(source: &SourceStatus) -> Source {
-        let error = match &source.last_result {
-            Some(PollResult::Failed { error, .. } | PollResult::Partly { error, .. }) => Some(error.clone()),
-            _ => None,
-        };
+        let error = source.last_result.as_ref().and_then(PollResult::error).map(str::to_owned);
         Source {
             account: source.account.clone(),
             host: source.host.clone(),

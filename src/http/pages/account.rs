@@ -55,9 +55,9 @@ pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
             if is_connector_off(&visit.config, account).is_some() {
                 keys.retain(|key| *key != "connector");
             }
-            change(visit, name, &keys).await
+            change(visit, account, &keys).await
         }
-        (true, ["general"]) => change(visit, name, GENERAL).await,
+        (true, ["general"]) => change(visit, account, GENERAL).await,
         (true, ["password"]) => {
             let path = format!("account.{name}.password");
             change_password(visit, None, &path, &base, mended).await
@@ -76,16 +76,17 @@ pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
     }
 }
 
-async fn change(visit: &Visit<'_>, name: &str, keys: &[&'static str]) -> Response {
-    let Some(account) = visit.config.account(name) else { return Response::error("404 Not Found") };
-    let section = format!("account.{name}");
+async fn change(visit: &Visit<'_>, account: &Account, keys: &[&'static str]) -> Response {
+    let section = format!("account.{}", account.name);
     let mut candidate = Config::clone(&visit.config);
     let wrong = visit.take(&mut candidate, &section, keys);
     if !wrong.is_empty() {
         return shown_account(visit, account, &wrong);
     }
     let outcome = visit.commit(candidate).await;
-    after(visit, outcome, &format!("/accounts/{name}"), |wrong| shown_account(visit, account, &wrong))
+    after(visit, outcome, &format!("/accounts/{}", account.name), |wrong| {
+        shown_account(visit, account, &wrong)
+    })
 }
 
 /// Why the right to use Connector clients cannot be given now.

@@ -6,6 +6,7 @@ use super::{Frame, first, shown};
 use crate::flash;
 use crate::http::Response;
 use crate::http::visit::Visit;
+use crate::multipop::PollResult;
 use crate::operator::status::{Status, ago, size, span};
 
 /// What is written about the flash of a device of this size.
@@ -101,13 +102,7 @@ fn needs(visit: &Visit<'_>, status: &Status) -> Vec<String> {
     for source in status.sources.iter().filter(|source| source.failures > 0) {
         needs.push(match visit.is_operator() {
             true => {
-                let why = match &source.last_result {
-                    Some(
-                        crate::multipop::PollResult::Failed { error, .. }
-                        | crate::multipop::PollResult::Partly { error, .. },
-                    ) => error.as_str(),
-                    _ => "",
-                };
+                let why = source.last_result.as_ref().and_then(PollResult::error).unwrap_or_default();
                 format!("{}: {} ({}): {why}", source.account, source.username, source.host)
             }
             false => words.one_source_fails.to_owned(),
