@@ -24,6 +24,7 @@ use super::session::Person;
 use super::visit::{Outcome, Visit, Wrong};
 use super::words::Words;
 use super::{GET, Response, autoconfig, profile};
+use crate::certificate;
 use crate::operator::status::span;
 use fields::STARS;
 
@@ -121,7 +122,7 @@ struct Trial {
 fn addresses(visit: &Visit<'_>) -> Vec<String> {
     let context = &visit.operator().context;
     let config = context.config();
-    let host = crate::certificate::name_for_clients(&config, context.announced().as_deref());
+    let host = certificate::name_for_clients(&config, context.announced().as_deref());
     let ports =
         config.listen.https.iter().map(std::net::SocketAddr::port).collect::<std::collections::BTreeSet<_>>();
     ports.into_iter().map(|port| format!("https://{host}:{port}/")).collect()
@@ -230,7 +231,7 @@ fn open(visit: &Visit<'_>, path: &str) -> Option<Response> {
             .map_or_else(not_found, |pem| Response::page("application/x-pem-file; charset=utf-8", pem)),
         "/ca.crt" => operator
             .local_ca()
-            .and_then(|pem| certificate_of(&pem))
+            .and_then(|pem| certificate::der_of(&pem))
             .map_or_else(not_found, |der| Response::page("application/x-x509-ca-cert", der)),
         path if autoconfig::PATHS.contains(&path) => {
             let announced = operator.context.announced();
@@ -241,17 +242,10 @@ fn open(visit: &Visit<'_>, path: &str) -> Option<Response> {
     })
 }
 
-/// The certificate of a PEM text, in DER.
-fn certificate_of(pem: &str) -> Option<Vec<u8>> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    CertificateDer::from_pem_slice(pem.as_bytes()).ok().map(|der| der.to_vec())
-}
-
 /// The profile for an Apple device, to the account's user and the operator.
 fn profile_of(visit: &Visit<'_>, name: &str) -> Response {
     let operator = visit.operator();
-    let ca = operator.local_ca().and_then(|pem| certificate_of(&pem));
+    let ca = operator.local_ca().and_then(|pem| certificate::der_of(&pem));
     let announced = operator.context.announced();
     let account = visit.config.account(name);
     let made = account.and_then(|it| profile::of(&visit.config, it, announced.as_deref(), ca.as_deref()));
