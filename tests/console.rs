@@ -9,8 +9,8 @@ use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustls::pki_types::pem::PemObject;
 use support::appliance::binary;
 use support::process::{Log, run_with_input};
 use support::provider::Provider;
@@ -267,9 +267,10 @@ fn a_serial_line_asks_for_the_operator_s_password() {
     let ca = std::fs::read(appliance.data().join("tls/ca.pem")).unwrap();
     let ca = rustls::pki_types::CertificateDer::from_pem_slice(&ca).unwrap();
     let octets = ring::digest::digest(&ring::digest::SHA256, &ca);
-    let lines = octets.as_ref().chunks(16).map(|half| {
-        half.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":")
-    });
+    let lines = octets
+        .as_ref()
+        .chunks(16)
+        .map(|half| half.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":"));
     for line in lines {
         wait_for("the fingerprint", || screen.find(&line));
     }

@@ -185,8 +185,8 @@ fn typed(visit: &Visit<'_>, of: &Of<'_>, candidate: &mut Config, number: usize, 
     };
     let before = found(candidate);
     let shown = before.map(|(port, _)| port.to_string()).unwrap_or_default();
-    let is_chosen = !visit.form.text("port").is_empty() && visit.form.text("port") != shown
-        || before.is_some_and(|(port, usual)| port != usual);
+    let typed = visit.form.text("port");
+    let is_chosen = typed != shown || before.is_some_and(|(port, usual)| port != usual);
     let keys = if of.is_own { OWN.to_vec() } else { [OWN, MORE].concat() };
     let keys: Vec<_> = keys.into_iter().filter(|key| *key != "port" || is_chosen).collect();
     visit.take(candidate, section, &keys)
