@@ -18,7 +18,7 @@ use smol::lock::Mutex;
 use crate::board::device::{Device, Ending, Standing};
 use crate::certificate;
 use crate::clock::unix_now;
-use crate::config::{Config, Service};
+use crate::config::{Config, Holder, Service};
 use crate::context::{Connected, Context};
 use crate::flash::{Space, wear};
 use crate::multipop::Poller;
@@ -28,6 +28,7 @@ use crate::relay::{Relay, Shown};
 use status::Status;
 
 mod json;
+pub mod qr;
 pub mod status;
 mod trial;
 pub use trial::TRIAL;
@@ -191,6 +192,18 @@ impl Operator {
     /// The certificate of the local CA, in PEM, where there is one.
     pub fn local_ca(&self) -> Option<String> {
         self.appliance.local_ca()
+    }
+
+    /// Whoever has waited for a new permission goes on with it now.
+    pub fn use_permission(&self, holder: Holder) {
+        match holder {
+            Holder::Smarthost => self.relay.retry_now(),
+            Holder::Source { account, .. } => {
+                if let Some(account) = self.context.config().account_by_id(account) {
+                    self.poller.collect_now(Some(&account.name));
+                }
+            }
+        }
     }
 
     /// What the server's certificate says of itself, where there is one.
