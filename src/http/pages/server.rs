@@ -83,7 +83,9 @@ pub async fn page(visit: &Visit<'_>, rest: &[&str]) -> Response {
         ["certificate"] if !visit.is_post() => certificate::page(visit),
         ["backup"] => backup::page(visit).await,
         ["update"] if !visit.is_post() => update::page(visit),
-        ["smarthost", "permission"] => permission::page(visit, Holder::Smarthost, "/server/smarthost").await,
+        ["smarthost", "permission"] => {
+            permission::page(visit, Holder::Smarthost, "/server/smarthost", false).await
+        }
         [name] => match SECTIONS.iter().find(|(section, _)| section == name) {
             Some((section, keys)) => one(visit, section, keys).await,
             None => Response::error("404 Not Found"),

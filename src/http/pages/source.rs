@@ -90,7 +90,9 @@ pub async fn page(visit: &Visit<'_>, of: &Of<'_>, rest: &[&str]) -> Response {
             }
         }
         [number, "permission"] => match number.parse().ok().and_then(|it| visit.config.holder(of.name, it)) {
-            Some(holder) => permission::page(visit, holder, &format!("{}/sources/{number}", of.base)).await,
+            Some(holder) => {
+                permission::page(visit, holder, &format!("{}/sources/{number}", of.base), of.is_own).await
+            }
             None => Response::error("404 Not Found"),
         },
         [number] => match number.parse() {
