@@ -9,7 +9,7 @@ use askama::Template;
 
 use super::fields::{Field, Fields, Input, others};
 use super::{Code, Frame, after, to_be_mended};
-use crate::config::{Config, Holder};
+use crate::config::{Config, Holder, path};
 use crate::http::Response;
 use crate::http::visit::Visit;
 use crate::oauth2::{Asking, Error};
@@ -104,7 +104,7 @@ impl At<'_> {
         let At { visit, holder, .. } = *self;
         let operator = visit.operator();
         let here = visit.request.path.as_str();
-        let plain = |error: &Error| vec![(String::new(), format!("{error}. {}", error.advice()))];
+        let plain = |error: &Error| vec![(String::new(), error.to_string())];
         if visit.form.has("ask") {
             return match Box::pin(operator.tokens.ask(holder)).await {
                 Ok(asking) => {
@@ -148,7 +148,12 @@ impl At<'_> {
         }
         let Some(section) = section(&visit.config, holder) else { return Response::error("404 Not Found") };
         let mut candidate = Config::clone(&visit.config);
-        let wrong = visit.take(&mut candidate, &section, &[CLIENT, URLS].concat());
+        let mut wrong = visit.take(&mut candidate, &section, &[CLIENT, URLS].concat());
+        // Who says how it is asked for wants to log in with it.
+        let auth = format!("{}auth", section.strip_suffix("oauth2").unwrap_or_default());
+        wrong.extend(
+            path::set(&mut candidate, &auth, "oauth2").err().map(|error| (String::new(), error.to_string())),
+        );
         if !wrong.is_empty() {
             return self.shown(&wrong);
         }
@@ -184,10 +189,7 @@ impl At<'_> {
                 let page = self.shown(&[]);
                 if waits { page.with(format!("Refresh: {AGAIN}\r\n")) } else { page }
             }
-            Err(error) => {
-                let told = vec![(String::new(), format!("{error}. {}", error.advice()))];
-                self.shown(&told)
-            }
+            Err(error) => self.shown(&[(String::new(), error.to_string())]),
         }
     }
 

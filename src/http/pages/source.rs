@@ -59,8 +59,8 @@ struct Page {
     state: String,
     fields: Vec<Field>,
     more: Vec<Field>,
-    /// It logs in with a permission, which is asked for on another page.
-    needs_permission: bool,
+    /// It may log in with a permission, which is asked for on another page.
+    may_have_permission: bool,
     /// Of its identity: the source of this number may be another one by the time the form comes.
     of: String,
     others: Vec<String>,
@@ -239,7 +239,7 @@ fn form(
         path: format!("{}/sources/{}", of.base, if exists { number } else { "new" }),
         exists,
         state: now.map(|source| state(visit, source)).unwrap_or_default(),
-        needs_permission: is_oauth2 && exists,
+        may_have_permission: exists && (is_oauth2 || !of.is_own),
         of: source.filter(|_| exists).map(|source| visit.marks().of_identity(source.id)).unwrap_or_default(),
         others: others(wrong, fields.iter().chain(&more)),
         fields,

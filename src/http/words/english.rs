@@ -130,6 +130,7 @@ pub static ENGLISH: Words = Words {
     permission_given: "The permission is stored and in use.",
     permission_how: "This mailbox logs in with a permission instead of a password: you give it once, on a page of the provider.",
     permission_is_there: "there is one already",
+    permission_instead: "Permission (OAuth2) instead of a password",
     permission_open: "Open this page, log in as {}, and agree:",
     permission_paste: "In the end the browser shows that it cannot load a page of 127.0.0.1. That is as it should be: copy the whole address of that page, which begins with http://127.0.0.1, and paste it here.",
     permission_redeem: "Take the permission",

@@ -130,6 +130,7 @@ pub static GERMAN: Words = Words {
     permission_given: "Die Erlaubnis ist gespeichert und wird benutzt.",
     permission_how: "Dieses Postfach meldet sich mit einer Erlaubnis statt mit einem Passwort an: sie wird einmal auf einer Seite des Anbieters erteilt.",
     permission_is_there: "es gibt schon eine",
+    permission_instead: "Erlaubnis (OAuth2) statt eines Passworts",
     permission_open: "Diese Seite öffnen, als {} anmelden und zustimmen:",
     permission_paste: "Am Ende zeigt der Browser, dass er eine Seite von 127.0.0.1 nicht laden kann. Das soll so sein: die ganze Adresse dieser Seite, die mit http://127.0.0.1 beginnt, kopieren und hier einfügen.",
     permission_redeem: "Erlaubnis übernehmen",

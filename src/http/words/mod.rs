@@ -140,6 +140,7 @@ pub struct Words {
     pub permission_given: &'static str,
     pub permission_how: &'static str,
     pub permission_is_there: &'static str,
+    pub permission_instead: &'static str,
     pub permission_open: &'static str,
     pub permission_paste: &'static str,
     pub permission_redeem: &'static str,
