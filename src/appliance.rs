@@ -5,6 +5,7 @@
 
 mod ending;
 pub(crate) mod extracting;
+mod folders;
 mod identity;
 mod listeners;
 mod origin;
@@ -44,6 +45,7 @@ use crate::store::Store;
 use crate::{access, certificate, console, pace, sandbox, say};
 
 use listeners::{Listeners, Parts};
+pub use folders::leave;
 pub use restore::{Restored, restore, settle_restore};
 pub use start::{Lock, panic_in_one_line, read_configuration};
 
@@ -201,6 +203,8 @@ pub struct Appliance {
     /// It stops: no listener is opened any more.
     stopping: Cell<bool>,
     identity: identity::Identity,
+    /// Folders of accounts are to get other names when nobody has them open.
+    unsettled: Cell<bool>,
     /// The data folder is a copy, and nobody has said yet what it is.
     is_copy: bool,
     _lock: start::Lock,
@@ -233,6 +237,7 @@ impl Appliance {
         let config = start::configuration(&*flash, options).await?;
         let tls = start::certificate(&config, &Present::now(None), &*flash, options.goes_on()).await?;
         let store = Store::new(flash.clone());
+        let settled = folders::settle(&store, &config).await;
         let device = start::device(options, &flash)?;
         let listen = config.listen.clone();
         let key = start::login_key(&*flash).await?;
@@ -261,6 +266,7 @@ impl Appliance {
             refused: RefCell::default(),
             stopping: Cell::new(false),
             identity: identity::Identity::default(),
+            unsettled: Cell::new(!settled),
             is_copy,
             _lock: lock,
         });
@@ -292,7 +298,8 @@ impl Appliance {
         executor.spawn(async move { tokens.run().await }).detach();
         executor.spawn(extracting::run(context.clone())).detach();
         executor.spawn(prove(context.clone())).detach();
-        executor.spawn(tidy(context)).detach();
+        executor.spawn(folders::finish_deleting(context)).detach();
+        executor.spawn(tidy(appliance.clone())).detach();
         executor.spawn(look_after(appliance.clone())).detach();
         if options.board.is_some() {
             let (named, near) = (appliance.clone(), appliance.context.clone());
@@ -368,6 +375,7 @@ impl Appliance {
         let present = Present::now(self.context.announced());
         let tls = certificate::for_network(&config, &present, &*self.flash);
         let tls = tls.await.map_err(|error| error.to_string())?;
+        leave(&*self.flash, &before, &config).await?;
         // What cannot be bound must not be stored: the next start would fail. But for a port that waits for just that.
         let goes_on = self.options.failsafe || ports::wait(&config);
         if let Err(error) = self.listen(&config.listen, goes_on).await {
@@ -388,6 +396,8 @@ impl Appliance {
             Kept::Not => apart.or_else(|| Some(Config::clone(&before))),
             Kept::Now | Kept::Already => None,
         };
+        // From here to the settings nobody else has a turn.
+        self.settle_folders(&config, kept != Kept::Not).await;
         self.context.reconfigure(config, tls);
         self.follow_certificate().await;
         Ok(())
@@ -459,10 +469,11 @@ async fn open_every_store(context: &Context) -> Result<(), String> {
     Ok(())
 }
 
-async fn tidy(context: Rc<Context>) {
+async fn tidy(appliance: Rc<Appliance>) {
     loop {
         async_io::Timer::after(TIDY).await;
-        context.store.close_unused();
+        appliance.context.store.close_unused();
+        appliance.settle_again().await;
     }
 }
 

@@ -169,6 +169,7 @@ fn take(data: &Path, job: &Job, config: &Config) -> Result<Taken, Failure> {
         Err(Error::NotRunning(_)) => {
             let _lock = Lock::take(data)?;
             let store = Store::new(Rc::new(existing(data)?));
+            store.assign(&config.owners()).map_err(|error| Failure::System(error.to_string()))?;
             async_io::block_on(job.run(config, &store))
         }
         Err(error) => Err(Failure::System(error.to_string())),
