@@ -44,8 +44,8 @@ use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
 use crate::{access, certificate, console, pace, sandbox, say};
 
-use listeners::{Listeners, Parts};
 pub use folders::leave;
+use listeners::{Listeners, Parts};
 pub use restore::{Restored, restore, settle_restore};
 pub use start::{Lock, panic_in_one_line, read_configuration};
 

@@ -26,6 +26,8 @@ pub mod state;
 mod table;
 mod terminal;
 mod trial;
+pub mod unclaimed;
+mod width;
 mod work;
 
 /// The socket's name in the data folder.

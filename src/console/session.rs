@@ -19,6 +19,7 @@ use crate::credential::random_password;
 use crate::oauth2::Code;
 use crate::operator::{CHANGED, World};
 use crate::relay::{Act, Which};
+use crate::store::Unclaimed;
 
 /// Octets of a pasted configuration: hundreds of accounts fit.
 const LONGEST_IMPORT: usize = 256 << 10;
@@ -97,6 +98,8 @@ pub(super) enum Expecting {
     Toml(String),
     /// A `yes` to the change of the slot.
     Yes,
+    /// A `yes` to long work.
+    Agreement(Work),
     /// A `yes` to what takes several messages out of the queue.
     Removal(Act, Which),
     /// The address at which a browser ended.
@@ -119,13 +122,21 @@ pub struct Session {
     pub(super) expecting: Expecting,
     /// Somebody is at a terminal, who can be asked whether he means it.
     pub(super) asks: bool,
+    /// What names the mail that removed accounts have left.
+    pub(super) unclaimed: Vec<String>,
 }
 
 impl Session {
     /// Begins with the settings in force.
     pub fn new(world: &dyn World) -> Session {
         let base = world.config();
-        Session { candidate: Box::new((*base).clone()), base, expecting: Expecting::Command, asks: false }
+        Session {
+            candidate: Box::new((*base).clone()),
+            base,
+            expecting: Expecting::Command,
+            asks: false,
+            unclaimed: Vec::new(),
+        }
     }
 
     /// For somebody at a terminal.
@@ -150,7 +161,9 @@ impl Session {
             Expecting::NewPassword { .. } => ("new password: ", Input::Secret),
             Expecting::SamePassword { .. } => ("once more: ", Input::Secret),
             Expecting::Toml(_) => ("", Input::Text),
-            Expecting::Yes | Expecting::Removal(..) => ("type yes to do it: ", Input::Text),
+            Expecting::Yes | Expecting::Removal(..) | Expecting::Agreement(_) => {
+                ("type yes to do it: ", Input::Text)
+            }
             Expecting::Address { .. } => ("address: ", Input::Text),
         }
     }
@@ -172,7 +185,7 @@ impl Session {
             }
             Expecting::Command => Ok(()),
             Expecting::Toml(_) => Err("nothing was imported: no line with a dot ended the text".to_owned()),
-            Expecting::Yes | Expecting::Removal(..) => {
+            Expecting::Yes | Expecting::Removal(..) | Expecting::Agreement(_) => {
                 Err("nothing was done: `yes` is wanted on the next line".to_owned())
             }
             Expecting::Address { .. } => {
@@ -187,6 +200,7 @@ impl Session {
         if !self.changed() {
             self.begin_anew(world);
         }
+        self.unclaimed = world.unclaimed().iter().map(Unclaimed::handle).collect();
         match std::mem::replace(&mut self.expecting, Expecting::Command) {
             Expecting::Command => command::run(self, world, line),
             Expecting::NewPassword { path, offer, at_once } => {
@@ -199,6 +213,7 @@ impl Session {
                 Step::Refuse("the two differ: the password stays as it was".to_owned())
             }
             Expecting::Yes => super::device::confirmed(line),
+            Expecting::Agreement(work) => super::unclaimed::agreed(work, line),
             Expecting::Removal(act, which) => super::queue::confirmed(act, which, line),
             Expecting::Address { holder, code } => self.pasted(holder, code, line),
             Expecting::Toml(text) if line == "." => self.take_over(world, &text),
@@ -339,6 +354,24 @@ impl Session {
         Step::Say(show::app_passwords(&self.candidate, world.status().now, |account, app| {
             world.last_use(account, app)
         }))
+    }
+    pub(super) fn rename_account(&mut self, _: &dyn World, words: &[&str]) -> Step {
+        let (old, new) = (words.first().unwrap_or(&""), words.get(1).unwrap_or(&""));
+        match path::rename_account(&mut self.candidate, old, new) {
+            Ok(()) => {
+                let address = self.candidate.account(new).map(|account| account.address.to_string());
+                let address = address.filter(|address| !address.is_empty());
+                let or = address.as_ref().map(|address| format!(" or {address}")).unwrap_or_default();
+                let stays = address.map(|address| {
+                    format!("; the address stays {address} until account.{new}.address is set")
+                });
+                Step::Say(format!(
+                    "after `commit`: {new}{or} is what to log in as{}; devices that log in as {old} have to be changed\n",
+                    stays.unwrap_or_default()
+                ))
+            }
+            Err(error) => Step::Refuse(error.to_string()),
+        }
     }
     pub(super) fn remove_account(&mut self, _: &dyn World, words: &[&str]) -> Step {
         done(path::remove(&mut self.candidate, &format!("account.{}", words.concat())))

@@ -97,6 +97,13 @@ pub const TABLE: &[Command] = &[
         run: Session::show_account,
     },
     Command {
+        name: "show unclaimed",
+        arguments: &[],
+        required: 0,
+        help: "mail that removed accounts have left",
+        run: Session::show_unclaimed,
+    },
+    Command {
         name: "show changes",
         arguments: &[],
         required: 0,
@@ -135,8 +142,29 @@ pub const TABLE: &[Command] = &[
         name: "remove account",
         arguments: &[Argument::Account],
         required: 1,
-        help: "the account goes, its mail stays on the flash",
+        help: "the account goes, its mail stays on the flash: see `show unclaimed`",
         run: Session::remove_account,
+    },
+    Command {
+        name: "rename account",
+        arguments: &[Argument::Account, Argument::NewAccount],
+        required: 2,
+        help: "another name to log in as; mail, passwords and sources stay",
+        run: Session::rename_account,
+    },
+    Command {
+        name: "remove unclaimed",
+        arguments: &[Argument::Unclaimed],
+        required: 1,
+        help: "delete mail that a removed account has left",
+        run: Session::remove_unclaimed,
+    },
+    Command {
+        name: "claim",
+        arguments: &[Argument::Unclaimed, Argument::Account],
+        required: 2,
+        help: "give mail that a removed account has left to an account",
+        run: Session::claim,
     },
     Command {
         name: "remove source",
@@ -316,7 +344,7 @@ pub const TABLE: &[Command] = &[
     },
     Command {
         name: "mail export",
-        arguments: &[Argument::Account, Argument::File],
+        arguments: &[Argument::Mail, Argument::File],
         required: 1,
         help: "an account's mail into a folder of the card, as mbox files",
         run: Session::export_mail,

@@ -14,7 +14,7 @@ use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use super::mail::Job;
 use super::session::{Session, Step, defaults, listed};
 use super::terminal::for_terminal;
-use super::{backup, card};
+use super::{backup, card, unclaimed};
 use crate::archive::{Format, Progress, Watch};
 use crate::clock::unix_now;
 use crate::config::encoding::Encoding;
@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::message::date::{rfc5322, stamp};
 use crate::operator::status::size;
 use crate::operator::{Operator, World};
+use crate::store::means_unclaimed;
 
 /// Between two words on how far it is.
 const PICTURE: Duration = Duration::from_millis(300);
@@ -45,6 +46,8 @@ pub enum Work {
     Import(PathBuf),
     /// A password is checked.
     BenchAuth,
+    /// With mail that a removed account has left.
+    Unclaimed(unclaimed::Job),
 }
 
 /// Where the operator is.
@@ -86,10 +89,15 @@ impl Session {
         job: fn(String, PathBuf) -> Job,
     ) -> Step {
         let account = words.first().copied().unwrap_or_default();
-        if self.candidate().account(account).is_none() {
+        if verb.starts_with("mail export") && means_unclaimed(account) {
+            if let Err(why) = unclaimed::meant(world.unclaimed(), account) {
+                return Step::Refuse(why);
+            }
+        } else if self.candidate().account(account).is_none() {
             return Step::Refuse(path::no_such_account(self.candidate(), account).to_string());
         }
-        let folder = words.get(1).map_or_else(|| format!("mail-{account}"), |folder| (*folder).to_owned());
+        let named = || format!("mail-{}", account.replace('~', "-"));
+        let folder = words.get(1).map_or_else(named, |folder| (*folder).to_owned());
         self.of_card(world, &folder, |path| Work::Mail(job(account.to_owned(), path)), verb)
     }
 
@@ -289,6 +297,7 @@ async fn perform(operator: &Operator, session: &mut Session, work: &Work, news: 
             Ok(toml) => session.take_over(operator, &toml),
             Err(failure) => Step::Refuse(failure.words()),
         },
+        Work::Unclaimed(job) => said(Box::pin(unclaimed::perform(operator, job, news)).await),
         Work::BenchAuth => Step::Say(cost(operator.context.config().rounds()).await),
     }
 }

@@ -23,6 +23,7 @@ use crate::flash::{Space, wear};
 use crate::multipop::Poller;
 use crate::oauth2::Tokens;
 use crate::relay::{Relay, Shown};
+use crate::store::Unclaimed;
 use status::Status;
 
 mod json;
@@ -90,6 +91,10 @@ pub trait World {
     fn collect(&self, account: Option<&str>) -> usize;
     /// Ends their polls, and begins none before [`World::collect`]: how many.
     fn stop_collecting(&self, account: Option<&str>) -> usize;
+    /// Mail that removed accounts have left.
+    fn unclaimed(&self) -> Vec<Unclaimed> {
+        Vec::new()
+    }
     /// All about a queued message.
     fn message(&self, id: u32) -> Option<Shown>;
     /// Makes everything in the queue due at once.
@@ -177,6 +182,7 @@ impl Operator {
             unlisted: self.relay.unlisted(),
             troubles: self.relay.troubles(),
             sources: self.poller.status(),
+            unclaimed: self.context.store.left(),
             space: self.appliance.space(),
             no_changes: self.appliance.no_changes(),
             written: wear::of_process(),
@@ -309,6 +315,13 @@ impl World for Operator {
     }
     fn stop_collecting(&self, account: Option<&str>) -> usize {
         self.poller.stop(account)
+    }
+    fn unclaimed(&self) -> Vec<Unclaimed> {
+        let unclaimed = self.context.store.unclaimed(&self.context.config().owners());
+        unclaimed.unwrap_or_else(|error| {
+            log::warn!("the folders of the accounts: {error}");
+            Vec::new()
+        })
     }
     fn message(&self, id: u32) -> Option<Shown> {
         self.relay.show(id)

@@ -108,6 +108,13 @@ impl Unclaimed {
         }
     }
 
+    /// One of this name and identity, for tests.
+    #[cfg(test)]
+    pub fn known(name: &str, id: u64) -> Unclaimed {
+        let name = name.to_owned();
+        Unclaimed { folder: apart(&name, id), name, id: Some(id), since: None, taken_by_name: false }
+    }
+
     /// Its folder in the data folder.
     pub fn dir(&self) -> String {
         format!("{ACCOUNTS}/{}", self.folder)
@@ -357,7 +364,8 @@ impl Store {
             let to = numbered.into_iter().find(|name| !there.contains(name)).unwrap_or_default();
             self.flash().create_dir(GONE).map_err(io)?;
             self.flash().sync_dir("").await.map_err(io)?;
-            if !self.let_go(&unclaimed.dir()) {
+            // Its account may be back, by its identity.
+            if self.is_somebodys(&unclaimed.folder) || !self.let_go(&unclaimed.dir()) {
                 return Ok(false);
             }
             let dir = format!("{GONE}/{to}");

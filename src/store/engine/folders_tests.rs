@@ -259,7 +259,8 @@ fn what_is_deleted_is_gone_as_a_whole() {
                     smol::block_on(async {
                         let store = store(&after);
                         store.finish_deleting().await.unwrap();
-                        let is_mail = |(path, _): &(String, usize)| path.contains("log/") || path.contains("body/");
+                        let is_mail =
+                            |(path, _): &(String, usize)| path.contains("log/") || path.contains("body/");
                         match store.unclaimed(&[]).unwrap().first() {
                             Some(left) => {
                                 let account = store.open_unclaimed(left).await.unwrap();

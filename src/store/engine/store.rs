@@ -178,6 +178,11 @@ impl Store {
         *self.places.borrow_mut() = places;
     }
 
+    /// Whether an account has its mail in the folder of this name.
+    pub(super) fn is_somebodys(&self, folder: &str) -> bool {
+        self.places.borrow().values().any(|place| place == folder)
+    }
+
     /// Whether nobody has the account in `dir` open; it is not in memory then.
     pub(super) fn let_go(&self, dir: &str) -> bool {
         let mut open = self.open.borrow_mut();
@@ -200,7 +205,11 @@ impl Store {
         }
         let below = |dir: &str| dir.strip_prefix("accounts/").unwrap_or(dir).to_owned();
         let (from, to) = (below(from), below(to));
-        self.places.borrow_mut().values_mut().filter(|folder| **folder == from).for_each(|f| f.clone_from(&to));
+        self.places
+            .borrow_mut()
+            .values_mut()
+            .filter(|folder| **folder == from)
+            .for_each(|f| f.clone_from(&to));
     }
 
     /// The name of the account in `dir`; of what is none's, that of its folder.
