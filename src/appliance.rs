@@ -14,6 +14,7 @@ mod start;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -39,7 +40,7 @@ use crate::multipop::Poller;
 use crate::net::certificate::Certificate;
 use crate::net::mdns;
 use crate::oauth2::{Keeper, Tokens};
-use crate::operator::{self, Appliance as _, Operator};
+use crate::operator::{self, Appliance as _, Operator, Restoring};
 use crate::relay::Relay;
 use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
@@ -177,6 +178,7 @@ async fn serve(
     };
     smol::future::or(appliance.stop(), at_once).await;
     appliance.context.store.mark_end();
+    appliance.decide_restore().await;
     if let Some(feeding) = feeding {
         feeding.cancel().await; // which disarms the watchdog
     }
@@ -204,6 +206,8 @@ pub struct Appliance {
     /// It stops: no listener is opened any more.
     stopping: Cell<bool>,
     identity: identity::Identity,
+    /// A backup was read, and takes the place of what is here at the end.
+    restored: Cell<bool>,
     /// Folders of accounts are to get other names when nobody has them open.
     unsettled: Cell<bool>,
     /// The data folder is a copy, and nobody has said yet what it is.
@@ -267,6 +271,7 @@ impl Appliance {
             refused: RefCell::default(),
             stopping: Cell::new(false),
             identity: identity::Identity::default(),
+            restored: Cell::new(false),
             unsettled: Cell::new(!settled),
             is_copy,
             _lock: lock,
@@ -474,6 +479,7 @@ async fn tidy(appliance: Rc<Appliance>) {
     loop {
         async_io::Timer::after(TIDY).await;
         appliance.context.store.close_unused();
+        folders::finish_deleting(appliance.context.clone()).await;
         appliance.settle_again().await;
     }
 }
@@ -589,6 +595,10 @@ impl operator::Appliance for Appliance {
 
     fn certificate(&self) -> Option<Certificate> {
         certificate::of_server(&self.context.config(), &*self.flash)
+    }
+
+    fn restore<'a>(&'a self, source: &'a mut dyn Read, heard: &'a dyn Fn(u64)) -> Restoring<'a> {
+        Box::pin(self.prepare_restore(source, heard))
     }
 
     fn local_ca(&self) -> Option<String> {

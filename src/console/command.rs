@@ -35,6 +35,8 @@ pub(super) enum Argument {
     Mail,
     /// The name of an account that exists, or the smarthost.
     Permitted,
+    /// The name of a service that a login opens.
+    Service,
     /// The number of an account's source, counted from 1.
     Source,
     /// The name of an account's app password.
@@ -220,6 +222,7 @@ impl Argument {
             Argument::Permitted => "NAME|smarthost",
             Argument::AppPassword => "DEVICE",
             Argument::Source | Argument::Message | Argument::Connected => "NUMBER",
+            Argument::Service => "SERVICE",
             Argument::Queued => "N",
             Argument::QueuedOf => "NAME",
             Argument::Setting => "PATH",
@@ -239,6 +242,7 @@ impl Argument {
             Argument::Account => accounts().collect(),
             Argument::Unclaimed => session.unclaimed.clone(),
             Argument::Mail => accounts().chain(session.unclaimed.iter().cloned()).collect(),
+            Argument::Service => super::login::services(),
             Argument::Queued => vec!["account".to_owned(), "all".to_owned()],
             Argument::QueuedOf if before == ["account"] => accounts().collect(),
             Argument::Permitted => accounts().chain([SMARTHOST.to_owned()]).collect(),

@@ -69,6 +69,13 @@ pub const TABLE: &[Command] = &[
         run: Session::show_flash,
     },
     Command {
+        name: "show certificate",
+        arguments: &[],
+        required: 0,
+        help: "the server's certificate and its CA: names, period, fingerprints",
+        run: Session::show_certificate,
+    },
+    Command {
         name: "show board",
         arguments: &[],
         required: 0,
@@ -81,6 +88,13 @@ pub const TABLE: &[Command] = &[
         required: 0,
         help: "the latest lines of a device's log, which is in memory only",
         run: Session::show_log,
+    },
+    Command {
+        name: "log follow",
+        arguments: &[],
+        required: 0,
+        help: "the lines of a device's log as they come; Control-C ends it",
+        run: Session::log_follow,
     },
     Command {
         name: "show config",
@@ -271,6 +285,13 @@ pub const TABLE: &[Command] = &[
         help: "try the smarthost out: nothing is sent",
         run: Session::test_smarthost,
     },
+    Command {
+        name: "test login",
+        arguments: &[Argument::Account, Argument::Service],
+        required: 1,
+        help: "ask for a password and tell what a login with it comes to, and why",
+        run: Session::test_login,
+    },
     // Before the one whose account the second word would be.
     Command {
         name: "collect stop",
@@ -362,6 +383,20 @@ pub const TABLE: &[Command] = &[
         required: 0,
         help: "settings, keys, queue and all mail into one file of the card",
         run: Session::backup,
+    },
+    Command {
+        name: "restore",
+        arguments: &[Argument::File],
+        required: 1,
+        help: "a backup of the card takes the place of settings, mail and queue",
+        run: Session::restore,
+    },
+    Command {
+        name: "remove before-restore",
+        arguments: &[],
+        required: 0,
+        help: "delete what was there before a restore",
+        run: Session::remove_before_restore,
     },
     Command {
         name: "fsck",

@@ -11,10 +11,10 @@ use event_listener::Event;
 use smol::future::or;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 
-use super::{card, unclaimed};
 use super::mail::Job;
 use super::session::{Session, Step, defaults, listed};
 use super::terminal::for_terminal;
+use super::{card, follow, restore, unclaimed};
 use crate::archive::{Format, Progress, Watch};
 use crate::clock::unix_now;
 use crate::config::encoding::Encoding;
@@ -48,6 +48,19 @@ pub enum Work {
     BenchAuth,
     /// With mail that a removed account has left.
     Unclaimed(unclaimed::Job),
+    /// Lines of the log are told as they come.
+    Follow,
+    /// A backup of the card is read.
+    Restore(PathBuf),
+    /// What restores have set aside is deleted.
+    DeleteSetAside,
+}
+
+impl Work {
+    /// Whether it is done alone.
+    fn is_alone(&self) -> bool {
+        !matches!(self, Work::Follow | Work::BenchAuth | Work::Unclaimed(unclaimed::Job::Show))
+    }
 }
 
 /// Where the operator is.
@@ -229,10 +242,12 @@ pub(super) async fn run(
     at: At,
     work: Work,
 ) -> io::Result<Step> {
-    let Some(_alone) = operator.mail.try_lock() else {
+    let alone = operator.mail.try_lock();
+    if alone.is_none() && work.is_alone() {
         let why = "the appliance exports, imports or backs up mail already: try again when that has ended";
         return Ok(Step::Refuse(why.to_owned()));
-    };
+    }
+    let _alone = alone.filter(|_| work.is_alone());
     let (news, shown) = (News::default(), Cell::new(0));
     let (mut reader, mut writer) = split(stream);
     let done = async { Ok(Some(perform(operator, session, &work, &news).await)) };
@@ -256,6 +271,9 @@ pub(super) async fn run(
         writer.write_all(&form(&(line + "\n"), at)).await?;
     }
     Ok(outcome.unwrap_or_else(|| {
+        if matches!(work, Work::Follow) {
+            return Step::Say(String::new());
+        }
         log::warn!("console: {work:?} was broken off");
         Step::Refuse("broken off".to_owned())
     }))
@@ -298,6 +316,15 @@ async fn perform(operator: &Operator, session: &mut Session, work: &Work, news: 
             Err(failure) => Step::Refuse(failure.words()),
         },
         Work::Unclaimed(job) => said(Box::pin(unclaimed::perform(operator, job, news)).await),
+        Work::Follow => match &operator.context.device {
+            Some(device) => {
+                Box::pin(follow::follow(device.board(), &|line| news.hear(line))).await;
+                Step::Say(String::new())
+            }
+            None => Step::Refuse(crate::operator::NO_DEVICE.to_owned()),
+        },
+        Work::Restore(path) => Box::pin(restore::perform(operator, path, &|words| news.far(words))).await,
+        Work::DeleteSetAside => said(Box::pin(restore::delete_set_aside(operator)).await),
         Work::BenchAuth => Step::Say(cost(operator.context.config().rounds()).await),
     }
 }

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
@@ -15,11 +16,13 @@ use std::time::{Duration, Instant};
 use event_listener::Event;
 use smol::lock::Mutex;
 
+use crate::archive::backup::place;
 use crate::board::device::{Device, Ending, Standing};
 use crate::certificate;
 use crate::clock::unix_now;
 use crate::config::{Config, Holder, Service};
 use crate::context::{Connected, Context};
+use crate::failure::Failure;
 use crate::flash::{Space, wear};
 use crate::multipop::Poller;
 use crate::net::certificate::Certificate;
@@ -42,6 +45,9 @@ pub const NO_DEVICE: &str =
 pub const CHANGED: &str = "the settings were changed by someone else meanwhile";
 /// Pause after a wrong password.
 const AFTER_A_WRONG_PASSWORD: Duration = Duration::from_secs(2);
+
+/// A backup while it is read.
+pub type Restoring<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + 'a>>;
 
 /// What an operator asks of the appliance, beneath what its services do.
 pub trait Appliance {
@@ -70,6 +76,12 @@ pub trait Appliance {
     fn local_ca(&self) -> Option<String>;
     /// `content`, signed by the server's key (RFC 5652), where that can be done.
     fn signed(&self, content: &[u8]) -> Option<Vec<u8>>;
+    /// Reads a backup, which takes the place of what is here when the appliance has ended: what was read, in words. `heard` is told
+    /// how many octets were.
+    fn restore<'a>(&'a self, source: &'a mut dyn Read, heard: &'a dyn Fn(u64)) -> Restoring<'a> {
+        let _ = (source, heard);
+        Box::pin(async { Err(Failure::System(NO_DEVICE.to_owned())) })
+    }
 }
 
 /// What of the appliance is seen, and done at once, without an `.await`: all that a session of the console needs.
@@ -96,6 +108,14 @@ pub trait World {
     fn collect(&self, account: Option<&str>) -> usize;
     /// Ends their polls, and begins none before [`World::collect`]: how many.
     fn stop_collecting(&self, account: Option<&str>) -> usize;
+    /// What the server's certificate says of itself, and the local CA's, where it is of that.
+    fn certificates(&self) -> [Option<Certificate>; 2] {
+        [None, None]
+    }
+    /// The folders with what was there before a restore.
+    fn set_aside(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Mail that removed accounts have left.
     fn unclaimed(&self) -> Vec<Unclaimed> {
         Vec::new()
@@ -264,6 +284,31 @@ impl Operator {
         Ok(())
     }
 
+    /// Reads a backup of so many octets, which takes the place of what is here when the appliance has ended: what was read, in words.
+    ///
+    /// # Errors
+    /// It is none or a damaged one, there is no room for it, or the flash refuses: all stays as it was.
+    pub async fn restore(
+        &self,
+        source: &mut dyn Read,
+        octets: u64,
+        heard: &dyn Fn(u64),
+    ) -> Result<String, Failure> {
+        if let Some(why) = self.appliance.no_changes() {
+            return Err(Failure::System(format!("the flash takes no changes: {why}")));
+        }
+        if let Some(space) =
+            self.appliance.space().filter(|it| octets > it.free.saturating_sub(it.last_reserve()))
+        {
+            return Err(Failure::System(format!(
+                "no room for the backup beside what is there: {} MiB are free, and it has {}",
+                space.free >> 20,
+                octets >> 20
+            )));
+        }
+        self.appliance.restore(source, heard).await
+    }
+
     /// Takes an update from a file: what it is and what happens now, or why it is not taken.
     pub async fn update(&self, file: &str) -> Result<String, String> {
         let device = self.context.device.as_ref().ok_or(NO_DEVICE)?;
@@ -342,6 +387,12 @@ impl World for Operator {
     }
     fn stop_collecting(&self, account: Option<&str>) -> usize {
         self.poller.stop(account)
+    }
+    fn certificates(&self) -> [Option<Certificate>; 2] {
+        [self.certificate(), self.certificate_of_ca()]
+    }
+    fn set_aside(&self) -> Vec<String> {
+        place::set_aside(self.context.store.flash())
     }
     fn unclaimed(&self) -> Vec<Unclaimed> {
         let unclaimed = self.context.store.unclaimed(&self.context.config().owners());

@@ -51,6 +51,8 @@ impl Editor {
                 (self.cursor, self.line) = (before.len(), before);
                 self.redraw();
             }
+            // Another line than was looked for is not run.
+            b'\r' | b'\n' if search.in_vain => return self.search_key(0x07),
             0x20..=0xff => return false,
             _ => {
                 self.end_search();

@@ -358,23 +358,43 @@ impl Store {
     pub async fn delete_unclaimed(&self, unclaimed: &Unclaimed) -> Result<bool, Error> {
         let to = {
             let _opening = self.opening.lock().await;
-            let io = |error| Error::io(GONE, error);
-            let there = self.flash().list(GONE).map_err(io)?;
-            let numbered = (0u32..).map(|n| format!("{}.{n}", unclaimed.folder));
-            let to = numbered.into_iter().find(|name| !there.contains(name)).unwrap_or_default();
-            self.flash().create_dir(GONE).map_err(io)?;
-            self.flash().sync_dir("").await.map_err(io)?;
             // Its account may be back, by its identity.
             if self.is_somebodys(&unclaimed.folder) || !self.let_go(&unclaimed.dir()) {
                 return Ok(false);
             }
-            let dir = format!("{GONE}/{to}");
-            self.flash().rename(&unclaimed.dir(), &dir).map_err(io)?;
-            self.flash().sync_dir(GONE).await.map_err(io)?;
-            self.flash().sync_dir(ACCOUNTS).await.map_err(io)?;
+            let to = self.put_away(&unclaimed.dir()).map_err(|error| Error::io(GONE, error))?;
+            self.flash().sync_dir(ACCOUNTS).await.map_err(|error| Error::io(ACCOUNTS, error))?;
             to
         };
         self.delete_gone(&to).await.map(|()| true)
+    }
+
+    /// Deletes a folder of the data folder that nobody uses, as [`Store::delete_unclaimed`] does.
+    ///
+    /// # Errors
+    /// What the flash says.
+    pub async fn delete_folder(&self, dir: &str) -> Result<(), Error> {
+        let to = self.put_away(dir).map_err(|error| Error::io(dir, error))?;
+        self.flash().sync_dir("").await.map_err(|error| Error::io(dir, error))?;
+        self.delete_gone(&to).await
+    }
+
+    /// The same, later: see [`Store::finish_deleting`].
+    pub fn give_up_folder(&self, dir: &str) {
+        if let Err(error) = self.put_away(dir) {
+            ::log::warn!("{dir}: {error}");
+        }
+    }
+
+    /// The name below [`GONE`] that the folder has now.
+    fn put_away(&self, dir: &str) -> io::Result<String> {
+        let there = self.flash().list(GONE)?;
+        let name = dir.rsplit('/').next().unwrap_or(dir);
+        let to =
+            (0u32..).map(|n| format!("{name}.{n}")).find(|name| !there.contains(name)).unwrap_or_default();
+        self.flash().create_dir(GONE)?;
+        self.flash().rename(dir, &format!("{GONE}/{to}"))?;
+        Ok(to)
     }
 
     /// Deletes what earlier calls of [`Store::delete_unclaimed`] have left.
@@ -392,17 +412,27 @@ impl Store {
     async fn delete_gone(&self, name: &str) -> Result<(), Error> {
         /// So much work is the removal of a file.
         const A_FILE: u64 = 16 * 1024;
-        let (dir, pace) = (format!("{GONE}/{name}"), Pace::new());
-        let io = |error| Error::io(&dir, error);
-        for part in ["log", "body", "summary", "signature"] {
-            let part = format!("{dir}/{part}");
-            for file in self.flash().list(&part).map_err(io)? {
-                self.flash().remove(&format!("{part}/{file}")).map_err(io)?;
-                pace.did(A_FILE).await;
+        let pace = Pace::new();
+        let mut folders = vec![format!("{GONE}/{name}")];
+        self.flash().sync_dir(GONE).await.map_err(|error| Error::io(GONE, error))?;
+        while let Some(dir) = folders.last().cloned() {
+            let io = |error| Error::io(&dir, error);
+            let before = folders.len();
+            for name in self.flash().list(&dir).map_err(io)? {
+                let path = format!("{dir}/{name}");
+                // What is in a folder goes before it.
+                match self.flash().list(&path) {
+                    Ok(inner) if !inner.is_empty() => folders.push(path),
+                    _ if self.flash().remove(&path).is_ok() => pace.did(A_FILE).await,
+                    _ => self.flash().remove_dir(&path).map_err(io)?,
+                }
+            }
+            if folders.len() == before {
+                self.flash().remove_dir(&dir).map_err(io)?;
+                folders.pop();
             }
         }
-        self.flash().remove_dir(&dir).map_err(io)?;
-        self.flash().sync_dir(GONE).await.map_err(io)
+        self.flash().sync_dir(GONE).await.map_err(|error| Error::io(GONE, error))
     }
 }
 
