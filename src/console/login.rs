@@ -105,10 +105,10 @@ mod tests {
             &world,
             "> test login demo
              > pass
-             SERVICE     FROM THE LAN                                             FROM OUTSIDE
-             pop3        refused: the service is switched off for the account     refused: the service is switched off for the account
-             imap        admitted                                                 refused: the service is for the LAN only, and the address is outside it
-             submission  admitted                                                 admitted
+             SERVICE     FROM THE LAN                                          FROM OUTSIDE
+             pop3        refused: the service is switched off for the account  refused: the service is switched off for the account
+             imap        admitted                                              refused: the service is for the LAN only, and the address is outside it
+             submission  admitted                                              admitted
              > test login demo imap
              > wrong
              SERVICE  FROM THE LAN             FROM OUTSIDE
@@ -120,8 +120,8 @@ mod tests {
              it is the app password phone
              > test login demo imap
              > secret
-             SERVICE  FROM THE LAN                                        FROM OUTSIDE
-             imap     refused: the app password is not for this service   refused: the service is for the LAN only, and the address is outside it
+             SERVICE  FROM THE LAN                                       FROM OUTSIDE
+             imap     refused: the app password is not for this service  refused: the service is for the LAN only, and the address is outside it
              > test login demo
              >
              ! nothing was typed: nothing was tried

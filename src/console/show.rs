@@ -5,6 +5,7 @@ use crate::config::{Account, AppPassword, Config};
 use crate::context::Connected;
 use crate::multipop::{Going, PollResult, SourceStatus};
 use crate::operator::status::{Status, ago, size, span};
+use crate::say::counted;
 
 /// The accounts and what they may use.
 pub fn accounts(config: &Config) -> String {
@@ -200,7 +201,12 @@ fn source_state(source: &SourceStatus) -> String {
 
 /// How far a poll is.
 fn going(going: Going) -> String {
-    let mut words = format!("{} of {} messages, {}", going.messages, going.of_messages, size(going.octets));
+    let mut words = format!(
+        "{} of {}, {}",
+        going.messages,
+        counted(going.of_messages.into(), "message"),
+        size(going.octets)
+    );
     if going.of_octets > going.octets {
         words += &format!(" of {}", size(going.of_octets));
     }

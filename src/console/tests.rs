@@ -713,3 +713,24 @@ fn an_account_gets_another_name() {
     );
     assert_eq!(world.config().accounts[0].name, "office");
 }
+
+/// Catches: a warning that is said at every commit, one that is said of a network which nobody asks for, and a new one that is kept back.
+#[test]
+fn what_was_warned_of_is_not_warned_of_again() {
+    let world = Pretended::new();
+    let mut session = Session::new(&world);
+    let committed = |session: &mut Session, typed: &str| {
+        let shown = replay(&world, session, &format!("> {typed}\n> commit"));
+        shown.split_once("> commit\n").unwrap().1.to_owned()
+    };
+    assert_eq!(committed(&mut session, "set network.gateway 192.168.1.1"), "in force\n", "it is no board");
+    let smarthost = "set smarthost.host smtp.example\n> set smarthost.security starttls";
+    let first = committed(&mut session, smarthost);
+    assert!(first.contains("smarthost.port: warning: "), "{first}");
+    assert_eq!(committed(&mut session, "set server.hostname a.example"), "in force\n");
+    let all = replay(&world, &mut session, "> check");
+    assert!(all.contains("smarthost.port: warning: ") && !all.contains("network"), "{all}");
+    *world.board.borrow_mut() = Some(Standing::default());
+    let all = replay(&world, &mut session, "> check");
+    assert!(all.contains("network.gateway: warning: "), "{all}");
+}

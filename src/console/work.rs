@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::message::date::{rfc5322, stamp};
 use crate::operator::status::size;
 use crate::operator::{Operator, World};
+use crate::say::counted;
 use crate::store::means_unclaimed;
 
 /// Between two words on how far it is.
@@ -227,7 +228,12 @@ fn form(text: &str, at: At) -> Vec<u8> {
 impl Watch for News {
     fn progress(&self, progress: Progress) {
         let Progress { messages, of_messages, octets, of_octets } = progress;
-        self.far(format!("{messages} of {of_messages} messages, {} of {}", size(octets), size(of_octets)));
+        self.far(format!(
+            "{messages} of {}, {} of {}",
+            counted(of_messages, "message"),
+            size(octets),
+            size(of_octets)
+        ));
     }
     fn tell(&self, line: String) {
         self.hear(line);

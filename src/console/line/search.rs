@@ -31,7 +31,14 @@ impl Editor {
             }
             Some(search) => {
                 let from = search.at + 1;
-                self.find(from);
+                // The oldest one stays.
+                if !search.in_vain && !self.find(from) {
+                    if let Some(search) = &mut self.search {
+                        search.in_vain = false;
+                    }
+                    self.redraw();
+                    self.output.push(0x07);
+                }
             }
         }
     }
@@ -43,7 +50,7 @@ impl Editor {
             0x12 => self.search_older(),
             0x08 | 0x7f => {
                 search.typed.pop();
-                self.find(0);
+                let _ = self.find(0);
             }
             0x07 => {
                 let before = std::mem::take(&mut search.before);
@@ -69,7 +76,7 @@ impl Editor {
         let room = super::LONGEST.saturating_sub(search.typed.len());
         search.typed.extend(characters.iter().take(room));
         let at = search.at;
-        self.find(at);
+        let _ = self.find(at);
         true
     }
 
@@ -77,22 +84,23 @@ impl Editor {
         self.search = None;
     }
 
-    /// Shows the newest line from this place on that has the text.
-    fn find(&mut self, from: usize) {
-        let Some(search) = &mut self.search else { return };
+    /// Shows the newest line from this place on that has the text; `false`: none has.
+    fn find(&mut self, from: usize) -> bool {
+        let Some(search) = &mut self.search else { return false };
         let typed = &search.typed;
         let place = |line: &Vec<char>| match typed.is_empty() {
             true => Some(0),
             false => line.windows(typed.len()).position(|part| part == typed.as_slice()),
         };
         let mut older = self.history.iter().enumerate().skip(from);
-        match older.find_map(|(at, line)| Some((at, place(line)?, line.clone()))) {
-            Some((at, place, line)) => {
-                (search.at, search.in_vain) = (at, false);
-                (self.cursor, self.line, self.shown_from) = (place, line, 0);
-            }
-            None => search.in_vain = true,
+        let found = older.find_map(|(at, line)| Some((at, place(line)?, line.clone())));
+        search.in_vain = found.is_none();
+        let is_found = found.is_some();
+        if let Some((at, place, line)) = found {
+            search.at = at;
+            (self.cursor, self.line, self.shown_from) = (place, line, 0);
         }
         self.redraw();
+        is_found
     }
 }

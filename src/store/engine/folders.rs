@@ -133,7 +133,11 @@ struct Folders(BTreeMap<String, Whose>);
 impl Folders {
     fn read(flash: &dyn Flash) -> io::Result<Folders> {
         let names = flash.list(ACCOUNTS)?;
-        let whose = names.into_iter().map(|name| Ok((name.clone(), whose(flash, &name)?)));
+        let whose = names.into_iter().map(|name| {
+            let whose = whose(flash, &name)?;
+            let said = if let Whose::By(_) = whose { None } else { by_folder(&name) };
+            Ok((name, said.map_or(whose, Whose::By)))
+        });
         whose.collect::<io::Result<_>>().map(Folders)
     }
 
@@ -184,6 +188,12 @@ fn whose(flash: &dyn Flash, folder: &str) -> io::Result<Whose> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whose a folder is that has an identity in its name.
+fn by_folder(folder: &str) -> Option<Mark> {
+    let (name, id) = folder.split_once(APART).filter(|(_, id)| id.len() == 16)?;
+    Some(Mark { id: u64::from_str_radix(id, 16).ok()?, name: name.to_owned(), since: 0 })
 }
 
 fn mark_of(folder: &str) -> String {
@@ -282,16 +292,8 @@ impl Store {
                 Some(folder) if folder != *name => {
                     settled &= self.give_name(&mut folders, &folder, name).await?;
                 }
-                // Somebody has the folder of its name open: it gets one of its own, which says so before there is mail.
-                None if folders.0.contains_key(name) => {
-                    let folder = apart(name, *id);
-                    self.flash().create_dir(&format!("{ACCOUNTS}/{folder}")).map_err(io)?;
-                    let mark = Mark { id: *id, name: name.clone(), since: 0 };
-                    write_mark(self.flash(), &folder, &mark).await?;
-                    self.flash().sync_dir(ACCOUNTS).await.map_err(io)?;
-                    folders.0.insert(folder, Whose::By(mark));
-                    settled = false;
-                }
+                // Somebody has the folder of its name open: it gets one whose name says whose it is.
+                None => settled &= !folders.0.contains_key(name),
                 _ => {}
             }
             // Under its own name it needs no other sign; that name is durable before the sign goes.

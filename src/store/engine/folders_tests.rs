@@ -306,3 +306,30 @@ fn it_is_named_by_name_and_identity() {
         assert_eq!(left.is_named(typed), is, "{typed}");
     }
 }
+
+/// Catches: mail that came while settings were on trial, or while folders could have no other names, and that is nobody's then.
+#[test]
+fn what_comes_while_names_must_stay_is_found_again() {
+    smol::block_on(async {
+        let (before, after) = (owners(&[(ANN, "office")]), owners(&[(BOB, "office")]));
+        for kept in [true, false] {
+            let flash = filled(&before).await;
+            let store = store(&flash);
+            note_owners(&flash, &before, &after, 7).await.unwrap();
+            store.assign(&after).unwrap();
+            deliver(&store.account("office").await.unwrap(), b"on trial").await;
+            assert_eq!(flash.list("accounts").unwrap().len(), 2);
+            let now = if kept { &after } else { &before };
+            note_owners(&flash, &after, now, 8).await.unwrap();
+            store.mark_end();
+            for again in [store, self::store(&flash.restart(3))] {
+                assert!(again.settle(now).await.unwrap());
+                assert_eq!(mail(&again, now).await, [some(if kept { "on trial" } else { "office" })]);
+                let left = again.unclaimed(now).unwrap();
+                let opened = again.open_unclaimed(&left[0]).await.unwrap();
+                assert_eq!(found(&opened), some(if kept { "office" } else { "on trial" }));
+                again.mark_end();
+            }
+        }
+    });
+}
