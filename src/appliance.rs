@@ -3,6 +3,7 @@
 //! Everything runs on one [`LocalExecutor`] in the calling thread. The [`Appliance`] owns what has a
 //! lifetime of its own: the listeners, the tasks of relay, poller and consoles, the lock on the data folder.
 
+mod announcing;
 mod ending;
 pub(crate) mod extracting;
 mod identity;
@@ -41,7 +42,7 @@ use crate::operator::{self, Appliance as _, Operator};
 use crate::relay::Relay;
 use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
-use crate::{access, certificate, console, pace, sandbox, say};
+use crate::{certificate, console, pace, sandbox, say};
 
 use listeners::{Listeners, Parts};
 pub use restore::{Restored, restore, settle_restore};
@@ -201,6 +202,7 @@ pub struct Appliance {
     /// It stops: no listener is opened any more.
     stopping: Cell<bool>,
     identity: identity::Identity,
+    announcing: announcing::Announcing,
     /// The data folder is a copy, and nobody has said yet what it is.
     is_copy: bool,
     _lock: start::Lock,
@@ -261,6 +263,7 @@ impl Appliance {
             refused: RefCell::default(),
             stopping: Cell::new(false),
             identity: identity::Identity::default(),
+            announcing: announcing::Announcing::default(),
             is_copy,
             _lock: lock,
         });
@@ -295,13 +298,7 @@ impl Appliance {
         executor.spawn(tidy(context)).detach();
         executor.spawn(look_after(appliance.clone())).detach();
         if options.board.is_some() {
-            let (named, near) = (appliance.clone(), appliance.context.clone());
-            let time = appliance.context.time.clone();
-            let hostname = move || named.name_in_the_network();
-            let is_on_lan = move |peer| access::on_lan(&near.config(), peer);
-            let found = appliance.context.clone();
-            let found_as = move |name| found.set_announced(name);
-            executor.spawn(mdns::announce(time, hostname, is_on_lan, found_as)).detach();
+            appliance.announcing.begin(&appliance, executor);
         }
         executor.spawn(wait_for_time(appliance.clone())).detach();
         executor.spawn(follow(appliance.clone())).detach();
@@ -336,12 +333,6 @@ impl Appliance {
             self.executor.spawn(listeners::accept(self.executor, kind, socket, parts.clone()))
         });
         Ok(())
-    }
-
-    /// The host name, where somebody else than this machine is served.
-    fn name_in_the_network(&self) -> Option<String> {
-        let is_served = self.listeners.borrow().bound().iter().any(|(_, at)| !at.ip().is_loopback());
-        is_served.then(|| self.context.config().server.hostname.to_string())
     }
 
     /// Tells that the device is announced under another name than it has.
@@ -389,6 +380,7 @@ impl Appliance {
             Kept::Now | Kept::Already => None,
         };
         self.context.reconfigure(config, tls);
+        self.announcing.look();
         self.follow_certificate().await;
         Ok(())
     }
