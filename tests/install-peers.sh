@@ -18,6 +18,8 @@ need msmtp /usr/bin/msmtp
 need isync /usr/bin/mbsync
 need gsasl /usr/bin/gsasl
 need curl /usr/bin/curl
+need python3-zeroconf /usr/lib/python3/dist-packages/zeroconf/__init__.py
+need iproute2 /usr/sbin/ip
 need fetchmail /usr/bin/fetchmail
 need getmail6 /usr/bin/getmail
 need offlineimap3 /usr/bin/offlineimap

@@ -23,8 +23,8 @@ pub fn run(octets: &[u8]) {
     let response = [&b"\0\0\x84\0\0\0\0\x05\0\0\0\0\x09pillarbox\x05local\0"[..], octets].concat();
     let probe =
         [&b"\0\0\0\0\0\x01\0\0\0\x01\0\0\x09pillarbox\x05local\0\0\xff\0\x01\xc0\x0c"[..], octets].concat();
-    for packet in [octets, &question, &response, &probe] {
-        let Some(packet) = parsed(packet) else { continue };
+    for mut packet in [octets.to_vec(), question, response, probe] {
+        let Some(packet) = parsed(&mut packet) else { continue };
         for stage in [Stage::Probing, Stage::Announced] {
             let _ = is_conflict(&packet, &names, &zone, stage);
         }
@@ -32,9 +32,9 @@ pub fn run(octets: &[u8]) {
         let more = [packet.clone()];
         for (port, more, since) in [(5353, &more[..], 0), (5353, &[], 3600), (1024, &[], 0)] {
             let since = |_| Some(Duration::from_secs(since));
-            if let Some(reply) = reply(&packet, more, port, &zone, since) {
+            if let Some(mut reply) = reply(&packet, more, port, &zone, since) {
                 assert!(reply.octets.len() <= 1452, "{} octets", reply.octets.len());
-                let Some(reply) = parsed(&reply.octets) else { panic!("a reply that nobody reads") };
+                let Some(reply) = parsed(&mut reply.octets) else { panic!("a reply that nobody reads") };
                 assert!(!reply.answers.is_empty());
                 for stage in [Stage::Probing, Stage::Announced] {
                     assert!(!is_conflict(&reply, &names, &zone, stage), "a conflict with ourselves");

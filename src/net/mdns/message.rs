@@ -1,5 +1,7 @@
 //! Messages of multicast DNS (RFC 6762): what is said of a zone, and what of others concerns it.
 
+mod reading;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use simple_dns::rdata::{PTR, RData};
 use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Question, ResourceRecord};
 
 use super::zone::{Entry, Zone};
+pub use reading::parsed;
 
 /// The port of every message between responders; who asks from another one knows DNS only.
 pub const PORT: u16 = 5353;
@@ -32,20 +35,6 @@ pub struct Reply {
     pub is_shared: bool,
     /// Which of the zone's entries are in it.
     pub said: Vec<usize>,
-}
-
-/// Reads a message; `None` where it is none.
-pub fn parsed(octets: &[u8]) -> Option<Packet<'_>> {
-    // The parser makes room for as many as the head claims: a question has 5 octets, a record 11.
-    let count = |at: usize| match octets.get(at..at + 2) {
-        Some([high, low]) => usize::from(u16::from_be_bytes([*high, *low])),
-        _ => 0,
-    };
-    let needed = count(4) * 5 + (count(6) + count(8) + count(10)) * 11;
-    if needed > octets.len() {
-        return None;
-    }
-    Packet::parse(octets).ok()
 }
 
 /// Whether it asks.

@@ -139,8 +139,8 @@ impl Responder {
             };
             let heard = async {
                 loop {
-                    let (message, peer) = self.sockets.message().await;
-                    let Some(packet) = parsed(&message).filter(|_| self.is_near(peer)) else { continue };
+                    let (mut message, peer) = self.sockets.message().await;
+                    let Some(packet) = parsed(&mut message).filter(|_| self.is_near(peer)) else { continue };
                     if is_conflict(&packet, names, &self.zone, Stage::Probing) {
                         return Some(Claim::Taken);
                     }
@@ -205,7 +205,7 @@ impl Responder {
             }
             while let Some(at) = self.waiting.iter().position(|it| it.due <= now) {
                 let Waiting { peer, query, more, .. } = self.waiting.swap_remove(at);
-                self.reply_to(&query, &more, peer).await;
+                self.reply_to(query, more, peer).await;
             }
         }
     }
@@ -231,8 +231,8 @@ impl Responder {
         }
     }
 
-    pub async fn hear(&mut self, message: Vec<u8>, peer: SocketAddr) -> Option<End> {
-        let packet = parsed(&message)?;
+    pub async fn hear(&mut self, mut message: Vec<u8>, peer: SocketAddr) -> Option<End> {
+        let packet = parsed(&mut message)?;
         // Our own words come back by loopback, and claim nothing that is not ours.
         if is_conflict(&packet, &self.zone.names(), &self.zone, Stage::Announced) {
             return Some(End::Conflict);
@@ -269,9 +269,10 @@ impl Responder {
         Some(self.time.since((*self.said.get(at)?)?))
     }
 
-    pub async fn reply_to(&mut self, query: &[u8], more: &[Vec<u8>], peer: SocketAddr) {
-        let Some(query) = parsed(query) else { return };
-        let more: Vec<Packet<'_>> = more.iter().filter_map(|it| parsed(it)).collect();
+    /// Replies to `query` of `peer`, which then said `more` of what it knows.
+    pub async fn reply_to(&mut self, mut query: Vec<u8>, mut more: Vec<Vec<u8>>, peer: SocketAddr) {
+        let Some(query) = parsed(&mut query) else { return };
+        let more: Vec<Packet<'_>> = more.iter_mut().filter_map(|it| parsed(it)).collect();
         let reply = message::reply(&query, &more, peer.port(), &self.zone, |at| self.told(at));
         if let Some(reply) = reply {
             self.send(reply, peer).await;

@@ -197,7 +197,7 @@ fn a_change_is_followed_at_once_and_taken_back() {
         for (next, ended) in [(Some(&next), 5), (None, 5 + responder.addresses.all().len())] {
             responder.goodbye(next).await;
             let message = heard(&group).await;
-            let packet = parsed(&message).unwrap();
+            let packet = Packet::parse(&message).unwrap();
             assert_eq!(packet.answers.len(), ended);
             assert!(packet.answers.iter().all(|it| it.ttl == 0));
         }
@@ -248,7 +248,7 @@ fn a_name_is_asked_for_three_times() {
                 settle().await;
                 scene.time.advance(PROBE);
                 let message = heard(&scene.group).await;
-                let packet = parsed(&message).unwrap();
+                let packet = Packet::parse(&message).unwrap();
                 assert_eq!(packet.questions.len(), 3, "probe {n}");
                 assert!(!packet.name_servers.is_empty());
                 // Our own words come back.
@@ -323,14 +323,14 @@ fn replies_go_to_who_asked_and_are_few() {
         let query = query("pillarbox.local", TYPE::TXT);
         client.send_to(&query, at).await.unwrap();
         let (message, peer) = responder.sockets.message().await;
-        responder.reply_to(&message, &[], peer).await;
+        responder.reply_to(message.clone(), Vec::new(), peer).await;
         let mut buffer = [0; MESSAGE_MAX];
         let (len, from) = client.recv_from(&mut buffer).await.unwrap();
         let packet = Packet::parse(&buffer[..len]).unwrap();
         assert_eq!((from, packet.id(), packet.answers.len()), (at, 7, 1));
         assert_eq!(responder.replies, BURST - 1);
         responder.replies = 0;
-        responder.reply_to(&message, &[], peer).await;
+        responder.reply_to(message.clone(), Vec::new(), peer).await;
         assert_eq!(responder.replies, 0, "nothing more in this second");
     });
 }

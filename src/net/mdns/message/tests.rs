@@ -12,6 +12,11 @@ const KIND: &str = "_imaps._tcp.local";
 const IMAPS: Service = Service { kind: "imaps", port: 993, is_mail: true };
 const HTTPS: Service = Service { kind: "https", port: 443, is_mail: false };
 
+/// What we made ourselves.
+fn read(octets: &[u8]) -> Option<Packet<'_>> {
+    Packet::parse(octets).ok()
+}
+
 fn addresses() -> [IpAddr; 2] {
     ["192.168.1.5".parse().unwrap(), "fe80::5".parse().unwrap()]
 }
@@ -50,8 +55,8 @@ fn lately(_: usize) -> Option<Duration> {
 /// What is answered: types of the answers, of the additional records, and whether to all.
 fn answered(packet: &Packet<'_>, from: u16, zone: &Zone) -> Option<(String, String, bool)> {
     let octets = packet.build_bytes_vec().unwrap();
-    let reply = reply(&parsed(&octets).unwrap(), &[], from, zone, lately)?;
-    let packet = parsed(&reply.octets).unwrap();
+    let reply = reply(&read(&octets).unwrap(), &[], from, zone, lately)?;
+    let packet = read(&reply.octets).unwrap();
     let types = |records: &[ResourceRecord<'_>]| {
         let types: Vec<_> = records.iter().map(|record| format!("{:?}", record.rdata.type_code())).collect();
         types.join(" ")
@@ -210,7 +215,7 @@ fn is_conflict_at(stage: Stage, records: &[ResourceRecord<'_>], zone: &Zone) -> 
     let mut packet = response(0);
     packet.answers = records.to_vec();
     let octets = packet.build_bytes_vec().unwrap();
-    is_conflict(&parsed(&octets).unwrap(), &zone.names(), zone, stage)
+    is_conflict(&read(&octets).unwrap(), &zone.names(), zone, stage)
 }
 
 #[test]
@@ -249,8 +254,7 @@ fn somebody_else_of_the_same_name_is_noticed() {
 fn of_two_that_ask_at_once_the_later_data_goes_first() {
     let probing = |last: u8| Zone::new(NAME, &[[192, 168, 1, last].into()], &[IMAPS]).unwrap();
     let sends = |zone: &Zone| probe(&zone.names(), zone).unwrap();
-    let first =
-        |theirs: &Zone, ours: &Zone| goes_first(&parsed(&sends(theirs)).unwrap(), &ours.names(), ours);
+    let first = |theirs: &Zone, ours: &Zone| goes_first(&read(&sends(theirs)).unwrap(), &ours.names(), ours);
     let (low, high) = (probing(5), probing(200));
     assert!(first(&high, &low) && !first(&low, &high));
     assert!(!first(&low, &low), "our own words come back to us");
@@ -262,7 +266,7 @@ fn of_two_that_ask_at_once_the_later_data_goes_first() {
     assert!(first(&at(1993), &at(993)) && !first(&at(993), &at(1993)));
     // A question without records proposes nothing; an answer asks for nothing.
     let query = query(NAME, ANY, true).build_bytes_vec().unwrap();
-    assert!(!goes_first(&parsed(&query).unwrap(), &low.names(), &low));
+    assert!(!goes_first(&read(&query).unwrap(), &low.names(), &low));
     let mut answer = response(0);
     answer.questions.push(Question::new(Name::new(NAME).unwrap(), QTYPE::ANY, CLASS::IN.into(), false));
     answer.name_servers.push(record(NAME, 120, a(200)));
@@ -274,7 +278,7 @@ fn of_two_that_ask_at_once_the_later_data_goes_first() {
 fn a_probe_says_what_it_is_for() {
     let zone = zone(&addresses());
     let octets = probe(&zone.names(), &zone).unwrap();
-    let packet = parsed(&octets).unwrap();
+    let packet = read(&octets).unwrap();
     assert!(is_query(&packet) && packet.id() == 0);
     assert_eq!(packet.questions.len(), 4);
     assert!(packet.questions.iter().all(|it| it.unicast_response && it.qtype == QTYPE::ANY));
@@ -285,9 +289,9 @@ fn a_probe_says_what_it_is_for() {
     // Whoever probes for a name of ours hears of us.
     let other = Zone::new(NAME, &[[192, 168, 1, 6].into()], &[IMAPS]).unwrap();
     let theirs = probe(&other.names(), &other).unwrap();
-    let defence = reply(&parsed(&theirs).unwrap(), &[], PORT, &zone, lately).unwrap();
+    let defence = reply(&read(&theirs).unwrap(), &[], PORT, &zone, lately).unwrap();
     assert!(defence.unicast);
-    assert!(is_conflict(&parsed(&defence.octets).unwrap(), &other.names(), &other, Stage::Probing));
+    assert!(is_conflict(&read(&defence.octets).unwrap(), &other.names(), &other, Stage::Probing));
 }
 
 #[test]
@@ -295,7 +299,7 @@ fn a_goodbye_has_no_time_left() {
     let zone = zone(&addresses());
     let octets = goodbye(zone.told().map(|(_, it)| it));
     assert_eq!(octets.len(), 1);
-    let packet = parsed(&octets[0]).unwrap();
+    let packet = read(&octets[0]).unwrap();
     assert_eq!(packet.answers.len(), zone.told().count());
     assert!(packet.answers.iter().all(|it| it.ttl == 0 && !it.cache_flush));
     assert!(packet.has_flags(PacketFlag::RESPONSE));
@@ -315,7 +319,7 @@ fn the_longest_names_fit_packets() {
         .iter()
         .flat_map(|octets| {
             assert!(octets.len() <= SENT_MAX, "{}", octets.len());
-            parsed(octets).unwrap().answers.into_iter().map(ResourceRecord::into_owned)
+            read(octets).unwrap().answers.into_iter().map(ResourceRecord::into_owned)
         })
         .collect();
     let told: Vec<_> = zone.told().map(|(_, it)| it.record.clone()).collect();
@@ -327,7 +331,7 @@ fn the_longest_names_fit_packets() {
         query.questions.push(Question::new(name, QTYPE::ANY, CLASS::IN.into(), false));
     }
     let reply = reply(&query, &[], PORT, &zone, long_ago).unwrap();
-    assert!(reply.octets.len() <= SENT_MAX && parsed(&reply.octets).unwrap().answers.len() > 4);
+    assert!(reply.octets.len() <= SENT_MAX && read(&reply.octets).unwrap().answers.len() > 4);
 }
 
 #[test]
@@ -343,24 +347,6 @@ fn only_neighbours_are_answered() {
     ] {
         assert_eq!(is_near(peer.parse().unwrap()), near, "{peer}");
     }
-}
-
-/// Catches: a head of twelve octets that makes the parser reserve megabytes.
-#[test]
-fn a_head_that_claims_more_than_there_is_is_none() {
-    for count in 0..4 {
-        let mut head = [0; 12];
-        head[4 + 2 * count] = 0xff;
-        assert!(parsed(&head).is_none());
-    }
-    assert!(parsed(&[0; 12]).is_some());
-    for len in 0..12 {
-        assert!(parsed(&[0xff; 12][..len]).is_none());
-    }
-    // The smallest question, of the root.
-    let mut smallest = vec![0; 17];
-    (smallest[5], smallest[14], smallest[16]) = (1, 1, 1);
-    assert_eq!(parsed(&smallest).unwrap().questions.len(), 1);
 }
 
 #[test]
