@@ -286,10 +286,7 @@ async fn demonstration(flash: &dyn Flash, options: &RunOptions) -> Result<Config
 
 /// Later starts cannot print the password: only its verifier is kept.
 fn remind_of_demo(config: &Config) {
-    let Some(account) = config.accounts.first() else { return };
-    let mut demonstration = Config::demonstration(account.verifier.clone());
-    demonstration.identify(config);
-    if *config == demonstration {
+    if config.is_demonstration() {
         say::out(
             "demo login: demo, with the password of the first start; `password demo` and `commit` in `pillarbox console` set a new one",
         );
