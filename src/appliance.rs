@@ -36,6 +36,7 @@ use crate::flash::disk::Disk;
 use crate::flash::{self, Flash, Space, wear};
 use crate::http::Site;
 use crate::multipop::Poller;
+use crate::net::certificate::Certificate;
 use crate::net::mdns;
 use crate::oauth2::{Keeper, Tokens};
 use crate::operator::{self, Appliance as _, Operator};
@@ -565,6 +566,10 @@ impl operator::Appliance for Appliance {
             remarks.push(start::NOT_CONFIGURED.to_owned());
         }
         remarks
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        certificate::of_server(&self.context.config(), &*self.flash)
     }
 
     fn local_ca(&self) -> Option<String> {

@@ -11,6 +11,7 @@ use rustls::ServerConfig;
 
 use crate::config::Config;
 use crate::flash::Flash;
+use crate::net::certificate::Certificate;
 use crate::net::mdns::local_name;
 use crate::net::tls::{self, TlsError};
 use crate::net::{addresses, cms, presented};
@@ -95,14 +96,41 @@ pub fn local_ca(config: &Config, flash: &dyn Flash) -> Option<String> {
     own.then(|| tls::local_ca(flash)).flatten()
 }
 
+/// What the server's certificate says of itself, where there is one.
+pub fn of_server(config: &Config, flash: &dyn Flash) -> Option<Certificate> {
+    Some(Certificate::of(identity(config, flash)?.0.first()?))
+}
+
+/// What the certificate of a PEM text says of itself.
+pub fn of_pem(pem: &str) -> Option<Certificate> {
+    Some(Certificate::of(&der_of(pem)?.into()))
+}
+
+/// A fingerprint in two lines that fit on any screen.
+pub fn in_lines(fingerprint: &str, indent: &str) -> String {
+    let (first, second) =
+        fingerprint.split_at_checked(fingerprint.len().div_ceil(2)).unwrap_or((fingerprint, ""));
+    format!("{indent}{first}\n{indent}{second}\n")
+}
+
+/// The certificate of a PEM text, in DER; the last one, where there are several.
+pub fn der_of(pem: &str) -> Option<Vec<u8>> {
+    Some(tls::chain(pem.as_bytes()).ok()?.pop()?.to_vec())
+}
+
 /// `content`, signed by the server's key (RFC 5652), for devices that trust its certificate. `None` where the files are not there,
 /// or the key is of a kind that cannot.
 pub fn signed(config: &Config, flash: &dyn Flash, content: &[u8]) -> Option<Vec<u8>> {
-    let (chain, key) = match is_given(config) {
-        true => tls::identity_in(&config.tls.certificate, &config.tls.key).ok()?,
-        false => tls::own_identity(flash)?,
-    };
+    let (chain, key) = identity(config, flash)?;
     cms::signed(content, &chain, &key)
+}
+
+/// The server's certificate, with those that vouch for it, and its key.
+fn identity(config: &Config, flash: &dyn Flash) -> Option<tls::Identity> {
+    match is_given(config) {
+        true => tls::identity_in(&config.tls.certificate, &config.tls.key).ok(),
+        false => tls::own_identity(flash),
+    }
 }
 
 /// What clients may call the server: its host name, the one by which a board is announced, `localhost`, and the addresses it listens

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustls::pki_types::pem::PemObject;
 use support::appliance::binary;
 use support::process::{Log, run_with_input};
 use support::provider::Provider;
@@ -258,10 +259,21 @@ fn a_serial_line_asks_for_the_operator_s_password() {
     grantpt(&controller).unwrap();
     unlockpt(&controller).unwrap();
     let device = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
-    let _appliance = Appliance::start_with(&locked(), &["--serial", &device]);
+    let appliance = Appliance::start_with(&locked(), &["--serial", &device]);
     let mut keys = File::from(controller);
     let screen = Log::default();
     screen.follow(keys.try_clone().unwrap());
+    // Who was warned by a browser compares this, and is not logged in.
+    let ca = std::fs::read(appliance.data().join("tls/ca.pem")).unwrap();
+    let ca = rustls::pki_types::CertificateDer::from_pem_slice(&ca).unwrap();
+    let octets = ring::digest::digest(&ring::digest::SHA256, &ca);
+    let lines = octets
+        .as_ref()
+        .chunks(16)
+        .map(|half| half.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":"));
+    for line in lines {
+        wait_for("the fingerprint", || screen.find(&line));
+    }
     keys.write_all(b"show accounts\r").unwrap();
     wait_for("the refusal", || screen.find("that is not the operator's password"));
     keys.write_all(b"let me in\rshow accounts\rquit\r").unwrap();

@@ -10,7 +10,7 @@ use async_signal::{Signal, Signals};
 use pillarbox::appliance::Lock;
 use pillarbox::archive::Watch;
 use pillarbox::archive::backup::{self, Made, Sink};
-use pillarbox::console::backup::{receive, words};
+use pillarbox::console::backup::receive;
 use pillarbox::console::client::Error;
 use pillarbox::failure::Failure;
 use pillarbox::flash::disk::Disk;
@@ -38,7 +38,7 @@ pub fn run(data: &Path, dest: &Path) -> Result<(), Failure> {
         let made = async_io::block_on(make(data, flash, &mut out));
         shown.end();
         let made = made?;
-        say::err(format_args!("pillarbox: {}", words(&made)));
+        say::err(format_args!("pillarbox: {}", made));
         return verdict(&made, out.name);
     }
     let draft = Draft::begin(dest)?;
@@ -48,7 +48,7 @@ pub fn run(data: &Path, dest: &Path) -> Result<(), Failure> {
     shown.end();
     let made = made?;
     draft.keep()?;
-    print(&format!("{name}: {}\n", words(&made)))?;
+    print(&format!("{name}: {}\n", made))?;
     verdict(&made, &name)
 }
 

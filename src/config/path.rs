@@ -240,6 +240,11 @@ pub fn remove_with(config: &mut Config, path: &str, defaults: Config) -> Result<
         Some(_) => return Err(PathError(format!("{path}: only accounts and sources can be removed"))),
         None => {
             let (section, setting) = find(config, path)?;
+            // The usual port is that of the protocol as it is set.
+            if let (Some(source), "port") = (section.source_of_mut(config), setting.key) {
+                source.port = source.usual_port();
+                return Ok(());
+            }
             let default = default_of(defaults, section, setting)
                 .ok_or_else(|| PathError(format!("{path}: has no default, set it to another value")))?;
             change(config, section, setting, &default)

@@ -64,7 +64,12 @@ pub fn set(config: &mut Config, path: &str, typed: &str) -> Result<(), PathError
     } else {
         typed.to_owned()
     };
-    path::set(config, path, &value)
+    let outcome = path::set(config, path, &value);
+    // An emptied field is the usual value, where it cannot be empty and there is one.
+    if outcome.is_err() && typed.trim().is_empty() && path::remove(config, path).is_ok() {
+        return Ok(());
+    }
+    outcome
 }
 
 #[cfg(test)]
@@ -123,6 +128,43 @@ mod tests {
             assert!(outcome.is_ok() || typed.is_empty(), "{path}: {outcome:?}");
         }
         assert_eq!(config, before);
+    }
+
+    /// Catches: a form that refuses an emptied field although its label says that empty is the usual value, and one that makes 995
+    /// of the port of IMAP.
+    #[test]
+    fn an_emptied_field_is_the_usual_value() {
+        let mut config = config();
+        let source = "account.office.source.1";
+        for (path, chosen, usual) in [
+            ("smarthost.port", "2525", "465"),
+            ("smarthost.expire", "9d", "5d"),
+            ("multipop.interval", "3m", "10m"),
+            ("server.max_message_size", "7MiB", "50MiB"),
+        ] {
+            set(&mut config, path, chosen).unwrap();
+            set(&mut config, path, "  ").unwrap();
+            assert_eq!(get(&config, path).unwrap().0, Typed::Text(usual.to_owned()), "{path}");
+        }
+        for (protocol, security, usual) in [
+            ("imap", "tls", "993"),
+            ("imap", "starttls", "143"),
+            ("pop3", "none", "110"),
+            ("pop3", "tls", "995"),
+        ] {
+            let port = format!("{source}.port");
+            set(&mut config, &port, "4711").unwrap();
+            set(&mut config, &format!("{source}.protocol"), protocol).unwrap();
+            set(&mut config, &format!("{source}.security"), security).unwrap();
+            set(&mut config, &port, "").unwrap();
+            assert_eq!(
+                get(&config, &port).unwrap().0,
+                Typed::Text(usual.to_owned()),
+                "{protocol} {security}"
+            );
+        }
+        // What has no usual value is asked for.
+        assert!(set(&mut config, "account.office.name", "").is_err());
     }
 
     #[test]

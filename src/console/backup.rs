@@ -32,20 +32,10 @@ pub(super) async fn serve(
     log::info!("backup: begins");
     let made = backup::write(&operator.context.store, &mut Answer { stream }).await;
     match &made {
-        Ok(made) => log::info!("backup: {}", words(made)),
+        Ok(made) => log::info!("backup: {made}"),
         Err(failure) => log::warn!("backup: {}", failure.words()),
     }
     Ok(made.map(|made| line(&made)))
-}
-
-/// What was made, for people.
-pub fn words(made: &Made) -> String {
-    let Made { accounts, files, octets, problems } = made;
-    let but = match problems {
-        0 => "",
-        _ => ", but not everything could be read",
-    };
-    format!("accounts: {accounts}, files: {files}, octets: {octets}{but}")
 }
 
 /// What the verdict says.

@@ -14,7 +14,6 @@ pub mod line;
 pub mod mail;
 mod permission;
 mod probe;
-mod qr;
 pub mod queue;
 mod secret;
 pub mod serial;

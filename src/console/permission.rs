@@ -6,10 +6,10 @@ use smol::future::or;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::qr;
 use super::session::{Expecting, Session, Step};
 use crate::config::{Config, Holder, SourceAuth};
 use crate::oauth2::{Asking, Code, Device};
+use crate::operator::qr;
 use crate::operator::{Operator, World};
 
 /// For the smarthost in the place of an account.
@@ -107,16 +107,7 @@ fn outcome_of(operator: &Operator, holder: Holder, outcome: Result<(), crate::oa
     if let Err(error) = outcome {
         return Step::Refuse(format!("{error}: there is no new permission"));
     }
-    let config = operator.context.config();
-    match holder {
-        Holder::Smarthost => operator.relay.retry_now(),
-        Holder::Source { account, .. } => {
-            let account = config.accounts.iter().find(|other| other.id == account);
-            if let Some(account) = account {
-                operator.poller.collect_now(Some(&account.name));
-            }
-        }
-    }
+    operator.use_permission(holder);
     Step::Say("the permission is stored and in use\n".to_owned())
 }
 

@@ -11,6 +11,7 @@ use super::probe;
 use super::session::{Session, Step};
 use super::{permission, queue, trial, work};
 use crate::board::device::Ending;
+use crate::certificate;
 use crate::operator::Operator;
 
 /// What is said first when it will take a while.
@@ -134,12 +135,18 @@ async fn unlock(
     Ok(false)
 }
 
+/// What tells an operator before the login where he is; and whoever was warned by a browser, that it is the right device.
 fn banner(operator: &Operator) -> String {
-    format!(
+    let mut text = format!(
         "\nPillarbox {} on {}: `help` lists the commands, the tab key completes\n",
         env!("CARGO_PKG_VERSION"),
         operator.context.config().server.hostname
-    )
+    );
+    if let Some(ca) = operator.certificate_of_ca() {
+        text += "SHA-256 fingerprint of its CA, for whom a browser warns:\n";
+        text += &certificate::in_lines(&ca.fingerprint, "  ");
+    }
+    text
 }
 
 /// Serves a script: each line a command, no prompts and no echo. Ends with the input or at the first refusal, whose

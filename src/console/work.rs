@@ -11,10 +11,10 @@ use event_listener::Event;
 use smol::future::or;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 
+use super::card;
 use super::mail::Job;
 use super::session::{Session, Step, defaults, listed};
 use super::terminal::for_terminal;
-use super::{backup, card};
 use crate::archive::{Format, Progress, Watch};
 use crate::clock::unix_now;
 use crate::config::encoding::Encoding;
@@ -311,11 +311,11 @@ async fn backup_to_card(operator: &Operator, news: &News) -> Result<String, Fail
         .await
         .map_err(|failure| Failure::System(format!("{}: {}", at.display(), failure.words())))?;
     draft.keep().await.map_err(Failure::at(&at))?;
-    log::info!("backup: {}: {}", at.display(), backup::words(&made));
+    log::info!("backup: {}: {}", at.display(), made);
     let line = format!(
         "{}: {}; whoever has the card can read all of it: put it in a safe place",
         at.display(),
-        backup::words(&made)
+        made
     );
     match made.problems {
         0 => Ok(line),

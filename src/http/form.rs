@@ -30,6 +30,11 @@ impl Form {
         Some(Form(fields))
     }
 
+    /// Of these names and values.
+    pub fn of(fields: Vec<(String, Zeroizing<String>)>) -> Form {
+        Form(fields)
+    }
+
     /// The value of the field `name`, the first one; `None` where there is none, as of a box that is not ticked.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())

@@ -10,7 +10,9 @@
 mod authority;
 mod autoconfig;
 mod autodiscover;
+mod download;
 mod form;
+mod multipart;
 mod pages;
 mod profile;
 pub(crate) mod request;
@@ -34,7 +36,9 @@ use crate::credential::random;
 use crate::net::stream::Stream;
 use crate::operator::Operator;
 use authority::{Own, Sight};
+use download::Download;
 use form::Form;
+use pages::permission::Asked;
 use request::{Method, Request};
 use session::Sessions;
 use visit::Visit;
@@ -53,15 +57,22 @@ pub(crate) struct Response {
     /// Header fields besides those that every reply has.
     more: Cow<'static, str>,
     content: Vec<u8>,
+    /// What follows, instead of a content.
+    follows: Option<Download>,
 }
 
 impl Response {
     fn new(status: &'static str, content_type: &'static str, content: impl Into<Vec<u8>>) -> Response {
-        Response { status, content_type, more: Cow::Borrowed(""), content: content.into() }
+        Response { status, content_type, more: Cow::Borrowed(""), content: content.into(), follows: None }
     }
 
     fn page(content_type: &'static str, content: impl Into<Vec<u8>>) -> Response {
         Response::new("200 OK", content_type, content)
+    }
+
+    /// `download`, as it is made.
+    fn download(content_type: &'static str, download: Download) -> Response {
+        Response { follows: Some(download), ..Response::page(content_type, "") }
     }
 
     fn error(status: &'static str) -> Response {
@@ -92,16 +103,27 @@ impl Response {
         self
     }
 
+    /// The content of one that is made of words.
+    fn text(&self) -> Cow<'_, str> {
+        match String::from_utf8_lossy(&self.content) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim_end()),
+            Cow::Owned(text) => Cow::Owned(text),
+        }
+    }
+
     fn head(&self) -> String {
+        let length = match self.follows {
+            Some(_) => "Transfer-Encoding: chunked".to_owned(),
+            None => format!("Content-Length: {}", self.content.len()),
+        };
         format!(
-            "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+            "HTTP/1.1 {}\r\nContent-Type: {}\r\n{length}\r\nCache-Control: no-store\r\n\
              X-Content-Type-Options: nosniff\r\nReferrer-Policy: same-origin\r\n\
              Content-Security-Policy: default-src 'none'; style-src '{}'; \
              base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n\
              {}Connection: close\r\n\r\n",
             self.status,
             self.content_type,
-            self.content.len(),
             pages::style_hash(),
             self.more
         )
@@ -114,17 +136,19 @@ pub struct Site {
     sessions: RefCell<Sessions>,
     /// Of the tokens of forms that nobody is logged in for.
     key: [u8; 32],
+    /// Permissions that are being asked for elsewhere.
+    asked: RefCell<Asked>,
 }
 
 impl Site {
     /// Nobody is logged in.
     pub fn new(operator: Rc<Operator>) -> Rc<Site> {
-        Rc::new(Site { operator, sessions: RefCell::default(), key: random() })
+        Rc::new(Site { operator, sessions: RefCell::default(), key: random(), asked: RefCell::default() })
     }
 }
 
 /// Serves one request, over TLS from the first octet where `implicit_tls` says so. `busy` is told when the connection is no
-/// longer one that nobody would miss: an update comes in.
+/// longer one that nobody would miss: an update comes in, or a backup goes out.
 pub async fn serve(mut stream: Stream, implicit_tls: bool, site: &Site, busy: impl Fn()) {
     let context = &site.operator.context;
     let outcome = async {
@@ -139,11 +163,13 @@ pub async fn serve(mut stream: Stream, implicit_tls: bool, site: &Site, busy: im
             Some(Err(response)) => (response, true),
             Some(Ok(mut request)) => match refusal(&request, context, stream.peer().ip()) {
                 Some(response) => (response, request.method != Method::Head),
-                None if request.method == Method::Put => {
+                None if request.method == Method::Put || update::is_uploaded(&request) => {
                     busy();
                     // Apart, as below: every connection, of any service, has room for the largest future.
-                    let put = Box::pin(update::put(&mut stream, context, &mut request));
-                    let (taken, response) = put.await?;
+                    let (taken, response) = match request.method {
+                        Method::Put => Box::pin(update::put(&mut stream, context, &mut request)).await?,
+                        _ => Box::pin(update::upload(&mut stream, site, &mut request)).await?,
+                    };
                     let heard = answer(&mut stream, &response, true, &context.time).await;
                     return if taken { Ok(true) } else { heard.map(|()| false) };
                 }
@@ -153,6 +179,10 @@ pub async fn serve(mut stream: Stream, implicit_tls: bool, site: &Site, busy: im
                 }
             },
         };
+        if let Some(download) = response.follows {
+            busy();
+            return Box::pin(download::send(&mut stream, site, &response, download)).await.map(|()| false);
+        }
         answer(&mut stream, &response, with_content, &context.time).await.map(|()| false)
     };
     let outcome: io::Result<bool> = outcome.await;

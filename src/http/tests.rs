@@ -59,6 +59,9 @@ impl Appliance for Above {
     fn signed(&self, _: &[u8]) -> Option<Vec<u8>> {
         None
     }
+    fn certificate(&self) -> Option<crate::net::certificate::Certificate> {
+        None
+    }
     fn local_ca(&self) -> Option<String> {
         Some("-----BEGIN CERTIFICATE-----\n".to_owned())
     }

@@ -1,6 +1,6 @@
-//! `PUT /update`: a new version of a device that boots from a card image, brought by its operator.
+//! A new version of a device that boots from a card image, brought by its operator: by `PUT /update`, or by the form of a page.
 //!
-//! From the LAN, over TLS, with the operator's password (RFC 7617). The update is verified as it comes in; what is not
+//! From the LAN, over TLS, with the operator's password (RFC 7617, or typed into the form). The update is verified as it comes in; what is not
 //! taken leaves nothing behind.
 
 use std::io;
@@ -9,17 +9,22 @@ use std::net::IpAddr;
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-use super::request::{CONTINUE, Request};
-use super::{PATIENCE, Response};
+use super::form::Form;
+use super::request::{CONTINUE, Method, Request};
+use super::visit::Visit;
+use super::{PATIENCE, Response, Site, multipart, pages};
 use crate::access::Refusal;
 use crate::board::ReceiveError;
-use crate::board::update::LARGEST;
+use crate::board::device::Device;
+use crate::board::update::{LARGEST, Update};
 use crate::context::Context;
 use crate::net::stream::Stream;
 use crate::serving::Channel;
 
 /// What is put.
 pub const PATH: &str = "/update";
+/// Where the operator does it with a browser.
+pub const PAGE: &str = "/server/update";
 
 const CHALLENGE: &str = "WWW-Authenticate: Basic realm=\"operator\", charset=\"UTF-8\"\r\n";
 /// RFC 6585 section 4.
@@ -35,10 +40,7 @@ pub async fn put(
 ) -> io::Result<(bool, Response)> {
     let peer = stream.peer().ip();
     let refused = |response: Response| {
-        log::warn!(
-            "an update from {peer} is refused: {}",
-            String::from_utf8_lossy(&response.content).trim_end()
-        );
+        log::warn!("an update from {peer} is refused: {}", response.text());
         Ok((false, response))
     };
     let Some(device) = &context.device else {
@@ -53,55 +55,129 @@ pub async fn put(
         Err(response) if response.status == TOO_MANY => return Ok((false, response)),
         Err(response) => return refused(response),
     }
-    let len = match request.length {
-        None => {
-            let words = "say how long it is, with Content-Length and not in chunks";
-            return refused(Response::words("411 Length Required", words));
-        }
-        Some(len) if len > LARGEST => {
-            let words = format!("an update has {LARGEST} octets at the most");
-            return refused(Response::words("413 Content Too Large", &words));
-        }
-        Some(len) => len,
+    let Some(len) = request.length else {
+        let words = "say how long it is, with Content-Length and not in chunks";
+        return refused(Response::words("411 Length Required", words));
     };
-    let mut begun = std::mem::take(&mut request.begun);
-    let mut left = len;
-    let next = async |buffer: &mut [u8]| {
-        if std::mem::take(&mut request.expects_continue) {
-            stream.queue(CONTINUE);
-            context.time.deadline(PATIENCE, stream.flush()).await?;
+    let mut content = Content::of(stream, request, len);
+    match content.update(context, device).await? {
+        Ok(update) => Ok((true, Response::words("202 Accepted", device.promise(&update).trim_end()))),
+        Err(response) => refused(response),
+    }
+}
+
+/// What follows the head of a request, from its beginning, which came with the head, to its end.
+struct Content<'a> {
+    stream: &'a mut Stream,
+    begun: Vec<u8>,
+    expects_continue: bool,
+    /// Octets that are to come, those of `begun` among them.
+    left: u64,
+}
+
+impl<'a> Content<'a> {
+    fn of(stream: &'a mut Stream, request: &mut Request, len: u64) -> Content<'a> {
+        let begun = std::mem::take(&mut request.begun);
+        Content { stream, begun, expects_continue: std::mem::take(&mut request.expects_continue), left: len }
+    }
+
+    /// The next octets, in `buffer`: so many; none at the end.
+    async fn next(&mut self, context: &Context, buffer: &mut [u8]) -> io::Result<usize> {
+        if std::mem::take(&mut self.expects_continue) {
+            self.stream.queue(CONTINUE);
+            context.time.deadline(PATIENCE, self.stream.flush()).await?;
         }
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         if wanted == 0 {
             return Ok(0);
         }
-        let taken = if begun.is_empty() {
-            let more = context.time.deadline(PATIENCE, stream.fill()).await?;
+        let taken = if self.begun.is_empty() {
+            let more = context.time.deadline(PATIENCE, self.stream.fill()).await?;
             let taken = take(more, &mut buffer[..wanted]);
-            stream.consume(taken);
+            self.stream.consume(taken);
             taken
         } else {
-            let taken = take(&begun, &mut buffer[..wanted]);
-            begun.drain(..taken);
+            let taken = take(&self.begun, &mut buffer[..wanted]);
+            self.begun.drain(..taken);
             taken
         };
         if taken == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client has closed"));
         }
-        left -= taken as u64;
+        self.left -= taken as u64;
         Ok(taken)
-    };
-    match device.receive(len, next).await {
-        Ok(update) => {
-            log::info!("an update from {peer} is taken: {update}");
-            Ok((true, Response::words("202 Accepted", device.promise(&update).trim_end())))
-        }
-        Err(ReceiveError::Source(error)) => {
-            log::warn!("an update from {peer} did not come to its end: {error}");
-            Err(error)
-        }
-        Err(error) => refused(Response::words(status(&error), &error.to_string())),
     }
+
+    /// Takes what is left as an update; `Err` with what answers one that is not taken.
+    async fn update(&mut self, context: &Context, device: &Device) -> io::Result<Result<Update, Response>> {
+        let (peer, len) = (self.stream.peer().ip(), self.left);
+        if len > LARGEST {
+            let words = format!("an update has {LARGEST} octets at the most");
+            return Ok(Err(Response::words("413 Content Too Large", &words)));
+        }
+        match device.receive(len, async |buffer: &mut [u8]| self.next(context, buffer).await).await {
+            Ok(update) => {
+                log::info!("an update from {peer} is taken: {update}");
+                Ok(Ok(update))
+            }
+            Err(ReceiveError::Source(error)) => {
+                log::warn!("an update from {peer} did not come to its end: {error}");
+                Err(error)
+            }
+            Err(error) => Ok(Err(Response::words(status(&error), &error.to_string()))),
+        }
+    }
+}
+
+/// Whether it is the form of the page, with an update as its file.
+pub fn is_uploaded(request: &Request) -> bool {
+    let is_form = request.content_type.as_deref().is_some_and(|kind| multipart::boundary(kind).is_some());
+    request.method == Method::Post && request.path == PAGE && is_form
+}
+
+/// Takes that, as [`put`] takes what a program sends. The fields come first: nothing of the file is read before it is clear who
+/// sends it.
+pub async fn upload(stream: &mut Stream, site: &Site, request: &mut Request) -> io::Result<(bool, Response)> {
+    let (context, peer, is_tls) = (&site.operator.context, stream.peer().ip(), stream.is_tls());
+    let kind = request.content_type.clone().unwrap_or_default();
+    let (Some(boundary), Some(length), Some(device)) =
+        (multipart::boundary(&kind), request.length, &context.device)
+    else {
+        return Ok((false, Response::error("400 Bad Request")));
+    };
+    let mut content = Content::of(stream, request, length);
+    let mut begin = Zeroizing::new(Vec::with_capacity(multipart::LONGEST));
+    let read = loop {
+        let mut piece = Zeroizing::new([0; 512]);
+        let room = (multipart::LONGEST - begin.len()).min(piece.len());
+        let taken = content.next(context, &mut piece[..room]).await?;
+        begin.extend_from_slice(&piece[..taken]);
+        match multipart::begin(boundary, &begin) {
+            Some(Ok(read)) => break read,
+            None if taken > 0 => {}
+            _ => return Ok((false, Response::error("400 Bad Request"))),
+        }
+    };
+    // What was read of the file goes back, and what stands behind it is none of it.
+    let of_file = begin.get(read.file..).unwrap_or_default();
+    let behind = multipart::end(boundary).len() as u64;
+    let Some(left) = (content.left + of_file.len() as u64).checked_sub(behind) else {
+        return Ok((false, Response::error("400 Bad Request")));
+    };
+    content.begun.splice(..0, of_file.iter().copied());
+    content.left = left;
+    let visit = Visit::new(site, request, Form::of(read.fields), peer, is_tls);
+    if let Some(response) = pages::update::refusal(&visit).await {
+        return Ok((false, response));
+    }
+    let outcome = content.update(context, device).await?;
+    if let Err(response) = &outcome {
+        log::warn!("an update from {peer} is refused: {}", response.text());
+    }
+    // The client hears the answer once all that it sends is taken.
+    content.left = behind;
+    while outcome.is_ok() && content.next(context, &mut [0; 128]).await? > 0 {}
+    Ok((outcome.is_ok(), pages::update::outcome(&visit, device, outcome)))
 }
 
 async fn authorize(context: &Context, peer: IpAddr, request: &Request) -> Result<(), Response> {

@@ -10,11 +10,12 @@ use zeroize::Zeroizing;
 
 use super::authority::{Authority, Own, Sight};
 use super::form::Form;
-use super::pages::fields::{self, STARS};
+use super::pages::fields::{self, Marks, STARS};
+use super::pages::permission::Asked;
 use super::request::{Method, Request};
 use super::session::{self, Person, Seen};
 use super::words::{self, Words};
-use super::{Response, Site};
+use super::{Response, Site, pages};
 use crate::access;
 use crate::config::Config;
 use crate::config::check::check;
@@ -123,7 +124,7 @@ impl<'a> Visit<'a> {
             Some(seen) => seen.token == given,
             None => [hour, hour - 1].iter().any(|hour| self.passing_token(*hour) == given),
         };
-        (!is_right).then(|| Response::words("403 Forbidden", self.words.form_is_old))
+        (!is_right).then(|| pages::stale(self))
     }
 
     /// Whose login and password these are; the words where they are nobody's, or were not looked at.
@@ -186,10 +187,21 @@ impl<'a> Visit<'a> {
         (lines, is_good)
     }
 
+    /// The permissions that are being asked for.
+    pub fn asked(&self) -> &RefCell<Asked> {
+        &self.site.asked
+    }
+
+    /// What tells of each setting whether it was changed since a form was shown.
+    pub fn marks(&self) -> Marks<'_> {
+        Marks::new(&self.site.key, &self.config)
+    }
+
     /// Takes what the form says of the settings `keys` of the section at `section` over: what is wrong with which. A secret that
     /// was typed is kept for the next page, where stars stand for it.
     pub fn take(&self, config: &mut Config, section: &str, keys: &[&'static str]) -> Wrong {
         let mut wrong = fields::take(config, section, keys, &self.form);
+        wrong.extend(self.marks().merge(config, section, keys, &self.form, self.words.changed_by_another));
         let Some(cookie) = &self.request.cookie else { return wrong };
         let mut sessions = self.site.sessions.borrow_mut();
         for (key, typed) in keys.iter().filter_map(|key| Some((key, self.form.get(key)?))) {
@@ -285,12 +297,20 @@ impl<'a> Visit<'a> {
 
     /// How the pages are reached over TLS, without a slash at the end.
     pub fn https(&self) -> Option<String> {
-        let port = self.config.listen.https.first()?.port();
+        self.site_at("https", self.config.listen.https.first()?.port(), 443)
+    }
+
+    /// How they are reached without.
+    pub fn http(&self) -> Option<String> {
+        self.site_at("http", self.config.listen.http.first()?.port(), 80)
+    }
+
+    fn site_at(&self, scheme: &str, port: u16, usual: u16) -> Option<String> {
         let host = match &self.request.authority {
             Authority::Name(name) => name.clone(),
             Authority::Address(IpAddr::V6(address)) => format!("[{address}]"),
             Authority::Address(address) => address.to_string(),
         };
-        Some(if port == 443 { format!("https://{host}") } else { format!("https://{host}:{port}") })
+        Some(if port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") })
     }
 }

@@ -35,7 +35,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// What can be told of this one.
-    pub(super) fn of(certificate: &CertificateDer<'_>) -> Certificate {
+    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Certificate {
         let mut fingerprint = String::new();
         for octet in digest(&SHA256, certificate).as_ref() {
             let colon = if fingerprint.is_empty() { "" } else { ":" };

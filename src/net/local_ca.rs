@@ -11,8 +11,6 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
 use super::tls::{self, TlsError};
 use crate::flash::{self, Flash, Mode};
 use authority::Authority;
@@ -28,10 +26,8 @@ const DAY: u64 = 24 * 60 * 60;
 /// 2026-01-01: what a clock shows before that is not the time, on a board whose clock has no battery.
 const EPOCH: u64 = 1_767_225_600;
 
-type ServerIdentity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
 /// The certificate in `tls/` and its key, as they are there.
-pub(super) fn stored(flash: &dyn Flash) -> Option<ServerIdentity> {
+pub(super) fn stored(flash: &dyn Flash) -> Option<tls::Identity> {
     let (certificate, key) = (read(flash, CERTIFICATE).ok()??, read(flash, KEY).ok()??);
     Some((tls::chain(&certificate).ok()?, tls::private_key(&key).ok()?))
 }
@@ -43,7 +39,7 @@ pub(super) async fn identity(
     names: &BTreeSet<String>,
     flash: &dyn Flash,
     now: i64,
-) -> Result<ServerIdentity, TlsError> {
+) -> Result<tls::Identity, TlsError> {
     let now = u64::try_from(now).ok().filter(|now| (EPOCH..EPOCH + 100 * 365 * DAY).contains(now));
     let shelf = Shelf { flash, refuses: Cell::new(false) };
     // Of other addresses it would not be believed, nor the names beside them.

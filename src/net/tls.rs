@@ -62,14 +62,14 @@ pub fn from_files(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, Tls
     })
 }
 
-/// A certificate with those that vouch for it, and its key, from files.
+/// A certificate with those that vouch for it, and its key.
+pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// That of these files.
 ///
 /// # Errors
 /// A file that cannot be read or is no such thing.
-pub fn identity_in(
-    certificate: &str,
-    key: &str,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+pub fn identity_in(certificate: &str, key: &str) -> Result<Identity, TlsError> {
     let (certificate_pem, key_pem) = (read_pem(certificate)?, read_pem(key)?);
     let chain = chain(&certificate_pem).map_err(|problem| TlsError::file(certificate, problem))?;
     let private_key = private_key(&key_pem).map_err(|problem| TlsError::file(key, problem))?;
@@ -77,7 +77,7 @@ pub fn identity_in(
 }
 
 /// The same of our own making, as it is in the data folder; `None` where it is not.
-pub fn own_identity(flash: &dyn Flash) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+pub fn own_identity(flash: &dyn Flash) -> Option<Identity> {
     super::local_ca::stored(flash)
 }
 
@@ -126,7 +126,7 @@ pub(super) fn read_pem(path: &str) -> Result<Vec<u8>, TlsError> {
 }
 
 /// The certificates of a PEM text, one at the least.
-pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
         Ok(chain) if chain.is_empty() => Err("it holds no certificate; it should be PEM, with \
             -----BEGIN CERTIFICATE----- before each"

@@ -336,19 +336,32 @@ impl Tokens {
             if time.since(begun) > device.lasts() {
                 return Err(Error::Late);
             }
-            let config = self.context.config();
-            let held = config.held(holder).ok_or(CHANGED)?;
-            let form = device.ask(held.client);
-            match ask::post(held.client.token_endpoint(), &form, held.ca, time).await {
-                Ok((status, content)) => {
-                    if let Some(granted) = device.hear(status, &content)? {
-                        return self.take(holder, held.client, granted).await;
-                    }
-                }
-                // RFC 8628 section 3.5: no answer is no reason to give up.
-                Err(Error::Server { .. }) => device.slow_down(),
-                Err(error) => return Err(error),
+            if self.look(holder, &mut device).await? {
+                return Ok(());
             }
+        }
+    }
+
+    /// Looks once whether the user has typed the code, and takes the permission then: whether there is one. Before the next look
+    /// comes the device's pause.
+    ///
+    /// # Errors
+    /// There will be none.
+    pub async fn look(&self, holder: Holder, device: &mut Device) -> Result<bool, Error> {
+        let config = self.context.config();
+        let held = config.held(holder).ok_or(CHANGED)?;
+        let form = device.ask(held.client);
+        match ask::post(held.client.token_endpoint(), &form, held.ca, &self.context.time).await {
+            Ok((status, content)) => match device.hear(status, &content)? {
+                Some(granted) => self.take(holder, held.client, granted).await.map(|()| true),
+                None => Ok(false),
+            },
+            // RFC 8628 section 3.5: no answer is no reason to give up.
+            Err(Error::Server { .. }) => {
+                device.slow_down();
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 

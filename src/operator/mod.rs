@@ -16,16 +16,19 @@ use event_listener::Event;
 use smol::lock::Mutex;
 
 use crate::board::device::{Device, Ending, Standing};
+use crate::certificate;
 use crate::clock::unix_now;
-use crate::config::{Config, Service};
+use crate::config::{Config, Holder, Service};
 use crate::context::{Connected, Context};
 use crate::flash::{Space, wear};
 use crate::multipop::Poller;
+use crate::net::certificate::Certificate;
 use crate::oauth2::Tokens;
 use crate::relay::{Relay, Shown};
 use status::Status;
 
 mod json;
+pub mod qr;
 pub mod status;
 mod trial;
 pub use trial::TRIAL;
@@ -60,6 +63,8 @@ pub trait Appliance {
     fn device_written(&self) -> Option<u64>;
     /// What is out of the ordinary for as long as it is so, a line each.
     fn remarks(&self) -> Vec<String>;
+    /// What the server's certificate says of itself, where there is one.
+    fn certificate(&self) -> Option<Certificate>;
     /// The certificate of the local CA, in PEM, where there is one.
     fn local_ca(&self) -> Option<String>;
     /// `content`, signed by the server's key (RFC 5652), where that can be done.
@@ -187,6 +192,28 @@ impl Operator {
     /// The certificate of the local CA, in PEM, where there is one.
     pub fn local_ca(&self) -> Option<String> {
         self.appliance.local_ca()
+    }
+
+    /// Whoever has waited for a new permission goes on with it now.
+    pub fn use_permission(&self, holder: Holder) {
+        match holder {
+            Holder::Smarthost => self.relay.retry_now(),
+            Holder::Source { account, .. } => {
+                if let Some(account) = self.context.config().account_by_id(account) {
+                    self.poller.collect_now(Some(&account.name));
+                }
+            }
+        }
+    }
+
+    /// What the server's certificate says of itself, where there is one.
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.appliance.certificate()
+    }
+
+    /// What the local CA's says of itself.
+    pub fn certificate_of_ca(&self) -> Option<Certificate> {
+        certificate::of_pem(&self.local_ca()?)
     }
 
     /// `content`, signed by the server's key (RFC 5652), where that can be done.

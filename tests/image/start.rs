@@ -36,6 +36,7 @@ fn the_owners_file_is_imported_and_a_damaged_card_is_told_and_repaired() {
     assert!(file.contains("name = \"demo\"") && !file.contains("open sesame"), "{file}");
     let result = device.read_from_card("pillarbox-result.txt");
     assert!(result.contains("demo") && !result.contains("open sesame"), "{result}");
+    assert!(result.contains("SHA-256 fingerprint"), "{result}");
 
     // Its superblock is gone, and it looks blank: the console asks, and nothing is formatted.
     device.damage(DATA, &[0; 65536]);

@@ -1,5 +1,6 @@
 //! The making of a backup.
 
+use std::fmt;
 use std::io;
 
 use ring::digest::{Context, SHA256};
@@ -36,6 +37,14 @@ pub struct Made {
     pub octets: u64,
     /// Lines told of what could not be read.
     pub problems: u64,
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Made { accounts, files, octets, problems } = self;
+        write!(f, "accounts: {accounts}, files: {files}, octets: {octets}")?;
+        f.write_str(if *problems == 0 { "" } else { ", but not everything could be read" })
+    }
 }
 
 /// Writes a backup of the data folder that `store` has to `sink`. What cannot be read is told, and stands in it as

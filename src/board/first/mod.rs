@@ -20,11 +20,13 @@ use std::path::{Path, PathBuf};
 
 use ring::digest;
 
+use crate::certificate;
 use crate::config::encoding::Encoding;
 use crate::config::problem::Problem;
 use crate::config::text::{self, Ways};
 use crate::config::{Config, file, secrets};
 use crate::flash::disk::Disk;
+use crate::net::mdns::local_name;
 use crate::sandbox::owner::give_to_owner;
 use note::Note;
 
@@ -73,22 +75,73 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
 }
 
 /// Imports the file on `card` into the data folder `data`, where it is new. The appliance does not run yet.
-/// The result file on the card is written when there is something new to say.
+/// The result file on the card is written when there is something new to say; it tells how the device is reached, too, and the
+/// fingerprint of its CA.
 ///
 /// # Errors
 /// What the system says.
 pub fn import(card: &Path, data: &Path) -> Result<Outcome, Error> {
-    let Some((name, octets)) = read(card)? else { return Ok(Outcome::NoFile) };
-    let outcome = take(&card.join(name), &octets, data);
+    let found = read(card)?;
+    let outcome = match &found {
+        None => Ok(Outcome::NoFile),
+        Some((name, octets)) => take(&card.join(name), octets, data),
+    };
+    let name = found.map_or(NAMES[0], |(name, _)| name);
     let words = match &outcome {
-        Ok(Outcome::NoFile | Outcome::Known) => return outcome,
+        Ok(Outcome::NoFile) => {
+            let stored = stored(data);
+            let config = stored.clone().unwrap_or_else(Config::on_a_board);
+            words::no_file(name, &Reached::now(&config, data)?, stored.is_some())
+        }
+        Ok(Outcome::Known) => match stored(data) {
+            Some(config) => {
+                let reached = Reached::now(&config, data)?;
+                if words::say(card, &reached).map_err(at(&card.join(words::RESULT)))? {
+                    return outcome;
+                }
+                words::known(name, &reached)
+            }
+            None => return outcome,
+        },
         Ok(Outcome::Blanked) => words::blanked(name),
-        Ok(Outcome::Imported { config, warnings }) => words::imported(name, config, warnings),
+        Ok(Outcome::Imported { config, warnings }) => {
+            words::imported(name, config, warnings, &Reached::now(config, data)?)
+        }
         Ok(Outcome::Refused(problems)) => words::refused(name, problems),
         Err(error) => words::given_up(name, &error.to_string()),
     };
     words::write(card, &words).map_err(at(&card.join(words::RESULT)))?;
     outcome
+}
+
+/// What is stored, if it can be read.
+fn stored(data: &Path) -> Option<Config> {
+    file::load(&Disk::new(data).ok()?).ok()?.map(|loaded| loaded.config)
+}
+
+/// How the device is reached, and known when it is.
+struct Reached {
+    /// Its name on the network.
+    host: String,
+    /// The SHA-256 fingerprint of its CA; `None` where the settings name a certificate from elsewhere, or none can be made.
+    fingerprint: Option<String>,
+}
+
+impl Reached {
+    /// Makes the certificates, too, where there are none: their fingerprint has to be on the card before anybody sees them.
+    fn now(config: &Config, data: &Path) -> Result<Reached, Error> {
+        let flash = Disk::new(data).map_err(at(data))?;
+        if !certificate::is_given(config)
+            && let Err(error) = async_io::block_on(certificate::server_config(config, &flash))
+        {
+            log::warn!("{error}");
+        }
+        give_to_owner(data).map_err(at(data))?;
+        let fingerprint = certificate::local_ca(config, &flash)
+            .and_then(|pem| certificate::of_pem(&pem))
+            .map(|ca| ca.fingerprint);
+        Ok(Reached { host: local_name(&config.server.hostname), fingerprint })
+    }
 }
 
 /// The file and its name.

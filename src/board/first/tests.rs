@@ -71,7 +71,8 @@ impl Drop for Device {
 fn a_card_from_a_pc_configures_the_device_and_keeps_no_secret() {
     let device = Device::new("import");
     assert!(matches!(device.boot(), Outcome::NoFile));
-    assert_eq!(device.result().trim(), "");
+    let result = device.result();
+    assert!(result.contains("The device is new") && result.contains("http://pillarbox.local/"), "{result}");
 
     device.put(FILE);
     let config = device.imports();
@@ -105,6 +106,58 @@ fn a_card_from_a_pc_configures_the_device_and_keeps_no_secret() {
     device.put(file.replace(stars, "operator_password = \"8 octets\""));
     assert!(device.imports().server.operator_verifier.verify(b"8 octets"));
     assert!(matches!(device.boot(), Outcome::Known));
+}
+
+/// Catches: the owner who compares what a browser warns of with the card, and finds nothing there, or the fingerprint of a CA
+/// that there is no longer.
+#[test]
+fn the_card_says_by_which_fingerprint_the_device_is_known() {
+    let device = Device::new("fingerprint");
+    let shown = |device: &Device| {
+        let text = device.result();
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.split(':').filter(|it| it.len() == 2).count() == 16);
+        lines.collect::<String>()
+    };
+    let real = |device: &Device| {
+        let pem = std::fs::read(device.data().join("tls/ca.pem")).unwrap();
+        let der = rustls::pki_types::pem::PemObject::from_pem_slice(&pem).unwrap();
+        let der: rustls::pki_types::CertificateDer = der;
+        let octets = sha256(&der);
+        octets.map(|octet| format!("{octet:02X}")).join(":")
+    };
+    assert!(matches!(device.boot(), Outcome::NoFile));
+    let first = real(&device);
+    assert_eq!(shown(&device), first, "{}", device.result());
+    assert!(device.result().contains("is new"));
+    // The same at each start, and when the file comes.
+    assert!(matches!(device.boot(), Outcome::NoFile));
+    device.put(FILE);
+    let config = device.imports();
+    assert_eq!((shown(&device), real(&device)), (first.clone(), first.clone()));
+
+    // A host name that the first CA does not sign for: another certificate, and the card says so.
+    let mut changed = config;
+    changed.server.hostname = "mail.home.example".try_into().unwrap();
+    let flash = Disk::new(device.data()).unwrap();
+    async_io::block_on(file::save(&flash, &changed)).unwrap();
+    let before = device.result();
+    assert!(matches!(device.boot(), Outcome::Known));
+    assert_ne!(real(&device), first);
+    assert_eq!(shown(&device), real(&device), "{}", device.result());
+    assert_ne!(device.result(), before);
+    std::fs::remove_file(device.card().join(NAMES[0])).unwrap();
+    assert!(matches!(device.boot(), Outcome::NoFile));
+    assert!(device.result().contains("has its settings already"), "{}", device.result());
+
+    // With a certificate from elsewhere there is no fingerprint to compare.
+    changed.tls.certificate = "/etc/cert.pem".try_into().unwrap();
+    changed.tls.key = "/etc/key.pem".try_into().unwrap();
+    async_io::block_on(file::save(&flash, &changed)).unwrap();
+    assert!(matches!(device.boot(), Outcome::NoFile));
+    assert_eq!(shown(&device), "");
 }
 
 #[test]

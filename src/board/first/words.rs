@@ -6,9 +6,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::Reached;
+use crate::certificate::in_lines;
 use crate::config::Config;
 use crate::config::problem::Problem;
-use crate::net::mdns::local_name;
 
 /// Its name; it is made with the image, 8 KiB long, and only ever overwritten.
 pub const RESULT: &str = "pillarbox-result.txt";
@@ -18,7 +19,7 @@ const MAX: usize = 64 << 10;
 const TITLE: &str = "Pillarbox: what became of your settings";
 
 /// It went well.
-pub fn imported(name: &str, config: &Config, warnings: &[Problem]) -> String {
+pub fn imported(name: &str, config: &Config, warnings: &[Problem], reached: &Reached) -> String {
     let mut text = format!("{TITLE}\n\nYour settings in {name} were imported and are in force.\n");
     if !warnings.is_empty() {
         text += "\nPlease look at this, it may not be as you meant it:\n";
@@ -31,15 +32,44 @@ pub fn imported(name: &str, config: &Config, warnings: &[Problem]) -> String {
     for account in &config.accounts {
         let _ = writeln!(text, "  {}  {}", account.name, account.address);
     }
-    let host = local_name(&config.server.hostname);
     let _ = write!(
         text,
-        "\nMail programs find the device as {host}. Its own certificate is vouched for by a CA that\n\
-         the device has made; http://{host}/ shows how it is doing.\n\n\
-         The passwords in {name} were replaced by stars (***) of the same length. The device has kept them.\n\
+        "{}\nThe passwords in {name} were replaced by stars (***) of the same length. The device has kept them.\n\
          To change something, edit the file and start the device again. Leave the stars where a password\n\
-         is to stay as it is, and write the new one over them where it is not.\n"
+         is to stay as it is, and write the new one over them where it is not.\n",
+        how(reached)
     );
+    text
+}
+
+/// It was imported before, and something that stands here is no longer so.
+pub fn known(name: &str, reached: &Reached) -> String {
+    format!(
+        "{TITLE}\n\nYour settings in {name} were imported at an earlier start. What was changed on the device since then\n\
+         is in force.\n{}",
+        how(reached)
+    )
+}
+
+/// There is none; the device has settings all the same, or is new.
+pub fn no_file(name: &str, reached: &Reached, is_set_up: bool) -> String {
+    let mut text = format!("{TITLE}\n\nThere is no {name} on this card, and none is needed.\n");
+    text += match is_set_up {
+        true => "The device has its settings already, and they are in force.\n",
+        false => "The device is new: set it up with a browser of the same network, at the address below.\n",
+    };
+    text + &how(reached)
+}
+
+/// How the device is reached.
+fn how(Reached { host, fingerprint }: &Reached) -> String {
+    let mut text =
+        format!("\nMail programs find the device as {host}; http://{host}/ shows how it is doing.\n");
+    if let Some(fingerprint) = fingerprint {
+        text += "Its certificate is vouched for by a CA that the device has made. A browser warns of it until that CA is\n\
+                 installed; compare what it shows of \"Pillarbox CA\" with this SHA-256 fingerprint first:\n\n";
+        text += &in_lines(fingerprint, "  ");
+    }
     text
 }
 
@@ -100,6 +130,22 @@ pub fn write(card: &Path, words: &str) -> io::Result<()> {
     }
     file.write_all_at(&content, 0)?;
     file.sync_all()
+}
+
+/// Whether the result file says by which fingerprint the device is known; so does one that is not there.
+///
+/// # Errors
+/// What the system says.
+pub fn say(card: &Path, reached: &Reached) -> io::Result<bool> {
+    let Some(fingerprint) = &reached.fingerprint else { return Ok(true) };
+    match std::fs::read(card.join(RESULT)) {
+        Ok(octets) => {
+            let text = String::from_utf8_lossy(&octets);
+            Ok(in_lines(fingerprint, "").lines().all(|line| text.contains(line)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// The words with the line ends and the byte order mark that Windows wants, and spaces up to `len` octets.

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::fields::{Field, Fields, Input, others};
-use super::people::{App, Login, Of, apps, change_apps, change_password, logins, servers};
+use super::people::{App, Login, Of, Servers, apps, change_apps, change_password, logins, servers};
 use super::{Frame, after, shown, source, to_be_mended};
 use crate::access::may_use_connector;
 use crate::config::{Account, Config, path};
@@ -19,10 +19,8 @@ const GENERAL: &[&str] = &["enabled", "address", "aliases", "quota"];
 #[derive(Template)]
 #[template(path = "account.html")]
 struct Page {
-    host: String,
-    imap: Option<u16>,
-    smtp: Option<u16>,
     frame: Frame,
+    servers: Servers,
     name: String,
     base: String,
     address: String,
@@ -109,7 +107,7 @@ enum ConnectorOff {
 fn shown_account(visit: &Visit<'_>, account: &Account, wrong: &[(String, String)]) -> Response {
     let (words, config) = (visit.words, &visit.config);
     let path = visit.request.path.as_str();
-    let all = Fields::new(config, &format!("account.{}", account.name), words);
+    let all = Fields::new(config, &format!("account.{}", account.name), words, visit.marks());
     let here = |keys: &[&'static str], form: &str| match path.ends_with(form) {
         true => all.of_mended(keys, &visit.form, wrong),
         false => all.of(keys),
@@ -137,11 +135,8 @@ fn shown_account(visit: &Visit<'_>, account: &Account, wrong: &[(String, String)
     let smarthost: Vec<Field> = here(SMARTHOST, "/mail-services").into_iter().map(with_note).collect();
     let general = here(GENERAL, "/general");
     let logins = logins(visit, account);
-    let (host, imap, smtp) = servers(visit);
     let page = Page {
-        host,
-        imap,
-        smtp,
+        servers: servers(visit),
         frame: Frame::new(visit, &account.name),
         name: account.name.to_string(),
         base: format!("/accounts/{}", account.name),

@@ -1,13 +1,19 @@
 //! Settings as fields of a form, from the one table of settings: shown, taken, and what is wrong beside each.
 
-use crate::config::Config;
+use data_encoding::BASE64URL_NOPAD;
+use ring::hmac;
+
 use crate::config::typed::{self, Typed};
+use crate::config::{Config, path};
 use crate::http::form::Form;
 use crate::http::visit::Wrong;
 use crate::http::words::Words;
 
 /// Stands in a form for a secret that is set, or was typed before, and not shown: left as it is, the secret stays.
 pub const STARS: &str = "********";
+
+/// Octets of a mark: enough that another value has another one.
+const MARK: usize = 9;
 
 /// One field.
 pub struct Field {
@@ -22,6 +28,8 @@ pub struct Field {
     pub note: String,
     pub wrong: String,
     pub input: Input,
+    /// Of the value in force, see [`Marks`]; empty where there is none.
+    pub mark: String,
 }
 
 /// What it is typed in by.
@@ -63,9 +71,70 @@ impl Field {
     }
 }
 
+/// What each field brings back of the value that was in force when it was shown, so that two who change the same settings at the same
+/// time do not undo each other's work. It tells nobody what the value is.
+#[derive(Clone, Copy)]
+pub struct Marks<'a> {
+    key: &'a [u8],
+    config: &'a Config,
+}
+
+impl<'a> Marks<'a> {
+    /// Of the values in force.
+    pub fn new(key: &'a [u8], config: &'a Config) -> Marks<'a> {
+        Marks { key, config }
+    }
+
+    /// That of the setting at `path`.
+    fn of(&self, path: &str) -> String {
+        self.of_value(path::get(self.config, path, true).ok())
+    }
+
+    /// That of what has this identity.
+    pub fn of_identity(&self, id: u64) -> String {
+        self.of_value(Some(format!("identity {id}")))
+    }
+
+    fn of_value(&self, value: Option<String>) -> String {
+        let Some(value) = value.map(zeroize::Zeroizing::new) else { return String::new() };
+        let signed = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.key), value.as_bytes());
+        BASE64URL_NOPAD.encode(signed.as_ref().get(..MARK).unwrap_or_default())
+    }
+
+    /// Leaves in `candidate` what somebody else has set since the form was shown and nobody has touched in it; says which of `keys`
+    /// were changed by both, each to something else.
+    pub fn merge(
+        &self,
+        candidate: &mut Config,
+        section: &str,
+        keys: &[&'static str],
+        form: &Form,
+        what: &str,
+    ) -> Wrong {
+        let mut wrong = Vec::new();
+        for key in keys {
+            let path = format!("{section}.{key}");
+            let Some(shown) = form.get(&format!("was.{key}")) else { continue };
+            let Ok(now) = path::get(self.config, &path, true).map(zeroize::Zeroizing::new) else { continue };
+            let typed = self.of_value(path::get(candidate, &path, true).ok());
+            let in_force = self.of(&path);
+            if shown == in_force || typed == in_force {
+                continue;
+            }
+            if typed != shown {
+                wrong.push((path, what.to_owned()));
+            } else if let Err(error) = path::set(candidate, &path, &now) {
+                wrong.push((path, error.to_string()));
+            }
+        }
+        wrong
+    }
+}
+
 /// A form about the settings of one section.
 pub struct Fields<'a> {
     config: &'a Config,
+    marks: Marks<'a>,
     /// The section's path.
     section: String,
     words: &'static Words,
@@ -77,8 +146,8 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// As the settings are.
-    pub fn new(config: &'a Config, section: &str, words: &'static Words) -> Fields<'a> {
-        Fields { config, section: section.to_owned(), words, typed: None, wrong: &[] }
+    pub fn new(config: &'a Config, section: &str, words: &'static Words, marks: Marks<'a>) -> Fields<'a> {
+        Fields { config, marks, section: section.to_owned(), words, typed: None, wrong: &[] }
     }
 
     /// As they were typed, if `wrong` has anything, with that.
@@ -112,6 +181,7 @@ impl<'a> Fields<'a> {
             note: String::new(),
             wrong: wrong.collect::<Vec<_>>().join("; "),
             input,
+            mark: self.marks.of(&path),
         }
     }
 
@@ -122,8 +192,8 @@ impl<'a> Fields<'a> {
         form: &'a Form,
         wrong: &'a [(String, String)],
     ) -> Vec<Field> {
-        let Fields { config, words, .. } = *self;
-        Fields::new(config, &self.section, words).mended(form, wrong).of(keys)
+        let Fields { config, words, marks, .. } = *self;
+        Fields::new(config, &self.section, words, marks).mended(form, wrong).of(keys)
     }
 
     /// The fields of some.
@@ -172,7 +242,6 @@ pub fn take(config: &mut Config, section: &str, keys: &[&'static str], form: &Fo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::path;
     use crate::credential::Verifier;
     use crate::http::words;
 
@@ -194,12 +263,53 @@ mod tests {
         let wrong = take(&mut config, "smarthost", KEYS, &typed);
         assert!(config.smarthost.password.is_empty() && !config.smarthost.per_account_authentication);
         let words = words::preferred("");
-        let fields = Fields::new(&config, "smarthost", words).mended(&typed, &wrong).of(KEYS);
+        let fields = Fields::new(&config, "smarthost", words, Marks::new(b"key", &config))
+            .mended(&typed, &wrong)
+            .of(KEYS);
         let port = fields.iter().find(|field| field.name == "port").unwrap();
         assert!(matches!(&port.input, Input::Text(text) if text == "x"));
         assert_eq!(port.wrong, "\"x\" is not a port from 1 to 65535");
         assert_eq!(port.described_by().unwrap(), "smarthost-port-wrong");
         assert_eq!(others(&wrong, fields.iter()), [""; 0]);
         assert_eq!(others(&[("a.b".to_owned(), "c".to_owned())], fields.iter()), ["a.b: c"]);
+    }
+
+    /// Catches: the later of two who change settings at the same time, who undoes the other's change without a word, or is refused
+    /// although the two have changed different things.
+    #[test]
+    fn what_somebody_else_has_changed_meanwhile_stays() {
+        let words = words::preferred("");
+        let shown = Config::demonstration(Verifier::with("x", 4096, [0; 16]));
+        const KEYS: &[&str] = &["host", "port", "username", "password", "retry"];
+        let fields = Fields::new(&shown, "smarthost", words, Marks::new(b"key", &shown)).of(KEYS);
+        let marks =
+            fields.iter().map(|field| format!("&was.{}={}", field.name, field.mark)).collect::<String>();
+        assert_eq!(marks.matches("&was.").count(), KEYS.len());
+        let mut now = shown.clone();
+        for (path, value) in
+            [("smarthost.host", "b.example"), ("smarthost.port", "587"), ("smarthost.username", "b")]
+        {
+            path::set(&mut now, path, value).unwrap();
+        }
+        path::set_secret(&mut now, "smarthost.password", "theirs").unwrap();
+        // The host and the time of retries were not touched, the port became the same, the name another one.
+        let form = format!("host=&port=587&username=a&password=&retry=1m{marks}");
+        let form = Form::parse(form.as_bytes()).unwrap();
+        let mut candidate = now.clone();
+        assert_eq!(take(&mut candidate, "smarthost", KEYS, &form), []);
+        let wrong = Marks::new(b"key", &now).merge(&mut candidate, "smarthost", KEYS, &form, "changed");
+        assert_eq!(wrong, [("smarthost.username".to_owned(), "changed".to_owned())]);
+        assert_eq!((&*candidate.smarthost.host, candidate.smarthost.port), ("b.example", 587));
+        assert_eq!(
+            (candidate.smarthost.password.reveal(), &*candidate.smarthost.retry),
+            ("theirs", &[60][..])
+        );
+        // Whoever does it once more has seen it: the marks are those of now.
+        let again = Fields::new(&now, "smarthost", words, Marks::new(b"key", &now)).of(&["username"]);
+        let form = format!("username=a&was.username={}", again[0].mark);
+        let form = Form::parse(form.as_bytes()).unwrap();
+        assert_eq!(take(&mut candidate, "smarthost", &["username"], &form), []);
+        assert_eq!(Marks::new(b"key", &now).merge(&mut candidate, "smarthost", &["username"], &form, ""), []);
+        assert_eq!(candidate.smarthost.username, "a");
     }
 }

@@ -98,7 +98,9 @@ fn form(visit: &Visit<'_>, wrong: &Wrong) -> Response {
     let section = new_source(&mut scratch);
     let source = match asks_for_account {
         true => Vec::new(),
-        false => Fields::new(&scratch, &section, visit.words).mended(&visit.form, wrong).of(SOURCE),
+        false => {
+            Fields::new(&scratch, &section, visit.words, visit.marks()).mended(&visit.form, wrong).of(SOURCE)
+        }
     };
     let hostname = &visit.config.server.hostname;
     let house = match visit.form.text("house") {

@@ -15,6 +15,12 @@ struct Login {
     wrong: &'static str,
 }
 
+/// Asks for the login once more: the session has ended meanwhile, or the form is too old.
+pub fn again(visit: &Visit<'_>) -> Response {
+    let frame = Frame::new(visit, visit.words.log_in);
+    shown_as("403 Forbidden", &Login { frame, login: String::new(), wrong: visit.words.logged_out })
+}
+
 /// Shows the form, or takes it.
 pub async fn page(visit: &Visit<'_>) -> Response {
     let frame = |visit| Frame::new(visit, visit.words.log_in);

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::people::{App, Login, Of, apps, change_apps, change_password, logins, servers};
+use super::people::{App, Login, Of, Servers, apps, change_apps, change_password, logins, servers};
 use super::{Frame, shown, source, to_be_mended};
 use crate::config::Account;
 use crate::http::Response;
@@ -11,10 +11,8 @@ use crate::http::visit::{Visit, Wrong};
 #[derive(Template)]
 #[template(path = "mine.html")]
 struct Mine {
-    host: String,
-    imap: Option<u16>,
-    smtp: Option<u16>,
     frame: Frame,
+    servers: Servers,
     base: &'static str,
     name: String,
     address: String,
@@ -45,11 +43,8 @@ pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
 }
 
 fn shown_account(visit: &Visit<'_>, account: &Account, wrong: &[(String, String)]) -> Response {
-    let (host, imap, smtp) = servers(visit);
     let page = Mine {
-        host,
-        imap,
-        smtp,
+        servers: servers(visit),
         frame: Frame::new(visit, visit.words.mine),
         base: "/mine",
         name: account.name.to_string(),

@@ -4,16 +4,20 @@
 
 mod account;
 mod accounts;
+mod backup;
+mod certificate;
 pub(super) mod fields;
 mod first;
 mod login;
 mod mine;
 mod people;
+pub(super) mod permission;
 mod queue;
 mod server;
 mod sessions;
 mod source;
 mod start;
+pub(super) mod update;
 
 use askama::Template;
 use data_encoding::BASE64;
@@ -24,6 +28,7 @@ use super::session::Person;
 use super::visit::{Outcome, Visit, Wrong};
 use super::words::Words;
 use super::{GET, Response, autoconfig, profile};
+use crate::operator::qr;
 use crate::operator::status::span;
 use fields::STARS;
 
@@ -99,6 +104,42 @@ fn shown_as(status: &'static str, template: &impl Template) -> Response {
     }
 }
 
+/// An address as a picture for the camera of a telephone.
+struct Code {
+    link: String,
+    /// The attribute `d` of its path, and its width and height.
+    path: String,
+    width: i32,
+}
+
+impl Code {
+    /// `None` where there is no address, or one that no code holds.
+    fn of(link: String) -> Option<Code> {
+        let (path, width) = Some(&link).filter(|link| !link.is_empty()).and_then(|link| qr::path(link))?;
+        Some(Code { link, path, width })
+    }
+}
+
+/// A few words.
+#[derive(Template)]
+#[template(path = "told.html")]
+struct Told<'a> {
+    frame: Frame,
+    is_good: bool,
+    text: &'a str,
+}
+
+/// The answer to a form that cannot be taken any more: whoever was logged in has to be again.
+pub(super) fn stale(visit: &Visit<'_>) -> Response {
+    match visit.person() {
+        None => login::again(visit),
+        Some(_) => {
+            let frame = Frame::new(visit, visit.words.not_saved);
+            shown_as("403 Forbidden", &Told { frame, is_good: false, text: visit.words.form_is_old })
+        }
+    }
+}
+
 /// A question before a change that shuts out whoever makes it: all of its form once more, but for secrets.
 #[derive(Template)]
 #[template(path = "sure.html")]
@@ -142,9 +183,12 @@ fn after(
         Outcome::Wrong(wrong) => mended(wrong),
         Outcome::ShutsOut(why) => {
             // Of a secret the session knows what was typed.
+            let is_secret = |name: &str| {
+                !name.starts_with("was.") && (name.ends_with("password") || name.ends_with("secret"))
+            };
             let hidden = |(name, typed)| match name {
                 "token" => None,
-                name if str::ends_with(name, "password") && !str::is_empty(typed) => Some((name, STARS)),
+                name if is_secret(name) && !str::is_empty(typed) => Some((name, STARS)),
                 name => Some((name, typed)),
             };
             let fields = visit.form.fields().filter_map(hidden).collect();
@@ -230,7 +274,7 @@ fn open(visit: &Visit<'_>, path: &str) -> Option<Response> {
             .map_or_else(not_found, |pem| Response::page("application/x-pem-file; charset=utf-8", pem)),
         "/ca.crt" => operator
             .local_ca()
-            .and_then(|pem| certificate_of(&pem))
+            .and_then(|pem| crate::certificate::der_of(&pem))
             .map_or_else(not_found, |der| Response::page("application/x-x509-ca-cert", der)),
         path if autoconfig::PATHS.contains(&path) => {
             let announced = operator.context.announced();
@@ -241,17 +285,10 @@ fn open(visit: &Visit<'_>, path: &str) -> Option<Response> {
     })
 }
 
-/// The certificate of a PEM text, in DER.
-fn certificate_of(pem: &str) -> Option<Vec<u8>> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    CertificateDer::from_pem_slice(pem.as_bytes()).ok().map(|der| der.to_vec())
-}
-
 /// The profile for an Apple device, to the account's user and the operator.
 fn profile_of(visit: &Visit<'_>, name: &str) -> Response {
     let operator = visit.operator();
-    let ca = operator.local_ca().and_then(|pem| certificate_of(&pem));
+    let ca = operator.local_ca().and_then(|pem| crate::certificate::der_of(&pem));
     let announced = operator.context.announced();
     let account = visit.config.account(name);
     let made = account.and_then(|it| profile::of(&visit.config, it, announced.as_deref(), ca.as_deref()));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
-use super::after;
+use super::{Code, after};
 use crate::certificate;
 use crate::clock::unix_now;
 use crate::config::{Account, Config, MIN_PASSWORD, path};
@@ -36,13 +36,28 @@ pub struct Login {
     pub when: String,
 }
 
-/// What a mail program asks for: the server's name, and the ports of IMAP and of submission over TLS.
-pub fn servers(visit: &Visit<'_>) -> (String, Option<u16>, Option<u16>) {
+/// What a mail program asks for, and how a telephone comes to its own profile.
+pub struct Servers {
+    /// The server's name.
+    pub host: String,
+    /// The ports of IMAP and of submission over TLS.
+    pub imap: Option<u16>,
+    pub smtp: Option<u16>,
+    /// Where its user logs in.
+    pub code: Option<Code>,
+}
+
+/// Those of this appliance.
+pub fn servers(visit: &Visit<'_>) -> Servers {
     let announced = visit.operator().context.announced();
     let listen = &visit.config.listen;
     let port = |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port);
-    let host = certificate::name_for_clients(&visit.config, announced.as_deref());
-    (host, port(&listen.imaps), port(&listen.submissions))
+    Servers {
+        host: certificate::name_for_clients(&visit.config, announced.as_deref()),
+        imap: port(&listen.imaps),
+        smtp: port(&listen.submissions),
+        code: visit.https().and_then(|site| Code::of(format!("{site}/mine"))),
+    }
 }
 
 /// Those of an account.

@@ -4,8 +4,8 @@ use askama::Template;
 
 use super::fields::{Field, Fields, Input, others};
 use super::people::change_password;
-use super::{Frame, after, shown, to_be_mended};
-use crate::config::Config;
+use super::{Frame, after, backup, certificate, permission, shown, to_be_mended, update};
+use crate::config::{Config, Holder, SourceAuth};
 use crate::http::Response;
 use crate::http::visit::Visit;
 
@@ -69,6 +69,8 @@ struct Page {
     fields: Vec<Field>,
     others: Vec<String>,
     can_be_tested: bool,
+    /// It logs in with a permission, which is asked for on another page.
+    needs_permission: bool,
     tested: Vec<String>,
     is_good: bool,
 }
@@ -78,6 +80,10 @@ pub async fn page(visit: &Visit<'_>, rest: &[&str]) -> Response {
     match rest {
         [] if !visit.is_post() => index(visit, &[]),
         ["password"] if visit.is_post() => password(visit).await,
+        ["certificate"] if !visit.is_post() => certificate::page(visit),
+        ["backup"] => backup::page(visit).await,
+        ["update"] if !visit.is_post() => update::page(visit),
+        ["smarthost", "permission"] => permission::page(visit, Holder::Smarthost, "/server/smarthost").await,
         [name] => match SECTIONS.iter().find(|(section, _)| section == name) {
             Some((section, keys)) => one(visit, section, keys).await,
             None => Response::error("404 Not Found"),
@@ -89,9 +95,13 @@ pub async fn page(visit: &Visit<'_>, rest: &[&str]) -> Response {
 fn index(visit: &Visit<'_>, wrong: &[(String, String)]) -> Response {
     use crate::operator::World;
     let operator = visit.operator();
+    let words = visit.words;
+    let mut sections: Vec<_> = SECTIONS.iter().map(|(name, _)| (*name, words.section(name))).collect();
+    sections.extend([("certificate", words.certificate), ("backup", words.backup)]);
+    sections.extend(operator.board().is_some().then_some(("update", words.update)));
     let page = Index {
-        frame: Frame::new(visit, visit.words.server),
-        sections: SECTIONS.iter().map(|(name, _)| (*name, visit.words.section(name))).collect(),
+        frame: Frame::new(visit, words.server),
+        sections,
         refusals: operator.refusals().into_iter().rev().collect(),
         log: operator.log().unwrap_or_default(),
         others: others(wrong, std::iter::empty()),
@@ -129,13 +139,14 @@ fn form(
     keys: &[&'static str],
     (wrong, tested, is_good): (&[(String, String)], Vec<String>, bool),
 ) -> Response {
-    let fields = Fields::new(config, section, visit.words).mended(&visit.form, wrong).of(keys);
+    let fields = Fields::new(config, section, visit.words, visit.marks()).mended(&visit.form, wrong).of(keys);
     let page = Page {
         frame: Frame::new(visit, visit.words.section(section)),
         section,
         others: others(wrong, fields.iter()),
         fields,
         can_be_tested: section == "smarthost",
+        needs_permission: section == "smarthost" && config.smarthost.auth == SourceAuth::OAuth2,
         tested,
         is_good,
     };

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::fields::{Field, Fields, Input, others};
 use super::people::Of;
-use super::{Frame, after, shown, to_be_mended};
+use super::{Frame, after, permission, shown, to_be_mended};
 use crate::clock::unix_now;
 use crate::config::{Config, SourceAuth, path};
 use crate::http::Response;
@@ -59,8 +59,10 @@ struct Page {
     state: String,
     fields: Vec<Field>,
     more: Vec<Field>,
-    /// `oauth2` is done on the console.
-    permission: String,
+    /// It logs in with a permission, which is asked for on another page.
+    needs_permission: bool,
+    /// Of its identity: the source of this number may be another one by the time the form comes.
+    of: String,
     others: Vec<String>,
     /// What a test told, and its outcome.
     tested: Vec<String>,
@@ -87,6 +89,10 @@ pub async fn page(visit: &Visit<'_>, of: &Of<'_>, rest: &[&str]) -> Response {
                 Err(error) => visit.go(&format!("{}/sources", of.base), &error.to_string()),
             }
         }
+        [number, "permission"] => match number.parse().ok().and_then(|it| visit.config.holder(of.name, it)) {
+            Some(holder) => permission::page(visit, holder, &format!("{}/sources/{number}", of.base)).await,
+            None => Response::error("404 Not Found"),
+        },
         [number] => match number.parse() {
             Ok(number) if (1..=account.sources.len()).contains(&number) => {
                 one(visit, of, Config::clone(&visit.config), number, true).await
@@ -151,6 +157,12 @@ async fn one(visit: &Visit<'_>, of: &Of<'_>, mut candidate: Config, number: usiz
     if !visit.is_post() {
         return form(visit, of, &candidate, &section, exists, (&[], Tested::default()));
     }
+    let source = visit.config.account(of.name).and_then(|it| it.sources.get(number.checked_sub(1)?));
+    if let (Some(shown), Some(source), true) = (visit.form.get("of"), source, exists)
+        && shown != visit.marks().of_identity(source.id)
+    {
+        return visit.go(&list, visit.words.changed_meanwhile);
+    }
     if visit.form.has("remove") && exists {
         return match path::remove(&mut candidate, &section) {
             Ok(()) => {
@@ -185,8 +197,8 @@ fn typed(visit: &Visit<'_>, of: &Of<'_>, candidate: &mut Config, number: usize, 
     };
     let before = found(candidate);
     let shown = before.map(|(port, _)| port.to_string()).unwrap_or_default();
-    let is_chosen = !visit.form.text("port").is_empty() && visit.form.text("port") != shown
-        || before.is_some_and(|(port, usual)| port != usual);
+    let typed = visit.form.text("port");
+    let is_chosen = typed != shown || before.is_some_and(|(port, usual)| port != usual);
     let keys = if of.is_own { OWN.to_vec() } else { [OWN, MORE].concat() };
     let keys: Vec<_> = keys.into_iter().filter(|key| *key != "port" || is_chosen).collect();
     visit.take(candidate, section, &keys)
@@ -210,7 +222,7 @@ fn form(
     exists: bool,
     (wrong, tested): (&[(String, String)], Tested),
 ) -> Response {
-    let all = Fields::new(config, section, visit.words).mended(&visit.form, wrong);
+    let all = Fields::new(config, section, visit.words, visit.marks()).mended(&visit.form, wrong);
     let fields: Vec<Field> = all.of(OWN);
     let more: Vec<Field> = if of.is_own { Vec::new() } else { all.of(MORE) };
     let number = section.rsplit('.').next().unwrap_or_default();
@@ -225,10 +237,8 @@ fn form(
         path: format!("{}/sources/{}", of.base, if exists { number } else { "new" }),
         exists,
         state: now.map(|source| state(visit, source)).unwrap_or_default(),
-        permission: match is_oauth2 {
-            true => visit.words.permission_how.replace("{}", &format!("oauth2 {} {number}", of.name)),
-            false => String::new(),
-        },
+        needs_permission: is_oauth2 && exists,
+        of: source.filter(|_| exists).map(|source| visit.marks().of_identity(source.id)).unwrap_or_default(),
         others: others(wrong, fields.iter().chain(&more)),
         fields,
         more,

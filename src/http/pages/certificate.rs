@@ -1,0 +1,47 @@
+//! The server's certificate and that of the local CA: what a browser's warning is compared with, and what devices install.
+
+use askama::Template;
+
+use super::{Code, Frame, shown};
+use crate::http::Response;
+use crate::http::visit::Visit;
+use crate::message::date::rfc5322;
+use crate::net::certificate::Certificate;
+
+#[derive(Template)]
+#[template(path = "certificate.html")]
+struct Page {
+    frame: Frame,
+    server: Option<Shown>,
+    ca: Option<Shown>,
+    /// Where the CA's is.
+    code: Option<Code>,
+}
+
+struct Shown {
+    names: String,
+    issuer: String,
+    until: String,
+    fingerprint: String,
+}
+
+fn certificate(it: Certificate) -> Shown {
+    let until = it.period.and_then(|(_, until)| i64::try_from(until).ok());
+    Shown {
+        names: if it.names.is_empty() { it.subject } else { it.names.join(", ") },
+        issuer: it.issuer,
+        until: until.map(rfc5322).unwrap_or_default(),
+        fingerprint: it.fingerprint,
+    }
+}
+
+/// Shows it.
+pub fn page(visit: &Visit<'_>) -> Response {
+    let operator = visit.operator();
+    shown(&Page {
+        frame: Frame::new(visit, visit.words.certificate),
+        server: operator.certificate().map(certificate),
+        ca: operator.certificate_of_ca().map(certificate),
+        code: visit.http().and_then(|site| Code::of(format!("{site}/ca.crt"))),
+    })
+}
