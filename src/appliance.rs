@@ -8,6 +8,7 @@ mod ending;
 pub(crate) mod extracting;
 mod identity;
 mod listeners;
+mod logging;
 mod origin;
 mod restore;
 mod start;
@@ -94,7 +95,7 @@ impl RunOptions {
 /// # Errors
 /// Why it does not start.
 pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
-    start::logging();
+    logging::begin(options.board.is_some());
     let started = match &options.board {
         Some(_) => Started::AsUser,
         None => become_owner(&options.data).map_err(Failure::at(&options.data))?,
@@ -128,7 +129,7 @@ fn confined(options: &RunOptions) -> Result<Disk, Failure> {
 /// As [`run`].
 #[cfg(debug_assertions)]
 pub fn attempt(options: &RunOptions) -> Result<(), Failure> {
-    start::logging();
+    logging::begin(options.board.is_some());
     let _flash = confined(options)?;
     sandbox::attempts::all(&options.data).for_each(|line| say::out(format_args!("{line}")));
     Ok(())
