@@ -207,6 +207,7 @@ fn the_demonstration_keeps_the_rules() {
     assert_eq!(config.server.domains[0].as_str(), config.server.hostname.as_str());
     // Catches: who started an earlier version, and is not told any more where the password can be set anew.
     let mut earlier = config.clone();
+    earlier.identify(&Config::default());
     assert!(earlier.is_demonstration());
     earlier.accounts[0].address = "demo@home.example".try_into().unwrap();
     assert!(!earlier.is_demonstration());

@@ -328,7 +328,7 @@ fn what_would_shut_out_is_tried_first() {
         operator.log_in("operator", "the+operator").await;
         let page = operator.get("/server/server").await.1;
         assert!(page.contains("name=\"lan\""));
-        let form = "hostname=pillarbox.local&domains=home.example&lan=192.168.7.0/24&max_connections=200&max_message_size=50MiB";
+        let form = "hostname=pillarbox.local&domains=pillarbox.local&lan=192.168.7.0/24&max_connections=200&max_message_size=50MiB";
         let (status, page) = operator.post("/server/server", form).await;
         assert!(status == "200 OK" && page.contains("would be closed to you"), "{page}");
         assert!(page.contains("name=\"lan\" value=\"192.168.7.0/24\""), "the form is kept: {page}");
