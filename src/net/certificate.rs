@@ -4,6 +4,7 @@
 //! certificate holds are looked up here (RFC 5280 section 4.1, X.690 sections 8.1 and 8.9), and nothing else.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use ring::digest::{SHA256, digest};
 use rustls::client::verify_server_name;
@@ -68,7 +69,13 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     };
     match verify_server_name(&parsed, &nobody) {
         Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. })) => {
-            presented.iter().filter_map(|name| printable(bare(name)?.as_bytes())).take(NAMES).collect()
+            let readable = |name: &String| {
+                let name = bare(name)?;
+                // The verifier writes `0::1`.
+                let address = name.parse::<IpAddr>().map(|address| address.to_string());
+                printable(address.as_deref().unwrap_or(name).as_bytes())
+            };
+            presented.iter().filter_map(readable).take(NAMES).collect()
         }
         _ => Vec::new(),
     }
