@@ -1,10 +1,11 @@
 //! The profile that sets up mail on an iPhone, iPad or Mac: the appliance's CA, and an account for reading and sending. The password
-//! is typed on the device.
+//! is typed on the device, unless one was made for it.
 
 use std::net::SocketAddr;
 
 use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
+use zeroize::Zeroizing;
 
 use super::autoconfig::escaped;
 use crate::certificate;
@@ -14,8 +15,14 @@ use crate::config::{Account, Config};
 pub const TYPE: &str = "application/x-apple-aspen-config";
 
 /// The profile of `account`, with `ca`, the certificate of the local CA in DER, where there is one. `None` where the appliance serves
-/// no IMAP or takes no mail from programs. A profile that is installed once more takes the place of the one before.
-pub fn of(config: &Config, account: &Account, announced: Option<&str>, ca: Option<&[u8]>) -> Option<String> {
+/// no IMAP or takes no mail from programs. `password`, an app password, comes along, where one was made for the device. A profile that is installed once more takes the place of the one before.
+pub fn of(
+    config: &Config,
+    account: &Account,
+    announced: Option<&str>,
+    ca: Option<&[u8]>,
+    password: Option<&str>,
+) -> Option<Zeroizing<String>> {
     let host = certificate::name_for_clients(config, announced);
     let listen = &config.listen;
     // Implicit TLS first (RFC 8314); the other port is STARTTLS.
@@ -43,21 +50,25 @@ pub fn of(config: &Config, account: &Account, announced: Option<&str>, ca: Optio
             escaped(&account.address)
         )
     };
-    Some(format!(
+    let password = Zeroizing::new(password.map_or_else(String::new, |password| {
+        format!("<key>IncomingPassword</key><string>{}</string>", escaped(password))
+    }));
+    Some(Zeroizing::new(format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
          <plist version=\"1.0\"><dict><key>PayloadContent</key><array>{trust}\
          <dict>{mail}<key>EmailAccountType</key><string>EmailTypeIMAP</string>\
          <key>EmailAccountDescription</key><string>{host}</string>\
          <key>EmailAddress</key><string>{address}</string>{incoming}{outgoing}\
-         <key>OutgoingPasswordSameAsIncomingPassword</key><true/></dict></array>{whole}</dict></plist>\n",
+         {password}<key>OutgoingPasswordSameAsIncomingPassword</key><true/></dict></array>{whole}</dict></plist>\n",
         mail = payload("com.apple.mail.managed", &format!("{identity}.mail"), &account.address),
         host = escaped(&host),
         address = escaped(&account.address),
         incoming = server("Incoming", incoming),
         outgoing = server("Outgoing", outgoing),
+        password = *password,
         whole = payload("Configuration", &identity, &format!("{} · {host}", account.address)),
-    ))
+    )))
 }
 
 /// What every payload has.
@@ -95,8 +106,10 @@ mod tests {
         let mut config = Config::demonstration(Verifier::new("x"));
         config.identify(&Config::default());
         config.accounts[0].address = "o'b&c@home.example".try_into().unwrap();
-        let profile =
-            |config: &Config| of(config, &config.accounts[0], Some("pillarbox-2.local"), Some(b"DER"));
+        let profile = |config: &Config| {
+            of(config, &config.accounts[0], Some("pillarbox-2.local"), Some(b"DER"), None)
+                .map(|it| String::clone(&it))
+        };
         let text = profile(&config).unwrap();
         for part in [
             "<string>pillarbox-2.local</string>",
@@ -107,7 +120,9 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
-        assert!(!text.contains("b&c"), "{text}");
+        assert!(!text.contains("b&c") && !text.contains("<key>IncomingPassword"), "{text}");
+        let with = of(&config, &config.accounts[0], None, None, Some("a<b")).unwrap();
+        assert!(with.contains("<key>IncomingPassword</key><string>a&lt;b</string>"), "{}", *with);
         let uuids = |text: &str| -> Vec<String> {
             let parts = text.split("<key>PayloadUUID</key><string>").skip(1);
             parts.map(|part| part.split('<').next().unwrap().to_owned()).collect()

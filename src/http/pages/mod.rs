@@ -235,7 +235,7 @@ pub async fn respond(visit: &Visit<'_>) -> Response {
     match (person, parts.as_slice()) {
         (person, ["profile", file]) => match file.strip_suffix(".mobileconfig") {
             Some(name) if *person == Person::Operator || *person == Person::User(name.to_owned()) => {
-                profile_of(visit, name)
+                profile_of(visit, name, None)
             }
             _ => Response::error("404 Not Found"),
         },
@@ -281,15 +281,16 @@ fn open(visit: &Visit<'_>, path: &str) -> Option<Response> {
     })
 }
 
-/// The profile for an Apple device, to the account's user and the operator.
-fn profile_of(visit: &Visit<'_>, name: &str) -> Response {
+/// The profile for an Apple device, to the account's user and the operator; `password` is one that was made for it.
+fn profile_of(visit: &Visit<'_>, name: &str, password: Option<&str>) -> Response {
     let operator = visit.operator();
     let ca = operator.local_ca().and_then(|pem| crate::certificate::der_of(&pem));
     let announced = operator.context.announced();
     let account = visit.config.account(name);
-    let made = account.and_then(|it| profile::of(&visit.config, it, announced.as_deref(), ca.as_deref()));
+    let of = |it| profile::of(&visit.config, it, announced.as_deref(), ca.as_deref(), password);
+    let made = account.and_then(of);
     let Some(made) = made else { return Response::error("404 Not Found") };
-    let signed = operator.signed(made.as_bytes()).unwrap_or_else(|| made.into_bytes());
+    let signed = operator.signed(made.as_bytes()).unwrap_or_else(|| made.as_bytes().to_vec());
     let name = format!("Content-Disposition: attachment; filename=\"{name}.mobileconfig\"\r\n");
     Response::page(profile::TYPE, signed).with(name)
 }

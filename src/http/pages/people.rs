@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
-use super::{Code, after};
+use super::{Code, after, profile_of};
 use crate::certificate;
 use crate::clock::unix_now;
 use crate::config::{Account, Config, MIN_PASSWORD, path};
@@ -118,7 +118,7 @@ pub fn new_password<'v>(visit: &'v Visit<'_>, name: &str, wrong: &mut Wrong) -> 
     password
 }
 
-/// Adds an app password, which is told once, or removes one.
+/// Adds an app password, which is told once, or comes in a profile; or removes one.
 pub async fn change_apps(visit: &Visit<'_>, of: &Of<'_>, mended: impl FnOnce(Wrong) -> Response) -> Response {
     let mut candidate = Config::clone(&visit.config);
     let home = format!("{}#apps", of.base);
@@ -135,6 +135,7 @@ pub async fn change_apps(visit: &Visit<'_>, of: &Of<'_>, mended: impl FnOnce(Wro
         return mended(vec![(String::new(), error.to_string())]);
     }
     match visit.commit(candidate).await {
+        Outcome::Done(_) if visit.form.has("profile") => profile_of(visit, of.name, Some(&password)),
         Outcome::Done(_) => {
             let told = visit.words.app_password_is.replace("{app}", app);
             visit.go(&home, &Zeroizing::new(told.replace("{}", &password)))

@@ -362,6 +362,13 @@ fn a_user_changes_his_own_passwords() {
         let app = rest.split_whitespace().next().unwrap().to_owned();
         assert!(user.config().accounts[0].app_passwords[0].verifier.verify(app.as_bytes()), "{app}");
         assert!(!user.get("/mine").await.1.contains(&app), "once");
+        let (head, profile) = user.post("/mine/app-passwords", "app=tablet&profile=yes").await;
+        assert!(head.contains("filename=\"demo.mobileconfig\""), "{head}");
+        let (_, rest) = profile.split_once("<key>IncomingPassword</key><string>").unwrap();
+        let password = rest.split('<').next().unwrap();
+        assert!(user.config().accounts[0].app_passwords[1].verifier.verify(password.as_bytes()), "{profile}");
+        assert!(!user.get("/mine").await.1.contains(password));
+        assert!(!user.get("/profile/demo.mobileconfig").await.1.contains("<key>IncomingPassword"));
         let (_, page) = user.post("/mine/app-passwords", "app=phone").await;
         assert!(page.contains("has such an app password already"), "{page}");
         let new = "password=new+sesame&password_again=new+sesame";
@@ -381,7 +388,7 @@ fn a_user_changes_his_own_passwords() {
         assert_eq!(user.get("/mine").await.0, "200 OK", "who changed it stays");
         assert_eq!(other.get("/mine").await.0, "303 See Other Location: /login", "all others go");
         assert!(user.post("/mine/app-passwords", "remove=phone").await.0.starts_with("303"));
-        assert!(user.config().accounts[0].app_passwords.is_empty());
+        assert_eq!(user.config().accounts[0].app_passwords.len(), 1);
     });
 }
 

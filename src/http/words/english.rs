@@ -88,6 +88,7 @@ pub static ENGLISH: Words = Words {
     message_is_busy: "It is on its way this very moment: try again when that has ended.",
     messages: "messages since the start",
     messages_wait: "messages wait",
+    make_profile: "Make a profile with it (iPhone, iPad, Mac)",
     mine: "My account",
     more: "More",
     moved_how: "This house has another name now, under which it goes on: log in there as “operator”.",

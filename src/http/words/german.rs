@@ -88,6 +88,7 @@ pub static GERMAN: Words = Words {
     message_is_busy: "Sie ist gerade unterwegs: danach noch einmal versuchen.",
     messages: "Nachrichten seit dem Start",
     messages_wait: "Nachrichten warten",
+    make_profile: "Ein Profil damit erstellen (iPhone, iPad, Mac)",
     mine: "Mein Konto",
     more: "Mehr",
     moved_how: "Dieses Haus hat jetzt einen anderen Namen, unter dem es weitergeht: dort als „operator“ anmelden.",

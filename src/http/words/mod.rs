@@ -98,6 +98,7 @@ pub struct Words {
     pub message_is_busy: &'static str,
     pub messages: &'static str,
     pub messages_wait: &'static str,
+    pub make_profile: &'static str,
     pub mine: &'static str,
     pub more: &'static str,
     pub moved_how: &'static str,
