@@ -1,6 +1,9 @@
 use std::cell::Cell;
+use std::rc::Rc;
 
+use super::super::unclaimed::Unclaimed;
 use super::*;
+use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
 use crate::store::{Flags, INBOX};
 
@@ -32,8 +35,6 @@ fn found(account: &super::super::Account) -> Option<Vec<u8>> {
     body.read_exact_at(0, &mut octets).unwrap();
     Some(octets)
 }
-
-use crate::flash::ReadAt;
 
 /// What each account has.
 async fn mail(store: &Store, accounts: &[Owner]) -> Vec<Option<Vec<u8>>> {
@@ -286,13 +287,7 @@ fn what_is_deleted_is_gone_as_a_whole() {
 
 #[test]
 fn it_is_named_by_name_and_identity() {
-    let left = Unclaimed {
-        folder: "office".to_owned(),
-        name: "office".to_owned(),
-        id: Some(0x0123_4567_89ab_cdef),
-        since: None,
-        taken_by_name: false,
-    };
+    let left = Unclaimed::known("office", 0x0123_4567_89ab_cdef);
     assert_eq!(left.handle(), "office~01234567");
     for (typed, is) in [
         ("office", true),
