@@ -329,7 +329,7 @@ pub(crate) mod tests {
     }
 
     /// The same, with TLS where it is wanted.
-    async fn pair_over(tls: bool) -> (Stream, Stream) {
+    pub(crate) async fn pair_over(tls: bool) -> (Stream, Stream) {
         let (mut client, mut server) = pair().await;
         if tls {
             let (server_config, client_config) = secure::tests::configs();

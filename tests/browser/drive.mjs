@@ -10,6 +10,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import net from 'node:net';
+import { execFileSync } from 'node:child_process';
 
 const [http, https, imapPort, pop3Port, shots] = process.argv.slice(2);
 mkdirSync(shots, { recursive: true });
@@ -183,10 +184,42 @@ assert.match(await words(), /login was refused: \[AUTH\]/, 'the password that wa
 // The server's pages, each of them.
 await page.goto(https + '/server');
 await look(page, 'server');
-for (const section of ['smarthost', 'multipop', 'server', 'listen', 'network', 'tls']) {
+for (const section of ['smarthost', 'multipop', 'server', 'listen', 'network', 'tls', 'certificate', 'backup']) {
   await page.goto(`${https}/server/${section}`);
   await look(page, section);
 }
+await page.goto(https + '/server/certificate');
+assert.match(await words(), /Pillarbox local CA .*\n[^]*SHA-256\s+([0-9A-F]{2}:){31}/);
+// A backup is a file, for who knows the password.
+await page.goto(https + '/server/backup');
+await page.getByLabel('password').fill('wrong one');
+await page.getByRole('button', { name: 'Download' }).click();
+assert.match(await words(), /refused/);
+await page.getByLabel('password').fill('the operator');
+const [download] = await Promise.all([
+  page.waitForEvent('download'), page.getByRole('button', { name: 'Download' }).click()]);
+assert.match(download.suggestedFilename(), /^pillarbox\.local-\d{8}-\d{6}\.pillarbox-backup\.tar$/);
+const names = execFileSync('tar', ['tf', await download.path()], { encoding: 'utf8' }).split('\n');
+assert.ok(names[0] === 'pillarbox-backup' && names.includes('config.postcard'), names.join(' '));
+assert.ok(names.includes('pillarbox-backup.end'), 'it is whole');
+
+// A permission: the provider is asked on its page, and what the browser shows in the end is pasted.
+await page.goto(https + '/accounts/ann/sources/1');
+await page.getByRole('link', { name: 'Permission' }).click();
+await page.getByLabel('Provider:').fill('yahoo');
+await page.getByLabel('Client ID').fill('pillarbox');
+await page.getByRole('button', { name: 'Save' }).click();
+assert.match(await words(), /Saved/);
+await look(page, 'permission');
+await page.getByRole('button', { name: 'Ask for the permission' }).click();
+assert.match(await words(), /log in as ann, and agree/);
+assert.match(await page.getByRole('link', { name: 'yahoo.com' }).getAttribute('href'), /^https:\/\/api\.login\.yahoo\.com\//);
+await look(page, 'permission-asked');
+await page.getByLabel('The whole address').fill('http://127.0.0.1:1234/?error=access_denied');
+await page.getByRole('button', { name: 'Take the permission' }).click();
+await look(page, 'permission-refused');
+await page.getByRole('button', { name: 'Cancel' }).click();
+
 await page.goto(https + '/server/server');
 await page.getByLabel('whether the Connector').check();
 await page.getByRole('button', { name: 'Save' }).click();

@@ -106,13 +106,9 @@ enum ConnectorOff {
 
 fn shown_account(visit: &Visit<'_>, account: &Account, wrong: &[(String, String)]) -> Response {
     let (words, config) = (visit.words, &visit.config);
-    let path = visit.request.path.as_str();
-    let all = Fields::new(config, &format!("account.{}", account.name), words, visit.marks());
-    let here = |keys: &[&'static str], form: &str| match path.ends_with(form) {
-        true => all.of_mended(keys, &visit.form, wrong),
-        false => all.of(keys),
-    };
-    let mut services = here(SERVICES, "/mail-services");
+    let all = Fields::new(config, &format!("account.{}", account.name), words, visit.marks())
+        .mended(&visit.form, wrong);
+    let mut services = all.of(SERVICES);
     let off = is_connector_off(config, account);
     let fit = |field: Field| match field.name {
         "pop_lan_only" | "imap_lan_only" => field.sub(),
@@ -132,8 +128,8 @@ fn shown_account(visit: &Visit<'_>, account: &Account, wrong: &[(String, String)
         "smarthost_password" => field.noted(words.smarthost_empty),
         _ => field,
     };
-    let smarthost: Vec<Field> = here(SMARTHOST, "/mail-services").into_iter().map(with_note).collect();
-    let general = here(GENERAL, "/general");
+    let smarthost: Vec<Field> = all.of(SMARTHOST).into_iter().map(with_note).collect();
+    let general = all.of(GENERAL);
     let logins = logins(visit, account);
     let page = Page {
         servers: servers(visit),

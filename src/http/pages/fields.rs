@@ -159,7 +159,9 @@ impl<'a> Fields<'a> {
     pub fn field(&self, key: &'static str) -> Field {
         let path = format!("{}.{key}", self.section);
         let (value, help) = typed::get(self.config, &path).unwrap_or((Typed::Text(String::new()), ""));
-        let typed = self.typed.map(|form| form.get(key));
+        // A box that is not ticked is not sent, but its mark is. Of another form of the page neither is there.
+        let is_on_form = |form: &&Form| form.has(key) || form.has(&format!("was.{key}"));
+        let typed = self.typed.filter(is_on_form).map(|form| form.get(key));
         let text = |now: String| typed.map_or(now, |typed| typed.unwrap_or_default().to_owned());
         let input = match value {
             Typed::Switch(on) => Input::Check(typed.map_or(on, |typed| typed.is_some())),
@@ -183,17 +185,6 @@ impl<'a> Fields<'a> {
             input,
             mark: self.marks.of(&path),
         }
-    }
-
-    /// Those of some, as they were typed, with what is wrong with them.
-    pub fn of_mended(
-        &self,
-        keys: &[&'static str],
-        form: &'a Form,
-        wrong: &'a [(String, String)],
-    ) -> Vec<Field> {
-        let Fields { config, words, marks, .. } = *self;
-        Fields::new(config, &self.section, words, marks).mended(form, wrong).of(keys)
     }
 
     /// The fields of some.

@@ -8,7 +8,7 @@ use askama::Template;
 
 use super::fields::{Field, Fields, Input, others, take};
 use super::people::new_password;
-use super::{Frame, addresses, shown, shown_as, to_be_mended};
+use super::{Frame, Told, addresses, shown, shown_as, to_be_mended};
 use crate::config::{Config, path};
 use crate::http::Response;
 use crate::http::session::Person;
@@ -52,13 +52,6 @@ struct First {
     login: String,
     source: Vec<Field>,
     others: Vec<String>,
-}
-
-#[derive(Template)]
-#[template(path = "moved.html")]
-struct Moved {
-    frame: Frame,
-    addresses: Vec<String>,
 }
 
 #[derive(Template)]
@@ -190,7 +183,7 @@ async fn set_up(visit: &Visit<'_>) -> Result<Response, Wrong> {
 /// Where it goes on once the house has another name than the one that was asked for.
 fn moved(visit: &Visit<'_>) -> Response {
     let frame = Frame::new(visit, visit.words.set_up);
-    shown(&Moved { frame, addresses: addresses(visit) })
+    shown(&Told { frame, kind: "good", text: visit.words.moved_how, addresses: addresses(visit) })
 }
 
 /// Whether the domain is another one than a device has before anybody has named one.

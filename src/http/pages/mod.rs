@@ -120,13 +120,15 @@ impl Code {
     }
 }
 
-/// A few words.
+/// A few words, and where it goes on.
 #[derive(Template)]
 #[template(path = "told.html")]
 struct Told<'a> {
     frame: Frame,
-    is_good: bool,
+    /// `good`, `bad` or neither, as the style sheet has it.
+    kind: &'static str,
     text: &'a str,
+    addresses: Vec<String>,
 }
 
 /// The answer to a form that cannot be taken any more: whoever was logged in has to be again.
@@ -135,7 +137,10 @@ pub(super) fn stale(visit: &Visit<'_>) -> Response {
         None => login::again(visit),
         Some(_) => {
             let frame = Frame::new(visit, visit.words.not_saved);
-            shown_as("403 Forbidden", &Told { frame, is_good: false, text: visit.words.form_is_old })
+            shown_as(
+                "403 Forbidden",
+                &Told { frame, kind: "bad", text: visit.words.form_is_old, addresses: Vec::new() },
+            )
         }
     }
 }
@@ -148,14 +153,6 @@ struct Sure<'a> {
     why: &'static str,
     path: &'a str,
     fields: Vec<(&'a str, &'a str)>,
-}
-
-/// What is to be done after it.
-#[derive(Template)]
-#[template(path = "trial.html")]
-struct Trial {
-    frame: Frame,
-    addresses: Vec<String>,
 }
 
 /// How the pages are reached with the settings that are in force now.
@@ -196,9 +193,8 @@ fn after(
             shown(&Sure { frame, why, path: &visit.request.path, fields })
         }
         Outcome::OnTrial => {
-            let addresses = addresses(visit);
             let frame = Frame::new(visit, visit.words.on_trial);
-            shown(&Trial { frame, addresses })
+            shown(&Told { frame, kind: "", text: visit.words.trial_how, addresses: addresses(visit) })
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 use askama::Template;
 
 use super::fields::{Field, Fields, Input, others};
-use super::{Code, Frame, after, shown, to_be_mended};
-use crate::config::{Config, Holder};
+use super::{Code, Frame, after, to_be_mended};
+use crate::config::{Config, Holder, path};
 use crate::http::Response;
 use crate::http::visit::Visit;
 use crate::oauth2::{Asking, Error};
@@ -69,57 +69,23 @@ struct Page<'a> {
     code: Option<Code>,
 }
 
-/// Shows how far it is, or does what a form says. `back` is the page that leads here.
-pub async fn page(visit: &Visit<'_>, holder: Holder, back: &str) -> Response {
-    if !visit.is_post() {
-        return look(visit, holder, back).await;
+/// Shows how far it is, or does what a form says. `back` is the page that leads here. `is_own`: it is the user's own page, who says
+/// nothing of where it is asked: the client's secret, which is the operator's, would go there.
+pub async fn page(visit: &Visit<'_>, holder: Holder, back: &str, is_own: bool) -> Response {
+    let page = At { visit, holder, back, is_own };
+    match visit.is_post() {
+        true => page.take().await,
+        false => page.look().await,
     }
-    let operator = visit.operator();
-    let here = visit.request.path.as_str();
-    let plain = |error: &Error| vec![(String::new(), format!("{error}. {}", error.advice()))];
-    if visit.form.has("ask") {
-        return match Box::pin(operator.tokens.ask(holder)).await {
-            Ok(asking) => {
-                let now = operator.context.time.now();
-                let pause = match &asking {
-                    Asking::Device(device) => device.pause(),
-                    Asking::Code(_) => Default::default(),
-                };
-                visit.asked().borrow_mut().put(Question { holder, asking, begun: now, next: now + pause });
-                Response::see_other(here)
-            }
-            Err(error) => shown_as_is(visit, holder, back, &plain(&error)),
-        };
-    }
-    if visit.form.has("give_up") {
-        visit.asked().borrow_mut().take(holder);
-        return Response::see_other(here);
-    }
-    if let Some(pasted) = visit.form.get("pasted") {
-        let question = visit.asked().borrow_mut().take(holder);
-        let Some(Question { asking: Asking::Code(code), begun, next, .. }) = question else {
-            return Response::see_other(here);
-        };
-        return match Box::pin(operator.tokens.redeem(holder, &code, pasted)).await {
-            Ok(()) => given(visit, holder, back),
-            Err(error) => {
-                // What was pasted may have been the wrong one.
-                let asking = Asking::Code(code);
-                visit.asked().borrow_mut().put(Question { holder, asking, begun, next });
-                shown_as_is(visit, holder, back, &plain(&error))
-            }
-        };
-    }
-    let Some(section) = section(&visit.config, holder) else { return Response::error("404 Not Found") };
-    let mut candidate = Config::clone(&visit.config);
-    let wrong = visit.take(&mut candidate, &section, &[CLIENT, URLS].concat());
-    if !wrong.is_empty() {
-        return shown_as_is(visit, holder, back, &wrong);
-    }
-    let outcome = visit.commit(candidate).await;
-    after(visit, outcome, here, |wrong| shown_as_is(visit, holder, back, &wrong))
 }
 
+/// The page of one permission.
+struct At<'v> {
+    visit: &'v Visit<'v>,
+    holder: Holder,
+    back: &'v str,
+    is_own: bool,
+}
 /// Where its settings are.
 fn section(config: &Config, holder: Holder) -> Option<String> {
     match holder {
@@ -132,76 +98,141 @@ fn section(config: &Config, holder: Holder) -> Option<String> {
     }
 }
 
-/// Looks whether the code was typed, when it is time to.
-async fn look(visit: &Visit<'_>, holder: Holder, back: &str) -> Response {
-    let operator = visit.operator();
-    let time = &operator.context.time;
-    let Some(mut question) = visit.asked().borrow_mut().take(holder) else {
-        return shown_as_is(visit, holder, back, &[]);
-    };
-    let outcome = match &mut question.asking {
-        Asking::Device(device) if time.since(question.begun) > device.lasts() => Err(Error::Late),
-        Asking::Device(device) if time.now() >= question.next => {
-            Box::pin(operator.tokens.look(holder, device)).await
+impl At<'_> {
+    /// Does what a form says.
+    async fn take(&self) -> Response {
+        let At { visit, holder, .. } = *self;
+        let operator = visit.operator();
+        let here = visit.request.path.as_str();
+        let plain = |error: &Error| vec![(String::new(), error.to_string())];
+        if visit.form.has("ask") {
+            return match Box::pin(operator.tokens.ask(holder)).await {
+                Ok(asking) => {
+                    let now = operator.context.time.now();
+                    let pause = match &asking {
+                        Asking::Device(device) => device.pause(),
+                        Asking::Code(_) => Default::default(),
+                    };
+                    visit.asked().borrow_mut().put(Question {
+                        holder,
+                        asking,
+                        begun: now,
+                        next: now + pause,
+                    });
+                    Response::see_other(here)
+                }
+                Err(error) => self.shown(&plain(&error)),
+            };
         }
-        Asking::Device(_) | Asking::Code(_) => Ok(false),
-    };
-    match outcome {
-        Ok(true) => given(visit, holder, back),
-        Ok(false) => {
-            if let Asking::Device(device) = &question.asking
-                && time.now() >= question.next
-            {
-                question.next = time.now() + device.pause();
+        if visit.form.has("give_up") {
+            visit.asked().borrow_mut().take(holder);
+            return Response::see_other(here);
+        }
+        if let Some(pasted) = visit.form.get("pasted") {
+            let question = visit.asked().borrow_mut().take(holder);
+            let Some(Question { asking: Asking::Code(code), begun, next, .. }) = question else {
+                return Response::see_other(here);
+            };
+            return match Box::pin(operator.tokens.redeem(holder, &code, pasted)).await {
+                Ok(()) => self.given(),
+                Err(error) => {
+                    // What was pasted may have been the wrong one.
+                    let asking = Asking::Code(code);
+                    visit.asked().borrow_mut().put(Question { holder, asking, begun, next });
+                    self.shown(&plain(&error))
+                }
+            };
+        }
+        if self.is_own {
+            return Response::words("403 Forbidden", visit.words.for_the_operator);
+        }
+        let Some(section) = section(&visit.config, holder) else { return Response::error("404 Not Found") };
+        let mut candidate = Config::clone(&visit.config);
+        let mut wrong = visit.take(&mut candidate, &section, &[CLIENT, URLS].concat());
+        // Who says how it is asked for wants to log in with it.
+        let auth = format!("{}auth", section.strip_suffix("oauth2").unwrap_or_default());
+        wrong.extend(
+            path::set(&mut candidate, &auth, "oauth2").err().map(|error| (String::new(), error.to_string())),
+        );
+        if !wrong.is_empty() {
+            return self.shown(&wrong);
+        }
+        let outcome = visit.commit(candidate).await;
+        after(visit, outcome, here, |wrong| self.shown(&wrong))
+    }
+
+    /// Looks whether the code was typed, when it is time to.
+    async fn look(&self) -> Response {
+        let At { visit, holder, .. } = *self;
+        let operator = visit.operator();
+        let time = &operator.context.time;
+        let Some(mut question) = visit.asked().borrow_mut().take(holder) else {
+            return self.shown(&[]);
+        };
+        let outcome = match &mut question.asking {
+            Asking::Device(device) if time.since(question.begun) > device.lasts() => Err(Error::Late),
+            Asking::Device(device) if time.now() >= question.next => {
+                Box::pin(operator.tokens.look(holder, device)).await
             }
-            let waits = matches!(question.asking, Asking::Device(_));
-            visit.asked().borrow_mut().put(question);
-            let page = shown_as_is(visit, holder, back, &[]);
-            if waits { page.with(format!("Refresh: {AGAIN}\r\n")) } else { page }
-        }
-        Err(error) => {
-            let told = vec![(String::new(), format!("{error}. {}", error.advice()))];
-            shown_as_is(visit, holder, back, &told)
+            Asking::Device(_) | Asking::Code(_) => Ok(false),
+        };
+        match outcome {
+            Ok(true) => self.given(),
+            Ok(false) => {
+                if let Asking::Device(device) = &question.asking
+                    && time.now() >= question.next
+                {
+                    question.next = time.now() + device.pause();
+                }
+                let waits = matches!(question.asking, Asking::Device(_));
+                visit.asked().borrow_mut().put(question);
+                let page = self.shown(&[]);
+                if waits { page.with(format!("Refresh: {AGAIN}\r\n")) } else { page }
+            }
+            Err(error) => self.shown(&[(String::new(), error.to_string())]),
         }
     }
-}
 
-/// It is stored, and used at once.
-fn given(visit: &Visit<'_>, holder: Holder, back: &str) -> Response {
-    visit.operator().use_permission(holder);
-    visit.go(back, visit.words.permission_given)
-}
+    /// It is stored, and used at once.
+    fn given(&self) -> Response {
+        let visit = self.visit;
+        visit.operator().use_permission(self.holder);
+        visit.go(self.back, visit.words.permission_given)
+    }
 
-fn shown_as_is(visit: &Visit<'_>, holder: Holder, back: &str, wrong: &[(String, String)]) -> Response {
-    let config = visit.operator().context.config();
-    let Some(section) = section(&config, holder) else { return Response::error("404 Not Found") };
-    let all = Fields::new(&config, &section, visit.words, visit.marks()).mended(&visit.form, wrong);
-    let (fields, more) = (all.of(CLIENT), all.of(URLS));
-    let held = config.held(holder);
-    let asked = visit.asked().borrow();
-    let asked = asked.0.iter().find(|it| it.holder == holder).map(|it| &it.asking);
-    let (link, picture, user_code) = match asked {
-        None => (String::new(), String::new(), String::new()),
-        Some(Asking::Device(device)) => {
-            (device.uri().to_owned(), device.complete_uri().to_owned(), device.user_code().to_owned())
-        }
-        Some(Asking::Code(code)) => (code.address().to_owned(), String::new(), String::new()),
-    };
-    let page = Page {
-        frame: Frame::new(visit, visit.words.permission),
-        path: &visit.request.path,
-        back,
-        username: held.as_ref().map(|it| it.username.to_owned()).unwrap_or_default(),
-        others: others(wrong, fields.iter().chain(&more)),
-        fields,
-        more,
-        has_one: held.is_some_and(|it| !it.client.refresh_token.is_empty()),
-        // Only an address that a browser may open, whatever a provider answers.
-        link: Some(link)
-            .filter(|it| it.starts_with("https://") || it.starts_with("http://"))
-            .unwrap_or_default(),
-        user_code,
-        code: Code::of(picture),
-    };
-    if wrong.is_empty() { shown(&page) } else { to_be_mended(&page) }
+    fn shown(&self, wrong: &[(String, String)]) -> Response {
+        let At { visit, holder, back, is_own } = *self;
+
+        let config = visit.operator().context.config();
+        let Some(section) = section(&config, holder) else { return Response::error("404 Not Found") };
+        let all = Fields::new(&config, &section, visit.words, visit.marks()).mended(&visit.form, wrong);
+        let (fields, more) = if is_own { Default::default() } else { (all.of(CLIENT), all.of(URLS)) };
+        let held = config.held(holder);
+        let asked = visit.asked().borrow();
+        let asked = asked.0.iter().find(|it| it.holder == holder).map(|it| &it.asking);
+        let (link, picture, user_code) = match asked {
+            None => (String::new(), String::new(), String::new()),
+            Some(Asking::Device(device)) => {
+                (device.uri().to_owned(), device.complete_uri().to_owned(), device.user_code().to_owned())
+            }
+            Some(Asking::Code(code)) => (code.address().to_owned(), String::new(), String::new()),
+        };
+        let page = Page {
+            frame: Frame::new(visit, visit.words.permission),
+            path: &visit.request.path,
+            back,
+            username: held.as_ref().map(|it| it.username.to_owned()).unwrap_or_default(),
+            others: others(wrong, fields.iter().chain(&more)),
+            fields,
+            more,
+            has_one: held.is_some_and(|it| !it.client.refresh_token.is_empty()),
+            // Only an address that a browser may open, whatever a provider answers.
+            link: Some(link)
+                .filter(|it| it.starts_with("https://") || it.starts_with("http://"))
+                .unwrap_or_default(),
+            user_code,
+            code: Code::of(picture),
+        };
+        if wrong.is_empty() { super::shown(&page) } else { to_be_mended(&page) }
+    }
 }

@@ -5,7 +5,7 @@ use askama::Template;
 use super::fields::{Field, Fields, Input, others};
 use super::people::change_password;
 use super::{Frame, after, backup, certificate, permission, shown, to_be_mended, update};
-use crate::config::{Config, Holder, SourceAuth};
+use crate::config::{Config, Holder};
 use crate::http::Response;
 use crate::http::visit::Visit;
 
@@ -69,8 +69,6 @@ struct Page {
     fields: Vec<Field>,
     others: Vec<String>,
     can_be_tested: bool,
-    /// It logs in with a permission, which is asked for on another page.
-    needs_permission: bool,
     tested: Vec<String>,
     is_good: bool,
 }
@@ -83,7 +81,9 @@ pub async fn page(visit: &Visit<'_>, rest: &[&str]) -> Response {
         ["certificate"] if !visit.is_post() => certificate::page(visit),
         ["backup"] => backup::page(visit).await,
         ["update"] if !visit.is_post() => update::page(visit),
-        ["smarthost", "permission"] => permission::page(visit, Holder::Smarthost, "/server/smarthost").await,
+        ["smarthost", "permission"] => {
+            permission::page(visit, Holder::Smarthost, "/server/smarthost", false).await
+        }
         [name] => match SECTIONS.iter().find(|(section, _)| section == name) {
             Some((section, keys)) => one(visit, section, keys).await,
             None => Response::error("404 Not Found"),
@@ -146,7 +146,6 @@ fn form(
         others: others(wrong, fields.iter()),
         fields,
         can_be_tested: section == "smarthost",
-        needs_permission: section == "smarthost" && config.smarthost.auth == SourceAuth::OAuth2,
         tested,
         is_good,
     };

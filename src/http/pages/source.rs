@@ -59,8 +59,8 @@ struct Page {
     state: String,
     fields: Vec<Field>,
     more: Vec<Field>,
-    /// It logs in with a permission, which is asked for on another page.
-    needs_permission: bool,
+    /// It may log in with a permission, which is asked for on another page.
+    may_have_permission: bool,
     /// Of its identity: the source of this number may be another one by the time the form comes.
     of: String,
     others: Vec<String>,
@@ -90,7 +90,9 @@ pub async fn page(visit: &Visit<'_>, of: &Of<'_>, rest: &[&str]) -> Response {
             }
         }
         [number, "permission"] => match number.parse().ok().and_then(|it| visit.config.holder(of.name, it)) {
-            Some(holder) => permission::page(visit, holder, &format!("{}/sources/{number}", of.base)).await,
+            Some(holder) => {
+                permission::page(visit, holder, &format!("{}/sources/{number}", of.base), of.is_own).await
+            }
             None => Response::error("404 Not Found"),
         },
         [number] => match number.parse() {
@@ -237,7 +239,7 @@ fn form(
         path: format!("{}/sources/{}", of.base, if exists { number } else { "new" }),
         exists,
         state: now.map(|source| state(visit, source)).unwrap_or_default(),
-        needs_permission: is_oauth2 && exists,
+        may_have_permission: exists && (is_oauth2 || !of.is_own),
         of: source.filter(|_| exists).map(|source| visit.marks().of_identity(source.id)).unwrap_or_default(),
         others: others(wrong, fields.iter().chain(&more)),
         fields,

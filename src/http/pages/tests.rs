@@ -413,6 +413,181 @@ fn a_user_edits_what_a_user_may() {
     });
 }
 
+/// What a browser sends of the form at `action` on `page`, as it stands there, but for `changed`.
+fn filled(page: &str, action: &str, changed: &[(&str, &str)]) -> String {
+    let (_, rest) = page.split_once(&format!("action=\"{action}\"")).unwrap_or_else(|| panic!("{page}"));
+    let form = rest.split("</form>").next().unwrap();
+    let value_of = |tag: &str, name: &str| {
+        let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+        Some(rest.split('"').next()?.to_owned())
+    };
+    let mut fields = Vec::new();
+    for tag in form.split('<').skip(1) {
+        let inside = tag.split('>').next().unwrap();
+        let Some(name) = value_of(inside, "name").filter(|name| name != "token") else { continue };
+        let value = match inside.split(' ').next().unwrap() {
+            "input" if inside.contains("type=\"checkbox\"") => {
+                inside.contains(" checked").then(|| "on".to_owned())
+            }
+            "input" => value_of(inside, "value"),
+            "select" => {
+                let (_, rest) = form.split_once(&format!("name=\"{name}\"")).unwrap();
+                let (_, rest) = rest.split_once(" selected>").unwrap();
+                Some(rest.split('<').next().unwrap().to_owned())
+            }
+            "textarea" => Some(tag.split_once('>').unwrap().1.trim_start_matches('\n').to_owned()),
+            _ => None,
+        };
+        let changed = changed.iter().find(|(field, _)| *field == name).map(|(_, value)| (*value).to_owned());
+        if let Some(value) = changed.or(value) {
+            fields.push(format!(
+                "{name}={}",
+                value.replace('%', "%25").replace('\n', "%0d%0a").replace('&', "%26").replace('+', "%2b")
+            ));
+        }
+    }
+    fields.join("&")
+}
+
+/// Catches: the later of two operators, who undoes the work of the other without a word; a source that moved up and is taken for
+/// the one that was shown, and changed or removed in its place.
+#[test]
+fn two_operators_do_not_undo_each_other() {
+    run(async || {
+        let first = Browser::new(config()).await;
+        let second = first.beside();
+        for browser in [&first, &second] {
+            browser.log_in("operator", "the+operator").await;
+        }
+        let page = first.get("/server/smarthost").await.1;
+        second.get("/server/smarthost").await;
+        let (status, told) =
+            second.post("/server/smarthost", "host=b.example&username=b&password=hush").await;
+        assert!(status.starts_with("303"), "{told}");
+        // Something else: both are there.
+        let form = filled(&page, "/server/smarthost", &[("port", "2525")]);
+        assert!(form.contains("host=&") && form.contains("was.host="), "{form}");
+        let (status, told) = first.post("/server/smarthost", &form).await;
+        assert!(status.starts_with("303"), "{told}");
+        let smarthost = &first.config().smarthost;
+        assert_eq!((&*smarthost.host, smarthost.port, &*smarthost.username), ("b.example", 2525, "b"));
+        assert_eq!(smarthost.password.reveal(), "hush");
+        // The same: it is asked, and the second time it is meant.
+        let form = filled(&page, "/server/smarthost", &[("host", "a.example")]);
+        let (status, told) = first.post("/server/smarthost", &form).await;
+        assert!(status.starts_with("422") && told.contains("changed by someone else meanwhile"), "{told}");
+        assert_eq!(&*first.config().smarthost.host, "b.example");
+        let form = filled(&told, "/server/smarthost", &[]);
+        assert!(first.post("/server/smarthost", &form).await.0.starts_with("303"));
+        assert_eq!(&*first.config().smarthost.host, "a.example");
+
+        for number in 1..=2 {
+            first.get("/accounts/demo/sources/new").await;
+            let form = format!(
+                "protocol=pop3&security=tls&host=pop{number}.example&username=u&password=hush&enabled=on"
+            );
+            assert!(first.post("/accounts/demo/sources/new", &form).await.0.starts_with("303"));
+        }
+        let page = first.get("/accounts/demo/sources/1").await.1;
+        second.get("/accounts/demo/sources/1").await;
+        assert!(second.post("/accounts/demo/sources/1", "remove=yes").await.0.starts_with("303"));
+        for change in [("username", "other"), ("remove", "yes")] {
+            let mut form = filled(&page, "/accounts/demo/sources/1", &[change]);
+            form += if change.0 == "remove" { "&remove=yes" } else { "" };
+            let (status, told) = first.post("/accounts/demo/sources/1", &form).await;
+            assert!(status.starts_with("303"), "{told}");
+            let told = first.get("/accounts/demo/sources").await.1;
+            assert!(told.contains("changed by someone else"), "{told}");
+            let sources = &first.config().accounts[0].sources;
+            assert_eq!((sources.len(), &*sources[0].host, &*sources[0].username), (1, "pop2.example", "u"));
+        }
+    });
+}
+
+/// Catches: a session that ended while somebody typed, and who then stands before a line of text and a lost form.
+#[test]
+fn a_form_of_an_ended_session_leads_to_the_login() {
+    run(async || {
+        let operator = Browser::new(config()).await;
+        operator.log_in("operator", "the+operator").await;
+        operator.get("/server/smarthost").await;
+        let stale = operator.token.borrow().clone();
+        let cookie = operator.cookie.borrow().clone();
+        operator.post("/logout", "").await;
+        *operator.token.borrow_mut() = stale.clone();
+        *operator.cookie.borrow_mut() = cookie;
+        let (status, page) = operator.post("/server/smarthost", "host=a.example").await;
+        assert!(status.starts_with("403") && page.contains("action=\"/login\""), "{status} {page}");
+        assert!(page.contains("You were logged out meanwhile"), "{page}");
+        assert_eq!(&*operator.config().smarthost.host, "");
+        // Who is logged in again in another tab is told so, on a page from which it goes on.
+        operator.log_in("operator", "the+operator").await;
+        *operator.token.borrow_mut() = stale;
+        let (status, page) = operator.post("/server/smarthost", "host=a.example").await;
+        assert!(
+            status.starts_with("403") && page.contains("<nav") && page.contains("too old"),
+            "{status} {page}"
+        );
+        assert_eq!(&*operator.config().smarthost.host, "");
+    });
+}
+
+/// Catches: a permission that can be asked for on the console only, an address of no use, a wrong one that ends it, and a user who
+/// sends the client's secret, which is the operator's, to a server of his.
+#[test]
+fn a_permission_is_asked_for_on_a_page() {
+    run(async || {
+        let mut config = config();
+        config.server.users_edit_sources = true;
+        path::add_source(&mut config, "demo").unwrap();
+        let source = "account.demo.source.1";
+        for (key, value) in [
+            ("host", "imap.example"),
+            ("username", "me@provider.example"),
+            ("auth", "oauth2"),
+            ("oauth2.client_id", "id"),
+            ("oauth2.auth_url", "https://provider.example/auth?x=1"),
+            ("oauth2.token_url", "https://127.0.0.1:1/token"),
+        ] {
+            path::set(&mut config, &format!("{source}.{key}"), value).unwrap();
+        }
+        path::set_secret(&mut config, &format!("{source}.oauth2.client_secret"), "hush").unwrap();
+        config.identify(&Config::default());
+        let operator = Browser::new(config).await;
+        operator.log_in("operator", "the+operator").await;
+        let base = "/accounts/demo/sources/1";
+        assert!(operator.get(base).await.1.contains("href=\"/accounts/demo/sources/1/permission\""));
+        let here = format!("{base}/permission");
+        let page = operator.get(&here).await.1;
+        assert!(page.contains("name=\"client_id\" value=\"id\"") && !page.contains("hush"), "{page}");
+        assert!(!page.contains("href=\"https://provider.example"), "{page}");
+        let (status, page) = operator.post(&here, "ask=yes").await;
+        assert!(status.starts_with("303"), "{page}");
+        let page = operator.get(&here).await.1;
+        assert!(page.contains("href=\"https://provider.example/auth?x=1&#38;response_type=code"), "{page}");
+        assert!(page.contains("log in as me@provider.example") && page.contains("name=\"pasted\""), "{page}");
+        let (status, page) = operator.post(&here, "pasted=http://127.0.0.1/").await;
+        assert!(status.starts_with("422") && page.contains("paste the whole address"), "{page}");
+        assert!(page.contains("name=\"pasted\""), "it goes on: {page}");
+        assert!(operator.post(&here, "give_up=yes").await.0.starts_with("303"));
+        assert!(!operator.get(&here).await.1.contains("name=\"pasted\""));
+
+        let user = operator.beside();
+        user.log_in("demo", "open+sesame").await;
+        let own = "/mine/sources/1/permission";
+        let page = user.get(own).await.1;
+        assert!(page.contains("name=\"ask\"") && !page.contains("client_secret"), "{page}");
+        let (status, _) = user.post(own, "token_url=https://evil.example/&client_id=id").await;
+        assert!(status.starts_with("403"), "{status}");
+        assert!(
+            user.config().accounts[0].sources[0].oauth2.as_ref().unwrap().token_url.contains("127.0.0.1")
+        );
+        assert!(user.post(own, "ask=yes").await.0.starts_with("303"));
+        assert_eq!(user.get("/mine/sources/2/permission").await.0, "404 Not Found");
+        assert!(user.get("/server/smarthost/permission").await.0.starts_with("403"));
+    });
+}
+
 /// Catches: a sequence of forms that leaves settings which `check` refuses.
 #[test]
 fn no_form_leaves_settings_that_check_refuses() {

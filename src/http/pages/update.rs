@@ -59,7 +59,10 @@ pub fn outcome(visit: &Visit<'_>, device: &Device, outcome: Result<Update, Respo
     match outcome {
         Ok(update) => {
             let frame = Frame::new(visit, visit.words.update_taken);
-            shown_as("202 Accepted", &Told { frame, is_good: true, text: &device.promise(&update) })
+            shown_as(
+                "202 Accepted",
+                &Told { frame, kind: "good", text: &device.promise(&update), addresses: Vec::new() },
+            )
         }
         Err(response) => shown_as(response.status, &with(visit, vec![response.text().into_owned()])),
     }

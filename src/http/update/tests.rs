@@ -74,6 +74,137 @@ fn a_good_update_is_taken_and_the_device_restarts() {
     });
 }
 
+/// The whole reply to `octets`, over TLS.
+async fn ask_over_tls(site: &Site, octets: &[u8]) -> Vec<u8> {
+    let (mut client, served) = stream::tests::pair_over(true).await;
+    let mut reply = Vec::new();
+    let talk = async {
+        client.write(octets).await.unwrap();
+        client.flush().await.unwrap();
+        reply = stream::tests::rest(&mut client).await;
+        client.close().await;
+    };
+    smol::future::zip(crate::http::serve(served, false, site, || {}), talk).await;
+    reply
+}
+
+/// A form that is sent, `kind` with what is in it.
+fn form(path: &str, cookie: &str, kind: &str, content: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: https://localhost\r\nCookie: __Host-pillarbox={cookie}\r\n\
+         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+        content.len()
+    );
+    [head.as_bytes(), content].concat()
+}
+
+fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+    text.split_once(before).unwrap_or_else(|| panic!("{text}")).1.split(after).next().unwrap()
+}
+
+/// Logs the operator in: the cookie, and the token of the page `path`.
+async fn log_in(site: &Site, path: &str) -> (String, String) {
+    const PLAIN: &str = "application/x-www-form-urlencoded";
+    let page = ask_over_tls(site, b"GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let page = String::from_utf8(page).unwrap();
+    let typed =
+        format!("token={}&login=operator&password=right", between(&page, "name=\"token\" value=\"", "\""));
+    let reply = ask_over_tls(site, &form("/login", "", PLAIN, typed.as_bytes())).await;
+    let cookie = between(&String::from_utf8(reply).unwrap(), "__Host-pillarbox=", ";").to_owned();
+    let get = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-pillarbox={cookie}\r\n\r\n");
+    let page = String::from_utf8(ask_over_tls(site, get.as_bytes()).await).unwrap();
+    (cookie, between(&page, "name=\"token\" value=\"", "\"").to_owned())
+}
+
+/// As Chromium writes it.
+fn uploaded(cookie: &str, token: &str, password: &str, file: &[u8]) -> Vec<u8> {
+    let field = |name: &str, value: &str| {
+        format!("------W\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let head = field("token", token)
+        + &field("password", password)
+        + "------W\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.pbu\"\r\n\
+           Content-Type: application/octet-stream\r\n\r\n";
+    let content = [head.as_bytes(), file, b"\r\n------W--\r\n"].concat();
+    form(PAGE, cookie, "multipart/form-data; boundary=----W", &content)
+}
+
+/// Catches: a browser's update whose first or last octet is lost, one that somebody else's page sends, or whoever finds the
+/// browser open.
+#[test]
+fn an_update_comes_as_the_file_of_a_form() {
+    async_io::block_on(async {
+        let flash = SimFlash::default();
+        let context = Rc::new(context(&flash).await);
+        let site = site(context.clone()).await;
+        let (cookie, token) = log_in(&site, "/server/update").await;
+        let file = Pbu { image: vec![3; 300_000], ..Pbu::default() }.octets();
+        for (cookie, token, password, file, expected) in [
+            (&*cookie, &*token, "wrong", &*file, "403 Forbidden"),
+            (&cookie, "x", "right", &file, "403 Forbidden"),
+            ("x", &token, "right", &file, "403 Forbidden"),
+            (&cookie, &token, "right", &file[..file.len() - 1], "422 Unprocessable Content"),
+            (&cookie, &token, "right", b"", "422 Unprocessable Content"),
+        ] {
+            let reply = ask_over_tls(&site, &uploaded(cookie, token, password, file)).await;
+            let reply = String::from_utf8(reply).unwrap();
+            assert!(reply.starts_with(&format!("HTTP/1.1 {expected}\r\n")), "{reply}");
+            assert!(updates(&flash).is_empty(), "{:?}", updates(&flash));
+        }
+        let reply = ask_over_tls(&site, &uploaded(&cookie, &token, "right", &file)).await;
+        let reply = String::from_utf8(reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 202 Accepted\r\n"), "{reply}");
+        assert!(reply.contains("version 1.3.0 for orangepi-pc"), "{reply}");
+        assert_eq!(updates(&flash), ["update.pbu"]);
+        assert_eq!(context.device.as_ref().unwrap().ended().await, Ending::Update);
+    });
+}
+
+/// Catches: a backup that is not whole, or whole although it broke off; one for whoever finds the browser open.
+#[test]
+fn a_backup_is_downloaded() {
+    async_io::block_on(async {
+        const PLAIN: &str = "application/x-www-form-urlencoded";
+        let flash = SimFlash::default();
+        let context = Rc::new(context(&flash).await);
+        let site = site(context.clone()).await;
+        let (cookie, token) = log_in(&site, "/server/backup").await;
+        let ask = async |password: &str| {
+            let typed = format!("token={token}&password={password}");
+            ask_over_tls(&site, &form("/server/backup", &cookie, PLAIN, typed.as_bytes())).await
+        };
+        let refused = String::from_utf8(ask("wrong").await).unwrap();
+        assert!(refused.starts_with("HTTP/1.1 422 ") && refused.contains("name=\"password\""), "{refused}");
+        let reply = ask("right").await;
+        let head = reply.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
+        let shown = String::from_utf8_lossy(&reply[..head]);
+        assert!(
+            shown.contains("Transfer-Encoding: chunked\r\n") && !shown.contains("Content-Length"),
+            "{shown}"
+        );
+        assert!(shown.contains("attachment; filename=\"pillarbox.local-20"), "{shown}");
+        let (mut tar, mut rest) = (Vec::new(), &reply[head..]);
+        loop {
+            let line = rest.iter().position(|&octet| octet == b'\r').unwrap();
+            let len = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+            tar.extend_from_slice(&rest[line + 2..line + 2 + len]);
+            rest = &rest[line + 2 + len..];
+            assert!(rest.starts_with(b"\r\n"));
+            rest = &rest[2..];
+            if len == 0 {
+                break;
+            }
+        }
+        assert!(rest.is_empty());
+        let into = SimFlash::default();
+        let read = crate::archive::backup::read(&into, &mut &tar[..], &|_| {}).await.unwrap();
+        assert!(read.files > 0 && read.octets > 0, "{read:?}");
+        let busy = site.operator.mail.try_lock().unwrap();
+        assert!(ask("right").await.starts_with(b"HTTP/1.1 503 "));
+        drop(busy);
+    });
+}
+
 #[test]
 fn what_is_not_taken_is_refused_with_words_and_leaves_nothing() {
     async_io::block_on(async {

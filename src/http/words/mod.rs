@@ -140,6 +140,7 @@ pub struct Words {
     pub permission_given: &'static str,
     pub permission_how: &'static str,
     pub permission_is_there: &'static str,
+    pub permission_instead: &'static str,
     pub permission_open: &'static str,
     pub permission_paste: &'static str,
     pub permission_redeem: &'static str,
@@ -227,10 +228,17 @@ impl Words {
     /// What the setting `key` of the section at `path` is called in a form.
     pub fn label(&self, path: &str, key: &str) -> Option<&'static str> {
         // Names of accounts may hold dots: `account.a.source.1` is a source.
+        let is_number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
         let kind = match path.rsplit_once('.') {
             None => path,
-            Some((rest, number)) => match rest.rsplit_once('.') {
-                Some((_, "source")) if number.bytes().all(|digit| digit.is_ascii_digit()) => "source",
+            Some(("smarthost", "oauth2")) => "oauth2",
+            Some((rest, last)) => match rest.rsplit_once('.') {
+                Some((_, "source")) if is_number(last) => "source",
+                Some((before, number))
+                    if last == "oauth2" && is_number(number) && before.ends_with(".source") =>
+                {
+                    "oauth2"
+                }
                 _ => "account",
             },
         };
@@ -297,12 +305,15 @@ mod tests {
             ("multipop", Section::Multipop),
             ("account", Section::Account(0)),
             ("source", Section::Source(0, 0)),
+            ("oauth2", Section::SmarthostOAuth2),
         ];
         let known: Vec<String> = sections
             .iter()
             .flat_map(|(kind, section)| {
-                let settings =
-                    section.settings().iter().filter(|it| !it.secret || it.key.ends_with("password"));
+                let settings = section
+                    .settings()
+                    .iter()
+                    .filter(|it| !it.secret || it.key.ends_with("password") || it.key == "client_secret");
                 settings.map(move |setting| format!("{kind}.{}", setting.key))
             })
             .collect();
@@ -314,6 +325,7 @@ mod tests {
         let path = |name: &str| match name.split_once('.').unwrap() {
             ("account", key) => ("account.a.b".to_owned(), key.to_owned()),
             ("source", key) => ("account.a.b.source.7".to_owned(), key.to_owned()),
+            ("oauth2", key) => ("account.a.b.source.7.oauth2".to_owned(), key.to_owned()),
             (section, key) => (section.to_owned(), key.to_owned()),
         };
         for name in &known {
