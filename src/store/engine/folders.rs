@@ -93,10 +93,10 @@ impl Folders {
     /// none yet.
     fn of(&self, (id, name): &Owner) -> Option<&str> {
         let own = |whose: &Whose| *id != 0 && whose.id() == Some(*id);
-        if let Some((folder, whose)) = self.0.get_key_value(name) {
-            if own(whose) {
-                return Some(folder);
-            }
+        if let Some((folder, whose)) = self.0.get_key_value(name)
+            && own(whose)
+        {
+            return Some(folder);
         }
         if let Some((folder, _)) = self.0.iter().find(|(_, whose)| own(whose)) {
             return Some(folder);
