@@ -6,7 +6,15 @@ ARCH ?= armv7
 # Board of `make image`: a folder of board/.
 BOARD ?= orangepi-pc
 
-.PHONY: help build run test torture bench fuzz fmt lint cross test-cross image test-image clean clean-image
+.PHONY: help build run install deb release test torture bench fuzz fmt lint cross test-cross image test-image clean clean-image
+
+# Where cargo builds: its own variables are followed.
+TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
+BINARY := $(TARGET)/release/pillarbox
+
+# Below DESTDIR/PREFIX `make install` puts everything.
+PREFIX ?= /usr/local
+DESTDIR ?=
 
 # Seconds for each target of `make fuzz`.
 TIME ?= 60
@@ -17,7 +25,10 @@ RUN_IMAGE := $(shell command -v cargo-nextest >/dev/null && echo nextest run --n
 
 help:
 	@echo "make run        builds and serves the demonstration configuration"
-	@echo "make build      target/release/pillarbox"
+	@echo "make build      $(BINARY)"
+	@echo "make install    program, manual, completions and systemd service below DESTDIR and PREFIX=/usr/local; builds nothing"
+	@echo "make deb        a Debian package in target/deb"
+	@echo "make release    binaries, packages, images and checksums of the tag of this version; DRAFT=1 without one"
 	@echo "make test       formatting, lints, and every test, with the summary last"
 	@echo "make torture    cuts the power of the simulated flash, and kills, for TORTURE=600 seconds"
 	@echo "make bench      the side-by-side table with a private Dovecot; MESSAGES=2000 makes it shorter"
@@ -31,7 +42,15 @@ help:
 build:
 	cargo build --release
 run: build
-	target/release/pillarbox run
+	$(BINARY) run
+# As root after `make build` as somebody else: so it must not build, which would leave files of root.
+install:
+	@test -x $(BINARY) || { echo "install: there is no $(BINARY): make build" >&2; exit 1; }
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) dist/install.sh $(BINARY)
+deb: build
+	dist/deb.sh $(BINARY) "$$(dpkg --print-architecture)"
+release:
+	dist/release.sh
 test: lint
 	tests/install-peers.sh
 	cargo $(RUN_TESTS)
@@ -39,7 +58,7 @@ torture:
 	PILLARBOX_TORTURE_SECONDS=$(TORTURE) cargo test --lib store::engine::torture -- --nocapture
 bench: build
 	tests/install-peers.sh
-	PILLARBOX=$(CURDIR)/target/release/pillarbox cargo bench --profile dev --bench side_by_side
+	PILLARBOX=$(abspath $(BINARY)) cargo bench --profile dev --bench side_by_side
 fuzz:
 	fuzz/run.sh $(TIME)
 fmt:

@@ -3,11 +3,13 @@
 //! Everything runs on one [`LocalExecutor`] in the calling thread. The [`Appliance`] owns what has a
 //! lifetime of its own: the listeners, the tasks of relay, poller and consoles, the lock on the data folder.
 
+mod announcing;
 mod ending;
 pub(crate) mod extracting;
 mod folders;
 mod identity;
 mod listeners;
+mod logging;
 mod origin;
 mod restore;
 mod start;
@@ -44,7 +46,7 @@ use crate::operator::{self, Appliance as _, Operator, Restoring};
 use crate::relay::Relay;
 use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
-use crate::{access, certificate, console, pace, sandbox, say};
+use crate::{certificate, console, pace, sandbox, say};
 
 pub use folders::leave;
 use listeners::{Listeners, Parts};
@@ -96,7 +98,7 @@ impl RunOptions {
 /// # Errors
 /// Why it does not start.
 pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
-    start::logging();
+    logging::begin(options.board.is_some());
     let started = match &options.board {
         Some(_) => Started::AsUser,
         None => become_owner(&options.data).map_err(Failure::at(&options.data))?,
@@ -130,7 +132,7 @@ fn confined(options: &RunOptions) -> Result<Disk, Failure> {
 /// As [`run`].
 #[cfg(debug_assertions)]
 pub fn attempt(options: &RunOptions) -> Result<(), Failure> {
-    start::logging();
+    logging::begin(options.board.is_some());
     let _flash = confined(options)?;
     sandbox::attempts::all(&options.data).for_each(|line| say::out(format_args!("{line}")));
     Ok(())
@@ -210,6 +212,7 @@ pub struct Appliance {
     restored: Cell<bool>,
     /// Folders of accounts are to get other names when nobody has them open.
     unsettled: Cell<bool>,
+    announcing: announcing::Announcing,
     /// The data folder is a copy, and nobody has said yet what it is.
     is_copy: bool,
     _lock: start::Lock,
@@ -273,6 +276,7 @@ impl Appliance {
             identity: identity::Identity::default(),
             restored: Cell::new(false),
             unsettled: Cell::new(!settled),
+            announcing: announcing::Announcing::default(),
             is_copy,
             _lock: lock,
         });
@@ -308,13 +312,7 @@ impl Appliance {
         executor.spawn(tidy(appliance.clone())).detach();
         executor.spawn(look_after(appliance.clone())).detach();
         if options.board.is_some() {
-            let (named, near) = (appliance.clone(), appliance.context.clone());
-            let time = appliance.context.time.clone();
-            let hostname = move || named.name_in_the_network();
-            let is_on_lan = move |peer| access::on_lan(&near.config(), peer);
-            let found = appliance.context.clone();
-            let found_as = move |name| found.set_announced(name);
-            executor.spawn(mdns::announce(time, hostname, is_on_lan, found_as)).detach();
+            appliance.announcing.begin(&appliance, executor);
         }
         executor.spawn(wait_for_time(appliance.clone())).detach();
         executor.spawn(follow(appliance.clone())).detach();
@@ -349,12 +347,6 @@ impl Appliance {
             self.executor.spawn(listeners::accept(self.executor, kind, socket, parts.clone()))
         });
         Ok(())
-    }
-
-    /// The host name, where somebody else than this machine is served.
-    fn name_in_the_network(&self) -> Option<String> {
-        let is_served = self.listeners.borrow().bound().iter().any(|(_, at)| !at.ip().is_loopback());
-        is_served.then(|| self.context.config().server.hostname.to_string())
     }
 
     /// Tells that the device is announced under another name than it has.
@@ -405,6 +397,7 @@ impl Appliance {
         // From here to the settings nobody else has a turn.
         self.settle_folders(&config, kept != Kept::Not).await;
         self.context.reconfigure(config, tls);
+        self.announcing.look();
         self.follow_certificate().await;
         Ok(())
     }

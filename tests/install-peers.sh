@@ -17,7 +17,14 @@ need mpop /usr/bin/mpop
 need msmtp /usr/bin/msmtp
 need isync /usr/bin/mbsync
 need gsasl /usr/bin/gsasl
+# What an installation brings is loaded by the real shells and readers.
+need zsh /usr/bin/zsh
+need fish /usr/bin/fish
+need mandoc /usr/bin/mandoc
+need python3-jsonschema /usr/lib/python3/dist-packages/jsonschema/__init__.py
 need curl /usr/bin/curl
+need python3-zeroconf /usr/lib/python3/dist-packages/zeroconf/__init__.py
+need iproute2 /usr/sbin/ip
 need fetchmail /usr/bin/fetchmail
 need getmail6 /usr/bin/getmail
 need offlineimap3 /usr/bin/offlineimap

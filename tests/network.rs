@@ -52,10 +52,11 @@ password = "pass"
     });
     let operator = appliance.verb("status", &["--json"]).success();
     assert!(operator.contains("anna-account") && operator.contains("anna-login"), "the operator sees it all");
-    for path in ["/", "/status.json", "/ca.pem", "/mail/config-v1.1.xml", "/nothing"] {
+    for path in ["/", "/status.json", "/metrics", "/ca.pem", "/mail/config-v1.1.xml", "/nothing"] {
         let answer = ask(http.address(), &format!("GET {path} HTTP/1.1\r\nHost: mail.home.example"));
         assert!(!answer.contains("anna"), "{answer}");
         assert_eq!(answer.starts_with("HTTP/1.1 200 OK"), path != "/nothing", "{answer}");
+        assert!(path != "/metrics" || answer.contains("\npillarbox_sources_failing 1\n"), "{answer}");
         assert!(path != "/status.json" || answer.contains("\"failures\":1,"), "{answer}");
         let answer = ask(http.address(), &format!("GET {path} HTTP/1.1\r\nHost: evil.example"));
         assert!(answer.starts_with("HTTP/1.1 421 ") && !answer.contains("mail.home"), "{answer}");

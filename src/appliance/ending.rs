@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// For polls, which lose nothing when they are cut off.
 const SOON: Duration = Duration::from_secs(1);
 /// For the other ends to close their connections, once nothing more is said.
-const CLOSING: Duration = Duration::from_millis(100);
+pub(super) const CLOSING: Duration = Duration::from_millis(100);
 
 impl Appliance {
     /// Stops what goes on. Afterwards nothing is in doubt, or the patience was over.
@@ -31,6 +31,7 @@ impl Appliance {
         let Some(parts) = self.parts.get() else { return };
         self.context.places.stop();
         self.poller.stop(None);
+        self.announcing.end().await;
         // A provider that replaces a refresh token takes the old one no more: what it sends must not be lost.
         let renewals = or(self.tokens.rested(), elapsed(PATIENCE));
         let relayed = or(parts.relay.end(), elapsed(PATIENCE));
@@ -53,6 +54,6 @@ impl Appliance {
     }
 }
 
-async fn elapsed(time: Duration) {
+pub(super) async fn elapsed(time: Duration) {
     Timer::after(time).await;
 }

@@ -28,12 +28,6 @@ use crate::watchdog::Watchdog;
 pub const NOT_CONFIGURED: &str = "not configured yet: open this device's page in a browser at home, put a file pillarbox.toml on the \
      card's partition PILLARBOX and start again, or type on the console: set server.domains DOMAIN, add account NAME, password NAME, commit";
 
-/// Log lines go to standard error, from level `info` on or as `RUST_LOG` says.
-pub fn logging() {
-    let filter = env_logger::Env::default().default_filter_or("info");
-    env_logger::Builder::from_env(filter).format_target(false).init();
-}
-
 /// A panic is a defect: it is told in one line, and the supervisor starts the appliance anew.
 pub fn panic_in_one_line() {
     std::panic::set_hook(Box::new(|panic| {
@@ -293,10 +287,7 @@ async fn demonstration(flash: &dyn Flash, options: &RunOptions) -> Result<Config
 
 /// Later starts cannot print the password: only its verifier is kept.
 fn remind_of_demo(config: &Config) {
-    let Some(account) = config.accounts.first() else { return };
-    let mut demonstration = Config::demonstration(account.verifier.clone());
-    demonstration.identify(config);
-    if *config == demonstration {
+    if config.is_demonstration() {
         say::out(
             "demo login: demo, with the password of the first start; `password demo` and `commit` in `pillarbox console` set a new one",
         );

@@ -63,7 +63,7 @@ mod tests {
             async_io::block_on(logins.user(config, address, login, password))
         };
         assert_eq!(judge(&config, "demo", b"right"), Ok("demo".to_owned()));
-        assert_eq!(judge(&config, "DEMO@home.example", b"right"), Ok("demo".to_owned()));
+        assert_eq!(judge(&config, "DEMO@pillarbox.local", b"right"), Ok("demo".to_owned()));
         for (login, password) in [("demo", "of the phone"), ("demo", ""), ("empty", "")] {
             assert_eq!(judge(&config, login, password.as_bytes()), Err(Refusal::WrongPassword), "{login}");
         }

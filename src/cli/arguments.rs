@@ -88,6 +88,16 @@ pub enum Operand {
     Optional(&'static str),
 }
 
+impl Operand {
+    /// What it is called.
+    #[cfg(test)]
+    pub fn name(self) -> &'static str {
+        match self {
+            Operand::Needed(name) | Operand::Optional(name) => name,
+        }
+    }
+}
+
 /// An option of a verb.
 pub struct Choice {
     pub name: &'static str,

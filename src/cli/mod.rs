@@ -5,6 +5,8 @@ mod backup;
 mod bench_auth;
 mod board;
 mod configuration;
+#[cfg(test)]
+mod dist;
 mod fsck;
 mod help;
 mod mail;

@@ -43,13 +43,28 @@ impl Config {
         Config { listen: Listen::on_a_board(), ..Config::default() }
     }
 
-    /// What runs when nothing is configured: loopback only, one account `demo`.
+    /// What runs when nothing is configured: loopback only, one account `demo`, whose domain is the host name, so that
+    /// mail programs find their settings by its address.
     pub fn demonstration(demo: Verifier) -> Config {
+        Config::demonstration_of("pillarbox.local", demo)
+    }
+
+    /// Whether it still is the demonstration, or that of an earlier version, whose domain nobody could look up.
+    pub fn is_demonstration(&self) -> bool {
+        let Some(demo) = self.accounts.first() else { return false };
+        ["pillarbox.local", "home.example"].into_iter().any(|domain| {
+            let mut demonstration = Config::demonstration_of(domain, demo.verifier.clone());
+            demonstration.identify(self);
+            *self == demonstration
+        })
+    }
+
+    fn demonstration_of(domain: &str, demo: Verifier) -> Config {
         let mut config = Config::default();
-        config.server.domains.push(text("home.example"));
+        config.server.domains.push(text(domain));
         config.accounts.push(Account {
             name: text("demo"),
-            address: text("demo@home.example"),
+            address: text(&format!("demo@{domain}")),
             verifier: demo,
             ..Account::default()
         });

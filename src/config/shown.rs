@@ -117,7 +117,7 @@ mod tests {
                 "account.demo.imap: true -> false",
                 "account.ann: new",
                 "account.ann.name: \"\" -> \"ann\"",
-                "account.ann.address: \"\" -> \"ann@home.example\"",
+                "account.ann.address: \"\" -> \"ann@pillarbox.local\"",
                 "account.ann.pop: true -> false",
             ]
         );

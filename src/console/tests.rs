@@ -31,7 +31,10 @@ pub(super) struct Pretended {
 
 impl Pretended {
     pub(super) fn new() -> Pretended {
-        let config = Config::demonstration(Verifier::with("pass", 1, [0; 16]));
+        let mut config = Config::demonstration(Verifier::with("pass", 1, [0; 16]));
+        // As in the texts below, where an account of a domain of mail is beside it.
+        config.server.domains = vec!["home.example".try_into().unwrap()];
+        config.accounts[0].address = "demo@home.example".try_into().unwrap();
         Pretended {
             config: RefCell::new(Rc::new(config)),
             status: Status::default(),

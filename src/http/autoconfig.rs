@@ -72,7 +72,7 @@ mod tests {
         config.listen.pop3.clear();
         let xml = client_config(&config, None);
         for part in [
-            "<domain>home.example</domain>",
+            "<domain>pillarbox.local</domain>",
             "<port>1993</port>",
             "<port>1465</port>",
             "<hostname>pillarbox.local<",

@@ -12,6 +12,7 @@ mod autoconfig;
 mod autodiscover;
 mod download;
 mod form;
+mod metrics;
 mod multipart;
 mod pages;
 mod profile;
@@ -241,6 +242,9 @@ async fn respond(stream: &mut Stream, request: &mut Request, site: &Site) -> io:
     let mut form = Form::default();
     if request.path.eq_ignore_ascii_case(autodiscover::PATH) {
         return discover(stream, request, site).await;
+    }
+    if request.path == metrics::PATH && matches!(request.method, Method::Get | Method::Head) {
+        return Ok(metrics::page(site.operator.status()));
     }
     if request.method == Method::Post {
         if !pages::takes_forms(&request.path) {

@@ -229,10 +229,11 @@ fn who_asks_for_somebody_else_gets_nothing() {
 fn under_a_mail_domain_only_the_settings_of_mail_programs_are_shown() {
     async_io::block_on(async {
         let flash = Rc::new(SimFlash::default());
-        let config = Config::demonstration(crate::credential::Verifier::new("x"));
+        let mut config = Config::demonstration(crate::credential::Verifier::new("x"));
+        config.server.domains.push("home.example".try_into().unwrap());
         let server = certificate::server_config(&config, &*flash).await.unwrap();
         let context = Rc::new(Context::new(config, server, Store::new(flash)));
-        for host in ["home.example", "autoconfig.home.example"] {
+        for host in ["home.example", "autoconfig.home.example", "autoconfig.pillarbox.local"] {
             for (path, status) in
                 autoconfig::PATHS.map(|path| (path, "200")).into_iter().chain([("/", "421")])
             {

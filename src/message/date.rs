@@ -80,6 +80,12 @@ pub fn stamp(unix: i64) -> String {
     format!("{:04}{:02}{:02}-{:02}{:02}{:02}", c.year, c.month, c.day, c.hour, c.minute, c.second)
 }
 
+/// A moment in UTC as logs have it (RFC 3339): `2000-01-01T00:00:00Z`.
+pub fn rfc3339(unix: i64) -> String {
+    let c = Civil::of(unix);
+    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", c.year, c.month, c.day, c.hour, c.minute, c.second)
+}
+
 /// Reads a `date-time` of RFC 3501 section 9 without its quotes: ` 1-Feb-2000 10:00:00 +0200`.
 pub fn parse_internal(text: &str) -> Option<DateTime> {
     let (date, rest) = text.trim_start_matches(' ').split_once(' ')?;

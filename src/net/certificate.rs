@@ -4,7 +4,6 @@
 //! certificate holds are looked up here (RFC 5280 section 4.1, X.690 sections 8.1 and 8.9), and nothing else.
 
 use std::fmt::Write;
-use std::net::IpAddr;
 
 use ring::digest::{SHA256, digest};
 use rustls::client::verify_server_name;

@@ -203,6 +203,18 @@ fn the_demonstration_keeps_the_rules() {
     let config = Config::demonstration(read(LEAST).accounts[0].verifier.clone());
     assert_eq!(check::check(&config), []);
     assert_eq!(read(&to_toml(&config, true)), config);
+    // Mail programs ask the domain of an address for their settings: it has to be one that they find.
+    assert_eq!(config.server.domains[0].as_str(), config.server.hostname.as_str());
+    // Catches: who started an earlier version, and is not told any more where the password can be set anew.
+    let mut earlier = config.clone();
+    earlier.identify(&Config::default());
+    assert!(earlier.is_demonstration());
+    earlier.accounts[0].address = "demo@home.example".try_into().unwrap();
+    assert!(!earlier.is_demonstration());
+    earlier.server.domains[0] = "home.example".try_into().unwrap();
+    assert!(earlier.is_demonstration());
+    earlier.accounts[0].imap = false;
+    assert!(!earlier.is_demonstration());
     let services = &config.listen;
     let all = [&services.pop3, &services.imaps, &services.submission, &services.http];
     assert!(all.into_iter().flatten().all(|address| address.ip().is_loopback()));

@@ -153,14 +153,14 @@ fn each_person_sees_what_is_theirs() {
         }
         let (status, page) = user.get("/mine").await;
         assert!(
-            status == "200 OK" && page.contains("demo@home.example") && !page.contains("office"),
+            status == "200 OK" && page.contains("demo@pillarbox.local") && !page.contains("office"),
             "{page}"
         );
         assert_eq!(user.get("/mine/sources").await.0, "404 Not Found", "the operator does not allow it");
         assert!(!user.get("/").await.1.contains("office"));
         let (status, profile) = user.get("/profile/demo.mobileconfig").await;
         assert!(
-            status.starts_with("200 OK") && profile.contains("<string>demo@home.example</string>"),
+            status.starts_with("200 OK") && profile.contains("<string>demo@pillarbox.local</string>"),
             "{status}"
         );
         assert_eq!(user.get("/profile/office.mobileconfig").await.0, "404 Not Found");
@@ -328,7 +328,7 @@ fn what_would_shut_out_is_tried_first() {
         operator.log_in("operator", "the+operator").await;
         let page = operator.get("/server/server").await.1;
         assert!(page.contains("name=\"lan\""));
-        let form = "hostname=pillarbox.local&domains=home.example&lan=192.168.7.0/24&max_connections=200&max_message_size=50MiB";
+        let form = "hostname=pillarbox.local&domains=pillarbox.local&lan=192.168.7.0/24&max_connections=200&max_message_size=50MiB";
         let (status, page) = operator.post("/server/server", form).await;
         assert!(status == "200 OK" && page.contains("would be closed to you"), "{page}");
         assert!(page.contains("name=\"lan\" value=\"192.168.7.0/24\""), "the form is kept: {page}");

@@ -1,17 +1,28 @@
-//! Messages of multicast DNS (RFC 6762): what is said about one name, and what of others concerns it.
+//! Messages of multicast DNS (RFC 6762): what is said of a zone, and what of others concerns it.
 
-use std::borrow::Cow;
+mod reading;
+
 use std::net::IpAddr;
+use std::time::Duration;
 
-use simple_dns::rdata::{A, AAAA, NSEC, NsecTypeBitMap, RData};
-use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Question, ResourceRecord, TYPE};
+use simple_dns::rdata::{PTR, RData};
+use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Question, ResourceRecord};
+
+use super::zone::{Entry, Zone};
+pub use reading::parsed;
 
 /// The port of every message between responders; who asks from another one knows DNS only.
 pub const PORT: u16 = 5353;
-/// Seconds that others may believe an address (section 10).
-const TTL: u32 = 120;
-/// The same for a simple resolver (section 6.7).
+/// Octets of a message that is sent, at most: it fits an Ethernet packet behind the heads of IPv6 and UDP (section 17).
+pub const SENT_MAX: usize = 1452;
+/// Seconds that a simple resolver may believe a record (section 6.7).
 const SHORT_TTL: u32 = 10;
+/// Questions of a simple resolver that are repeated to it. It has one.
+const REPEATED: usize = 4;
+/// What all were told that long ago is not told to all again (section 6).
+const JUST: Duration = Duration::from_secs(1);
+/// The same where somebody probes for the name: all have to hear it again soon.
+const JUST_FOR_PROBES: Duration = Duration::from_millis(250);
 
 /// What is sent in reply to a query.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,99 +31,186 @@ pub struct Reply {
     pub octets: Vec<u8>,
     /// To who asked only, not to all.
     pub unicast: bool,
+    /// Others may answer the same question at the same moment (section 6).
+    pub is_shared: bool,
+    /// Which of the zone's entries are in it.
+    pub said: Vec<usize>,
 }
 
-/// The name in the domain `local` of a host name: itself, or its first label.
-pub fn local_name(hostname: &str) -> String {
-    let hostname = hostname.to_ascii_lowercase();
-    match hostname.strip_suffix(".local") {
-        Some(name) if !name.is_empty() => hostname,
-        _ => format!("{}.local", hostname.split('.').next().unwrap_or_default()),
-    }
+/// Whether it asks.
+pub fn is_query(packet: &Packet<'_>) -> bool {
+    !packet.has_flags(PacketFlag::RESPONSE) && packet.opcode() == OPCODE::StandardQuery
 }
 
-/// The reply of `name`, who has these addresses, to `query`, which came from the port `from`; `None` where
-/// it does not ask for the name, or knows the answer.
-pub fn reply(query: &[u8], from: u16, name: &str, addresses: &[IpAddr]) -> Option<Reply> {
-    let query = Packet::parse(query).ok()?;
-    if query.has_flags(PacketFlag::RESPONSE) || query.opcode() != OPCODE::StandardQuery {
+/// The reply of `zone` to a query, which came from the port `from`; `None` where it asks for nothing of this, or knows it.
+/// `more`: what the same one said afterwards that it knows (section 7.2). `since` tells how long ago all were told an entry.
+pub fn reply(
+    query: &Packet<'_>,
+    more: &[Packet<'_>],
+    from: u16,
+    zone: &Zone,
+    since: impl Fn(usize) -> Option<Duration>,
+) -> Option<Reply> {
+    if !is_query(query) {
         return None;
     }
-    let asked: Vec<&Question<'_>> = query.questions.iter().filter(|it| concerns(it, name)).collect();
-    let first = *asked.first()?;
-    let simple = from != PORT;
-    let name = Name::new(name).ok()?;
-    let ttl = if simple { SHORT_TTL } else { TTL };
-    let record = |data| ResourceRecord::new(name.clone(), CLASS::IN, ttl, data).with_cache_flush(!simple);
+    let is_simple = from != PORT;
+    let is_probe = !query.name_servers.is_empty();
+    let asked: Vec<&Question<'_>> = query.questions.iter().filter(|it| concerns(it, zone)).collect();
+    let known = || query.answers.iter().chain(more.iter().flat_map(|packet| &packet.answers));
     // Section 7.1: what the other one knows for half of its time at least need not be said.
-    let is_known = |record: &ResourceRecord<'_>| {
-        let known = |other: &ResourceRecord<'_>| {
-            is_same(&other.name, &name) && other.rdata == record.rdata && other.ttl >= TTL / 2
-        };
-        !simple && query.answers.iter().any(known)
+    let is_known = |Entry { record, .. }: &Entry| {
+        !is_simple && known().any(|other| other == record && other.ttl >= record.ttl / 2)
     };
-    let (mut answers, mut additional) = (Vec::new(), Vec::new());
-    for address in addresses {
-        let record = record(data(*address));
-        match asked.iter().any(|question| record.match_qtype(question.qtype)) {
-            true if is_known(&record) => {}
-            true => answers.push(record),
-            false => additional.push(record),
-        }
-    }
-    // Section 6.1: of what there is not, nobody waits for an answer.
-    let has = |question: &&&Question<'_>| {
-        question.qtype == QTYPE::ANY || addresses.iter().any(|it| data(*it).type_code_is(question.qtype))
+    let is_asked = |entry: &&Entry| asked.iter().any(|question| answers(entry, question, zone));
+    let answers = zone.entries.iter().enumerate();
+    let mut answers: Vec<usize> =
+        answers.filter(|(_, it)| is_asked(it) && !is_known(it)).map(|(at, _)| at).collect();
+    let entry = |at: usize| zone.entries.get(at);
+    // Section 5.4: now and then everybody hears what one has asked for.
+    let all_know = |at: &usize| {
+        let quarter = entry(*at).map(|it| Duration::from_secs(u64::from(it.record.ttl / 4)));
+        since(*at).zip(quarter).is_some_and(|(since, quarter)| since < quarter)
     };
-    let nothing = asked.iter().find(|question| !has(question)).is_some();
-    if nothing {
-        answers.push(record(only(&name, addresses)));
+    let for_one = !asked.is_empty() && asked.iter().all(|question| question.unicast_response);
+    let unicast = is_simple || for_one && (is_probe || answers.iter().all(all_know));
+    if !unicast {
+        let just = if is_probe { JUST_FOR_PROBES } else { JUST };
+        answers.retain(|at| since(*at).is_none_or(|since| since >= just));
     }
     if answers.is_empty() {
         return None;
     }
-    let mut reply = Packet::new_reply(if simple { query.id() } else { 0 });
-    reply.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
-    if simple {
-        reply.questions.push(Question { unicast_response: false, ..first.clone() });
-    }
-    reply.answers = answers;
-    reply.additional_records = additional;
-    let unicast = simple || asked.iter().all(|question| question.unicast_response);
-    Some(Reply { octets: reply.build_bytes_vec().ok()?, unicast })
-}
-
-/// Says to all that `name` has these addresses (section 8.3).
-pub fn announcement(name: &str, addresses: &[IpAddr]) -> Option<Vec<u8>> {
-    let name = Name::new(name).ok()?;
-    let mut packet = Packet::new_reply(0);
-    packet.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
-    packet.answers = records(&name, addresses).map(|record| record.with_cache_flush(true)).collect();
-    packet.build_bytes_vec().ok()
-}
-
-/// Asks whether somebody else has `name` (section 8.1).
-pub fn probe(name: &str, addresses: &[IpAddr]) -> Option<Vec<u8>> {
-    let name = Name::new(name).ok()?;
-    let mut packet = Packet::new_query(0);
-    packet.questions.push(Question::new(name.clone(), QTYPE::ANY, CLASS::IN.into(), true));
-    packet.name_servers = records(&name, addresses).collect();
-    packet.build_bytes_vec().ok()
-}
-
-/// Whether a message says that `name` has an address that is none of `addresses`: somebody else is called
-/// that (section 9).
-pub fn is_conflict(message: &[u8], name: &str, addresses: &[IpAddr]) -> bool {
-    let (Ok(packet), Ok(name)) = (Packet::parse(message), Name::new(name)) else { return false };
-    let foreign = |record: &ResourceRecord<'_>| match &record.rdata {
-        RData::A(_) | RData::AAAA(_) => {
-            record.ttl > 0
-                && is_same(&record.name, &name)
-                && !addresses.iter().any(|address| data(*address) == record.rdata)
-        }
-        _ => false,
+    let is_shared = !unicast && answers.iter().any(|at| entry(*at).is_some_and(|it| !it.is_unique));
+    let mut additional = implied(&answers, zone);
+    let repeated = asked.into_iter().filter(|_| is_simple).take(REPEATED);
+    let questions: Vec<_> = repeated.map(|it| Question { unicast_response: false, ..it.clone() }).collect();
+    let record = |at: &usize| {
+        let record = entry(*at)?.record.clone();
+        let ttl = if is_simple { record.ttl.min(SHORT_TTL) } else { record.ttl };
+        Some(ResourceRecord { ttl, cache_flush: record.cache_flush && !is_simple, ..record })
     };
-    packet.has_flags(PacketFlag::RESPONSE) && packet.answers.iter().any(foreign)
+    loop {
+        let mut packet = response(if is_simple { query.id() } else { 0 });
+        packet.questions.clone_from(&questions);
+        packet.answers = answers.iter().filter_map(record).collect();
+        packet.additional_records = additional.iter().filter_map(record).collect();
+        let octets = packet.build_bytes_vec_compressed().ok()?;
+        if octets.len() <= SENT_MAX {
+            answers.append(&mut additional);
+            return Some(Reply { octets, unicast, is_shared, said: answers });
+        }
+        // The other one asks again for what it misses.
+        additional.pop().or_else(|| answers.pop())?;
+    }
+}
+
+/// Says to all what `entries` are, in one message or more (section 8.3).
+pub fn announcement<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Vec<u8>> {
+    messages(entries.map(|it| it.record.clone()).collect())
+}
+
+/// Takes `entries` back (section 10.1). Without the bit that flushes caches: of a name that keeps other addresses, only these end.
+pub fn goodbye<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Vec<u8>> {
+    let ended = |it: &Entry| ResourceRecord { ttl: 0, cache_flush: false, ..it.record.clone() };
+    messages(entries.map(ended).collect())
+}
+
+fn messages(mut records: Vec<ResourceRecord<'static>>) -> Vec<Vec<u8>> {
+    let mut messages = Vec::new();
+    let mut later = Vec::new();
+    while !records.is_empty() {
+        let mut packet = response(0);
+        packet.answers = records.clone();
+        let Ok(octets) = packet.build_bytes_vec_compressed() else { break };
+        if octets.len() <= SENT_MAX || records.len() == 1 {
+            messages.push(octets);
+            later.reverse();
+            records = std::mem::take(&mut later);
+        } else if let Some(record) = records.pop() {
+            later.push(record);
+        }
+    }
+    messages
+}
+
+fn response(id: u16) -> Packet<'static> {
+    let mut packet = Packet::new_reply(id);
+    packet.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
+    packet
+}
+
+/// Asks whether somebody else has one of `names`, and says what of `zone` is going to be there (sections 8.1 and 8.2).
+pub fn probe(names: &[Name<'static>], zone: &Zone) -> Option<Vec<u8>> {
+    let mut packet = Packet::new_query(0);
+    let question = |name: &Name<'static>| Question::new(name.clone(), QTYPE::ANY, CLASS::IN.into(), true);
+    packet.questions = names.iter().map(question).collect();
+    let proposed = zone.told().filter(|(_, it)| it.is_unique && names.contains(&it.record.name));
+    packet.name_servers =
+        proposed.map(|(_, it)| ResourceRecord { cache_flush: false, ..it.record.clone() }).collect();
+    packet.build_bytes_vec_compressed().ok()
+}
+
+/// Whether somebody else who probes for one of `names` at the same moment goes first (section 8.2): whose records are the
+/// later ones, by class, type and data.
+pub fn goes_first(packet: &Packet<'_>, names: &[Name<'static>], zone: &Zone) -> bool {
+    let asks_for = |name: &Name<'_>| packet.questions.iter().any(|question| question.qname == *name);
+    is_query(packet)
+        && names.iter().filter(|name| asks_for(name)).any(|name| {
+            let of_name = |record: &&ResourceRecord<'_>| record.name == *name;
+            let theirs = sorted(packet.name_servers.iter().filter(of_name));
+            let ours = zone.told().filter(|(_, it)| it.is_unique).map(|(_, it)| &it.record);
+            !theirs.is_empty() && theirs > sorted(ours.filter(of_name))
+        })
+}
+
+fn sorted<'a>(records: impl Iterator<Item = &'a ResourceRecord<'a>>) -> Vec<(u16, u16, Vec<u8>)> {
+    let place =
+        |it: &ResourceRecord<'_>| (it.class as u16, u16::from(it.rdata.type_code()), octets(&it.rdata));
+    let mut sorted: Vec<_> = records.map(place).collect();
+    sorted.sort_unstable();
+    sorted
+}
+
+/// Data as it is without compression: what stands behind the head of a message and that of a record of the root.
+fn octets(data: &RData<'_>) -> Vec<u8> {
+    const HEADS: usize = 12 + 1 + 10;
+    let mut packet = Packet::new_reply(0);
+    packet.answers.push(ResourceRecord::new(Name::new_with_labels(&[]), CLASS::IN, 0, data.clone()));
+    let mut octets = packet.build_bytes_vec().unwrap_or_default();
+    octets.drain(..HEADS.min(octets.len()));
+    octets
+}
+
+/// Which records of somebody else are a conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Any of a name that is only asked for (section 8.1).
+    Probing,
+    /// Those that cannot be true beside ours (section 9): of one type and name.
+    Announced,
+}
+
+/// Whether a message says something of one of `names` that is not ours: somebody else has the name.
+pub fn is_conflict(packet: &Packet<'_>, names: &[Name<'static>], zone: &Zone, stage: Stage) -> bool {
+    let foreign = |record: &ResourceRecord<'_>| {
+        let is_rival = |Entry { record: own, is_unique }: &Entry| {
+            let kind = |it: &ResourceRecord<'_>| match it.rdata.type_code() {
+                // A host of one address has that of its family only.
+                simple_dns::TYPE::AAAA => simple_dns::TYPE::A,
+                other => other,
+            };
+            *is_unique && own.name == record.name && (stage == Stage::Probing || kind(own) == kind(record))
+        };
+        record.ttl > 0
+            && record.class == CLASS::IN
+            && !matches!(record.rdata, RData::NSEC(_) | RData::OPT(_))
+            && names.contains(&record.name)
+            && zone.told().any(|(_, it)| is_rival(it))
+            && !zone.has(record)
+    };
+    packet.has_flags(PacketFlag::RESPONSE)
+        && packet.answers.iter().chain(&packet.additional_records).any(foreign)
 }
 
 /// Whether a peer has an address that only neighbours have (section 11).
@@ -123,185 +221,55 @@ pub fn is_near(peer: IpAddr) -> bool {
     }
 }
 
-fn concerns(question: &Question<'_>, name: &str) -> bool {
+fn concerns(question: &Question<'_>, zone: &Zone) -> bool {
     let class = matches!(question.qclass, QCLASS::ANY | QCLASS::CLASS(CLASS::IN));
-    class && Name::new(name).is_ok_and(|name| is_same(&question.qname, &name))
+    class && zone.entries.iter().any(|it| it.record.name == question.qname)
 }
 
-/// Names are the same in any case (RFC 1035 section 2.3.3).
-fn is_same(one: &Name<'_>, other: &Name<'_>) -> bool {
-    one.as_bytes().map(<[u8]>::to_ascii_lowercase).eq(other.as_bytes().map(<[u8]>::to_ascii_lowercase))
+/// Whether an entry answers a question; that there is no record answers where none does.
+fn answers(entry: &Entry, question: &Question<'_>, zone: &Zone) -> bool {
+    let is_of_type = |entry: &Entry| match question.qtype {
+        QTYPE::ANY => true,
+        QTYPE::TYPE(kind) => entry.record.rdata.type_code() == kind,
+        _ => false,
+    };
+    let has_name = |entry: &Entry| entry.record.name == question.qname;
+    let is_there = || zone.told().any(|(_, it)| has_name(it) && is_of_type(it));
+    has_name(entry) && if entry.is_denial() { !is_there() } else { is_of_type(entry) }
 }
 
-fn records<'a>(name: &Name<'a>, addresses: &[IpAddr]) -> impl Iterator<Item = ResourceRecord<'a>> {
-    let record = |address: &IpAddr| ResourceRecord::new(name.clone(), CLASS::IN, TTL, data(*address));
-    addresses.iter().map(record)
-}
-
-fn data<'a>(address: IpAddr) -> RData<'a> {
-    match address {
-        IpAddr::V4(v4) => RData::A(A { address: v4.to_bits() }),
-        IpAddr::V6(v6) => RData::AAAA(AAAA { address: v6.to_bits() }),
-    }
-}
-
-/// Of which types there are records: the others are not there.
-fn only<'a>(name: &Name<'a>, addresses: &[IpAddr]) -> RData<'a> {
-    let mut bitmap = [0_u8; 4];
-    if addresses.iter().any(IpAddr::is_ipv4) {
-        bitmap[0] |= 0x80 >> 1; // type 1, A
-    }
-    if addresses.iter().any(IpAddr::is_ipv6) {
-        bitmap[3] |= 0x80 >> 4; // type 28, AAAA
-    }
-    let len = if bitmap[3] == 0 { 1 } else { 4 };
-    let bitmap = Cow::Owned(bitmap.into_iter().take(len).collect());
-    let type_bit_maps = vec![NsecTypeBitMap { window_block: 0, bitmap }];
-    RData::NSEC(NSEC { next_name: name.clone(), type_bit_maps })
-}
-
-/// Whether data is of the type that a question asks for.
-trait OfType {
-    fn type_code_is(&self, asked: QTYPE) -> bool;
-}
-
-impl OfType for RData<'_> {
-    fn type_code_is(&self, asked: QTYPE) -> bool {
-        let own = match self {
-            RData::A(_) => TYPE::A,
-            _ => TYPE::AAAA,
+/// What who hears `answers` will ask for next (RFC 6763 section 12): the place and text of a service, the addresses of a host,
+/// and which address it does not have (RFC 6762 section 6.2).
+fn implied(answers: &[usize], zone: &Zone) -> Vec<usize> {
+    let mut said = answers.to_vec();
+    let mut next = 0;
+    while let Some(entry) = said.get(next).and_then(|at| zone.entries.get(*at)) {
+        next += 1;
+        let host = match &entry.record.rdata {
+            RData::PTR(PTR(instance)) => instance,
+            RData::SRV(place) => &place.target,
+            _ if entry.is_address() => &entry.record.name,
+            _ => continue,
         };
-        asked == QTYPE::TYPE(own)
+        for (at, other) in zone.entries.iter().enumerate() {
+            let lacks_family = || other.is_denial() && entry.is_address() && lacks_a_family(zone);
+            let is_next = match other.record.rdata {
+                RData::PTR(_) => false,
+                RData::NSEC(_) => lacks_family(),
+                _ => true,
+            };
+            if is_next && other.record.name == *host && !said.contains(&at) {
+                said.push(at);
+            }
+        }
     }
+    said.split_off(answers.len())
+}
+
+fn lacks_a_family(zone: &Zone) -> bool {
+    let has = |is: fn(&RData<'_>) -> bool| zone.entries.iter().any(|it| is(&it.record.rdata));
+    !(has(|data| matches!(data, RData::A(_))) && has(|data| matches!(data, RData::AAAA(_))))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NAME: &str = "pillarbox.local";
-
-    fn addresses() -> [IpAddr; 2] {
-        ["192.168.1.5".parse().unwrap(), "fe80::5".parse().unwrap()]
-    }
-
-    fn query(name: &str, kind: QTYPE, unicast: bool) -> Packet<'_> {
-        let mut packet = Packet::new_query(7);
-        packet.questions.push(Question::new(Name::new(name).unwrap(), kind, CLASS::IN.into(), unicast));
-        packet
-    }
-
-    /// What is answered: types of the answers, of the additional records, and whether to all.
-    fn answered(packet: &Packet<'_>, from: u16, addresses: &[IpAddr]) -> Option<(String, String, bool)> {
-        let reply = reply(&packet.build_bytes_vec().unwrap(), from, NAME, addresses)?;
-        let packet = Packet::parse(&reply.octets).unwrap();
-        let types = |records: &[ResourceRecord<'_>]| {
-            let types: Vec<_> =
-                records.iter().map(|record| format!("{:?}", record.rdata.type_code())).collect();
-            types.join(" ")
-        };
-        for record in packet.answers.iter().chain(&packet.additional_records) {
-            let simple = from != PORT;
-            assert_eq!((record.ttl, record.cache_flush), if simple { (10, false) } else { (120, true) });
-            assert_eq!(record.name.to_string(), NAME);
-        }
-        assert_eq!((packet.id(), packet.questions.len()), if from == PORT { (0, 0) } else { (7, 1) });
-        Some((types(&packet.answers), types(&packet.additional_records), !reply.unicast))
-    }
-
-    #[test]
-    fn a_host_name_has_one_in_the_domain_local() {
-        for (hostname, name) in [
-            ("pillarbox.local", "pillarbox.local"),
-            ("Mail.Local", "mail.local"),
-            ("mail.home.example", "mail.local"),
-            ("mail", "mail.local"),
-        ] {
-            assert_eq!(local_name(hostname), name);
-        }
-    }
-
-    #[test]
-    fn queries_are_answered_as_they_ask() {
-        let [v4, v6] = addresses();
-        let (a, aaaa) = (QTYPE::TYPE(TYPE::A), QTYPE::TYPE(TYPE::AAAA));
-        let told = |answers: &str, additional: &str, to_all| {
-            Some((answers.to_owned(), additional.to_owned(), to_all))
-        };
-        for (packet, from, addresses, reply) in [
-            (query(NAME, a, false), PORT, &[v4, v6][..], told("A", "AAAA", true)),
-            (query("PillarBox.LOCAL", aaaa, false), PORT, &[v4, v6], told("AAAA", "A", true)),
-            (query(NAME, QTYPE::ANY, false), PORT, &[v4, v6], told("A AAAA", "", true)),
-            (query(NAME, a, true), PORT, &[v4], told("A", "", false)),
-            (query(NAME, a, false), 40_000, &[v4], told("A", "", false)),
-            // Nobody is to wait for what there is not.
-            (query(NAME, aaaa, false), PORT, &[v4], told("NSEC", "A", true)),
-            (query(NAME, QTYPE::TYPE(TYPE::TXT), false), PORT, &[v4, v6], told("NSEC", "A AAAA", true)),
-            (query("other.local", a, false), PORT, &[v4], None),
-            (query("x.pillarbox.local", a, false), PORT, &[v4], None),
-        ] {
-            assert_eq!(answered(&packet, from, addresses), reply, "{packet:?}");
-        }
-        let mut packet = query(NAME, a, false);
-        packet.set_flags(PacketFlag::RESPONSE);
-        assert_eq!(answered(&packet, PORT, &[v4]), None, "an answer is no query");
-    }
-
-    #[test]
-    fn what_the_other_knows_is_not_said_again() {
-        let [v4, v6] = addresses();
-        let mut packet = query(NAME, QTYPE::ANY, false);
-        packet.answers.push(ResourceRecord::new(Name::new(NAME).unwrap(), CLASS::IN, 60, data(v4)));
-        assert_eq!(answered(&packet, PORT, &[v4]), None);
-        assert_eq!(answered(&packet, PORT, &[v4, v6]).unwrap().0, "AAAA");
-        packet.answers[0].ttl = 59;
-        assert_eq!(answered(&packet, PORT, &[v4]).unwrap().0, "A");
-        packet.answers[0] = ResourceRecord::new(Name::new(NAME).unwrap(), CLASS::IN, 60, data(v6));
-        assert_eq!(answered(&packet, PORT, &[v4]).unwrap().0, "A");
-    }
-
-    #[test]
-    fn somebody_else_of_the_same_name_is_noticed() {
-        let (own, other) = (addresses(), ["192.168.1.6".parse().unwrap()]);
-        let said = |name: &str, addresses: &[IpAddr]| announcement(name, addresses).unwrap();
-        assert!(is_conflict(&said(NAME, &other), NAME, &own));
-        assert!(is_conflict(&said("Pillarbox.local", &other), NAME, &own));
-        assert!(!is_conflict(&said("other.local", &other), NAME, &own));
-        assert!(!is_conflict(&said(NAME, &own), NAME, &own), "our own words come back to us");
-        assert!(!is_conflict(&probe(NAME, &other).unwrap(), NAME, &own), "a question claims nothing yet");
-        // Whoever probes for the name hears of us.
-        let defence = reply(&probe(NAME, &other).unwrap(), PORT, NAME, &own).unwrap();
-        assert!(defence.unicast && is_conflict(&defence.octets, NAME, &other));
-    }
-
-    #[test]
-    fn only_neighbours_are_answered() {
-        for (peer, near) in [
-            ("192.168.1.9", true),
-            ("169.254.3.4", true),
-            ("::ffff:10.0.0.1", true),
-            ("fe80::9", true),
-            ("fd00::9", true),
-            ("203.0.113.9", false),
-            ("2001:db8::9", false),
-        ] {
-            assert_eq!(is_near(peer.parse().unwrap()), near, "{peer}");
-        }
-    }
-
-    #[test]
-    fn any_octets_are_judged_without_a_panic() {
-        let mut choices = crate::flash::sim::Choices::new(1);
-        let whole = probe(NAME, &addresses()).unwrap();
-        for _ in 0..20_000 {
-            let mut octets = whole.clone();
-            for _ in 0..choices.below(6) {
-                let at = choices.below(octets.len());
-                octets[at] = choices.next() as u8;
-            }
-            octets.truncate(choices.below(octets.len() + 1));
-            let _ = reply(&octets, PORT, NAME, &addresses());
-            let _ = is_conflict(&octets, NAME, &addresses());
-        }
-    }
-}
+mod tests;
