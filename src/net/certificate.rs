@@ -86,7 +86,7 @@ fn bare(presented: &str) -> Option<&str> {
 
 /// An address as people write it; the verifier has `0::1`.
 fn usual(name: String) -> String {
-    name.parse::<IpAddr>().map_or(name, |address| address.to_string())
+    name.parse::<std::net::IpAddr>().map_or(name, |address| address.to_string())
 }
 
 fn printable(octets: &[u8]) -> Option<String> {
