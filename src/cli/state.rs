@@ -59,7 +59,7 @@ pub fn run(request: &Request) -> Result<(), Failure> {
             "{name}: source {number}, {} at {}, {folder}: {} taken, {known} known already: {fate}\n",
             source.username,
             source.host,
-            counted(new as u64, "message")
+            counted(new, "message")
         );
     }
     print(&said)

@@ -201,12 +201,8 @@ fn source_state(source: &SourceStatus) -> String {
 
 /// How far a poll is.
 fn going(going: Going) -> String {
-    let mut words = format!(
-        "{} of {}, {}",
-        going.messages,
-        counted(going.of_messages.into(), "message"),
-        size(going.octets)
-    );
+    let mut words =
+        format!("{} of {}, {}", going.messages, counted(going.of_messages, "message"), size(going.octets));
     if going.of_octets > going.octets {
         words += &format!(" of {}", size(going.of_octets));
     }

@@ -121,7 +121,7 @@ pub(super) async fn serve(
     }
     Ok(match import.finish().await {
         Ok(Taken { new, known }) => {
-            let new_ones = counted(new as u64, "message");
+            let new_ones = counted(new, "message");
             log::info!("{}: {new_ones} collected elsewhere, {known} known before", job.account);
             Ok(format!("{new} {known}"))
         }

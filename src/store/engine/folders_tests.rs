@@ -1,6 +1,9 @@
 use std::cell::Cell;
+use std::rc::Rc;
 
+use super::super::unclaimed::Unclaimed;
 use super::*;
+use crate::flash::ReadAt;
 use crate::flash::sim::SimFlash;
 use crate::store::{Flags, INBOX};
 
@@ -26,20 +29,18 @@ async fn deliver(account: &Rc<super::super::Account>, octets: &[u8]) {
 
 /// The first message of an account, of which each has one or none here.
 fn found(account: &super::super::Account) -> Option<Vec<u8>> {
-    let message = account.view(INBOX, |inbox| inbox.messages.iter().next().copied()).flatten()?;
+    let message = account.view(INBOX, |inbox| inbox.messages.first().copied()).flatten()?;
     let body = account.body(&message).unwrap();
     let mut octets = vec![0; message.size as usize];
     body.read_exact_at(0, &mut octets).unwrap();
     Some(octets)
 }
 
-use crate::flash::ReadAt;
-
 /// What each account has.
 async fn mail(store: &Store, accounts: &[Owner]) -> Vec<Option<Vec<u8>>> {
     let mut mail = Vec::new();
     for (_, name) in accounts {
-        mail.push(found(&*store.account(name).await.unwrap()));
+        mail.push(found(&store.account(name).await.unwrap()));
     }
     mail
 }
@@ -129,7 +130,8 @@ fn mail_of_a_removed_account_is_nobodys() {
 /// Catches: mail that a name leads to after a change that was broken off anywhere, and is another's; mail that is gone.
 #[test]
 fn whatever_a_cut_leaves_has_one_owner() {
-    let changes: &[(&[(u64, &str)], &[(u64, &str)])] = &[
+    type Accounts = [(u64, &'static str)];
+    let changes: &[(&Accounts, &Accounts)] = &[
         (&[(ANN, "office")], &[]),
         (&[(ANN, "office")], &[(BOB, "office")]),
         (&[(ANN, "office")], &[(ANN, "shop")]),
@@ -173,7 +175,7 @@ async fn is_right(store: &Store, before: &[Owner], now: &[Owner]) {
     let old = |id: u64| before.iter().find(|(old, _)| *old == id).map(|(_, name)| name.as_bytes().to_vec());
     store.settle(now).await.unwrap();
     for (id, name) in now {
-        assert_eq!(found(&*store.account(name).await.unwrap()), old(*id), "{name} of {now:?}");
+        assert_eq!(found(&store.account(name).await.unwrap()), old(*id), "{name} of {now:?}");
     }
     let mut left: Vec<u64> = store.unclaimed(now).unwrap().iter().filter_map(|left| left.id).collect();
     left.sort_unstable();
@@ -286,13 +288,7 @@ fn what_is_deleted_is_gone_as_a_whole() {
 
 #[test]
 fn it_is_named_by_name_and_identity() {
-    let left = Unclaimed {
-        folder: "office".to_owned(),
-        name: "office".to_owned(),
-        id: Some(0x0123_4567_89ab_cdef),
-        since: None,
-        taken_by_name: false,
-    };
+    let left = Unclaimed::known("office", 0x0123_4567_89ab_cdef);
     assert_eq!(left.handle(), "office~01234567");
     for (typed, is) in [
         ("office", true),

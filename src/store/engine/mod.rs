@@ -24,19 +24,21 @@ mod sync;
 mod torture;
 mod transaction;
 mod trouble;
+mod unclaimed;
 mod watcher;
 mod window;
 
 pub use account::Account;
 pub use body::{Body, Incoming};
 pub use extracts::Extracts;
-pub use folders::{Owner, Unclaimed, means_unclaimed, note_owners};
+pub use folders::{Owner, note_owners};
 pub use fsck::Report;
 pub use restored::Renewed;
 pub use snapshot::{Piece, Snapshot};
 pub use store::Store;
 pub use summaries::{HeldSummary, Summaries};
 pub use transaction::Transaction;
+pub use unclaimed::{Unclaimed, means_unclaimed};
 pub use watcher::Watcher;
 
 use store::Sizes;
