@@ -6,6 +6,7 @@
 mod announcing;
 mod ending;
 pub(crate) mod extracting;
+mod folders;
 mod identity;
 mod listeners;
 mod logging;
@@ -15,6 +16,7 @@ mod start;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -40,12 +42,13 @@ use crate::multipop::Poller;
 use crate::net::certificate::Certificate;
 use crate::net::mdns;
 use crate::oauth2::{Keeper, Tokens};
-use crate::operator::{self, Appliance as _, Operator};
+use crate::operator::{self, Appliance as _, Operator, Restoring};
 use crate::relay::Relay;
 use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
 use crate::{certificate, console, pace, sandbox, say};
 
+pub use folders::leave;
 use listeners::{Listeners, Parts};
 pub use restore::{Restored, restore, settle_restore};
 pub use start::{Lock, panic_in_one_line, read_configuration};
@@ -177,6 +180,7 @@ async fn serve(
     };
     smol::future::or(appliance.stop(), at_once).await;
     appliance.context.store.mark_end();
+    appliance.decide_restore().await;
     if let Some(feeding) = feeding {
         feeding.cancel().await; // which disarms the watchdog
     }
@@ -204,6 +208,10 @@ pub struct Appliance {
     /// It stops: no listener is opened any more.
     stopping: Cell<bool>,
     identity: identity::Identity,
+    /// A backup was read, and takes the place of what is here at the end.
+    restored: Cell<bool>,
+    /// Folders of accounts are to get other names when nobody has them open.
+    unsettled: Cell<bool>,
     announcing: announcing::Announcing,
     /// The data folder is a copy, and nobody has said yet what it is.
     is_copy: bool,
@@ -237,6 +245,7 @@ impl Appliance {
         let config = start::configuration(&*flash, options).await?;
         let tls = start::certificate(&config, &Present::now(None), &*flash, options.goes_on()).await?;
         let store = Store::new(flash.clone());
+        let settled = folders::settle(&store, &config).await;
         let device = start::device(options, &flash)?;
         let listen = config.listen.clone();
         let key = start::login_key(&*flash).await?;
@@ -265,6 +274,8 @@ impl Appliance {
             refused: RefCell::default(),
             stopping: Cell::new(false),
             identity: identity::Identity::default(),
+            restored: Cell::new(false),
+            unsettled: Cell::new(!settled),
             announcing: announcing::Announcing::default(),
             is_copy,
             _lock: lock,
@@ -297,7 +308,8 @@ impl Appliance {
         executor.spawn(async move { tokens.run().await }).detach();
         executor.spawn(extracting::run(context.clone())).detach();
         executor.spawn(prove(context.clone())).detach();
-        executor.spawn(tidy(context)).detach();
+        executor.spawn(folders::finish_deleting(context)).detach();
+        executor.spawn(tidy(appliance.clone())).detach();
         executor.spawn(look_after(appliance.clone())).detach();
         if options.board.is_some() {
             appliance.announcing.begin(&appliance, executor);
@@ -361,6 +373,7 @@ impl Appliance {
         let present = Present::now(self.context.announced());
         let tls = certificate::for_network(&config, &present, &*self.flash);
         let tls = tls.await.map_err(|error| error.to_string())?;
+        leave(&*self.flash, &before, &config).await?;
         // What cannot be bound must not be stored: the next start would fail. But for a port that waits for just that.
         let goes_on = self.options.failsafe || ports::wait(&config);
         if let Err(error) = self.listen(&config.listen, goes_on).await {
@@ -381,6 +394,8 @@ impl Appliance {
             Kept::Not => apart.or_else(|| Some(Config::clone(&before))),
             Kept::Now | Kept::Already => None,
         };
+        // From here to the settings nobody else has a turn.
+        self.settle_folders(&config, kept != Kept::Not).await;
         self.context.reconfigure(config, tls);
         self.announcing.look();
         self.follow_certificate().await;
@@ -453,10 +468,12 @@ async fn open_every_store(context: &Context) -> Result<(), String> {
     Ok(())
 }
 
-async fn tidy(context: Rc<Context>) {
+async fn tidy(appliance: Rc<Appliance>) {
     loop {
         async_io::Timer::after(TIDY).await;
-        context.store.close_unused();
+        appliance.context.store.close_unused();
+        folders::finish_deleting(appliance.context.clone()).await;
+        appliance.settle_again().await;
     }
 }
 
@@ -571,6 +588,10 @@ impl operator::Appliance for Appliance {
 
     fn certificate(&self) -> Option<Certificate> {
         certificate::of_server(&self.context.config(), &*self.flash)
+    }
+
+    fn restore<'a>(&'a self, source: &'a mut dyn Read, heard: &'a dyn Fn(u64)) -> Restoring<'a> {
+        Box::pin(self.prepare_restore(source, heard))
     }
 
     fn local_ca(&self) -> Option<String> {

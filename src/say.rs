@@ -20,3 +20,33 @@ pub fn err(line: impl Display) {
 fn write(mut to: impl Write, line: impl Display) {
     let _ = to.write_all(format!("{line}\n").as_bytes()).and_then(|()| to.flush());
 }
+
+/// So many of something, as one says it: `1 message`, `2 messages`, `0 mailboxes`.
+pub fn counted(count: u64, what: &str) -> String {
+    let ending = match what {
+        _ if count == 1 => "",
+        what if what.ends_with(['x', 's']) => "es",
+        _ => "s",
+    };
+    format!("{count} {what}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        for (count, what, said) in [
+            (0, "message", "0 messages"),
+            (1, "message", "1 message"),
+            (2, "message", "2 messages"),
+            (1, "mailbox", "1 mailbox"),
+            (3, "mailbox", "3 mailboxes"),
+            (1, "address", "1 address"),
+            (2, "address", "2 addresses"),
+        ] {
+            assert_eq!(counted(count, what), said);
+        }
+    }
+}

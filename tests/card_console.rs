@@ -26,6 +26,7 @@ fn device() -> (Appliance, PathBuf) {
         ("etc/version", "1.2.0\n"),
         ("etc/compat", "1\n"),
         ("run/slot", "A\n"),
+        ("run/log/messages", "before\n"),
     ] {
         appliance.scratch.write(name, text);
     }
@@ -169,5 +170,115 @@ fn elsewhere_the_command_line_does_it() {
     }
     assert!(appliance.console("fsck").contains("nothing is damaged"));
     assert!(!appliance.console("date").contains("nobody"));
+    appliance.stop();
+}
+
+/// A console on a raw terminal: what was heard, and a way to type.
+struct Terminal {
+    stream: UnixStream,
+    heard: String,
+}
+
+impl Terminal {
+    fn open(appliance: &Appliance) -> Terminal {
+        let stream = UnixStream::connect(appliance.data().join("console.sock")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut terminal = Terminal { stream, heard: String::new() };
+        terminal.keys("interactive\n");
+        // A device without an operator's password asks for one.
+        terminal.hear("new password: ");
+        terminal.say("", "pillarbox> ");
+        terminal
+    }
+    fn keys(&mut self, keys: &str) {
+        self.stream.write_all(keys.as_bytes()).unwrap();
+    }
+    /// Types a line, and waits for these words.
+    fn say(&mut self, line: &str, wanted: &str) {
+        self.heard.clear();
+        self.keys(&format!("{line}\r"));
+        self.hear(wanted);
+    }
+    fn hear(&mut self, wanted: &str) {
+        let begun = Instant::now();
+        let mut piece = [0; 4096];
+        while !self.heard.contains(wanted) {
+            assert!(begun.elapsed() < PATIENCE, "{wanted} in {}", self.heard);
+            if let Ok(n) = self.stream.read(&mut piece) {
+                self.heard.push_str(&String::from_utf8_lossy(&piece[..n]));
+            }
+        }
+    }
+}
+
+/// Catches: lines that do not come, or twice, a follower that cannot be ended, a password that is shown, and a reason that is kept back.
+#[test]
+fn the_log_is_followed_and_a_login_tried() {
+    let (mut appliance, _) = device();
+    let log = appliance.scratch.join("run/log");
+    let mut terminal = Terminal::open(&appliance);
+    terminal.say("log follow", "before\r\n");
+    fs::write(log.join("messages"), "before\nfirst\nsecond\n").unwrap();
+    terminal.hear("second\r\n");
+    assert_eq!(terminal.heard.matches("first").count(), 1, "{}", terminal.heard);
+    assert_eq!(terminal.heard.matches("before").count(), 1, "{}", terminal.heard);
+    // Others go on meanwhile.
+    assert!(appliance.console("fsck").contains("nothing is damaged"));
+    terminal.heard.clear();
+    terminal.keys("\x03");
+    terminal.hear("pillarbox> ");
+
+    terminal.say("test login demo", "password: ");
+    terminal.say("pass", "pillarbox> ");
+    assert!(terminal.heard.contains("admitted") && !terminal.heard.contains("pass"), "{}", terminal.heard);
+    terminal.say("test login demo imap", "password: ");
+    terminal.say("wrong", "refused: wrong password");
+    assert_eq!(appliance.console("show refusals"), "no login was refused since the start\n");
+    let shown = appliance.console("show certificate");
+    assert!(
+        shown.contains("signed by    Pillarbox local CA") && shown.matches("SHA-256").count() == 2,
+        "{shown}"
+    );
+    drop(terminal);
+    appliance.stop();
+}
+
+/// Catches: a backup that takes the place of mail without a word, one that is put in place though it is damaged or none, mail that
+/// is gone with it, and room that no command gives back.
+#[test]
+fn a_backup_of_the_card_is_restored() {
+    let (mut appliance, card) = device();
+    imap(&appliance).append("INBOX", &named("m1", 100_000));
+    appliance.console("backup");
+    let backup = names(&card).remove(0);
+    imap(&appliance).append("INBOX", &named("later", 1000));
+    let octets = fs::read(card.join(&backup)).unwrap();
+    fs::write(card.join("cut.tar"), &octets[..octets.len() / 2]).unwrap();
+    fs::write(card.join("none.tar"), b"something else").unwrap();
+    for (typed, why) in [
+        ("restore cut.tar", "not whole"),
+        ("restore none.tar", "no backup"),
+        ("restore missing.tar", "missing.tar"),
+        ("restore ../etc/passwd", "on the card"),
+        ("remove before-restore", "nothing was set aside"),
+    ] {
+        let outcome = appliance.verb("console", &["-c", typed]);
+        assert!(outcome.code == Some(1) && outcome.stderr.contains(why), "{typed}: {outcome:?}");
+    }
+    assert_eq!(imap(&appliance).fetch_all("INBOX").len(), 2, "all is as it was");
+    assert!(!appliance.data().join("restore.new").exists());
+
+    let mut terminal = Terminal::open(&appliance);
+    terminal.say(&format!("restore {backup}"), "type yes to do it: ");
+    terminal.say("no", "nothing was done");
+    terminal.say(&format!("restore {backup}"), "type yes to do it: ");
+    terminal.say("yes", "starts anew");
+    assert!(terminal.heard.contains("1 account"), "{}", terminal.heard);
+    assert_eq!(appliance.end(), Some(44), "the supervisor starts the daemon anew");
+    appliance.restart();
+    assert_eq!(imap(&appliance).fetch_all("INBOX").into_values().collect::<Vec<_>>(), [named("m1", 100_000)]);
+    assert!(appliance.data().join("before-restore-1/accounts/demo").is_dir(), "what came later is kept");
+    assert_eq!(appliance.console("remove before-restore"), "1 folder deleted\n");
+    assert!(!appliance.data().join("before-restore-1").exists());
     appliance.stop();
 }

@@ -163,13 +163,13 @@ fn what_belongs_to_no_source_is_named_and_left_out() {
     let elsewhere = "ann@old.example 2\n";
     let mixed = format!("ann@pop.one.example 1\n{elsewhere}nonsense\n");
     for (account, content, more, code, says) in [
-        ("demo", &*mixed, &[][..], 0, "source 1, ann at pop.one.example, INBOX: 1 messages taken, 0 known"),
-        ("demo", &mixed, &[], 0, "1 messages of ann at old.example are passed over: no such source"),
+        ("demo", &*mixed, &[][..], 0, "source 1, ann at pop.one.example, INBOX: 1 message taken, 0 known"),
+        ("demo", &mixed, &[], 0, "1 message of ann at old.example passed over: no such source"),
         ("demo", &mixed, &[], 0, "ids:3: it is not LOGIN@SERVER and a unique-id: it is passed over"),
         ("demo", elsewhere, &[], 1, "nothing in it belongs to a source of demo"),
         // Where one list says all that it should, the other one is not meant.
         ("demo", &mixed, &["--source", "1"], 0, "INBOX: 0 messages taken, 1 known"),
-        ("demo", elsewhere, &["--source", "1"], 0, "INBOX: 1 messages taken, 0 known"),
+        ("demo", elsewhere, &["--source", "1"], 0, "INBOX: 1 message taken, 0 known"),
         ("demo", elsewhere, &["--source", "2"], 1, "collected by POP3, and source 2 is collected by IMAP"),
         ("demo", "bob@old.example 3\n", &["--source", "1"], 1, "nothing in it belongs"),
         ("demo", "ann@a.example 3\nann@b.example 4\n", &["--source", "1"], 1, "which of these is source 1?"),

@@ -10,6 +10,7 @@ use async_io::Timer;
 use smol::future::{or, zip};
 
 use super::Appliance;
+use crate::say::counted;
 
 /// The longest that a planned end takes: what supervisors have to give it, and a moment. The smarthost may never answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,7 +47,8 @@ impl Appliance {
                 self.context.time.since(began).as_millis()
             ),
             n => log::warn!(
-                "of {n} messages it is not known whether the smarthost has taken them: they may arrive twice"
+                "of {} it is not known whether the smarthost has taken all: some may arrive twice",
+                counted(n as u64, "message")
             ),
         }
     }

@@ -91,7 +91,7 @@ impl Work {
     async fn make(&mut self, account: &Account, message: &Message) -> Result<Extracts<Vec<u8>>, Error> {
         let body = account.body(message)?;
         let made = self.take_out(&body).await;
-        made.map_err(|source| Error::Io { path: account.name().to_owned(), source })
+        made.map_err(|source| Error::Io { path: account.name().to_string(), source })
     }
 
     async fn take_out(&mut self, body: &Body) -> io::Result<Extracts<Vec<u8>>> {

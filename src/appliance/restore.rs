@@ -13,7 +13,9 @@ use crate::config::{Config, file};
 use crate::failure::Failure;
 use crate::flash::Flash;
 use crate::flash::below::Below;
+use crate::operator::status::size;
 use crate::relay::{self, QueueEntry};
+use crate::say::counted;
 use crate::store::{Error, Renewed, Store};
 
 /// The folder of the relay's queue.
@@ -45,6 +47,23 @@ pub async fn restore(
     heard: &dyn Fn(u64),
 ) -> Result<Restored, Failure> {
     settle_restore(&*flash).await?;
+    let made = prepare(flash.clone(), source, heard).await?;
+    let system =
+        |error: io::Error| Failure::System(format!("{error}; start again, and what was begun is ended"));
+    place::decide(&*flash).await.map_err(system)?;
+    let aside = place::settle(&*flash).await.map_err(system)?.flatten();
+    Ok(Restored { aside, ..made })
+}
+
+/// Reads the backup into a folder beside the data, and makes it safe there: nothing else changes, so the appliance may serve meanwhile.
+///
+/// # Errors
+/// As [`restore`].
+pub(super) async fn prepare(
+    flash: Rc<dyn Flash>,
+    source: &mut dyn Read,
+    heard: &dyn Fn(u64),
+) -> Result<Restored, Failure> {
     place::begin(&*flash).await.map_err(Failure::system(place::NEW))?;
     let new: Rc<dyn Flash> = Rc::new(Below::new(flash.clone(), place::NEW));
     let made = async {
@@ -58,19 +77,75 @@ pub async fn restore(
         let config = settings.or_else(|| file::peek(&*flash)).unwrap_or_default();
         made_safe(new.clone(), &config, contents).await
     };
-    let made = match made.await {
-        Ok(made) => made,
-        Err(failure) => {
-            // What cannot be removed now is removed at the next start.
-            let _ = flash.remove_dir(place::NEW);
-            return Err(failure);
+    let made = made.await;
+    if made.is_err() {
+        // What cannot be removed now is removed at the next start.
+        let _ = flash.remove_dir(place::NEW);
+    }
+    made
+}
+
+impl super::Appliance {
+    /// Reads a backup, for [`super::Appliance::decide_restore`]. Given up in the middle, it leaves nothing behind for long.
+    pub(super) async fn prepare_restore(
+        &self,
+        source: &mut dyn Read,
+        heard: &dyn Fn(u64),
+    ) -> Result<String, Failure> {
+        /// Until all is there, what is there goes.
+        struct Unfinished<'a>(&'a Store, bool);
+        impl Drop for Unfinished<'_> {
+            fn drop(&mut self) {
+                if self.1 {
+                    self.0.give_up_folder(place::NEW);
+                }
+            }
         }
-    };
-    let system =
-        |error: io::Error| Failure::System(format!("{error}; start again, and what was begun is ended"));
-    place::decide(&*flash).await.map_err(system)?;
-    let aside = place::settle(&*flash).await.map_err(system)?.flatten();
-    Ok(Restored { aside, ..made })
+        let mut unfinished = Unfinished(&self.context.store, true);
+        let made = prepare(self.flash.clone(), source, heard).await?;
+        unfinished.1 = false;
+        self.restored.set(true);
+        Ok(made.words())
+    }
+
+    /// At the end of all else: what was read is put in place at the next start.
+    pub(super) async fn decide_restore(&self) {
+        if !self.restored.take() {
+            return;
+        }
+        match place::decide(&*self.flash).await {
+            Ok(()) => log::warn!("the backup takes the place of what was here at the next start"),
+            Err(error) => return log::error!("nothing is restored: {error}"),
+        }
+        // A folder that was a copy is this backup then.
+        if let Err(failure) = self._lock.settle() {
+            log::error!("{}", failure.words());
+        }
+    }
+}
+
+impl Restored {
+    /// For the operator of a device.
+    fn words(&self) -> String {
+        let Contents { accounts, octets, settings, .. } = self.contents;
+        let mut words = format!("{}, {} were read\n", counted(accounts, "account"), size(octets));
+        if !settings {
+            words += "there are no settings in it: those that are here stay\n";
+        }
+        if !self.held.is_empty() {
+            words += &format!(
+                "{} of the queue are held, since they may have been sent after the backup was made: `queue release all` or \
+                 `queue remove all`\n",
+                counted(self.held.len() as u64, "message")
+            );
+        }
+        for problem in &self.problems {
+            words += &format!("{problem}: it was damaged when it was backed up\n");
+        }
+        words
+            + "the daemon starts anew with it, and all sessions end; what is here now, with all that has come in up to this moment, is \
+               set aside: `remove before-restore` deletes it when nothing of it is missed\n"
+    }
 }
 
 /// Ends a restore that was cut short when all of it was there already; one that was not is forgotten. To be called before

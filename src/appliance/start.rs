@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 
-use super::{RunOptions, origin};
+use super::{RunOptions, leave, origin};
 use crate::board::{self, device::Device};
 use crate::certificate::{self, Present};
 use crate::config::encoding::Encoding;
@@ -166,6 +166,13 @@ async fn store(
     mut config: Config,
 ) -> Result<Config, Failure> {
     config.identify(stored.unwrap_or(&Config::default()));
+    if let Some(stored) = stored {
+        match leave(flash, stored, &config).await {
+            // Then it is not stored either, which tells more.
+            Err(why) if !flash.is_read_only() => return Err(Failure::System(why)),
+            _ => {}
+        }
+    }
     match config::file::save(flash, &config).await {
         Ok(()) => Ok(config),
         // A service that is started with its file every time goes on.

@@ -27,7 +27,7 @@ pub async fn export(
 ) -> Result<Summary, Failure> {
     let target = Target::new(dest)?;
     let mut state = Export {
-        account: account.name().to_owned(),
+        account: account.name().to_string(),
         format,
         complete: false,
         subscriptions: account.subscriptions(),

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::source::{Contents, Entry, Found, Source, find};
-use super::{Summary, Tally, Watch, flags};
+use super::{Summary, Tally, Watch, account_reader, flags};
 use crate::failure::Failure;
 use crate::flash::ReadAt;
 use crate::pace::Pace;
@@ -28,6 +28,32 @@ const BATCH: (usize, u64) = (64, 512 * 1024);
 /// There is no mail at `src`, or the account takes no more. What cannot be read is told and left out.
 pub async fn import(account: &Rc<Account>, src: &Path, watch: &dyn Watch) -> Result<Summary, Failure> {
     let source = find(src)?;
+    take(account, &source, src, "then import again: it goes on where it stopped", watch).await
+}
+
+/// Puts all mail of the account `from` into `account`, below the mailbox `below`, or where it was. An account that was never
+/// used takes over mailboxes and numbers then. It may be interrupted and made again as an import.
+///
+/// # Errors
+/// The account takes no more. What cannot be read is told and left out.
+pub async fn hand_over(
+    from: &Rc<Account>,
+    account: &Rc<Account>,
+    below: Option<&str>,
+    watch: &dyn Watch,
+) -> Result<Summary, Failure> {
+    let source = account_reader::source(from, below);
+    let again = "then claim it again: it goes on where it stopped";
+    take(account, &source, Path::new(&*from.name()), again, watch).await
+}
+
+async fn take(
+    account: &Rc<Account>,
+    source: &Source,
+    src: &Path,
+    again: &'static str,
+    watch: &dyn Watch,
+) -> Result<Summary, Failure> {
     let mut tally = Tally::new(watch);
     if source.export.as_ref().is_some_and(|export| !export.complete) {
         tally.problem(format!(
@@ -42,10 +68,10 @@ pub async fn import(account: &Rc<Account>, src: &Path, watch: &dyn Watch) -> Res
         tally.progress.of_messages += contents.messages.len() as u64;
         tally.progress.of_octets += contents.messages.iter().map(Entry::octets).sum::<u64>();
     }
-    let mut import = Import { account, tally };
+    let mut import = Import { account, again, tally };
     // An import that was given up may have left a commit under way.
     account.settled().await.map_err(|error| import.refused("INBOX", error))?;
-    for (found, name) in import.prepare(&source).await? {
+    for (found, name) in import.prepare(source).await? {
         import.mailbox(found, &name).await?;
         import.tally.summary.mailboxes += 1;
     }
@@ -54,6 +80,8 @@ pub async fn import(account: &Rc<Account>, src: &Path, watch: &dyn Watch) -> Res
 
 struct Import<'a> {
     account: &'a Rc<Account>,
+    /// What to do where it takes no more.
+    again: &'static str,
     tally: Tally<'a>,
 }
 
@@ -304,16 +332,13 @@ impl<'a> Import<'a> {
     }
 
     fn unreadable(&mut self, filling: &Filling, entry: &Entry, error: &io::Error) {
-        let at = entry.ranges.first().map_or(0, |(offset, _)| *offset);
-        let file = entry.root.shown(&entry.file);
-        let file = file.display();
-        self.tally
-            .problem(format!("{}: {file}, octet {at}: left out, it cannot be read: {error}", filling.name));
+        let shown = entry.shown();
+        self.tally.problem(format!("{}: {shown}: left out, it cannot be read: {error}", filling.name));
     }
 
     fn refused(&self, mailbox: &str, error: Error) -> Failure {
         let account = self.account.name();
-        let again = "then import again: it goes on where it stopped";
+        let again = self.again;
         match error {
             Error::OverQuota => Failure::Input(format!(
                 "{account}: the quota is used up: set account.{account}.quota higher or delete mail, {again}"
@@ -323,7 +348,7 @@ impl<'a> Import<'a> {
             }
             Error::Full => Failure::System(format!("{account}: the flash is full: make room, {again}")),
             Error::ReadOnly => Failure::System(format!(
-                "{account}: the flash takes no changes: import on a data folder that can be written"
+                "{account}: the flash takes no changes: choose a data folder that can be written"
             )),
             error => Failure::System(format!("{account}: {mailbox}: {error}")),
         }

@@ -15,7 +15,7 @@ use super::flags;
 use super::maildir_writer::numbers_in;
 use super::manifest::{self, Line, MANIFEST};
 use super::octets::Form;
-use super::source::{Contents, Entry, modified};
+use super::source::{Contents, Entry, InFile, Place, modified};
 use crate::pace::Pace;
 use crate::store::{Flags, MailboxNumbers, Uid};
 
@@ -63,7 +63,7 @@ pub async fn read(root: &Rc<Beneath>, path: &Path, pace: &Pace) -> io::Result<Co
     }
     // Without UIDs the names tell the order: they begin with the time of arrival.
     contents.messages.sort_by(|a, b| {
-        (a.uid.unwrap_or(Uid::MAX), a.date, &a.file).cmp(&(b.uid.unwrap_or(Uid::MAX), b.date, &b.file))
+        (a.uid.unwrap_or(Uid::MAX), a.date, a.file()).cmp(&(b.uid.unwrap_or(Uid::MAX), b.date, b.file()))
     });
     contents.numbers = known.numbers;
     contents.keywords = known.keywords;
@@ -131,10 +131,12 @@ fn message(root: &Rc<Beneath>, path: &Path, data: &fs::Metadata, known: &Known) 
     let line =
         own.and_then(|(_, uid)| known.lines.get(&uid)).filter(|line| u64::from(line.size) == data.len());
     let mut entry = Entry {
-        root: root.clone(),
-        file: path.into(),
-        ranges: vec![(0, data.len())],
-        form: Form { quoted: false, unix_lines: line.is_none() },
+        place: Place::File(InFile {
+            root: root.clone(),
+            file: path.into(),
+            ranges: vec![(0, data.len())],
+            form: Form { quoted: false, unix_lines: line.is_none() },
+        }),
         flags: flags::from_maildir(letters),
         date: modified(data),
         uid: known.uids.get(base).copied(),

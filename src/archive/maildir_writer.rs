@@ -9,6 +9,7 @@ use super::manifest::{Line, MANIFEST};
 use super::target::Batch;
 use super::{dovecot, flags, names};
 use crate::failure::Failure;
+use crate::say::counted;
 use crate::store::{Message, Uid};
 
 /// Files that belong to an exported Maildir besides its messages, and those that Dovecot makes of its own accord.
@@ -131,8 +132,9 @@ async fn clear(
     }
     if strangers > 0 {
         job.tally.watch.tell(format!(
-            "{}: {strangers} files were not exported from here and stay as they are",
-            snapshot.header.name
+            "{}: {} not exported from here: left as they are",
+            snapshot.header.name,
+            counted(strangers as u64, "file")
         ));
     }
     Ok(there)

@@ -13,7 +13,7 @@ use super::beneath::Beneath;
 use super::flags;
 use super::manifest::{self, EXTENSION, Header, Line};
 use super::octets::Form;
-use super::source::{Contents, Entry, modified};
+use super::source::{Contents, Entry, InFile, Place, modified};
 use crate::message::date::parse_rfc5322;
 use crate::pace::Pace;
 use crate::store::Flags;
@@ -79,10 +79,12 @@ pub async fn read(root: &Rc<Beneath>, path: &Path, pace: &Pace) -> io::Result<Co
 fn as_exported(root: &Rc<Beneath>, file: &Rc<Path>, line: &Line) -> Option<Entry> {
     let place = line.place?;
     Some(Entry {
-        root: root.clone(),
-        file: file.clone(),
-        ranges: vec![(place.offset + place.added, place.quoted)],
-        form: Form { quoted: true, unix_lines: false },
+        place: Place::File(InFile {
+            root: root.clone(),
+            file: file.clone(),
+            ranges: vec![(place.offset + place.added, place.quoted)],
+            form: Form { quoted: true, unix_lines: false },
+        }),
         flags: line.flags,
         date: line.date,
         uid: Some(line.uid),
@@ -170,7 +172,7 @@ impl Scan {
         let Some(mut message) = self.message.take() else { return };
         let end = at - message.blank;
         if end > message.from {
-            message.entry.ranges.push((message.from, end - message.from));
+            message.entry.goes_on(message.from, end - message.from);
         }
         if !message.internal {
             self.contents.messages.push(message.entry);
@@ -181,10 +183,12 @@ impl Scan {
 impl Growing {
     fn new(root: &Rc<Beneath>, file: &Rc<Path>, date: i64, from: u64) -> Growing {
         let entry = Entry {
-            root: root.clone(),
-            file: file.clone(),
-            ranges: Vec::new(),
-            form: Form { quoted: true, unix_lines: true },
+            place: Place::File(InFile {
+                root: root.clone(),
+                file: file.clone(),
+                ranges: Vec::new(),
+                form: Form { quoted: true, unix_lines: true },
+            }),
             flags: Flags::NONE,
             date,
             uid: None,
@@ -229,7 +233,7 @@ impl Growing {
         }
         if self.apart {
             if at > self.from {
-                self.entry.ranges.push((self.from, at - self.from));
+                self.entry.goes_on(self.from, at - self.from);
             }
             self.from = at + octets;
         }

@@ -7,6 +7,7 @@
 //!
 //! Files are read and written in pieces between which other tasks run, so that it can be done while the appliance serves.
 
+mod account_reader;
 pub mod backup;
 mod beneath;
 mod dovecot;
@@ -27,7 +28,7 @@ mod target;
 mod tests;
 
 pub use export::export;
-pub use import::import;
+pub use import::{hand_over, import};
 
 /// How mail is laid out in files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,9 +1,11 @@
-//! The octets of a message in a file, piece by piece, as they were before they were put there.
+//! The octets of a message in a file, piece by piece, as they were before they were put there; or of one in an account.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::from_lines::FromLines;
+use crate::flash::ReadAt;
+use crate::store::Body;
 
 /// Octets read at once.
 const PIECE: usize = 64 * 1024;
@@ -17,8 +19,58 @@ pub struct Form {
     pub unix_lines: bool,
 }
 
-/// A message in a file, open for reading.
-pub struct Octets<'a> {
+/// A message, open for reading.
+pub struct Octets<'a>(Kind<'a>);
+
+enum Kind<'a> {
+    File(OfFile<'a>),
+    Body(OfBody),
+}
+
+impl<'a> Octets<'a> {
+    /// Reads `ranges` (offset and octets) of `file`, one after the other.
+    pub fn of_file(file: File, ranges: &'a [(u64, u64)], form: Form) -> Octets<'a> {
+        Octets(Kind::File(OfFile::new(file, ranges, form)))
+    }
+
+    /// Reads a stored message of so many octets.
+    pub fn of_body(body: Body, octets: u64) -> Octets<'a> {
+        Octets(Kind::Body(OfBody { body, at: 0, octets, piece: Vec::new() }))
+    }
+
+    /// The next octets; `None` at the end.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when a file is shorter than it should be; what the store says.
+    pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        match &mut self.0 {
+            Kind::File(file) => file.next(),
+            Kind::Body(body) => body.next(),
+        }
+    }
+}
+
+struct OfBody {
+    body: Body,
+    at: u64,
+    octets: u64,
+    piece: Vec<u8>,
+}
+
+impl OfBody {
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        let left = self.octets - self.at;
+        self.piece.resize(usize::try_from(left).map_or(PIECE, |left| left.min(PIECE)), 0);
+        if left == 0 {
+            return Ok(None);
+        }
+        self.body.read_exact_at(self.at, &mut self.piece)?;
+        self.at += self.piece.len() as u64;
+        Ok(Some(&self.piece))
+    }
+}
+
+struct OfFile<'a> {
     file: File,
     ranges: std::slice::Iter<'a, (u64, u64)>,
     /// Octets to come of the range that is being read.
@@ -30,10 +82,9 @@ pub struct Octets<'a> {
     ended: bool,
 }
 
-impl<'a> Octets<'a> {
-    /// Reads `ranges` (offset and octets) of `file`, one after the other.
-    pub fn new(file: File, ranges: &'a [(u64, u64)], form: Form) -> Octets<'a> {
-        Octets {
+impl<'a> OfFile<'a> {
+    fn new(file: File, ranges: &'a [(u64, u64)], form: Form) -> OfFile<'a> {
+        OfFile {
             file,
             ranges: ranges.iter(),
             left: 0,
@@ -45,11 +96,7 @@ impl<'a> Octets<'a> {
         }
     }
 
-    /// The next octets; `None` at the end.
-    ///
-    /// # Errors
-    /// `UnexpectedEof` when the file is shorter than it should be.
-    pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
         self.out.clear();
         while self.out.is_empty() && !self.ended {
             while self.left == 0 && !self.ended {

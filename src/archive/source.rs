@@ -1,4 +1,5 @@
-//! What an import comes from: a Maildir with its folders, mbox files, or an export of ours. It finds out by itself.
+//! What an import comes from: a Maildir with its folders, mbox files, or an export of ours, which it finds out by itself;
+//! or another account.
 
 use std::fs;
 use std::io::{self, Read};
@@ -8,12 +9,12 @@ use std::rc::Rc;
 use super::beneath::{Beneath, link};
 use super::manifest::{EXPORT, Export};
 use super::octets::{Form, Octets};
-use super::{Format, dovecot, maildir_reader, mbox_reader, names};
+use super::{Format, account_reader, dovecot, maildir_reader, mbox_reader, names};
 use crate::failure::Failure;
 use crate::pace::Pace;
-use crate::store::{Flags, MailboxNumbers, Uid};
+use crate::store::{Account, Flags, MailboxId, MailboxNumbers, Message, Uid};
 
-/// Mailboxes in files.
+/// Mailboxes.
 pub struct Source {
     /// In order of name.
     pub mailboxes: Vec<Found>,
@@ -25,14 +26,19 @@ pub struct Source {
     pub problems: Vec<String>,
 }
 
-/// A mailbox in files.
+/// A mailbox.
 pub struct Found {
     /// Its name in the account.
     pub name: String,
-    root: Rc<Beneath>,
-    /// Where it is there.
-    path: PathBuf,
-    format: Format,
+    at: At,
+}
+
+/// Where a mailbox is.
+enum At {
+    /// In files: below `root` at `path`.
+    Files { root: Rc<Beneath>, path: PathBuf, format: Format },
+    /// In another account.
+    Account { account: Rc<Account>, id: MailboxId, keeps_use: bool },
 }
 
 /// What is in a mailbox.
@@ -50,16 +56,10 @@ pub struct Contents {
     pub problems: Vec<String>,
 }
 
-/// A message in a file.
+/// A message.
 pub struct Entry {
-    /// The folder of all of them.
-    pub root: Rc<Beneath>,
-    /// The file there.
-    pub file: Rc<Path>,
-    /// Offset and octets of its parts there.
-    pub ranges: Vec<(u64, u64)>,
-    /// How it stands there.
-    pub form: Form,
+    /// Where its octets are.
+    pub place: Place,
     /// Its flags.
     pub flags: Flags,
     /// INTERNALDATE.
@@ -70,10 +70,33 @@ pub struct Entry {
     pub modseq: Option<u64>,
 }
 
+/// Where the octets of a message are.
+pub enum Place {
+    /// In a file.
+    File(InFile),
+    /// In another account.
+    Account(Rc<Account>, Message),
+}
+
+/// A message in a file.
+pub struct InFile {
+    /// The folder of all of them.
+    pub root: Rc<Beneath>,
+    /// The file there.
+    pub file: Rc<Path>,
+    /// Offset and octets of its parts there.
+    pub ranges: Vec<(u64, u64)>,
+    /// How it stands there.
+    pub form: Form,
+}
+
 impl Entry {
-    /// Octets in the file: about those of the message.
+    /// Octets there: about those of the message.
     pub fn octets(&self) -> u64 {
-        self.ranges.iter().map(|(_, octets)| octets).sum()
+        match &self.place {
+            Place::File(file) => file.ranges.iter().map(|(_, octets)| octets).sum(),
+            Place::Account(_, message) => message.size.into(),
+        }
     }
 
     /// Opens it.
@@ -81,7 +104,41 @@ impl Entry {
     /// # Errors
     /// What the system says.
     pub fn open(&self) -> io::Result<Octets<'_>> {
-        Ok(Octets::new(self.root.read(&self.file)?, &self.ranges, self.form))
+        match &self.place {
+            Place::File(InFile { root, file, ranges, form }) => {
+                Ok(Octets::of_file(root.read(file)?, ranges, *form))
+            }
+            Place::Account(account, message) => match account.body(message) {
+                Ok(body) => Ok(Octets::of_body(body, message.size.into())),
+                Err(error) => Err(io::Error::other(error)),
+            },
+        }
+    }
+
+    /// The file that it is in.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(file) => Some(&file.file),
+            Place::Account(..) => None,
+        }
+    }
+
+    /// So many octets more of it are in its file at that offset.
+    pub fn goes_on(&mut self, offset: u64, octets: u64) {
+        if let Place::File(file) = &mut self.place {
+            file.ranges.push((offset, octets));
+        }
+    }
+
+    /// Where it is, for people.
+    pub fn shown(&self) -> String {
+        match &self.place {
+            Place::File(InFile { root, file, ranges, .. }) => {
+                let at = ranges.first().map_or(0, |(offset, _)| *offset);
+                format!("{}, octet {at}", root.shown(file).display())
+            }
+            Place::Account(account, message) => format!("{}, UID {}", account.name(), { message.uid }),
+        }
     }
 }
 
@@ -91,15 +148,24 @@ impl Found {
     /// # Errors
     /// What the system says.
     pub async fn read(&self, pace: &Pace) -> io::Result<Contents> {
-        match self.format {
-            Format::Maildir => maildir_reader::read(&self.root, &self.path, pace).await,
-            Format::Mbox => mbox_reader::read(&self.root, &self.path, pace).await,
+        match &self.at {
+            At::Files { root, path, format: Format::Maildir } => maildir_reader::read(root, path, pace).await,
+            At::Files { root, path, format: Format::Mbox } => mbox_reader::read(root, path, pace).await,
+            At::Account { account, id, keeps_use } => Ok(account_reader::read(account, *id, *keeps_use)),
         }
     }
 
     /// Where it is, for people.
     pub fn shown(&self) -> PathBuf {
-        self.root.shown(&self.path)
+        match &self.at {
+            At::Files { root, path, .. } => root.shown(path),
+            At::Account { account, .. } => PathBuf::from(&*account.name()),
+        }
+    }
+
+    /// One in another account. Whether it `keeps_use`: it goes on to be what it was for.
+    pub fn in_account(name: String, account: &Rc<Account>, id: MailboxId, keeps_use: bool) -> Found {
+        Found { name, at: At::Account { account: account.clone(), id, keeps_use } }
     }
 
     fn new(
@@ -113,7 +179,7 @@ impl Found {
             Format::Mbox => mbox_reader::name(root, &path),
         };
         let name = described.unwrap_or_else(|| name_there(&path));
-        Found { name, root: root.clone(), path, format }
+        Found { name, at: At::Files { root: root.clone(), path, format } }
     }
 }
 

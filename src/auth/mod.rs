@@ -17,6 +17,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use ring::hmac;
+
 use crate::access::{self, Refusal};
 use crate::clock::{Time, unix_now};
 use crate::config::{Account, Config, Service};
@@ -345,7 +347,7 @@ fn spend_rest(config: &Config, verifier: &Verifier) {
 }
 
 /// The name of the app password that opened an account; `None`: its own.
-type App = Option<String>;
+pub type App = Option<String>;
 
 /// A password of an account.
 #[derive(Clone, Copy)]
@@ -366,6 +368,22 @@ impl Way<'_> {
 /// Whether the password of `verifier` is one of the account's, and for this service.
 pub fn opens(account: &Account, service: Service, verifier: &Verifier) -> bool {
     own_ways(account, service).any(|way| way.opens && way.verifier == verifier)
+}
+
+/// What a login by the password of this hash would come to: the name of the app password that it is. Nothing is noted.
+///
+/// # Errors
+/// The true reason why it would be refused.
+pub fn foretell(
+    config: &Config,
+    account: &Account,
+    key: &hmac::Key,
+    service: Service,
+    address: IpAddr,
+) -> Result<App, Refusal> {
+    let found = first(own_ways(account, service), |way| way.verifier.accepts(key).then_some(()));
+    let permitted = access::permit(config, account, service, address);
+    admitted(Some(account), found, permitted).map(|(way, ())| way.granted().0)
 }
 
 /// The name of the app password that `verifier` is of; `None`: it is the account's own.

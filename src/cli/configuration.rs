@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pillarbox::appliance::{Lock, read_configuration, settle_restore};
+use pillarbox::appliance::{Lock, leave, read_configuration, settle_restore};
 use pillarbox::archive::backup::place;
 use pillarbox::config::Config;
 use pillarbox::config::export::to_toml;
@@ -47,6 +47,9 @@ pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
     };
     let (mut config, warnings) = read_configuration(file, stored.as_ref())?;
     config.identify(stored.as_ref().unwrap_or(&Config::default()));
+    if let Some(before) = &stored {
+        async_io::block_on(leave(&flash, before, &config)).map_err(Failure::System)?;
+    }
     async_io::block_on(file::save(&flash, &config)).map_err(refused(data))?;
     let name = file.display();
     match (client::reload(data), stored) {

@@ -11,6 +11,7 @@ use pillarbox::store::Store;
 
 use super::configuration::existing;
 use super::print;
+use pillarbox::say::counted;
 
 /// Checks the configuration and all mail in `data`, beside a running appliance too; to `repair` it, none may run.
 pub fn run(data: &Path, repair: bool) -> Result<(), Failure> {
@@ -46,8 +47,9 @@ pub fn run(data: &Path, repair: bool) -> Result<(), Failure> {
         Err(error) => Err(Failure::Input(format!("{}/{error}", data.display()))),
         Ok(()) if repair || damaged == 0 => Ok(()),
         Ok(()) => Err(Failure::Input(format!(
-            "{}: damaged in {damaged} places; stop the appliance and run `pillarbox fsck --repair`, which saves all the rest",
-            data.display()
+            "{}: damaged in {}; stop the appliance and run `pillarbox fsck --repair`, which saves all the rest",
+            data.display(),
+            counted(damaged as u64, "place")
         ))),
     }
 }

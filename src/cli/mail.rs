@@ -26,6 +26,7 @@ pub fn run(data: &Path, job: Job) -> Result<(), Failure> {
             let config = stored(&flash, data)?.config;
             let store = Store::new(Rc::new(flash));
             store.set_quotas(config.quotas());
+            store.assign(&config.owners()).map_err(|error| Failure::System(error.to_string()))?;
             let done = async_io::block_on(job.run(&config, &store, &shown));
             done.and_then(|summary| job.outcome(&summary))
         }

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pillarbox::archive::{Progress, Watch};
 use pillarbox::say;
+use pillarbox::say::counted;
 
 /// Pictures a second.
 const RATE: u8 = 10;
@@ -55,7 +56,7 @@ impl Watch for Shown {
     fn progress(&self, progress: Progress) {
         if let Some(bar) = &self.0 {
             bar.set_length(progress.of_octets);
-            bar.set_message(format!("{} of {} messages", progress.messages, progress.of_messages));
+            bar.set_message(format!("{} of {}", progress.messages, counted(progress.of_messages, "message")));
             bar.set_position(progress.octets);
         }
     }

@@ -17,6 +17,7 @@ use pillarbox::store::Store;
 
 use super::configuration::{existing, stored};
 use super::print;
+use pillarbox::say::counted;
 
 /// Octets of a file: a million messages fit.
 const LARGEST: u64 = 128 << 20;
@@ -55,8 +56,10 @@ pub fn run(request: &Request) -> Result<(), Failure> {
             (true, false) => "they count as collected, and are deleted there with the next poll",
         };
         said += &format!(
-            "{name}: source {number}, {} at {}, {folder}: {new} messages taken, {known} known already: {fate}\n",
-            source.username, source.host
+            "{name}: source {number}, {} at {}, {folder}: {} taken, {known} known already: {fate}\n",
+            source.username,
+            source.host,
+            counted(new as u64, "message")
         );
     }
     print(&said)
@@ -144,12 +147,14 @@ fn jobs(
             Some((number, ..)) => {
                 let (file, ours) = if list.is_imap { ("IMAP", "POP3") } else { ("POP3", "IMAP") };
                 say::err(format_args!(
-                    "{count} messages of {whose} are passed over: they were collected by {file}, and source {number} is \
-                     collected by {ours}"
+                    "{} of {whose} passed over: collected by {file}, and source {number} is \
+                     collected by {ours}",
+                    counted(count as u64, "message")
                 ));
             }
             None => say::err(format_args!(
-                "{count} messages of {whose} are passed over: no such source; `--source NUMBER` says which one is meant"
+                "{} of {whose} passed over: no such source; `--source NUMBER` says which one is meant",
+                counted(count as u64, "message")
             )),
         }
     }
@@ -169,6 +174,7 @@ fn take(data: &Path, job: &Job, config: &Config) -> Result<Taken, Failure> {
         Err(Error::NotRunning(_)) => {
             let _lock = Lock::take(data)?;
             let store = Store::new(Rc::new(existing(data)?));
+            store.assign(&config.owners()).map_err(|error| Failure::System(error.to_string()))?;
             async_io::block_on(job.run(config, &store))
         }
         Err(error) => Err(Failure::System(error.to_string())),

@@ -408,6 +408,11 @@ impl Config {
         self.accounts.iter().find(|account| account.id == id && id != 0)
     }
 
+    /// The accounts by their lasting identities and names, as the store knows them.
+    pub fn owners(&self) -> Vec<(u64, String)> {
+        self.accounts.iter().map(|account| (account.id, account.name.to_string())).collect()
+    }
+
     /// Rounds of the verifier that takes longest, of those that there are or new ones.
     pub fn rounds(&self) -> u32 {
         let stored = self.accounts.iter().map(|account| account.verifier.iterations);

@@ -24,8 +24,7 @@ pub fn set(config: &mut Config, path: &str, value: &str) -> Result<(), PathError
     let (section, setting) = find(config, path)?;
     match (section, setting.key) {
         (Section::Account(_), "name") => {
-            let text =
-                "an account keeps its name, which is that of the folder with its mail: add another account";
+            let text = "`rename account OLD NEW` gives an account another name";
             return Err(PathError(format!("{path}: {text}")));
         }
         (Section::Account(_), "connector") if value.trim() == "true" && !config.server.connector => {
@@ -137,6 +136,29 @@ pub fn add_account(config: &mut Config, name: &str) -> Result<(), PathError> {
         address: Text::try_from(&*address).unwrap_or_default(),
         ..Account::default()
     });
+    Ok(())
+}
+
+/// Gives an account another name. All that belongs to it stays, and so do settings that name it.
+///
+/// # Errors
+/// No such account, or a name that cannot be used or is taken.
+pub fn rename_account(config: &mut Config, old: &str, new: &str) -> Result<(), PathError> {
+    let unusable = || PathError(format!("{} is not {}", shown_text(new), AccountName::form()));
+    if config.account(old).is_none() {
+        return Err(no_such_account(config, old));
+    }
+    if !AccountName::accepts(new) {
+        return Err(unusable());
+    }
+    if config.account(new).is_some() {
+        return Err(PathError(format!("{new}: there is such an account already")));
+    }
+    let name = Text::try_from(new).map_err(|_| unusable())?;
+    if config.server.postmaster == old {
+        config.server.postmaster = name.clone();
+    }
+    config.accounts.iter_mut().filter(|account| account.name == old).for_each(|a| a.name = name.clone());
     Ok(())
 }
 
@@ -360,7 +382,7 @@ mod tests {
             ("server.domains", "", "server.domains: a list of 0 does not fit: it takes 1 to 64 values"),
             ("server.domains", r#"["a", "b""#, "server.domains: unclosed array"),
             ("server.hostname", r#""a b""#, r#"server.hostname: "a b" is not a host name"#),
-            ("account.office.name", "bureau", "account.office.name: an account keeps its name"),
+            ("account.office.name", "bureau", "account.office.name: `rename account OLD NEW` gives"),
             (
                 "account.office.connector",
                 "true",

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::mail::{Job, hear};
 use super::socket::{
-    self, DONE, FAILED, INTERACTIVE, LOCKED, MAIL, PASSWORD, RELOAD, SCRIPT, STATE, STATUS, STATUS_JSON,
+    self, DONE, DUMB, FAILED, INTERACTIVE, LOCKED, MAIL, PASSWORD, RELOAD, SCRIPT, STATE, STATUS, STATUS_JSON,
 };
 use super::{SOCKET, state};
 use crate::archive::{Progress, Watch};
@@ -59,7 +59,7 @@ pub fn interactive(data: &Path) -> Result<(), Error> {
     }
     let raw = RawTerminal::new().map_err(|source| failed(data, source))?;
     let outcome = connect(data).and_then(|mut socket| {
-        let talk = socket.write_all(INTERACTIVE).and_then(|()| pump(&socket, true));
+        let talk = socket.write_all(greeting()).and_then(|()| pump(&socket, true));
         talk.map_err(|source| failed(data, source))
     });
     // Before anything else is said.
@@ -68,6 +68,14 @@ pub fn interactive(data: &Path) -> Result<(), Error> {
     match heard.verdict.is_empty() && heard.output.is_ok() {
         true => Err(Error::Stopped),
         false => heard.printed(),
+    }
+}
+
+/// A terminal that says that it is a dumb one is not asked anything.
+fn greeting() -> &'static [u8] {
+    match std::env::var_os("TERM") {
+        Some(kind) if kind.is_empty() || kind == "dumb" => DUMB,
+        _ => INTERACTIVE,
     }
 }
 

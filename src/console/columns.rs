@@ -1,5 +1,7 @@
 //! Words side by side, as a terminal shows them after the tab key.
 
+use super::width;
+
 /// The candidates for `word` as they are listed: of paths only the part up to the next dot, each once.
 pub fn parts(candidates: &[String], word: &str) -> Vec<String> {
     let part = |candidate: &String| {
@@ -12,15 +14,15 @@ pub fn parts(candidates: &[String], word: &str) -> Vec<String> {
     parts
 }
 
-/// The words in columns, downwards first, in lines of at most `width` characters unless a word alone is longer.
-pub fn columns(words: &[String], width: usize) -> String {
+/// The words in columns, downwards first, in lines of at most so many columns unless a word alone is longer.
+pub fn columns(words: &[String], across: usize) -> String {
     const APART: usize = 2;
-    let widest = words.iter().map(|word| word.chars().count()).max().unwrap_or_default();
-    let across = ((width + APART) / (widest + APART)).max(1);
+    let widest = words.iter().map(|word| width::of_text(word)).max().unwrap_or_default();
+    let across = ((across + APART) / (widest + APART)).max(1);
     let rows = words.len().div_ceil(across).max(1);
     let line = |row: usize| {
         let cells = words.iter().skip(row).step_by(rows);
-        let cells: String = cells.map(|word| format!("{word:widest$}{:APART$}", "")).collect();
+        let cells: String = cells.map(|word| width::padded(word, widest + APART)).collect();
         cells.trim_end().to_owned()
     };
     (0..rows).map(line).collect::<Vec<_>>().join("\r\n")

@@ -29,8 +29,14 @@ pub(super) enum Argument {
     Account,
     /// The name of an account to be.
     NewAccount,
+    /// Mail that a removed account has left.
+    Unclaimed,
+    /// An account, or mail that one has left.
+    Mail,
     /// The name of an account that exists, or the smarthost.
     Permitted,
+    /// The name of a service that a login opens.
+    Service,
     /// The number of an account's source, counted from 1.
     Source,
     /// The name of an account's app password.
@@ -212,10 +218,11 @@ impl Argument {
     fn in_words(self) -> &'static str {
         match self {
             Argument::Word(word) => word,
-            Argument::Account | Argument::NewAccount => "NAME",
+            Argument::Account | Argument::NewAccount | Argument::Unclaimed | Argument::Mail => "NAME",
             Argument::Permitted => "NAME|smarthost",
             Argument::AppPassword => "DEVICE",
             Argument::Source | Argument::Message | Argument::Connected => "NUMBER",
+            Argument::Service => "SERVICE",
             Argument::Queued => "N",
             Argument::QueuedOf => "NAME",
             Argument::Setting => "PATH",
@@ -233,6 +240,9 @@ impl Argument {
         match self {
             Argument::Word(word) => vec![word.to_owned()],
             Argument::Account => accounts().collect(),
+            Argument::Unclaimed => session.unclaimed.clone(),
+            Argument::Mail => accounts().chain(session.unclaimed.iter().cloned()).collect(),
+            Argument::Service => super::login::services(),
             Argument::Queued => vec!["account".to_owned(), "all".to_owned()],
             Argument::QueuedOf if before == ["account"] => accounts().collect(),
             Argument::Permitted => accounts().chain([SMARTHOST.to_owned()]).collect(),

@@ -1,6 +1,7 @@
 //! The commands of a device that boots from a card image: its board, updates, and its end.
 
 use super::session::{Expecting, Session, Step};
+use super::work::Work;
 use crate::board::device::{Ending, Memory};
 use crate::operator::status::size;
 use crate::operator::{self, World};
@@ -28,6 +29,13 @@ impl Session {
     pub(super) fn show_log(&mut self, world: &dyn World, _: &[&str]) -> Step {
         match world.log() {
             Some(lines) => Step::Say(lines),
+            None => Step::Refuse(operator::NO_DEVICE.to_owned()),
+        }
+    }
+
+    pub(super) fn log_follow(&mut self, world: &dyn World, _: &[&str]) -> Step {
+        match world.board() {
+            Some(_) => Step::Work(Work::Follow),
             None => Step::Refuse(operator::NO_DEVICE.to_owned()),
         }
     }
@@ -71,7 +79,7 @@ impl Session {
         }
     }
 
-    fn forbids_an_end(&self, world: &dyn World) -> Option<&'static str> {
+    pub(super) fn forbids_an_end(&self, world: &dyn World) -> Option<&'static str> {
         match world.board() {
             None => Some(operator::NO_DEVICE),
             Some(_) if self.changed() => Some(CHANGES),

@@ -1,19 +1,22 @@
 //! Line editing for a terminal at the other end of a byte stream: keys in, lines out, and the octets that make
-//! the terminal show it. It reads and writes nothing itself, asks the terminal nothing (a serial line may have
-//! none that answers), and shows nothing of a secret.
+//! the terminal show it. It reads and writes nothing itself, needs no answer of the terminal (a serial line may have
+//! none that gives one), and shows nothing of a secret.
+
+mod drawing;
+mod search;
 
 use std::collections::VecDeque;
 
 use zeroize::Zeroize;
 
 use super::columns::{columns, parts};
+use drawing::Width;
+use search::Search;
 
 /// Characters a line may have: an OAuth 2.0 token fits.
 const LONGEST: usize = 8192;
 /// Lines remembered.
 const HISTORY: usize = 50;
-/// Columns that every terminal has.
-const COLUMNS: usize = 79;
 
 /// How the keys of a line are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +46,8 @@ enum Escape {
     No,
     /// ESC came.
     Begun,
-    /// ESC `[` or ESC `O` came, and perhaps a number.
-    Sequence(u8),
+    /// ESC `[` or ESC `O` came, and perhaps numbers: the first digit, and the last number.
+    Sequence(u8, u16),
 }
 
 /// The line being edited and those before it.
@@ -58,6 +61,10 @@ pub struct Editor {
     history: VecDeque<Vec<char>>,
     /// Place in the history, counted from the newest; 0 is the new line.
     recalled: usize,
+    /// Columns of prompt and line on the screen.
+    drawn: usize,
+    screen: Width,
+    search: Option<Search>,
     escape: Escape,
     after_cr: bool,
     utf8: Vec<u8>,
@@ -74,6 +81,9 @@ impl Default for Editor {
             shown_from: 0,
             history: VecDeque::new(),
             recalled: 0,
+            drawn: 0,
+            screen: Width::default(),
+            search: None,
             escape: Escape::No,
             after_cr: false,
             utf8: Vec::new(),
@@ -88,7 +98,15 @@ impl Editor {
         self.prompt = prompt.to_owned();
         self.input = input;
         self.clear();
-        self.output.extend(prompt.as_bytes());
+        if input == Input::Command {
+            self.ask_width();
+        }
+        self.begin_line();
+    }
+
+    fn begin_line(&mut self) {
+        self.drawn = super::width::of_text(&self.prompt);
+        self.output.extend(self.prompt.as_bytes());
     }
 
     /// What the terminal has to be sent.
@@ -100,6 +118,9 @@ impl Editor {
     /// up to the cursor.
     pub fn advance(&mut self, octet: u8, complete: &dyn Fn(&str) -> Vec<String>) -> Option<Event> {
         let after_cr = std::mem::replace(&mut self.after_cr, octet == b'\r');
+        if self.escape == Escape::No && octet != 0x03 && self.search_key(octet) {
+            return None;
+        }
         match (self.escape, octet) {
             (Escape::No, b'\n') if after_cr => return None,
             (Escape::No, b'\r' | b'\n') => return Some(self.finish()),
@@ -116,13 +137,20 @@ impl Editor {
             (Escape::No, 0x1b) => self.escape = Escape::Begun,
             (Escape::No, 0x00..=0x1f | 0x7f) => self.control(octet),
             (Escape::No, _) => self.printable(octet),
-            (Escape::Begun, b'[' | b'O') => self.escape = Escape::Sequence(0),
+            (Escape::Begun, b'[' | b'O') => self.escape = Escape::Sequence(0, 0),
             (Escape::Begun, _) => self.escape = Escape::No,
-            (Escape::Sequence(0), b'0'..=b'9') => self.escape = Escape::Sequence(octet),
-            (Escape::Sequence(_), 0x20..=0x3f) => {}
-            (Escape::Sequence(number), _) => {
+            (Escape::Sequence(first, number), b'0'..=b'9') => {
+                let first = if first == 0 { octet } else { first };
+                let number = number.saturating_mul(10).saturating_add((octet - b'0').into());
+                self.escape = Escape::Sequence(first, number);
+            }
+            (Escape::Sequence(first, _), 0x20..=0x3f) => self.escape = Escape::Sequence(first.max(1), 0),
+            (Escape::Sequence(first, number), _) => {
                 self.escape = Escape::No;
-                self.cursor_key(number, octet);
+                match octet {
+                    b'R' => self.edge(number),
+                    _ => self.cursor_key(first, octet),
+                }
             }
         }
         None
@@ -149,6 +177,7 @@ impl Editor {
 
     fn clear(&mut self) {
         self.line.zeroize();
+        self.end_search();
         (self.cursor, self.shown_from, self.recalled) = (0, 0, 0);
     }
 
@@ -165,6 +194,7 @@ impl Editor {
             0x0c => self.redraw(),
             0x0e => self.recall(self.recalled.saturating_sub(1)),
             0x10 => self.recall(self.recalled + 1),
+            0x12 if self.input == Input::Command => self.search_older(),
             0x15 => self.remove(0, self.cursor),
             0x17 => self.remove(self.word_before(), self.cursor),
             _ => {}
@@ -197,7 +227,9 @@ impl Editor {
             Ok(text) => {
                 let character = text.chars().next();
                 self.utf8.clear();
-                if let Some(character) = character {
+                if let Some(character) = character
+                    && !self.search_more(&[character])
+                {
                     self.insert(&[character]);
                 }
             }
@@ -217,8 +249,8 @@ impl Editor {
         if self.input == Input::Secret {
             return;
         }
-        if at_end && self.cursor - self.shown_from < self.width() {
-            self.output.extend(visible(characters).as_bytes());
+        if at_end && self.fits() {
+            self.draw_more(characters);
         } else {
             self.redraw();
         }
@@ -262,40 +294,14 @@ impl Editor {
             rest.push(' ');
         }
         if rest.is_empty() {
-            let shown = columns(&parts(&candidates, word), COLUMNS);
+            let shown = columns(&parts(&candidates, word), self.screen.columns);
             self.output.extend(format!("\r\n{shown}\r\n").as_bytes());
+            self.begin_line();
             self.redraw();
         } else {
             self.insert(&rest);
         }
     }
-
-    fn width(&self) -> usize {
-        COLUMNS.saturating_sub(self.prompt.chars().count()).max(10)
-    }
-
-    /// Shows the part of the line around the cursor. A long line moves by half a screen, so that pasting one
-    /// over a slow wire is not drawn anew for every character.
-    fn redraw(&mut self) {
-        if self.input == Input::Secret {
-            return;
-        }
-        let width = self.width();
-        if !(self.shown_from..self.shown_from + width).contains(&self.cursor) {
-            self.shown_from = self.cursor.saturating_sub(width / 2);
-        }
-        let end = self.line.len().min(self.shown_from + width);
-        let shown = visible(&self.line[self.shown_from..end]);
-        self.output.extend(format!("\r{}{shown}\x1b[K", self.prompt).as_bytes());
-        if end > self.cursor {
-            self.output.extend(format!("\x1b[{}D", end - self.cursor).as_bytes());
-        }
-    }
-}
-
-/// One column a character.
-fn visible(characters: &[char]) -> String {
-    characters.iter().map(|&c| if c == '\t' { ' ' } else { c }).collect()
 }
 
 fn common_prefix<'a>(a: &'a str, b: &str) -> &'a str {
@@ -304,93 +310,4 @@ fn common_prefix<'a>(a: &'a str, b: &str) -> &'a str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn complete(before: &str) -> Vec<String> {
-        let word = before.rsplit(' ').next().unwrap_or_default();
-        ["show", "set", "status"].iter().filter(|w| w.starts_with(word)).map(ToString::to_string).collect()
-    }
-
-    fn type_into(editor: &mut Editor, keys: &[u8]) -> Vec<Event> {
-        keys.iter().filter_map(|&octet| editor.advance(octet, &complete)).collect()
-    }
-
-    fn lines(keys: &[u8]) -> Vec<Event> {
-        let mut editor = Editor::default();
-        editor.begin("> ", Input::Command);
-        type_into(&mut editor, keys)
-    }
-
-    #[test]
-    fn keys_make_lines() {
-        let line = |text: &str| vec![Event::Line(text.to_owned())];
-        for (keys, expected) in [
-            (b"abc\r".as_slice(), line("abc")),
-            (b"abc\n", line("abc")),
-            (b"abc\r\n", line("abc")),
-            (b"\r\n\r\n", [line(""), line("")].concat()),
-            (b"abx\x7fc\r", line("abc")),
-            (b"\x7f\x08a\r", line("a")),
-            (b"bc\x01a\r", line("abc")),
-            (b"ac\x02b\r", line("abc")),
-            (b"ac\x1b[Db\x1b[C\x1b[C!\r", line("abc!")),
-            (b"bc\x1b[Ha\x1b[Fd\r", line("abcd")),
-            (b"xabc\x1bOH\x1b[3~\r", line("abc")),
-            (b"abc def\x17x\r", line("abc x")),
-            (b"abc\x15x\r", line("x")),
-            (b"abc\x02\x02\x0b\r", line("a")),
-            (b"abc\x02\x04\r", line("ab")),
-            ("grün\r".as_bytes(), line("grün")),
-            (b"a\xff\xc3(b\r", line("ab")),
-            (b"a\0\x1b[99;1;5Qb\r", line("ab")),
-            (b"abc\x03d\r", vec![Event::Interrupted, Event::Line("d".into())]),
-            (b"\x04", vec![Event::End]),
-        ] {
-            let typed = String::from_utf8_lossy(keys);
-            assert_eq!(lines(keys), expected, "{typed:?}");
-        }
-    }
-
-    #[test]
-    fn the_tab_key_completes_as_far_as_all_agree() {
-        for (keys, expected) in [
-            (b"sho\t\r".as_slice(), "show "),
-            (b"sho\tsta\t\r", "show status "),
-            (b"s\t\r", "s"),
-            (b"x\t\r", "x"),
-        ] {
-            assert_eq!(lines(keys), [Event::Line(expected.to_owned())]);
-        }
-    }
-
-    #[test]
-    fn the_line_before_comes_back() {
-        let mut editor = Editor::default();
-        editor.begin("> ", Input::Command);
-        type_into(&mut editor, b"first\rsecond\r");
-        let events = type_into(&mut editor, b"\x1b[A\x1b[A\x1b[A\x1b[B\x10\r");
-        assert_eq!(events, [Event::Line("first".into())]);
-    }
-
-    #[test]
-    fn a_secret_is_neither_shown_nor_remembered() {
-        let mut editor = Editor::default();
-        editor.begin("Password: ", Input::Secret);
-        assert_eq!(type_into(&mut editor, b"hush\x7fx\r"), [Event::Line("husx".into())]);
-        assert_eq!(editor.take_output(), b"Password: \r\n");
-        editor.begin("> ", Input::Command);
-        assert_eq!(type_into(&mut editor, b"\x10\r"), [Event::Line(String::new())]);
-    }
-
-    #[test]
-    fn a_line_longer_than_the_terminal_is_shown_in_part() {
-        let mut editor = Editor::default();
-        editor.begin("> ", Input::Text);
-        type_into(&mut editor, "x".repeat(9000).as_bytes());
-        let output = String::from_utf8(editor.take_output()).unwrap();
-        let longest = output.split('\r').map(|shown| shown.replace(['\x07', '\x1b'], "").len()).max();
-        assert!(longest <= Some(COLUMNS + "[K".len()), "{longest:?}");
-        assert_eq!(type_into(&mut editor, b"\r"), [Event::Line("x".repeat(LONGEST))]);
-    }
-}
+mod tests;

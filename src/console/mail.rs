@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use event_listener::Event;
 use smol::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::unclaimed::in_store;
 use crate::archive::{self, Format, Progress, Summary, Watch};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::Operator;
-use crate::store::Store;
+use crate::store::{Store, means_unclaimed};
 
 /// Octets of a request: a path and a name fit.
 const LONGEST_REQUEST: u64 = 16 << 10;
@@ -90,6 +91,14 @@ impl Job {
     /// There is no such account, or those of [`archive::export`] and [`archive::import`].
     pub async fn run(&self, config: &Config, store: &Store, watch: &dyn Watch) -> Result<Summary, Failure> {
         let name = self.account();
+        if let Job::Export { dest, format, .. } = self
+            && means_unclaimed(name)
+        {
+            let left = in_store(store, config, name)?;
+            let opened = store.open_unclaimed(&left).await;
+            let account = opened.map_err(|error| Failure::System(format!("{name}: {error}")))?;
+            return archive::export(&account, dest, *format, watch).await;
+        }
         if config.account(name).is_none() {
             let names: Vec<String> = config.accounts.iter().map(|account| account.name.to_string()).collect();
             return Err(Failure::Input(format!(

@@ -10,11 +10,16 @@ pub mod client;
 mod columns;
 pub mod command;
 mod device;
+mod editing;
+mod follow;
 pub mod line;
+mod login;
+mod looks;
 pub mod mail;
 mod permission;
 mod probe;
 pub mod queue;
+mod restore;
 mod secret;
 pub mod serial;
 pub mod session;
@@ -25,6 +30,8 @@ pub mod state;
 mod table;
 mod terminal;
 mod trial;
+pub mod unclaimed;
+mod width;
 mod work;
 
 /// The socket's name in the data folder.

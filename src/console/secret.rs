@@ -100,7 +100,7 @@ impl Session {
 
     /// Whether a secret is wanted next: the line before may have held it.
     pub fn asks_for_a_secret(&self) -> bool {
-        matches!(self.expecting, Expecting::NewPassword { .. })
+        matches!(self.expecting, Expecting::NewPassword { .. } | Expecting::Login { .. })
     }
 }
 

@@ -10,6 +10,7 @@ use async_io::Async;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
+use super::line::Editor;
 use super::terminal;
 
 /// Opens a serial device or a terminal and makes it raw; its speed stays as it is.
@@ -31,7 +32,8 @@ pub async fn serve(path: &Path, device: Async<File>, operator: &Operator) {
     let mut device = Some(device);
     loop {
         if let Some(open) = &mut device
-            && let Err(error) = terminal::interactive(operator, open, Vec::new(), false).await
+            && let Err(error) =
+                terminal::interactive(operator, open, Editor::default(), Vec::new(), false).await
         {
             log::warn!("console on {}: {error}", path.display());
             device = None;

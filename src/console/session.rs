@@ -8,17 +8,16 @@ use zeroize::Zeroizing;
 
 use super::command;
 use super::line::Input;
-use super::show;
 use super::work::Work;
 use crate::board::device::Ending;
 use crate::board::ports;
 use crate::config::check::check;
-use crate::config::problem::Problem;
-use crate::config::{Config, Holder, Source, export, path, shown, text};
-use crate::credential::random_password;
+use crate::config::problem::{At, Problem};
+use crate::config::{Config, Holder, Service, Source, export, path, text};
 use crate::oauth2::Code;
 use crate::operator::{CHANGED, World};
 use crate::relay::{Act, Which};
+use crate::store::Unclaimed;
 
 /// Octets of a pasted configuration: hundreds of accounts fit.
 const LONGEST_IMPORT: usize = 256 << 10;
@@ -97,6 +96,13 @@ pub(super) enum Expecting {
     Toml(String),
     /// A `yes` to the change of the slot.
     Yes,
+    /// A `yes` to long work.
+    Agreement(Work),
+    /// The password of a login to be tried, by this service or each.
+    Login {
+        account: String,
+        service: Option<Service>,
+    },
     /// A `yes` to what takes several messages out of the queue.
     Removal(Act, Which),
     /// The address at which a browser ended.
@@ -119,13 +125,21 @@ pub struct Session {
     pub(super) expecting: Expecting,
     /// Somebody is at a terminal, who can be asked whether he means it.
     pub(super) asks: bool,
+    /// What names the mail that removed accounts have left.
+    pub(super) unclaimed: Vec<String>,
 }
 
 impl Session {
     /// Begins with the settings in force.
     pub fn new(world: &dyn World) -> Session {
         let base = world.config();
-        Session { candidate: Box::new((*base).clone()), base, expecting: Expecting::Command, asks: false }
+        Session {
+            candidate: Box::new((*base).clone()),
+            base,
+            expecting: Expecting::Command,
+            asks: false,
+            unclaimed: Vec::new(),
+        }
     }
 
     /// For somebody at a terminal.
@@ -149,8 +163,11 @@ impl Session {
             Expecting::Command => ("pillarbox> ", Input::Command),
             Expecting::NewPassword { .. } => ("new password: ", Input::Secret),
             Expecting::SamePassword { .. } => ("once more: ", Input::Secret),
+            Expecting::Login { .. } => ("password: ", Input::Secret),
             Expecting::Toml(_) => ("", Input::Text),
-            Expecting::Yes | Expecting::Removal(..) => ("type yes to do it: ", Input::Text),
+            Expecting::Yes | Expecting::Removal(..) | Expecting::Agreement(_) => {
+                ("type yes to do it: ", Input::Text)
+            }
             Expecting::Address { .. } => ("address: ", Input::Text),
         }
     }
@@ -172,8 +189,11 @@ impl Session {
             }
             Expecting::Command => Ok(()),
             Expecting::Toml(_) => Err("nothing was imported: no line with a dot ended the text".to_owned()),
-            Expecting::Yes | Expecting::Removal(..) => {
+            Expecting::Yes | Expecting::Removal(..) | Expecting::Agreement(_) => {
                 Err("nothing was done: `yes` is wanted on the next line".to_owned())
+            }
+            Expecting::Login { .. } => {
+                Err("nothing was tried: the password is wanted on the next line".to_owned())
             }
             Expecting::Address { .. } => {
                 Err("there is no new permission: an address is wanted on the next line".to_owned())
@@ -187,6 +207,7 @@ impl Session {
         if !self.changed() {
             self.begin_anew(world);
         }
+        self.unclaimed = world.unclaimed().iter().map(Unclaimed::handle).collect();
         match std::mem::replace(&mut self.expecting, Expecting::Command) {
             Expecting::Command => command::run(self, world, line),
             Expecting::NewPassword { path, offer, at_once } => {
@@ -199,6 +220,8 @@ impl Session {
                 Step::Refuse("the two differ: the password stays as it was".to_owned())
             }
             Expecting::Yes => super::device::confirmed(line),
+            Expecting::Login { account, service } => super::login::tried(world, &account, service, line),
+            Expecting::Agreement(work) => super::unclaimed::agreed(work, line),
             Expecting::Removal(act, which) => super::queue::confirmed(act, which, line),
             Expecting::Address { holder, code } => self.pasted(holder, code, line),
             Expecting::Toml(text) if line == "." => self.take_over(world, &text),
@@ -242,125 +265,11 @@ impl Session {
         }
     }
 
-    pub(super) fn show_status(&mut self, world: &dyn World, words: &[&str]) -> Step {
-        let status = world.status();
-        Step::Say(if words.is_empty() { status.to_string() } else { status.to_json() + "\n" })
-    }
-    pub(super) fn show_accounts(&mut self, _: &dyn World, _: &[&str]) -> Step {
-        Step::Say(show::accounts(&self.candidate))
-    }
-    pub(super) fn show_sources(&mut self, world: &dyn World, _: &[&str]) -> Step {
-        Step::Say(show::sources(&world.status()))
-    }
-    pub(super) fn show_flash(&mut self, world: &dyn World, _: &[&str]) -> Step {
-        Step::Say(show::flash(&world.status()))
-    }
-    pub(super) fn show_refusals(&mut self, world: &dyn World, _: &[&str]) -> Step {
-        let refusals = world.refusals();
-        Step::Say(match refusals.is_empty() {
-            true => "no login was refused since the start\n".to_owned(),
-            false => refusals.join("\n") + "\n",
-        })
-    }
-    pub(super) fn show_sessions(&mut self, world: &dyn World, _: &[&str]) -> Step {
-        Step::Say(show::sessions(&world.sessions()))
-    }
-    pub(super) fn disconnect(&mut self, world: &dyn World, words: &[&str]) -> Step {
-        let number = words.concat();
-        match number.parse().is_ok_and(|id| world.disconnect(id)) {
-            true => Step::Say(String::new()),
-            false => Step::Refuse(format!("there is no session {number}: see `show sessions`")),
-        }
-    }
-    pub(super) fn show_config(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        match words.first() {
-            None => Step::Say(export::to_toml(&self.candidate, false)),
-            Some(path) => match shown::at(&self.candidate, path) {
-                Ok(lines) => Step::Say(lines),
-                Err(error) => Step::Refuse(error.to_string()),
-            },
-        }
-    }
-    pub(super) fn show_account(&mut self, world: &dyn World, words: &[&str]) -> Step {
-        let name = words.concat();
-        match self.candidate.account(&name) {
-            Some(account) => Step::Say(show::account(account, &self.candidate, &world.status())),
-            None => Step::Refuse(path::no_such_account(&self.candidate, &name).to_string()),
-        }
-    }
-    pub(super) fn show_changes(&mut self, _: &dyn World, _: &[&str]) -> Step {
-        let changes = shown::changes(&self.base, &self.candidate);
-        Step::Say(match changes.is_empty() {
-            true => "nothing was changed since the last `commit`\n".to_owned(),
-            false => changes.join("\n") + "\n",
-        })
-    }
-
-    pub(super) fn set(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        let (path, value) = (words.first().unwrap_or(&""), words.get(1).unwrap_or(&""));
-        if path::is_secret(&self.candidate, path) {
-            self.ask_for(path);
-            return Step::Refuse(format!(
-                "`{path}` is a secret, which nobody is to see: type it at the prompt"
-            ));
-        }
-        done(path::set(&mut self.candidate, path, value))
-    }
-    pub(super) fn add_account(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        let name = words.concat();
-        match path::add_account(&mut self.candidate, &name) {
-            Ok(()) => Step::Say(format!("`password {name}` gives it a password\n")),
-            Err(error) => Step::Refuse(error.to_string()),
-        }
-    }
-    pub(super) fn add_source(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        let account = words.concat();
-        match path::add_source(&mut self.candidate, &account) {
-            Ok(number) => Step::Say(format!(
-                "now set account.{account}.source.{number}.host and .username, and account.{account}.multipop; \
-                 `password account.{account}.source.{number}.password` asks for the password\n"
-            )),
-            Err(error) => Step::Refuse(error.to_string()),
-        }
-    }
-    pub(super) fn add_app_password(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        let (account, name) = (words.first().unwrap_or(&""), words.get(1).unwrap_or(&""));
-        let password = Zeroizing::new(random_password());
-        match path::add_app_password(&mut self.candidate, account, name, &password) {
-            Ok(()) => Step::Say(format!("the password is {}: it is not shown again\n", *password)),
-            Err(error) => Step::Refuse(error.to_string()),
-        }
-    }
-    pub(super) fn remove_app_password(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        let (account, name) = (words.first().unwrap_or(&""), words.get(1).unwrap_or(&""));
-        done(path::remove_app_password(&mut self.candidate, account, name))
-    }
-    pub(super) fn show_app_passwords(&mut self, world: &dyn World, _: &[&str]) -> Step {
-        Step::Say(show::app_passwords(&self.candidate, world.status().now, |account, app| {
-            world.last_use(account, app)
-        }))
-    }
-    pub(super) fn remove_account(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        done(path::remove(&mut self.candidate, &format!("account.{}", words.concat())))
-    }
-    pub(super) fn remove_source(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        done(path::remove(&mut self.candidate, &format!("account.{}", words.join(".source."))))
-    }
-    pub(super) fn remove_setting(&mut self, world: &dyn World, words: &[&str]) -> Step {
-        done(path::remove_with(&mut self.candidate, &words.concat(), defaults(world)))
-    }
-    pub(super) fn remove_message(&mut self, _: &dyn World, words: &[&str]) -> Step {
-        match words.concat().parse() {
-            Ok(number) => Step::RemoveMessage(number),
-            Err(_) => Step::Refuse("a number from `show queue` is wanted".to_owned()),
-        }
-    }
-
     pub(super) fn check(&mut self, world: &dyn World, words: &[&str]) -> Step {
         if let Some(file) = words.first() {
             return self.of_card(world, file, Work::Check, "check FILE.toml");
         }
-        let problems = check(&self.candidate);
+        let problems = self.problems(world);
         match problems.iter().any(Problem::is_error) {
             true => Step::Refuse(listed(&problems)),
             false if problems.is_empty() => Step::Say("nothing is wrong\n".to_owned()),
@@ -368,15 +277,28 @@ impl Session {
         }
     }
 
-    pub(super) fn commit(&mut self, _: &dyn World, _: &[&str]) -> Step {
+    /// What is wrong with the candidate. Off a board nobody asks for `[network]`.
+    fn problems(&self, world: &dyn World) -> Vec<Problem> {
+        let mut problems = check(&self.candidate);
+        if world.board().is_none() {
+            let is_network = |at: &At| matches!(at, At::Path(path) if path.starts_with("network."));
+            problems.retain(|problem| problem.is_error() || !is_network(&problem.at));
+        }
+        problems
+    }
+
+    /// What was warned of at an earlier commit is not warned of again.
+    pub(super) fn commit(&mut self, world: &dyn World, _: &[&str]) -> Step {
         if !self.changed() {
             return Step::Say("nothing has changed\n".to_owned());
         }
-        let problems = check(&self.candidate);
+        let problems = self.problems(world);
         if problems.iter().any(Problem::is_error) {
             return Step::Refuse(listed(&problems));
         }
-        let warnings = problems.iter().map(|problem| format!("{problem}\n")).collect();
+        let known = check(&self.base);
+        let new = problems.iter().filter(|problem| !known.contains(problem));
+        let warnings = new.map(|problem| format!("{problem}\n")).collect();
         Step::Commit { base: self.base.clone(), warnings }
     }
 

@@ -1,9 +1,11 @@
 //! What the `show` commands print: tables that fit a serial terminal.
 
+use super::width;
 use crate::config::{Account, AppPassword, Config};
 use crate::context::Connected;
 use crate::multipop::{Going, PollResult, SourceStatus};
 use crate::operator::status::{Status, ago, size, span};
+use crate::say::counted;
 
 /// The accounts and what they may use.
 pub fn accounts(config: &Config) -> String {
@@ -199,7 +201,12 @@ fn source_state(source: &SourceStatus) -> String {
 
 /// How far a poll is.
 fn going(going: Going) -> String {
-    let mut words = format!("{} of {} messages, {}", going.messages, going.of_messages, size(going.octets));
+    let mut words = format!(
+        "{} of {}, {}",
+        going.messages,
+        counted(going.of_messages.into(), "message"),
+        size(going.octets)
+    );
     if going.of_octets > going.octets {
         words += &format!(" of {}", size(going.of_octets));
     }
@@ -216,12 +223,12 @@ fn going(going: Going) -> String {
 pub(super) fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let widths: Vec<usize> = (0..N)
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
+        .map(|column| rows.iter().map(|row| width::of_text(&row[column])).max().unwrap_or_default())
         .collect();
     rows.iter()
         .map(|row| {
             let line: String =
-                row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}  ")).collect();
+                row.iter().zip(&widths).map(|(cell, &columns)| width::padded(cell, columns) + "  ").collect();
             line.trim_end().to_owned() + "\n"
         })
         .collect()

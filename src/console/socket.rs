@@ -20,6 +20,7 @@ use rustix::process::{Uid, geteuid};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
+use super::line::Editor;
 use super::{SOCKET, backup, mail, state, terminal};
 use crate::failure::Failure;
 use crate::flash;
@@ -29,6 +30,8 @@ use crate::wiping;
 
 /// Line editing and prompts, for a raw terminal.
 pub const INTERACTIVE: &[u8] = b"interactive\n";
+/// The same for one without escape sequences.
+pub const DUMB: &[u8] = b"interactive dumb\n";
 /// Lines of commands follow, up to the end of the stream.
 pub const SCRIPT: &[u8] = b"script\n";
 /// The stored configuration was replaced by another process.
@@ -154,7 +157,10 @@ async fn answer(operator: &Operator, stream: &mut Async<UnixStream>) -> io::Resu
     let rest = std::mem::take(&mut *pending);
     let outcome = match begun.as_slice() {
         b"" => return Ok(()),
-        INTERACTIVE => Ok(terminal::interactive(operator, &mut *stream, rest, admitted).await?),
+        INTERACTIVE | DUMB => {
+            let editor = if begun.as_slice() == DUMB { Editor::dumb() } else { Editor::default() };
+            Ok(terminal::interactive(operator, &mut *stream, editor, rest, admitted).await?)
+        }
         LOCKED | SCRIPT if !admitted => Err("the operator's password is wanted".to_owned()),
         LOCKED => Ok(()),
         SCRIPT => terminal::script(operator, &mut *stream, rest).await?,

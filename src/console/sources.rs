@@ -2,6 +2,7 @@
 
 use super::session::{Session, Step, Trial};
 use crate::operator::World;
+use crate::say::counted;
 
 impl Session {
     pub(super) fn collect(&mut self, world: &dyn World, words: &[&str]) -> Step {
@@ -51,7 +52,10 @@ impl Session {
         };
         match number.checked_sub(1).and_then(|at| sources.get(at)) {
             Some(source) => Step::Test(Trial::Source(name.to_owned(), Box::new(source.clone()))),
-            None => Step::Refuse(format!("{name} has {} sources, counted from 1", sources.len())),
+            None => Step::Refuse(format!(
+                "{name} has {}, counted from 1",
+                counted(sources.len() as u64, "source")
+            )),
         }
     }
 
@@ -133,7 +137,7 @@ mod tests {
             ("test smarthost demo", "smtp.example Some(\"demo\")"),
             ("test smarthost nobody", "there is no account `nobody`"),
             ("test smarthost demo 1", "usage: test smarthost [NAME]"),
-            ("test", "one of: test source NAME [NUMBER] | test smarthost [NAME]"),
+            ("test", "one of: test source NAME [NUMBER] | test smarthost [NAME] | test login NAME [SERVICE]"),
         ] {
             assert_eq!(say(line), said, "{line}");
         }

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::multipop::state::{Entry, Import, Taken};
 use crate::operator::Operator;
 use crate::pace::Pace;
+use crate::say::counted;
 use crate::store::{self, Store};
 
 /// Octets of a line: an account, or a unique-id.
@@ -120,7 +121,8 @@ pub(super) async fn serve(
     }
     Ok(match import.finish().await {
         Ok(Taken { new, known }) => {
-            log::info!("{}: {new} messages count as collected elsewhere, {known} were known", job.account);
+            let new_ones = counted(new as u64, "message");
+            log::info!("{}: {new_ones} collected elsewhere, {known} known before", job.account);
             Ok(format!("{new} {known}"))
         }
         Err(error) => Err(job.failed(&error)),

@@ -69,6 +69,13 @@ pub const TABLE: &[Command] = &[
         run: Session::show_flash,
     },
     Command {
+        name: "show certificate",
+        arguments: &[],
+        required: 0,
+        help: "the server's certificate and its CA: names, period, fingerprints",
+        run: Session::show_certificate,
+    },
+    Command {
         name: "show board",
         arguments: &[],
         required: 0,
@@ -83,6 +90,13 @@ pub const TABLE: &[Command] = &[
         run: Session::show_log,
     },
     Command {
+        name: "log follow",
+        arguments: &[],
+        required: 0,
+        help: "the lines of a device's log as they come; Control-C ends it",
+        run: Session::log_follow,
+    },
+    Command {
         name: "show config",
         arguments: &[Argument::Section],
         required: 0,
@@ -95,6 +109,13 @@ pub const TABLE: &[Command] = &[
         required: 1,
         help: "all about one account",
         run: Session::show_account,
+    },
+    Command {
+        name: "show unclaimed",
+        arguments: &[],
+        required: 0,
+        help: "mail that removed accounts have left",
+        run: Session::show_unclaimed,
     },
     Command {
         name: "show changes",
@@ -135,8 +156,29 @@ pub const TABLE: &[Command] = &[
         name: "remove account",
         arguments: &[Argument::Account],
         required: 1,
-        help: "the account goes, its mail stays on the flash",
+        help: "the account goes, its mail stays on the flash: see `show unclaimed`",
         run: Session::remove_account,
+    },
+    Command {
+        name: "rename account",
+        arguments: &[Argument::Account, Argument::NewAccount],
+        required: 2,
+        help: "another name to log in as; mail, passwords and sources stay",
+        run: Session::rename_account,
+    },
+    Command {
+        name: "remove unclaimed",
+        arguments: &[Argument::Unclaimed],
+        required: 1,
+        help: "delete mail that a removed account has left",
+        run: Session::remove_unclaimed,
+    },
+    Command {
+        name: "claim",
+        arguments: &[Argument::Unclaimed, Argument::Account],
+        required: 2,
+        help: "give mail that a removed account has left to an account",
+        run: Session::claim,
     },
     Command {
         name: "remove source",
@@ -243,6 +285,13 @@ pub const TABLE: &[Command] = &[
         help: "try the smarthost out: nothing is sent",
         run: Session::test_smarthost,
     },
+    Command {
+        name: "test login",
+        arguments: &[Argument::Account, Argument::Service],
+        required: 1,
+        help: "ask for a password and tell what a login with it comes to, and why",
+        run: Session::test_login,
+    },
     // Before the one whose account the second word would be.
     Command {
         name: "collect stop",
@@ -316,7 +365,7 @@ pub const TABLE: &[Command] = &[
     },
     Command {
         name: "mail export",
-        arguments: &[Argument::Account, Argument::File],
+        arguments: &[Argument::Mail, Argument::File],
         required: 1,
         help: "an account's mail into a folder of the card, as mbox files",
         run: Session::export_mail,
@@ -334,6 +383,20 @@ pub const TABLE: &[Command] = &[
         required: 0,
         help: "settings, keys, queue and all mail into one file of the card",
         run: Session::backup,
+    },
+    Command {
+        name: "restore",
+        arguments: &[Argument::File],
+        required: 1,
+        help: "a backup of the card takes the place of settings, mail and queue",
+        run: Session::restore,
+    },
+    Command {
+        name: "remove before-restore",
+        arguments: &[],
+        required: 0,
+        help: "delete what was there before a restore",
+        run: Session::remove_before_restore,
     },
     Command {
         name: "fsck",

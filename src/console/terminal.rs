@@ -27,14 +27,14 @@ const TRIES: usize = 3;
 const LONGEST_LINE: usize = 64 << 10;
 
 /// Serves an operator at a terminal until he quits or goes away, when he has given his password; `admitted`: he has
-/// already. `pending` has come from him before.
+/// already. `editor` knows the terminal; `pending` has come from him before.
 pub(super) async fn interactive(
     operator: &Operator,
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut editor: Editor,
     pending: Vec<u8>,
     admitted: bool,
 ) -> io::Result<()> {
-    let mut editor = Editor::default();
     let mut keys = pending.into_iter();
     stream.write_all(&for_terminal(&banner(operator))).await?;
     if !admitted && operator.is_locked() && !unlock(operator, &mut stream, &mut editor, &mut keys).await? {

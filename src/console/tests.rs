@@ -17,6 +17,7 @@ use crate::multipop::{Going, PollResult, SourceStatus};
 use crate::operator::World;
 use crate::operator::status::Status;
 use crate::relay::{QueueEntry, SentBy, Shown};
+use crate::store::Unclaimed;
 
 /// An appliance that only exists for the console.
 pub(super) struct Pretended {
@@ -25,6 +26,7 @@ pub(super) struct Pretended {
     collected: Cell<usize>,
     pub(super) board: RefCell<Option<Standing>>,
     sessions: RefCell<Vec<Connected>>,
+    pub(super) unclaimed: Vec<Unclaimed>,
 }
 
 impl Pretended {
@@ -39,6 +41,7 @@ impl Pretended {
             collected: Cell::new(0),
             board: RefCell::default(),
             sessions: RefCell::default(),
+            unclaimed: Vec::new(),
         }
     }
 }
@@ -80,6 +83,9 @@ impl World for Pretended {
     }
     fn stop_collecting(&self, account: Option<&str>) -> usize {
         self.collect(account)
+    }
+    fn unclaimed(&self) -> Vec<Unclaimed> {
+        self.unclaimed.clone()
     }
     fn message(&self, id: u32) -> Option<Shown> {
         self.status.queue.iter().find(|queued| queued.id == id).map(|queued| Shown {
@@ -686,4 +692,48 @@ fn a_permission_is_asked_for_where_one_is_wanted() {
     config.smarthost.oauth2 = Some(Box::default());
     *world.config.borrow_mut() = Rc::new(config);
     told(&world, "> oauth2 smarthost\nAsk(Smarthost)\n");
+}
+
+/// Catches: a rename that is not said, not seen before it is in force, or that leaves settings which name the account.
+#[test]
+fn an_account_gets_another_name() {
+    let world = Pretended::new();
+    told(
+        &world,
+        "> set server.postmaster demo
+         > rename account demo office
+         after `commit`: office or demo@home.example is what to log in as; the address stays demo@home.example until account.office.address is set; devices that log in as demo have to be changed
+         > rename account office office
+         ! office: there is such an account already
+         > rename account demo x
+         ! \"demo\": no such account: show accounts lists them
+         > show config server.postmaster
+         server.postmaster = \"office\"
+         > commit
+         in force
+         > set account.office.name shop
+         ! account.office.name: `rename account OLD NEW` gives an account another name",
+    );
+    assert_eq!(world.config().accounts[0].name, "office");
+}
+
+/// Catches: a warning that is said at every commit, one that is said of a network which nobody asks for, and a new one that is kept back.
+#[test]
+fn what_was_warned_of_is_not_warned_of_again() {
+    let world = Pretended::new();
+    let mut session = Session::new(&world);
+    let committed = |session: &mut Session, typed: &str| {
+        let shown = replay(&world, session, &format!("> {typed}\n> commit"));
+        shown.split_once("> commit\n").unwrap().1.to_owned()
+    };
+    assert_eq!(committed(&mut session, "set network.gateway 192.168.1.1"), "in force\n", "it is no board");
+    let smarthost = "set smarthost.host smtp.example\n> set smarthost.security starttls";
+    let first = committed(&mut session, smarthost);
+    assert!(first.contains("smarthost.port: warning: "), "{first}");
+    assert_eq!(committed(&mut session, "set server.hostname a.example"), "in force\n");
+    let all = replay(&world, &mut session, "> check");
+    assert!(all.contains("smarthost.port: warning: ") && !all.contains("network"), "{all}");
+    *world.board.borrow_mut() = Some(Standing::default());
+    let all = replay(&world, &mut session, "> check");
+    assert!(all.contains("network.gateway: warning: "), "{all}");
 }

@@ -11,10 +11,10 @@ use event_listener::Event;
 use smol::future::or;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 
-use super::card;
 use super::mail::Job;
 use super::session::{Session, Step, defaults, listed};
 use super::terminal::for_terminal;
+use super::{card, follow, restore, unclaimed};
 use crate::archive::{Format, Progress, Watch};
 use crate::clock::unix_now;
 use crate::config::encoding::Encoding;
@@ -24,6 +24,8 @@ use crate::failure::Failure;
 use crate::message::date::{rfc5322, stamp};
 use crate::operator::status::size;
 use crate::operator::{Operator, World};
+use crate::say::counted;
+use crate::store::means_unclaimed;
 
 /// Between two words on how far it is.
 const PICTURE: Duration = Duration::from_millis(300);
@@ -45,6 +47,21 @@ pub enum Work {
     Import(PathBuf),
     /// A password is checked.
     BenchAuth,
+    /// With mail that a removed account has left.
+    Unclaimed(unclaimed::Job),
+    /// Lines of the log are told as they come.
+    Follow,
+    /// A backup of the card is read.
+    Restore(PathBuf),
+    /// What restores have set aside is deleted.
+    DeleteSetAside,
+}
+
+impl Work {
+    /// Whether it is done alone.
+    fn is_alone(&self) -> bool {
+        !matches!(self, Work::Follow | Work::BenchAuth | Work::Unclaimed(unclaimed::Job::Show))
+    }
 }
 
 /// Where the operator is.
@@ -86,10 +103,15 @@ impl Session {
         job: fn(String, PathBuf) -> Job,
     ) -> Step {
         let account = words.first().copied().unwrap_or_default();
-        if self.candidate().account(account).is_none() {
+        if verb.starts_with("mail export") && means_unclaimed(account) {
+            if let Err(why) = unclaimed::meant(world.unclaimed(), account) {
+                return Step::Refuse(why);
+            }
+        } else if self.candidate().account(account).is_none() {
             return Step::Refuse(path::no_such_account(self.candidate(), account).to_string());
         }
-        let folder = words.get(1).map_or_else(|| format!("mail-{account}"), |folder| (*folder).to_owned());
+        let named = || format!("mail-{}", account.replace('~', "-"));
+        let folder = words.get(1).map_or_else(named, |folder| (*folder).to_owned());
         self.of_card(world, &folder, |path| Work::Mail(job(account.to_owned(), path)), verb)
     }
 
@@ -206,7 +228,12 @@ fn form(text: &str, at: At) -> Vec<u8> {
 impl Watch for News {
     fn progress(&self, progress: Progress) {
         let Progress { messages, of_messages, octets, of_octets } = progress;
-        self.far(format!("{messages} of {of_messages} messages, {} of {}", size(octets), size(of_octets)));
+        self.far(format!(
+            "{messages} of {}, {} of {}",
+            counted(of_messages, "message"),
+            size(octets),
+            size(of_octets)
+        ));
     }
     fn tell(&self, line: String) {
         self.hear(line);
@@ -221,10 +248,12 @@ pub(super) async fn run(
     at: At,
     work: Work,
 ) -> io::Result<Step> {
-    let Some(_alone) = operator.mail.try_lock() else {
+    let alone = operator.mail.try_lock();
+    if alone.is_none() && work.is_alone() {
         let why = "the appliance exports, imports or backs up mail already: try again when that has ended";
         return Ok(Step::Refuse(why.to_owned()));
-    };
+    }
+    let _alone = alone.filter(|_| work.is_alone());
     let (news, shown) = (News::default(), Cell::new(0));
     let (mut reader, mut writer) = split(stream);
     let done = async { Ok(Some(perform(operator, session, &work, &news).await)) };
@@ -248,6 +277,9 @@ pub(super) async fn run(
         writer.write_all(&form(&(line + "\n"), at)).await?;
     }
     Ok(outcome.unwrap_or_else(|| {
+        if matches!(work, Work::Follow) {
+            return Step::Say(String::new());
+        }
         log::warn!("console: {work:?} was broken off");
         Step::Refuse("broken off".to_owned())
     }))
@@ -289,6 +321,16 @@ async fn perform(operator: &Operator, session: &mut Session, work: &Work, news: 
             Ok(toml) => session.take_over(operator, &toml),
             Err(failure) => Step::Refuse(failure.words()),
         },
+        Work::Unclaimed(job) => said(Box::pin(unclaimed::perform(operator, job, news)).await),
+        Work::Follow => match &operator.context.device {
+            Some(device) => {
+                Box::pin(follow::follow(device.board(), &|line| news.hear(line))).await;
+                Step::Say(String::new())
+            }
+            None => Step::Refuse(crate::operator::NO_DEVICE.to_owned()),
+        },
+        Work::Restore(path) => Box::pin(restore::perform(operator, path, &|words| news.far(words))).await,
+        Work::DeleteSetAside => said(Box::pin(restore::delete_set_aside(operator)).await),
         Work::BenchAuth => Step::Say(cost(operator.context.config().rounds()).await),
     }
 }

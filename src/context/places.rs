@@ -12,8 +12,7 @@ use event_listener::Event;
 
 use crate::access::{self, on_lan};
 use crate::auth;
-use crate::config::Config;
-use crate::config::Service;
+use crate::config::{Account, Config, Service};
 use crate::credential::Verifier;
 
 /// All places, taken and free.
@@ -104,8 +103,24 @@ enum Client {
     Unknown,
     /// A device of the LAN, which needs no login.
     Device,
-    /// The account of this name, which came in with the password of this verifier.
-    Account(String, Box<Verifier>),
+    /// An account.
+    Account(Login),
+}
+
+/// A login of an account, which stays it under another name.
+struct Login {
+    /// What the account is called.
+    name: String,
+    /// Its lasting identity; 0 where it has none.
+    id: u64,
+    /// That of the password that it came in with.
+    verifier: Box<Verifier>,
+}
+
+impl Login {
+    fn account<'c>(&self, config: &'c Config) -> Option<&'c Account> {
+        if self.id == 0 { config.account(&self.name) } else { config.account_by_id(self.id) }
+    }
 }
 
 impl Places {
@@ -243,9 +258,18 @@ impl Place {
     /// The account `name` has logged in with the password of `verifier`. Where `config`, which is in force now, forbids
     /// it meanwhile, the place is taken away again.
     pub fn is_of_account(&self, name: &str, verifier: Box<Verifier>, config: &Config) {
-        self.this.client.replace(Client::Account(name.to_owned(), verifier));
+        let id = config.account(name).map_or(0, |account| account.id);
+        self.this.client.replace(Client::Account(Login { name: name.to_owned(), id, verifier }));
         self.keep();
         self.this.review(config);
+    }
+
+    /// What the account is called that has logged in.
+    pub fn account(&self) -> Option<String> {
+        match &*self.this.client.borrow() {
+            Client::Account(login) => Some(login.name.clone()),
+            Client::Unknown | Client::Device => None,
+        }
     }
 
     /// The client is a Connector client.
@@ -313,6 +337,12 @@ impl Taken {
     }
 
     fn review(&self, config: &Config) {
+        if let Client::Account(login) = &mut *self.client.borrow_mut()
+            && let Some(account) = login.account(config)
+            && login.name != account.name.as_str()
+        {
+            login.name = account.name.to_string();
+        }
         if let Err(why) = self.allowed(config) {
             self.end(why);
         }
@@ -323,11 +353,11 @@ impl Taken {
         match &*self.client.borrow() {
             Client::Unknown => Ok(()),
             Client::Device => on_lan(config, self.peer).then_some(()).ok_or(End::Right),
-            Client::Account(name, verifier) => {
-                let account = config.account(name).ok_or(End::Right)?;
+            Client::Account(login) => {
+                let account = login.account(config).ok_or(End::Right)?;
                 if let Some(service) = self.service {
                     access::permit(config, account, service, self.peer).map_err(|_| End::Right)?;
-                    auth::opens(account, service, verifier).then_some(()).ok_or(End::Right)?;
+                    auth::opens(account, service, &login.verifier).then_some(()).ok_or(End::Right)?;
                 }
                 if self.connector.get() && !access::may_use_connector(config, account) {
                     return Err(End::Connector);
@@ -339,9 +369,9 @@ impl Taken {
 
     fn connected(&self, id: u64, config: &Config) -> Connected {
         let (account, device) = match &*self.client.borrow() {
-            Client::Account(name, verifier) => {
-                let device = config.account(name).and_then(|account| auth::device(account, verifier));
-                (Some(name.clone()), device)
+            Client::Account(login) => {
+                let device = login.account(config).and_then(|account| auth::device(account, &login.verifier));
+                (Some(login.name.clone()), device)
             }
             Client::Unknown | Client::Device => (None, None),
         };

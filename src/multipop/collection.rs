@@ -176,7 +176,7 @@ impl Collection {
         needs.begin();
         Collection {
             ledger: Ledger::new(source, account.ledger_of(key), unix_now(), max),
-            letterhead: notice::Letterhead::new(config, account.name(), source),
+            letterhead: notice::Letterhead::new(config, &account.name(), source),
             transaction: account.begin(),
             into: INBOX,
             account,

@@ -37,6 +37,8 @@ use crate::store::{self, Flags, INBOX, SourceKey};
 
 /// How often it is looked whether polls have ended, when the appliance stops.
 const LOOK: Duration = Duration::from_millis(20);
+/// Between two looks whether a poll has ended.
+const ENDING: Duration = Duration::from_millis(100);
 
 /// Polls all sources, each at its own interval.
 pub struct Poller {
@@ -174,10 +176,23 @@ impl Poller {
             }
             let mut connection = self.connections.place();
             connection.hold().await;
+            // Its account has another name now, and under the old one its last poll has not ended.
+            while self.is_polled_by_another(&watch) {
+                self.context.time.sleep(ENDING).await;
+            }
             if watch.is_due() {
                 Box::pin(self.poll(&watch, connection)).await;
             }
         }
+    }
+
+    /// Whether another task still has the same source.
+    fn is_polled_by_another(&self, watch: &Watch) -> bool {
+        let id = watch.source().id;
+        let watches = self.watches.borrow();
+        watches
+            .iter()
+            .any(|((account, other), it)| *other == id && *account != watch.account && it.is_removed())
     }
 
     async fn poll(&self, watch: &Watch, connection: Place<'_>) {

@@ -12,9 +12,14 @@ const TWINS: SourceKey = SourceKey(u64::from_be_bytes(*b"\0\0twins\0"));
 /// Seconds for which they are remembered.
 const REMEMBERED: i64 = 365 * 86_400;
 
-/// Those that wait for their commit, by account; clones are the same.
+/// Those that wait for their commit, by account, which is open as long as any does; clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Twins(Rc<RefCell<HashSet<(String, Identity)>>>);
+pub struct Twins(Rc<RefCell<HashSet<(usize, Identity)>>>);
+
+/// Tells accounts that are open apart: their names may change.
+fn key(account: &Account) -> usize {
+    std::ptr::from_ref(account).addr()
+}
 
 /// What is known of a twin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +38,7 @@ impl Twins {
         if account.collected(TWINS, identity.octets()).is_some() {
             return Twin::Safe;
         }
-        let is_first = self.0.borrow_mut().insert((account.name().to_owned(), identity));
+        let is_first = self.0.borrow_mut().insert((key(account), identity));
         if is_first { Twin::First } else { Twin::UnderWay }
     }
 
@@ -44,7 +49,7 @@ impl Twins {
 
     /// Nobody waits for it any more.
     pub fn part(&self, account: &Account, identity: Identity) {
-        self.0.borrow_mut().remove(&(account.name().to_owned(), identity));
+        self.0.borrow_mut().remove(&(key(account), identity));
     }
 
     /// Forgets those that came long ago.

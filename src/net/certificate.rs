@@ -4,7 +4,6 @@
 //! certificate holds are looked up here (RFC 5280 section 4.1, X.690 sections 8.1 and 8.9), and nothing else.
 
 use std::fmt::Write;
-use std::net::IpAddr;
 
 use ring::digest::{SHA256, digest};
 use rustls::client::verify_server_name;
@@ -69,13 +68,11 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     };
     match verify_server_name(&parsed, &nobody) {
         Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. })) => {
-            let readable = |name: &String| {
-                let name = bare(name)?;
-                // The verifier writes `0::1`.
-                let address = name.parse::<IpAddr>().map(|address| address.to_string());
-                printable(address.as_deref().unwrap_or(name).as_bytes())
-            };
-            presented.iter().filter_map(readable).take(NAMES).collect()
+            presented
+                .iter()
+                .filter_map(|name| printable(bare(name)?.as_bytes()).map(usual))
+                .take(NAMES)
+                .collect()
         }
         _ => Vec::new(),
     }
@@ -85,6 +82,11 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
 fn bare(presented: &str) -> Option<&str> {
     let inner = presented.strip_suffix(')')?.split_once('(')?.1;
     Some(inner.trim_matches('"'))
+}
+
+/// An address as people write it; the verifier has `0::1`.
+fn usual(name: String) -> String {
+    name.parse::<std::net::IpAddr>().map_or(name, |address| address.to_string())
 }
 
 fn printable(octets: &[u8]) -> Option<String> {
@@ -193,10 +195,10 @@ mod tests {
     fn a_certificate_says_whose_it_is_and_who_signed_it() {
         let (key, ca_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
         let ca = parameters(&[], DnType::OrganizationName, "A Club\u{7}");
-        let own = parameters(&["mail.example", "*.b.example", "10.0.0.1"], DnType::CommonName, "mail");
+        let own = parameters(&["mail.example", "*.b.example", "10.0.0.1", "::1"], DnType::CommonName, "mail");
         let signed = own.signed_by(&key, &rcgen::Issuer::from_params(&ca, &ca_key)).unwrap();
         let told = Certificate::of(signed.der());
-        assert_eq!(told.names, ["mail.example", "*.b.example", "10.0.0.1"]);
+        assert_eq!(told.names, ["mail.example", "*.b.example", "10.0.0.1", "::1"]);
         assert_eq!((told.issuer.as_str(), told.is_self_signed()), ("A Club", false));
         let told = Certificate::of(own.self_signed(&key).unwrap().der());
         assert_eq!((told.issuer.as_str(), told.is_self_signed()), ("mail", true));

@@ -23,6 +23,7 @@ struct Report {
     queue_unlisted: u64,
     troubles: Vec<String>,
     sources: Vec<Source>,
+    unclaimed: u64,
     flash: Flash,
 }
 
@@ -122,6 +123,7 @@ impl Status {
             queue_unlisted: self.unlisted as u64,
             troubles: self.troubles.clone(),
             sources: self.sources.iter().map(Source::from).collect(),
+            unclaimed: self.unclaimed as u64,
             flash: Flash {
                 read_only: self.no_changes.is_some(),
                 total: self.space.map(|space| space.total),

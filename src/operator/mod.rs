@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
@@ -15,16 +16,19 @@ use std::time::{Duration, Instant};
 use event_listener::Event;
 use smol::lock::Mutex;
 
+use crate::archive::backup::place;
 use crate::board::device::{Device, Ending, Standing};
 use crate::certificate;
 use crate::clock::unix_now;
 use crate::config::{Config, Holder, Service};
 use crate::context::{Connected, Context};
+use crate::failure::Failure;
 use crate::flash::{Space, wear};
 use crate::multipop::Poller;
 use crate::net::certificate::Certificate;
 use crate::oauth2::Tokens;
 use crate::relay::{Relay, Shown};
+use crate::store::Unclaimed;
 use status::Status;
 
 mod json;
@@ -41,6 +45,9 @@ pub const NO_DEVICE: &str =
 pub const CHANGED: &str = "the settings were changed by someone else meanwhile";
 /// Pause after a wrong password.
 const AFTER_A_WRONG_PASSWORD: Duration = Duration::from_secs(2);
+
+/// A backup while it is read.
+pub type Restoring<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + 'a>>;
 
 /// What an operator asks of the appliance, beneath what its services do.
 pub trait Appliance {
@@ -69,6 +76,12 @@ pub trait Appliance {
     fn local_ca(&self) -> Option<String>;
     /// `content`, signed by the server's key (RFC 5652), where that can be done.
     fn signed(&self, content: &[u8]) -> Option<Vec<u8>>;
+    /// Reads a backup, which takes the place of what is here when the appliance has ended: what was read, in words. `heard` is told
+    /// how many octets were.
+    fn restore<'a>(&'a self, source: &'a mut dyn Read, heard: &'a dyn Fn(u64)) -> Restoring<'a> {
+        let _ = (source, heard);
+        Box::pin(async { Err(Failure::System(NO_DEVICE.to_owned())) })
+    }
 }
 
 /// What of the appliance is seen, and done at once, without an `.await`: all that a session of the console needs.
@@ -95,6 +108,18 @@ pub trait World {
     fn collect(&self, account: Option<&str>) -> usize;
     /// Ends their polls, and begins none before [`World::collect`]: how many.
     fn stop_collecting(&self, account: Option<&str>) -> usize;
+    /// What the server's certificate says of itself, and the local CA's, where it is of that.
+    fn certificates(&self) -> [Option<Certificate>; 2] {
+        [None, None]
+    }
+    /// The folders with what was there before a restore.
+    fn set_aside(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Mail that removed accounts have left.
+    fn unclaimed(&self) -> Vec<Unclaimed> {
+        Vec::new()
+    }
     /// All about a queued message.
     fn message(&self, id: u32) -> Option<Shown>;
     /// Makes everything in the queue due at once.
@@ -182,6 +207,7 @@ impl Operator {
             unlisted: self.relay.unlisted(),
             troubles: self.relay.troubles(),
             sources: self.poller.status(),
+            unclaimed: self.context.store.left(),
             space: self.appliance.space(),
             no_changes: self.appliance.no_changes(),
             written: wear::of_process(),
@@ -256,6 +282,31 @@ impl Operator {
         self.appliance.reload().await?;
         self.trial.set(None);
         Ok(())
+    }
+
+    /// Reads a backup of so many octets, which takes the place of what is here when the appliance has ended: what was read, in words.
+    ///
+    /// # Errors
+    /// It is none or a damaged one, there is no room for it, or the flash refuses: all stays as it was.
+    pub async fn restore(
+        &self,
+        source: &mut dyn Read,
+        octets: u64,
+        heard: &dyn Fn(u64),
+    ) -> Result<String, Failure> {
+        if let Some(why) = self.appliance.no_changes() {
+            return Err(Failure::System(format!("the flash takes no changes: {why}")));
+        }
+        if let Some(space) =
+            self.appliance.space().filter(|it| octets > it.free.saturating_sub(it.last_reserve()))
+        {
+            return Err(Failure::System(format!(
+                "no room for the backup beside what is there: {} MiB are free, and it has {}",
+                space.free >> 20,
+                octets >> 20
+            )));
+        }
+        self.appliance.restore(source, heard).await
     }
 
     /// Takes an update from a file: what it is and what happens now, or why it is not taken.
@@ -336,6 +387,19 @@ impl World for Operator {
     }
     fn stop_collecting(&self, account: Option<&str>) -> usize {
         self.poller.stop(account)
+    }
+    fn certificates(&self) -> [Option<Certificate>; 2] {
+        [self.certificate(), self.certificate_of_ca()]
+    }
+    fn set_aside(&self) -> Vec<String> {
+        place::set_aside(self.context.store.flash())
+    }
+    fn unclaimed(&self) -> Vec<Unclaimed> {
+        let unclaimed = self.context.store.unclaimed(&self.context.config().owners());
+        unclaimed.unwrap_or_else(|error| {
+            log::warn!("the folders of the accounts: {error}");
+            Vec::new()
+        })
     }
     fn message(&self, id: u32) -> Option<Shown> {
         self.relay.show(id)

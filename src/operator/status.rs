@@ -8,6 +8,7 @@ use crate::board::device::Standing;
 use crate::flash::{self, Space};
 use crate::multipop::{PollResult, SourceStatus};
 use crate::relay::{QueueEntry, SentBy};
+use crate::say::counted;
 
 /// The appliance at one moment.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +37,8 @@ pub struct Status {
     pub troubles: Vec<String>,
     /// Every source that is configured.
     pub sources: Vec<SourceStatus>,
+    /// Removed accounts that have left mail.
+    pub unclaimed: usize,
     /// Room on the flash.
     pub space: Option<Space>,
     /// Why the flash takes no changes; `None` when it does.
@@ -82,6 +85,10 @@ impl Display for Status {
             writeln!(f, "           {trouble}")?;
         }
         writeln!(f, "sources    {}", self.sources_in_words())?;
+        if self.unclaimed > 0 {
+            let accounts = counted(self.unclaimed as u64, "removed account");
+            writeln!(f, "unclaimed  mail of {accounts}: see `show unclaimed`")?;
+        }
         if let Some(space) = self.space {
             writeln!(f, "flash      {} free of {}", size(space.free), size(space.total))?;
             if space.is_low() {
@@ -166,6 +173,7 @@ impl Status {
             unlisted: self.unlisted,
             troubles: self.troubles.into_iter().map(trouble).collect(),
             sources: self.sources.into_iter().map(source).collect(),
+            unclaimed: self.unclaimed,
             space: self.space,
             no_changes: self.no_changes,
             written: self.written,

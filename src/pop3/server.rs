@@ -20,6 +20,7 @@ use crate::net::line::LineEnd;
 use crate::net::stream::Stream;
 use crate::pace::{ITEM, Pace};
 use crate::sasl::server::{Claim, Exchange};
+use crate::say::counted;
 use crate::serving::{self, Goes, Goodbye, Protocol};
 use crate::store::{self, Account, INBOX, LastLine, Uid};
 
@@ -166,7 +167,7 @@ impl Connection {
         };
         let length = body.len()?;
         let head = match lines {
-            None => format!("{} octets", maildrop::sent(length, is_unended(&body, length))).into(),
+            None => counted(maildrop::sent(length, is_unended(&body, length)), "octet").into(),
             Some(_) => "The top of the message follows".into(),
         };
         self.send(&Reply::Ok(head)).await?;

@@ -9,6 +9,7 @@ use super::maildrop::Maildrop;
 use super::reply::{CAPABILITIES, Reply, language};
 use crate::config::Config;
 use crate::sasl::server::{Answer, Claim, Exchange, MAX_RESPONSE, Mechanism, Password, Step};
+use crate::say::counted;
 use crate::serving::Channel;
 use crate::store::Uid;
 
@@ -282,7 +283,7 @@ impl Session {
     pub fn opened(&mut self, account: String, maildrop: Maildrop) -> Effect {
         let (count, octets) = maildrop.drop_listing();
         self.state = State::Transaction { account, maildrop };
-        ok(format!("Welcome, {count} messages ({octets} octets)"))
+        ok(format!("Welcome, {}", listing(count, octets)))
     }
 
     /// The login was refused. Whatever the reason, it looks the same (RFC 3206 section 4).
@@ -374,8 +375,12 @@ fn transaction(maildrop: &mut Maildrop, command: Command) -> Option<Effect> {
 
 fn list(maildrop: &Maildrop, what: Listed) -> Effect {
     let (count, octets) = maildrop.drop_listing();
-    let head = Reply::Ok(format!("{count} messages ({octets} octets)").into());
+    let head = Reply::Ok(listing(count, octets).into());
     Effect::List(head, Listing { what, next: 1 })
+}
+
+fn listing(messages: usize, octets: u64) -> String {
+    format!("{} ({})", counted(messages as u64, "message"), counted(octets, "octet"))
 }
 
 fn ok(text: impl Into<Cow<'static, str>>) -> Effect {

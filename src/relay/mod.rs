@@ -118,6 +118,11 @@ impl Relay {
         self.queue.len().saturating_sub(LISTED)
     }
 
+    /// How many messages wait that the account of this lasting identity has sent.
+    pub fn queued_of(&self, id: u64) -> usize {
+        self.queue.count(entry::Submitter::Account(id))
+    }
+
     /// What is wrong with the way through the smarthost right now, one line a login; empty when the
     /// latest connections went well.
     pub fn troubles(&self) -> Vec<String> {

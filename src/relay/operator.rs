@@ -8,6 +8,7 @@ use crate::clock::unix_now;
 use crate::config::Config;
 use crate::flash::ReadAt;
 use crate::pace::Pace;
+use crate::say::counted;
 use crate::store::{self, Account, Error, INBOX, Uid};
 
 /// Messages that are changed in one commit.
@@ -162,7 +163,7 @@ fn state(recipient: &Recipient) -> (String, String) {
         Progress::Pending { attempts: 0, .. } => "waiting".to_owned(),
         Progress::Pending { attempts, latest, .. } => {
             let latest = latest.as_ref().map(Attempt::in_words).unwrap_or_default();
-            format!("waiting, {attempts} attempts, the latest: {latest}")
+            format!("waiting, {}, the latest: {latest}", counted((*attempts).into(), "attempt"))
         }
         Progress::Done => "done".to_owned(),
         Progress::Failed { status, latest, .. } => {

@@ -229,6 +229,11 @@ impl Queue {
         all.map(move |(uid, size)| (uid, size, self.known(uid).ok().flatten()))
     }
 
+    /// How many messages of `submitter` are queued.
+    pub fn count(&self, submitter: Submitter) -> usize {
+        self.index().count(submitter)
+    }
+
     /// A message: its size and its entry, which one whose note cannot be read has not.
     pub fn entry(&self, uid: Uid) -> Option<(u64, Option<Entry>)> {
         let message = self.account.borrow().view(INBOX, |inbox| inbox.message(uid).copied()).flatten()?;

@@ -93,10 +93,13 @@ pub fn ports(ports: Ports) {
         let rules = rules.into_iter().flat_map(|(access, ports)| {
             ports.iter().map(move |port| Ok::<_, RulesetError>(NetPort::new(*port, access)))
         });
+        // What says nothing of names that go to another folder forbids them (landlock(7), `LANDLOCK_ACCESS_FS_REFER`).
         Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessNet::from_all(LANDLOCK))?
+            .handle_access(AccessFs::Refer)?
             .create()?
+            .add_rules(path_beneath_rules(["/"], AccessFs::Refer))?
             .add_rules(rules)?
             .restrict_self()
     };

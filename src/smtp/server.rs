@@ -88,6 +88,9 @@ impl Protocol for Smtp {
 
     async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Goes> {
         connection.session.line_ended(connection.bare_lf);
+        if let Some(name) = connection.place.account() {
+            connection.session.is_called(name);
+        }
         let effect = match end {
             LineEnd::TooLong => connection.session.too_long(),
             _ => connection.session.line(&line, &connection.context.config()),

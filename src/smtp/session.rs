@@ -137,6 +137,13 @@ impl Session {
         Effect::Reply(Reply::plain(220, format!("{} ESMTP", config.server.hostname)))
     }
 
+    /// What the account that logged in is called from now on.
+    pub fn is_called(&mut self, name: String) {
+        if let Some(account) = &mut self.account {
+            *account = name;
+        }
+    }
+
     /// The account that logged in.
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()

@@ -20,8 +20,8 @@ mod format;
 mod model;
 
 pub use engine::{
-    Account, Body, Extracts, HeldSummary, Incoming, Piece, Renewed, Report, Snapshot, Store, Summaries,
-    Transaction, Watcher,
+    Account, Body, Extracts, HeldSummary, Incoming, Owner, Piece, Renewed, Report, Snapshot, Store,
+    Summaries, Transaction, Unclaimed, Watcher, means_unclaimed, note_owners,
 };
 pub use error::Error;
 pub use format::{

@@ -17,6 +17,14 @@ const PLAN: &str = "plan";
 /// Folders with what was there before have this name and a number.
 const ASIDE: &str = "before-restore";
 
+/// The folders with what was there before a restore, in the data folder.
+pub fn set_aside(flash: &dyn Flash) -> Vec<String> {
+    let mut names = flash.list("").unwrap_or_default();
+    names.retain(|name| name.strip_prefix(ASIDE).is_some_and(|rest| rest.starts_with('-')));
+    names.sort_unstable();
+    names
+}
+
 /// What makes up a data folder: the settings in all their files, keys, and mail.
 const OWN: [&str; 10] = [
     CONFIG,

@@ -89,7 +89,7 @@ fn sum(block: &[u8; BLOCK]) -> u32 {
 fn own(path: &str) -> Result<String, Refused> {
     let parts: Vec<&str> = path.split('/').collect();
     let is_name = |part: &&str| {
-        let known = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
+        let known = |octet: u8| octet.is_ascii_alphanumeric() || b"._-~".contains(&octet);
         !part.is_empty() && !part.starts_with('.') && part.bytes().all(known)
     };
     let is_ours = match parts.first().copied() {
@@ -110,7 +110,7 @@ fn is_account(parts: &[&str]) -> bool {
     match parts {
         [] => true,
         [folder] if matches!(*folder, "log" | "body") => true,
-        [file] => file.starts_with("checkpoint"),
+        [file] => *file == "owner" || file.starts_with("checkpoint"),
         [folder, _] => matches!(*folder, "log" | "body"),
         _ => false,
     }

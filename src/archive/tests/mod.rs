@@ -2,6 +2,7 @@
 
 mod changes;
 mod foreign;
+mod hand_over;
 mod links;
 mod round_trips;
 mod trouble;

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use ring::digest;
 
 use crate::certificate;
+use crate::clock::unix_now;
 use crate::config::encoding::Encoding;
 use crate::config::problem::Problem;
 use crate::config::text::{self, Ways};
@@ -28,6 +29,7 @@ use crate::config::{Config, file, secrets};
 use crate::flash::disk::Disk;
 use crate::net::mdns::local_name;
 use crate::sandbox::owner::give_to_owner;
+use crate::store::note_owners;
 use note::Note;
 
 /// What the file is called; the second name is what comes of the first where Windows hides endings.
@@ -193,6 +195,11 @@ fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
         Err(problems) => return Ok(Outcome::Refused(problems)),
     };
     parsed.config.identify(stored.as_ref().unwrap_or(&Config::default()));
+    if let Some(stored) = &stored {
+        let (before, after) = (stored.owners(), parsed.config.owners());
+        let noted = async_io::block_on(note_owners(&flash, &before, &after, unix_now()));
+        noted.map_err(|error| at(data)(io::Error::other(error)))?;
+    }
     async_io::block_on(file::save(&flash, &parsed.config))?;
 
     let text = String::from_utf8_lossy(&text);

@@ -71,9 +71,9 @@ impl Part<'_> {
     fn find(&self, url: &MessageUrl) -> Option<Message> {
         let account = self.session.account()?;
         if let Some((user, host)) = &url.server {
-            let own = self.config.account(account.name());
+            let own = self.config.account(&account.name());
             let is_user = |user: &String| {
-                user.eq_ignore_ascii_case(account.name())
+                user.eq_ignore_ascii_case(&account.name())
                     || own.is_some_and(|own| user.eq_ignore_ascii_case(own.address.as_str()))
             };
             if !host.eq_ignore_ascii_case(&self.config.server.hostname) || !user.as_ref().is_none_or(is_user)

@@ -54,7 +54,7 @@ impl Session {
         tag: String,
         out: &mut String,
     ) -> Outcome {
-        if self.connector && !may_use_connector(config, account.name()) {
+        if self.connector && !may_use_connector(config, &account.name()) {
             return self.end(NO_CONNECTOR, out);
         }
         self.state = State::Authenticated(account);
@@ -104,7 +104,7 @@ impl Session {
         if let Some((_, Some(name))) = name {
             self.connector |= connector::is_connector(name);
         }
-        if self.connector && self.account().is_some_and(|account| !may_use_connector(config, account.name()))
+        if self.connector && self.account().is_some_and(|account| !may_use_connector(config, &account.name()))
         {
             return self.end(NO_CONNECTOR, out);
         }

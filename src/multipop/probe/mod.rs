@@ -23,6 +23,7 @@ use crate::config::{Protocol, Security, Source};
 use crate::context::Context;
 use crate::outgoing::{Route, shown};
 use crate::sasl::client::AccessToken;
+use crate::say::counted;
 
 /// Folders that are shown.
 const SHOWN: usize = 200;
@@ -224,7 +225,10 @@ impl Found {
             lines.push(match (source.leave_on_server, source.delete_after) {
                 (true, 0) => "what is collected stays there".to_owned(),
                 (true, seconds) => {
-                    format!("what is collected stays there for {} days", seconds.div_ceil(86_400))
+                    format!(
+                        "what is collected stays there for {}",
+                        counted(seconds.div_ceil(86_400).into(), "day")
+                    )
                 }
                 (false, _) => "what is collected is deleted there once it is safe here".to_owned(),
             });

@@ -21,7 +21,7 @@ use crate::store::model::{Index, Known, Mailbox, Note, Usage, identity_hash, mai
 
 /// One account's mail, open.
 pub struct Account {
-    name: String,
+    name: RefCell<Rc<str>>,
     dir: String,
     flash: Rc<dyn Flash>,
     pub(super) room: Rc<Room>,
@@ -65,7 +65,7 @@ impl Account {
         Account {
             room,
             checkpoint_share,
-            name: name.to_owned(),
+            name: RefCell::new(name.into()),
             dir,
             flash,
             state: RefCell::new(state),
@@ -84,8 +84,13 @@ impl Account {
     }
 
     /// The account's name.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn name(&self) -> Rc<str> {
+        self.name.borrow().clone()
+    }
+
+    /// The account has another name now.
+    pub(super) fn set_name(&self, name: &str) {
+        *self.name.borrow_mut() = name.into();
     }
 
     /// The ids and names of all mailboxes, in order of name, the INBOX first.
@@ -247,7 +252,7 @@ impl Account {
 
     fn damaged(&self, message: &Message) -> Error {
         let uid = message.uid;
-        Error::Damaged(format!("{}, UID {uid}", self.name))
+        Error::Damaged(format!("{}, UID {uid}", self.name()))
     }
 
     /// A new message, to be filled in pieces and handed to [`Transaction::deliver`]. Dropped before
@@ -280,7 +285,7 @@ impl Account {
         match state.log.note(place, (mailbox, uid)) {
             Ok(record) => Ok(Some(record.note)),
             Err(error) if tells_damage(&error) => {
-                Err(Error::Damaged(format!("{}, the note of UID {uid}", self.name)))
+                Err(Error::Damaged(format!("{}, the note of UID {uid}", self.name())))
             }
             Err(error) => Err(Error::io(state.log.dir(), error)),
         }

@@ -9,6 +9,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::checkpoint::{NEWEST, PREVIOUS};
+use super::folders::OWNER;
 use super::{Account, Store};
 use crate::flash::{File, Flash, Mode};
 use crate::store::Error;
@@ -164,9 +165,10 @@ impl Snapshot {
     }
 }
 
+/// Whose it is, and what it was at the last checkpoints.
 fn checkpoints(flash: &dyn Flash, dir: &str) -> io::Result<Vec<Kept>> {
     let there = flash.list(dir)?;
-    let known = [NEWEST, PREVIOUS].into_iter().filter(|name| there.iter().any(|there| there == name));
+    let known = [OWNER, NEWEST, PREVIOUS].into_iter().filter(|name| there.iter().any(|there| there == name));
     Ok(known.map(|name| Kept::Whole(name.to_owned())).collect())
 }
 

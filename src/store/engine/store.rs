@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use crate::flash::{Flash, READ_ONLY, Space};
 use crate::store::Error;
 use crate::store::format::Place;
 
-/// The name under which the queue is open: no account can have it.
-const QUEUE: &str = "/queue";
+/// The folder of the queue.
+const QUEUE: &str = "queue";
 
 /// So long the answer to whether the flash takes changes holds; tests do not wait for another one.
 const ASK_AGAIN: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 1 });
@@ -47,10 +48,15 @@ pub struct Store {
     pub(super) flash: Rc<dyn Flash>,
     pub(super) sizes: Sizes,
     room: Rc<Room>,
+    /// By their folders.
     open: RefCell<BTreeMap<String, Rc<Account>>>,
-    /// Held while an account is opened, so that nobody opens it twice.
-    opening: smol::lock::Mutex<()>,
-    /// Where the durable log of an account ended whose sync failed: what is read behind that place
+    /// The folders below `accounts`, by the names of the accounts: see [`super::folders`].
+    places: RefCell<BTreeMap<String, String>>,
+    /// Folders that no account has, as far as it was looked.
+    pub(super) left: Cell<usize>,
+    /// Held while an account is opened, so that nobody opens it twice, and while folders get other names.
+    pub(super) opening: smol::lock::Mutex<()>,
+    /// Where the durable log of an account ended whose sync failed, by its folder: what is read behind that place
     /// may never have reached the medium.
     failed: RefCell<BTreeMap<String, Place>>,
     quotas: RefCell<BTreeMap<String, u64>>,
@@ -68,6 +74,8 @@ impl Store {
             sizes: Sizes::of(room.space()),
             room,
             open: RefCell::default(),
+            places: RefCell::default(),
+            left: Cell::new(0),
             opening: smol::lock::Mutex::new(()),
             failed: RefCell::default(),
             quotas: RefCell::default(),
@@ -87,7 +95,23 @@ impl Store {
     /// # Errors
     /// [`Error::Io`], [`Error::Full`].
     pub async fn account(&self, name: &str) -> Result<Rc<Account>, Error> {
-        self.open_at(name, format!("accounts/{name}"), false).await
+        if let Some(account) = self.ready(&self.place(name)?) {
+            return Ok(account);
+        }
+        let _opening = self.opening.lock().await;
+        let dir = self.place(name)?;
+        self.open_alone(name, dir, false).await
+    }
+
+    /// Where the mail of the account `name` is: in the folder of its name, where nobody has said who the accounts are.
+    fn place(&self, name: &str) -> Result<String, Error> {
+        let places = self.places.borrow();
+        match places.get(name) {
+            Some(folder) => Ok(format!("accounts/{folder}")),
+            None if places.is_empty() => Ok(format!("accounts/{name}")),
+            // It was renamed or removed this moment: it must not get a folder.
+            None => Err(Error::Io { path: name.to_owned(), source: io::ErrorKind::NotFound.into() }),
+        }
     }
 
     /// The relay's queue: an account of its own in `queue/`, with messages and their notes.
@@ -95,25 +119,32 @@ impl Store {
     /// # Errors
     /// As [`Store::account`].
     pub async fn queue(&self) -> Result<Rc<Account>, Error> {
-        self.open_at(QUEUE, "queue".to_owned(), false).await
+        self.open_folder(QUEUE).await
     }
 
     /// The account or the queue that lies in this folder.
     pub(super) async fn open_folder(&self, dir: &str) -> Result<Rc<Account>, Error> {
-        self.open_at(name_of(dir), dir.to_owned(), false).await
-    }
-
-    async fn open_at(&self, name: &str, dir: String, salvage: bool) -> Result<Rc<Account>, Error> {
-        if let Some(account) = self.in_memory(name).filter(|account| !self.may_be_written_again(account)) {
+        if let Some(account) = self.ready(dir) {
             return Ok(account);
         }
         let _opening = self.opening.lock().await;
-        let before = self.in_memory(name);
+        self.open_alone(&self.name_of(dir), dir.to_owned(), false).await
+    }
+
+    /// The account in `dir`, also where its beginning is lost.
+    pub(super) async fn open_for_repair(&self, dir: &str) -> Result<Rc<Account>, Error> {
+        let _opening = self.opening.lock().await;
+        self.open_alone(&self.name_of(dir), dir.to_owned(), true).await
+    }
+
+    /// By who alone opens accounts.
+    async fn open_alone(&self, name: &str, dir: String, salvage: bool) -> Result<Rc<Account>, Error> {
+        let before = self.in_memory(&dir);
         if let Some(account) = before.clone().filter(|account| !self.may_be_written_again(account)) {
             return Ok(account);
         }
-        let limit = self.failed.borrow().get(name).copied();
-        let wanted = Wanted { name, dir, limit, salvage };
+        let limit = self.failed.borrow().get(&dir).copied();
+        let wanted = Wanted { name, dir: dir.clone(), limit, salvage };
         let account = recovery::open(self.flash.clone(), &self.room, self.sizes, wanted).await?;
         match before {
             // Sessions go on reading what they have.
@@ -125,16 +156,68 @@ impl Store {
             None => {}
         }
         if account.takes_no_changes().is_none() {
-            self.failed.borrow_mut().remove(name);
+            self.failed.borrow_mut().remove(&dir);
         }
         account.set_quota(self.quotas.borrow().get(name).copied());
-        self.open.borrow_mut().insert(name.to_owned(), account.clone());
+        self.open.borrow_mut().insert(dir, account.clone());
         Ok(account)
     }
 
-    /// The account in `dir`, also where its beginning is lost.
-    pub(super) async fn open_for_repair(&self, dir: &str) -> Result<Rc<Account>, Error> {
-        self.open_at(name_of(dir), dir.to_owned(), true).await
+    /// The account in `dir`, where it is in memory and need not be opened anew.
+    fn ready(&self, dir: &str) -> Option<Rc<Account>> {
+        self.in_memory(dir).filter(|account| !self.may_be_written_again(account))
+    }
+
+    /// The accounts have their mail in these folders from now on; those that are open get the names.
+    pub(super) fn take_places(&self, places: BTreeMap<String, String>) {
+        for (name, folder) in &places {
+            if let Some(account) = self.open.borrow().get(&format!("accounts/{folder}")) {
+                account.set_name(name);
+            }
+        }
+        *self.places.borrow_mut() = places;
+    }
+
+    /// Whether an account has its mail in the folder of this name.
+    pub(super) fn is_somebodys(&self, folder: &str) -> bool {
+        self.places.borrow().values().any(|place| place == folder)
+    }
+
+    /// Whether nobody has the account in `dir` open; it is not in memory then.
+    pub(super) fn let_go(&self, dir: &str) -> bool {
+        let mut open = self.open.borrow_mut();
+        match open.get(dir) {
+            Some(account) if Rc::strong_count(account) > 1 => return false,
+            Some(account) => account.mark_end(),
+            None => {}
+        }
+        if let Some(durable) = open.remove(dir).and_then(|account| account.failed_at()) {
+            self.failed.borrow_mut().insert(dir.to_owned(), durable);
+        }
+        true
+    }
+
+    /// The folder `from` is `to` now.
+    pub(super) fn has_moved(&self, from: &str, to: &str) {
+        let mut failed = self.failed.borrow_mut();
+        if let Some(durable) = failed.remove(from) {
+            failed.insert(to.to_owned(), durable);
+        }
+        let below = |dir: &str| dir.strip_prefix("accounts/").unwrap_or(dir).to_owned();
+        let (from, to) = (below(from), below(to));
+        self.places
+            .borrow_mut()
+            .values_mut()
+            .filter(|folder| **folder == from)
+            .for_each(|f| f.clone_from(&to));
+    }
+
+    /// The name of the account in `dir`; of what is none's, that of its folder.
+    fn name_of(&self, dir: &str) -> String {
+        let folder = dir.strip_prefix("accounts/").unwrap_or(dir);
+        let places = self.places.borrow();
+        let name = places.iter().find(|(_, place)| *place == folder && dir != QUEUE).map(|(name, _)| name);
+        name.map_or(folder, String::as_str).to_owned()
     }
 
     /// Whether it could not be made ready for writing when it was opened, and that may be otherwise now.
@@ -142,12 +225,12 @@ impl Store {
         account.is_unready_since(ASK_AGAIN) && !self.flash.is_read_only()
     }
 
-    fn in_memory(&self, name: &str) -> Option<Rc<Account>> {
+    fn in_memory(&self, dir: &str) -> Option<Rc<Account>> {
         let mut open = self.open.borrow_mut();
-        let account = open.get(name)?.clone();
+        let account = open.get(dir)?.clone();
         if let Some(durable) = account.failed_at() {
-            self.failed.borrow_mut().insert(name.to_owned(), durable);
-            open.remove(name);
+            self.failed.borrow_mut().insert(dir.to_owned(), durable);
+            open.remove(dir);
             return None;
         }
         account.mark_used();
@@ -171,8 +254,8 @@ impl Store {
 
     /// Limits the octets that accounts may hold, by name; an account that is not named has no limit.
     pub fn set_quotas(&self, quotas: BTreeMap<String, u64>) {
-        for (name, account) in self.open.borrow().iter() {
-            account.set_quota(quotas.get(name).copied());
+        for account in self.open.borrow().values() {
+            account.set_quota(quotas.get(&*account.name()).copied());
         }
         *self.quotas.borrow_mut() = quotas;
     }
@@ -183,7 +266,7 @@ impl Store {
         let accounts: Vec<_> = self.open.borrow().values().cloned().collect();
         for account in accounts {
             if self.may_be_written_again(&account) {
-                let again = self.open_at(account.name(), account.dir().to_owned(), false).await;
+                let again = self.open_folder(account.dir()).await;
                 drop(again); // what it said is in the log, and the one before is still there
                 continue;
             }
@@ -212,16 +295,11 @@ impl Store {
     /// The accounts in memory, the queue left out. Nobody has asked for them: see [`Store::close_unused`].
     pub fn open(&self) -> Vec<Rc<Account>> {
         let open = self.open.borrow();
-        open.iter().filter(|(name, _)| !name.starts_with('/')).map(|(_, account)| account.clone()).collect()
+        open.iter().filter(|(dir, _)| *dir != QUEUE).map(|(_, account)| account.clone()).collect()
     }
 
     /// The names of the accounts in memory, the queue left out.
     pub fn open_accounts(&self) -> Vec<String> {
-        self.open().iter().map(|account| account.name().to_owned()).collect()
+        self.open().iter().map(|account| account.name().to_string()).collect()
     }
-}
-
-/// The name under which the account or the queue in `dir` is open.
-fn name_of(dir: &str) -> &str {
-    dir.strip_prefix("accounts/").unwrap_or(QUEUE)
 }

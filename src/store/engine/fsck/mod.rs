@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 
 use super::Store;
+use crate::say::counted;
 use crate::store::Error;
 use account::Findings;
 
@@ -43,7 +44,6 @@ impl fmt::Display for Report {
             writeln!(f, "{line}")?;
         }
         let Report { accounts, records, messages, octets, damage, .. } = self;
-        let counted = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let queue = if self.queue { " and the queue" } else { "" };
         let (accounts, records) = (counted(*accounts, "account"), counted(*records, "record"));
         let messages = counted(*messages, "message");
