@@ -3,7 +3,7 @@
 # ARMv7 and AArch64, Debian packages of all three, an image for every board, the manifest of each, and SHA256SUMS over all of it.
 #
 # An untagged or changed tree is refused, since nobody could build the same again. DRAFT=1 builds it all the same, and calls it
-# VERSION+draft.COMMIT, with `.changed` behind it where files are changed. ONLY="x86-64 armv7 aarch64 images" takes some of the parts.
+# VERSION-draft.COMMIT, with `.changed` behind it where files are changed. ONLY="x86-64 armv7 aarch64 images" takes some of the parts.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -22,9 +22,11 @@ if [ "$tag" != "v$version" ] || [ -n "$changed" ]; then
     fi
     exit 1
   fi
-  DEB_REVISION=+draft.$commit
-  [ -z "$changed" ] || DEB_REVISION=$DEB_REVISION.changed
-  name=$version$DEB_REVISION
+  draft=draft.$commit
+  [ -z "$changed" ] || draft=$draft.changed
+  name=$version-$draft
+  # Debian's sign for what comes before: the release itself is newer.
+  DEB_REVISION=~$draft
 fi
 export DEB_REVISION
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
