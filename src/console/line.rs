@@ -64,6 +64,8 @@ pub struct Editor {
     /// Columns of prompt and line on the screen.
     drawn: usize,
     screen: Width,
+    /// The terminal draws no pictures.
+    pub(super) is_dumb: bool,
     search: Option<Search>,
     escape: Escape,
     after_cr: bool,
@@ -83,6 +85,7 @@ impl Default for Editor {
             recalled: 0,
             drawn: 0,
             screen: Width::default(),
+            is_dumb: false,
             search: None,
             escape: Escape::No,
             after_cr: false,

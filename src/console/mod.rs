@@ -9,6 +9,7 @@ mod card;
 pub mod client;
 mod columns;
 pub mod command;
+mod connect;
 mod device;
 mod editing;
 mod follow;

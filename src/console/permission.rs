@@ -79,7 +79,7 @@ pub(super) async fn ask(
             Ok(Step::Say(words))
         }
         Ok(Asking::Device(device)) => {
-            let words = words_of_device(&device, &username, keys);
+            let words = words_of_device(&device, &username, keys, session.is_dumb);
             stream.write_all(if keys { words.replace('\n', "\r\n") } else { words }.as_bytes()).await?;
             stream.flush().await?;
             let given = async { Ok(Some(Box::pin(operator.tokens.wait(holder, device)).await)) };
@@ -123,8 +123,8 @@ async fn given_up(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     }
 }
 
-fn words_of_device(device: &Device, username: &str, keys: bool) -> String {
-    let code = qr::half_blocks(device.complete_uri()).unwrap_or_default();
+fn words_of_device(device: &Device, username: &str, keys: bool, is_dumb: bool) -> String {
+    let code = qr::half_blocks(device.complete_uri()).filter(|_| !is_dumb).unwrap_or_default();
     let minutes = device.lasts().as_secs().div_ceil(60);
     format!(
         "Open {} on any device, log in as {username}, and type this code:\n\n    {}\n\n{code}\

@@ -125,6 +125,8 @@ pub struct Session {
     pub(super) expecting: Expecting,
     /// Somebody is at a terminal, who can be asked whether he means it.
     pub(super) asks: bool,
+    /// The terminal draws no pictures.
+    pub(super) is_dumb: bool,
     /// What names the mail that removed accounts have left.
     pub(super) unclaimed: Vec<String>,
 }
@@ -138,13 +140,14 @@ impl Session {
             base,
             expecting: Expecting::Command,
             asks: false,
+            is_dumb: false,
             unclaimed: Vec::new(),
         }
     }
 
-    /// For somebody at a terminal.
-    pub fn at_a_terminal(world: &dyn World) -> Session {
-        Session { asks: true, ..Session::new(world) }
+    /// For somebody at a terminal, which may be a dumb one.
+    pub fn at_a_terminal(world: &dyn World, is_dumb: bool) -> Session {
+        Session { asks: true, is_dumb, ..Session::new(world) }
     }
 
     /// The settings as they would be after a commit.

@@ -40,7 +40,7 @@ pub(super) async fn interactive(
     if !admitted && operator.is_locked() && !unlock(operator, &mut stream, &mut editor, &mut keys).await? {
         return stream.flush().await;
     }
-    let mut session = Session::at_a_terminal(operator);
+    let mut session = Session::at_a_terminal(operator, editor.is_dumb);
     stream.write_all(&for_terminal(session.begin(operator))).await?;
     loop {
         let (prompt, input) = session.prompt();

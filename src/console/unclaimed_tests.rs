@@ -22,7 +22,7 @@ fn it_is_named_as_shortly_as_one_likes() {
 fn what_cannot_be_brought_back_is_asked() {
     let mut world = Pretended::new();
     world.unclaimed = vec![left("office", 0x0123 << 48)];
-    let mut session = Session::at_a_terminal(&world);
+    let mut session = Session::at_a_terminal(&world, false);
     let asked = "> remove unclaimed office\n\
         all mail of office~01230000 is deleted, and cannot be brought back\n\
         > no\n\

@@ -112,6 +112,10 @@ pub trait World {
     fn certificates(&self) -> [Option<Certificate>; 2] {
         [None, None]
     }
+    /// The name that is announced in the network, where one is.
+    fn announced(&self) -> Option<String> {
+        None
+    }
     /// The folders with what was there before a restore.
     fn set_aside(&self) -> Vec<String> {
         Vec::new()
@@ -356,6 +360,9 @@ impl Operator {
 impl World for Operator {
     fn config(&self) -> Rc<Config> {
         self.context.config()
+    }
+    fn announced(&self) -> Option<String> {
+        self.context.announced()
     }
     fn status(&self) -> Status {
         Operator::status(self)

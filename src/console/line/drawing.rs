@@ -30,7 +30,7 @@ impl Default for Width {
 impl Editor {
     /// For a terminal that is known to have no escape sequences.
     pub fn dumb() -> Editor {
-        Editor { screen: Width { columns: COLUMNS, asked: TRIES }, ..Editor::default() }
+        Editor { screen: Width { columns: COLUMNS, asked: TRIES }, is_dumb: true, ..Editor::default() }
     }
 
     /// Asks how wide the terminal is: before each line of one that answers.

@@ -62,7 +62,7 @@ fn queued_messages_are_meant_by_number_account_or_all() {
          history    30s ago: <a@x.example>: no answer
          header     Subject: hello",
     );
-    let mut session = Session::at_a_terminal(&world);
+    let mut session = Session::at_a_terminal(&world, false);
     for (line, said) in [
         ("queue remove 3", "Queue(Remove { notify: false }, Message(3))"),
         ("queue hold all", "Queue(Hold, All)"),

@@ -76,6 +76,13 @@ pub(super) const LOOKS: &[Command] = &[
         run: Session::show_certificate,
     },
     Command {
+        name: "show connect",
+        arguments: &[Argument::Account],
+        required: 0,
+        help: "what is typed into a telephone or a mail program, and a QR code",
+        run: Session::show_connect,
+    },
+    Command {
         name: "show board",
         arguments: &[],
         required: 0,
