@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use toml::de::DeValue;
 
 use super::kind::{Kind, Wrong, quoted};
-use super::{Account, Config, Large, Protocol, Security, Source};
+use super::{Account, Config, Large, Protocol, Security, Smarthost, Source};
 use crate::credential::random;
 
 /// An identity as 16 hexadecimal digits; none is 0, and empty.
@@ -113,6 +113,17 @@ impl Account {
         }
         for source in self.sources.iter_mut().filter(|source| source.id == 0) {
             source.id = new(&mut taken);
+        }
+    }
+}
+
+impl Smarthost {
+    /// The port that it has with its security (RFC 8314 section 3, RFC 6409 section 3.1, RFC 5321 section 4.5.4.2).
+    pub fn usual_port(&self) -> u16 {
+        match self.security {
+            Security::Tls => 465,
+            Security::Starttls => 587,
+            Security::None => 25,
         }
     }
 }

@@ -33,14 +33,11 @@ pub fn set(config: &mut Config, path: &str, value: &str) -> Result<(), PathError
         }
         _ => {}
     }
-    let before = section.source_of(config).map(|source| (source.usual_port(), source.port));
+    let before = section.ports(config);
     change(config, section, setting, value.trim()).map_err(|what| PathError(format!("{path}: {what}")))?;
     // A port that nobody chose follows what it came from.
-    if let (Some(source), Some((usual, port))) = (section.source_of_mut(config), before)
-        && usual == port
-        && setting.key != "port"
-    {
-        source.port = source.usual_port();
+    if before.is_some_and(|(port, usual)| port == usual) && setting.key != "port" {
+        section.use_usual_port(config);
     }
     Ok(())
 }
@@ -263,8 +260,8 @@ pub fn remove_with(config: &mut Config, path: &str, defaults: Config) -> Result<
         None => {
             let (section, setting) = find(config, path)?;
             // The usual port is that of the protocol as it is set.
-            if let (Some(source), "port") = (section.source_of_mut(config), setting.key) {
-                source.port = source.usual_port();
+            if setting.key == "port" && section.ports(config).is_some() {
+                section.use_usual_port(config);
                 return Ok(());
             }
             let default = default_of(defaults, section, setting)
@@ -294,6 +291,11 @@ fn default_of(mut defaults: Config, section: Section, setting: &Setting) -> Opti
     let is_verifier = section.password_forms().is_some_and(|(_, verifier)| setting.key == verifier);
     let has_one = !setting.needed && !is_verifier;
     has_one.then(|| setting.print(&defaults, section)).flatten()
+}
+
+/// The port at which another server is reached by the settings of the section `name`, and the usual one.
+pub fn ports(config: &Config, name: &str) -> Option<(u16, u16)> {
+    section(config, name)?.ports(config)
 }
 
 /// The section that `path` names as a whole. Names of accounts may hold dots.

@@ -232,7 +232,7 @@ settings!(TLS: Tls {
 
 settings!(SMARTHOST: Smarthost {
     host: Words<OrEmpty<ServerName>, 255> = "where mail for others goes; empty: nothing leaves the appliance";
-    port: Port = "465 for tls, 587 for starttls";
+    port: Port = "465 for tls, 587 for starttls, 25 for none";
     security: Choice<Security> = "none only with a host on the LAN";
     username: Credential = "the global login; empty: none";
     password: Password = "the password of the global login; not needed with oauth2";
@@ -408,16 +408,31 @@ impl Section {
         all
     }
 
-    /// The source whose section it is.
-    pub fn source_of(self, config: &Config) -> Option<&Source> {
-        let Section::Source(account, source) = self else { return None };
-        config.accounts.get(account)?.sources.get(source)
+    /// The port at which another server is reached, and the one that is usual for its protocol and security.
+    pub fn ports(self, config: &Config) -> Option<(u16, u16)> {
+        match self {
+            Section::Smarthost => Some((config.smarthost.port, config.smarthost.usual_port())),
+            Section::Source(account, source) => {
+                let source = config.accounts.get(account)?.sources.get(source)?;
+                Some((source.port, source.usual_port()))
+            }
+            _ => None,
+        }
     }
 
-    /// The same, to be changed.
-    pub fn source_of_mut(self, config: &mut Config) -> Option<&mut Source> {
-        let Section::Source(account, source) = self else { return None };
-        config.accounts.get_mut(account)?.sources.get_mut(source)
+    /// Puts the usual one in its place.
+    pub fn use_usual_port(self, config: &mut Config) {
+        let Some((_, usual)) = self.ports(config) else { return };
+        match self {
+            Section::Smarthost => config.smarthost.port = usual,
+            Section::Source(account, source) => {
+                let account = config.accounts.get_mut(account);
+                if let Some(source) = account.and_then(|account| account.sources.get_mut(source)) {
+                    source.port = usual;
+                }
+            }
+            _ => {}
+        }
     }
 
     fn account(self) -> Option<usize> {

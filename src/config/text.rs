@@ -250,10 +250,6 @@ impl Reading {
                 account.sources.push(Source::default());
             }
             self.table(Section::Source(account, s), span, table);
-            let source = self.config.accounts.get_mut(account).and_then(|account| account.sources.get_mut(s));
-            if let Some(source) = source.filter(|_| !table.contains_key("port")) {
-                source.port = source.usual_port();
-            }
         }
     }
 
@@ -295,6 +291,9 @@ impl Reading {
                 }
                 (_, _, None) => self.unknown(section, name, line),
             }
+        }
+        if !table.contains_key("port") {
+            section.use_usual_port(&mut self.config);
         }
         let Some((password, verifier)) = section.password_forms() else { return };
         let line = |key| self.lines.get(&section.at(key)).copied();

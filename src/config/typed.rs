@@ -163,6 +163,17 @@ mod tests {
                 "{protocol} {security}"
             );
         }
+        for (security, usual) in [("starttls", "587"), ("none", "25"), ("tls", "465")] {
+            set(&mut config, "smarthost.port", "2525").unwrap();
+            set(&mut config, "smarthost.security", security).unwrap();
+            assert_eq!(config.smarthost.port, 2525, "a chosen one stays");
+            set(&mut config, "smarthost.port", "").unwrap();
+            assert_eq!(
+                get(&config, "smarthost.port").unwrap().0,
+                Typed::Text(usual.to_owned()),
+                "{security}"
+            );
+        }
         // What has no usual value is asked for.
         assert!(set(&mut config, "account.office.name", "").is_err());
     }

@@ -205,9 +205,12 @@ pub fn others<'a>(wrong: &[(String, String)], fields: impl Iterator<Item = &'a F
 }
 
 /// Takes what was typed for the settings `keys` of the section at `section` over: what is wrong with which. A box that is not
-/// ticked is not sent; any other field that was not sent stays as it is, and so does a secret of nothing but stars.
+/// ticked is not sent; any other field that was not sent stays as it is, and so does a secret of nothing but stars. A port that
+/// nobody has chosen follows what stands before it.
 pub fn take(config: &mut Config, section: &str, keys: &[&'static str], form: &Form) -> Wrong {
     let mut wrong = Vec::new();
+    let usual_port = path::ports(config, section).filter(|(port, usual)| port == usual);
+    let usual_port = usual_port.map(|(port, _)| port.to_string());
     for key in keys {
         let path = format!("{section}.{key}");
         let typed = match (typed::get(config, &path), form.get(key)) {
@@ -219,6 +222,7 @@ pub fn take(config: &mut Config, section: &str, keys: &[&'static str], form: &Fo
                 }
             }
             (Ok((Typed::Secret(_), _)), Some(STARS)) | (_, None) => continue,
+            (_, Some(typed)) if *key == "port" && usual_port.as_deref() == Some(typed.trim()) => continue,
             (_, Some(typed)) => typed,
         };
         if let Err(error) = typed::set(config, &path, typed) {
@@ -250,6 +254,22 @@ mod tests {
         assert_eq!((config.smarthost.password.reveal(), config.smarthost.port), ("hush", 465));
         assert_eq!(config.smarthost.retry, [60, 120]);
         assert!(config.smarthost.per_account_authentication);
+        // The port was not touched: it goes along with the security.
+        assert_eq!(
+            take(&mut config, "smarthost", &["security", "port"], &form("security=starttls&port=465")),
+            []
+        );
+        assert_eq!(config.smarthost.port, 587);
+        assert_eq!(
+            take(&mut config, "smarthost", &["security", "port"], &form("security=tls&port=2525")),
+            []
+        );
+        assert_eq!(config.smarthost.port, 2525);
+        assert_eq!(
+            take(&mut config, "smarthost", &["security", "port"], &form("security=starttls&port=2525")),
+            []
+        );
+        assert_eq!(config.smarthost.port, 2525);
         let typed = form("port=x&password=&security=tls");
         let wrong = take(&mut config, "smarthost", KEYS, &typed);
         assert!(config.smarthost.password.is_empty() && !config.smarthost.per_account_authentication);

@@ -8,7 +8,7 @@ use super::{Frame, after, permission, shown, to_be_mended};
 use crate::clock::unix_now;
 use crate::config::{Config, SourceAuth, path};
 use crate::http::Response;
-use crate::http::visit::{Visit, Wrong};
+use crate::http::visit::Visit;
 use crate::multipop::{PollResult, SourceStatus};
 use crate::operator::status::ago;
 
@@ -176,7 +176,8 @@ async fn one(visit: &Visit<'_>, of: &Of<'_>, mut candidate: Config, number: usiz
             Err(error) => visit.go(&list, &error.to_string()),
         };
     }
-    let wrong = typed(visit, of, &mut candidate, number, &section);
+    let keys = if of.is_own { OWN.to_vec() } else { [OWN, MORE].concat() };
+    let wrong = visit.take(&mut candidate, &section, &keys);
     if !wrong.is_empty() {
         return form(visit, of, &candidate, &section, exists, (&wrong, Tested::default()));
     }
@@ -189,21 +190,6 @@ async fn one(visit: &Visit<'_>, of: &Of<'_>, mut candidate: Config, number: usiz
     after(visit, outcome, &list, |wrong| {
         form(visit, of, &shown, &section, exists, (&wrong, Tested::default()))
     })
-}
-
-/// Takes what was typed. A port that nobody has chosen follows protocol and security.
-fn typed(visit: &Visit<'_>, of: &Of<'_>, candidate: &mut Config, number: usize, section: &str) -> Wrong {
-    let found = |config: &Config| {
-        let source = config.account(of.name)?.sources.get(number.checked_sub(1)?)?;
-        Some((source.port, source.usual_port()))
-    };
-    let before = found(candidate);
-    let shown = before.map(|(port, _)| port.to_string()).unwrap_or_default();
-    let typed = visit.form.text("port");
-    let is_chosen = typed != shown || before.is_some_and(|(port, usual)| port != usual);
-    let keys = if of.is_own { OWN.to_vec() } else { [OWN, MORE].concat() };
-    let keys: Vec<_> = keys.into_iter().filter(|key| *key != "port" || is_chosen).collect();
-    visit.take(candidate, section, &keys)
 }
 
 /// Tries it out as it was typed: nothing is collected or stored.

@@ -256,7 +256,7 @@ pub static ENGLISH: Words = Words {
         ("source.ca", "PEM file of an extra CA, or of the server’s own certificate"),
         ("smarthost.host", "Server (empty: nothing leaves the appliance)"),
         ("smarthost.security", "Security"),
-        ("smarthost.port", "Port (465 for tls, 587 for starttls)"),
+        ("smarthost.port", "Port (empty: the usual one)"),
         ("smarthost.username", "User name"),
         ("smarthost.password", "Password"),
         ("smarthost.auth", "Login (auto: the strongest that the server offers)"),

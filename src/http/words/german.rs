@@ -256,7 +256,7 @@ pub static GERMAN: Words = Words {
         ("source.ca", "PEM-Datei einer weiteren CA, oder des Zertifikats des Servers selbst"),
         ("smarthost.host", "Server (leer: nichts geht hinaus)"),
         ("smarthost.security", "Sicherheit"),
-        ("smarthost.port", "Port (465 für tls, 587 für starttls)"),
+        ("smarthost.port", "Port (leer: der übliche)"),
         ("smarthost.username", "Benutzername"),
         ("smarthost.password", "Passwort"),
         ("smarthost.auth", "Anmeldung (auto: die stärkste, die der Server bietet)"),
