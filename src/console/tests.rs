@@ -727,7 +727,8 @@ fn what_was_warned_of_is_not_warned_of_again() {
         shown.split_once("> commit\n").unwrap().1.to_owned()
     };
     assert_eq!(committed(&mut session, "set network.gateway 192.168.1.1"), "in force\n", "it is no board");
-    let smarthost = "set smarthost.host smtp.example\n> set smarthost.security starttls\n> set smarthost.port 465";
+    let smarthost =
+        "set smarthost.host smtp.example\n> set smarthost.security starttls\n> set smarthost.port 465";
     let first = committed(&mut session, smarthost);
     assert!(first.contains("smarthost.port: warning: "), "{first}");
     assert_eq!(committed(&mut session, "set server.hostname a.example"), "in force\n");

@@ -11,6 +11,7 @@ mod support;
 mod device;
 mod mail;
 mod ntp;
+mod page;
 mod recovery;
 mod start;
 mod update;
