@@ -39,6 +39,8 @@ export CARGO_TARGET_DIR="$PWD/target/cross/build"
 flags="--cfg=io_uring_skip_arch_check"
 # Thumb-2, which every ARMv7 has: the same program in a quarter less of memory and of the card.
 [ "$arch" != armv7 ] || flags="$flags -Ctarget-feature=+thumb-mode"
+# It aborts on a panic: nobody unwinds.
+flags="$flags -Cforce-unwind-tables=no"
 # Own code is built as small as dependencies are: what a board waits for is the card and the line, and memory it has little.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=z
 # Where it was built does not show in the bits; messages name files of crates.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::fields::{Field, Fields, Input, others};
+use super::fields::{Field, Fields, others};
 use super::people::{App, Login, Of, Servers, apps, change_apps, change_password, logins, servers};
 use super::{Frame, after, shown, source, to_be_mended};
 use crate::access::may_use_connector;

@@ -1,5 +1,6 @@
 //! Settings as fields of a form, from the one table of settings: shown, taken, and what is wrong beside each.
 
+use askama::Template;
 use data_encoding::BASE64URL_NOPAD;
 use ring::hmac;
 
@@ -15,7 +16,9 @@ pub const STARS: &str = "********";
 /// Octets of a mark: enough that another value has another one.
 const MARK: usize = 9;
 
-/// One field.
+/// One field. It stands in one place of the binary, as a template of its own: `include` copies it into each form.
+#[derive(Template)]
+#[template(path = "field.html")]
 pub struct Field {
     pub name: &'static str,
     /// Names it within the page.

@@ -6,7 +6,7 @@
 
 use askama::Template;
 
-use super::fields::{Field, Fields, Input, others, take};
+use super::fields::{Field, Fields, others, take};
 use super::people::new_password;
 use super::{Frame, Told, addresses, shown, shown_as, to_be_mended};
 use crate::config::{Config, path};

@@ -40,7 +40,9 @@ pub fn style_hash() -> String {
     format!("sha256-{}", BASE64.encode(digest(&SHA256, STYLE.as_bytes()).as_ref()))
 }
 
-/// What all pages have.
+/// What all pages begin with. It stands in one place of the binary, as a template of its own: `extends` alone copies it into each.
+#[derive(Template)]
+#[template(path = "top.html")]
 struct Frame {
     words: &'static Words,
     title: String,

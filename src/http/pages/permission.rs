@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use askama::Template;
 
-use super::fields::{Field, Fields, Input, others};
+use super::fields::{Field, Fields, others};
 use super::{Code, Frame, after, to_be_mended};
 use crate::config::{Config, Holder, path};
 use crate::http::Response;

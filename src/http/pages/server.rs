@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::fields::{Field, Fields, Input, others};
+use super::fields::{Field, Fields, others};
 use super::people::change_password;
 use super::{Frame, after, backup, certificate, permission, shown, to_be_mended, update};
 use crate::config::{Config, Holder};

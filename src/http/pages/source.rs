@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::fields::{Field, Fields, Input, others};
+use super::fields::{Field, Fields, others};
 use super::people::Of;
 use super::{Frame, after, permission, shown, to_be_mended};
 use crate::clock::unix_now;
