@@ -36,6 +36,8 @@ pub(super) async fn interactive(
     admitted: bool,
 ) -> io::Result<()> {
     let mut keys = pending.into_iter();
+    editor.greet();
+    stream.write_all(&editor.take_output()).await?;
     stream.write_all(&for_terminal(&banner(operator))).await?;
     if !admitted && operator.is_locked() && !unlock(operator, &mut stream, &mut editor, &mut keys).await? {
         return stream.flush().await;

@@ -10,7 +10,7 @@ const BELIEVED: std::ops::RangeInclusive<u16> = 20..=1000;
 /// Goes to the edge of the screen, asks where that is (ECMA-48 section 8.3.35), and goes back. What a terminal shows of it
 /// that does not know these sequences, the prompt is written over.
 const ASK: &[u8] = b"\x1b[999C\x1b[6n\r";
-/// How often one is asked that has not answered.
+/// How often one is asked that does not answer any more.
 const TRIES: u8 = 2;
 
 /// How wide the terminal is.
@@ -18,24 +18,35 @@ const TRIES: u8 = 2;
 pub(super) struct Width {
     /// Columns that are used: the last one stays free, since terminals differ in what they do behind it.
     pub(super) columns: usize,
+    /// It has answered.
+    answers: bool,
+    /// How often it was asked since.
     asked: u8,
 }
 
 impl Default for Width {
     fn default() -> Width {
-        Width { columns: COLUMNS, asked: 0 }
+        Width { columns: COLUMNS, answers: false, asked: 0 }
     }
 }
 
 impl Editor {
     /// For a terminal that is known to have no escape sequences.
     pub fn dumb() -> Editor {
-        Editor { screen: Width { columns: COLUMNS, asked: TRIES }, is_dumb: true, ..Editor::default() }
+        Editor { is_dumb: true, ..Editor::default() }
     }
 
-    /// Asks how wide the terminal is: before each line of one that answers.
+    /// Asks how wide the terminal is, before anything is shown: what stands before the lines of one that does not answer is the prompt
+    /// and nothing else.
+    pub fn greet(&mut self) {
+        if !self.is_dumb {
+            self.output.extend(ASK);
+        }
+    }
+
+    /// The same before each line of one that answers.
     pub(super) fn ask_width(&mut self) {
-        if self.screen.asked < TRIES {
+        if self.screen.answers && self.screen.asked < TRIES {
             self.screen.asked += 1;
             self.output.extend(ASK);
         }
@@ -44,7 +55,7 @@ impl Editor {
     /// The terminal has said where its edge is.
     pub(super) fn edge(&mut self, column: u16) {
         if BELIEVED.contains(&column) {
-            self.screen = Width { columns: usize::from(column) - 1, asked: 0 };
+            self.screen = Width { columns: usize::from(column) - 1, answers: true, asked: 0 };
         }
     }
 
