@@ -174,9 +174,9 @@ pub async fn upload(stream: &mut Stream, site: &Site, request: &mut Request) -> 
     if let Err(response) = &outcome {
         log::warn!("an update from {peer} is refused: {}", response.text());
     }
-    // The client hears the answer once all that it sends is taken.
+    // The client hears the answer once all that it sends is taken. One that has gone does not undo what is taken.
     content.left = behind;
-    while outcome.is_ok() && content.next(context, &mut [0; 128]).await? > 0 {}
+    while outcome.is_ok() && content.next(context, &mut [0; 128]).await.is_ok_and(|taken| taken > 0) {}
     Ok((outcome.is_ok(), pages::update::outcome(&visit, device, outcome)))
 }
 

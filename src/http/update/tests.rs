@@ -160,6 +160,34 @@ fn an_update_comes_as_the_file_of_a_form() {
     });
 }
 
+/// Catches: an update that was taken whole, and waits for ever because the browser has gone before the end of its form.
+#[test]
+fn who_goes_before_the_end_of_the_form_does_not_undo_the_update() {
+    async_io::block_on(async {
+        let flash = SimFlash::default();
+        let context = Rc::new(context(&flash).await);
+        let site = site(context.clone()).await;
+        let (cookie, token) = log_in(&site, "/server/update").await;
+        let file = Pbu { image: vec![3; 3000], ..Pbu::default() }.octets();
+        let mut sent = uploaded(&cookie, &token, "right", &file);
+        sent.truncate(sent.len() - 5);
+        let (mut client, served) = stream::tests::pair_over(true).await;
+        let talk = async {
+            client.write(&sent).await.unwrap();
+            client.flush().await.unwrap();
+            client.close().await;
+        };
+        smol::future::zip(crate::http::serve(served, false, &site, || {}), talk).await;
+        assert_eq!(updates(&flash), ["update.pbu"]);
+        let ended = context.device.as_ref().unwrap().ended();
+        let late = async {
+            async_io::Timer::after(std::time::Duration::from_secs(20)).await;
+            panic!("the device does not restart");
+        };
+        assert_eq!(smol::future::or(ended, late).await, Ending::Update);
+    });
+}
+
 /// Catches: a backup that is not whole, or whole although it broke off; one for whoever finds the browser open.
 #[test]
 fn a_backup_is_downloaded() {
