@@ -12,7 +12,7 @@ use super::session::{Session, Step};
 use super::{permission, queue, trial, work};
 use crate::board::device::Ending;
 use crate::certificate;
-use crate::operator::Operator;
+use crate::operator::{Operator, World};
 
 /// What is said first when it will take a while.
 const COPYING: &str = "the update is copied and verified, which takes a moment\n";
@@ -144,7 +144,7 @@ fn banner(operator: &Operator) -> String {
         env!("CARGO_PKG_VERSION"),
         operator.context.config().server.hostname
     );
-    if let Some(ca) = operator.certificate_of_ca() {
+    if let [_, Some(ca)] = operator.certificates() {
         text += "SHA-256 fingerprint of its CA, for whom a browser warns:\n";
         text += &certificate::in_lines(&ca.fingerprint, "  ");
     }

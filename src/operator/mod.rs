@@ -236,16 +236,6 @@ impl Operator {
         }
     }
 
-    /// What the server's certificate says of itself, where there is one.
-    pub fn certificate(&self) -> Option<Certificate> {
-        self.appliance.certificate()
-    }
-
-    /// What the local CA's says of itself.
-    pub fn certificate_of_ca(&self) -> Option<Certificate> {
-        certificate::of_pem(&self.local_ca()?)
-    }
-
     /// `content`, signed by the server's key (RFC 5652), where that can be done.
     pub fn signed(&self, content: &[u8]) -> Option<Vec<u8>> {
         self.appliance.signed(content)
@@ -396,7 +386,7 @@ impl World for Operator {
         self.poller.stop(account)
     }
     fn certificates(&self) -> [Option<Certificate>; 2] {
-        [self.certificate(), self.certificate_of_ca()]
+        [self.appliance.certificate(), self.local_ca().and_then(|pem| certificate::of_pem(&pem))]
     }
     fn set_aside(&self) -> Vec<String> {
         place::set_aside(self.context.store.flash())

@@ -116,9 +116,9 @@ pub fn import(card: &Path, data: &Path) -> Result<Outcome, Error> {
     outcome
 }
 
-/// What is stored, if it can be read.
+/// What is stored, if it can be read. Where another file takes its place, that is the daemon's to do and to tell.
 fn stored(data: &Path) -> Option<Config> {
-    file::load(&Disk::new(data).ok()?).ok()?.map(|loaded| loaded.config)
+    file::peek(&Disk::new(data).ok()?)
 }
 
 /// How the device is reached, and known when it is.

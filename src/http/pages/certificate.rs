@@ -7,6 +7,7 @@ use crate::http::Response;
 use crate::http::visit::Visit;
 use crate::message::date::rfc5322;
 use crate::net::certificate::Certificate;
+use crate::operator::World;
 
 #[derive(Template)]
 #[template(path = "certificate.html")]
@@ -37,11 +38,11 @@ fn certificate(it: Certificate) -> Shown {
 
 /// Shows it.
 pub fn page(visit: &Visit<'_>) -> Response {
-    let operator = visit.operator();
+    let [server, ca] = visit.operator().certificates();
     shown(&Page {
         frame: Frame::new(visit, visit.words.certificate),
-        server: operator.certificate().map(certificate),
-        ca: operator.certificate_of_ca().map(certificate),
+        server: server.map(certificate),
+        ca: ca.map(certificate),
         code: visit.http().and_then(|site| Code::of(format!("{site}/ca.crt"))),
     })
 }
