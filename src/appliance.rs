@@ -549,7 +549,7 @@ impl operator::Appliance for Appliance {
     }
 
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
-        self.listeners.borrow().bound()
+        self.listeners.borrow().bound().into_iter().map(|(listener, at)| (listener.name(), at)).collect()
     }
 
     fn space(&self) -> Option<Space> {
