@@ -183,9 +183,8 @@ fn read_over(
 
 const LOGIN_KEY: &str = "login.key";
 
-/// The key of [`crate::auth::Logins`], made once: 32 random octets. It protects no mail, it only keeps
-/// what is made up about accounts that there are not the same after a restart. Where the flash takes no changes, it lasts
-/// until then.
+/// The key of [`crate::auth::Logins`]: 32 random octets, made once. It protects no mail. With it an unknown login gets the same
+/// salt after a restart as before. Where the flash takes no changes, it is not kept, and the next start makes another one.
 pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
     let read = || -> io::Result<[u8; 32]> {
         let mut key = [0; 32];
