@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use super::own::Own;
+use super::own::OwnChange;
 use super::updates::Updates;
 use crate::imap::commands::append::Appending;
 use crate::imap::commands::list::listing::Listing;
@@ -216,13 +216,13 @@ pub struct News {
     /// The command has removed messages: that is told also to who wants to hear of no such thing (RFC 5465).
     pub removes: bool,
     /// What is news and what the client's own doing.
-    pub own: Own,
+    pub own: OwnChange,
 }
 
 impl Default for News {
     /// All of them.
     fn default() -> News {
-        News { expunge: true, uid: false, removes: false, own: Own::Nothing }
+        News { expunge: true, uid: false, removes: false, own: OwnChange::Nothing }
     }
 }
 
@@ -230,7 +230,7 @@ impl News {
     /// For FETCH, STORE and SEARCH. Their UID variants are other commands, during which EXPUNGE may be
     /// told.
     pub fn of_messages(uid: bool) -> News {
-        News { expunge: uid, uid, removes: false, own: Own::Nothing }
+        News { expunge: uid, uid, removes: false, own: OwnChange::Nothing }
     }
 
     /// For SEARCH and its like.
