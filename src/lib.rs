@@ -20,7 +20,8 @@
 //! sandbox  watchdog  wiping              what holds the process to its work; no copy of a password
 //! ```
 //!
-//! `tests/layers` holds the code to it.
+//! `tests/layers` holds the code to it. `docs/architecture.md` says what each room holds and promises, and follows five journeys through them:
+//! RETR, APPEND, a collected message, a submitted one, a commit of settings.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 // Their panic would end the daemon where nobody takes what it says: see `say`.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
