@@ -6,6 +6,7 @@
 //!
 //! `request` reads, `authority` knows whom it is for, `session` who asks, `visit` brings these together, `pages` are what is
 //! shown and done, and `words` what is said there.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod authority;
 mod autoconfig;

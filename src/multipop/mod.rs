@@ -5,6 +5,7 @@
 //! become durable in one commit, so that whatever breaks, nothing is lost and nothing comes twice.
 //!
 //! A poll is one loop (`driver`) over the state machine of its protocol (`pop3`, `imap`).
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod budget;
 mod collection;
