@@ -12,11 +12,11 @@ pub enum Destination<'a> {
     Here(Vec<&'a Account>),
     /// To the smarthost.
     Outside,
-    /// Nowhere: its domain is local, and nobody there has it.
+    /// Nowhere: its domain is local, and no account has the address.
     Nobody,
 }
 
-/// What reaches the postmaster at every local domain (RFC 5321 section 4.5.1, RFC 2142 section 4).
+/// Local parts that reach the postmaster at every local domain (RFC 5321 section 4.5.1, RFC 2142 section 4).
 const OF_THE_POSTMASTER: [&str; 2] = ["postmaster", "abuse"];
 
 /// The local part and the domain of an address; the domain is empty where there is none.
@@ -24,7 +24,7 @@ fn parts(address: &str) -> (&str, &str) {
     address.rsplit_once('@').unwrap_or((address, ""))
 }
 
-/// A local part without its detail: `ann` of `ann+shop` (RFC 5233 section 4). `None` where it has none.
+/// A local part without its detail: `ann` for `ann+shop` (RFC 5233 section 4). `None` where there is no detail.
 fn without_detail(local: &str) -> Option<&str> {
     local.split_once('+').map(|(user, _)| user).filter(|user| !user.is_empty())
 }
@@ -41,8 +41,9 @@ fn literal(domain: &str) -> Option<IpAddr> {
 }
 
 impl Config {
-    /// Where `address` leads. Exact addresses come before those without their `+detail`; an alias that several accounts have
-    /// leads to all of them. The host's own name and its own address literals stand for the local domains.
+    /// Where `address` leads. An account with exactly this address comes before one with the address without its `+detail`. An
+    /// alias of several accounts leads to all of them. The host's own name and its own address literals stand for the local
+    /// domains.
     pub fn destination(&self, address: &str) -> Destination<'_> {
         let (local, domain) = parts(address);
         let is_host = self.is_own_host(domain);
@@ -70,7 +71,7 @@ impl Config {
         self.destination(address) != Destination::Outside
     }
 
-    /// The accounts that have `address`, or the address that it is without its detail.
+    /// The accounts that have `address`; where there are none, those that have it without its detail.
     pub fn accounts_by_address(&self, address: &str) -> Vec<&Account> {
         let owners = |address: &str| -> Vec<&Account> {
             self.accounts.iter().filter(|account| account.owns(address)).collect()
@@ -89,7 +90,7 @@ impl Config {
     }
 
     /// Whether `address` is how a mail server of this house signs its reports (RFC 3464 section 2): `MAILER-DAEMON` at a local
-    /// domain, at this host, or at a host whose name ends in one of them.
+    /// domain, at this host, or at a host whose name ends in a local domain or in this host's name.
     pub fn is_mailer_daemon(&self, address: &str) -> bool {
         let (local, domain) = parts(address);
         let is_at = |name: &str| {
@@ -103,13 +104,13 @@ impl Config {
             && (is_at(&server.hostname) || server.domains.iter().any(|domain| is_at(domain)))
     }
 
-    /// Who gets what is for the postmaster: the account that is set, or the first one.
+    /// The account that gets mail for the postmaster: the one that is set, or the first one.
     pub fn postmaster(&self) -> Option<&Account> {
         self.account(&self.server.postmaster).or(self.accounts.first())
     }
 
-    /// The address that `address` at the host itself stands for: that of the account, which a change of the host's name or
-    /// address does not make somebody else's.
+    /// The account's own address that `address` at the host itself stands for. It still belongs to the same account when the
+    /// host gets another name or address.
     pub fn address_of_host(&self, address: &str) -> Option<&str> {
         let (local, domain) = parts(address);
         if !self.is_own_host(domain) {
@@ -121,7 +122,7 @@ impl Config {
         }
     }
 
-    /// Whether `domain` is this host itself and no local domain.
+    /// Whether `domain` is this host itself, and not a local domain.
     fn is_own_host(&self, domain: &str) -> bool {
         if self.is_local_domain(domain) {
             return false;
@@ -130,7 +131,7 @@ impl Config {
             || literal(domain).is_some_and(|address| address.is_loopback() || present().contains(&address))
     }
 
-    /// Who has `local` at the first local domain where somebody has it, or is the account of that name.
+    /// The accounts that have `local` at the first local domain where any account has it; else the account called `local`.
     fn accounts_of_host(&self, local: &str) -> Vec<&Account> {
         let domains = self.server.domains.iter();
         let mut found = domains.map(|domain| self.accounts_by_address(&format!("{local}@{domain}")));
@@ -175,7 +176,8 @@ mod tests {
         }
     }
 
-    /// Catches: reports of a provider that anybody could write, and those of a server in the house that nobody can.
+    /// Catches: reports accepted from a provider's domain, where anybody could write them, and those of a server in the house
+    /// refused, where nobody else could.
     #[test]
     fn the_daemons_of_this_house_are_known() {
         let config = config();
@@ -199,8 +201,8 @@ mod tests {
         }
     }
 
-    /// Catches: a provider's other customers who cannot be reached, mail of this house that leaves it, a detail that beats an
-    /// exact address, and an alias of several that reaches one.
+    /// Catches: other customers of a provider who cannot be reached, mail for this house that leaves it, a detail that beats an
+    /// exact address, and an alias of several accounts that reaches only one.
     #[test]
     fn addresses_lead_somewhere() {
         let config = config();
@@ -239,7 +241,7 @@ mod tests {
         }
     }
 
-    /// Catches: an own address that is not known as such.
+    /// Catches: an address of this machine that is not recognised as its own.
     #[test]
     fn every_address_of_this_machine_is_its_own() {
         let config = config();
@@ -273,7 +275,7 @@ mod tests {
         assert_eq!(config.address_of_host("nobody@box.example"), None);
     }
 
-    /// Catches: a sender who borrows an address by its detail.
+    /// Catches: a sender who uses another account's address by means of its detail.
     #[test]
     fn an_account_writes_as_its_own_addresses() {
         let config = config();
@@ -284,7 +286,8 @@ mod tests {
         assert!(!may("bob", "ann@home.example") && !may("ann", "postmaster@home.example"));
     }
 
-    /// Catches: a name that gets mail of a local domain, or none at the host's own name, and a quoted local part that leads away.
+    /// Catches: an account's name that gets mail at a local domain, or none at the host's own name, and a quoted local part
+    /// that leads away.
     #[test]
     fn names_are_for_the_host_s_own_domain() {
         let mut config = config();
@@ -299,7 +302,7 @@ mod tests {
             assert_eq!(leads(&config, address), expected, "{address}");
         }
         assert_eq!(config.address_of_host("family@box.example"), None, "it is not one account's alone");
-        // A host that is called like its domain.
+        // A host that has the name of its domain.
         config.server.hostname = "home.example".try_into().unwrap();
         assert_eq!(leads(&config, "bob@home.example"), "nobody");
     }

@@ -28,7 +28,7 @@ pub fn check(config: &Config) -> Vec<Problem> {
 pub(super) struct Finding {
     /// The setting to change.
     pub place: Place,
-    /// Another setting that the rule looked at: while that one is faulty itself, this is no news.
+    /// Another setting that the rule looked at. While that one is faulty itself, this finding is not reported.
     pub beside: Option<Place>,
     pub severity: Severity,
     pub text: String,
@@ -82,7 +82,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     found
 }
 
-/// Settings without a default have a value.
+/// Finds settings without a default that have no value.
 fn needed(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     for section in Section::all(config) {
@@ -96,7 +96,7 @@ fn needed(config: &Config) -> Vec<Finding> {
     found
 }
 
-/// No two listeners share an address. `0.0.0.0` and `[::]` take every address of their family.
+/// Finds listeners that share an address. `0.0.0.0` and `[::]` take every address of their family.
 fn listeners(config: &Config, found: &mut Vec<Finding>) {
     let overlap = |a: SocketAddr, b: SocketAddr| {
         a.port() == b.port()
@@ -179,7 +179,7 @@ fn smarthost(config: &Config, found: &mut Vec<Finding>) {
     }
 }
 
-/// What to say when `port` is the usual one of another `security`.
+/// What to tell the operator when `port` is the usual one of a security other than `security`.
 fn mismatch(port: u16, security: Security, usual: &[(u16, Security)]) -> Option<String> {
     let (_, expected) = usual.iter().find(|(p, _)| *p == port)?;
     if *expected == security || security == Security::None {
@@ -189,10 +189,11 @@ fn mismatch(port: u16, security: Security, usual: &[(u16, Security)]) -> Option<
     Some(format!("port {port} is usually that of security = \"{word}\""))
 }
 
-/// The account that has an address, and as what, by the address in lower case.
+/// For each address, in lower case: the index of its account, and the key of the setting that has it.
 type Owners = HashMap<String, (usize, &'static str)>;
 
-/// Each address is in a local or shared domain, and a main address belongs to one account. `owners` are the accounts before.
+/// Checks that each address of account `a` is in a local or shared domain, and that a main address belongs to one account only.
+/// `owners` holds the addresses of the accounts before it.
 fn own_addresses(config: &Config, a: usize, owners: &mut Owners, found: &mut Vec<Finding>) {
     let Some(account) = config.accounts.get(a) else { return };
     let mut seen = HashSet::new();
@@ -209,7 +210,7 @@ fn own_addresses(config: &Config, a: usize, owners: &mut Owners, found: &mut Vec
         let lower = address.to_ascii_lowercase();
         let owner = match owners.get(&lower) {
             _ if !seen.insert(lower.clone()) => "this account",
-            // An alias reaches all who have it.
+            // An alias reaches all accounts that have it.
             Some((owner, as_what)) if (key, *as_what) != ("aliases", "aliases") => {
                 config.accounts.get(*owner).map_or("", |owner| &owner.name)
             }
@@ -224,7 +225,7 @@ fn own_addresses(config: &Config, a: usize, owners: &mut Owners, found: &mut Vec
     }
 }
 
-/// What an account may do, and can.
+/// Finds what keeps an account from doing what it may do.
 fn rights(config: &Config, a: usize, account: &Account, found: &mut Vec<Finding>) {
     let at = |key| Section::Account(a).at(key);
     if !account.has_password() {
@@ -254,7 +255,7 @@ fn rights(config: &Config, a: usize, account: &Account, found: &mut Vec<Finding>
     }
 }
 
-/// One name and one salt: [`super::AppPassword`] says why.
+/// Checks the names of an account's app passwords, and that all have the account's salt: [`super::AppPassword`] says why.
 fn app_passwords(a: usize, account: &Account, found: &mut Vec<Finding>) {
     if account.app_passwords.len() > Config::MAX_APP_PASSWORDS {
         let text = format!("more than {} app passwords do not fit", Config::MAX_APP_PASSWORDS);
@@ -332,7 +333,8 @@ fn source(config: &Config, section: Section, source: &Source, found: &mut Vec<Fi
 /// Where a mailbox is: protocol, host in lower case, port, login, folder.
 type Elsewhere<'a> = (Protocol, String, u16, &'a str, &'a str);
 
-/// No two sources of an account collect one mailbox: each would give what the other has left. `mailboxes` are those before.
+/// Finds sources that collect the same mailbox: each would get only what the other has left. `mailboxes` holds the sources
+/// before.
 fn collected_once<'a>(
     config: &Config,
     (a, s): (usize, usize),
@@ -355,7 +357,7 @@ fn collected_once<'a>(
             format!("source {number} of this account collects this mailbox already: remove one of them");
         found.push(Finding::error(at, text));
     } else if !source.leave_on_server {
-        // Two may share a mailbox, as long as all of it stays there.
+        // Two accounts may share a mailbox, as long as all of its mail stays there.
         let other = config.accounts.get(other).map_or("", |account| account.name.as_str());
         let text =
             format!("source {number} of {other} collects this mailbox, too: each gets what the other leaves");

@@ -1,4 +1,4 @@
-//! What each setting is when nobody says otherwise, and the demonstration configuration.
+//! The default of each setting, and the demonstration configuration.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::credential::Verifier;
 
-/// A literal of this module, which the tests prove to fit.
+/// A literal of this module as a bounded text. The tests prove that every one fits.
 fn text<const N: usize>(literal: &str) -> Text<N> {
     Text::try_from(literal).unwrap_or_default()
 }
@@ -30,26 +30,27 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Accounts that fit: more than a home or a small office has, and few enough to keep in memory.
+    /// The most accounts: more than a home or a small office has, and few enough to keep in memory.
     pub const MAX_ACCOUNTS: usize = 500;
-    /// App passwords that fit in one account.
+    /// The most app passwords of one account.
     pub const MAX_APP_PASSWORDS: usize = 16;
-    /// Sources that fit in one account.
+    /// The most sources of one account.
     pub const MAX_SOURCES: usize = 16;
 
-    /// What a device that boots from a card image begins with: the usual ports on all addresses, and
-    /// no account, so nobody can log in.
+    /// The configuration that a device that boots from a card image begins with: the usual ports on all addresses, and no
+    /// account, so that nobody can log in.
     pub fn on_a_board() -> Config {
         Config { listen: Listen::on_a_board(), ..Config::default() }
     }
 
-    /// What runs when nothing is configured: loopback only, one account `demo`, whose domain is the host name, so that
-    /// mail programs find their settings by its address.
+    /// The configuration that is used when nothing is configured: listeners on loopback only, and one account `demo`. The
+    /// domain of its address is the host name, so that mail programs find their settings by the address.
     pub fn demonstration(demo: Verifier) -> Config {
         Config::demonstration_of("pillarbox.local", demo)
     }
 
-    /// Whether it still is the demonstration, or that of an earlier version, whose domain nobody could look up.
+    /// Whether this is still the demonstration configuration, of this version or of an earlier one, whose domain had no DNS
+    /// entry.
     pub fn is_demonstration(&self) -> bool {
         let Some(demo) = self.accounts.first() else { return false };
         ["pillarbox.local", "home.example"].into_iter().any(|domain| {
@@ -134,12 +135,12 @@ impl Default for Multipop {
     }
 }
 
-/// The verifier of a password that was never set: no hash gives zeros.
+/// The verifier of a password that was never set. Its keys are zeros, which no hash gives.
 const NO_PASSWORD: Verifier =
     Verifier { iterations: 0, salt: [0; 16], stored_key: [0; 32], server_key: [0; 32] };
 
 impl Default for Account {
-    /// Without name and address, and with no password yet: see [`Account::has_password`].
+    /// An account without a name, an address and a password: see [`Account::has_password`].
     fn default() -> Account {
         Account {
             id: 0,
@@ -170,14 +171,14 @@ impl Account {
         self.verifier.is_set()
     }
 
-    /// An app password without a name, and no password yet.
+    /// An app password that has no name and no password yet.
     pub fn new_app_password(&self) -> AppPassword {
         AppPassword { name: text(""), verifier: self.verifier.unset(), services: Vec::new() }
     }
 }
 
 impl Default for Source {
-    /// Without host and login.
+    /// A source without a host and a login.
     fn default() -> Source {
         Source {
             id: 0,

@@ -1,4 +1,4 @@
-//! The encodings in which editors on a PC save a text, and stars in place of what stands there.
+//! The encodings in which editors on a PC save a text, and how places in such a file are overwritten with stars.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -6,16 +6,16 @@ use std::ops::Range;
 /// How a file was saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// With a byte order mark or without.
+    /// UTF-8, with or without a byte order mark.
     Utf8,
-    /// "Unicode" of older Windows editors.
+    /// UTF-16, little-endian: "Unicode" of older Windows editors.
     Utf16Le,
-    /// The same with the octets the other way round.
+    /// UTF-16, big-endian.
     Utf16Be,
 }
 
 impl Encoding {
-    /// By the byte order mark (Unicode 16.0, section 23.8); without one it is UTF-8.
+    /// The encoding that the byte order mark names (Unicode 16.0, section 23.8); UTF-8 without a mark.
     pub fn of(octets: &[u8]) -> Encoding {
         match octets {
             [0xff, 0xfe, ..] => Encoding::Utf16Le,
@@ -24,7 +24,7 @@ impl Encoding {
         }
     }
 
-    /// The text in UTF-8; what is none in its encoding stays as it is, for others to find.
+    /// The text in UTF-8. Invalid UTF-8 is left as it is, for the caller to find; invalid UTF-16 becomes U+FFFD.
     pub fn decoded(self, octets: &[u8]) -> Cow<'_, [u8]> {
         if self == Encoding::Utf8 {
             return Cow::Borrowed(octets);
@@ -39,7 +39,7 @@ impl Encoding {
         Cow::Owned(text.into_bytes())
     }
 
-    /// Where places in the decoded `text` are in the file; `places` ascend.
+    /// The places in the file, in octets, of `places` in the decoded `text`. `places` must ascend.
     pub fn in_file(self, text: &str, places: &[Range<usize>]) -> Vec<Range<usize>> {
         if self == Encoding::Utf8 {
             return places.to_vec();
@@ -53,7 +53,7 @@ impl Encoding {
         places.iter().map(|place| to_units(place.start)..to_units(place.end)).collect()
     }
 
-    /// Puts stars at `places` of the file.
+    /// Overwrites `places` of the file with stars.
     pub fn blank(self, octets: &mut [u8], places: &[Range<usize>]) {
         let star: &[u8] = match self {
             Encoding::Utf8 => b"*",
@@ -95,7 +95,7 @@ mod tests {
             assert_eq!(encoding.decoded(&blanked), starred.as_bytes());
             assert_eq!(blanked.len(), octets.len());
         }
-        // Halves of characters and of units are no reason to fall.
+        // Half a character, half a unit and places beyond the end cause no panic.
         assert_eq!(Encoding::Utf16Le.decoded(b"\xff\xfe\x00\xd8x"), "\u{feff}\u{fffd}".as_bytes());
         Encoding::Utf8.blank(&mut [0; 3], &[2..9, 9..10]);
     }

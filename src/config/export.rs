@@ -1,6 +1,6 @@
 //! A configuration as TOML text that [`super::text::parse`] reads back.
 //!
-//! Every setting is written, so that the text says all, and means the same when a default changes.
+//! Every setting is written, so that the text is complete, and means the same when a default changes.
 
 use std::fmt::Write;
 
@@ -8,8 +8,8 @@ use super::Config;
 use super::problem::Section;
 use super::schema::Setting;
 
-/// The text form, commented for the operator. With secrets it reads back as the same configuration
-/// byte for byte; without them, as an edit of the stored one, whose secrets stay.
+/// The text form, commented for the operator. With secrets it reads back as the same configuration, byte for byte. Without them
+/// it reads back as an edit of the stored configuration, whose secrets stay.
 pub fn to_toml(config: &Config, with_secrets: bool) -> String {
     let mut text = String::from(match with_secrets {
         true => "# Pillarbox configuration WITH SECRETS: keep this file to yourself.\n",
@@ -21,7 +21,7 @@ pub fn to_toml(config: &Config, with_secrets: bool) -> String {
     let first_app = sections.iter().find(|section| matches!(section, Section::AppPassword(..)));
     let first_source = sections.iter().find(|section| matches!(section, Section::Source(..)));
     for section in &sections {
-        // What holds for the first account and the first source holds for all of them.
+        // The comments of the first account, app password and source hold for all of them.
         let explained = match section {
             Section::Account(account) => *account == 0,
             Section::AppPassword(..) => Some(section) == first_app,
@@ -56,7 +56,7 @@ impl Export<'_> {
                 _ => setting.key,
             };
             if setting.key == "id" && (!self.with_secrets || setting.is_empty(self.config, section)) {
-                // Nobody types it.
+                // Nobody types an identity.
                 continue;
             }
             if self.is_hidden(section, setting) {
@@ -77,13 +77,13 @@ impl Export<'_> {
         }
     }
 
-    /// Whether it is a secret to keep back. An empty one is written, since a missing one means
-    /// the stored one.
+    /// Whether the setting is a secret that this text leaves out. An empty secret is written, since a missing one means the
+    /// stored one.
     fn is_hidden(&self, section: Section, setting: &Setting) -> bool {
         setting.secret && !self.with_secrets && !setting.is_empty(self.config, section)
     }
 
-    /// An OAuth 2.0 client is a table on one line.
+    /// Writes an OAuth 2.0 client as a table on one line.
     fn oauth2(&mut self, section: Section) {
         let (hidden, open): (Vec<_>, Vec<_>) =
             section.settings().iter().partition(|setting| self.is_hidden(section, setting));
@@ -102,7 +102,7 @@ impl Export<'_> {
         self.line(format!("oauth2 = {{ {} }}", pairs.join(", ")), &comment);
     }
 
-    /// One line, its comment in the column of the others where there is room.
+    /// Writes one line. Its comment begins in the column of the others, where there is room.
     fn line(&mut self, line: String, comment: &str) {
         const COLUMN: usize = 42;
         // Writing to a String cannot fail.

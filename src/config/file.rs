@@ -1,17 +1,17 @@
-//! `config.postcard`: the configuration on flash, checksummed, with those before it beside it.
+//! `config.postcard`: the configuration on flash, with a checksum, and earlier configurations beside it.
 //!
-//! At any moment of a save there is a whole file, under its own name or another one, and whatever
-//! happens, the newest that can be read is used:
+//! At any moment of a save there is a whole file, under its own name or another one. The newest file that can be read is used,
+//! whatever happens:
 //!
 //! | name | what |
 //! |---|---|
 //! | `config.postcard` | the configuration |
 //! | `….prev` | the one before it |
-//! | `….older` | the last one of an older format: what an older version goes on with, when an update is taken back |
-//! | `….newer` | one of a newer format: what the newer version goes on with when it is back, unless the older one has stored anything since |
-//! | `….damaged` | one that cannot be read, for inspection |
+//! | `….older` | the last one of an older format: an older version continues with it when an update is taken back | |
+//! `….newer` | one of a newer format: the newer version continues with it when it is back, unless the older one has stored
+//! anything since | | `….damaged` | one that cannot be read, for inspection |
 //!
-//! A save counts the generation up beyond all of them, so that the last word of the operator has the highest.
+//! A save writes a higher generation than any of these files has, so that the operator's last decision has the highest.
 
 use std::io;
 
@@ -27,7 +27,7 @@ const NEWER: &str = "config.postcard.newer";
 const NEW: &str = "config.postcard.new";
 const DAMAGED: &str = "config.postcard.damaged";
 
-/// All that may hold a configuration to use; of two of one generation the last one counts.
+/// All files that may hold a configuration to use. Of two files of one generation the later one in this list counts.
 const NAMES: [&str; 4] = [NEWER, OLDER, PREVIOUS, FILE];
 
 /// What [`load`] found.
@@ -37,7 +37,7 @@ pub struct Loaded {
     pub config: Config,
     /// Counts the saves.
     pub generation: u64,
-    /// What the operator has to know when this is not the newest file: why, and what to do.
+    /// What the operator has to know when `config.postcard` is not used: why, and what to do.
     pub notice: Option<String>,
 }
 
@@ -60,7 +60,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: Damage,
     },
-    /// From a later version.
+    /// The file was written by a later version, and no other file can be used.
     #[error("{path}: {reason}; start that version, or import a configuration file to replace it")]
     Newer {
         /// The file.
@@ -71,51 +71,51 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it was not stored because nothing can be: see [`flash::takes_no_changes`].
+    /// Whether the configuration was not stored because the flash takes no changes: see [`flash::takes_no_changes`].
     pub fn takes_no_changes(&self) -> bool {
         matches!(self, Error::Io { source, .. } if flash::takes_no_changes(source))
     }
 }
 
-/// The stored configuration; `None` when there never was one. Where another file than `config.postcard` is
-/// used, that one is set aside, and the notice says so.
+/// The stored configuration; `None` when there never was one. Where another file than `config.postcard` is used,
+/// `config.postcard` is set aside, and the notice says so.
 ///
 /// # Errors
-/// A file that cannot be used, and no other one that can.
+/// A file cannot be used, and there is no other one that can.
 pub fn load(flash: &dyn Flash) -> Result<Option<Loaded>, Error> {
     load_as(flash, VERSION, Aside::Put)
 }
 
-/// What [`load`] would find, for who does not hold the data folder: nothing is set aside.
+/// What [`load`] would find, for a caller that does not hold the data folder: no file is set aside.
 ///
 /// # Errors
-/// As there.
+/// As [`load`].
 pub fn find(flash: &dyn Flash) -> Result<Option<Loaded>, Error> {
     load_as(flash, VERSION, Aside::Left)
 }
 
-/// What becomes of a file that another one takes the place of.
+/// What happens to `config.postcard` when another file is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Aside {
-    /// It gets another name.
+    /// The file gets another name.
     Put,
-    /// It stays: whoever only looks changes nothing.
+    /// The file stays: a caller that only looks changes nothing.
     Left,
 }
 
-/// The same without words; `None` also where nothing can be used.
+/// The configuration that [`load`] would find. `None` also where no file can be used or read; nothing is set aside.
 pub fn peek(flash: &dyn Flash) -> Option<Config> {
     let found = NAMES.iter().filter_map(|name| read(flash, name, VERSION).ok().flatten());
     found.max_by_key(Found::rank)?.config.ok()
 }
 
-/// The octets of a file with what [`peek`] finds.
+/// The octets of a file with the configuration that [`peek`] finds.
 pub fn peek_whole(flash: &dyn Flash) -> Option<Vec<u8>> {
-    // A data folder that they come into has had no saves.
+    // The data folder that will hold this file has had no saves.
     encode(&peek(flash)?, 1).ok()
 }
 
-/// As a version that knows formats up to `known`.
+/// [`load`] or [`find`], as a version that knows formats up to `known`.
 fn load_as(flash: &dyn Flash, known: u32, aside: Aside) -> Result<Option<Loaded>, Error> {
     let mut files = Vec::with_capacity(NAMES.len());
     for name in NAMES {
@@ -137,7 +137,7 @@ fn load_as(flash: &dyn Flash, known: u32, aside: Aside) -> Result<Option<Loaded>
     Ok(Some(Loaded { config, generation, notice }))
 }
 
-/// Why none of the files can be used: what is wrong with the first of those that matter most.
+/// The error where none of the files can be used: what is wrong with the one that matters most.
 fn unusable(files: Vec<(&'static str, Found)>) -> Error {
     let mut reasons = files.into_iter().rev().filter_map(|(path, found)| Some((path, found.config.err()?)));
     match reasons.next() {
@@ -147,14 +147,14 @@ fn unusable(files: Vec<(&'static str, Found)>) -> Error {
     }
 }
 
-/// Puts `config.postcard` aside in favour of `used`; what the operator has to know.
+/// Puts `config.postcard` aside in favour of `used`, and returns what the operator has to know.
 ///
-/// Without a `flash` no name is changed, as where the flash takes no changes: the next start finds and decides the same.
+/// Without a `flash`, or where the flash takes no changes, no file is renamed: the next start finds and decides the same.
 fn take_instead(flash: Option<&dyn Flash>, used: &str, current: Option<&'static str>, newer: bool) -> String {
     let rename = |from, to| flash.is_some_and(|flash| flash.rename(from, to).is_ok());
     let again = used == NEWER;
     if again && current == Some(NEWER) {
-        // It would be lost under the one that is set aside.
+        // Otherwise the file that is set aside would overwrite the one that is used.
         rename(NEWER, OLDER);
     }
     let aside = current.filter(|name| rename(FILE, name));
@@ -183,7 +183,7 @@ fn take_instead(flash: Option<&dyn Flash>, used: &str, current: Option<&'static 
 const BEFORE: &str =
     "the configuration before it is used: look at it with `show config`, then import or commit the right one";
 
-/// What is wrong with the files of the configuration, a line each; changes nothing.
+/// What is wrong with the files of the configuration, one line each. Changes nothing.
 ///
 /// # Errors
 /// What the system says.
@@ -191,7 +191,7 @@ pub fn check(flash: &dyn Flash) -> Result<Vec<String>, Error> {
     let mut damage = Vec::new();
     for path in NAMES.into_iter().rev() {
         match read(flash, path, VERSION)?.map(|found| found.config) {
-            // Beside the one in use, what a newer version left is in its place.
+            // A file of a newer format belongs beside `config.postcard`: it is no damage there.
             Some(Err(Damage::Newer(_))) if path != FILE => {}
             Some(Err(reason)) => damage.push(format!("{path}: {reason}")),
             _ => {}
@@ -200,8 +200,8 @@ pub fn check(flash: &dyn Flash) -> Result<Vec<String>, Error> {
     Ok(damage)
 }
 
-/// Stores the configuration that is used anew, twice, so that neither of the two files is damaged; a
-/// damaged one of another version is of no use to it either.
+/// Stores the configuration in use anew, twice, so that neither `config.postcard` nor the one before it is damaged. Removes a
+/// damaged file of an older or newer format: the version that left it cannot use it either.
 ///
 /// # Errors
 /// As [`load`] and [`save`].
@@ -219,22 +219,21 @@ pub async fn repair(flash: &dyn Flash) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is in one of the files.
+/// The content of one of the files.
 struct Found {
-    /// 0 where it is damaged.
+    /// 0 where the file is damaged.
     format: u32,
     generation: u64,
     config: Result<Config, Damage>,
 }
 
 impl Found {
-    /// Those that can be used come before the others, and the newest of them first.
+    /// The file with the highest rank is used: files that can be used rank above the others, and newer ones above older ones.
     fn rank(&self) -> (bool, u64) {
         (self.config.is_ok(), self.generation)
     }
 
-    /// The name under which it is kept when another one takes its place, for a version that knows formats
-    /// up to `known`.
+    /// The name that the file gets when another one takes its place, for a version that knows formats up to `known`.
     fn set_aside(&self, known: u32) -> &'static str {
         match &self.config {
             Ok(_) if self.format < known => OLDER,
@@ -245,11 +244,11 @@ impl Found {
     }
 }
 
-/// What is in the file at `path`, if there is one.
+/// The content of the file at `path`, if there is one.
 fn read(flash: &dyn Flash, path: &'static str, known: u32) -> Result<Option<Found>, Error> {
     let octets = || -> io::Result<Vec<u8>> {
         let file = flash.open(path, Mode::Read)?;
-        // One octet more than fits is enough to find out that it does not.
+        // Reading one octet more than fits shows that the file is too long.
         let len = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(LARGEST + 1);
         let mut octets = vec![0; len];
         file.read_exact_at(0, &mut octets)?;
@@ -268,16 +267,16 @@ fn read(flash: &dyn Flash, path: &'static str, known: u32) -> Result<Option<Foun
     }))
 }
 
-/// Stores `config` and keeps the one before it. Returns when it is durable.
+/// Stores `config` and keeps the configuration before it. Returns when `config` is durable.
 ///
 /// # Errors
-/// What the system says; the configuration stored before is still there then.
+/// What the system says; then the configuration stored before is still there.
 pub async fn save(flash: &dyn Flash, config: &Config) -> Result<(), Error> {
     save_as(flash, config, VERSION, Before::Kept).await
 }
 
-/// The same in the place of the one before it: what a person has decided is the same, so that the earlier settings stay those
-/// that they were.
+/// Stores `config` in place of the current configuration, which is not kept: for changes that nobody has decided. So the
+/// previous file still holds the settings from before a person's last change. Returns when `config` is durable.
 ///
 /// # Errors
 /// As [`save`].
@@ -285,16 +284,16 @@ pub async fn renew(flash: &dyn Flash, config: &Config) -> Result<(), Error> {
     save_as(flash, config, VERSION, Before::Replaced).await
 }
 
-/// What becomes of a configuration of this format that is in place.
+/// What becomes of the current configuration, where it has the format that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
-    /// It is the previous one then.
+    /// It becomes the previous one.
     Kept,
     /// It is gone.
     Replaced,
 }
 
-/// As a version that writes format `known`.
+/// [`save`] or [`renew`], as a version that writes format `known`.
 async fn save_as(flash: &dyn Flash, config: &Config, known: u32, before: Before) -> Result<(), Error> {
     let (mut newest, mut current, mut done_with_newer) = (0, None, false);
     for name in NAMES {
@@ -302,7 +301,7 @@ async fn save_as(flash: &dyn Flash, config: &Config, known: u32, before: Before)
         newest = newest.max(found.generation);
         match name {
             FILE => current = Some(found.set_aside(known)),
-            // It could have been taken; now there is a later one.
+            // This version could have used the newer file. What is stored now is later.
             NEWER => done_with_newer = found.config.is_ok(),
             _ => {}
         }
@@ -319,8 +318,8 @@ async fn save_as(flash: &dyn Flash, config: &Config, known: u32, before: Before)
     store.await.map_err(|source| Error::Io { path: FILE, source })
 }
 
-/// The order of the steps is what survives a power cut: the new file is whole before its name is
-/// changed, and until then the one before it is found as `config.postcard` or where it was put aside.
+/// The order of the steps survives a power cut: the new file is whole before it is renamed, and until then the file before it
+/// is found as `config.postcard` or under the name by which it was put aside.
 async fn store(flash: &dyn Flash, octets: &[u8], aside: Option<&str>) -> io::Result<()> {
     let file = flash.open(NEW, Mode::Create)?;
     file.write_at(0, octets)?;
@@ -338,7 +337,7 @@ mod tests {
     use crate::credential::Verifier;
     use crate::flash::sim::SimFlash;
 
-    /// A configuration that is told apart by its number.
+    /// A configuration that is recognised by its number `n`.
     fn numbered(n: u32) -> Config {
         let verifier = Verifier { iterations: 4096, salt: [7; 16], stored_key: [8; 32], server_key: [9; 32] };
         let mut config = Config::demonstration(verifier);
@@ -389,7 +388,7 @@ mod tests {
         }
     }
 
-    /// Catches: settings that push those from before the last change away, each hour, and a cut in which both are lost.
+    /// Catches: renewals, one each hour, that push out the settings from before the last change, and a cut that loses both.
     #[test]
     fn what_is_renewed_takes_the_place_of_the_last_one_only() {
         let renew = |flash: &SimFlash, n| async_io::block_on(renew(flash, &numbered(n)));
@@ -414,7 +413,7 @@ mod tests {
         }
     }
 
-    /// Catches: the last settings of an older format that are gone, with which an update could not be taken back.
+    /// Catches: a renewal that removes the last settings of an older format, without which an update could not be taken back.
     #[test]
     fn what_is_renewed_keeps_what_an_older_version_goes_on_with() {
         let flash = SimFlash::default();
@@ -437,7 +436,7 @@ mod tests {
             let loaded = stored(&damaged).unwrap();
             assert_eq!(loaded.config, numbered(1), "bit {bit}");
             assert!(loaded.notice.unwrap().contains("kept as config.postcard.damaged"));
-            // Loud until there is a good one again.
+            // The notice comes at every start until there is a good file again.
             assert!(stored(&damaged).unwrap().notice.unwrap().contains("is missing"));
         }
     }
@@ -473,21 +472,22 @@ mod tests {
         assert_eq!(stored(&flash.restart(1)).unwrap().config, numbered(1));
     }
 
-    /// The version that is replaced by an update, and the one that replaces it.
+    /// The format of the version that an update replaces.
     const OLD: u32 = VERSION;
+    /// The format of the version that an update installs.
     const UPDATED: u32 = VERSION + 1;
 
     fn store_as(flash: &SimFlash, n: u32, known: u32) -> Result<(), Error> {
         async_io::block_on(save_as(flash, &numbered(n), known, Before::Kept))
     }
 
-    /// Which one a version starts with, and what it says about it.
+    /// The number of the configuration that a version starts with, and its notice.
     fn starts(flash: &SimFlash, known: u32) -> (u32, String) {
         let loaded = load_as(flash, known, Aside::Put).unwrap().unwrap();
         (loaded.config.server.max_connections, loaded.notice.unwrap_or_default())
     }
 
-    /// The old version has stored 1 and 2, the updated one 3, 4 and 5.
+    /// A flash on which the old version has stored 1 and 2, and the updated one 3, 4 and 5.
     fn updated() -> SimFlash {
         let flash = SimFlash::default();
         for (n, known) in [(1, OLD), (2, OLD), (3, UPDATED), (4, UPDATED), (5, UPDATED)] {
@@ -504,18 +504,18 @@ mod tests {
         let (found, notice) = starts(&flash, OLD);
         assert_eq!(found, 2);
         assert!(notice.contains("of a newer version, kept as config.postcard.newer"), "{notice}");
-        // It is told at every start, until something is stored.
+        // The notice comes at every start, until something is stored.
         for _ in 0..2 {
             let (found, notice) = starts(&flash, OLD);
             assert!(found == 2 && notice.contains("wait in config.postcard.newer"), "{notice}");
         }
         assert_eq!(check(&flash).unwrap(), [""; 0]);
-        // Nothing was changed: the newer version goes on where it was.
+        // Nothing was changed: the newer version continues with its own settings.
         let back = flash.copy();
         let (found, notice) = starts(&back, UPDATED);
         assert!(found == 5 && notice.contains("are used again"), "{notice}");
         assert_eq!(starts(&back, UPDATED), (5, String::new()));
-        // And once more to and fro.
+        // Back and forth once more.
         assert_eq!(starts(&back, OLD).0, 2);
         assert_eq!(starts(&back, UPDATED).0, 5);
     }
@@ -541,7 +541,7 @@ mod tests {
             let error = load_as(&flash, OLD, Aside::Put).unwrap_err();
             assert!(matches!(error, Error::Newer { path: FILE, .. }), "{error}");
         }
-        // An import takes its place, and it is kept.
+        // An import takes the place of the newer version's file, which is kept.
         store_as(&flash, 2, OLD).unwrap();
         assert_eq!(starts(&flash, OLD), (2, String::new()));
         assert!(flash.files().iter().any(|(name, _)| name == NEWER));
@@ -561,8 +561,8 @@ mod tests {
         assert_eq!((starts(&flash, UPDATED).0, check(&flash).unwrap()), (2, vec![]));
     }
 
-    /// Update, fall-back and update again, with a power cut at each step of every save and of what a start
-    /// sets aside: what is found is always the last that was stored, or the one before if the save failed.
+    /// An update, a fall-back and an update again, with a power cut at each step of every save and of every file that a start
+    /// sets aside. The configuration found is always the last that was stored, or the one before if the save failed.
     #[test]
     fn a_cut_at_any_step_between_versions_loses_no_settings() {
         let steps = [(3, UPDATED), (4, UPDATED), (5, OLD), (6, OLD), (7, UPDATED), (8, OLD)];

@@ -1,5 +1,5 @@
-//! The octets of a stored configuration: a header that every format version has, and a content that
-//! changes with them.
+//! The octets of a stored configuration: a header that is the same in every format version, and a content that changes with
+//! the version.
 //!
 //! ```text
 //! octets  what
@@ -11,9 +11,9 @@
 //! length  the content: a Config in the postcard wire format
 //! ```
 //!
-//! Numbers are little-endian. Every older format version loads: when [`Config`] changes its shape, the
-//! shape it had moves into a module of its own, `VERSION` counts up, and a file written before
-//! joins the tests. The header stays as it is, so that an older version can tell when a newer one wrote.
+//! Numbers are little-endian. Every older format version loads: when [`Config`] changes its shape, the old shape moves into a
+//! module of its own, `VERSION` counts up, and a file written before joins the tests. The header stays as it is, so that an
+//! older version recognises a file of a newer one.
 
 use std::io;
 
@@ -24,44 +24,44 @@ use super::{Config, version_1, version_2, version_3, version_4};
 const MAGIC: &[u8; 8] = b"pbxconf\0";
 /// The format that is written.
 pub(super) const VERSION: u32 = 5;
-/// Octets before the content.
+/// Octets of the header, which come before the content.
 pub(super) const HEADER: usize = 28;
 
-/// Octets of content, some thousand sources: so much is kept in memory, and no more is ever read.
+/// The most octets of content, enough for some thousand sources: they are all kept in memory, and no more is ever read.
 pub(super) const MAX_CONTENT: usize = 1 << 20;
 
-/// Octets of a whole file.
+/// The most octets of a whole file.
 pub const LARGEST: usize = HEADER + MAX_CONTENT;
 
-/// Why octets are no configuration.
+/// Why octets are not a configuration that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// Another file, or the beginning is damaged.
+    /// It is another file, or its beginning is damaged.
     #[error("not a configuration of Pillarbox")]
     Magic,
-    /// Written by a later version.
+    /// The file was written by a later version.
     #[error("written by a newer Pillarbox in format {0}, this one knows formats up to {VERSION}")]
     Newer(u32),
-    /// Cut off, or something follows.
+    /// The file is cut off, or something follows its content.
     #[error("damaged: its length is not the one it had when it was written")]
     Length,
-    /// Some octet changed.
+    /// Some octet has changed.
     #[error("damaged: its checksum does not match")]
     Checksum,
-    /// The checksum matches, the content does not.
+    /// The checksum matches, but the content is no configuration.
     #[error("damaged: its content makes no sense")]
     Content,
 }
 
-/// The octets of the file.
+/// The octets of a file with `config`.
 ///
 /// # Errors
-/// More accounts and sources than fit.
+/// There are more accounts and sources than fit.
 pub fn encode(config: &Config, generation: u64) -> io::Result<Vec<u8>> {
     encode_as(config, generation, VERSION)
 }
 
-/// The same under the number of another format, whose content tests take to be the same.
+/// As [`encode`], under the number of another format. Tests take its content to be the same as the current one's.
 pub(super) fn encode_as(config: &Config, generation: u64, format: u32) -> io::Result<Vec<u8>> {
     let content = postcard::to_stdvec(config).map_err(io::Error::other)?;
     if content.len() > MAX_CONTENT {
@@ -86,13 +86,13 @@ fn checksum(header: &[u8], content: &[u8]) -> u32 {
 /// The configuration in the octets of a file, and its generation.
 ///
 /// # Errors
-/// What is wrong with them.
+/// What is wrong with the octets.
 pub fn decode(octets: &[u8]) -> Result<(Config, u64), Damage> {
     let frame = Frame::of(octets)?;
     frame.config(VERSION).map(|config| (config, frame.generation))
 }
 
-/// A whole file, whoever wrote it.
+/// The parts of a whole file, of any format version.
 pub(super) struct Frame<'a> {
     pub format: u32,
     pub generation: u64,
@@ -100,7 +100,7 @@ pub(super) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Judges all but the content.
+    /// Takes the octets of a file apart, and judges everything but the content.
     pub fn of(octets: &'a [u8]) -> Result<Frame<'a>, Damage> {
         let rest = octets.strip_prefix(MAGIC).ok_or(Damage::Magic)?;
         let (format, rest) = rest.split_first_chunk().ok_or(Damage::Length)?;
@@ -132,7 +132,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The value that is all of `content`.
+/// Reads a value that takes up all of `content`.
 fn whole<T: DeserializeOwned>(content: &[u8]) -> Option<T> {
     match postcard::take_from_bytes(content) {
         Ok((value, [])) => Some(value),
@@ -152,7 +152,7 @@ mod tests {
         }
         let longer = [&whole[..], b"\0"].concat();
         assert_eq!(decode(&longer), Err(Damage::Length));
-        // A content that was checksummed, but is none.
+        // A content with a right checksum that is no configuration.
         for content in [&b""[..], b"\xff\xff\xff\xff\x0f", &whole[HEADER..whole.len() - 1]] {
             let mut octets = whole[..HEADER - 8].to_vec();
             octets.extend_from_slice(&u32::try_from(content.len()).unwrap().to_le_bytes());

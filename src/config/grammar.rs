@@ -10,13 +10,13 @@ use super::kind::{Literal, Named};
 use super::oauth2::{Endpoint, is_provider};
 use super::{Large, PlaintextLogin, Protocol, Security, Service, SourceAuth};
 
-/// Which texts fit.
+/// A grammar: which texts are valid.
 pub trait Grammar {
-    /// What would be right, with an article.
+    /// What would be right, with an article: the words for an error.
     fn form() -> String;
-    /// Whether `text` fits.
+    /// Whether `text` is valid.
     fn accepts(text: &str) -> bool;
-    /// The form in which it is stored.
+    /// The form in which `text` is stored.
     fn normal(text: &str) -> Cow<'_, str> {
         Cow::Borrowed(text)
     }
@@ -45,7 +45,7 @@ pub fn is_address(text: &str) -> bool {
     text.rsplit_once('@').is_some_and(|(local, domain)| is_local(local) && is_host_name(domain))
 }
 
-/// The empty text, or one of `G`.
+/// The empty text, or a text of the grammar `G`.
 pub struct OrEmpty<G>(PhantomData<G>);
 
 impl<G: Grammar> Grammar for OrEmpty<G> {
@@ -60,7 +60,7 @@ impl<G: Grammar> Grammar for OrEmpty<G> {
     }
 }
 
-/// Declares a [`Grammar`] by its words and its test.
+/// Declares a [`Grammar`] by its words for an error and its test.
 macro_rules! grammar {
     ($(#[$doc:meta])* $name:ident, $form:literal, $accepts:expr) => {
         $(#[$doc])*
@@ -96,13 +96,13 @@ grammar!(
     is_address
 );
 grammar!(
-    /// A login at another server: whatever that server calls it.
+    /// A login at another server, in any form that the server may demand.
     Login,
     r#"a login such as "office@provider.example""#,
     |text| !text.is_empty() && !text.chars().any(char::is_control)
 );
 grammar!(
-    /// What an OAuth 2.0 server calls its client (RFC 6749 section 2.2).
+    /// The identifier of a client at an OAuth 2.0 server (RFC 6749 section 2.2).
     ClientId,
     "a client identifier without control characters",
     |text| !text.is_empty() && !text.chars().any(char::is_control)
@@ -141,7 +141,7 @@ grammar!(
     is_provider
 );
 grammar!(
-    /// What an access token is to be good for (RFC 6749 section 3.3).
+    /// What an access token gives access to (RFC 6749 section 3.3).
     Scope,
     "words of an OAuth 2.0 server with blanks in between",
     |text| {
@@ -174,8 +174,8 @@ impl Literal for SocketAddr {
 
 impl Literal for IpNet {
     const FORM: &'static str = r#"a network such as "192.168.0.0/16" or "fe80::/10", or one address"#;
-    /// Bits beyond the prefix are dropped. IPv4-mapped networks would never match: the addresses of
-    /// clients are compared as IPv4.
+    /// Drops the bits beyond the prefix. Refuses IPv4-mapped networks, which would never match: the addresses of clients are
+    /// compared as IPv4.
     fn parse(text: &str) -> Option<IpNet> {
         let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
         match network {

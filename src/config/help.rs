@@ -20,7 +20,8 @@ const SECTIONS: &[(&str, &str, Section)] = &[
     ("oauth2", "oauth2 of [[account.source]] and [smarthost]", Section::OAuth2(0, 0)),
 ];
 
-/// All about a section, or about a setting, by its key alone, with its section, or by a whole path; `None` where there is none.
+/// The help on `topic`: a section, or a setting by its key alone, by section and key, or by its whole path. `None` where
+/// nothing has this name.
 pub fn on(topic: &str) -> Option<String> {
     if let Some((_, title, section)) = SECTIONS.iter().find(|(name, ..)| *name == topic) {
         return Some(of_section(title, *section));
@@ -35,7 +36,7 @@ pub fn on(topic: &str) -> Option<String> {
     (!found.is_empty()).then_some(found)
 }
 
-/// The section that a path without its key ends in: `account.NAME.source.1` in `source`.
+/// The name of the innermost section in a path without its key: `source` in `account.NAME.source.1`.
 fn innermost(path: &str) -> &str {
     let known = |part: &&str| SECTIONS.iter().any(|(name, ..)| name == part);
     path.split('.').rfind(known).unwrap_or(path)
@@ -66,7 +67,7 @@ fn of_setting(title: &str, section: Section, setting: &Setting) -> String {
 mod tests {
     use super::*;
 
-    /// Catches: a setting that nothing explains, and one that is taken for that of another section.
+    /// Catches: a setting without an explanation, and a setting that is explained as one of another section.
     #[test]
     fn every_section_and_setting_is_a_topic() {
         for (name, title, section) in SECTIONS {

@@ -1,13 +1,13 @@
-//! Who has a permission of OAuth 2.0: sources, and the smarthost.
+//! The holders of OAuth 2.0 permissions: sources, and the smarthost.
 
 use super::{Config, OAuth2, Purpose, Secret, Source};
 
-/// One that logs in with a permission, whatever else of it changes.
+/// Names a login that uses a permission. The name stays when other settings of the login change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
     /// The global login of the smarthost.
     Smarthost,
-    /// The identities of an account and of its source.
+    /// A source, by the identities of its account and of itself.
     Source {
         /// [`super::Account::id`].
         account: u64,
@@ -16,21 +16,21 @@ pub enum Holder {
     },
 }
 
-/// What is to be known of it.
+/// What is known of a holder.
 #[derive(Debug, Clone, Copy)]
 pub struct Held<'a> {
-    /// Who asks.
+    /// The client that asks for the permission.
     pub client: &'a OAuth2,
-    /// For whose mailbox.
+    /// The login that the permission is for.
     pub username: &'a str,
-    /// For what.
+    /// What the permission is for.
     pub purpose: Purpose,
-    /// PEM file of extra trust, empty for none.
+    /// Path of a PEM file with further trusted certificates; empty: none.
     pub ca: &'a str,
 }
 
 impl Source {
-    /// Whether nothing but the refresh token differs, which changes by itself.
+    /// Whether nothing but the refresh token differs. It changes without a decision of the user.
     pub fn differs_in_token_only(&self, other: &Source) -> bool {
         let without = |source: &Source| {
             let mut source = source.clone();
@@ -42,7 +42,7 @@ impl Source {
 }
 
 impl Held<'_> {
-    /// Whether one permission is good for both.
+    /// Whether one permission is good for both holders.
     fn is_like(&self, other: &Held<'_>) -> bool {
         let scope = |held: &Held<'_>| held.client.scope_for(held.purpose).to_owned();
         self.client.is_same_client(other.client)
@@ -52,14 +52,14 @@ impl Held<'_> {
 }
 
 impl Config {
-    /// The source of this number, counted from 1, of the account of this name.
+    /// The holder that is source `number` (counted from 1) of the account called `account`.
     pub fn holder(&self, account: &str, number: usize) -> Option<Holder> {
         let account = self.account(account)?;
         let source = account.sources.get(number.checked_sub(1)?)?;
         Some(Holder::Source { account: account.id, source: source.id })
     }
 
-    /// What is to be known of a holder; `None` where it has no client, or there is none of this identity.
+    /// What is known of `holder`; `None` where it has no client, or where no holder has this identity.
     pub fn held(&self, holder: Holder) -> Option<Held<'_>> {
         self.all_held().find(|(found, _)| *found == holder).map(|(_, held)| held)
     }
@@ -81,18 +81,19 @@ impl Config {
         first.into_iter().chain(sources)
     }
 
-    /// All clients.
+    /// All clients of the configuration.
     pub fn clients(&self) -> impl Iterator<Item = &OAuth2> {
         self.all_held().map(|(_, held)| held.client)
     }
 
-    /// Those that the permission of `holder` is good for: itself, and all of the same login, client and scope.
+    /// All holders that the permission of `holder` is good for: `holder` itself, and each one of the same login, client and
+    /// scope.
     pub fn holders_like(&self, holder: Holder) -> Vec<Holder> {
         let Some(held) = self.held(holder) else { return Vec::new() };
         self.all_held().filter(|(_, other)| other.is_like(&held)).map(|(holder, _)| holder).collect()
     }
 
-    /// The clients, to be changed.
+    /// All clients with their holders, to be changed.
     pub fn clients_mut(&mut self) -> impl Iterator<Item = (Holder, &mut OAuth2)> {
         let smarthost = self.smarthost.oauth2.as_deref_mut().map(|client| (Holder::Smarthost, client));
         let sources = self.accounts.iter_mut().flat_map(|account| {
@@ -105,20 +106,20 @@ impl Config {
         smarthost.into_iter().chain(sources)
     }
 
-    /// Without refresh tokens: what of the settings a person has decided.
+    /// These settings without refresh tokens: what of them a person has decided.
     fn without_tokens(&self) -> Config {
         let mut config = self.clone();
         config.clients_mut().for_each(|(_, client)| client.refresh_token = Secret::default());
         config
     }
 
-    /// Whether nothing but refresh tokens differs, which change by themselves.
+    /// Whether nothing but refresh tokens differs. They change without a decision of the user.
     pub fn differs_in_tokens_only(&self, other: &Config) -> bool {
         self.without_tokens() == other.without_tokens()
     }
 
-    /// Takes over the tokens that have come since: those of `now`, where `self`, which was made from `before`, has not got
-    /// another one by hand.
+    /// Takes over refresh tokens that have arrived since `self` was made from `before`. A client gets its token of `now`,
+    /// unless its token in `self` is no longer that of `before`: somebody has set it by hand.
     pub fn take_tokens(&mut self, before: &Config, now: &Config) {
         for (holder, client) in self.clients_mut() {
             let (Some(before), Some(now)) = (before.held(holder), now.held(holder)) else { continue };

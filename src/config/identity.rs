@@ -10,12 +10,12 @@ use super::kind::{Kind, Wrong, quoted};
 use super::{Account, Config, Large, Protocol, Security, Smarthost, Source};
 use crate::credential::random;
 
-/// An identity as 16 hexadecimal digits; none is 0, and empty.
+/// An identity as 16 hexadecimal digits. None is 0, and printed as the empty text.
 pub struct Identity;
 
 impl Kind for Identity {
     type Value = u64;
-    // Not because it had to be kept back, but because a text that is edited and copied must not bring another account's along.
+    // An identity is not confidential. But a text that is edited and copied must not bring another account's identity along.
     const SECRET: bool = true;
     fn form() -> String {
         "16 hexadecimal digits as an export with secrets has them".to_owned()
@@ -34,12 +34,12 @@ impl Kind for Identity {
     }
 }
 
-/// 64 bits of a hash.
+/// The first 64 bits of the SHA-256 hash of `octets`.
 pub(super) fn hash(octets: &[u8]) -> u64 {
     digest(&SHA256, octets).as_ref().iter().take(8).fold(0, |hash, &octet| hash << 8 | u64::from(octet))
 }
 
-/// An identity that `taken` does not have, which has it then.
+/// A random identity that is not in `taken`. Adds it to `taken`.
 fn new(taken: &mut HashSet<u64>) -> u64 {
     loop {
         let id = u64::from_le_bytes(random());
@@ -50,9 +50,10 @@ fn new(taken: &mut HashSet<u64>) -> u64 {
 }
 
 impl Config {
-    /// Gives identities to accounts and sources that have none: those of `before`, where they are the same ones, or new ones.
-    /// An account is the same by its name; a source, in the same account, by its login, at the same host before others. One
-    /// whose login has changed is another one: what was collected from that mailbox says nothing about this.
+    /// Gives an identity to each account and source that has none: the one in `before` where it is the same account or source,
+    /// else a new one. An account is the same if its name is. A source is the same if its account and login are; one at the
+    /// same host is preferred. A source whose login has changed is a new one: what was collected from the old mailbox says
+    /// nothing about this one.
     pub fn identify(&mut self, before: &Config) {
         let mut taken = HashSet::new();
         for account in &mut self.accounts {
@@ -73,8 +74,8 @@ impl Config {
 }
 
 impl Config {
-    /// What tells this appliance from others, 16 digits, or nothing where it has no identities yet: it is in its greetings, so that
-    /// it does not collect from itself.
+    /// Tells this appliance from others: 16 hexadecimal digits, or nothing where the accounts have no identities yet. It is in
+    /// the greetings, so that an appliance does not collect from itself.
     pub fn token(&self) -> String {
         let mut ids: Vec<u64> = self.accounts.iter().map(|account| account.id).collect();
         if ids.is_empty() || ids.contains(&0) {
@@ -118,7 +119,7 @@ impl Account {
 }
 
 impl Smarthost {
-    /// The port that it has with its security (RFC 8314 section 3, RFC 6409 section 3.1, RFC 5321 section 4.5.4.2).
+    /// The usual port for the security (RFC 8314 section 3, RFC 6409 section 3.1, RFC 5321 section 4.5.4.2).
     pub fn usual_port(&self) -> u16 {
         match self.security {
             Security::Tls => 465,
@@ -129,7 +130,7 @@ impl Smarthost {
 }
 
 impl Source {
-    /// The port that its protocol has with its security (RFC 8314 section 3, RFC 1939, RFC 3501).
+    /// The usual port for protocol and security (RFC 8314 section 3, RFC 1939, RFC 3501).
     pub fn usual_port(&self) -> u16 {
         match (self.protocol, self.security) {
             (Protocol::Pop3, Security::Tls) => 995,
@@ -139,7 +140,7 @@ impl Source {
         }
     }
 
-    /// The folders that are collected, names or patterns: POP3 knows the INBOX only.
+    /// The folders to collect, as names or patterns. POP3 knows only the INBOX.
     pub fn wanted_folders(&self) -> impl Iterator<Item = &str> {
         let of_imap =
             self.folders.iter().filter(|_| self.protocol == Protocol::Imap).map(|folder| folder.as_str());
@@ -147,28 +148,29 @@ impl Source {
         of_imap.chain(inbox)
     }
 
-    /// Whether messages above `max_size` are deleted there, instead of left.
+    /// Whether messages above `max_size` are deleted at the provider, and not left there.
     pub fn deletes_large(&self) -> bool {
         self.large == Large::Delete && self.max_size > 0
     }
 
-    /// Whether anything may be deleted there.
+    /// Whether anything may be deleted at the provider.
     pub fn deletes(&self) -> bool {
         !self.leave_on_server || self.delete_after > 0 || self.deletes_large()
     }
 
-    /// Names what was collected from one of its folders, in the ledger of its account.
+    /// The number under which the account's ledger keeps what was collected from `folder` of this source.
     pub fn ledger(&self, folder: &str) -> u64 {
         self.id ^ of_folder(folder)
     }
 }
 
-/// The INBOX changes nothing, so that one who changes from POP3 to IMAP goes on with his ledger.
+/// The part of [`Source::ledger`] that `folder` adds: 0 for the INBOX, so that a source keeps its ledger when it changes
+/// from POP3 to IMAP.
 pub(super) fn of_folder(folder: &str) -> u64 {
     if is_inbox(folder) { 0 } else { hash(folder.as_bytes()) }
 }
 
-/// RFC 3501 section 5.1.
+/// Whether `folder` is the INBOX, in any case (RFC 3501 section 5.1).
 pub(super) fn is_inbox(folder: &str) -> bool {
     folder.eq_ignore_ascii_case("INBOX")
 }
@@ -198,8 +200,8 @@ mod tests {
         )
     }
 
-    /// Catches: an identity that changes with host, port or place in the list; one that stays with another login, or goes over
-    /// from a source that is still there; two with one identity.
+    /// Catches: an identity that changes with host, port or place in the list; one that stays with another login, or is taken
+    /// from a source that still exists; and two sources with one identity.
     #[test]
     fn an_identity_stays_with_the_mailbox() {
         let (a, b, c) = (source("pop.one", "ann"), source("pop.one", "bob"), source("pop.two", "ann"));
@@ -213,28 +215,28 @@ mod tests {
             config.identify(&before);
             ids(&config)
         };
-        // The same in another order.
+        // The same accounts and sources in another order.
         let (x, y) = (("x", vec![c.clone(), a.clone(), b.clone()]), ("y", vec![a.clone()]));
         let moved = [sources[3], sources[2], sources[0], sources[1]].to_vec();
         assert_eq!(identified(&[y.clone(), x]), (vec![accounts[1], accounts[0]], moved));
-        // Another host and port; the other "ann" keeps its own.
+        // Another host and port; the other "ann" keeps its identity.
         let renamed = Source { port: 1, ..source("mail.one", "ann") };
         let (_, found) = identified(&[("x", vec![renamed.clone(), c.clone()])]);
         assert_eq!(found, [sources[0], sources[2]]);
-        // Another login in its place is another mailbox, also where the console has edited the one that was there.
+        // A source with another login is another mailbox, even where the console has edited the source that was there.
         let edited = Source { id: sources[1], ..source("pop.one", "carl") };
         let (_, found) = identified(&[("x", vec![edited, a.clone()])]);
         assert!(!sources.contains(&found[0]) && found[1] == sources[0]);
-        // Two of one login, where there was one.
+        // Two sources with one login, where one was before.
         let (_, found) = identified(&[("y", vec![renamed, a.clone()])]);
         assert!(found[1] == sources[3] && !sources.contains(&found[0]));
-        // What was copied with its identity gets another one; what comes from an export keeps it.
+        // Of two copies with one identity the second gets another one; an identity that comes from an export stays.
         let kept = Source { id: 77, ..a.clone() };
         let (_, found) = identified(&[("z", vec![kept.clone(), kept])]);
         assert!(found[0] == 77 && found[1] != 77);
     }
 
-    /// Catches: a token that tells an identity, or that two appliances share.
+    /// Catches: a token that reveals an identity, or that two appliances share.
     #[test]
     fn an_appliance_is_told_from_others() {
         let mut one = config(&[("x", vec![]), ("y", vec![])]);

@@ -1,6 +1,6 @@
 //! Kinds of values: each reads a TOML value, prints it again, and knows in words what would be right.
 //!
-//! A kind judges a value by itself. What only shows beside other settings is for [`super::check`].
+//! A kind judges a value by itself. What can only be judged beside other settings is for [`super::check`].
 
 use std::fmt::Display;
 use std::marker::PhantomData;
@@ -11,12 +11,12 @@ use toml::de::DeValue;
 use super::Text;
 use super::grammar::Grammar;
 
-/// A value that does not fit: `what` is wrong and what would be right.
+/// Why a value does not fit: `what` tells what is wrong and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
-    /// In words.
+    /// The words for the operator.
     pub what: String,
-    /// The element of a list that it is about.
+    /// The place in the text of the list element that does not fit, where the value is a list.
     pub span: Option<Range<usize>>,
 }
 
@@ -25,7 +25,7 @@ impl Wrong {
         Wrong { what, span: None }
     }
 
-    /// The usual case: this value is not of that form.
+    /// The usual error: `value` does not have the form of `K`.
     pub(super) fn form<K: Kind>(value: &DeValue<'_>) -> Wrong {
         let shown = if K::SECRET { "this".to_owned() } else { shown(value) };
         Wrong::new(format!("{shown} is not {}", K::form()))
@@ -42,7 +42,7 @@ pub trait Kind {
     const LIST: bool = false;
     /// What would be right, with an article: `a port from 1 to 65535`.
     fn form() -> String;
-    /// The words that there are to choose from; none where much else is possible.
+    /// The words to choose from; empty where other values are possible.
     fn words() -> Vec<&'static str> {
         Vec::new()
     }
@@ -51,7 +51,7 @@ pub trait Kind {
     /// # Errors
     /// It does not fit.
     fn read(value: &DeValue<'_>) -> Result<Self::Value, Wrong>;
-    /// Reads a value into its place; one that does not fit leaves it as it is.
+    /// Reads a value into `place`. A value that does not fit leaves `place` as it is.
     ///
     /// # Errors
     /// It does not fit.
@@ -59,7 +59,7 @@ pub trait Kind {
         *place = Self::read(value)?;
         Ok(())
     }
-    /// Writes a value as TOML, on one line, so that [`Kind::read`] gives the same one.
+    /// Writes a value as TOML, on one line. [`Kind::read`] reads it back as the same value.
     fn print(value: &Self::Value) -> String;
 }
 
@@ -164,7 +164,7 @@ impl<const LEAST: u32, const MOST: u32> Kind for Count<LEAST, MOST> {
     }
 }
 
-/// A bounded text of the grammar `G`.
+/// A text of the grammar `G` of at most `N` octets.
 pub struct Words<G, const N: usize>(PhantomData<G>);
 
 impl<G: Grammar, const N: usize> Kind for Words<G, N> {
@@ -222,11 +222,11 @@ impl<T: Named> Kind for Choice<T> {
     }
 }
 
-/// A type that has a text form of its own and needs no more than a word on what it is.
+/// A type that has a text form of its own and needs only a description.
 pub trait Literal: Display + Sized {
-    /// See [`Kind::form`].
+    /// What is right, with an article: see [`Kind::form`].
     const FORM: &'static str;
-    /// Reads it.
+    /// Reads the text form; `None` where `text` does not have it.
     fn parse(text: &str) -> Option<Self>;
 }
 
@@ -277,7 +277,7 @@ impl<K: Kind, const LEAST: usize, const MOST: usize> Kind for List<K, LEAST, MOS
     }
 }
 
-/// A list of 1 to `MOST` values, of which a single one may stand without brackets, and is written so.
+/// A list of 1 to `MOST` values. A single value may stand without brackets, and is printed without them.
 pub struct OneOrMore<K, const MOST: usize>(PhantomData<K>);
 
 impl<K: Kind, const MOST: usize> Kind for OneOrMore<K, MOST> {

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Security, Service};
 
-/// Hands the rows to the macro `$then`: key and name; what is spoken and how it is secured; the port on a board, and the port
-/// on loopback without one (`0`: closed there); what the operator reads.
+/// Hands the rows to the macro `$then`. A row is: key and name; protocol and security; the port on a board, and the port on
+/// loopback of any other machine (`0`: closed there); the help for the operator.
 ///
-/// The rows are fields of the stored form, in this order: another one makes a new version of it (see `version_4.rs`).
+/// The rows are fields of the stored form, in this order: a change of the rows makes a new version of it (see `version_4.rs`).
 macro_rules! listeners {
     ($then:ident) => {
         $then! {
@@ -36,33 +36,33 @@ macro_rules! define {
             $(#[doc = $help] pub $key: Vec<SocketAddr>,)*
         }
 
-        /// What a socket is for, by the keys of `[listen]`.
+        /// What a socket is for. The names are the keys of `[listen]`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Listener {
             $(#[doc = $help] $name,)*
         }
 
         impl Listener {
-            /// All of them, in the order of the text form.
+            /// All listeners, in the order of the text form.
             pub const ALL: &[Listener] = &[$(Listener::$name),*];
-            /// Their names.
+            /// The names of all listeners, in the same order as `ALL`.
             pub const NAMES: &[&str] = &[$(stringify!($key)),*];
 
-            /// Its key in `[listen]`.
+            /// The listener's key in `[listen]`.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Listener::$name => stringify!($key),)*
                 }
             }
 
-            /// What is spoken there.
+            /// The protocol of the listener.
             pub const fn protocol(self) -> ServerProtocol {
                 match self {
                     $(Listener::$name => ServerProtocol::$protocol,)*
                 }
             }
 
-            /// When TLS begins there.
+            /// When TLS begins on the listener.
             pub const fn security(self) -> Security {
                 match self {
                     $(Listener::$name => Security::$security,)*
@@ -83,12 +83,12 @@ macro_rules! define {
         }
 
         impl Listen {
-            /// With the addresses that `of` gives for each.
+            /// The listeners with the addresses that `of` gives for each.
             pub(super) fn each(of: impl Fn(Listener) -> Vec<SocketAddr>) -> Listen {
                 Listen { $($key: of(Listener::$name)),* }
             }
 
-            /// Where `listener` listens.
+            /// The addresses of `listener`.
             pub fn at(&self, listener: Listener) -> &[SocketAddr] {
                 match listener {
                     $(Listener::$name => &self.$key,)*
@@ -99,18 +99,18 @@ macro_rules! define {
 }
 listeners!(define);
 
-/// What is spoken on a listener.
+/// The protocol of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerProtocol {
-    /// RFC 1939.
+    /// POP3 (RFC 1939).
     Pop3,
-    /// RFC 3501.
+    /// IMAP (RFC 3501).
     Imap,
-    /// RFC 6409.
+    /// Message submission (RFC 6409).
     Submission,
     /// SMTP without a login (RFC 5321), for devices of the LAN.
     LanSmtp,
-    /// RFC 9112.
+    /// HTTP (RFC 9112).
     Http,
 }
 
@@ -120,7 +120,7 @@ impl Listener {
         matches!(self.security(), Security::Tls)
     }
 
-    /// Whose connections are counted together, and what a login opens there.
+    /// The service that connections to this listener count for, and that a login opens there.
     pub const fn service(self) -> Option<Service> {
         match self.protocol() {
             ServerProtocol::Pop3 => Some(Service::Pop3),
@@ -132,7 +132,7 @@ impl Listener {
 }
 
 impl Default for Listen {
-    /// Ports that need no privilege, on loopback.
+    /// Listeners on loopback, at ports that need no privilege.
     fn default() -> Listen {
         Listen::each(|listener| match listener.port_on_loopback() {
             0 => Vec::new(),
@@ -142,7 +142,7 @@ impl Default for Listen {
 }
 
 impl Listen {
-    /// The usual ports on all addresses.
+    /// Every listener at its usual port, on all addresses.
     pub fn on_a_board() -> Listen {
         Listen::each(|listener| {
             let all: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
@@ -150,7 +150,7 @@ impl Listen {
         })
     }
 
-    /// The same ports, each on loopback only.
+    /// The same listeners at the same ports, but on loopback only.
     pub fn on_loopback(&self) -> Listen {
         Listen::each(|listener| {
             let mut near = Vec::new();
@@ -168,12 +168,12 @@ impl Listen {
         })
     }
 
-    /// Each listener with each of its addresses.
+    /// Every listener with every one of its addresses.
     pub fn all(&self) -> impl Iterator<Item = (Listener, SocketAddr)> {
         Listener::ALL.iter().flat_map(|it| self.at(*it).iter().map(move |address| (*it, *address)))
     }
 
-    /// The ports at which programs find `protocol`, one a way to secure it: implicit TLS first, as RFC 8314 recommends.
+    /// The ports at which programs find `protocol`, one for each security: implicit TLS first, as RFC 8314 recommends.
     pub fn ports(&self, protocol: ServerProtocol) -> impl Iterator<Item = (Security, u16)> {
         [Security::Tls, Security::Starttls, Security::None].into_iter().filter_map(move |security| {
             let (_, address) =
@@ -187,7 +187,7 @@ impl Listen {
 mod tests {
     use super::*;
 
-    /// Catches: a program that is sent to STARTTLS where TLS is offered, and to a listener that is closed.
+    /// Catches: a program that is sent to STARTTLS where implicit TLS is offered, and one that is sent to a closed listener.
     #[test]
     fn programs_find_implicit_tls_first() {
         let mut listen = Listen::default();
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(found(&listen, ServerProtocol::Imap), []);
     }
 
-    /// Catches: a row whose name, field and place in the list are not the same one.
+    /// Catches: a row whose name, field and place in the list belong to different listeners.
     #[test]
     fn a_row_is_one_listener() {
         let names: Vec<_> = Listener::ALL.iter().map(|it| it.name()).collect();

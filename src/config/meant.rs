@@ -4,7 +4,7 @@ use super::nearest::nearest;
 use super::path::{find, paths};
 use super::{Account, Config};
 
-/// What is wrong with a path that names nothing, and what was probably meant: always something of the same account.
+/// What is wrong with a path that names nothing, and what was probably meant. The advice never names another account.
 pub fn instead_of(config: &Config, path: &str) -> String {
     let alike = |wanted: &str, prefix: &str| {
         let known = paths(config);
@@ -33,7 +33,7 @@ pub fn instead_of(config: &Config, path: &str) -> String {
         return alike(path, &prefix).unwrap_or_else(nothing);
     }
     let (name, of_it) = rest.split_once('.').unwrap_or((rest, ""));
-    // In a short name two letters that are the other way round are a large part of it.
+    // Two swapped letters are a large part of a short name: with a prefix, it is still found alike.
     let names: Vec<String> = config.accounts.iter().map(|account| format!("a.{}", account.name)).collect();
     let near = nearest(&format!("a.{name}"), names.iter().map(String::as_str));
     let meant = near.and_then(|name| name.strip_prefix("a.")).map(|name| format!("account.{name}.{of_it}"));
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::config::path::{add_account, add_source};
 
-    /// Catches: advice that names another account than the one that was named, or a source that there is not.
+    /// Catches: advice that names another account than the one that was named, or a source that does not exist.
     #[test]
     fn advice_stays_with_the_account_that_is_meant() {
         let mut config = Config::default();

@@ -119,17 +119,18 @@ pub struct Server {
     pub connector: bool,
     /// Connections served at once, all services together.
     pub max_connections: u32,
-    /// Octets.
+    /// The largest message that is accepted, in octets.
     pub max_message_size: u64,
-    /// What the password of updates over HTTP is checked against; not set: there are none.
+    /// What the operator's password is checked against, for the console and for updates over HTTP. Not set: the console asks
+    /// for none, and no updates are taken.
     pub operator_verifier: Verifier,
     /// Domains of providers, in lower case: accounts may have addresses there, everyone else there is outside.
     pub shared_domains: Vec<Host>,
-    /// The account that gets what is for postmaster; empty: the first one.
+    /// The account that gets mail for postmaster and abuse; empty: the first account.
     pub postmaster: Text<64>,
     /// Whether devices on `lan_smtp` may write to addresses outside.
     pub lan_smtp_relay: bool,
-    /// As whom they do, and who is told when it fails.
+    /// The sender of what devices on `lan_smtp` write to addresses outside; it is told when delivery fails.
     pub lan_smtp_sender: Address,
     /// Whether users may change their own sources.
     pub users_edit_sources: bool,
@@ -138,9 +139,9 @@ pub struct Server {
 /// `[tls]`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Tls {
-    /// PEM chain; empty: made once, signed by a local CA.
+    /// Path of the PEM certificate chain; empty: a certificate is made once, signed by a local CA.
     pub certificate: FilePath,
-    /// PEM private key.
+    /// Path of the PEM private key.
     pub key: FilePath,
     /// Where a password may travel without TLS.
     pub plaintext_login: PlaintextLogin,
@@ -162,7 +163,7 @@ pub enum Security {
     /// TLS from the first octet (RFC 8314).
     #[default]
     Tls,
-    /// STARTTLS or STLS, demanded, never optional.
+    /// STARTTLS or STLS, which is required: a server that does not offer it is not used.
     Starttls,
     /// Plain text.
     None,
@@ -171,31 +172,31 @@ pub enum Security {
 /// `[smarthost]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Smarthost {
-    /// Empty: nothing leaves the appliance.
+    /// The smarthost's name or address; empty: nothing leaves the appliance.
     pub host: Host,
     /// TCP port.
     pub port: u16,
     /// TLS, STARTTLS, or none towards a host on the LAN.
     pub security: Security,
-    /// The global credentials.
+    /// The global login; empty: none.
     pub username: Address,
-    /// Their password.
+    /// The password of the global login.
     pub password: Secret,
-    /// Whether accounts with a password of their own use it.
+    /// Whether an account with a smarthost password logs in with that one.
     pub per_account_authentication: bool,
-    /// PEM file of extra trust, empty for none.
+    /// Path of a PEM file with further trusted certificates; empty: none.
     pub ca: FilePath,
-    /// Seconds between tries; the last one repeats.
+    /// Seconds to wait between tries; the last wait repeats.
     pub retry: Vec<u32>,
-    /// Seconds until the sender gets a bounce.
+    /// Seconds until a message is given up and its sender gets a bounce.
     pub expire: u32,
-    /// Seconds until the sender is told that it waits; 0: never.
+    /// Seconds until the sender is told that the message waits; 0: never.
     pub delay_notice: u32,
-    /// At once for each login.
+    /// Connections at once for each login.
     pub connections: u32,
     /// The mechanism of the global login.
     pub auth: SourceAuth,
-    /// Only with [`SourceAuth::OAuth2`].
+    /// The OAuth 2.0 client, only with [`SourceAuth::OAuth2`].
     pub oauth2: Option<Box<OAuth2>>,
 }
 
@@ -215,9 +216,9 @@ pub struct Multipop {
 /// `[[account]]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {
-    /// What it is known by whatever it is called; 0 until it is stored.
+    /// The lasting identity, which stays when the account is renamed; 0 until it is stored.
     pub id: u64,
-    /// Names the login and the folder of the mail store: `[a-z0-9._-]`, unique.
+    /// The login and the folder of the mail store: `[a-z0-9._-]`, unique.
     pub name: Text<64>,
     /// The address it sends as.
     pub address: Address,
@@ -239,11 +240,11 @@ pub struct Account {
     pub connector: bool,
     /// Whether its sources are collected.
     pub multipop: bool,
-    /// Empty: the account's address.
+    /// The login at the smarthost; empty: the account's address.
     pub smarthost_username: Address,
-    /// Empty: this account does not use per-account authentication.
+    /// The password at the smarthost; empty: this account does not use per-account authentication.
     pub smarthost_password: Secret,
-    /// Octets; 0: no limit but the flash.
+    /// The most octets of mail; 0: only the flash is the limit.
     pub quota: u64,
     /// `[[account.source]]`.
     pub sources: Vec<Source>,
@@ -256,10 +257,10 @@ pub struct Account {
 pub struct AppPassword {
     /// What the operator calls it; unique in the account.
     pub name: Text<64>,
-    /// Of the same salt and rounds as the account's own: a SCRAM client hears one salt before it
-    /// shows which password it knows, and one hash is checked against all of them.
+    /// What the app password is checked against. It has the salt and rounds of the account's own verifier: a SCRAM client hears
+    /// one salt before it shows which password it knows, and one hash is checked against all of the account's passwords.
     pub verifier: Verifier,
-    /// Empty: all of them.
+    /// The services that this password opens; empty: all that the account may use.
     pub services: Vec<Service>,
 }
 
@@ -283,7 +284,7 @@ pub enum Protocol {
     Imap,
 }
 
-/// How MultiPOP, and the relay, log in elsewhere.
+/// How MultiPOP and the relay log in at another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is the mechanism of that name")]
 pub enum SourceAuth {
@@ -302,9 +303,9 @@ pub enum SourceAuth {
 /// `[[account.source]]`: a mailbox elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    /// What it is known by wherever its server is; 0 until it is stored.
+    /// The lasting identity, which stays when the provider's server gets another name; 0 until it is stored.
     pub id: u64,
-    /// Off: it is not contacted.
+    /// Off: the source is not contacted.
     pub enabled: bool,
     /// The provider's server.
     pub host: Host,
@@ -316,29 +317,29 @@ pub struct Source {
     pub security: Security,
     /// The login at the provider.
     pub username: Address,
-    /// Its password.
+    /// The password of that login.
     pub password: Secret,
-    /// The mechanism.
+    /// The mechanism of the login.
     pub auth: SourceAuth,
-    /// Only with [`SourceAuth::OAuth2`].
+    /// The OAuth 2.0 client, only with [`SourceAuth::OAuth2`].
     pub oauth2: Option<Box<OAuth2>>,
     /// Keep collected messages at the provider.
     pub leave_on_server: bool,
-    /// Seconds after collection; 0: never.
+    /// Seconds after collection until a message is deleted at the provider; 0: never.
     pub delete_after: u32,
-    /// Octets; larger messages stay. 0: no limit.
+    /// The largest message to collect, in octets; 0: no limit.
     pub max_size: u64,
-    /// What becomes of larger ones.
+    /// What becomes, at the provider, of messages larger than `max_size`.
     pub large: Large,
     /// The mailboxes to collect, IMAP only: names or patterns.
     pub folders: Vec<Text<128>>,
     /// The local mailbox that gets what is collected.
     pub into: Text<128>,
-    /// Whether what another such source of the account has brought already is passed by.
+    /// Whether a message is skipped that another source with `dedupe` has brought to this account.
     pub dedupe: bool,
-    /// When it is polled.
+    /// When the source is polled.
     pub interval: Interval,
-    /// PEM file of extra trust, empty for none.
+    /// Path of a PEM file with further trusted certificates; empty: none.
     pub ca: FilePath,
 }
 
@@ -354,12 +355,12 @@ pub enum Large {
 /// When a source is polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Interval {
-    /// As `multipop.interval` says.
+    /// At the interval that `multipop.interval` sets.
     #[default]
     Inherited,
-    /// After so many seconds.
+    /// Every so many seconds.
     Every(u32),
-    /// When the server says that mail has come: IDLE (RFC 2177).
+    /// When the server reports new mail: IDLE (RFC 2177).
     Push,
 }
 
@@ -367,7 +368,7 @@ pub enum Interval {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "RFC 6749's own names, and RFC 8628's")]
 pub struct OAuth2 {
-    /// Empty, or one whose addresses and scopes are known: they count where the next four are empty.
+    /// A known provider, or empty. Its addresses and scopes fill the empty ones of the next four settings.
     pub provider: Text<32>,
     pub auth_url: Text<512>,
     pub device_url: Text<512>,
@@ -391,7 +392,7 @@ impl Config {
         self.accounts.iter().find(|a| a.name == name)
     }
 
-    /// The account of this lasting identity; 0 is none's.
+    /// The account with the lasting identity `id`; `None` for 0, which is no identity.
     pub fn account_by_id(&self, id: u64) -> Option<&Account> {
         self.accounts.iter().find(|account| account.id == id && id != 0)
     }
@@ -401,13 +402,13 @@ impl Config {
         self.accounts.iter().map(|account| (account.id, account.name.to_string())).collect()
     }
 
-    /// Rounds of the verifier that takes longest, of those that there are or new ones.
+    /// The highest number of rounds among the accounts' verifiers and the default for new ones.
     pub fn rounds(&self) -> u32 {
         let stored = self.accounts.iter().map(|account| account.verifier.iterations);
         stored.fold(crate::credential::DEFAULT_ITERATIONS, u32::max)
     }
 
-    /// Octets that accounts may hold, by name; an account that is not named has no limit.
+    /// The quota of each account that has one, in octets, by the account's name.
     pub fn quotas(&self) -> BTreeMap<String, u64> {
         let limited = self.accounts.iter().filter(|account| account.quota > 0);
         limited.map(|account| (account.name.to_string(), account.quota)).collect()
@@ -433,7 +434,7 @@ impl Server {
 }
 
 impl Service {
-    /// As the settings and the log call it.
+    /// The name of the service in the settings and in the log.
     pub fn name(self) -> &'static str {
         match self {
             Service::Pop3 => "pop3",
@@ -444,7 +445,7 @@ impl Service {
 }
 
 impl Account {
-    /// The login that it has at the smarthost where it has one of its own: its address where none is set.
+    /// The login for per-account authentication at the smarthost: the account's address where no other login is set.
     pub fn smarthost_login(&self) -> &str {
         if self.smarthost_username.is_empty() { &self.address } else { &self.smarthost_username }
     }

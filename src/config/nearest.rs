@@ -1,6 +1,6 @@
 //! What was probably meant: the known word nearest to a mistyped one.
 
-/// Whichever of `known` is spelt most like `word`, unless none is alike.
+/// The one of `known` that is spelt most like `word`; `None` where none is alike.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let sorted = sorted_parts(word);
     let alike = |known: &str| distance(word, known).min(distance(&sorted, &sorted_parts(known)) + 1);
@@ -8,16 +8,16 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (distance <= nearest.len().max(3) / 3).then_some(nearest)
 }
 
-/// `pop_only_lan` and `pop_lan_only` have the same parts.
+/// The parts of a word in alphabetical order: `pop_only_lan` and `pop_lan_only` have the same ones.
 fn sorted_parts(word: &str) -> String {
     let mut parts: Vec<&str> = word.split(['_', '-']).collect();
     parts.sort_unstable();
     parts.join("_")
 }
 
-/// Levenshtein's: how many letters to change, add or take away.
+/// The Levenshtein distance: how many letters to change, add or remove.
 fn distance(a: &str, b: &str) -> usize {
-    // No known name is near this length; the rest of an endless word need not be compared.
+    // No known name is as long as this; the rest of an endless word need not be compared.
     let a: Vec<char> = a.chars().take(256).collect();
     let mut row: Vec<usize> = (0..=a.len()).collect();
     for (i, letter) in b.chars().enumerate() {

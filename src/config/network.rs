@@ -1,5 +1,5 @@
-//! `[network]`: how a device that boots from a card image reaches its network. Elsewhere the machine
-//! has its own settings for that, and these mean nothing.
+//! `[network]`: how a device that boots from a card image reaches its network. On other machines the system's own settings
+//! count, and these have no effect.
 //!
 //! IPv6 addresses come from the router's advertisements, with either kind of IPv4 address.
 
@@ -17,13 +17,13 @@ use super::{Config, Host, Text};
 /// `[network]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Network {
-    /// The device's own address and how long its network's prefix is; `None`: asked for by DHCP.
+    /// The device's own address with the length of its network's prefix; `None`: DHCP gives the address.
     pub address: Option<Ipv4Net>,
     /// The router, where the address is fixed.
     pub gateway: Option<Ipv4Addr>,
-    /// DNS servers; none: those that DHCP names.
+    /// DNS servers; empty: those that DHCP names.
     pub dns: Vec<IpAddr>,
-    /// Whom the time is asked of.
+    /// The NTP servers, which are asked for the time.
     pub ntp: Vec<Host>,
 }
 
@@ -84,10 +84,10 @@ impl Literal for IpAddr {
     }
 }
 
-/// Whether a machine can have `address`, and another can reach it there.
+/// Whether a machine can have `address` in `network`, and other machines can reach it there.
 fn is_of_a_machine(address: Ipv4Addr, network: Ipv4Net) -> bool {
     let reserved = address.is_unspecified() || address.is_loopback() || address.is_multicast();
-    // RFC 3021: of two addresses neither is the network's or the broadcast's.
+    // RFC 3021: in a network of two addresses, neither is the network's own or the broadcast address.
     let ends = network.prefix_len() <= 30 && [network.network(), network.broadcast()].contains(&address);
     !reserved && !ends && address.octets()[0] < 240 && address.octets()[0] != 0
 }

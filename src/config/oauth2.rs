@@ -1,5 +1,5 @@
-//! Where an OAuth 2.0 client asks (RFC 6749, RFC 8628), and for what: the settings as they are given, and what is known of
-//! providers for those that are not.
+//! What an OAuth 2.0 client asks for, and where (RFC 6749, RFC 8628): the settings that are given, and for those that are not,
+//! what is known of the provider.
 
 use std::net::IpAddr;
 
@@ -7,19 +7,19 @@ use super::check::Finding;
 use super::problem::Section;
 use super::{OAuth2, Protocol, Smarthost, Source, SourceAuth};
 
-/// What a provider has to be known of.
+/// What is known of a provider: the URLs of its endpoints, and its scopes.
 struct Provider {
     name: &'static str,
     token: &'static str,
     authorization: &'static str,
-    /// Empty: there is none that gives leave to collect mail.
+    /// Empty: the provider has no device flow that permits the collection of mail.
     device: &'static str,
     imap: &'static str,
     pop3: &'static str,
     smtp: &'static str,
 }
 
-/// As the providers' own manuals have them. Google's device flow has no scope for mail.
+/// The values are those of the providers' own manuals. Google's device flow has no scope for mail.
 const PROVIDERS: [Provider; 3] = [
     Provider {
         name: "google",
@@ -50,7 +50,7 @@ const PROVIDERS: [Provider; 3] = [
     },
 ];
 
-/// What a permission is to be for.
+/// What a permission is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Purpose {
@@ -68,7 +68,7 @@ impl From<Protocol> for Purpose {
     }
 }
 
-/// Whether this is the name of a provider whose addresses and scopes are known.
+/// Whether `name` is a provider whose addresses and scopes are known.
 pub fn is_provider(name: &str) -> bool {
     PROVIDERS.iter().any(|provider| provider.name == name)
 }
@@ -78,7 +78,7 @@ impl OAuth2 {
         PROVIDERS.iter().find(|provider| provider.name == self.provider)
     }
 
-    /// What is given, or else known; empty for neither.
+    /// `given`, or where that is empty, what is known of the provider; empty where nothing is known.
     fn given<'a>(&self, given: &'a str, known: impl Fn(&'static Provider) -> &'static str) -> &'a str {
         if given.is_empty() { self.preset().map_or("", known) } else { given }
     }
@@ -107,7 +107,7 @@ impl OAuth2 {
         })
     }
 
-    /// Where a client identifier comes from.
+    /// How the operator gets a client identifier.
     fn how_to_register(&self) -> &'static str {
         match &*self.provider {
             "google" => {
@@ -126,13 +126,13 @@ impl OAuth2 {
         }
     }
 
-    /// Whether it is the same client at the same server: then the same refresh token is good for both.
+    /// Whether both are the same client at the same server, so that one refresh token is good for both.
     pub fn is_same_client(&self, other: &OAuth2) -> bool {
         self.token_endpoint() == other.token_endpoint() && self.client_id == other.client_id
     }
 }
 
-/// An address of HTTP (RFC 9110 section 4.2), taken apart.
+/// An HTTP URL (RFC 9110 section 4.2), taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint<'a> {
     /// Whether it is `https`.
@@ -141,12 +141,12 @@ pub struct Endpoint<'a> {
     pub host: &'a str,
     /// TCP port.
     pub port: u16,
-    /// As in the head of a request: it begins with a slash.
+    /// The request target, as in the head of a request: it begins with a slash.
     pub target: &'a str,
 }
 
 impl<'a> Endpoint<'a> {
-    /// `None` for what is no such address. One with a user, a fragment or without a path is none here.
+    /// Takes `url` apart; `None` where it is no HTTP URL. A URL with a user, with a fragment or without a path is refused, too.
     pub fn parse(url: &'a str) -> Option<Endpoint<'a>> {
         let (tls, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
@@ -174,7 +174,7 @@ impl<'a> Endpoint<'a> {
         (!host.is_empty()).then_some(Endpoint { tls, host, port, target })
     }
 
-    /// Whether it is this machine, which has no wire to it.
+    /// Whether the host is this machine, so that no wire leads there.
     pub fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>() {
             Ok(address) => address.to_canonical().is_loopback(),
@@ -188,14 +188,14 @@ pub(super) fn of_source((a, s): (usize, usize), source: &Source, found: &mut Vec
     rules(Section::Source(a, s), source.auth, source.oauth2.as_deref(), found);
 }
 
-/// The same for that of the smarthost.
+/// The rules for the client of the smarthost.
 pub(super) fn of_smarthost(smarthost: &Smarthost, found: &mut Vec<Finding>) {
     if !smarthost.host.is_empty() {
         rules(Section::Smarthost, smarthost.auth, smarthost.oauth2.as_deref(), found);
     }
 }
 
-/// A client of RFC 6749 knows whom to ask, and who it is.
+/// Finds what is wrong with a client of RFC 6749: it has to know whom to ask, and who it is.
 fn rules(section: Section, auth: SourceAuth, client: Option<&OAuth2>, found: &mut Vec<Finding>) {
     let Some(table) = section.oauth2() else { return };
     let (own, at) = (section.at("auth"), |key| table.at(key));
@@ -269,7 +269,7 @@ mod tests {
         }
     }
 
-    /// Catches: a host that only begins like this machine, and may be anybody's.
+    /// Catches: a host that is taken for this machine because its name only begins like that, though it may be anybody's.
     #[test]
     fn only_this_machine_is_loopback() {
         for (url, is) in [
@@ -285,8 +285,8 @@ mod tests {
         }
     }
 
-    /// Catches: a preset with an address that is none, a purpose that gets the scope of another one, and a preset that is
-    /// stronger than what is given.
+    /// Catches: a preset with an address that cannot be parsed, a purpose that gets the scope of another one, and a preset that
+    /// overrides what is given.
     #[test]
     fn presets_fill_what_is_empty() {
         for provider in &PROVIDERS {

@@ -6,7 +6,7 @@ use super::kind::{Kind, Wrong, quoted, too_long};
 use super::{Account, Secret, Server};
 use crate::credential::{Verifier, check_password};
 
-/// Characters of a password of this appliance: the console takes none with less.
+/// The fewest characters of a password of this appliance that the console accepts.
 pub const MIN_PASSWORD: usize = 8;
 
 /// A password for another server.
@@ -30,7 +30,7 @@ impl<const N: usize> Kind for Password<N> {
     }
 }
 
-/// A password of the appliance's own: read, turned into its verifier, and never seen again.
+/// A password of this appliance. It is turned into its verifier when it is read, and not kept.
 pub struct NewPassword;
 
 impl Kind for NewPassword {
@@ -44,7 +44,7 @@ impl Kind for NewPassword {
         Self::assign(&mut verifier, value)?;
         Ok(verifier)
     }
-    /// The salt stays: it is that of the account's app passwords, too.
+    /// Keeps the salt, since the account's app passwords have the same one.
     fn assign(place: &mut Verifier, value: &DeValue<'_>) -> Result<(), Wrong> {
         let password = Password::<512>::read(value).map_err(|_| Wrong::form::<Self>(value))?;
         if password.is_empty() {
@@ -59,7 +59,7 @@ impl Kind for NewPassword {
     }
 }
 
-/// The same where there may be none: the empty text takes the password away.
+/// As [`NewPassword`], where there may be no password: the empty text removes it.
 pub struct OptionalPassword;
 
 impl Kind for OptionalPassword {
@@ -88,7 +88,7 @@ impl Kind for OptionalPassword {
     }
 }
 
-/// What an export holds in place of a password.
+/// A verifier, which an export holds in place of a password.
 pub struct StoredVerifier;
 
 impl Kind for StoredVerifier {
@@ -106,7 +106,7 @@ impl Kind for StoredVerifier {
     }
 }
 
-/// The same where there may be none.
+/// As [`StoredVerifier`], where there may be no password.
 pub struct OptionalVerifier;
 
 impl Kind for OptionalVerifier {

@@ -19,7 +19,7 @@ pub struct PathError(String);
 /// Sets the setting at `path` to `value`, written as in TOML; quotes and brackets may be left out.
 ///
 /// # Errors
-/// No such path, a value that does not fit, a change that is refused.
+/// No such path, a value that does not fit, or a change that is refused.
 pub fn set(config: &mut Config, path: &str, value: &str) -> Result<(), PathError> {
     let (section, setting) = find(config, path)?;
     match (section, setting.key) {
@@ -35,14 +35,14 @@ pub fn set(config: &mut Config, path: &str, value: &str) -> Result<(), PathError
     }
     let before = section.ports(config);
     change(config, section, setting, value.trim()).map_err(|what| PathError(format!("{path}: {what}")))?;
-    // A port that nobody chose follows what it came from.
+    // A port that still is the usual one stays the usual one when the protocol or the security changes.
     if before.is_some_and(|(port, usual)| port == usual) && setting.key != "port" {
         section.use_usual_port(config);
     }
     Ok(())
 }
 
-/// Tries the readings of `value`: as TOML, and with what was left out put around it.
+/// Sets `setting` to `value`, read as TOML, or else with the quotes or brackets that were left out put around it.
 fn change(config: &mut Config, section: Section, setting: &Setting, value: &str) -> Result<(), String> {
     let as_it_is = match DeValue::parse(value) {
         Ok(toml) => setting.set(config, section, toml.get_ref()).map_err(|wrong| wrong.what),
@@ -59,11 +59,12 @@ fn change(config: &mut Config, section: Section, setting: &Setting, value: &str)
     };
     let completed = DeValue::parse(&bare).map_err(|error| error.message().to_owned())?;
     let completed = setting.set(config, section, completed.get_ref()).map_err(|wrong| wrong.what);
-    // A value that was meant as TOML is judged as such; `[::]:143` was not.
+    // Where a value that begins like TOML fits in neither reading, the error of the first is told. `[::]:143` fits in the
+    // second.
     if value.starts_with(['"', '\'', '[', '{']) { completed.or(as_it_is) } else { completed }
 }
 
-/// The setting at `path` as TOML writes it; a secret as `"[secret]"` unless it is asked for.
+/// The setting at `path` as TOML writes it; a secret as `"[secret]"` unless `with_secrets` is set.
 ///
 /// # Errors
 /// No such path.
@@ -72,7 +73,7 @@ pub fn get(config: &Config, path: &str, with_secrets: bool) -> Result<String, Pa
     if !with_secrets && setting.secret && section.has(config, setting) {
         return Ok(quoted("[secret]"));
     }
-    // What cannot be printed, the password of an account, or a setting of a missing OAuth2 client.
+    // An account's password cannot be printed, nor can a setting of an OAuth 2.0 client that does not exist.
     Ok(setting.print(config, section).unwrap_or_else(|| quoted("")))
 }
 
@@ -94,19 +95,19 @@ pub fn set_secret(config: &mut Config, path: &str, secret: &str) -> Result<(), P
     set(config, path, &quoted(secret))
 }
 
-/// Every path that [`set`] takes, in the order of the text form: for completion and help.
+/// Every path that [`set`] accepts, in the order of the text form: for completion and help.
 pub fn paths(config: &Config) -> Vec<String> {
     Section::all(config).into_iter().flat_map(|section| settable(config, section)).collect()
 }
 
-/// Those of one section.
+/// The paths in one section that [`set`] accepts.
 pub(super) fn settable(config: &Config, section: Section) -> impl Iterator<Item = String> {
     let prefix = section.path(config);
     let settable = move |s: &&Setting| !(matches!(section, Section::Account(_)) && s.key == "name");
     section.settings().iter().filter(settable).map(move |setting| format!("{prefix}.{}", setting.key))
 }
 
-/// The words that the setting at `path` may be one of, where these are all.
+/// The words that the setting at `path` can be; empty where other values are possible.
 pub fn words(config: &Config, path: &str) -> Vec<&'static str> {
     find(config, path).map(|(_, setting)| (setting.words)()).unwrap_or_default()
 }
@@ -136,7 +137,7 @@ pub fn add_account(config: &mut Config, name: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Gives an account another name. All that belongs to it stays, and so do settings that name it.
+/// Renames an account. Everything that belongs to it stays, and settings that name the account follow.
 ///
 /// # Errors
 /// No such account, or a name that cannot be used or is taken.
@@ -159,10 +160,10 @@ pub fn rename_account(config: &mut Config, old: &str, new: &str) -> Result<(), P
     Ok(())
 }
 
-/// Adds an empty source to an account; its number, counted from 1.
+/// Adds an empty source to an account. Returns the source's number, counted from 1.
 ///
 /// # Errors
-/// No such account, or it has too many.
+/// No such account, or one that has too many sources.
 pub fn add_source(config: &mut Config, account: &str) -> Result<usize, PathError> {
     let Some(found) = config.accounts.iter_mut().find(|a| a.name == account) else {
         return Err(no_such_account(config, account));
@@ -177,7 +178,7 @@ pub fn add_source(config: &mut Config, account: &str) -> Result<usize, PathError
 /// Adds an app password to an account.
 ///
 /// # Errors
-/// No such account, one without a password of its own, too many, or a name that cannot be used.
+/// No such account, an account without a password of its own, too many app passwords, or a name that cannot be used.
 pub fn add_app_password(
     config: &mut Config,
     account: &str,
@@ -212,7 +213,7 @@ pub fn add_app_password(
 /// Removes an app password by its name.
 ///
 /// # Errors
-/// No such account, or it has none of this name.
+/// No such account, or no app password of this name.
 pub fn remove_app_password(config: &mut Config, account: &str, name: &str) -> Result<(), PathError> {
     let Some(found) = config.accounts.iter_mut().find(|a| a.name == account) else {
         return Err(no_such_account(config, account));
@@ -224,7 +225,7 @@ pub fn remove_app_password(config: &mut Config, account: &str, name: &str) -> Re
     Ok(())
 }
 
-/// Removes the account or source at `path`, or puts a setting back to its default.
+/// Removes the account, source, app password or OAuth 2.0 client at `path`, or puts a setting back to its default.
 ///
 /// # Errors
 /// No such path, or a setting that has no default.
@@ -232,7 +233,7 @@ pub fn remove(config: &mut Config, path: &str) -> Result<(), PathError> {
     remove_with(config, path, Config::default())
 }
 
-/// The same where the defaults are others.
+/// [`remove`] with other defaults than the usual ones.
 ///
 /// # Errors
 /// As [`remove`].
@@ -259,7 +260,7 @@ pub fn remove_with(config: &mut Config, path: &str, defaults: Config) -> Result<
         Some(_) => return Err(PathError(format!("{path}: only accounts and sources can be removed"))),
         None => {
             let (section, setting) = find(config, path)?;
-            // The usual port is that of the protocol as it is set.
+            // The usual port follows from the protocol and security that are set.
             if setting.key == "port" && section.ports(config).is_some() {
                 section.use_usual_port(config);
                 return Ok(());
@@ -273,7 +274,7 @@ pub fn remove_with(config: &mut Config, path: &str, defaults: Config) -> Result<
     Ok(())
 }
 
-/// What a setting is by default, as TOML writes it.
+/// The default of a setting, as TOML writes it.
 pub fn default(section: Section, setting: &Setting) -> Option<String> {
     default_of(Config::default(), section, setting)
 }
@@ -293,7 +294,7 @@ fn default_of(mut defaults: Config, section: Section, setting: &Setting) -> Opti
     has_one.then(|| setting.print(&defaults, section)).flatten()
 }
 
-/// The port at which another server is reached by the settings of the section `name`, and the usual one.
+/// The port that is set for the other server in the section called `name`, and the usual port.
 pub fn ports(config: &Config, name: &str) -> Option<(u16, u16)> {
     section(config, name)?.ports(config)
 }
@@ -312,7 +313,7 @@ pub(super) fn find(config: &Config, path: &str) -> Result<(Section, &'static Set
     Err(PathError(format!("{}: {}", shown_text(path), meant::instead_of(config, path))))
 }
 
-/// Why an account cannot be found, and which one was probably meant.
+/// The error for an account that does not exist, with the name that was probably meant.
 pub fn no_such_account(config: &Config, name: &str) -> PathError {
     let names = config.accounts.iter().map(|account| &*account.name);
     let advice = match nearest(name, names) {
@@ -420,7 +421,7 @@ mod tests {
         let before = config.clone();
         for path in paths(&config) {
             let value = get(&config, &path, true).unwrap();
-            // What has no value yet cannot be given the empty one.
+            // A setting that has no value yet does not accept the empty one.
             if value != r#""""# {
                 set(&mut config, &path, &value).unwrap();
             }

@@ -19,13 +19,13 @@ pub enum Section {
     Multipop,
     /// The `[[account]]` of this index.
     Account(usize),
-    /// An account's index and that of its `[[account.app_password]]`.
+    /// The `[[account.app_password]]` of the second index in the account of the first.
     AppPassword(usize, usize),
-    /// An account's index and that of its `[[account.source]]`.
+    /// The `[[account.source]]` of the second index in the account of the first.
     Source(usize, usize),
-    /// The `oauth2` table of a source.
+    /// The `oauth2` table of a source, by the indexes of account and source.
     OAuth2(usize, usize),
-    /// That of the smarthost.
+    /// The `oauth2` table of the smarthost.
     SmarthostOAuth2,
 }
 
@@ -50,25 +50,25 @@ pub enum At {
 /// Whether a [`Problem`] forbids the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// It can be used, but probably not as meant.
+    /// The configuration can be used, but it is probably not as meant.
     Warning,
-    /// It cannot be used.
+    /// The configuration cannot be used.
     Error,
 }
 
 /// One thing that is wrong, in words for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it is.
+    /// Where the problem is.
     pub at: At,
-    /// How bad it is.
+    /// Whether the problem forbids the configuration.
     pub severity: Severity,
     /// What is wrong and what would be right.
     pub text: String,
 }
 
 impl Problem {
-    /// Whether it forbids the configuration.
+    /// Whether the problem forbids the configuration.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

@@ -18,49 +18,49 @@ use super::{
     Security, Server, Service, Smarthost, Source, SourceAuth, Tls,
 };
 
-/// One setting: how it is called, read and printed.
+/// One setting: its name, and how it is read and printed.
 pub struct Setting {
     /// Its key in the TOML form.
     pub key: &'static str,
     /// One line for the operator.
     pub help: &'static str,
-    /// Has no default: the operator has to give it.
+    /// Whether it has no default, so that the operator has to give it.
     pub needed: bool,
-    /// Not shown unasked.
+    /// Whether its value is shown only on request.
     pub secret: bool,
-    /// A list: the console takes its elements without brackets.
+    /// Whether it is a list: the console accepts the elements without brackets.
     pub list: bool,
     /// What a value looks like.
     pub form: fn() -> String,
-    /// The words that there are to choose from, where it is one of a few.
+    /// The words to choose from, where the value is one of a few; else empty.
     pub words: fn() -> Vec<&'static str>,
     read: fn(&mut Config, Section, &DeValue<'_>) -> Result<(), Wrong>,
     print: fn(&Config, Section) -> Option<String>,
 }
 
 impl Setting {
-    /// Sets it in `section` of `config`.
+    /// Sets this setting in `section` of `config`.
     ///
     /// # Errors
-    /// The value does not fit; nothing has changed then.
+    /// The value does not fit; then nothing has changed.
     pub fn set(&self, config: &mut Config, section: Section, value: &DeValue<'_>) -> Result<(), Wrong> {
         (self.read)(config, section, value)?;
         drop_empty_oauth2(config, section);
         Ok(())
     }
 
-    /// Its value as TOML; `None` when there is no such section, or nothing that could be told.
+    /// The value as TOML; `None` where there is no such section, or where the value cannot be printed.
     pub fn print(&self, config: &Config, section: Section) -> Option<String> {
         (self.print)(config, section)
     }
 
-    /// Whether it has no value: an empty text or list, a password that was never set.
+    /// Whether the setting has no value in `section`: an empty text or list, or a password that was never set.
     pub fn is_empty(&self, config: &Config, section: Section) -> bool {
         self.print(config, section).is_none_or(|value| matches!(&*value, r#""""# | "[]"))
     }
 }
 
-/// An OAuth2 client of which nothing is known is none, so that equal texts give equal configurations.
+/// Removes an OAuth 2.0 client of which nothing is known, so that equal texts give equal configurations.
 fn drop_empty_oauth2(config: &mut Config, section: Section) {
     if let Some(place) = place_of_oauth2(config, section)
         && place.as_deref() == Some(&OAuth2::default())
@@ -138,8 +138,8 @@ impl Table for OAuth2 {
     }
 }
 
-/// Rows `key: Kind = "help"`; `needed key` has no default, `key => field` is stored under another name,
-/// and `write_only` cannot be printed.
+/// Declares the settings of a table by rows `key: Kind = "help"`. `needed key` has no default, `key => field` is stored in a
+/// field of another name, and `write_only` cannot be printed.
 macro_rules! settings {
     ($name:ident: $table:ident { $($rows:tt)* }) => {
         static $name: &[Setting] = &settings!(@rows $table [] $($rows)*);
@@ -307,7 +307,7 @@ settings!(OAUTH2: OAuth2 {
 });
 
 impl Section {
-    /// Its settings, in the order of the text form.
+    /// The settings of this section, in the order of the text form.
     pub fn settings(self) -> &'static [Setting] {
         match self {
             Section::Server => SERVER,
@@ -323,7 +323,7 @@ impl Section {
         }
     }
 
-    /// The section of its `oauth2` table, where it may have one.
+    /// The section of this section's `oauth2` table, where it may have one.
     pub fn oauth2(self) -> Option<Section> {
         match self {
             Section::Source(account, source) => Some(Section::OAuth2(account, source)),
@@ -332,7 +332,7 @@ impl Section {
         }
     }
 
-    /// The setting called `key`.
+    /// The setting `key` of this section.
     pub fn setting(self, key: &str) -> Option<&'static Setting> {
         self.settings().iter().find(|setting| setting.key == key)
     }

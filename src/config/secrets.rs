@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue};
 use super::Config;
 use super::problem::Section;
 
-/// The places, in octets, of what is between the quotes of each secret in `text`, in their order. Of a
-/// text that cannot be read to its end, those that are found.
+/// The places, in octets and in ascending order, of the text between the quotes of each secret in `text`. Where `text` cannot
+/// be read to its end, those that are found.
 pub fn places(text: &str) -> Vec<Range<usize>> {
     let (root, _) = DeTable::parse_recoverable(text);
     let mut found = Vec::new();
@@ -37,7 +37,7 @@ fn walk(section: Option<Section>, table: &DeTable<'_>, found: &mut Vec<Range<usi
     }
 }
 
-/// The section that a key leads to.
+/// The section that the key `name` in `section` leads to.
 fn inner(section: Option<Section>, name: &str) -> Option<Section> {
     match (section, name) {
         (None, "account") => Some(Section::Account(0)),
@@ -53,7 +53,7 @@ fn inner(section: Option<Section>, name: &str) -> Option<Section> {
     }
 }
 
-/// TOML has four kinds of quotes (TOML 1.0 section "String").
+/// The place of the text between the quotes. TOML has four kinds of quotes (TOML 1.0 section "String").
 fn between_quotes(text: &str, place: Range<usize>) -> Option<Range<usize>> {
     let literal = text.get(place.clone())?;
     let quotes = ["\"\"\"", "'''", "\"", "'"];

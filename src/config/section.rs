@@ -1,11 +1,11 @@
-//! The sections of a configuration: which there are, what is below which, and how the console calls them.
+//! The sections of a configuration: which ones exist, how they are nested, and how the console calls them.
 
 use super::Config;
 use super::problem::{Place, Section};
 use super::schema::Setting;
 
 impl Section {
-    /// The two forms of the password that this section has, if it has one: as it is typed, and as it is kept.
+    /// The keys of this section's password, if it has one: as it is typed, and as it is kept.
     pub fn password_forms(self) -> Option<(&'static str, &'static str)> {
         match self {
             Section::Account(_) | Section::AppPassword(..) => Some(("password", "verifier")),
@@ -14,12 +14,12 @@ impl Section {
         }
     }
 
-    /// Whether its setting `key` is a password of this appliance as it is typed.
+    /// Whether the setting `key` of this section is a password of this appliance, in the form in which it is typed.
     pub fn is_own_password(self, key: &str) -> bool {
         self.password_forms().is_some_and(|(password, _)| password == key)
     }
 
-    /// Whether `setting` of it has a value; of a password of this appliance, whether there is one.
+    /// Whether `setting` of this section has a value. For a password of this appliance: whether one is set.
     pub fn has(self, config: &Config, setting: &Setting) -> bool {
         let kept = match self.password_forms() {
             Some((password, verifier)) if password == setting.key => self.setting(verifier),
@@ -28,7 +28,7 @@ impl Section {
         kept.is_some_and(|kept| !kept.is_empty(config, self))
     }
 
-    /// Whether it is that section, or one below it.
+    /// Whether this section is `other` or lies within it.
     pub fn is_within(self, other: Section) -> bool {
         self == other
             || match self {
@@ -43,12 +43,12 @@ impl Section {
             }
     }
 
-    /// The place of its setting `key`.
+    /// The place of the setting `key` of this section.
     pub fn at(self, key: &'static str) -> Place {
         Place { section: self, key }
     }
 
-    /// The sections that there are once.
+    /// The sections that occur exactly once.
     pub const SINGLE: [Section; 6] = [
         Section::Server,
         Section::Listen,
@@ -72,7 +72,8 @@ impl Section {
         all
     }
 
-    /// The port at which another server is reached, and the one that is usual for its protocol and security.
+    /// The port at which the section's server is reached, and the port that is usual for its protocol and security. `None`
+    /// where the section has no other server's port.
     pub fn ports(self, config: &Config) -> Option<(u16, u16)> {
         match self {
             Section::Smarthost => Some((config.smarthost.port, config.smarthost.usual_port())),
@@ -84,7 +85,7 @@ impl Section {
         }
     }
 
-    /// Puts the usual one in its place.
+    /// Sets the port of the section's server to the usual one.
     pub fn use_usual_port(self, config: &mut Config) {
         let Some((_, usual)) = self.ports(config) else { return };
         match self {
@@ -115,8 +116,8 @@ impl Section {
         }
     }
 
-    /// What its settings' paths begin with, `account.office` for example. An account without a name
-    /// goes by its number.
+    /// What the paths of this section's settings begin with, for example `account.office`. An account without a name is called
+    /// by its number.
     pub fn path(self, config: &Config) -> String {
         let account = |a: usize| match config.accounts.get(a) {
             Some(account) if !account.name.is_empty() => format!("account.{}", account.name),
@@ -140,7 +141,7 @@ impl Section {
 }
 
 impl Place {
-    /// The path by which the console names it.
+    /// The path by which the console names this setting; with an empty key, the section.
     pub fn path(self, config: &Config) -> String {
         let section = self.section.path(config);
         if self.key.is_empty() { section } else { format!("{section}.{}", self.key) }

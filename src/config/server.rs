@@ -1,10 +1,10 @@
-//! The rules of `[server]`: which domains are whose, and what devices may do.
+//! The rules of `[server]`: whose domains these are, who is the postmaster, and what devices may do.
 
 use super::Config;
 use super::check::Finding;
 use super::problem::Section;
 
-/// Mail providers that everybody knows: whoever has an address there shares the domain with millions.
+/// Well-known mail providers, whose domains are shared by millions of users.
 const PROVIDERS: &[&str] = &[
     "aol.com",
     "bluewin.ch",
@@ -52,7 +52,7 @@ fn is_public_provider(domain: &str) -> bool {
     })
 }
 
-/// Whose mail stays here, who is the postmaster, and what devices may do.
+/// Checks whose mail stays here, who is the postmaster, and what devices may do.
 pub(super) fn check(config: &Config, found: &mut Vec<Finding>) {
     let at = |key| Section::Server.at(key);
     let server = &config.server;
@@ -85,7 +85,7 @@ pub(super) fn check(config: &Config, found: &mut Vec<Finding>) {
 mod tests {
     use super::*;
 
-    /// Catches: a provider that is taken for a house's own domain, and a house that is taken for a provider.
+    /// Catches: a provider's domain taken for a house's own, and a house's own domain taken for a provider's.
     #[test]
     fn public_providers_are_known() {
         for domain in
@@ -104,7 +104,7 @@ mod tests {
         }
     }
 
-    /// Catches: a warning of what is in order, which teaches people to pass over warnings.
+    /// Catches: a warning about what is in order, which teaches people to ignore warnings.
     #[test]
     fn a_sender_of_devices_who_has_a_mailbox_is_in_order() {
         let account = crate::config::Account {

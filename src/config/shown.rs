@@ -1,12 +1,12 @@
-//! What an operator is shown of settings: those of a section, and what has changed.
+//! What an operator is shown of the settings: those of one section, and what has changed.
 
 use super::Config;
 use super::kind::quoted;
 use super::path::{PathError, default, get, section, settable};
 use super::problem::Section;
 
-/// The settings at `path`, a line each: one, or all of a section with those that belong to it; `account` stands for all accounts.
-/// Secrets are not shown.
+/// The settings at `path`, one line each: a single setting, or all of a section and of the sections within it. `account` stands
+/// for all accounts. Secrets are not shown.
 ///
 /// # Errors
 /// No such path.
@@ -24,8 +24,8 @@ pub fn at(config: &Config, path: &str) -> Result<String, PathError> {
     within.into_iter().flat_map(|section| settable(config, section)).map(|path| line(&path)).collect()
 }
 
-/// What `after` has otherwise than `before`, a line each: a path with both values, which of secrets nobody sees, or what there is
-/// more or less of.
+/// What differs between `before` and `after`, one line each: the path of a setting with both values, which are hidden where
+/// they are secret, or a section that was added or removed.
 pub fn changes(before: &Config, after: &Config) -> Vec<String> {
     let paths = |config: &Config| -> Vec<String> {
         Section::all(config).into_iter().map(|section| section.path(config)).collect()
@@ -49,7 +49,7 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
             if was == is {
                 continue;
             }
-            // A password is known by the name under which it is typed.
+            // A password is shown under the key by which it is typed.
             let key = match section_after.password_forms() {
                 Some((password, verifier)) if verifier == setting.key => password,
                 _ => setting.key,
@@ -76,7 +76,7 @@ mod tests {
         config
     }
 
-    /// Catches: a section that is not understood, one that shows another account, a password that is told or called empty.
+    /// Catches: a section that is not understood, one that shows another account, and a password that is shown or called empty.
     #[test]
     fn a_section_is_shown_with_what_belongs_to_it() {
         let mut config = config();
@@ -94,7 +94,7 @@ mod tests {
         assert!(at(&config, "smarthst").is_err());
     }
 
-    /// Catches: a change that is not told, one that there is not, and a secret that is shown.
+    /// Catches: a change that is not told, a told change that did not happen, and a secret that is shown.
     #[test]
     fn what_has_changed_is_told_and_nothing_else() {
         let before = config();

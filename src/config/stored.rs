@@ -1,14 +1,14 @@
 //! Secrets that an import leaves out stay as they are stored, so that an export without secrets can
 //! be edited and imported again.
 //!
-//! A password only ever stays with the server it was meant for: where host or login have changed, it
-//! has to be given anew.
+//! A password only ever stays with the server it was meant for: where host or login have changed, the password has to be given
+//! anew.
 
 use super::check::Finding;
 use super::problem::{Place, Section};
 use super::{Account, Config, OAuth2, Source};
 
-/// Fills in what `config` was not `given` and `stored` still knows.
+/// Takes over from `stored` the secrets that were not `given` with `config`. Finds secrets that cannot be taken over.
 pub(super) fn keep_secrets(
     config: &mut Config,
     stored: &Config,
@@ -64,7 +64,7 @@ pub(super) fn keep_secrets(
     lost
 }
 
-/// The stored source with the same host and login: one with the same folder before others.
+/// The stored source with the same host and login; one with the same folders is preferred.
 fn same_source<'a>(stored: &'a Account, source: &Source) -> Option<&'a Source> {
     let same = |s: &&Source| s.host.eq_ignore_ascii_case(&source.host) && s.username == source.username;
     let mut sources = stored.sources.iter().filter(same);
@@ -85,7 +85,7 @@ fn keep_source_secrets(
     }
 }
 
-/// For the same login: what the provider knows the client by stays with that client.
+/// Takes over the secrets of an OAuth 2.0 client of the same login, where the client and its server are still the same.
 fn keep_client_secrets(client: &mut OAuth2, before: &OAuth2, given: impl Fn(&'static str) -> bool) {
     if !client.is_same_client(before) {
         return;

@@ -2,7 +2,7 @@
 //!
 //! The text is read in three steps: TOML's own syntax, each setting by the table in
 //! [`super::settings`], and the rules between settings of [`super::check`]. A setting that is faulty
-//! in one step is left alone by the later ones, so that one mistake is told once.
+//! in one step is left alone by the later ones, so that one mistake is reported once.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -17,10 +17,10 @@ use super::problem::{At, Place, Problem, Section, Severity};
 use super::stored::keep_secrets;
 use super::{Account, Config, Source};
 
-/// Octets of a text that is read at all.
+/// The longest text that is read, in octets.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// Problems that are told; a file with more of them is no configuration.
+/// The most problems that are reported; a file with more of them is no configuration.
 const MAX_PROBLEMS: usize = 1000;
 
 /// A configuration that can be used.
@@ -28,7 +28,7 @@ const MAX_PROBLEMS: usize = 1000;
 pub struct Parsed {
     /// The settings.
     pub config: Config,
-    /// What is probably not as meant.
+    /// What can be used, but is probably not as meant.
     pub warnings: Vec<Problem>,
 }
 
@@ -41,16 +41,16 @@ pub fn parse(text: &[u8], stored: Option<&Config>) -> Result<Parsed, Vec<Problem
     parse_with(text, stored, Ways::default())
 }
 
-/// How a text is read.
+/// Options for reading a text.
 #[derive(Debug, Clone, Default)]
 pub struct Ways {
-    /// What a setting is that the text does not have.
+    /// The values of settings that the text does not have.
     pub defaults: Config,
-    /// Whether a secret of nothing but stars stands for the stored one.
+    /// Whether a secret that consists of stars only stands for the stored one.
     pub stars_are_stored: bool,
 }
 
-/// The same in other ways.
+/// [`parse`] with other options than the usual ones.
 ///
 /// # Errors
 /// As [`parse`].
@@ -64,7 +64,7 @@ pub fn parse_with(text: &[u8], stored: Option<&Config>, ways: Ways) -> Result<Pa
     reading.encoding(text);
     let (root, errors) = DeTable::parse_recoverable(&readable);
     let whole = reading.syntax(&readable, &errors);
-    // Where a bracket is missing, everything after it is read as something else.
+    // Where a bracket is missing, everything after it is misread: nothing more is judged.
     if whole {
         reading.root(root.get_ref(), stored);
         reading.rules(stored);
@@ -72,23 +72,23 @@ pub fn parse_with(text: &[u8], stored: Option<&Config>, ways: Ways) -> Result<Pa
     reading.done()
 }
 
-/// Whether a password is too short for its purpose. The empty text is none.
+/// Whether a password is too short for its purpose. An empty text is no password.
 fn is_short(value: &DeValue<'_>) -> bool {
     value.as_str().is_some_and(|text| (1..MIN_PASSWORD).contains(&text.chars().count()))
 }
 
-/// A text on its way to a configuration.
+/// The state while a text is read into a configuration.
 struct Reading {
     config: Config,
     problems: Vec<(usize, Severity, String)>,
     /// Where each line begins.
     line_starts: Vec<usize>,
-    /// Lines that are not even TOML: nothing more is said about them.
+    /// Lines that are not valid TOML: nothing more is reported about them.
     broken: HashSet<usize>,
     /// The line of each section and each setting that the text has.
     lines: HashMap<Place, usize>,
     stars_are_stored: bool,
-    /// The lines of secrets that stand for the stored ones.
+    /// The line of each secret that consists of stars and stands for the stored one.
     starred: HashMap<Place, usize>,
     /// Settings whose value could not be read.
     faulty: HashSet<Place>,
@@ -124,7 +124,7 @@ impl Reading {
         }
     }
 
-    /// Notes what is not UTF-8.
+    /// Reports what is not UTF-8.
     fn encoding(&mut self, text: &[u8]) {
         let mut line = 1;
         for chunk in text.utf8_chunks() {
@@ -135,7 +135,7 @@ impl Reading {
         }
     }
 
-    /// Notes what TOML does not allow. False when the rest of the text cannot be understood.
+    /// Reports what TOML does not allow. False when the rest of the text cannot be understood.
     fn syntax(&mut self, text: &str, errors: &[toml::de::Error]) -> bool {
         let mut whole = true;
         for error in errors {
@@ -257,7 +257,7 @@ impl Reading {
     fn table(&mut self, section: Section, header: Range<usize>, table: &DeTable<'_>) {
         let line = self.line(header.start);
         self.lines.insert(section.at(""), line);
-        // What an app password is made of is the account's own, so the account's own comes first.
+        // App passwords use the salt of the account's own password, so the account's own settings are read first.
         let later = |name: &str| matches!(section, Section::Account(_)) && name == "app_password";
         let (last, first): (Vec<_>, Vec<_>) = table.iter().partition(|(key, _)| later(key.get_ref()));
         for (key, value) in first.into_iter().chain(last) {
@@ -334,7 +334,7 @@ impl Reading {
         self.error(line, format!("unknown key {name}: {advice}"));
     }
 
-    /// Takes over stored secrets and notes the rules that are broken.
+    /// Takes over stored secrets and reports the rules that are broken.
     fn rules(&mut self, stored: Option<&Config>) {
         let mut found = Vec::new();
         if let Some(stored) = stored {
@@ -359,7 +359,7 @@ impl Reading {
         }
     }
 
-    /// Stars where there is nothing that they could stand for.
+    /// Reports stars that stand for a secret of which nothing is stored.
     fn without_stored(&mut self) {
         for (place, line) in std::mem::take(&mut self.starred) {
             let key = match place.section.password_forms() {
@@ -398,7 +398,7 @@ impl Reading {
     }
 }
 
-/// What a secret that was made unreadable looks like.
+/// Whether a secret consists of the stars that it was overwritten with.
 fn is_stars(value: &DeValue<'_>) -> bool {
     value.as_str().is_some_and(|text| !text.is_empty() && text.bytes().all(|octet| octet == b'*'))
 }

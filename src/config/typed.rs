@@ -1,4 +1,4 @@
-//! Settings as a form shows and takes them: what is typed stands there without quotes and brackets.
+//! Settings as a form shows and accepts them: values stand there without quotes and brackets.
 
 use toml::de::DeValue;
 
@@ -16,13 +16,13 @@ pub enum Typed {
     Choice { words: Vec<&'static str>, chosen: String },
     /// A text, a number, a time, a size.
     Text(String),
-    /// One on each line.
+    /// A list: one element on each line.
     Lines(Vec<String>),
-    /// Nobody sees it; whether there is one.
+    /// A secret, which is not shown: whether it is set.
     Secret(bool),
 }
 
-/// The setting at `path`, and what it is for.
+/// The setting at `path` for a form, and its help.
 ///
 /// # Errors
 /// No such path.
@@ -50,7 +50,7 @@ pub fn get(config: &Config, path: &str) -> Result<(Typed, &'static str), PathErr
     })
 }
 
-/// Sets the setting at `path` to what was typed: of a list one on each line, of a switch `true` or `false`.
+/// Sets the setting at `path` to what was typed: a list has one element on each line, a switch is `true` or `false`.
 ///
 /// # Errors
 /// What is wrong and what would be right.
@@ -65,7 +65,7 @@ pub fn set(config: &mut Config, path: &str, typed: &str) -> Result<(), PathError
         typed.to_owned()
     };
     let outcome = path::set(config, path, &value);
-    // An emptied field is the usual value, where it cannot be empty and there is one.
+    // An emptied field stands for the usual value, where the setting has one and cannot be empty.
     if outcome.is_err() && typed.trim().is_empty() && path::remove(config, path).is_ok() {
         return Ok(());
     }
@@ -124,14 +124,14 @@ mod tests {
                 Typed::Secret(_) => continue,
             };
             let outcome = set(&mut config, &path, &typed);
-            // What has no value yet cannot be given the empty one.
+            // A setting that has no value yet does not accept the empty one.
             assert!(outcome.is_ok() || typed.is_empty(), "{path}: {outcome:?}");
         }
         assert_eq!(config, before);
     }
 
-    /// Catches: a form that refuses an emptied field although its label says that empty is the usual value, and one that makes 995
-    /// of the port of IMAP.
+    /// Catches: a form that refuses an emptied field although its label says that empty is the usual value, and one that sets
+    /// the port of IMAP to 995.
     #[test]
     fn an_emptied_field_is_the_usual_value() {
         let mut config = config();
@@ -174,7 +174,7 @@ mod tests {
                 "{security}"
             );
         }
-        // What has no usual value is asked for.
+        // A setting without a usual value must not be emptied.
         assert!(set(&mut config, "account.office.name", "").is_err());
     }
 

@@ -5,7 +5,7 @@ use toml::de::DeValue;
 use super::Interval;
 use super::kind::{Kind, Wrong, quoted};
 
-/// A number of units, the greatest unit first: `10m`, `25MiB`; a bare number has the unit 1.
+/// Parses a number with a unit, such as `10m` or `25MiB`; a bare number has the unit 1. `units` has the greatest unit first.
 fn units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
@@ -16,7 +16,7 @@ fn units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     }
 }
 
-/// The other way round: in the greatest unit that loses nothing.
+/// Prints `value` in the greatest unit that loses nothing.
 fn in_units(value: u64, units: &[(&str, u64)]) -> String {
     let (name, size) = units.iter().find(|(_, size)| value.is_multiple_of(*size)).unwrap_or(&("", 1));
     format!("{}{name}", value / size)
@@ -59,7 +59,7 @@ impl<const LEAST: u32, const MOST: u32> Kind for Duration<LEAST, MOST> {
     }
 }
 
-/// As [`Duration`], or empty: another setting's value counts; or `push`.
+/// As [`Duration`]; or empty, where another setting's value counts; or `push`.
 pub struct SourceInterval<const LEAST: u32, const MOST: u32>;
 
 impl<const LEAST: u32, const MOST: u32> Kind for SourceInterval<LEAST, MOST> {

@@ -1,5 +1,5 @@
-//! The shape that [`super::Config`] had in format version 3: accounts and sources without a lasting identity, sources of one
-//! folder each.
+//! The shape that [`super::Config`] had in format version 3: accounts and sources without a lasting identity, and sources of
+//! one folder each.
 
 use serde::Deserialize;
 
@@ -80,7 +80,7 @@ impl From<Config> for super::Config {
 impl From<Account> for super::Account {
     fn from(account: Account) -> super::Account {
         super::Account {
-            // The same at each start, until the configuration is stored.
+            // The identity is the same at each start, until the configuration is stored with it.
             id: hash(format!("account\0{}", account.name).as_bytes()),
             name: account.name,
             address: account.address,
@@ -131,8 +131,8 @@ impl From<Source> for super::Source {
 }
 
 impl Source {
-    /// That whose ledger is the one under which this version kept what was collected: by a hash of all that says where the
-    /// mailbox is.
+    /// The identity whose ledger is the one in which format version 3 kept what was collected from this source: that version
+    /// named the ledger by a hash of everything that says where the mailbox is.
     fn id(&self) -> u64 {
         let (protocol, folder) = match self.protocol {
             Protocol::Pop3 => ("pop3", ""),

@@ -1,5 +1,5 @@
-//! The shape that [`super::Config`] had in format version 4: a smarthost without OAuth 2.0, and a server without what came with
-//! it.
+//! The shape that [`super::Config`] had in format version 4: a smarthost without OAuth 2.0, and a server without the settings
+//! that came with it.
 
 use ipnet::IpNet;
 use serde::Deserialize;

@@ -11,12 +11,12 @@ use proptest::prelude::*;
 use crate::config::*;
 use crate::credential::Verifier;
 
-/// `text` as a bounded one; the strategies keep to the bounds.
+/// `text` as a bounded text; the strategies keep within the bounds.
 fn fit<const N: usize>(text: String) -> Text<N> {
     Text::try_from(&*text).unwrap()
 }
 
-/// Texts with everything that TOML has to escape, but for control characters.
+/// Texts with all the characters that TOML has to escape, except control characters.
 fn words<const N: usize>() -> impl Strategy<Value = Text<N>> {
     r##"[a-z"'\\#=\[\]{}, .@äß€😀]{1,24}"##.prop_map(fit)
 }
@@ -75,7 +75,7 @@ prop_compose! {
     }
 }
 
-/// Up to three addresses a service; no port is used twice.
+/// Up to three addresses for each listener; no port is used twice.
 fn listen() -> impl Strategy<Value = Listen> {
     (vec(vec(any::<IpAddr>(), 0..4), Listener::ALL.len()), 1..60_000u16).prop_map(|(services, mut port)| {
         let services = services.into_iter().map(|addresses| {
@@ -208,7 +208,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// Name, address and aliases are for [`config`] to set.
+    /// Any account without a name, an address and aliases, which [`config`] sets.
     fn account()(
         verifier in verifier(),
         switches in any::<[bool; 7]>(),
@@ -238,7 +238,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// Any configuration that keeps the rules.
+    /// Any configuration that keeps all rules.
     pub fn config()(
         server in server(),
         listen in listen(),

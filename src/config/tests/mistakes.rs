@@ -1,11 +1,11 @@
-//! Each text tells with `#!` which problems its lines have. They all have to be found at once, on
-//! their lines, and no others.
+//! Each text announces with `#!` the problems of its lines. All of them have to be found at once, on their lines, and no
+//! others.
 
 use super::LEAST;
 use crate::config::Config;
 use crate::config::text::{MAX_TEXT, parse};
 
-/// `LINE: text` of every problem that the `#!` in `text` announce.
+/// `LINE: text` of every problem that a `#!` in `text` announces.
 fn announced(text: &str) -> Vec<String> {
     let on_line = |(i, line): (usize, &str)| {
         line.split("#! ").skip(1).map(move |p| format!("{}: {}", i + 1, p.trim())).collect::<Vec<_>>()
@@ -191,7 +191,7 @@ address = "office@home.example"
 password = "long enough"
 "#,
     );
-    // With a bracket missing nothing after it can be judged.
+    // Where a bracket is missing, nothing after it can be judged.
     assert_eq!(found(b"[server\nhostname = 5\n"), ["1: not valid TOML: unclosed table, expected `]`"]);
 }
 
@@ -234,7 +234,7 @@ fn texts_that_are_too_long() {
     }
 }
 
-/// Catches: a password that is soon guessed and taken without a word, or not taken.
+/// Catches: a password that is easily guessed and accepted without a warning, or that is refused.
 #[test]
 fn short_passwords_are_taken_with_a_warning() {
     let warning = |key: &str| format!("warning: {key}: less than 8 characters are soon guessed");

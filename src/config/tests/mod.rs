@@ -10,7 +10,7 @@ mod secrets;
 use super::Config;
 use super::text::parse;
 
-/// The settings in force when nothing but what has no default is given.
+/// A text with only the settings that have no default.
 const LEAST: &str = r#"
 [server]
 domains = ["home.example"]
@@ -21,12 +21,12 @@ address = "office@home.example"
 verifier = "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="
 "#;
 
-/// The configuration in a text that is right.
+/// The configuration in a text without mistakes.
 fn read(text: &str) -> Config {
     read_over(text, None)
 }
 
-/// The same, imported over a stored one.
+/// [`read`], imported over a stored configuration.
 fn read_over(text: &str, stored: Option<&Config>) -> Config {
     match parse(text.as_bytes(), stored) {
         Ok(parsed) => parsed.config,

@@ -1,4 +1,4 @@
-//! OAuth 2.0 clients: what is missing is told in words, and their secrets stay with them.
+//! OAuth 2.0 clients: what is missing is reported in words, and a client's secrets stay with that client.
 
 use super::mistakes::finds_what_it_announces;
 use super::{LEAST, read, read_over};
@@ -7,8 +7,8 @@ use crate::config::path::{get, is_secret, remove, set};
 use crate::config::text::parse;
 use crate::config::{OAuth2, SourceAuth};
 
-/// Catches: a client without a way to a permission that is taken, a preset that does not fill, an endpoint in the clear on the
-/// LAN, where there is a wire, and a user who is not told of app passwords.
+/// Catches: a client that is accepted though it cannot get a permission, a preset that fills nothing, an endpoint without TLS
+/// on the LAN, where there is a wire, and a user who is not told of app passwords.
 #[test]
 fn what_a_client_needs() {
     let needs = "auth = \"oauth2\" needs oauth2 = { provider = …, client_id = … }; where the provider makes passwords for programs (app passwords), one of these with auth = \"auto\" is easier";
@@ -42,7 +42,7 @@ oauth2 = {{ provider = "gogle", scope = "a  b", auth_url = "http://me@x/" }} #! 
     ));
 }
 
-/// Catches: a smarthost that demands a password of who has a permission, or takes one without a login.
+/// Catches: a smarthost that demands a password though there is a permission, or that accepts a permission without a login.
 #[test]
 fn the_smarthost_may_have_a_client_of_its_own() {
     let smarthost = |more: &str| format!("{LEAST}[smarthost]\nhost = \"smtp.provider.example\"\n{more}");
@@ -60,7 +60,7 @@ fn the_smarthost_may_have_a_client_of_its_own() {
     finds_what_it_announces(&smarthost(&idle));
 }
 
-/// Catches: a token that is shown, lost in an import without secrets, or goes to another login, client or server.
+/// Catches: a token that is shown, that is lost in an import without secrets, or that goes to another login, client or server.
 #[test]
 fn the_token_of_the_smarthost_stays_with_login_and_client() {
     let stored = read(&format!(
@@ -76,7 +76,7 @@ fn the_token_of_the_smarthost_stays_with_login_and_client() {
         let changed = read_over(&text.replace(from, to), Some(&stored));
         (*changed.smarthost.oauth2.unwrap()).clone()
     };
-    // The same endpoint, however it is told.
+    // The same endpoint, given by its URL and not by the provider.
     let told = after("token_url = \"\"", "token_url = \"https://oauth2.googleapis.com/token\"");
     assert_eq!((told.refresh_token, told.client_secret), (before.refresh_token, before.client_secret));
     for (from, to) in [
@@ -89,7 +89,7 @@ fn the_token_of_the_smarthost_stays_with_login_and_client() {
         let OAuth2 { refresh_token, client_secret, .. } = after(from, to);
         assert!(refresh_token.is_empty() && client_secret.is_empty(), "{to}");
     }
-    // By its path, as a source's.
+    // The settings of the client by their paths, as those of a source.
     let mut config = stored;
     assert!(is_secret(&config, "smarthost.oauth2.refresh_token"));
     assert_eq!(get(&config, "smarthost.oauth2.refresh_token", false).unwrap(), "\"[secret]\"");
@@ -99,7 +99,8 @@ fn the_token_of_the_smarthost_stays_with_login_and_client() {
     assert_eq!(config.smarthost.oauth2, None);
 }
 
-/// Catches: an `oauth2` of the smarthost that is no table, and secrets in it that stay readable on a card.
+/// Catches: an `oauth2` of the smarthost that is accepted though it is no table, and secrets in it that stay readable on a
+/// card.
 #[test]
 fn its_table_is_read_as_a_source_s() {
     let problems = parse(b"[smarthost]\noauth2 = true", None).unwrap_err();

@@ -10,13 +10,13 @@ use crate::config::path::{add_account, add_source, get, paths, set};
 use crate::config::text::parse;
 use crate::config::{AppPassword, Config, check};
 
-/// A file of format version 1 and what it holds, as text. They stay as they are.
+/// A file of format version 1, and its configuration as text. Both stay as they are.
 const VERSION_1: (&[u8], &str) = (include_bytes!("version_1.postcard"), include_str!("version_1.toml"));
-/// One of version 2.
+/// A file of format version 2, and its configuration as text.
 const VERSION_2: (&[u8], &str) = (include_bytes!("version_2.postcard"), include_str!("version_2.toml"));
-/// One of version 3.
+/// A file of format version 3, and its configuration as text.
 const VERSION_3: (&[u8], &str) = (include_bytes!("version_3.postcard"), include_str!("version_3.toml"));
-/// One of version 4.
+/// A file of format version 4, and its configuration as text.
 const VERSION_4: (&[u8], &str) = (include_bytes!("version_4.postcard"), include_str!("version_4.toml"));
 
 proptest! {
@@ -31,7 +31,7 @@ proptest! {
 
     #[test]
     fn text_without_secrets_gives_the_same_octets_over_the_stored_ones(mut config in config()) {
-        // Two sources of one login have one password.
+        // Two sources with the same login get the same stored password, so one of them is removed.
         for account in &mut config.accounts {
             account.sources.dedup_by(|a, b| a.host == b.host && a.username == b.username);
         }
@@ -48,7 +48,7 @@ proptest! {
 
     #[test]
     fn every_setting_can_be_copied_by_its_path(mut config in config()) {
-        // The console refuses a right that would have no effect.
+        // The console refuses a right that has no effect.
         let connector = config.server.connector;
         config.accounts.iter_mut().for_each(|account| account.connector &= connector);
         let mut copy = Config::default();
@@ -203,9 +203,9 @@ fn the_demonstration_keeps_the_rules() {
     let config = Config::demonstration(read(LEAST).accounts[0].verifier.clone());
     assert_eq!(check::check(&config), []);
     assert_eq!(read(&to_toml(&config, true)), config);
-    // Mail programs ask the domain of an address for their settings: it has to be one that they find.
+    // Mail programs look for their settings at the domain of an address, so that domain has to be one that they find.
     assert_eq!(config.server.domains[0].as_str(), config.server.hostname.as_str());
-    // Catches: who started an earlier version, and is not told any more where the password can be set anew.
+    // Catches: a user who started with an earlier version and is no longer told where to set the password anew.
     let mut earlier = config.clone();
     earlier.identify(&Config::default());
     assert!(earlier.is_demonstration());

@@ -115,7 +115,7 @@ fn the_connector_needs_imap_and_the_server() {
     finds_what_it_announces(&format!("{on}connector = true\n"));
 }
 
-/// Catches: an account that believes to send under its own login.
+/// Catches: an account that is not told that its mail does not go under its own login.
 #[test]
 fn a_login_of_ones_own_needs_the_smarthost_s_consent() {
     let account = "smarthost_password = \"hush\"";
@@ -213,7 +213,7 @@ fn the_console_names_the_settings() {
     }
 }
 
-/// Catches: one mailbox that two sources collect, each giving what the other has left.
+/// Catches: one mailbox that two sources collect, each of which gets only what the other has left.
 #[test]
 fn a_mailbox_is_collected_once() {
     let source = |host: &str, folder: &str| {
@@ -228,7 +228,7 @@ fn a_mailbox_is_collected_once() {
         "host = \"IMAP.x.de\" #! source 1 of this account collects this mailbox already: remove one of them",
     );
     finds_what_it_announces(&format!("{LEAST}\nmultipop = true\n{one}{sent}{other}{twice}"));
-    // One of several, however it is written.
+    // One of several folders, however its name is written.
     let several = source("imap.x.de", "x").replace(
         "host = \"imap.x.de\"",
         "host = \"imap.x.de\" #! source 1 of this account collects this mailbox already: remove one of them",
@@ -238,7 +238,8 @@ fn a_mailbox_is_collected_once() {
     finds_what_it_announces(&format!("{LEAST}\nmultipop = true\n{one}{sent}{several}"));
 }
 
-/// Catches: a provider's domain that nobody else can be reached at, and an alias or a main address that is whose it is not.
+/// Catches: a provider's domain at which nobody else can be reached, and an alias or a main address that belongs to another
+/// account.
 #[test]
 fn domains_and_the_postmaster() {
     finds_what_it_announces(
@@ -269,7 +270,7 @@ password = "open sesame"
     ));
 }
 
-/// Catches: a source without a port that is looked for at another protocol's, and a port that somebody chose and that moves.
+/// Catches: a source without a port that uses another protocol's port, and a port that somebody chose and that changes.
 #[test]
 fn the_port_of_a_source_follows_protocol_and_security() {
     let port = |more: &str| {

@@ -1,12 +1,12 @@
-//! An export without secrets is something to edit and import again: what it leaves out stays as it
-//! is stored, where it still belongs to the same login.
+//! An export without secrets can be edited and imported again: a secret that it leaves out stays as it is stored, where it
+//! still belongs to the same login.
 
 use super::{LEAST, read, read_over};
 use crate::config::Config;
 use crate::config::export::to_toml;
 use crate::config::text::parse;
 
-/// Every setting that is secret is set, to something with `s3cret` in it.
+/// A configuration where every secret setting has a value with `s3cret` in it.
 fn with_secrets() -> Config {
     let text = format!(
         r#"{LEAST}
@@ -55,7 +55,7 @@ fn an_edit_keeps_the_other_secrets() {
     assert_eq!(changed.accounts[0].quota, 1 << 30);
     assert_eq!(changed.accounts[0].verifier, stored.accounts[0].verifier);
 
-    // A secret that is given counts, the empty one too.
+    // A secret that is given counts, even an empty one.
     let changed = edit(
         "[[account.source]]\nhost = \"pop",
         "smarthost_password = \"\"\n[[account.source]]\nhost = \"pop",
@@ -106,7 +106,7 @@ fn the_operator_s_password_is_kept_changed_and_taken_away() {
     assert!(changed.server.operator_verifier.verify(b"other"));
     let none = read_over(&with("operator_password = \"\""), Some(&stored));
     assert!(!none.server.operator_verifier.is_set());
-    // None is not the one that is stored elsewhere.
+    // An export with secrets in which there is no operator's password does not keep the stored one.
     assert_eq!(read_over(&to_toml(&none, true), Some(&stored)).server, none.server);
     let verifier = &stored.server.operator_verifier;
     let both = with(&format!("operator_password = \"long enough\"\noperator_verifier = \"{verifier}\""));
@@ -126,12 +126,12 @@ fn the_operator_s_password_is_kept_changed_and_taken_away() {
     assert!(!config.server.operator_verifier.is_set());
 }
 
-/// A file with the account `office` and what follows.
+/// A text with the account `office` and `more` after it.
 fn office(more: &str) -> String {
     format!("{LEAST}\n{more}")
 }
 
-/// The same with another password for the account.
+/// [`office`] with another password for the account.
 fn renewed(more: &str) -> String {
     let line = LEAST.lines().find(|line| line.starts_with("verifier")).unwrap();
     office(more).replacen(line, "password = \"open sesame\"", 1)
