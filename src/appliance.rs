@@ -1,4 +1,4 @@
-//! Puts the parts together, starts and stops them.
+//! Puts the parts of the appliance together, starts them and stops them.
 //!
 //! Everything runs on one [`LocalExecutor`] in the calling thread. The [`Appliance`] owns what has a
 //! lifetime of its own: the listeners, the tasks of relay, poller and consoles, the lock on the data folder.
@@ -52,23 +52,23 @@ use listeners::{Listeners, Parts};
 pub use restore::{Restored, restore, settle_restore};
 pub use start::{panic_in_one_line, read_configuration};
 
-/// How often the store is looked after: checkpoints, compaction, room on the flash.
+/// Time between two rounds of maintenance of the store: checkpoints, compaction, room on the flash.
 const LOOK_AFTER: Duration = Duration::from_secs(10);
-/// How often accounts that nobody uses are looked for.
+/// Time between two searches for accounts that nobody uses, which are closed.
 const TIDY: Duration = Duration::from_secs(60);
 
-/// What the operator has to know all the time that it is so.
+/// The notice to the operator while the appliance is in failsafe mode.
 const FAILSAFE: &str = "failsafe: only loopback is served, nothing is collected and nothing sent; a restart without it ends this";
-/// The same of a clock that was not set yet.
+/// The notice to the operator while the clock has not been set.
 const NO_TIME: &str = "waiting for the time: until the network tells it, nothing is collected or sent over TLS, since no certificate can be judged";
-/// In the run folder of a board once the clock was set.
+/// The name of the file in the run folder of a board that exists once the clock was set.
 const CLOCK: &str = "clock";
-/// How often it is looked for.
+/// Time between two looks for the file `CLOCK`.
 const CLOCK_AGAIN: Duration = Duration::from_secs(3);
-/// The watchdog's device, in the run folder of a board.
+/// The name of the watchdog's device in the run folder of a board.
 const WATCHDOG: &str = "watchdog";
 
-/// What `pillarbox run` was told on the command line.
+/// The options of `pillarbox run` on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunOptions {
     /// The data folder.
@@ -79,23 +79,24 @@ pub struct RunOptions {
     pub serial: Option<PathBuf>,
     /// The run folder of a device that boots from a card image: see [`crate::board`].
     pub board: Option<Board>,
-    /// Listeners on loopback only; MultiPOP and relay stand still. Settings can be changed.
+    /// Listeners are on loopback only; MultiPOP and relay stand still. Settings can be changed.
     pub failsafe: bool,
 }
 
 impl RunOptions {
-    /// Whether it starts without a listener or a certificate that cannot be had: on a board there would be no console
-    /// otherwise to mend the settings on. A version on trial has to show that it can do everything.
+    /// Whether the appliance starts without a listener that cannot be bound, and with its own certificate where the operator's
+    /// cannot be used. On a board there would otherwise be no console to mend the settings on. A version on trial has to show
+    /// that it can do everything.
     fn goes_on(&self) -> bool {
         self.failsafe || self.board.as_ref().is_some_and(|board| !board.on_trial())
     }
 }
 
-/// Serves in the foreground until a signal ends it, or, on a device that boots from a card image, its operator: then this
-/// says what is to follow.
+/// Serves in the foreground until a signal ends it, or until the operator of a device that boots from a card image does. Then
+/// returns what is to follow.
 ///
 /// # Errors
-/// Why it does not start.
+/// Why the appliance does not start.
 pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
     logging::begin(options.board.is_some());
     let started = match &options.board {
@@ -107,15 +108,15 @@ pub fn run(options: RunOptions) -> Result<Option<Ending>, Failure> {
     async_io::block_on(pace::run(executor, serve(executor, options, flash, started)))
 }
 
-/// Gives up all that is not needed from here on; the data folder.
+/// Gives up all rights that are not needed from here on. Returns the data folder.
 fn confined(options: &RunOptions) -> Result<Disk, Failure> {
     let flash = Disk::new(&options.data).map_err(Failure::at(&options.data))?;
-    // Before async-io starts its thread, which inherits it.
+    // The rights are given up before async-io starts its thread, which inherits the restrictions.
     if let Some(board) = &options.board {
         let named = [&options.serial, &options.config].into_iter().flatten().cloned();
         let own = [options.data.clone(), board.folder().to_owned(), board.file(WATCHDOG), card()];
         sandbox::files([etc(), board.file(LOG)], own.into_iter().chain(named));
-        // A device takes its settings from its data folder; what else a file names is known too late.
+        // A device takes its settings from its data folder; the ports that another file names become known too late.
         if options.config.is_none() {
             let config = config::file::peek(&flash).unwrap_or_default();
             sandbox::ports(ports::of(&config));
@@ -193,28 +194,28 @@ pub struct Appliance {
     context: Rc<Context>,
     tokens: Rc<Tokens>,
     poller: Rc<Poller>,
-    /// Held while settings are stored and put in force: two at once would write one file.
+    /// Held while settings are stored and put in force: two tasks at once would write the same file.
     storing: Mutex<()>,
-    /// What is stored, while other settings are on trial.
+    /// The stored settings, while other settings are on trial.
     stored: RefCell<Option<Config>>,
-    /// Set once, at the start: the console, which is one of them, needs the appliance first.
+    /// Set once, at the start: the console, which is one of the parts, needs the appliance first.
     parts: OnceCell<Rc<Parts>>,
     listeners: RefCell<Listeners>,
     started: Instant,
     options: RunOptions,
-    /// Listeners that could not be bound, where that does not end the appliance.
+    /// Why listeners could not be bound, where that does not end the appliance.
     refused: RefCell<Vec<String>>,
-    /// It stops: no listener is opened any more.
+    /// The appliance is stopping: no listener is opened any more.
     stopping: Cell<bool>,
     identity: identity::Identity,
-    /// A backup was read, and takes the place of what is here at the end.
+    /// A backup was read; at the end of this run it is decided that it takes the place of the data.
     restored: Cell<bool>,
-    /// Folders of accounts are to get other names when nobody has them open.
+    /// Folders of accounts have to be renamed when nobody has them open.
     unsettled: Cell<bool>,
     announcing: announcing::Announcing,
-    /// The data folder is a copy, and nobody has said yet what it is.
+    /// The data folder is a copy, and the operator has not said yet whether it takes the place of the original.
     is_copy: bool,
-    /// Held as long as the appliance lives.
+    /// The lock on the data folder, held as long as the appliance lives.
     folder: DataFolder,
 }
 
@@ -222,7 +223,7 @@ impl Appliance {
     /// Starts every part; returns when all listeners are bound. `flash` is the data folder: [`Disk`], or what a
     /// measurement puts around it.
     ///
-    /// # Errors
+    /// Why the appliance does not start.
     /// Why it does not start.
     pub async fn start(
         executor: &'static LocalExecutor<'static>,
@@ -238,7 +239,8 @@ impl Appliance {
             log::warn!("{}", data_folder::COPY);
         }
         if let Some(board) = &options.board {
-            // What happened before the daemon was there: a partition repaired, a first configuration.
+            // The board tells what happened before the daemon started: a partition was repaired, a first configuration was
+            // read.
             let notice = board.text("notice").unwrap_or_default();
             notice.lines().for_each(|line| log::warn!("{line}"));
         }
@@ -319,8 +321,8 @@ impl Appliance {
         Ok(appliance)
     }
 
-    /// Opens the listeners that `listen` names and are not open, and closes those that it names no longer.
-    /// Where it `goes_on`, it does so without those that cannot be bound.
+    /// Opens the listeners that `listen` names and that are not open, and closes those that it no longer names. With `goes_on`,
+    /// listeners that cannot be bound are left out; without it, they are an error.
     async fn listen(&self, listen: &config::Listen, goes_on: bool) -> Result<(), String> {
         let listen = match self.options.failsafe {
             true => &listen.on_loopback(),
@@ -349,7 +351,7 @@ impl Appliance {
         Ok(())
     }
 
-    /// Tells that the device is announced under another name than it has.
+    /// The notice that the device is announced under another name than its own, where it is.
     fn other_name(&self) -> Option<String> {
         let (announced, own) =
             (self.context.announced()?, mdns::local_name(&self.context.config().server.hostname));
@@ -368,13 +370,14 @@ impl Appliance {
         if kept != Kept::Already {
             config.identify(&before);
         }
-        // It may have been made before a provider replaced a refresh token.
+        // These settings may have been made before a provider replaced a refresh token.
         let succeeded = self.tokens.succeed(&mut config);
         let present = Present::now(self.context.announced());
         let tls = certificate::for_network(&config, &present, &*self.flash);
         let tls = tls.await.map_err(|error| error.to_string())?;
         self.folder.note_owners(&before, &config).await?;
-        // What cannot be bound must not be stored: the next start would fail. But for a port that waits for just that.
+        // Settings that cannot be bound must not be stored: the next start would fail. But some ports can only be opened by
+        // that start.
         let goes_on = self.options.failsafe || ports::wait(&config);
         if let Err(error) = self.listen(&config.listen, goes_on).await {
             self.listen(&before.listen, self.options.goes_on()).await?;
@@ -394,7 +397,7 @@ impl Appliance {
             Kept::Not => apart.or_else(|| Some(Config::clone(&before))),
             Kept::Now | Kept::Already => None,
         };
-        // From here to the settings nobody else has a turn.
+        // From here until the settings are in force, no other task has a turn.
         self.settle_folders(&config, kept != Kept::Not).await;
         self.context.reconfigure(config, tls);
         self.announcing.look();
@@ -403,19 +406,19 @@ impl Appliance {
     }
 }
 
-/// Whether settings that are put in force are those of the next start.
+/// How the settings that are put in force relate to those of the next start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kept {
-    /// They are stored first.
+    /// The settings are stored before they are in force.
     Now,
-    /// They were read from the flash.
+    /// The settings were read from the flash.
     Already,
-    /// They are on trial.
+    /// The settings are on trial, and not stored.
     Not,
 }
 
-/// Checkpoints and compaction; tells the operator when the flash takes no changes, and when it is nearly full, before
-/// mail is refused.
+/// Runs checkpoints and compaction. Tells the operator when the flash takes no changes, and when it is nearly full, before mail
+/// is refused.
 async fn look_after(appliance: Rc<Appliance>) {
     let (mut was_low, mut refused) = (false, None);
     loop {
@@ -428,9 +431,9 @@ async fn look_after(appliance: Rc<Appliance>) {
             refused = refuses;
         }
         async_io::Timer::after(LOOK_AFTER).await;
-        // It leaves alone what cannot be written, and looks whether it can be again.
+        // Maintenance leaves alone what cannot be written, and checks whether it can be written again.
         appliance.context.store.maintain().await;
-        // An address may have come: the network of a board is slower than the daemon.
+        // An address may have become available: the network of a board is slower than the daemon.
         let is_missing = !appliance.refused.borrow().is_empty();
         if is_missing && let Err(why) = appliance.listen(&appliance.context.config().listen, true).await {
             log::error!("{why}");
@@ -447,7 +450,7 @@ async fn look_after(appliance: Rc<Appliance>) {
     }
 }
 
-/// Tells the supervisor of a device that this version works.
+/// Tells the supervisor of a device that this version works, once every store has been opened.
 async fn prove(context: Rc<Context>) {
     let Some(device) = &context.device else { return };
     if let Err(error) = health::prove(device.board(), open_every_store(&context)).await {
@@ -455,12 +458,12 @@ async fn prove(context: Rc<Context>) {
     }
 }
 
-/// One after the other, so that memory stays small: what nobody uses is closed again.
+/// Opens the stores one after the other and closes those that nobody uses, so that memory use stays low.
 async fn open_every_store(context: &Context) -> Result<(), String> {
     let names: Vec<String> = context.config().accounts.iter().map(|it| it.name.to_string()).collect();
     for name in names {
         context.store.account(&name).await.map(drop).map_err(|error| format!("{name}: {error}"))?;
-        // One that was used since the call before stays: it takes two for the one that was just opened.
+        // An account that was used since the last call stays open. So it takes two calls to close the one that was just opened.
         context.store.close_unused();
         context.store.close_unused();
         smol::future::yield_now().await;
@@ -477,7 +480,7 @@ async fn tidy(appliance: Rc<Appliance>) {
     }
 }
 
-/// The certificate follows the network and the operator's files.
+/// Keeps the certificate up to date with the network and the operator's files.
 async fn follow(appliance: Rc<Appliance>) {
     loop {
         async_io::Timer::after(identity::LOOK).await;
@@ -485,7 +488,7 @@ async fn follow(appliance: Rc<Appliance>) {
     }
 }
 
-/// Looks for the sign that the clock was set.
+/// Waits for the file that shows that the clock was set.
 async fn wait_for_time(appliance: Rc<Appliance>) {
     let Some(board) = &appliance.options.board else { return };
     let clock = &appliance.context.clock;
@@ -509,7 +512,7 @@ impl Keeper for Appliance {
             let mut config = (*self.context.config()).clone();
             change(&mut config);
             if config != *self.context.config() {
-                // While others are on trial, what is stored is not what is in force.
+                // While other settings are on trial, the stored settings are not those in force: both are changed.
                 let apart = self.stored.borrow().clone();
                 let stored = apart.map(|mut stored| {
                     change(&mut stored);
@@ -557,7 +560,7 @@ impl operator::Appliance for Appliance {
     }
 
     fn no_changes(&self) -> Option<String> {
-        // Before anybody has tried to write.
+        // This is known before anybody has tried to write.
         let mounted = || self.flash.is_read_only().then(|| flash::READ_ONLY.to_owned());
         self.context.store.read_only().or_else(mounted)
     }

@@ -14,7 +14,7 @@ use crate::access;
 use crate::config::Listener;
 use crate::net::mdns::{self, Service, Wanted};
 
-/// The task that announces, where one does.
+/// The task that announces the appliance in the network, where there is one.
 #[derive(Default)]
 pub struct Announcing {
     changed: Rc<Event>,
@@ -22,14 +22,14 @@ pub struct Announcing {
 }
 
 impl Announcing {
-    /// Begins.
+    /// Starts announcing.
     pub fn begin(&self, appliance: &Rc<Appliance>, executor: &LocalExecutor<'static>) {
         let device = Announced { appliance: Rc::downgrade(appliance), changed: self.changed.clone() };
         let task = executor.spawn(mdns::announce(appliance.context.time.clone(), Rc::new(device)));
         *self.task.borrow_mut() = Some(task);
     }
 
-    /// Listeners or settings are others now.
+    /// Tells the task that listeners or settings have changed.
     pub fn look(&self) {
         self.changed.notify(usize::MAX);
     }
@@ -50,7 +50,7 @@ struct Announced {
 }
 
 impl mdns::Device for Announced {
-    /// The host name, where somebody else than this machine is served.
+    /// The host name and the services, where other machines than this one are served.
     fn wanted(&self) -> Option<Wanted> {
         let appliance = self.appliance.upgrade()?;
         let bound = appliance.listeners.borrow().bound();
@@ -78,8 +78,9 @@ impl mdns::Device for Announced {
     }
 }
 
-/// Those that others than this machine reach, at the ports that they have. Only with TLS from the first octet (RFC 8314): where
-/// both are announced, some clients take the other one. An address of mail leads to those that a login opens (RFC 6186).
+/// The services that other machines reach, at their actual ports. Only those with TLS from the first octet (RFC 8314): where
+/// both kinds are announced, some clients take the other one. A mail address leads to the services that a login opens (RFC
+/// 6186).
 fn services(bound: &[(Listener, SocketAddr)]) -> Vec<Service> {
     let is_reached = |at: &SocketAddr| !at.ip().to_canonical().is_loopback();
     let announced = |it: &Listener| it.has_implicit_tls();
@@ -95,7 +96,8 @@ fn services(bound: &[(Listener, SocketAddr)]) -> Vec<Service> {
 mod tests {
     use super::*;
 
-    /// Catches: a service on loopback that others are sent to, another port than it has, and one without TLS.
+    /// Catches: a service on loopback that others are sent to, a port that the service does not have, and a service without
+    /// TLS.
     #[test]
     fn what_others_reach_is_announced() {
         let at = |text: &str| text.parse().unwrap();

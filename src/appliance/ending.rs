@@ -1,8 +1,8 @@
-//! How the appliance stops when it is told to: in order, and soon.
+//! How the appliance stops when it is told to: in order, and within seconds.
 //!
-//! No new connections; clients hear a goodbye, and may finish the message that they are handing over; a poll ends at its next
-//! wait; of a message that has left for the smarthost the reply is waited for, since without it it would go again. All of that
-//! is a courtesy: a power cut at any moment of it loses nothing that was acknowledged.
+//! No new connections are accepted. Clients hear a goodbye, and may finish the message that they are sending. A poll ends at
+//! its next wait. Where a message has left for the smarthost, the reply is awaited, since without it the message would be sent
+//! again. All of this is a courtesy: a power cut at any moment of it loses nothing that was acknowledged.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use smol::future::{or, zip};
 use super::Appliance;
 use crate::say::counted;
 
-/// The longest that a planned end takes: what supervisors have to give it, and a moment. The smarthost may never answer.
+/// The longest that a planned end takes, since the smarthost may never answer. Supervisors have to allow a little more.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// For polls, which lose nothing when they are cut off.
+/// The time that polls have to end: they lose nothing when they are cut off.
 const SOON: Duration = Duration::from_secs(1);
-/// For the other ends to close their connections, once nothing more is said.
+/// The time that clients have to close their connections, once nothing more is said to them.
 pub(super) const CLOSING: Duration = Duration::from_millis(100);
 
 impl Appliance {
-    /// Stops what goes on. Afterwards nothing is in doubt, or the patience was over.
+    /// Stops everything that runs. Returns when no message is in doubt, or when `PATIENCE` is over.
     pub(super) async fn stop(&self) {
         let began = self.context.time.now();
         self.stopping.set(true);
@@ -32,7 +32,7 @@ impl Appliance {
         self.context.places.stop();
         self.poller.stop(None);
         self.announcing.end().await;
-        // A provider that replaces a refresh token takes the old one no more: what it sends must not be lost.
+        // A provider that replaces a refresh token no longer accepts the old one: the new one that it sends must not be lost.
         let renewals = or(self.tokens.rested(), elapsed(PATIENCE));
         let relayed = or(parts.relay.end(), elapsed(PATIENCE));
         let clients = async {

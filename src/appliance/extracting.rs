@@ -1,5 +1,5 @@
-//! Makes the extracts of messages, summaries and signatures, behind those that come and of those that came before: so that no
-//! delivery waits for it.
+//! Makes the extracts (summaries and signatures) of new messages and of older ones that have none, in the background, so that
+//! no delivery waits for them.
 
 use std::io;
 use std::rc::Rc;
@@ -14,31 +14,32 @@ use crate::message::summary::{self, Summary, structure_limit};
 use crate::pace::{Pace, STEP};
 use crate::store::{Account, Body, Error, Extracts, Message};
 
-/// How often it is looked whether there is something to do.
+/// Time between two looks for messages without extracts.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// The ways in which they are made now.
+/// The versions of the extracts that are made now.
 const VERSIONS: Extracts<u8> = Extracts { summary: summary::VERSION, signature: signature::VERSION };
 
-/// Octets of messages that are waited for: their extracts fill some pages of flash. So much a search reads of new mail.
+/// Octets of new messages that are waited for, so that their extracts fill some pages of flash. A search reads so much new
+/// mail.
 const LEAST: u64 = 256 * 1024;
 
-/// Octets of extracts that are written together.
+/// Octets of extracts that are written at once.
 const PIECE: usize = 32 * 1024;
 
-/// So many times as long as it worked it leaves the processor to others, and the flash.
+/// The pause after each stretch of work, as a multiple of the stretch: the processor and the flash are left to others.
 const REST: u32 = 9;
 
-/// So long it works at a stretch.
+/// The length of a stretch of work.
 const AT_A_STRETCH: Duration = Duration::from_millis(1);
 
-/// Makes those of the messages of all accounts that are open.
+/// Makes the extracts of the messages of all open accounts, for ever.
 pub async fn run(context: Rc<Context>) {
     loop {
         async_io::Timer::after(LOOK).await;
         for account in context.store.open() {
             match extract(&account, LEAST).await {
-                // New mail needs the room more.
+                // New mail needs the room more than extracts do.
                 Ok(()) | Err(Error::Full) => {}
                 Err(error) => log::warn!("{}: extracts: {error}", account.name()),
             }
@@ -46,10 +47,10 @@ pub async fn run(context: Rc<Context>) {
     }
 }
 
-/// Makes the extracts of an account's messages that have none, where they have `least` octets together.
+/// Makes the extracts of an account's messages that have none, if these messages have at least `least` octets together.
 ///
 /// # Errors
-/// Those of [`Account::unextracted`] and [`Account::keep_extracts`]. What is made by then stays so.
+/// Those of [`Account::unextracted`] and [`Account::keep_extracts`]. Extracts that were kept before the error stay.
 pub async fn extract(account: &Account, least: u64) -> Result<(), Error> {
     let work = Work { pace: Pace::new(), begun: Instant::now() };
     work.with_rests(account, least).await
@@ -72,9 +73,9 @@ impl Work {
                 self.rest().await;
                 let extracts = match self.make(account, &message).await {
                     Ok(extracts) => extracts,
-                    // Somebody has removed it.
+                    // Somebody has removed the message.
                     Err(Error::NoSuchMessage) => continue,
-                    // They say nothing, so that a search goes on telling that this one cannot be read.
+                    // Empty extracts say nothing, so that a search still reports that this message cannot be read.
                     Err(_) => Extracts::default(),
                 };
                 octets += extracts.summary.len() + extracts.signature.len();
@@ -106,7 +107,7 @@ impl Work {
         Ok(Extracts { summary, signature })
     }
 
-    /// BODYSTRUCTURE; empty where it is too long.
+    /// The BODYSTRUCTURE of the message; empty where it is too long.
     async fn described(&mut self, body: &Body, structure: &Structure) -> io::Result<Vec<u8>> {
         let (mut description, mut text) = (Description::new(body, structure, summary::FORM), Vec::new());
         let limit = structure_limit(body.len()?);
@@ -118,8 +119,8 @@ impl Work {
         Ok(if text.len() > limit { Vec::new() } else { text })
     }
 
-    /// Takes one step after the other until one has come to the end, each of which tells what was passed by then. Others have their
-    /// turn between, and their time.
+    /// Takes steps until one returns a result. Each step also tells how many octets were passed so far. Between the steps,
+    /// others have their turn and their time.
     async fn steps<T>(&mut self, mut step: impl FnMut() -> io::Result<(Option<T>, u64)>) -> io::Result<T> {
         let mut before = 0;
         loop {
@@ -133,7 +134,7 @@ impl Work {
         }
     }
 
-    /// Leaves the others their time, where it has worked for long enough.
+    /// Pauses after a stretch of work, to leave time to others.
     async fn rest(&mut self) {
         let worked = self.begun.elapsed();
         if worked >= AT_A_STRETCH && !cfg!(test) {

@@ -7,8 +7,8 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::store::Store;
 
-/// Gives the accounts of `config` their folders. Whether all of these have their names; where not, it is to be tried again when
-/// nobody has them open.
+/// Gives the folders of the accounts in `config` their names. Returns whether all of them have their names; where not, it has
+/// to be tried again when nobody has the folders open.
 pub(super) async fn settle(store: &Store, config: &Config) -> bool {
     match store.settle(&config.owners()).await {
         Ok(settled) => settled,
@@ -19,7 +19,7 @@ pub(super) async fn settle(store: &Store, config: &Config) -> bool {
     }
 }
 
-/// Ends what a power cut has left of mail that was being deleted.
+/// Completes the deletion of mail that a power cut interrupted.
 pub(super) async fn finish_deleting(context: Rc<Context>) {
     if let Err(error) = context.store.finish_deleting().await {
         log::warn!("mail that was to be deleted: {error}");
@@ -27,7 +27,8 @@ pub(super) async fn finish_deleting(context: Rc<Context>) {
 }
 
 impl Appliance {
-    /// The folders are those of `config`, which is in force from this moment on. What is not stored gives no folder another name.
+    /// Renames folders to follow `config`, which is in force from this moment on. Settings that are not stored rename no
+    /// folder.
     pub(super) async fn settle_folders(&self, config: &Config, stored: bool) {
         self.unsettled.set(false);
         if stored {
@@ -37,7 +38,7 @@ impl Appliance {
         }
     }
 
-    /// Goes on where folders were in use, unless settings are on trial.
+    /// Tries again to rename folders that were in use, unless settings are on trial.
     pub(super) async fn settle_again(&self) {
         if !self.unsettled.get() {
             return;

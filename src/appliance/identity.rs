@@ -1,7 +1,7 @@
-//! Keeps the server's certificate where the network and the operator's files are.
+//! Keeps the server's certificate up to date with the network and the operator's files.
 //!
-//! A look every few seconds costs two small tables of the kernel, or the times of two files. What is seen to have changed is
-//! put in force for the connections to come; those that are open go on.
+//! Each look reads two small tables of the kernel, or the times of two files. A change is put in force for new connections;
+//! open connections go on.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,12 +13,12 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::flash::Flash;
 
-/// How often is looked.
+/// Time between two looks.
 pub const LOOK: Duration = Duration::from_secs(10);
-/// Whatever happens, it is looked at anew each day: it may end soon.
+/// Seconds after which the certificate is judged anew even if nothing has changed: it may expire soon.
 const DAY: i64 = 24 * 60 * 60;
 
-/// What was seen, and what is to be said of it.
+/// What was last seen, and what the operator has to know about it.
 #[derive(Default)]
 pub struct Identity {
     seen: RefCell<Option<Seen>>,
@@ -54,29 +54,29 @@ impl Seen {
 }
 
 impl Identity {
-    /// What clients refuse of it, or will soon, a line each.
+    /// What clients refuse about the certificate, or will refuse soon, one line each.
     pub fn concerns(&self) -> Vec<String> {
         self.concerns.borrow().clone()
     }
 
-    /// Looks, and puts in force what has to be.
+    /// Looks whether something has changed, and renews the certificate in force if so.
     ///
-    /// One that was made before the clock was set is good all the same: such a clock shows the last time that the device has
-    /// lived in, so it begins too early, and ends too early, which is found here. Only a clock that ran ahead makes one that
-    /// nobody accepts yet, and that is found here, too.
+    /// A certificate that was made before the clock was set is usable: such a clock shows the last time at which the device
+    /// was running. So the certificate begins too early and ends too early, and the end is found here. Only a clock that ran
+    /// ahead makes a certificate that nobody accepts yet, which is found here, too.
     pub async fn follow(&self, context: &Context, flash: &dyn Flash) {
         let seen = Seen::now(context);
         if self.seen.borrow().as_ref().is_some_and(|before| before.is(&seen)) {
             return;
         }
         let made = certificate::for_network(&seen.config, &seen.present, flash).await;
-        // Who has changed the settings meanwhile has put theirs in force; the next look follows.
+        // Whoever has changed the settings in the meantime has put their own certificate in force. The next look follows it.
         if !Rc::ptr_eq(&seen.config, &context.config()) {
             return;
         }
         match made {
             Ok(tls) => context.renew_tls(tls),
-            // Files are put in place one after the other: until they fit, what was in force stays.
+            // The operator replaces the files one after the other: until they fit, the old certificate stays in force.
             Err(error) => log::error!("tls: {error}"),
         }
         let now = seen.clock.then(unix_now);
@@ -102,7 +102,7 @@ mod tests {
     use crate::net::{stream, tls};
     use crate::store::Store;
 
-    /// 2026-07-01.
+    /// The time in these tests: 2026-07-01.
     const NOW: i64 = 1_782_864_000;
 
     struct Folder(PathBuf);
@@ -116,7 +116,7 @@ mod tests {
         fn path(&self, name: &str) -> String {
             self.0.join(name).to_str().unwrap().to_owned()
         }
-        /// A certificate for `mail.example` that ends then, and its key.
+        /// Writes a certificate for `mail.example` that ends at `until`, and its key. Returns the certificate as PEM.
         fn put(&self, until: (i32, u8, u8), certificate: &str, key: &str) -> String {
             let pair = KeyPair::generate().unwrap();
             let mut parameters = CertificateParams::new(["mail.example".to_owned()]).unwrap();
@@ -156,8 +156,8 @@ mod tests {
         smol::future::zip(greeting, heard).await.1.is_ok_and(|octets| octets == 5)
     }
 
-    /// Catches: new files of a user's own certificate that are used after a restart only, half of them that stop the service,
-    /// and an end, a name or a key that nobody is told of.
+    /// Catches: new files of a user's own certificate that are used only after a restart, a certificate without its key that
+    /// stops the service, and an expiry, a name or a key that nobody is told of.
     #[test]
     fn files_that_change_are_taken_up_and_judged() {
         async_io::block_on(async {
@@ -179,7 +179,7 @@ mod tests {
             std::fs::copy(folder.path("certificate"), folder.path("first")).unwrap();
             assert!(is_served(&context, &folder.path("first"), "mail.example").await);
 
-            // The certificate is there, its key is not yet.
+            // The new certificate is there, its key is not yet.
             let second = folder.put((2027, 7, 1), "second", "second.key");
             std::fs::write(folder.path("certificate"), second).unwrap();
             watched.follow(&context, &flash).await;
@@ -212,7 +212,7 @@ mod tests {
         });
     }
 
-    /// Catches: a certificate that does not know the name or the address by which the network has known the device since.
+    /// Catches: a certificate without the name or the address by which the network has known the device since.
     #[test]
     fn what_the_network_knows_is_in_the_certificate() {
         async_io::block_on(async {
@@ -234,7 +234,7 @@ mod tests {
             let (files, tls) = (flash.files(), context.tls());
             watched.follow(&context, &flash).await;
             assert!(std::sync::Arc::ptr_eq(&tls, &context.tls()) && flash.files() == files);
-            // An address that has come.
+            // A new address has come.
             let seen = watched.seen.take().unwrap();
             let address = "192.168.77.5".parse().unwrap();
             let present = Present { addresses: vec![address], ..seen.present };

@@ -17,10 +17,10 @@ use crate::net::{listener, stream::Stream};
 use crate::relay::Relay;
 use crate::{http, imap, pop3, sandbox, smtp};
 
-/// Pause after an accept that failed for want of descriptors or memory.
+/// Pause after an accept that failed for lack of descriptors or memory.
 const BREATHER: Duration = Duration::from_millis(200);
 
-/// What a client hears for whom there is no room. Empty where TLS would come first.
+/// What a client is told when there is no room for its connection. Empty where TLS would come first.
 fn busy(listener: Listener) -> &'static [u8] {
     match listener.protocol() {
         _ if listener.has_implicit_tls() => b"",
@@ -40,20 +40,21 @@ pub struct Bound {
     socket: Async<TcpListener>,
 }
 
-/// The listeners that are open. One that is dropped closes its socket; its sessions go on.
+/// The open listeners. A listener that is dropped closes its socket; its sessions go on.
 #[derive(Default)]
 pub struct Listeners(Vec<Open>);
 
 struct Open {
     listener: Listener,
     configured: SocketAddr,
-    /// The address that it has: with port 0 the system chooses.
+    /// The address of the socket: for port 0 the system chooses the port.
     actual: SocketAddr,
     accepting: Task<()>,
 }
 
 impl Listeners {
-    /// Binds what `listen` names and is not open: the new sockets, and of each other one in one line why not.
+    /// Binds what `listen` names and is not open. Returns the new sockets, and one line for each socket that could not be
+    /// bound.
     pub fn bind_missing(&self, listen: &Listen) -> (Vec<Bound>, Vec<String>) {
         let (mut bound, mut refused) = (Vec::new(), Vec::new());
         let missing = listen.all().filter(|(listener, address)| {
@@ -62,7 +63,7 @@ impl Listeners {
         for (listener, configured) in missing {
             match listener::bind(configured) {
                 Ok(socket) => bound.push(Bound { listener, configured, socket }),
-                // All IPv6 addresses of a machine without IPv6 are none.
+                // On a machine without IPv6, `[::]` stands for no address at all.
                 Err(error) if is_without_ipv6(&error) && configured.ip().is_unspecified() => {
                     log::warn!("listen.{} = {configured}: this machine has no IPv6", listener.name());
                 }
@@ -78,13 +79,13 @@ impl Listeners {
         (bound, refused)
     }
 
-    /// Takes out what `listen` names no longer: a socket is closed when its task has been cancelled.
+    /// Removes the listeners that `listen` no longer names. A socket is closed when its returned task has been cancelled.
     pub fn take_unwanted(&mut self, listen: &Listen) -> Vec<Task<()>> {
         let unwanted = |open: &mut Open| !listen.all().any(|it| it == (open.listener, open.configured));
         self.0.extract_if(.., unwanted).map(|open| open.accepting).collect()
     }
 
-    /// Takes out all of them.
+    /// Removes all listeners. A socket is closed when its returned task has been cancelled.
     pub fn take_all(&mut self) -> impl Iterator<Item = Task<()>> + use<> {
         std::mem::take(&mut self.0).into_iter().map(|open| open.accepting)
     }
@@ -97,7 +98,7 @@ impl Listeners {
         }
     }
 
-    /// What is open, with the address that it has.
+    /// The open listeners with their addresses.
     pub fn bound(&self) -> Vec<(Listener, SocketAddr)> {
         self.0.iter().map(|open| (open.listener, open.actual)).collect()
     }
@@ -107,7 +108,7 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
-/// `is_given_up`: the process may no longer open this port.
+/// What the operator can do about `error`. `is_given_up`: the process has given up the right to open this port.
 fn advice(error: &io::Error, is_given_up: bool) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "another program listens there; end it or choose another port".to_owned(),
@@ -130,14 +131,14 @@ impl fmt::Display for Listeners {
     }
 }
 
-/// What the services that are reached by a connection need.
+/// What serving a connection needs.
 pub struct Parts {
     pub context: Rc<Context>,
     pub relay: Rc<Relay>,
     pub site: Rc<Site>,
 }
 
-/// Accepts connections for ever, each served by a task of its own.
+/// Accepts connections for ever. Each is served by a task of its own.
 pub async fn accept(
     executor: &'static LocalExecutor<'static>,
     listener: Listener,
@@ -156,7 +157,7 @@ pub async fn accept(
                     }
                     Err(why) => refuse(listener, &tcp, peer, why),
                 }
-                // Who makes room has to go before the next one comes, however fast they come.
+                // A connection that is displaced has to end before the next one is accepted, however fast they come.
                 yield_now().await;
             }
             Err(error) => {
@@ -169,7 +170,7 @@ pub async fn accept(
 
 fn refuse(listener: Listener, tcp: &Async<TcpStream>, peer: SocketAddr, why: NoRoom) {
     log::warn!("{} connection from {peer} refused: {why}", listener.name());
-    // The socket is new, so its buffer takes the line; whoever is gone already misses nothing.
+    // The socket is new, so its buffer has room for the line; a client that is gone already misses nothing.
     let _ = io::Write::write(&mut tcp.get_ref(), busy(listener));
 }
 
@@ -192,7 +193,7 @@ async fn serve(listener: Listener, tcp: Async<TcpStream>, place: Place, parts: &
             let ended = async {
                 place.ended().await;
             };
-            // The task of every connection has room for the largest of these futures, which this one is.
+            // The task of every connection has room for the largest of these futures. This one is the largest, so it is boxed.
             Box::pin(or(ended, http::serve(stream, implicit_tls, &parts.site, busy))).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Where log lines go, and when they say what time it is.
+//! Where log lines go, and when they begin with the time.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use crate::clock::unix_now;
 use crate::message::date::rfc3339;
 
-/// Log lines go to standard error, from level `info` on or as `RUST_LOG` says; each with its time, unless `on_a_board` syslog
-/// or elsewhere systemd's journal takes them, which add their own.
+/// Sends log lines to standard error, from level `info` on or as `RUST_LOG` says. Each line begins with the time, unless syslog
+/// (`on_a_board`) or systemd's journal (elsewhere) takes the lines and adds its own.
 pub fn begin(on_a_board: bool) {
     let filter = env_logger::Env::default().default_filter_or("info");
     let mut logger = env_logger::Builder::from_env(filter);
@@ -20,7 +20,8 @@ pub fn begin(on_a_board: bool) {
     logger.init();
 }
 
-/// Whether `file` is the one that `JOURNAL_STREAM` names by device and inode (systemd.exec(5)). Somebody may have sent it elsewhere since.
+/// Whether `file` is the one that `JOURNAL_STREAM` names by device and inode (systemd.exec(5)). Somebody may have redirected
+/// it since.
 fn is_journal(stream: Option<&str>, file: impl AsFd) -> bool {
     let (Some(stream), Ok(stat)) = (stream, rustix::fs::fstat(file)) else { return false };
     stream == format!("{}:{}", stat.st_dev, stat.st_ino)
@@ -32,7 +33,7 @@ mod tests {
 
     use super::*;
 
-    /// Catches: two times in each line of the journal, and none where somebody sent the lines elsewhere.
+    /// Catches: a second time in each line of the journal, and no time where somebody redirected the lines.
     #[test]
     fn the_journal_is_known_by_its_file() {
         let (one, other) = (File::open("/dev/null").unwrap(), File::open("/dev/zero").unwrap());

@@ -1,8 +1,8 @@
-//! A backup takes the place of what is in a data folder.
+//! Puts a backup in the place of the data in a data folder.
 //!
-//! It is read into a folder beside the data and made safe there: clients may know a newer state, and what the queue holds
-//! may have been sent since ([`crate::relay::hold_back`]). Then it is put in place, whole at any cut, and what was there before
-//! is set aside, not deleted: [`crate::archive::backup::place`].
+//! The backup is read into a folder beside the data and made safe there: clients may know a newer state, and messages of the
+//! queue may have been sent since ([`crate::relay::hold_back`]). Then it is put in place. A power cut leaves either the old or
+//! the new state whole. The old data is set aside, not deleted: [`crate::archive::backup::place`].
 
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -21,26 +21,26 @@ use crate::store::{Error, Renewed, Store};
 /// The folder of the relay's queue.
 const QUEUE: &str = "queue";
 
-/// What was restored.
+/// The outcome of a restore.
 #[derive(Debug)]
 pub struct Restored {
-    /// What was in the backup.
+    /// The contents of the backup.
     pub contents: Contents,
-    /// Each folder with mail, with new UIDVALIDITYs for its mailboxes.
+    /// Each folder with mail, and the new UIDVALIDITYs of its mailboxes.
     pub accounts: Vec<(String, Renewed)>,
     /// Messages that are held, since they may have been sent.
     pub held: Vec<QueueEntry>,
-    /// The folder with what was there before, if there was anything.
+    /// The folder with the data from before, if there was any.
     pub aside: Option<String>,
-    /// Folders that could not be made safe, and why.
+    /// Which folders could not be made safe, and why.
     pub problems: Vec<String>,
 }
 
-/// Puts the backup that `source` gives in the place of what is on `flash`. Nobody else may use it. `heard` is told how
-/// many octets were read.
+/// Puts the backup that `source` gives in the place of the data on `flash`, which nobody else may use. `heard` is told how many
+/// octets were read.
 ///
 /// # Errors
-/// It is no backup or a damaged one, or the flash refuses: then what was there is there, as it was.
+/// It is no backup or a damaged one, or the flash refuses: then the data from before is in place, unchanged.
 pub async fn restore(
     flash: Rc<dyn Flash>,
     source: &mut dyn Read,
@@ -55,7 +55,8 @@ pub async fn restore(
     Ok(Restored { aside, ..made })
 }
 
-/// Reads the backup into a folder beside the data, and makes it safe there: nothing else changes, so the appliance may serve meanwhile.
+/// Reads the backup into a folder beside the data, and makes it safe there. Nothing else changes, so the appliance may serve
+/// meanwhile.
 ///
 /// # Errors
 /// As [`restore`].
@@ -79,20 +80,21 @@ pub(super) async fn prepare(
     };
     let made = made.await;
     if made.is_err() {
-        // What cannot be removed now is removed at the next start.
+        // A folder that cannot be removed now is removed at the next start.
         let _ = flash.remove_dir(place::NEW);
     }
     made
 }
 
 impl super::Appliance {
-    /// Reads a backup, for [`super::Appliance::decide_restore`]. Given up in the middle, it leaves nothing behind for long.
+    /// Reads a backup, for [`super::Appliance::decide_restore`]. If the reading is given up midway, what was read is soon
+    /// removed.
     pub(super) async fn prepare_restore(
         &self,
         source: &mut dyn Read,
         heard: &dyn Fn(u64),
     ) -> Result<String, Failure> {
-        /// Until all is there, what is there goes.
+        /// Removes the unfinished folder when dropped, unless its flag was cleared because everything is there.
         struct Unfinished<'a>(&'a Store, bool);
         impl Drop for Unfinished<'_> {
             fn drop(&mut self) {
@@ -108,7 +110,7 @@ impl super::Appliance {
         Ok(made.words())
     }
 
-    /// At the end of all else: what was read is put in place at the next start.
+    /// Decides, as the last step of a run, that the backup that was read is put in place at the next start.
     pub(super) async fn decide_restore(&self) {
         if !self.restored.take() {
             return;
@@ -117,7 +119,7 @@ impl super::Appliance {
             Ok(()) => log::warn!("the backup takes the place of what was here at the next start"),
             Err(error) => return log::error!("nothing is restored: {error}"),
         }
-        // A folder that was a copy is this backup then.
+        // A folder that was a copy becomes this backup.
         if let Err(failure) = self.folder.is_the_one() {
             log::error!("{}", failure.words());
         }
@@ -125,7 +127,7 @@ impl super::Appliance {
 }
 
 impl Restored {
-    /// For the operator of a device.
+    /// The words for the operator of a device.
     fn words(&self) -> String {
         let Contents { accounts, octets, settings, .. } = self.contents;
         let mut words = format!("{}, {} were read\n", counted(accounts, "account"), size(octets));
@@ -148,12 +150,12 @@ impl Restored {
     }
 }
 
-/// Ends a restore that was cut short when all of it was there already; one that was not is forgotten. To be called before
-/// anything in a data folder is used, by who has its lock. If a restore was ended: the folder with what was there before, if there was
-/// anything.
+/// Completes a restore that was cut short if all of the backup was there already; forgets it otherwise. Must be called before
+/// anything in a data folder is used, by the holder of its lock. Returns `Some` if a restore was completed: the folder with the
+/// data from before, if there was any.
 ///
 /// # Errors
-/// What the flash says. Mail is in two folders then: nobody may go on.
+/// What the flash says. Then mail is in two folders, and the caller must not go on.
 pub async fn settle_restore(flash: &dyn Flash) -> Result<Option<Option<String>>, Failure> {
     let settled = place::settle(flash).await;
     let settled = settled.map_err(Failure::system("a restore that was cut short cannot be ended"))?;
@@ -164,7 +166,7 @@ pub async fn settle_restore(flash: &dyn Flash) -> Result<Option<Option<String>>,
     Ok(settled)
 }
 
-/// Makes what was read safe for clients that know a newer state, and for those that mail in the queue has reached already.
+/// Makes the backup safe for clients that know a newer state, and for recipients whom mail in its queue has reached already.
 async fn made_safe(flash: Rc<dyn Flash>, config: &Config, contents: Contents) -> Result<Restored, Failure> {
     let store = Store::new(flash);
     let system = |error: Error| Failure::System(error.to_string());
@@ -181,12 +183,12 @@ async fn made_safe(flash: Rc<dyn Flash>, config: &Config, contents: Contents) ->
         match made.await {
             Ok(_) if folder == QUEUE => {}
             Ok(renewed) => accounts.push((folder, renewed)),
-            // A card that was damaged when it was backed up: the rest is worth having.
+            // The card may have been damaged when it was backed up: the rest is worth having.
             Err(error @ Error::Damaged(_)) => problems.push(format!("{folder}: {error}")),
             Err(error) => return Err(system(error)),
         }
         store.mark_end();
-        // One that was used since the call before stays: it takes two for the one that was just opened.
+        // An account that was used since the last call stays open. So it takes two calls to close the one that was just opened.
         store.close_unused();
         store.close_unused();
     }

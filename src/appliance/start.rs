@@ -23,11 +23,11 @@ use crate::net::tls::TlsError;
 use crate::say;
 use crate::watchdog::Watchdog;
 
-/// How a device that boots from a card image is told what it has to do.
+/// Tells the operator of a device that boots from a card image how to configure it.
 pub const NOT_CONFIGURED: &str = "not configured yet: open this device's page in a browser at home, put a file pillarbox.toml on the \
      card's partition PILLARBOX and start again, or type on the console: set server.domains DOMAIN, add account NAME, password NAME, commit";
 
-/// A panic is a defect: it is told in one line, and the supervisor starts the appliance anew.
+/// Makes a panic, which is a defect, one line of output. The supervisor starts the appliance anew.
 pub fn panic_in_one_line() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -38,7 +38,7 @@ pub fn panic_in_one_line() {
     }));
 }
 
-/// The board's watchdog; without one the appliance runs, and does not reset itself when it hangs.
+/// The board's watchdog. Without one the appliance runs, but is not reset when it hangs.
 pub fn watchdog(device: &Path) -> Option<Watchdog> {
     match Watchdog::open(device) {
         Ok(watchdog) => Some(watchdog),
@@ -49,7 +49,7 @@ pub fn watchdog(device: &Path) -> Option<Watchdog> {
     }
 }
 
-/// Allows as many connections as the system does.
+/// Raises the limit of open files, and so of connections, to what the system allows.
 pub fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -58,7 +58,7 @@ pub fn raise_file_limit() {
     }
 }
 
-/// The device, where the options say that this is one. What a power cut left of an update goes away.
+/// The device, where the options say that this machine is one. Removes what a power cut left of an update.
 pub fn device(options: &RunOptions, flash: &Rc<dyn Flash>) -> Result<Option<Device>, Failure> {
     let Some(board) = &options.board else { return Ok(None) };
     let device = Device::new(board.clone(), &options.data, flash.clone());
@@ -67,11 +67,11 @@ pub fn device(options: &RunOptions, flash: &Rc<dyn Flash>) -> Result<Option<Devi
     Ok(Some(device))
 }
 
-/// The configuration to start with: from a file, which is stored first; else the stored one; else the
-/// demonstration's, which is stored so that its password stays.
+/// The configuration to start with: from a file, which is stored first; else the stored one; else the demonstration's, which is
+/// stored so that its password stays.
 ///
-/// On a board it is the defaults of a card image in place of the demonstration's, and also where the stored
-/// one cannot be read: without the daemon there would be no console to mend it on.
+/// On a board, the defaults of a card image take the place of the demonstration's. They are also used where the stored
+/// configuration cannot be read: without the daemon there would be no console to mend it on.
 pub async fn configuration(folder: &DataFolder, options: &RunOptions) -> Result<Config, Failure> {
     let (file, on_a_board) = (options.config.as_deref(), options.board.is_some());
     let stored = match folder.load() {
@@ -86,7 +86,8 @@ pub async fn configuration(folder: &DataFolder, options: &RunOptions) -> Result<
         log::error!("{notice}");
     }
     let stored = stored.map(|stored| stored.config);
-    // A process that was killed may have left its name in the system's memory only: what is in force must last.
+    // A process that was killed may have renamed the file in the system's memory only: the configuration in force must be
+    // durable.
     if stored.is_some()
         && let Err(error) = folder.flash().sync_dir("").await
     {
@@ -122,14 +123,14 @@ async fn store(
     config.identify(stored.unwrap_or(&Config::default()));
     if let Some(stored) = stored {
         match folder.note_owners(stored, &config).await {
-            // Then it is not stored either, which tells more.
+            // Where the flash is read-only, storing fails as well, with an error that tells more.
             Err(why) if !folder.flash().is_read_only() => return Err(Failure::System(why)),
             _ => {}
         }
     }
     match folder.save(&config).await {
         Ok(()) => Ok(config),
-        // A service that is started with its file every time goes on.
+        // A service that is given the same file at every start can start.
         Err(error) if error.takes_no_changes() && stored == Some(&config) => {
             log::warn!("{error}; the given configuration is the stored one");
             Ok(config)
@@ -141,7 +142,7 @@ async fn store(
     }
 }
 
-/// Why a configuration that cannot be stored is not used: the next start would go on with another one.
+/// The error for a configuration that cannot be stored. It is not used, since the next start would use another one.
 fn not_stored(options: &RunOptions, is_other_stored: bool, error: &config::file::Error) -> String {
     let data = options.data.display();
     match &options.config {
@@ -155,8 +156,8 @@ fn not_stored(options: &RunOptions, is_other_stored: bool, error: &config::file:
     }
 }
 
-/// Reads and checks a configuration file. Secrets that it does not give are taken from `stored`.
-/// Besides, its warnings, one a line.
+/// Reads and checks a configuration file. Secrets that it does not give are taken from `stored`. Returns the warnings, too, one
+/// a line.
 ///
 /// # Errors
 /// [`Failure::Problems`], or what the system says.
@@ -171,7 +172,7 @@ fn read_over(
 ) -> Result<(Config, Vec<String>), Failure> {
     let name = file.display().to_string();
     let mut octets = Vec::new();
-    // A little more than fits, in the longest encoding, is enough to be told that it does not.
+    // This is a little more than fits, in the longest encoding: enough for the parser to see that the file is too long.
     let limit = 2 * text::MAX_TEXT as u64 + 4;
     File::open(file).and_then(|file| file.take(limit).read_to_end(&mut octets)).map_err(Failure::at(file))?;
     let lines = |problems: &[Problem]| -> Vec<String> { problems.iter().map(|p| p.in_file(&name)).collect() };
@@ -184,7 +185,7 @@ fn read_over(
 const LOGIN_KEY: &str = "login.key";
 
 /// The key of [`crate::auth::Logins`]: 32 random octets, made once. It protects no mail. With it an unknown login gets the same
-/// salt after a restart as before. Where the flash takes no changes, it is not kept, and the next start makes another one.
+/// salt after a restart as before. Where the flash takes no changes, the key is not kept, and the next start makes another one.
 pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
     let read = || -> io::Result<[u8; 32]> {
         let mut key = [0; 32];
@@ -193,7 +194,7 @@ pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
     };
     match read() {
         Ok(key) => return Ok(key),
-        // A short one was torn while it was made.
+        // A file that is too short was torn by a power cut while it was made.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {}
         Err(error) => return Err(Failure::system(LOGIN_KEY)(error)),
     }
@@ -213,7 +214,7 @@ pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
     Ok(key)
 }
 
-/// The certificate and key to start with. Where the appliance `goes_on`, those that cannot be read give way to our own.
+/// The certificate and key to start with. Where the appliance `goes_on`, its own replace those that cannot be read.
 pub async fn certificate(
     config: &Config,
     present: &Present,
@@ -238,7 +239,7 @@ async fn demonstration(folder: &DataFolder, options: &RunOptions) -> Result<Conf
     Ok(config)
 }
 
-/// Later starts cannot print the password: only its verifier is kept.
+/// Reminds of the demonstration's login. Later starts cannot print the password: only its verifier is kept.
 fn remind_of_demo(config: &Config) {
     if config.is_demonstration() {
         say::out(
@@ -257,7 +258,7 @@ mod tests {
     use crate::flash::refusing::Refusing;
     use crate::flash::sim::SimFlash;
 
-    /// The settings to start with, from a folder with `flash` in it.
+    /// The settings that a start from a folder with `flash` in it begins with.
     async fn started(flash: &Rc<impl Flash + 'static>, options: &RunOptions) -> Result<Config, Failure> {
         configuration(&DataFolder::simulated(flash.clone()), options).await
     }
@@ -274,7 +275,7 @@ mod tests {
             assert_eq!(started(&flash, &board).await.unwrap(), Config::on_a_board());
             assert!(started(&flash, &RunOptions::default()).await.is_err());
 
-            // What a file does not say is as on a board, too.
+            // A setting that the file does not have is as on a board, too.
             let file = std::env::temp_dir().join(format!("pillarbox-start-{}.toml", std::process::id()));
             std::fs::write(&file, "[server]\ndomains = [\"home.example\"]\n").unwrap();
             let config = started(&flash, &RunOptions { config: Some(file.clone()), ..board }).await;
@@ -285,7 +286,7 @@ mod tests {
         });
     }
 
-    /// Catches a start that gives up where the flash takes no changes, though all that it needs is there or can be done
+    /// Catches: a start that gives up where the flash takes no changes, though everything that it needs is there or can be done
     /// without.
     #[test]
     fn the_start_needs_no_write() {

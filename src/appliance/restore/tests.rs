@@ -13,7 +13,7 @@ use crate::store::{Flags, INBOX};
 const LAN: &str = "home.example";
 const OUTSIDE: &str = "friend@else.example";
 
-/// Gathers the stream.
+/// A sink that gathers the stream.
 struct Gathered(Vec<u8>);
 
 impl Sink for Gathered {
@@ -26,7 +26,7 @@ impl Sink for Gathered {
     }
 }
 
-/// A data folder whose every part says `word`, with an account of that name and a message in the queue.
+/// A data folder where every part contains `word`, with an account of that name and a message in the queue.
 async fn filled(word: &'static str) -> SimFlash {
     let flash = SimFlash::default();
     let mut config = Config::default();
@@ -82,7 +82,7 @@ fn octets(flash: &SimFlash, name: &str) -> Vec<u8> {
     octets
 }
 
-/// The word that every part of a data folder says.
+/// The word that every part of a data folder contains.
 async fn word(flash: &SimFlash) -> String {
     let hostname = file::peek(flash).unwrap().server.hostname;
     let word = hostname.split('.').next().unwrap().to_owned();
@@ -108,8 +108,8 @@ async fn word(flash: &SimFlash) -> String {
 
 fn quiet(_: u64) {}
 
-/// Catches a cut that leaves half of the old and half of the new, one after which neither is there, something of the old that is
-/// deleted, and a second start that begins again.
+/// Catches: a cut that leaves half of the old and half of the new, one after which neither is there, something of the old that
+/// is deleted, and a second start that begins again.
 #[test]
 fn a_cut_at_any_step_leaves_the_old_or_the_new_whole() {
     smol::block_on(async {
@@ -130,7 +130,7 @@ fn a_cut_at_any_step_leaves_the_old_or_the_new_whole() {
                         assert!(!tops.iter().any(|name| name.starts_with("restore.")), "{tops:?}");
                         if found == "new" {
                             new.set(new.get() + 1);
-                            // All that was there is set aside.
+                            // All that was there before is set aside.
                             let mut aside: BTreeMap<String, usize> = BTreeMap::new();
                             for (name, len) in after.files() {
                                 aside.extend(
@@ -159,8 +159,8 @@ fn a_cut_at_any_step_leaves_the_old_or_the_new_whole() {
     });
 }
 
-/// Catches a queue that is sent again without a word, mailboxes that a client takes for those it knew, and what waits for
-/// accounts here that is held.
+/// Catches: a queue that is sent again without a word, mailboxes that a client takes for those it knew, and queued messages for
+/// accounts of this appliance that are held.
 #[test]
 fn what_is_restored_is_safe_for_those_who_knew_a_newer_state() {
     smol::block_on(async {
@@ -183,7 +183,7 @@ fn what_is_restored_is_safe_for_those_who_knew_a_newer_state() {
     });
 }
 
-/// Catches a damaged backup that takes something away or leaves something behind.
+/// Catches: a damaged backup that takes something away or leaves something behind.
 #[test]
 fn what_is_refused_changes_nothing() {
     smol::block_on(async {
@@ -195,7 +195,7 @@ fn what_is_refused_changes_nothing() {
         let refused = restore(Rc::new(flash.clone()), &mut &*stream, &quiet).await.unwrap_err();
         assert!(matches!(refused, Failure::Input(_)), "{refused:?}");
         assert_eq!(flash.files(), before);
-        // No room for it beside what is there.
+        // There is no room for the backup beside the data.
         stream[at] ^= 1;
         flash.limit(Some(300 << 10));
         let refused = restore(Rc::new(flash.clone()), &mut &*stream, &quiet).await.unwrap_err();
@@ -204,7 +204,8 @@ fn what_is_refused_changes_nothing() {
     });
 }
 
-/// Catches settings that go away though the backup has none, and a second restore into the folder of the first one's old state.
+/// Catches: settings that go away though the backup has none, and a second restore into the folder that holds the old state of
+/// the first one.
 #[test]
 fn a_backup_without_settings_leaves_those_that_are_there() {
     smol::block_on(async {
