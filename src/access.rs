@@ -1,4 +1,4 @@
-//! May this account use this service from this address? One pure function and its table of tests.
+//! Whether an account may use a service from an address: one pure function and its table of tests.
 
 use std::net::IpAddr;
 
@@ -22,10 +22,10 @@ pub enum Refusal {
     /// `…_lan_only = true` and the address is outside `server.lan`.
     #[error("the service is for the LAN only, and the address is outside it")]
     NotFromLan,
-    /// The password is right, but is one that was made for other services.
+    /// The password is right, but it is an app password for other services.
     #[error("the app password is not for this service")]
     AppPasswordService,
-    /// It was not looked at: so many logins from its address wait already.
+    /// The login was not looked at: too many logins from its address are waiting already.
     #[error("too many logins from this address wait already")]
     TooManyWait,
     /// SCRAM: the password is right, but client and server do not see the same TLS connection.
@@ -33,12 +33,12 @@ pub enum Refusal {
     NotBound,
 }
 
-/// Is `address` inside `server.lan`? An IPv4-mapped IPv6 address counts as its IPv4 address.
+/// Whether `address` is inside `server.lan`. An IPv4-mapped IPv6 address counts as its IPv4 address.
 pub fn on_lan(config: &Config, address: IpAddr) -> bool {
     config.server.is_on_lan(address)
 }
 
-/// Whether `account` may use `service` from `address`, its password apart.
+/// Whether `account` may use `service` from `address`, apart from its password.
 ///
 /// # Errors
 /// The first reason that forbids it, in the order disabled, service off, not from the LAN.
@@ -60,8 +60,8 @@ pub fn permit(config: &Config, account: &Account, service: Service, address: IpA
     Ok(())
 }
 
-/// Whether the right of `account` to use Connector clients is in force: the Connector is active on the server, the
-/// account has the right, and its IMAP, which they speak, is on.
+/// Whether the right of `account` to use Connector clients is in force: the Connector is active on the server, the account has
+/// the right, and its IMAP is on, which these clients speak.
 pub fn may_use_connector(config: &Config, account: &Account) -> bool {
     config.server.connector && account.connector && account.imap
 }
@@ -70,7 +70,7 @@ pub fn may_use_connector(config: &Config, account: &Account) -> bool {
 mod tests {
     use super::*;
 
-    /// Addresses, and whether the LAN of [`config`] holds them.
+    /// Addresses, and whether they are in the LAN of [`config`].
     const ADDRESSES: &[(&str, bool)] = &[
         ("127.0.0.1", true),
         ("127.0.0.2", false),
@@ -90,7 +90,7 @@ mod tests {
         ("::ffff:7f00:2", false),
         ("2001:db8::1", false),
         ("::1", false),
-        // Not IPv4-mapped, although it ends alike (RFC 4291 section 2.5.5.1).
+        // This is not IPv4-mapped, although it ends alike (RFC 4291 section 2.5.5.1).
         ("::192.168.7.1", false),
     ];
 
@@ -108,10 +108,11 @@ mod tests {
         }
     }
 
-    /// Whether the account is enabled, the service on, LAN-only, and the address inside.
+    /// Whether the account is enabled, whether the service is on, whether it is LAN-only, and whether the address is on the
+    /// LAN.
     type Case = (bool, bool, bool, bool);
 
-    /// What a service answers.
+    /// The answer to each case.
     #[rustfmt::skip]
     const ANSWERS: [(Case, Result<(), Refusal>); 16] = [
         ((true,  true,  false, true),  Ok(())),
@@ -132,7 +133,7 @@ mod tests {
         ((false, false, true,  false), Err(Refusal::Disabled)),
     ];
 
-    /// The rule once more, as the settings page says it, for the right to use Connector clients.
+    /// The same rule for the right to use Connector clients, as the settings page states it.
     const CONNECTOR: [(bool, bool, bool, bool); 8] = [
         // active on the server, right of the account, IMAP, in force
         (true, true, true, true),

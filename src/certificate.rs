@@ -1,4 +1,4 @@
-//! The server's certificate as the settings and the network want it: from the files in `[tls]`, or made here for every name
+//! The server's certificate as the settings and the network require it: from the files in `[tls]`, or made here for every name
 //! and address of the server.
 
 use std::collections::BTreeSet;
@@ -19,20 +19,21 @@ use crate::net::{addresses, cms, presented};
 /// How the network knows the device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Present {
-    /// The name that is announced there: another one than the settings give where that was taken.
+    /// The name that is announced. It differs from the host name where another device had that already.
     pub announced: Option<String>,
-    /// The addresses that it has there to stay.
+    /// The addresses that the device keeps.
     pub addresses: Vec<IpAddr>,
 }
 
 impl Present {
-    /// As it is now, but for the announced name, which is given.
+    /// The current addresses, with the announced name that is given.
     pub fn now(announced: Option<String>) -> Present {
         Present { announced, addresses: addresses::lasting() }
     }
 }
 
-/// The server's TLS configuration from `[tls]`; with nothing configured, of the local CA, for the names that stand in the settings.
+/// The server's TLS configuration from `[tls]`. With nothing configured, its certificate is issued by the local CA for the
+/// names in the settings.
 ///
 /// # Errors
 /// A file that cannot be read or does not fit.
@@ -40,7 +41,7 @@ pub async fn server_config(config: &Config, flash: &dyn Flash) -> Result<Arc<Ser
     for_network(config, &Present::default(), flash).await
 }
 
-/// The same, for the names and addresses that the network knows, too.
+/// As [`server_config`], and also for the names and addresses by which the network knows the device.
 ///
 /// # Errors
 /// A file that cannot be read or does not fit.
@@ -60,8 +61,8 @@ pub fn is_given(config: &Config) -> bool {
     !config.tls.certificate.is_empty() || !config.tls.key.is_empty()
 }
 
-/// What clients will refuse of a certificate from elsewhere, or soon: a line each, at `now`, where the time is known. Of one
-/// made here nothing has to be said.
+/// What clients refuse about a certificate from elsewhere, or will refuse soon: one line each. `now` is the time, where it is
+/// known. For a certificate that was made here there are no lines.
 pub fn concerns(config: &Config, announced: Option<&str>, now: Option<i64>) -> Vec<String> {
     let name = name_for_clients(config, announced);
     match is_given(config) {
@@ -70,7 +71,8 @@ pub fn concerns(config: &Config, announced: Option<&str>, now: Option<i64>) -> V
     }
 }
 
-/// What tells whether the files of a certificate from elsewhere are others than before; empty where there is none.
+/// Stamps of the files of a certificate from elsewhere. They differ when the files were changed; empty where there are no
+/// files.
 pub fn stamps(config: &Config) -> Vec<Option<[i64; 5]>> {
     let stamp = |path: &str| {
         let file = fs::metadata(path).ok()?;
@@ -81,27 +83,27 @@ pub fn stamps(config: &Config) -> Vec<Option<[i64; 5]>> {
     files.into_iter().filter(|path| !path.is_empty()).map(stamp).collect()
 }
 
-/// The name that clients are to use: the host name, but where that is one of mDNS the one that was announced, since another
-/// device may have had it already.
+/// The name that clients should use: the host name. A host name of mDNS is replaced by the one that was announced, since
+/// another device may have had it already.
 pub fn name_for_clients(config: &Config, announced: Option<&str>) -> String {
     let hostname = config.server.hostname.as_str();
     let is_announced = hostname.to_lowercase().trim_end_matches('.').ends_with(".local");
     announced.filter(|_| is_announced).unwrap_or(hostname).to_owned()
 }
 
-/// The certificate of the local CA, in PEM: what the devices at home import once. `None` where `[tls]` names a certificate
-/// from elsewhere, or nothing was made yet.
+/// The certificate of the local CA, in PEM, which the devices at home import once. `None` where `[tls]` names a certificate
+/// from elsewhere, or where none was made yet.
 pub fn local_ca(config: &Config, flash: &dyn Flash) -> Option<String> {
     let own = config.tls.certificate.is_empty();
     own.then(|| tls::local_ca(flash)).flatten()
 }
 
-/// What the server's certificate says of itself, where there is one.
+/// The details of the server's certificate, where there is one.
 pub fn of_server(config: &Config, flash: &dyn Flash) -> Option<Certificate> {
     Some(Certificate::of(identity(config, flash)?.0.first()?))
 }
 
-/// What the certificate of a PEM text says of itself.
+/// The details of the certificate in a PEM text.
 pub fn of_pem(pem: &str) -> Option<Certificate> {
     Some(Certificate::of(&der_of(pem)?.into()))
 }
@@ -113,19 +115,19 @@ pub fn in_lines(fingerprint: &str, indent: &str) -> String {
     format!("{indent}{first}\n{indent}{second}\n")
 }
 
-/// The certificate of a PEM text, in DER; the last one, where there are several.
+/// The certificate in a PEM text, in DER; the last one, where there are several.
 pub fn der_of(pem: &str) -> Option<Vec<u8>> {
     Some(tls::chain(pem.as_bytes()).ok()?.pop()?.to_vec())
 }
 
-/// `content`, signed by the server's key (RFC 5652), for devices that trust its certificate. `None` where the files are not there,
-/// or the key is of a kind that cannot.
+/// `content`, signed by the server's key (RFC 5652), for devices that trust its certificate. `None` where the files are
+/// missing, or where the key is of a kind that cannot sign.
 pub fn signed(config: &Config, flash: &dyn Flash, content: &[u8]) -> Option<Vec<u8>> {
     let (chain, key) = identity(config, flash)?;
     cms::signed(content, &chain, &key)
 }
 
-/// The server's certificate, with those that vouch for it, and its key.
+/// The server's certificate chain and its key.
 fn identity(config: &Config, flash: &dyn Flash) -> Option<tls::Identity> {
     match is_given(config) {
         true => tls::identity_in(&config.tls.certificate, &config.tls.key).ok(),
@@ -133,8 +135,9 @@ fn identity(config: &Config, flash: &dyn Flash) -> Option<tls::Identity> {
     }
 }
 
-/// What clients may call the server: its host name, the one by which a board is announced, `localhost`, and the addresses it listens
-/// on: with one for all addresses, all that it has.
+/// The names and addresses by which clients may reach the server: its host name, the name by which a board is announced,
+/// `localhost` and its addresses, and the addresses of the listeners. A listener on all addresses stands for all that the
+/// machine has.
 fn names(config: &Config, present: &Present) -> BTreeSet<String> {
     let listeners: Vec<IpAddr> =
         config.listen.all().map(|(_, address)| address.ip().to_canonical()).collect();
@@ -152,7 +155,7 @@ fn names(config: &Config, present: &Present) -> BTreeSet<String> {
 mod tests {
     use super::*;
 
-    /// Catches: a name or an address by which clients reach the server, and its certificate does not know it.
+    /// Catches: a name or an address by which clients reach the server, but which its certificate does not contain.
     #[test]
     fn every_name_of_the_server_is_in_its_certificate() {
         let mut config = Config::default();
@@ -170,13 +173,13 @@ mod tests {
             assert!(named.contains(address), "{address} of {named:?}");
         }
         assert!(!named.contains("0.0.0.0"));
-        // Where nobody is served at the others, they are nobody's business.
+        // Addresses at which nobody is served must not be in the certificate.
         config.listen.imaps.pop();
         let named = names(&config, &present);
         assert!(named.contains("192.168.7.5") && !named.contains("192.168.1.5"), "{named:?}");
     }
 
-    /// Catches: two appliances in one network, and the second one sends its users' logins to the first.
+    /// Catches: two appliances in one network where the second one sends its users' logins to the first.
     #[test]
     fn clients_are_told_the_name_that_the_network_knows() {
         let mut config = Config::default();

@@ -1,7 +1,8 @@
-//! The data folder: the right to be the only one who writes there, and the one place that stores settings.
+//! The data folder: the right to be its only writer, and the one place that stores settings.
 //!
-//! Whoever holds it, holds its lock: the daemon while it runs, and a command only while no daemon does. So nobody changes what
-//! another process has in its memory. Who only looks needs no lock, and uses [`crate::config::file::find`], which changes nothing.
+//! Whoever holds the folder holds its lock: the daemon while it runs, and a command only while no daemon does. So nobody
+//! changes what another process has in its memory. A reader needs no lock, and uses [`crate::config::file::find`], which
+//! changes nothing.
 
 mod origin;
 
@@ -28,17 +29,17 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Holds the folder at `path`, of which `flash` is the content.
+    /// Holds the folder at `path`. `flash` must give access to the same folder.
     ///
     /// # Errors
-    /// Another process holds it, or what the system says.
+    /// Another process holds the folder, or what the system says.
     pub fn hold(path: &Path, flash: Rc<dyn Flash>) -> Result<DataFolder, Failure> {
         let file = path.join(disk::LOCK);
         let name = file.display().to_string();
         let lock =
             match File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&file)
             {
-                // Where nothing can be made, what is there does as well: the file of an earlier start, else the folder.
+                // Where no file can be made, another one is locked: that of an earlier start, or else the folder itself.
                 Err(error) if flash::takes_no_changes(&error) => {
                     File::open(&file).or_else(|_| File::open(path))
                 }
@@ -55,23 +56,23 @@ impl DataFolder {
         }
     }
 
-    /// One in the memory of a test, which nobody else can hold.
+    /// A data folder in the memory of a test, which nobody else can hold.
     #[cfg(test)]
     pub fn simulated(flash: Rc<dyn Flash>) -> DataFolder {
         DataFolder { flash, lock: File::open("/dev/null").unwrap() }
     }
 
-    /// What is in it.
+    /// The content of the folder.
     pub fn flash(&self) -> &Rc<dyn Flash> {
         &self.flash
     }
 
-    /// Whether it is a copy of which the operator has not said what it is.
+    /// Whether the folder is a copy, and the operator has not said yet whether to go on with it.
     pub fn is_copy(&self) -> bool {
         origin::is_copy(&self.lock)
     }
 
-    /// The operator has said it: this folder is the one to go on with.
+    /// Notes the operator's word that this folder is the one to go on with.
     ///
     /// # Errors
     /// What the system says.
@@ -82,16 +83,16 @@ impl DataFolder {
     /// The stored settings; see [`file::load`], which sets aside what cannot be used.
     ///
     /// # Errors
-    /// As there.
+    /// As [`file::load`].
     pub fn load(&self) -> Result<Option<Loaded>, Error> {
         file::load(&*self.flash)
     }
 
-    /// To be called before `after` is stored in the place of `before`: notes whose mail it is that an account leaves which is gone
-    /// or has another name.
+    /// Notes to whom mail belongs that an account leaves behind when it is removed or renamed. To be called before `after` is
+    /// stored in place of `before`.
     ///
     /// # Errors
-    /// Why that cannot be: then `after` must not be stored.
+    /// Why that cannot be noted; then `after` must not be stored.
     pub async fn note_owners(&self, before: &Config, after: &Config) -> Result<(), String> {
         let noted = note_owners(&*self.flash, &before.owners(), &after.owners(), unix_now()).await;
         noted.map_err(|error| format!("whose mail it is cannot be noted: {error}"))
@@ -100,12 +101,13 @@ impl DataFolder {
     /// Stores `config` and keeps the settings before it. Durable on return.
     ///
     /// # Errors
-    /// As [`file::save`]: what was stored before still is.
+    /// As [`file::save`]; then the settings stored before are still there.
     pub async fn save(&self, config: &Config) -> Result<(), Error> {
         file::save(&*self.flash, config).await
     }
 
-    /// Stores `config`, in which only what nobody decides has changed, such as a refresh token. Durable on return.
+    /// Stores `config`, in which only something has changed that nobody has decided, such as a refresh token. Durable on
+    /// return.
     ///
     /// # Errors
     /// As [`file::renew`].
@@ -113,7 +115,7 @@ impl DataFolder {
         file::renew(&*self.flash, config).await
     }
 
-    /// Writes the settings anew where a file of them is damaged.
+    /// Stores the settings anew where one of their files is damaged.
     ///
     /// # Errors
     /// As [`file::repair`].
@@ -121,10 +123,11 @@ impl DataFolder {
         file::repair(&*self.flash).await
     }
 
-    /// In the place of what is stored, by a command: gives new accounts their identity, notes whose mail is left, and stores.
+    /// For commands: replaces the stored settings. Gives new accounts their identity, notes to whom remaining mail belongs,
+    /// and stores `config`.
     ///
     /// # Errors
-    /// Nothing was stored then.
+    /// Why that failed; then nothing was stored.
     pub async fn replace(&self, before: Option<&Config>, config: &mut Config) -> Result<(), String> {
         config.identify(before.unwrap_or(&Config::default()));
         if let Some(before) = before {

@@ -1,11 +1,11 @@
-//! The command line: one verb, one function.
+//! The command line: each verb is one function.
 //!
 //! Exit codes: 0 done, 1 the input is wrong, 2 the command line is wrong, 3 the system refused. An
 //! error is one line: what, where, and what to do.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
-// Their panic would end the daemon where nobody takes what it says: see `pillarbox::say`.
+// Their panic would end the daemon where nobody reads its output: see `pillarbox::say`.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
-// What would bring a second thread, or hold up the only one: see clippy.toml.
+// These would start a second thread, or block the only one: see clippy.toml.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod cli;

@@ -1,9 +1,8 @@
-//! Who is it? Verifies logins against the configuration, the same work and words for every refusal.
+//! Verifies logins against the configuration. Every refusal costs the same work and gets the same words.
 //!
-//! A refused login tells the client nothing, not even by the time it takes: the log and the operator's
-//! list have the true reason. Hashing a password is the longest thing that happens on the only thread
-//! without a pause, so it comes after a turn for everyone else, and not at all for a login that went
-//! well lately.
+//! A refused login tells the client nothing, not even by the time it takes: the log and the operator's list have the true
+//! reason. Hashing a password is the longest work that the only thread does without a pause. So others have a turn before it,
+//! and it is skipped for a login that succeeded lately.
 
 mod operator;
 mod remembered;
@@ -31,19 +30,19 @@ use remembered::Remembered;
 use throttle::{Origin, Throttle};
 use unknown::Unknown;
 
-/// Refusals that the operator can look at.
+/// The number of refusals that are kept for the operator to look at.
 const REFUSALS: usize = 32;
 
-/// How often the log tells at the most that logins are turned away.
+/// The shortest time between two lines of the log about logins that are turned away.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
-/// Logins that went well, which users can look at.
+/// The number of good logins that are kept for users to look at.
 const LATEST: usize = 128;
 
-/// Characters of a login that reach the log.
+/// The most characters of a login that reach the log.
 const SHOWN: usize = 64;
 
-/// Checks logins, remembers those that went well, and keeps the latest refusals for the operator.
+/// Checks logins, remembers those that succeeded, and keeps the latest refusals for the operator.
 pub struct Logins {
     /// Makes up the salts of unknown logins.
     unknown: Unknown,
@@ -54,24 +53,25 @@ pub struct Logins {
 /// A client that logs in.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
-    /// What it wants to use.
+    /// The service that the client wants to use.
     pub service: Service,
-    /// Where it is.
+    /// The address that the client connects from.
     pub address: IpAddr,
-    /// What its connection can be bound to.
+    /// The channel bindings of its connection, where TLS gives some.
     pub bindings: Option<&'a ChannelBindings>,
 }
 
-/// What becomes of a claim.
+/// The outcome of a claim.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is true so far: [`crate::sasl::server::Exchange::answer`] goes on with this.
+    /// The claim is right so far: [`crate::sasl::server::Exchange::answer`] continues with this answer.
     Answer(Answer),
-    /// It is the account of this name; the verifier says which of its passwords it has.
+    /// The client is the account of this name. The verifier is that of the password it used.
     Welcome(String, Box<Verifier>),
-    /// It is not, for this reason, which is for the log only.
+    /// The claim is refused, for a reason that is for the log only.
     Refused(Refusal),
-    /// It was not looked at: too many logins from its address wait already. The session ends with a word that says so.
+    /// The claim was not looked at, since too many logins from its address are waiting already. The session tells the client
+    /// so and ends.
     TurnedAway,
 }
 
@@ -79,29 +79,29 @@ struct State {
     throttle: Throttle,
     remembered: Remembered,
     refusals: VecDeque<RefusedLogin>,
-    /// The latest one of each account, service and address, the oldest first.
+    /// The latest login of each account, service and address, the oldest first.
     latest: VecDeque<LatestLogin>,
     /// When the log was last told that a login was turned away.
     told: Option<Instant>,
-    /// By account and name of the app password.
+    /// When each app password was used last, in seconds since 1970, by account and name of the app password.
     used: BTreeMap<(String, String), i64>,
 }
 
-/// A login that went well, for who has the account. Kept in memory only: to write it at each login would wear the flash.
+/// A good login, for the owner of the account. Kept in memory only: writing it at each login would wear the flash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LatestLogin {
     /// The account's name.
     pub account: String,
-    /// The service that it was for: `pop3`, `imap`, `submission` or `http`.
+    /// The service that was used: `pop3`, `imap`, `submission` or `http`.
     pub service: &'static str,
-    /// Where it came from.
+    /// The address that it came from.
     pub address: IpAddr,
     /// Seconds since 1970.
     pub time: i64,
 }
 
 impl State {
-    /// In the place of an earlier one of the same account, service and address.
+    /// Notes a good login. It replaces an earlier one of the same account, service and address.
     fn note(&mut self, login: LatestLogin) {
         let is_same = |it: &LatestLogin| {
             (it.service, it.address) == (login.service, login.address) && it.account == login.account
@@ -119,17 +119,17 @@ impl State {
 pub struct RefusedLogin {
     /// Seconds since 1970.
     pub time: i64,
-    /// The service that it was for: `pop3`, `imap`, `submission`, or `http`: the pages.
+    /// The service that was asked for: `pop3`, `imap`, `submission`, or `http` for the pages.
     pub service: &'static str,
-    /// The account's name, or, where there is none, what the client said, made printable.
+    /// The account's name or, where there is no such account, the login that the client sent, made printable.
     pub account: String,
-    /// Where it came from.
+    /// The address that it came from.
     pub address: IpAddr,
     /// The true reason.
     pub reason: Refusal,
 }
 
-/// `service=imap account=office address=192.168.7.5 reason="wrong password"`
+/// Writes it for the log: `service=imap account=office address=192.168.7.5 reason="wrong password"`.
 impl fmt::Display for RefusedLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RefusedLogin { time: _, service, account, address, reason } = self;
@@ -138,8 +138,8 @@ impl fmt::Display for RefusedLogin {
 }
 
 impl Logins {
-    /// Nothing remembered. `key` makes up the salts of unknown logins: with the same key they
-    /// are the same ones after a restart, as those of accounts are. Waits are measured by `time`.
+    /// Logins of which nothing is remembered. `key` makes up the salts of unknown logins: with the same key they stay the same
+    /// after a restart, as those of accounts do. Waits are measured by `time`.
     pub fn new(key: &[u8; 32], time: &Time) -> Logins {
         Logins {
             time: time.clone(),
@@ -155,9 +155,9 @@ impl Logins {
         }
     }
 
-    /// Whether what a client claims is so, and [`crate::access::permit`] allows it. Every refusal costs
-    /// the same work, is logged with its true reason, and must look the same to the client. After several
-    /// refusals the answer takes up to half a minute, and where too many wait for one, [`Verdict::TurnedAway`] comes at once.
+    /// Whether the client's claim is true and [`crate::access::permit`] allows the login. Every refusal costs the same work,
+    /// is logged with its true reason, and must look the same to the client. After several refusals the answer takes up to
+    /// half a minute. Where too many logins wait for an answer, [`Verdict::TurnedAway`] comes at once.
     pub async fn judge(&self, config: &Config, client: Client<'_>, claim: Claim) -> Verdict {
         let verdict = match claim {
             Claim::Login(login) => Ok(Verdict::Answer(Answer::Salt(self.unknown.salt(config, &login)))),
@@ -187,8 +187,7 @@ impl Logins {
         })
     }
 
-    /// Lets a login wait for its turn, see whether it is true, and notes the outcome. The account's name,
-    /// and what `check` found.
+    /// Waits for the login's turn, runs `check`, and notes the outcome. Returns the account's name and the result of `check`.
     async fn attempt<T>(
         &self,
         config: &Config,
@@ -204,7 +203,7 @@ impl Logins {
         Ok((name, found))
     }
 
-    /// Lets whoever logs in wait for his turn, awaits `check`, and notes the outcome.
+    /// Waits for the turn of `origin`, awaits `check`, and notes the outcome.
     async fn in_turn<T>(
         &self,
         service: &'static str,
@@ -241,7 +240,8 @@ impl Logins {
         verdict
     }
 
-    /// Tells the log, once a minute: whoever comes again at once must not drown the refusals that were looked at.
+    /// Logs that a login was turned away, once a minute: clients that return at once must not drown the refusals that were
+    /// looked at.
     fn turned_away(&self, service: &'static str, Origin { address, account, .. }: Origin<'_>, now: Instant) {
         let told = &mut self.state.borrow_mut().told;
         if told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_AGAIN) {
@@ -253,7 +253,7 @@ impl Logins {
         }
     }
 
-    /// Notes that an app password was used, and forgets those that were removed.
+    /// Notes that an app password was used, and forgets the notes of app passwords that were removed.
     fn used(&self, config: &Config, account: &str, app: App) {
         let Some(app) = app else { return };
         let used = &mut self.state.borrow_mut().used;
@@ -264,7 +264,7 @@ impl Logins {
         used.insert((account.to_owned(), app), unix_now());
     }
 
-    /// Lets as many logins wait for an answer to this address as may.
+    /// Makes as many logins wait for an answer to `address` as may wait.
     #[cfg(test)]
     pub(crate) fn crowd(&self, address: IpAddr) {
         let origin = Origin { address, on_lan: true, account: "crowd" };
@@ -272,13 +272,13 @@ impl Logins {
         assert!((0..1000).any(|_| waits().is_none()), "there is no bound");
     }
 
-    /// When an app password was used last, in seconds since 1970. Kept in memory only: to write it at
-    /// each login would wear the flash.
+    /// When an app password was used last, in seconds since 1970. Kept in memory only: writing it at each login would wear the
+    /// flash.
     pub fn last_use(&self, account: &str, app: &str) -> Option<i64> {
         self.state.borrow().used.get(&(account.to_owned(), app.to_owned())).copied()
     }
 
-    /// The latest logins to an account, the latest first, one of each service and address.
+    /// The latest logins to an account, the latest first, one for each service and address.
     pub fn latest(&self, account: &str) -> Vec<LatestLogin> {
         self.state.borrow().latest.iter().rev().filter(|it| it.account == account).cloned().collect()
     }
@@ -288,7 +288,7 @@ impl Logins {
         self.state.borrow().refusals.iter().cloned().collect()
     }
 
-    /// A password, hashed. The rounds are those of the costliest verifier there is, for every refusal.
+    /// Verifies a password by hashing it. Every refusal costs the rounds of the costliest verifier in the configuration.
     async fn verify(
         &self,
         config: &Config,
@@ -321,7 +321,7 @@ impl Logins {
         Ok(kept.granted())
     }
 
-    /// A proof, whose client did the hashing. The server's signature.
+    /// Verifies a proof, for which the client did the hashing. Returns the server's signature, too.
     fn verify_proof(
         &self,
         config: &Config,
@@ -341,41 +341,41 @@ impl Logins {
     }
 }
 
-/// The work by which other accounts' passwords cost more than this one.
+/// Does the work by which the costliest verifier in the configuration costs more than this one.
 fn spend_rest(config: &Config, verifier: &Verifier) {
     let iterations = config.accounts.iter().map(|account| account.verifier.iterations);
     let most = iterations.fold(DEFAULT_ITERATIONS, u32::max);
     verifier::spend(most.saturating_sub(verifier.iterations));
 }
 
-/// The name of the app password that opened an account; `None`: its own.
+/// The name of the app password that opened an account; `None` for the account's own password.
 pub type App = Option<String>;
 
-/// A password of an account.
+/// A stored password of an account.
 #[derive(Clone, Copy)]
 struct KeptPassword<'a> {
     verifier: &'a Verifier,
     app: Option<&'a str>,
-    /// Whether it is for the service that is wanted.
+    /// Whether the password is for the service that the client wants.
     serves: bool,
 }
 
 impl KeptPassword<'_> {
-    /// What a login by this password is told: which device's it is, and by what it is known again.
+    /// The name of the app password, and the verifier by which a later request recognises this password.
     fn granted(self) -> (App, Box<Verifier>) {
         (self.app.map(str::to_owned), Box::new(self.verifier.clone()))
     }
 }
 
-/// Whether the password of `verifier` is one of the account's, and for this service.
+/// Whether `verifier` is that of one of the account's passwords, and that password is for this service.
 pub fn opens(account: &Account, service: Service, verifier: &Verifier) -> bool {
     passwords(account, service).any(|kept| kept.serves && kept.verifier == verifier)
 }
 
-/// What a login by the password of this hash would come to: the name of the app password that it is. Nothing is noted.
+/// Tells how a login with the password of this hash would end: the name of the app password that it uses. Nothing is noted.
 ///
 /// # Errors
-/// The true reason why it would be refused.
+/// The true reason for which the login would be refused.
 pub fn foretell(
     config: &Config,
     account: &Account,
@@ -388,13 +388,13 @@ pub fn foretell(
     admitted(Some(account), found, permitted).map(|(kept, ())| kept.granted().0)
 }
 
-/// The name of the app password that `verifier` is of; `None`: it is the account's own.
+/// The name of the app password that `verifier` belongs to; `None` for the account's own password.
 pub fn device(account: &Account, verifier: &Verifier) -> Option<String> {
     let app = account.app_passwords.iter().find(|app| app.verifier == *verifier)?;
     (account.verifier != *verifier).then(|| app.name.to_string())
 }
 
-/// The passwords of an account, its own first.
+/// The passwords of an account, its own first. Each tells whether it is for `service`.
 fn passwords(account: &Account, service: Service) -> impl Iterator<Item = KeptPassword<'_>> {
     let apps = account.app_passwords.iter().map(move |app| KeptPassword {
         verifier: &app.verifier,
@@ -404,8 +404,8 @@ fn passwords(account: &Account, service: Service) -> impl Iterator<Item = KeptPa
     std::iter::once(KeptPassword { verifier: &account.verifier, app: None, serves: true }).chain(apps)
 }
 
-/// The passwords of an account. Those that it lacks to have as many as the account that has the most, and
-/// all of an unknown login, are `nobody`'s, which nothing fits: how many are looked at tells nothing.
+/// As many passwords as the account with the most has: those of `account`, filled up with `nobody`'s, which nothing matches.
+/// For an unknown login all are `nobody`'s. So the number of passwords that are looked at tells nothing.
 fn as_many_passwords<'a>(
     config: &Config,
     account: Option<&'a Account>,
@@ -418,7 +418,7 @@ fn as_many_passwords<'a>(
     own.chain(nobody).take(most.unwrap_or(1))
 }
 
-/// The first of which something is found. All are looked at: how long it takes does not tell which it was.
+/// The first password for which `look` finds something. All are looked at, so that the time does not tell which one it was.
 fn first<'a, T>(
     passwords: impl Iterator<Item = KeptPassword<'a>>,
     look: impl Fn(&KeptPassword<'a>) -> Option<T>,
@@ -431,7 +431,7 @@ fn first<'a, T>(
     first
 }
 
-/// The password that was right, and what was found with it, unless something forbids the login.
+/// The password that was right and what was found with it, unless something forbids the login.
 fn admitted<'a, T>(
     account: Option<&Account>,
     found: Option<(KeptPassword<'a>, T)>,
@@ -443,13 +443,13 @@ fn admitted<'a, T>(
     if kept.serves { Ok((kept, found)) } else { Err(Refusal::AppPasswordService) }
 }
 
-/// What the settings say, the password apart.
+/// What the settings say about the login, apart from the password.
 fn permitted(config: &Config, account: Option<&Account>, client: Client<'_>) -> Result<(), Refusal> {
     let account = account.ok_or(Refusal::UnknownAccount)?;
     access::permit(config, account, client.service, client.address)
 }
 
-/// What a client gave as its login, in lower case, short, and unable to forge a log line.
+/// The login that a client sent, in lower case, shortened, and unable to forge a log line.
 fn printable(login: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
     login.chars().take(SHOWN).map(|c| if plain(c) { c.to_ascii_lowercase() } else { '?' }).collect()

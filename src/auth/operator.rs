@@ -1,4 +1,4 @@
-//! The operator, who has a password of his own for updates over HTTP.
+//! The operator, whose own password is for the pages and for updates over HTTP.
 
 use std::net::IpAddr;
 
@@ -11,8 +11,8 @@ use crate::config::Config;
 const OPERATOR: &str = "operator";
 
 impl Logins {
-    /// Whether this is the operator. The same work for every refusal, which is counted, slowed down, logged and
-    /// remembered as those of accounts are.
+    /// Whether this is the operator's login and password. Every refusal costs the same work, and is counted, slowed down,
+    /// logged and remembered as those of accounts are.
     ///
     /// # Errors
     /// The true reason, which is for the log only.

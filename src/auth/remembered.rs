@@ -1,7 +1,7 @@
-//! Logins that went well lately, so that a phone's next connection costs no password hash.
+//! Logins that succeeded lately, so that a phone's next connection costs no password hash.
 //!
-//! What is kept tells nothing: a MAC, under a key that never leaves memory, of account, verifier and
-//! password. A new password or verifier makes another one, so nothing here has to be taken back.
+//! What is kept reveals nothing: a MAC of account, verifier and password, under a key that never leaves memory. A new password
+//! or verifier has another MAC, so no entry has to be removed.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use crate::credential::{Verifier, random};
 /// How long a login is remembered.
 const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Logins that are remembered at once, the latest ones.
+/// The most logins that are remembered; the latest ones are.
 const CAPACITY: usize = 64;
 
-/// A login as it is remembered.
+/// The form in which a login is remembered.
 pub(super) struct Mark(hmac::Tag);
 
-/// The marks of good logins.
+/// The marks of logins that succeeded.
 pub(super) struct Remembered {
     key: hmac::Key,
     marks: VecDeque<(hmac::Tag, Instant)>,
@@ -31,11 +31,11 @@ impl Remembered {
         Remembered { key, marks: VecDeque::new() }
     }
 
-    /// The mark that this login leaves when it is good.
+    /// The mark that this login leaves if it succeeds.
     pub(super) fn mark(&self, verifier: &Verifier, password: &[u8]) -> Mark {
         #[cfg(test)]
         crate::credential::verifier::count_hash();
-        // The salt makes an account's verifier its own; fields of fixed length come first.
+        // Each account's salt is different, so the mark is the account's own. The fields of fixed length come first.
         let mut context = hmac::Context::with_key(&self.key);
         for part in [&verifier.salt[..], &verifier.stored_key, &verifier.server_key, password] {
             context.update(part);
@@ -43,14 +43,14 @@ impl Remembered {
         Mark(context.sign())
     }
 
-    /// Whether a login with this mark was good lately.
+    /// Whether a login with this mark succeeded lately.
     pub(super) fn knows(&self, mark: &Mark, now: Instant) -> bool {
         self.marks.iter().any(|(known, since)| {
             known.as_ref() == mark.0.as_ref() && now.saturating_duration_since(*since) < LIFE
         })
     }
 
-    /// Remembers a good login.
+    /// Remembers a login that succeeded.
     pub(super) fn remember(&mut self, mark: Mark, now: Instant) {
         self.marks.retain(|(known, _)| known.as_ref() != mark.0.as_ref());
         if self.marks.len() >= CAPACITY {

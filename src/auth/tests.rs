@@ -7,7 +7,7 @@ use crate::config::Address;
 use crate::sasl::client;
 use crate::sasl::server::{Exchange, Mechanism, Password, Step};
 
-/// Account `office` with the password `right`, and `off`, which may do nothing.
+/// Account `office` with the password `right`, and account `off`, which may do nothing.
 fn config() -> Config {
     let mut config = Config::default();
     let mut office = Account { name: "office".try_into().unwrap(), ..Account::default() };
@@ -27,7 +27,7 @@ fn log_in(logins: &Logins, config: &Config, address: &str, login: &str, password
     async_io::block_on(logins.judge(config, client, claim))
 }
 
-/// Who it is, or why not.
+/// The account's name, or the reason of the refusal.
 fn told(verdict: Verdict) -> Result<String, Refusal> {
     match verdict {
         Verdict::Welcome(account, _) => Ok(account),
@@ -37,7 +37,7 @@ fn told(verdict: Verdict) -> Result<String, Refusal> {
     }
 }
 
-/// A login by SCRAM, played by the client side of this house; what the server's last word was.
+/// A login by SCRAM, made by the client side of this code. Returns the server's last verdict.
 fn prove(logins: &Logins, config: &Config, client: Client<'_>, login: &str, password: &str) -> Verdict {
     async_io::block_on(async {
         let secret = crate::config::Secret::new(password).unwrap();
@@ -95,7 +95,7 @@ fn a_proof_over_another_connection_is_refused() {
         let client = Client { service: Service::Imap, address, bindings: Some(&bindings) };
         let (logins, config) = (Logins::new(&[0; 32], &Time::default()), config());
         let verifier = &config.accounts[0].verifier;
-        // The client side of SCRAM by hand: the one of this house has no PLUS.
+        // The client side of SCRAM by hand: the client side of this code has no PLUS.
         let first = BASE64.encode(b"p=tls-exporter,,n=office,r=nonce");
         let (mut exchange, step) = Exchange::start(Mechanism::ScramSha256Plus, true, Some(first.as_bytes()));
         assert_eq!(step, Step::Claim(Claim::Login("office".into())));
@@ -116,7 +116,8 @@ fn a_proof_over_another_connection_is_refused() {
     assert_eq!(claim(&[7; 32], "wrong"), (work, Verdict::Refused(Refusal::WrongPassword)));
 }
 
-/// Catches: a client that hears another salt than the one that is made up to look like an account's.
+/// Catches: a client that gets different salts for the spellings of an unknown login, which shows that the account does not
+/// exist.
 #[test]
 fn a_client_hears_the_same_salt_for_each_spelling_of_a_login_that_there_is_not() {
     let config = config();
@@ -161,7 +162,7 @@ fn logins() {
     }
 }
 
-/// Account `office` with a password for the phone, which sends only, and one for anything.
+/// Account `office` with an app password for the phone, which only sends, and one for any service.
 fn with_app_passwords() -> Config {
     let mut config = config();
     let office = &mut config.accounts[0];
@@ -222,14 +223,14 @@ fn app_passwords_make_no_login_dearer() {
     }
 }
 
-/// Rounds and keyed hashes that `work` costs: a clock would only tell how busy the machine is.
+/// The rounds and keyed hashes that `work` costs. A clock would only tell how busy the machine is.
 fn cost<T>(work: impl FnOnce() -> T) -> ((u64, u64), T) {
     let before = (verifier::ROUNDS.get(), verifier::HASHES.get());
     let done = work();
     ((verifier::ROUNDS.get() - before.0, verifier::HASHES.get() - before.1), done)
 }
 
-/// Refused logins by IMAP from outside, of each kind, for [`with_app_passwords`].
+/// Refused logins by IMAP from outside, one of each kind, for [`with_app_passwords`].
 const REFUSED: [(&str, &str); 11] = [
     ("office", "wrong"),
     ("office", "phone's"),
@@ -244,7 +245,7 @@ const REFUSED: [(&str, &str); 11] = [
     ("lan", "wrong"),
 ];
 
-/// Catches: a refusal that costs less work, and so tells whether there is an account, how many passwords it has, or that the
+/// Catches: a refusal that costs less work, and so tells whether the account exists, how many passwords it has, or that the
 /// password was right.
 #[test]
 fn every_refusal_costs_the_same_work_and_a_login_known_already_no_rounds() {
@@ -269,14 +270,14 @@ fn every_refusal_costs_the_same_work_and_a_login_known_already_no_rounds() {
     assert_eq!(log_in(&logins, "office", "wrong").0, work);
 }
 
-/// Catches: what the test above does, where the password does not travel.
+/// Catches: what the test above catches, for logins where the password does not travel.
 #[test]
 fn every_refusal_of_a_proof_costs_the_same_work() {
     let config = with_app_passwords();
     let client = Client { service: Service::Imap, address: "198.51.100.7".parse().unwrap(), bindings: None };
     let works = REFUSED.map(|(login, password)| {
         let logins = Logins::new(&[0; 32], &Time::default());
-        // The client's own hashes are not counted.
+        // The hashes of the client side are not counted.
         let (work, verdict) = cost(|| prove(&logins, &config, client, login, password));
         assert!(matches!(verdict, Verdict::Refused(_)), "{login} {password}");
         work
@@ -321,7 +322,7 @@ fn the_operator_sees_the_latest_refusals_and_no_forged_line() {
     assert_eq!(refusals[31].account, "x?login??service?imap?account?office");
 }
 
-/// Catches: a password that can be guessed as fast as it is hashed.
+/// Catches: a password that can be guessed as fast as it can be hashed.
 #[test]
 fn who_has_guessed_waits_half_a_minute_for_the_next_answer() {
     let (time, config) = (Time::default(), config());
@@ -333,7 +334,7 @@ fn who_has_guessed_waits_half_a_minute_for_the_next_answer() {
         for _ in 0..20 {
             let mut login = std::pin::pin!(logins.judge(&config, client, claim()));
             waited = Duration::ZERO;
-            // An answer that is due comes after the hash, before which others have their turn once.
+            // The answer comes after the hash, and before the hash others have a turn.
             while smol::future::poll_once(login.as_mut()).await.is_none()
                 && smol::future::poll_once(login.as_mut()).await.is_none()
             {
@@ -345,7 +346,8 @@ fn who_has_guessed_waits_half_a_minute_for_the_next_answer() {
     });
 }
 
-/// Catches: a login that waits without bound, whichever way it is made, and refusals that drown those that were looked at.
+/// Catches: a login that waits without a bound, by any mechanism, and lines of the log that drown the refusals that were
+/// looked at.
 #[test]
 fn above_the_bound_a_login_is_turned_away_at_once() {
     let (logins, config) = (Logins::new(&[0; 32], &Time::default()), config());

@@ -1,52 +1,52 @@
-//! Slows down who guesses passwords, in a table of fixed size.
+//! Slows down clients that guess passwords, with tables of fixed size.
 //!
-//! The first few tries are free, so that a typing error costs nothing; after that each waits longer,
-//! up to half a minute. Tries are counted by the address they come from and by the account they are
-//! for, those from the LAN apart from the others and with more patience. And all wrong tries from
-//! outside together get one fast answer a second: guesses from a thousand addresses wait for each other.
-//! Someone who logged in well from the same address lately does not wait for what others guess.
+//! The first few tries are free, so that a typing error costs nothing. After that each try waits longer, up to half a minute.
+//! Tries are counted by the address they come from and by the account they are for. Tries from the LAN are counted apart from
+//! the others, and more of them are free. All wrong tries from outside together get one fast answer a second: guesses from a
+//! thousand addresses wait for each other. Someone who logged in from the same address lately does not wait for the guesses of
+//! others.
 //!
-//! The logins of one address that wait do so one after the other, and only so many that the last one is answered before its
-//! client gives up: tries side by side are no better than in a row.
+//! Waiting logins of one address are answered one after the other. Only so many may wait that the last one is answered before
+//! its client gives up. So parallel tries are no better than tries in a row.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// Tries that cost nothing: from an address outside the LAN,
+/// Tries that cost nothing, from one address outside the LAN.
 const FREE_OUTSIDE: u32 = 4;
-/// from an address on it,
+/// Tries that cost nothing, from one address on the LAN.
 const FREE_ON_LAN: u32 = 20;
-/// for one account, from everywhere outside,
+/// Tries that cost nothing, for one account, from everywhere outside the LAN.
 const FREE_FOR_ACCOUNT: u32 = 10;
-/// and for one account, from everywhere on the LAN.
+/// Tries that cost nothing, for one account, from everywhere on the LAN.
 const FREE_FOR_ACCOUNT_ON_LAN: u32 = 50;
-/// From everywhere outside, for all accounts together: so many at once, and one more every second.
+/// Tries that are answered at once, from everywhere outside, for all accounts together. One more is answered every second.
 const FREE_ALL_IN_ALL: u32 = 10;
 
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The longest time in which the logins of one address that wait are all answered: no client waits longer. Further ones are
+/// The longest time in which all waiting logins of one address are answered, so that no client waits longer. Further logins are
 /// turned away.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Tries are forgotten when none followed for so long.
+/// The time after the last try of an entry until it is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(60 * 60);
 
-/// How long an address counts as one that its owner uses.
+/// How long an address stays known as one that an account's owner uses.
 const WELCOME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Entries of each table: the oldest makes room for a new one.
+/// The most entries of each table. A new one takes the place of the oldest.
 const TABLE: usize = 256;
 
-/// Who tried what, as far as it matters.
+/// Counts tries and remembers good logins, as far as they matter for waits.
 pub(super) struct Throttle {
-    /// Keyed, so that nobody can aim at another's entry.
+    /// The hash is keyed, so that nobody can choose an address or account that shares another's entry.
     hasher: RandomState,
     tries: Vec<Entry>,
     welcome: Vec<Entry>,
-    /// When all wrong tries from outside would be answered, one a second.
+    /// When all wrong tries from outside will be answered, at one a second.
     answered: Option<Instant>,
 }
 
@@ -54,11 +54,11 @@ struct Entry {
     key: u64,
     count: u32,
     last: Instant,
-    /// When the last one that waits is answered.
+    /// When the last waiting try is answered.
     answered: Instant,
 }
 
-/// Where a login comes from, and for whom it is.
+/// The address that a login comes from, and the account that it is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) address: IpAddr,
@@ -79,8 +79,8 @@ impl Throttle {
         Throttle { hasher: RandomState::new(), tries: Vec::new(), welcome: Vec::new(), answered: None }
     }
 
-    /// How long a login waits before it is looked at; `None`: it is turned away, for too many from its address wait already. It counts
-    /// as failed until [`Throttle::succeeded`], so that many at once are no better than one after the other.
+    /// How long a login waits before it is looked at; `None`: it is turned away, because too many from its address are waiting
+    /// already. It counts as failed until [`Throttle::succeeded`], so that parallel tries are no better than tries in a row.
     pub(super) fn attempt(&mut self, origin: Origin<'_>, now: Instant) -> Option<Duration> {
         self.tries.retain(|entry| entry.is_fresh(FORGOTTEN, now));
         self.welcome.retain(|entry| entry.is_fresh(WELCOME, now));
@@ -92,7 +92,7 @@ impl Throttle {
         let count = |key| find(&self.tries, key).map_or(0, |entry| entry.count);
         let from = wait(count(keys.from), free);
         let welcome = find(&self.welcome, keys.welcome);
-        // Who was here before waits for the own tries only, not for what others at the same address guess.
+        // A known user waits for the tries of this account at this address only, not for what others at the same address guess.
         let (before, own) = match welcome {
             Some(welcome) => (Some(welcome), from),
             None => (find(&self.tries, keys.from), from.max(wait(count(keys.account), free_for_account))),
@@ -123,26 +123,26 @@ impl Throttle {
         }
     }
 
-    /// How long one more from outside waits for those before it.
+    /// How long one more try from outside waits for those before it.
     fn queue(&mut self, now: Instant) -> Duration {
         let last = self.answered.filter(|last| *last > now).unwrap_or(now);
         let free = Duration::from_secs(u64::from(FREE_ALL_IN_ALL));
-        // What waits longest is the end of the queue.
+        // No try waits longer than the longest wait: the queue ends there.
         let next = (last + Duration::from_secs(1)).min(now + free + LONGEST);
         self.answered = Some(next);
         next.saturating_duration_since(now).saturating_sub(free)
     }
 
-    /// The latest attempt of this origin went well.
+    /// Notes that the latest attempt of this origin succeeded.
     pub(super) fn succeeded(&mut self, origin: Origin<'_>, now: Instant) {
         self.welcome.retain(|entry| entry.is_fresh(WELCOME, now));
         let keys = self.keys(origin);
-        // Its tries are free again; those that wait go on waiting for each other.
+        // The tries of this origin are free again. Those that are waiting still wait for each other.
         self.tries.retain(|entry| entry.key != keys.from || entry.answered > now);
         if let Some(entry) = find_mut(&mut self.tries, keys.from) {
             entry.count = 0;
         }
-        // Only its own try is taken back: the owner's phone must not make room for more guesses.
+        // Only this login's own try is taken back: the phone of the account's owner must not make room for more guesses.
         if let Some(entry) = find_mut(&mut self.tries, keys.account) {
             entry.count = entry.count.saturating_sub(1);
         }
@@ -153,7 +153,7 @@ impl Throttle {
     }
 }
 
-/// What one origin's tries are counted by.
+/// The hashes that the tries of one origin are counted by.
 struct Keys {
     from: u64,
     account: u64,
@@ -174,7 +174,7 @@ fn find_mut(table: &mut [Entry], key: u64) -> Option<&mut Entry> {
     table.iter_mut().find(|entry| entry.key == key)
 }
 
-/// Counts one more under `key`.
+/// Counts one more try under `key`.
 fn count_one(table: &mut Vec<Entry>, key: u64, now: Instant) -> &mut Entry {
     let at = table.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
         if table.len() >= TABLE
@@ -191,7 +191,7 @@ fn count_one(table: &mut Vec<Entry>, key: u64, now: Instant) -> &mut Entry {
     entry
 }
 
-/// 1, 2, 4, 8, 16, 30, 30 … seconds once the free tries are used up.
+/// The wait after `tries`: 1, 2, 4, 8, 16, 30, 30 … seconds once the `free` tries are used up.
 fn wait(tries: u32, free: u32) -> Duration {
     match tries.checked_sub(free) {
         None => Duration::ZERO,
@@ -199,7 +199,7 @@ fn wait(tries: u32, free: u32) -> Duration {
     }
 }
 
-/// Who has one IPv6 address has its whole /64.
+/// The network of an address: whoever has one IPv6 address has its whole /64.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),

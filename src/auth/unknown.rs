@@ -1,9 +1,10 @@
-//! Salts for unknown logins, which nobody can tell from those of known ones.
+//! Salts for unknown logins, which nobody can tell from those of accounts.
 //!
-//! A SCRAM client hears a salt before it proves anything (RFC 5802 section 3). All spellings of a name have one salt: in any case,
-//! alone or before any domain, and whether the login is known or not. There is one exception: two accounts share a name where the
-//! address of one begins with the name of the other, and their salts differ. As many unknown names differ in the same way, by a
-//! keyed choice. The salts depend on the key alone, so they are the same at every try and after every start.
+//! A SCRAM client receives a salt before it proves anything (RFC 5802 section 3). All spellings of a name get one salt: in any
+//! case, alone or before any domain, whether the login is known or not. There is one exception: where the address of one account
+//! begins with the name of another one, the two accounts share a name, but their salts differ. As many unknown names differ in
+//! the same way, by a keyed choice. The made-up salts depend on the key alone: an unknown login gets the same salt at every try,
+//! and after every restart.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ pub(super) struct Unknown {
     key: hmac::Key,
 }
 
-/// What the key is asked for.
+/// What a keyed hash is for. Each purpose gives other octets.
 #[derive(Clone, Copy)]
 enum What {
     Salt = 0,
@@ -33,7 +34,7 @@ impl Unknown {
         Unknown { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
     }
 
-    /// What a SCRAM client hears of any login. The work is the same for all.
+    /// The salt that a SCRAM client receives for any login. The work is the same for all logins.
     pub(super) fn salt(&self, config: &Config, login: &str) -> Salt {
         let login = login.to_ascii_lowercase();
         let (name, domain) = parts(&login);
@@ -44,7 +45,7 @@ impl Unknown {
         account.map_or(made_up, |account| account.verifier.salt())
     }
 
-    /// What the password of an unknown login is checked against: no password fits it.
+    /// The verifier that the password of an unknown login is checked against. No password matches it.
     pub(super) fn verifier(&self, config: &Config, login: &str) -> Verifier {
         let Salt { salt, iterations } = self.salt(config, login);
         let [stored_key, server_key] =
@@ -52,14 +53,14 @@ impl Unknown {
         Verifier { iterations, salt, stored_key, server_key }
     }
 
-    /// The rounds are those of some account.
+    /// A made-up salt for `name`. The rounds are those of some account.
     fn made_up(&self, config: &Config, name: &str) -> Salt {
         let mut salt = [0; 16];
         salt.iter_mut().zip(self.octets(What::Salt, name)).for_each(|(place, octet)| *place = octet);
         let mut iterations: Vec<u32> =
             config.accounts.iter().map(|account| account.verifier.iterations).collect();
         iterations.sort_unstable();
-        // In their order, so that a new account changes them for few names.
+        // The rounds are sorted, so that a new account changes them for few names.
         let share = self.share(What::Iterations, name);
         let like = iterations.iter().zip(1..).find(|(_, n)| share * iterations.len() < *n * WHOLE);
         Salt { salt, iterations: like.map_or(DEFAULT_ITERATIONS, |(iterations, _)| *iterations) }
@@ -81,16 +82,16 @@ impl Unknown {
     }
 }
 
-/// What [`Unknown::share`] is a share of.
+/// The number that stands for the whole: [`Unknown::share`] is below it.
 const WHOLE: usize = 1 << 16;
 
-/// The name that a login begins with, and the domain behind it.
+/// The name that a login begins with, and the domain after it.
 fn parts(login: &str) -> (&str, &str) {
     login.split_once('@').unwrap_or((login, ""))
 }
 
-/// The names that the logins of accounts begin with, each with the account whose salt it has: that of this name, else the
-/// first one whose address begins with it.
+/// The names that the logins of accounts begin with, each with the account whose salt it has: the account of this name, or else
+/// the first one whose address begins with it.
 fn names(config: &Config) -> BTreeMap<String, &Account> {
     let own = config.accounts.iter().map(|account| (account.name.as_str(), account));
     let of_addresses = config.accounts.iter().map(|account| (parts(&account.address).0, account));
@@ -101,7 +102,7 @@ fn names(config: &Config) -> BTreeMap<String, &Account> {
     names
 }
 
-/// The share of `names` that have another salt alone than before this domain, of [`WHOLE`].
+/// The share of `names` whose salt alone differs from their salt before `domain`; [`WHOLE`] stands for all of them.
 fn differing(config: &Config, names: &BTreeMap<String, &Account>, domain: &str) -> usize {
     let differ = config.accounts.iter().filter(|account| {
         let (name, its_domain) = parts(&account.address);
@@ -133,7 +134,7 @@ mod tests {
         config
     }
 
-    /// Which spellings of a name have another salt than the name alone.
+    /// For each spelling of a name: whether it has another salt than the name alone.
     fn pattern(unknown: &Unknown, config: &Config, name: &str) -> Vec<bool> {
         let upper = name.to_ascii_uppercase();
         let alone = unknown.salt(config, name);
@@ -152,7 +153,7 @@ mod tests {
         .collect()
     }
 
-    /// How often each pattern is seen among `names`, in percent.
+    /// How often each pattern occurs among `names`, in percent.
     fn seen<'a>(
         unknown: &Unknown,
         config: &Config,
@@ -166,7 +167,8 @@ mod tests {
         seen
     }
 
-    /// Accounts whose name is their address's, and others; of two pairs the address of one begins with the name of the other.
+    /// Accounts whose address begins with their name, and others. In two pairs the address of one account begins with the name
+    /// of the other.
     const BOTH_KINDS: [(&str, &str); 6] = [
         ("office", "office@home.example"),
         ("second", "u1@other.test"),
@@ -177,8 +179,8 @@ mod tests {
     ];
     const NAMES: [&str; 7] = ["office", "second", "u1", "sales", "info", "archive", "boss"];
 
-    /// Catches: salts whose agreements tell a known name from an unknown one: an address whose name is
-    /// another one than the account's, a name before another local domain, and a choice that is never or always made.
+    /// Catches: salts whose differences tell a known name from an unknown one: an address that does not begin with the
+    /// account's name, a name before another local domain, and a choice that is never or always made.
     #[test]
     fn the_spellings_of_a_name_agree_and_differ_as_often_whether_there_is_an_account_or_not() {
         let made_up: Vec<String> = (0..4000).map(|n| format!("nobody{n}")).collect();
@@ -199,7 +201,7 @@ mod tests {
         }
     }
 
-    /// Catches: a choice that is made anew at each try or after a start, and one that a new account makes anew for everyone.
+    /// Catches: a choice that changes at each try or after a restart, and one that a new account changes for everyone.
     #[test]
     fn what_is_made_up_stays() {
         let (key, mut config) = ([7; 32], config(&BOTH_KINDS));

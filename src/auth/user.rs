@@ -1,4 +1,4 @@
-//! Users, who log in on the pages with their account's own password: an app password is for one device, and opens no pages.
+//! Users, who log in on the pages with their account's own password. An app password is for one device, and opens no pages.
 
 use std::net::IpAddr;
 
@@ -8,8 +8,8 @@ use crate::access::{self, Refusal};
 use crate::config::Config;
 
 impl Logins {
-    /// The name of the account that this login and password are of. The same work for every refusal, which is counted, slowed
-    /// down, logged and remembered as those of mail programs are.
+    /// The name of the account that this login and password belong to. Every refusal costs the same work, and is counted,
+    /// slowed down, logged and remembered as those of mail programs are.
     ///
     /// # Errors
     /// The true reason, which is for the log only.
@@ -49,7 +49,8 @@ mod tests {
     use crate::config::{AppPassword, path};
     use crate::credential::Verifier;
 
-    /// Catches: an app password, an empty one or a disabled account that opens the pages, and a login that its owner is not told of.
+    /// Catches: an app password, an empty one or a disabled account that opens the pages, and a login that its owner is not
+    /// shown.
     #[test]
     fn only_the_account_s_own_password_opens_its_page() {
         let logins = Logins::new(&[7; 32], &Time::default());

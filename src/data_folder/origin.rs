@@ -1,32 +1,32 @@
 //! Whether a data folder is the one that was served here last, or a copy of it.
 //!
-//! The file `lock` tells which file it was when it was written: its number in the file system, and when it was made. A
-//! copy, with whatever program, is another file with the same words in it. It is written once, at the first start, so
-//! telling costs no write later. What nobody can tell: whether a copy is older than what clients know, and that an image
-//! of a whole card or a snapshot of a file system was put back.
+//! The file `lock` tells which file it was when it was written: its number in the file system, and when it was made. A copy,
+//! made by any program, is another file with the same content. The file is written once, at the first start, so later checks
+//! cost no write. Two things cannot be detected: whether a copy is older than what clients know, and that an image of a whole
+//! card or a snapshot of a file system was put back.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{AtFlags, StatxFlags, statx};
 
-/// What is asked of the operator while it is not known.
+/// The question to the operator while it is not known whether to go on with the copy.
 pub const COPY: &str = "this data folder is a copy: if mail programs have known a newer state than this one, stop and run \
      `pillarbox restored`; if there was none, `pillarbox restored --nothing-newer`";
 
-/// No words of this kind are longer.
+/// The most octets that are read of the file; its content is never longer.
 const LONGEST: usize = 128;
 
-/// Whether the file says that it was another one. One that says nothing is told who it is, where that can be written.
+/// Whether the file names another file than itself. A file that names none is given its own name, where it can be written.
 pub fn is_copy(lock: &File) -> bool {
     let Some(words) = words(lock) else { return false };
     let mut said = [0; LONGEST];
     match lock.read_at(&mut said, 0).map(|n| &said[..n]) {
         Ok(said) if said == words.as_bytes() => false,
-        // Of another file.
+        // The file names another file.
         Ok(said) if said.starts_with(BEGIN.as_bytes()) && said.ends_with(b"\n") => true,
         Ok(_) => {
-            // Without it a copy of this folder is not recognised, and nothing else.
+            // If this fails, a copy of this folder is not recognised; nothing else depends on it.
             let _ = write(lock, &words);
             false
         }
@@ -34,7 +34,7 @@ pub fn is_copy(lock: &File) -> bool {
     }
 }
 
-/// From now on the folder is no copy.
+/// Notes that the folder is no longer a copy.
 ///
 /// # Errors
 /// What the system says.
@@ -44,7 +44,7 @@ pub fn settle(lock: &File) -> std::io::Result<()> {
 
 const BEGIN: &str = "this lock is file ";
 
-/// Which file it is; `None` where the file system does not know when a file was made.
+/// The content that names this file; `None` where the file system does not record when a file was made.
 fn words(lock: &File) -> Option<String> {
     let about = statx(lock, c"", AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::BTIME).ok()?;
     let is_known = about.stx_mask & StatxFlags::BTIME.bits() != 0 && about.stx_btime.tv_sec > 0;
@@ -71,7 +71,8 @@ mod tests {
         File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap()
     }
 
-    /// Catches a copy that is taken for the first one, one that is only told of once, and a first one that is called a copy.
+    /// Catches: a copy that is taken for the original, a copy that is reported only once, and an original that is called a
+    /// copy.
     #[test]
     fn a_copy_is_told_until_the_operator_has_spoken() {
         let folder = PathBuf::from(format!("/var/tmp/pillarbox-origin-{}", std::process::id()));
@@ -89,14 +90,14 @@ mod tests {
         fs::rename(&first, &moved).unwrap();
         assert!(!is_copy(&open(&moved)), "another path is no other file");
 
-        // Of an earlier version, and torn when it was written.
+        // Files of an earlier version, and files that were torn when they were written.
         for said in ["", "this lock is file 12, ma"] {
             fs::write(&copy, said).unwrap();
             assert!(!is_copy(&open(&copy)), "{said}");
             fs::copy(&copy, &moved).unwrap();
             assert!(is_copy(&open(&moved)), "{said}");
         }
-        // Where nothing can be written.
+        // The folder or the file cannot be written.
         fs::write(&copy, "").unwrap();
         assert!(!is_copy(&File::open(&copy).unwrap()));
         assert!(!is_copy(&File::open(&folder).unwrap()));

@@ -5,7 +5,7 @@ fn origin<'a>(address: &str, account: &'a str) -> Origin<'a> {
     Origin { address, on_lan: address.to_string().starts_with("192.168."), account }
 }
 
-/// The waits in seconds of `n` tries, one after the other, and when the last one is answered.
+/// The waits, in seconds, of `n` tries one after the other, and the time at which the last one is answered.
 fn in_a_row(throttle: &mut Throttle, origin: Origin<'_>, n: usize, start: Instant) -> (Vec<u64>, Instant) {
     let mut now = start;
     let waits = (0..n).map(|_| {
@@ -59,7 +59,7 @@ fn guesses_from_everywhere_slow_down_strangers_but_not_the_owner() {
     let phone = origin("203.0.113.9", "demo");
     throttle.attempt(phone, now);
     throttle.succeeded(phone, now);
-    // One a second: the queue of all wrong tries is another story.
+    // One a second, so that the queue of all wrong tries from outside does not matter here.
     for host in 1..=11 {
         let now = now + Duration::from_secs(host);
         throttle.attempt(origin(&format!("198.51.100.{host}"), "demo"), now);
@@ -100,7 +100,7 @@ fn guesses_from_everywhere_for_everyone_get_one_fast_answer_a_second() {
         fast += u32::from(wait < Duration::from_secs(1));
         longest = longest.max(wait);
     }
-    // Those at the beginning are free; once the queue is as long as it gets, none is fast.
+    // The first ones are free. Once the queue has its full length, none is fast.
     assert!((10..=10 + 120).contains(&fast), "{fast}");
     assert_eq!(longest, LONGEST);
     let later = start + Duration::from_secs(120);
@@ -131,8 +131,8 @@ fn a_login_that_went_well_gives_its_address_new_free_tries() {
     assert_eq!(waits(&mut throttle, phone, 5, now), [0, 0, 0, 0, 1]);
 }
 
-/// How many tries of one address are answered in `span` when `clients` begin with the next one as soon as they have an
-/// answer, or a while after they were turned away; and how many wait at once at the most.
+/// How many tries of one address are answered in `span`, and how many wait at once at the most. Each of the `clients` makes its
+/// next try as soon as it has an answer, or a while after it was turned away.
 fn answered(clients: usize, guess: Origin<'_>, span: Duration) -> (usize, usize) {
     let (mut throttle, start) = (Throttle::new(), Instant::now());
     let (mut answered, mut most) = (0, 0);
@@ -153,7 +153,7 @@ fn answered(clients: usize, guess: Origin<'_>, span: Duration) -> (usize, usize)
     }
 }
 
-/// Catches: guesses side by side that are answered faster than one after the other, and logins without number that wait.
+/// Catches: parallel guesses that are answered faster than guesses in a row, and logins that wait in unlimited number.
 #[test]
 fn guesses_side_by_side_are_no_better_than_in_a_row() {
     for address in ["198.51.100.7", "192.168.7.5"] {
@@ -167,8 +167,8 @@ fn guesses_side_by_side_are_no_better_than_in_a_row() {
     }
 }
 
-/// Catches: an address whose tries for many accounts do not wait for each other, and good logins that make room for guesses
-/// which wait.
+/// Catches: an address whose tries for many accounts do not wait for each other, and good logins that make room for waiting
+/// guesses.
 #[test]
 fn neither_other_accounts_nor_a_good_login_let_guesses_overtake() {
     let (mut throttle, now) = (Throttle::new(), Instant::now());
@@ -202,7 +202,7 @@ fn who_was_here_before_is_not_turned_away_for_the_tries_of_others() {
     assert!(throttle.attempt(origin("198.51.100.8", "fred"), now).is_some(), "another address");
     let later = now + PATIENCE;
     assert!(throttle.attempt(phone, later).is_some(), "those before it are answered");
-    // Guesses at the account that was here before wait for each other, too.
+    // Guesses at the account that logged in before wait for each other, too.
     assert!((0..5).any(|_| throttle.attempt(laptop, now).is_none()));
 }
 
