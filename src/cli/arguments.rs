@@ -1,4 +1,4 @@
-//! The grammar of the command line: one table of verbs, from which help is made too.
+//! The grammar of the command line: one table of verbs, from which the help is made, too.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use pillarbox::failure::Failure;
 
 use super::{board, queue, restored, slots, state};
 
-/// What the command line asks for.
+/// The request that the command line makes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
     Run(RunOptions),
-    /// Of the sandbox's tests.
+    /// For the tests of the sandbox.
     #[cfg(debug_assertions)]
     Attempt(RunOptions),
     Check {
@@ -72,16 +72,16 @@ pub enum Request {
 
 /// A verb and how it is used.
 pub struct Verb {
-    /// One word, or two.
+    /// The name: one word, or two.
     pub name: &'static str,
     pub operands: &'static [Operand],
     pub options: &'static [Choice],
-    /// One line.
+    /// One line of help.
     pub help: &'static str,
     pub request: fn(&Given) -> Request,
 }
 
-/// What may follow a verb, besides options; those that are needed first.
+/// An operand of a verb. Needed operands come first.
 #[derive(Clone, Copy)]
 pub enum Operand {
     Needed(&'static str),
@@ -89,7 +89,7 @@ pub enum Operand {
 }
 
 impl Operand {
-    /// What it is called.
+    /// The name of the operand.
     #[cfg(test)]
     pub fn name(self) -> &'static str {
         match self {
@@ -101,7 +101,7 @@ impl Operand {
 /// An option of a verb.
 pub struct Choice {
     pub name: &'static str,
-    /// What its value is called, if it has one; with `|`, the values that there are.
+    /// The name of the option's value, if it has one. With `|`, the values to choose from.
     pub value: Option<&'static str>,
 }
 
@@ -109,12 +109,12 @@ pub struct Choice {
 pub const BOARD: Choice = Choice { name: "--board", value: Some("RUNDIR") };
 /// A command of the console. It may be given several times.
 const COMMAND: Choice = Choice { name: "-c", value: Some("COMMAND") };
-/// The data folder where none is named.
+/// The data folder that is used when none is named.
 pub const USUAL_DATA: &str = "pillarbox-data";
-/// Where the data is.
+/// The data folder.
 pub const DATA: Choice = Choice { name: "--data", value: Some("DIR") };
 
-/// All verbs that people use, in the order of `help`.
+/// All verbs for people, in the order of `help`.
 pub const VERBS: &[Verb] = &[
     Verb {
         name: "run",
@@ -282,12 +282,12 @@ pub const VERBS: &[Verb] = &[
     },
 ];
 
-/// All verbs that there are.
+/// All verbs, including those for the scripts of a board.
 pub fn all_verbs() -> impl Iterator<Item = &'static Verb> {
     VERBS.iter().chain(board::VERBS).chain(slots::VERBS)
 }
 
-/// The words that follow a verb, sorted.
+/// The words that follow a verb, sorted into options and operands.
 #[derive(Default)]
 pub struct Given {
     options: Vec<(&'static str, OsString)>,
@@ -321,7 +321,7 @@ impl Given {
     pub fn operand(&self, n: usize) -> PathBuf {
         self.operands.get(n).map(PathBuf::from).unwrap_or_default()
     }
-    /// All of them.
+    /// All operands.
     pub fn words(&self) -> Vec<String> {
         self.operands.iter().map(|word| lossy(word)).collect()
     }
@@ -370,7 +370,7 @@ fn run() -> &'static Verb {
     &VERBS[0]
 }
 
-/// Whether verbs of two words begin with this one.
+/// Whether `name` is the first word of a verb of two words.
 fn is_first_word(name: &str) -> bool {
     all_verbs().any(|verb| verb.name.split_once(' ').is_some_and(|(first, _)| first == name))
 }
@@ -384,7 +384,7 @@ fn unknown(name: &str) -> Failure {
     Failure::Usage(format!("{name}: no such command: {advice}"))
 }
 
-/// Sorts the words that follow `verb`. An option's value may follow it as a word of its own or after `=`.
+/// Sorts the words that follow `verb`. The value of an option may be the next word, or may follow after `=`.
 fn request(verb: &'static Verb, mut words: impl Iterator<Item = OsString>) -> Result<Request, Failure> {
     let usage = |what: String| Failure::Usage(format!("{what}: usage: {}", verb.usage()));
     let mut given = Given::default();
@@ -427,7 +427,7 @@ fn request(verb: &'static Verb, mut words: impl Iterator<Item = OsString>) -> Re
     }
 }
 
-/// `--name=value` in its parts; paths need not be UTF-8.
+/// Splits `--name=value` into name and value. The value may be a path, which need not be UTF-8.
 fn split_at_equals(word: &OsStr) -> (String, Option<OsString>) {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     let octets = word.as_bytes();
@@ -441,7 +441,7 @@ fn split_at_equals(word: &OsStr) -> (String, Option<OsString>) {
 }
 
 impl Verb {
-    /// How it is written: `pillarbox import FILE.toml [--data DIR]`.
+    /// How the verb is written: `pillarbox import FILE.toml [--data DIR]`.
     pub fn usage(&self) -> String {
         let mut usage = format!("pillarbox {}", self.name);
         for operand in self.operands {

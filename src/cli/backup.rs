@@ -1,4 +1,4 @@
-//! `backup`: settings and mail as one file, by the running appliance, or here when none runs.
+//! `backup`: settings and mail as one file, written by the running appliance, or here when none runs.
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
@@ -19,7 +19,7 @@ use super::configuration::{existing, held};
 use super::print;
 use super::progress::Shown;
 
-/// Standard output or input.
+/// Names standard output or input.
 pub(super) const STANDARD: &str = "-";
 
 /// Writes a backup of `data` to `dest`.
@@ -49,7 +49,7 @@ pub fn run(data: &Path, dest: &Path) -> Result<(), Failure> {
     verdict(&made, &name)
 }
 
-/// A backup that misses something is one, but whoever makes it each night is to hear of it.
+/// The result for the exit code. A backup that lacks something is still a backup, but whoever makes it each night has to know.
 fn verdict(made: &Made, name: &str) -> Result<(), Failure> {
     match made.problems {
         0 => Ok(()),
@@ -59,17 +59,17 @@ fn verdict(made: &Made, name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Ends when the user wants no more of it.
+/// Returns when the user gives up.
 async fn given_up(name: &str) -> Result<Made, Failure> {
     interrupted().await;
     Err(Failure::System(format!("{name}: given up, and not written")))
 }
 
-/// Ctrl-C, or what else asks a process to end.
+/// Waits for Ctrl-C, or for another signal that asks a process to end.
 pub(super) async fn interrupted() {
     match Signals::new([Signal::Int, Signal::Term, Signal::Hup]) {
         Ok(mut signals) => drop(signals.next().await),
-        // They end the process as they always do.
+        // The signals end the process as they always do.
         Err(_) => std::future::pending().await,
     }
 }
@@ -88,7 +88,7 @@ async fn make(data: &Path, out: &mut impl Sink) -> Result<Made, Failure> {
     }
 }
 
-/// Where it goes, with the one who looks on.
+/// The destination of the backup, with the display of its progress.
 struct Out<'a, W> {
     writer: W,
     name: &'a str,
@@ -107,7 +107,7 @@ impl<W: Write> Sink for Out<'_, W> {
         })?;
         self.octets += octets.len() as u64;
         self.shown.octets(self.octets, 0);
-        // Who wants no more of it is heard between two pieces.
+        // A user who gives up is noticed between two pieces.
         smol::future::yield_now().await;
         Ok(())
     }
@@ -118,7 +118,7 @@ impl<W: Write> Sink for Out<'_, W> {
     }
 }
 
-/// The file as it is written, under another name; it goes away unless it is kept.
+/// The file while it is written, under another name. It is removed unless it is kept.
 struct Draft {
     file: File,
     path: PathBuf,
@@ -141,7 +141,7 @@ impl Draft {
         Ok(Draft { file, path, dest: dest.to_owned(), kept: false })
     }
 
-    /// Puts it in the place of `dest`, durable.
+    /// Puts the file in the place of `dest`. Durable on return.
     fn keep(mut self) -> Result<(), Failure> {
         let folder = match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,

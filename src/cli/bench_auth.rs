@@ -8,7 +8,7 @@ use pillarbox::credential::cost;
 use pillarbox::failure::Failure;
 use pillarbox::flash::disk::Disk;
 
-/// What it costs with the rounds that the verifiers in `data` have, or new ones would.
+/// The cost with the rounds of the verifiers in `data`, or of new verifiers.
 pub fn report(data: &Path) -> Result<String, Failure> {
     let mut config = Config::default();
     if data.is_dir() {

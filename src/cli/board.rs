@@ -1,4 +1,4 @@
-//! `board …`: what the scripts of a card image ask for. They run as root, before and beside the daemon.
+//! `board …`: commands for the scripts of a card image. They run as root, before the daemon and beside it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use pillarbox::say;
 use super::arguments::{Choice, DATA, Given, Operand, Verb};
 use super::print;
 
-/// What a verb of this family asks for.
+/// The request of a verb of this family.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
     Settings { data: PathBuf },
@@ -62,7 +62,7 @@ pub const VERBS: &[Verb] = &[
     },
 ];
 
-/// Does it.
+/// Carries out `request`.
 pub fn carry_out(request: Request) -> Result<(), Failure> {
     match request {
         Request::Settings { data } => print(&settings(&data)),
@@ -75,8 +75,8 @@ pub fn carry_out(request: Request) -> Result<(), Failure> {
     }
 }
 
-/// What cannot be read must not keep the device from its network: then the defaults serve, and a line
-/// says so.
+/// The settings for the scripts. Settings that cannot be read must not keep the device from its network: the defaults are used,
+/// and a line says so.
 fn settings(data: &Path) -> String {
     let stored = match data.is_dir() {
         true => Disk::new(data)
@@ -110,7 +110,7 @@ fn grow(device: &Path, partition: &str) -> Result<(), Failure> {
     }
 }
 
-/// One line for the log; the owner finds more in the result file.
+/// Imports a first configuration from the card. Prints one line for the log; the owner finds more in the result file.
 fn first_configuration(card: &Path, data: &Path) -> Result<(), Failure> {
     match first::import(card, data) {
         Ok(Outcome::NoFile | Outcome::Known) => Ok(()),

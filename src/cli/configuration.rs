@@ -1,4 +1,4 @@
-//! `check`, `import` and `export`: the configuration between its text form and its form on flash.
+//! `check`, `import` and `export`: the configuration as text and as it is stored on flash.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -18,8 +18,8 @@ use pillarbox::say;
 use super::arguments::USUAL_DATA;
 use super::print;
 
-/// Tells every mistake in `file`. Secrets that are stored in `data` need not be in it; where no folder was named, in the usual one,
-/// if there is one.
+/// Reports every mistake in `file`. The file need not have secrets that are stored in `data`. Where no folder is named, the
+/// usual one counts, if it exists.
 pub fn check(file: &Path, data: Option<&Path>) -> Result<(), Failure> {
     let usual = Path::new(USUAL_DATA);
     let stored = match data {
@@ -34,7 +34,7 @@ pub fn check(file: &Path, data: Option<&Path>) -> Result<(), Failure> {
     print(&said(&warnings, &format!("{}: no mistakes, accounts: {accounts}", file.display())))
 }
 
-/// Stores `file` in `data`: by the running appliance, which puts it in force, or here when none runs.
+/// Stores `file` in `data`: through the running appliance, which puts it in force, or here when none runs.
 pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
     let name = file.display();
     let flash = Rc::new(Disk::new(data).map_err(Failure::at(data))?);
@@ -60,7 +60,7 @@ pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
     print(&said(&warnings, &done))
 }
 
-/// The settings in whose place others come. Those that cannot be read are none.
+/// The settings that will be replaced. Settings that cannot be read count as none, and standard error says so.
 fn replaced(data: &Path, found: Result<Option<Loaded>, Error>) -> Result<Option<Config>, Failure> {
     match found {
         Ok(loaded) => Ok(loaded.map(|loaded| loaded.config)),
@@ -72,7 +72,7 @@ fn replaced(data: &Path, found: Result<Option<Loaded>, Error>) -> Result<Option<
     }
 }
 
-/// What was done, after what is probably not as meant.
+/// The text to print: the warnings, then what was done.
 fn said(warnings: &[String], done: &str) -> String {
     warnings.iter().map(String::as_str).chain([done]).map(|line| format!("{line}\n")).collect()
 }
@@ -83,7 +83,7 @@ pub fn export(data: &Path, with_secrets: bool) -> Result<(), Failure> {
     print(&to_toml(&loaded.config, with_secrets))
 }
 
-/// The data folder, which is not made by looking for it.
+/// The data folder. It is an error where the folder does not exist: looking for it does not create it.
 pub(super) fn existing(data: &Path) -> Result<Disk, Failure> {
     if !data.is_dir() {
         return Err(nothing_stored(data));
@@ -93,7 +93,7 @@ pub(super) fn existing(data: &Path) -> Result<Disk, Failure> {
     Ok(disk)
 }
 
-/// The data folder, which is not made by looking for it, held: no appliance runs on it, and none begins to.
+/// As [`existing`], but held: no appliance runs on the folder, and none can start.
 pub(super) fn held(data: &Path) -> Result<DataFolder, Failure> {
     match data.is_dir() {
         true => held_as(data, Rc::new(Disk::new(data).map_err(Failure::at(data))?)),
@@ -107,7 +107,7 @@ fn held_as(data: &Path, flash: Rc<Disk>) -> Result<DataFolder, Failure> {
     Ok(folder)
 }
 
-/// Ends a restore that was cut short: until then mail is in two places.
+/// Completes a restore that was cut short: until then mail is in two places.
 fn settled(data: &Path) -> Result<(), Failure> {
     if data.join(place::READY).exists() {
         held(data)?;
@@ -115,7 +115,7 @@ fn settled(data: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is stored, for who only looks.
+/// The stored settings, for a command that only looks.
 pub(super) fn stored(flash: &dyn Flash, data: &Path) -> Result<Loaded, Failure> {
     let loaded = file::find(flash).map_err(refused(data))?.ok_or_else(|| nothing_stored(data))?;
     if let Some(notice) = &loaded.notice {
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(import(&file, &data), Err(told));
         assert!(!data.join("config.postcard").exists());
         assert!(matches!(export(&data, false), Err(Failure::System(_))));
-        // A file where the folder should be, and a folder where the file should be.
+        // There is a file where the folder should be, and a folder where the file should be.
         assert!(matches!(import(&file, &file), Err(Failure::System(_))));
         assert!(matches!(check(&folder, None), Err(Failure::System(_))));
         assert!(matches!(check(&folder.join("b.toml"), None), Err(Failure::System(_))));

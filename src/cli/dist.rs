@@ -1,5 +1,5 @@
-//! The manual pages and the completions of shells in `dist/`, made from the table of verbs and that of settings. They are stored, so
-//! that nothing has to run where they are installed, and a test holds them to the tables: `UPDATE_DIST=1` writes them anew.
+//! The manual pages and shell completions in `dist/`, made from the tables of verbs and of settings. They are stored, so that
+//! nothing has to run where they are installed. A test compares them with the tables: `UPDATE_DIST=1` writes them anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::path::Path;
 use super::arguments::{Operand, VERBS, Verb, all_verbs};
 use super::help;
 
-/// What is a topic of `help` besides verbs.
+/// The topics of `help` besides verbs and settings.
 const SECTIONS: [&str; 10] = [
     "server",
     "listen",
@@ -22,7 +22,7 @@ const SECTIONS: [&str; 10] = [
     "oauth2",
 ];
 
-/// First words, each with the second ones that follow it.
+/// The first words of verbs, each with its verbs.
 fn words() -> BTreeMap<&'static str, Vec<&'static Verb>> {
     let mut words: BTreeMap<&'static str, Vec<&'static Verb>> = BTreeMap::new();
     for verb in VERBS {
@@ -44,10 +44,10 @@ fn topics() -> Vec<String> {
     topics
 }
 
-/// Keys of a section with their defaults, each with its words.
+/// The keys of a section with their defaults, each with its help.
 fn settings(section: &str) -> Vec<(String, String)> {
     let text = help::on(Some(section)).unwrap();
-    // Where a verb has the name of a section, too, that is told first, and the section is not.
+    // Where a verb has the same name as the section, `help` shows the verb and not the section.
     let text = if VERBS.iter().any(|verb| verb.name.split(' ').next() == Some(section)) {
         pillarbox::config::help::on(section).unwrap()
     } else {
@@ -58,7 +58,7 @@ fn settings(section: &str) -> Vec<(String, String)> {
     lines.chunks(2).map(|pair| (key(pair[0]), pair[1].trim().to_owned())).collect()
 }
 
-/// One line, in the words of `help`.
+/// The help on `verb` as one line.
 fn one_line(verb: &Verb) -> String {
     verb.help.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
@@ -67,13 +67,13 @@ fn options(verb: &Verb) -> Vec<&'static str> {
     verb.options.iter().map(|choice| choice.name).chain(["--help"]).collect()
 }
 
-/// What the values of an option or an operand are.
+/// What kind of values an option or an operand called `value` has.
 fn kind(value: &str) -> &str {
     match value {
         "DIR" | "RUNDIR" => "folder",
         "FILE.toml" | "FILE" | "DEVICE" | "DEST" | "SRC" => "file",
         "TOPIC" => "topic",
-        // A number is typed.
+        // The user types the number.
         "N|account|all" => "account|all",
         words if words.contains('|') => words,
         _ => "",
@@ -142,7 +142,7 @@ fn bash() -> String {
     text
 }
 
-/// Options that have a value.
+/// The options that have a value.
 fn valued() -> Vec<&'static str> {
     let mut names: Vec<&str> = VERBS
         .iter()
@@ -155,7 +155,7 @@ fn valued() -> Vec<&'static str> {
     names
 }
 
-/// A text within single quotes, for zsh's `_arguments` and `_describe`, and for fish.
+/// Escapes a text for single quotes: for zsh's `_arguments` and `_describe`, and for fish.
 fn quoted(text: &str) -> String {
     text.replace('\'', "'\\''")
 }
@@ -165,7 +165,7 @@ fn zsh() -> String {
         "folder" => "_files -/".to_owned(),
         "file" => "_files".to_owned(),
         "topic" => format!("({})", topics().join(" ")),
-        // A message, and nothing to choose.
+        // zsh shows a message, and offers nothing to choose.
         "" => "()".to_owned(),
         words => format!("({})", words.replace('|', " ")),
     };
@@ -286,7 +286,7 @@ fn fish_quoted(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\'', "\\'")
 }
 
-/// A text as roff shows it: no line is a request, and what looks like a hyphen can be copied.
+/// Escapes a text for roff: no line becomes a request, and what looks like a hyphen can be copied.
 fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     let lines = text.lines().map(|line| match line.starts_with(['.', '\'']) {
@@ -303,7 +303,7 @@ fn head(name: &str, section: u8, what: &str) -> String {
     )
 }
 
-/// `pillarbox(1)`.
+/// The text of `pillarbox(1)`.
 fn manual() -> String {
     let mut text = head("PILLARBOX", 1, "pillarbox \\- a mail appliance for a home or a small office");
     text +=
@@ -325,7 +325,7 @@ fn manual() -> String {
     text + ".SH SEE ALSO\n.BR pillarbox.toml (5)\n"
 }
 
-/// `pillarbox.toml(5)`.
+/// The text of `pillarbox.toml(5)`.
 fn settings_manual() -> String {
     let mut text = head("PILLARBOX.TOML", 5, "pillarbox.toml \\- settings of the mail appliance pillarbox");
     text += ".SH DESCRIPTION\nSettings as text, in TOML:\n.B pillarbox import\nputs them in force,\n.B pillarbox check\ntells every mistake in them,\nand\n\
@@ -343,7 +343,7 @@ fn settings_manual() -> String {
             password = \"choose a long one\"\n.fi\n.SH SEE ALSO\n.BR pillarbox (1)\n"
 }
 
-/// Catches: a verb, an option or a setting that the stored files do not know.
+/// Catches: a verb, an option or a setting that the stored files lack.
 #[test]
 fn the_stored_files_are_those_of_the_tables() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist");

@@ -13,7 +13,7 @@ use super::configuration::{existing, held};
 use super::print;
 use pillarbox::say::counted;
 
-/// Checks the configuration and all mail in `data`, beside a running appliance too; to `repair` it, none may run.
+/// Checks the configuration and all mail in `data`. An appliance may run meanwhile, but not with `repair`.
 pub fn run(data: &Path, repair: bool) -> Result<(), Failure> {
     let (folder, flash): (Option<DataFolder>, Rc<dyn Flash>) = match repair {
         true => {

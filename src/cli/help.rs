@@ -1,4 +1,4 @@
-//! `help`: made from the table of verbs and the table of settings, so that it tells what there is.
+//! `help`: made from the tables of verbs and of settings, so that it is always complete.
 
 use std::fmt::Write;
 

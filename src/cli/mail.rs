@@ -1,4 +1,4 @@
-//! `mail export` and `mail import`: by the running appliance, or here when none runs.
+//! `mail export` and `mail import`: done by the running appliance, or here when none runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub fn run(data: &Path, job: Job) -> Result<(), Failure> {
     print(&(outcome? + "\n"))
 }
 
-/// The appliance runs in another folder than the one that relative paths are meant from.
+/// `job` with absolute paths: the appliance runs in another folder than the command, so relative paths would mislead it.
 fn absolute(job: Job) -> Result<Job, Failure> {
     let absolute = |path: PathBuf| -> Result<PathBuf, Failure> {
         let found: io::Result<PathBuf> = std::path::absolute(&path);

@@ -27,12 +27,12 @@ use pillarbox::failure::Failure;
 
 use arguments::Request;
 
-/// Does what the words of the command line ask for.
+/// Carries out the words of the command line.
 pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     match arguments::parse(words).and_then(carry_out) {
         Ok(code) => code,
         Err(failure) => {
-            // Where standard error is gone too, the exit code still tells.
+            // Where standard error is closed as well, the exit code still tells of the failure.
             let _ = io::stderr().write_all(failure.to_string().as_bytes());
             failure.exit_code()
         }
@@ -68,7 +68,7 @@ fn carry_out(request: Request) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Standard output. A reader that has seen enough is no failure.
+/// Writes to standard output. A reader that closes it early is no failure.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -1,4 +1,4 @@
-//! `console` and `status`: what the running appliance says through its socket.
+//! `console` and `status`: the answers of the running appliance through its socket.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use pillarbox::console::client::{self, Error};
 
 use pillarbox::failure::Failure;
 
-/// The console on this terminal, or commands of it.
+/// The console on this terminal, or the given commands of it.
 pub fn console(data: &Path, commands: &[String]) -> Result<(), Failure> {
     let outcome = match commands {
         [] => client::interactive(data),
@@ -15,7 +15,7 @@ pub fn console(data: &Path, commands: &[String]) -> Result<(), Failure> {
     outcome.map_err(failure)
 }
 
-/// One look at everything.
+/// Prints the state of everything, once.
 pub fn status(data: &Path, json: bool) -> Result<(), Failure> {
     client::status(data, json).map_err(failure)
 }

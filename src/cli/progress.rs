@@ -1,4 +1,4 @@
-//! A bar on the terminal while mail goes in or out; nothing where standard error is no terminal.
+//! A progress bar on the terminal while mail is exported or imported; nothing where standard error is no terminal.
 
 use std::io::{self, IsTerminal};
 
@@ -7,17 +7,17 @@ use pillarbox::archive::{Progress, Watch};
 use pillarbox::say;
 use pillarbox::say::counted;
 
-/// Pictures a second.
+/// The most redraws a second.
 const RATE: u8 = 10;
 const STYLE: &str = "[{bar:30}] {percent:>3} %  {msg}  {bytes_per_sec}, {eta} to go";
 
 const OCTETS: &str = "{bytes} of {total_bytes}, {bytes_per_sec}";
 
-/// What the operator sees. The bar is drawn when something has come to pass: no thread does it.
+/// The progress bar. It is drawn when progress is reported; no thread draws it.
 pub struct Shown(Option<ProgressBar>);
 
 impl Shown {
-    /// Nothing is drawn yet.
+    /// A bar of which nothing is drawn yet; none where standard error is no terminal.
     pub fn new() -> Shown {
         Shown(io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(RATE));
@@ -26,7 +26,7 @@ impl Shown {
         }))
     }
 
-    /// As [`Shown::new`], for work of which only octets are known.
+    /// As [`Shown::new`], for work whose progress is known in octets only.
     pub fn of_octets() -> Shown {
         let shown = Shown::new();
         if let Some(bar) = &shown.0 {
@@ -36,7 +36,7 @@ impl Shown {
         shown
     }
 
-    /// So many octets are done, of so many where that is known.
+    /// Shows that `octets` of `of_octets` are done. Where the total is not known, `of_octets` is 0.
     pub fn octets(&self, octets: u64, of_octets: u64) {
         if let Some(bar) = &self.0 {
             bar.set_length(of_octets.max(octets));
@@ -44,7 +44,7 @@ impl Shown {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();

@@ -1,5 +1,5 @@
-//! `queue …`: what waits for the smarthost, and the operator's hand on it. The running appliance does it; what it waits for can be
-//! seen without one.
+//! `queue …`: shows the messages that wait for the smarthost, and lets the operator act on them. The running appliance does it.
+//! What waits can be shown without one, too.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use super::{arguments, operator, print};
 /// The folder of the relay's queue.
 const QUEUE: &str = "queue";
 
-/// What the words ask for.
+/// The request that the words of the command line make.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
     pub data: PathBuf,
     pub what: What,
-    /// Which messages, as the console has it.
+    /// Which messages, in the words of the console.
     pub which: Vec<String>,
 }
 
@@ -88,9 +88,9 @@ fn request(given: &Given, what: What) -> arguments::Request {
 }
 
 impl Request {
-    /// The same as a line of the console.
+    /// The request as a line of the console.
     fn line(&self) -> Result<String, Failure> {
-        // Each word is one word there, too.
+        // Each word has to stay one word in that line.
         let odd =
             |word: &&String| word.is_empty() || word.contains(|c: char| c.is_whitespace() || c.is_control());
         if let Some(word) = self.which.iter().find(odd) {
@@ -109,13 +109,13 @@ impl Request {
         Ok([&[command.to_owned()][..], &self.which].concat().join(" "))
     }
 
-    /// Whether it takes away more than one message.
+    /// Whether the request removes more than one message.
     fn is_large(&self) -> bool {
         self.what == What::Remove && matches!(self.which.first().map(String::as_str), Some("all" | "account"))
     }
 }
 
-/// Has the running appliance do it, or looks where none runs.
+/// Lets the running appliance carry out the request, or only shows the queue where none runs.
 pub fn run(request: &Request) -> Result<(), Failure> {
     let line = request.line()?;
     if request.is_large() && io::stdin().is_terminal() && !is_meant(&line)? {
@@ -136,7 +136,7 @@ pub fn run(request: &Request) -> Result<(), Failure> {
     }
 }
 
-/// Asks at the terminal.
+/// Asks at the terminal whether `line` is meant.
 fn is_meant(line: &str) -> Result<bool, Failure> {
     let asked = format!("{line}: these messages are lost then; type yes to do it: ");
     let failed = |error| Failure::System(format!("the terminal: {error}"));
@@ -163,7 +163,7 @@ fn show(data: &Path, number: &str) -> Result<(), Failure> {
     })
 }
 
-/// Looks into the queue of an appliance that does not run.
+/// Shows the queue of an appliance that does not run.
 fn look(
     data: &Path,
     tell: impl FnOnce(Option<&pillarbox::store::Account>, &pillarbox::config::Config) -> Result<String, Failure>,

@@ -1,4 +1,4 @@
-//! `restore`: a backup in the place of what is in a data folder.
+//! `restore`: puts a backup in the place of the data in a data folder.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -15,10 +15,10 @@ use super::backup::{STANDARD, interrupted};
 use super::progress::Shown;
 use super::{print, restored};
 
-/// Octets that are read at once.
+/// Octets that are read at a time.
 const PIECE: usize = 64 * 1024;
 
-/// Puts the backup `src` in the place of what is in `data`.
+/// Puts the backup `src` in the place of the data in `data`.
 pub fn run(data: &Path, src: &Path) -> Result<(), Failure> {
     let (mut source, of_octets, name) = opened(src)?;
     let flash: Rc<dyn Flash> = Rc::new(Disk::new(data).map_err(Failure::at(data))?);
@@ -44,7 +44,7 @@ pub fn run(data: &Path, src: &Path) -> Result<(), Failure> {
     let work = async { Some(restore(flash.clone(), &mut *source, &heard).await) };
     let given_up = async {
         if src.as_os_str() == STANDARD {
-            // While standard input is waited for nobody could be heard: there the signal ends the process.
+            // A read of standard input blocks, so no signal could be handled meanwhile: there the signal ends the process.
             return std::future::pending().await;
         }
         interrupted().await;
@@ -53,7 +53,7 @@ pub fn run(data: &Path, src: &Path) -> Result<(), Failure> {
     let outcome = async_io::block_on(smol::future::or(work, given_up));
     shown.end();
     let Some(outcome) = outcome else {
-        // Once all of it is there it is too late.
+        // Once the whole backup is there, it is too late to give up.
         return match async_io::block_on(settle_restore(&*flash))? {
             Some(aside) => {
                 folder.is_the_one()?;
@@ -64,12 +64,12 @@ pub fn run(data: &Path, src: &Path) -> Result<(), Failure> {
         };
     };
     let done = outcome.map_err(|failure| named(failure, &name))?;
-    // A folder that was a copy is this backup now.
+    // A folder that was a copy is now this backup.
     folder.is_the_one()?;
     tell(data, &name, done)
 }
 
-/// What the backup comes from, how many octets it has, and what it is called.
+/// Opens the backup: its reader, its length in octets (0 where it is not known), and its name.
 fn opened(src: &Path) -> Result<(Box<dyn Read>, u64, String), Failure> {
     if src.as_os_str() == STANDARD {
         return Ok((Box::new(io::stdin()), 0, "standard input".to_owned()));

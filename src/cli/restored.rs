@@ -11,12 +11,12 @@ use pillarbox::store::{Error, Renewed, Store};
 use super::configuration::{held, stored};
 use super::print;
 
-/// What the operator says of the copy.
+/// What the operator says about the copy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Word {
-    /// What waits for the smarthost goes out, perhaps for the second time.
+    /// Messages that wait for the smarthost are sent, perhaps for the second time.
     pub keep_queue: bool,
-    /// It does not.
+    /// Messages that wait for the smarthost are not sent.
     pub discard_queue: bool,
     /// There was no newer state.
     pub nothing_newer: bool,
@@ -28,7 +28,7 @@ const QUEUE: &str = "queue";
 pub(super) const DONE: &str = "done: mail programs load their folders anew, and those that leave mail here by POP3 fetch it once more; \
      sources that leave mail on their server bring again what came since the copy was made\n";
 
-/// Gives every mailbox in `data` a new UIDVALIDITY, and looks after what the newer state may have sent already.
+/// Gives every mailbox in `data` a new UIDVALIDITY, and deals with messages that the newer state may have sent already.
 pub fn run(data: &Path, word: Word) -> Result<(), Failure> {
     let Word { keep_queue, discard_queue, nothing_newer } = word;
     if u8::from(keep_queue) + u8::from(discard_queue) + u8::from(nothing_newer) > 1 {
@@ -51,7 +51,7 @@ pub fn run(data: &Path, word: Word) -> Result<(), Failure> {
     let config = stored(&*flash, data)?.config;
     let store = Store::new(flash);
     async_io::block_on(renew(data, &config, &store, word))?;
-    // Until here the daemon says that the folder is a copy.
+    // Until here the daemon reports that the folder is a copy.
     folder.is_the_one()?;
     print(DONE)
 }
@@ -65,7 +65,7 @@ async fn renew(data: &Path, config: &Config, store: &Store, word: Word) -> Resul
     let mut undone = Vec::new();
     for folder in &folders {
         let renewed = store.renew_uid_validities(folder).await;
-        // One that was used since the call before stays: it takes two for the one that was just opened.
+        // An account that was used since the last call stays open. So it takes two calls to close the one that was just opened.
         store.close_unused();
         store.close_unused();
         match renewed {
@@ -85,7 +85,7 @@ async fn renew(data: &Path, config: &Config, store: &Store, word: Word) -> Resul
     }
 }
 
-/// What waits for the smarthost, the newer state may have sent. Only the operator can know.
+/// Deals with the messages that wait for the smarthost: the newer state may have sent them, and only the operator can know.
 async fn queued(config: &Config, store: &Store, word: Word) -> Result<Result<(), Failure>, Error> {
     let queue = store.queue().await?;
     let waiting = relay::waiting_outside(&queue, config);

@@ -1,5 +1,5 @@
-//! `board state`, `apply`, `confirm`, `failed` and `switch`: what the scripts of a card image do with its two slots, as
-//! root, beside the daemon or in its absence.
+//! `board state`, `apply`, `confirm`, `failed` and `switch`: what the scripts of a card image do with its two slots, as root,
+//! while the daemon runs or not.
 
 use std::fs::File;
 use std::io::IsTerminal;
@@ -16,11 +16,11 @@ use rustix::fs::OFlags;
 use super::arguments::{BOARD, DATA, Given, Operand, Verb};
 use super::print;
 
-/// What is asked of the slots on the partition `slots`.
+/// A request about the slots on the partition `slots`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
     pub slots: PathBuf,
-    /// The run folder, which tells the slot that runs.
+    /// The run folder, which tells which slot runs.
     pub run: PathBuf,
     pub what: What,
 }
@@ -83,14 +83,14 @@ fn request(given: &Given, what: What) -> super::Request {
     super::Request::Slots(Request { slots: given.operand(0), run, what })
 }
 
-/// Does it.
+/// Carries out `request`.
 pub fn carry_out(request: Request) -> Result<(), Failure> {
     let Request { slots, run, what } = request;
     let device =
         |write: bool| File::options().read(true).write(write).open(&slots).map_err(Failure::at(&slots));
     let running = || running(&Board::new(&run));
     match what {
-        // Which slot runs makes no difference to what is written there.
+        // The state on the partition is the same, whichever slot runs.
         What::State => print(&format!("{}\n", Slots::new(device(false)?, Slot::A).state().map_err(refused)?)),
         What::Apply { data } => {
             apply_update(&data.join(board::UPDATE), &Slots::new(device(true)?, running()?))
@@ -122,12 +122,12 @@ fn refused(error: SlotsError) -> Failure {
     }
 }
 
-/// An update that was applied is removed, and so is one that never will be. One that the card or the moment refused
-/// stays.
+/// Applies the update in `path`. An update that was applied is removed, and so is one that can never be applied. One that was
+/// refused because of the card or the moment stays.
 fn apply_update(path: &Path, slots: &Slots<File>) -> Result<(), Failure> {
     let identity = Identity::read(&board::etc()).map_err(Failure::at(&board::etc()))?;
     let shown = Shown::new();
-    // The folder belongs to the daemon: what lies there is not to lead root elsewhere.
+    // The folder belongs to the daemon: a link in it must not lead root elsewhere.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path);
     let mut file = file.map_err(Failure::at(path))?;
@@ -147,7 +147,7 @@ fn apply_update(path: &Path, slots: &Slots<File>) -> Result<(), Failure> {
     }
 }
 
-/// A bar on the terminal; nothing where standard error is none.
+/// A progress bar on the terminal; none where standard error is no terminal.
 struct Shown(Option<ProgressBar>);
 
 impl Shown {

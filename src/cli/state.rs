@@ -1,4 +1,4 @@
-//! `multipop import-state`: by the running appliance, or here when none runs.
+//! `multipop import-state`: done by the running appliance, or here when none runs.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,10 +17,10 @@ use super::configuration::{existing, held, stored};
 use super::print;
 use pillarbox::say::counted;
 
-/// Octets of a file: a million messages fit.
+/// The most octets of a file: a million messages fit.
 const LARGEST: u64 = 128 << 20;
 
-/// What the words ask for.
+/// The request that the words of the command line make.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
     pub data: PathBuf,
@@ -31,7 +31,7 @@ pub struct Request {
     pub as_own: bool,
 }
 
-/// Notes what the file says, and prints how much that was.
+/// Notes the messages that the file lists as collected, and prints how many there were.
 pub fn run(request: &Request) -> Result<(), Failure> {
     let Request { data, account: name, file, .. } = request;
     let flash = existing(data)?;
@@ -63,7 +63,7 @@ pub fn run(request: &Request) -> Result<(), Failure> {
     print(&said)
 }
 
-/// The source that is named, with its number.
+/// The source of this number, and the number.
 fn named<'a>(account: &'a Account, number: Option<&str>) -> Result<Option<(usize, &'a Source)>, Failure> {
     let Some(number) = number else { return Ok(None) };
     let at = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
@@ -98,7 +98,7 @@ fn tell_passed_over(file: &Path, parsed: &Parsed) {
     }
 }
 
-/// What is to be noted for which source, by its number. A list that belongs to none is told of.
+/// The lists to be noted for each source, by its number and folder. Reports lists that belong to no source.
 fn jobs(
     request: &Request,
     account: &Account,
@@ -107,13 +107,13 @@ fn jobs(
 ) -> Result<BTreeMap<(usize, String), Job>, Failure> {
     let mut jobs = BTreeMap::new();
     let exact = |list: &List, source: &Source| list.origin.folder_of(source, false);
-    // Where one list says all that it should, another one with the same login is of another server.
+    // Where a list names the same server as the source, a list that only has the same login is of another server.
     let any_exact = named.is_some_and(|(_, source)| lists.iter().any(|list| exact(list, source).is_some()));
     if let Some((number, source)) = named.filter(|_| !any_exact) {
         let same_login = lists.iter().filter(|list| list.origin.folder_of(source, true).is_some());
         let whose: Vec<String> = same_login.map(|list| list.origin.in_words()).collect();
         if whose.len() > 1 {
-            // Numbers of another mailbox could be those of messages that are still to come.
+            // Numbers of another mailbox could also be those of messages that are still to come.
             return Err(Failure::Input(format!(
                 "{}: which of these is source {number}? It is of {}: leave only its lines in the file",
                 request.file.display(),
