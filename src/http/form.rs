@@ -1,18 +1,18 @@
-//! What a form sends: `application/x-www-form-urlencoded`, as browsers write it (WHATWG URL, section 5).
+//! The content of a form: `application/x-www-form-urlencoded`, as browsers write it (WHATWG URL, section 5).
 
 use zeroize::Zeroizing;
 
-/// Octets of a form.
+/// The most octets of a form.
 pub const LONGEST: usize = 64 << 10;
-/// Fields of a form.
+/// The most fields of a form.
 const FIELDS: usize = 400;
 
-/// The fields of a form, in their order. A value may be a password: all are wiped.
+/// The fields of a form, in their order. A value may be a password, so all values are wiped.
 #[derive(Default)]
 pub struct Form(Vec<(String, Zeroizing<String>)>);
 
 impl Form {
-    /// `None` where it has more fields than any of ours, or is not UTF-8.
+    /// Parses a form; `None` where it has more fields than any form here, or is not UTF-8.
     pub fn parse(octets: &[u8]) -> Option<Form> {
         let mut fields = Vec::new();
         for pair in octets.split(|&octet| octet == b'&').filter(|pair| !pair.is_empty()) {
@@ -30,27 +30,27 @@ impl Form {
         Some(Form(fields))
     }
 
-    /// Of these names and values.
+    /// A form of these names and values.
     pub fn of(fields: Vec<(String, Zeroizing<String>)>) -> Form {
         Form(fields)
     }
 
-    /// The value of the field `name`, the first one; `None` where there is none, as of a box that is not ticked.
+    /// The value of the first field called `name`; `None` where there is none, as for a box that is not ticked.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// The same of a text, without blanks around it; empty where there is none.
+    /// The value of the first field called `name`, without blanks around it; empty where there is none.
     pub fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default().trim()
     }
 
-    /// Whether the field is there.
+    /// Whether there is a field called `name`.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// All fields.
+    /// The names and values of all fields.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -78,8 +78,8 @@ fn decoded(octets: &[u8]) -> Option<Zeroizing<String>> {
 mod tests {
     use super::*;
 
-    /// Catches: blanks and signs that come out otherwise than they were typed, a half escape that is taken, and fields without
-    /// end.
+    /// Catches: blanks and signs that come out otherwise than they were typed, half an escape that is accepted, and an
+    /// unlimited number of fields.
     #[test]
     fn what_was_typed_comes_out() {
         let form = Form::parse(b"a=1&b=%C3%A4+%2B%26%3d&c&&a=2&d==x").unwrap();

@@ -1,16 +1,16 @@
-//! A form with a file (RFC 7578), as browsers write it: its fields, and where its file begins, which comes last.
+//! A form with a file (RFC 7578), as browsers write it: its fields, and the place where its file begins, which comes last.
 
 use zeroize::Zeroizing;
 
-/// Octets before the file.
+/// The most octets before the file.
 pub const LONGEST: usize = 8 << 10;
 
-/// What comes before the content of the file.
+/// The part of a form before the content of its file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Begin {
-    /// Names and values of the fields. A value may be a password.
+    /// Names and values of the fields before the file. A value may be a password.
     pub fields: Vec<(String, Zeroizing<String>)>,
-    /// Where the content of the file begins.
+    /// The index of the first octet of the file's content.
     pub file: usize,
 }
 
@@ -28,12 +28,12 @@ pub fn boundary(content_type: &str) -> Option<&str> {
     (1..=70).contains(&value.len()).then_some(value)
 }
 
-/// Octets that follow the content of a file that is the last part.
+/// The octets that follow the content of the file, which is the last part.
 pub fn end(boundary: &str) -> Vec<u8> {
     format!("\r\n--{boundary}--\r\n").into_bytes()
 }
 
-/// Reads the beginning of a form; `None` while it is not whole, `Err` where it is none, or has no file.
+/// Reads a form up to its file. `None` while it is not complete, `Err` where it is not a form or has no file.
 pub fn begin(boundary: &str, octets: &[u8]) -> Option<Result<Begin, ()>> {
     let delimiter = format!("--{boundary}");
     let mut fields = Vec::new();
@@ -45,7 +45,7 @@ pub fn begin(boundary: &str, octets: &[u8]) -> Option<Result<Begin, ()>> {
         return Some(Err(()));
     }
     loop {
-        // Behind a delimiter: the end of its line, or the end of all.
+        // A delimiter is followed by the end of its line, or by the end of the form.
         let line = octets.get(at..at + 2)?;
         if line != b"\r\n" {
             return Some(Err(()));
@@ -84,7 +84,7 @@ fn disposition(head: &[u8]) -> Option<(String, bool)> {
     for (key, value) in parameters.filter_map(|parameter| parameter.split_once('=')) {
         match key.trim() {
             "name" => name = Some(value.trim().trim_matches('"').to_owned()),
-            // Whatever it is called there.
+            // The client's name of the file does not matter.
             "filename" | "filename*" => is_file = true,
             _ => {}
         }
@@ -102,7 +102,7 @@ mod tests {
         content-disposition: form-data; name=password\r\n\r\n\xc3\xa4\r\n--x\r\n--x-1\r\nContent-Disposition: form-data; \
         name=\"file\"; filename=\"a;b.pbu\"\r\nContent-Type: application/octet-stream\r\n\r\nTHE FILE\r\n--x-1--\r\n";
 
-    /// Catches: a file whose first octet is lost, a field that takes the next one along.
+    /// Catches: a file that loses its first octet, and a field that swallows the next one.
     #[test]
     fn the_fields_are_read_up_to_the_file() {
         let read = begin("x-1", FORM).unwrap().unwrap();
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(fields, [("token", "abc"), ("password", "ä\r\n--x")]);
         assert!(FORM[read.file..].starts_with(b"THE FILE"));
         assert_eq!(FORM[read.file + "THE FILE".len()..], end("x-1"));
-        // However it is cut, the answer is that it is not whole yet, up to the file.
+        // Wherever the form is cut before the file, it is not complete.
         for len in 0..FORM.len() {
             let expected = (len >= read.file).then_some(Ok(read.file));
             assert_eq!(begin("x-1", &FORM[..len]).map(|it| it.map(|it| it.file)), expected, "{len}");
@@ -144,7 +144,7 @@ mod tests {
     }
 
     proptest! {
-        /// Catches: a panic, or a file that begins behind the end.
+        /// Catches: a panic, or a file that begins after the end of the octets.
         #[test]
         fn nothing_that_is_sent_does_harm(octets in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..FORM.len()) {
             let octets = [&FORM[..cut], &octets].concat();

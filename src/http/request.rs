@@ -1,4 +1,4 @@
-//! The head of a request (RFC 9112), as much of it as matters here.
+//! The head of a request (RFC 9112), as far as it is used here.
 
 use std::io;
 
@@ -8,34 +8,34 @@ use super::authority::Authority;
 use super::{GET, Response, session, update};
 use crate::net::stream::Stream;
 
-/// Octets of a request's head.
+/// The most octets of a request's head.
 const HEAD_MAX: usize = 8 * 1024;
-/// Header fields of a request.
+/// The most header fields of a request.
 const FIELDS_MAX: usize = 64;
 
-/// What is to be done.
+/// The methods that are served (RFC 9110 section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// To show a page.
+    /// Shows a page.
     Get,
-    /// To show how it would be shown.
+    /// Shows only the head of the response to GET.
     Head,
-    /// To take something.
+    /// Takes the content that follows.
     Put,
-    /// To do what a form says.
+    /// Does what a form says.
     Post,
 }
 
 /// A request, up to the end of its head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What is to be done.
+    /// The method.
     pub method: Method,
-    /// Whom it is for.
+    /// The host and port that the request is for.
     pub authority: Authority,
-    /// Without what stands behind a question mark.
+    /// The path, without the question mark and the query.
     pub path: String,
-    /// That.
+    /// The query: what follows the question mark; empty without one.
     pub query: String,
     /// The value of our cookie.
     pub cookie: Option<Zeroizing<String>>,
@@ -47,15 +47,15 @@ pub struct Request {
     pub content_type: Option<String>,
     /// The field `Authorization`.
     pub authorization: Option<Zeroizing<String>>,
-    /// Octets of the content that follows, where the client says how many. One that sends in chunks does not.
+    /// The octets of the content that follows, where the client says how many. A client that sends in chunks does not.
     pub length: Option<u64>,
-    /// The client waits for `100 Continue` before it sends the content (RFC 9110 section 10.1.1).
+    /// Whether the client waits for `100 Continue` before it sends the content (RFC 9110 section 10.1.1).
     pub expects_continue: bool,
-    /// The beginning of the content, which came with the head.
+    /// The beginning of the content, which was read with the head.
     pub begun: Vec<u8>,
 }
 
-/// Reads the head of a request; `None` when there is none, `Err` with what answers a bad one.
+/// Reads the head of a request. `None` when the client sends none, `Err` with the response to a bad one.
 pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Box<Request>, Response>>> {
     let mut head = Zeroizing::new(Vec::new());
     loop {
@@ -63,7 +63,7 @@ pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Box<Request>,
         if more.is_empty() {
             return Ok(None);
         }
-        // It may hold a password, which would stay behind where it grows.
+        // The head may hold a password: a buffer that grows would leave a copy behind that is not wiped.
         let room = HEAD_MAX + 1 - head.len();
         head.reserve_exact(room);
         let more = more.get(..room).unwrap_or(more);
@@ -76,8 +76,8 @@ pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Box<Request>,
     }
 }
 
-/// Takes the content of `request`, at most `most` octets of it, and leaves none there; `Err` with what answers one that is not
-/// taken.
+/// Reads the whole content of `request`, which may have at most `most` octets. `Err` with the response to a content that is not
+/// accepted.
 pub async fn content(
     stream: &mut Stream,
     request: &mut Request,
@@ -88,7 +88,7 @@ pub async fn content(
     let Some(length) = usize::try_from(length).ok().filter(|length| *length <= most) else {
         return refused("413 Content Too Large");
     };
-    // It may hold a password, which would stay behind where it grows.
+    // The content may hold a password: a buffer that grows would leave a copy behind that is not wiped.
     let mut content = Zeroizing::new(Vec::with_capacity(length));
     let begun = Zeroizing::new(std::mem::take(&mut request.begun));
     content.extend_from_slice(begun.get(..begun.len().min(length)).unwrap_or_default());
@@ -108,13 +108,13 @@ pub async fn content(
     Ok(Ok(content))
 }
 
-/// RFC 9110 section 15.2.1.
+/// The interim response that asks for the content (RFC 9110 section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 const BAD: &str = "400 Bad Request";
 const TOO_LARGE: &str = "431 Request Header Fields Too Large";
 
-/// `None` while the head is not whole.
+/// Parses the head of a request; `None` while it is not complete.
 pub(crate) fn parse(octets: &[u8]) -> Option<Result<Request, Response>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
@@ -142,14 +142,14 @@ pub(crate) fn parse(octets: &[u8]) -> Option<Result<Request, Response>> {
     )
 }
 
-/// What a request asks for.
+/// The target of a request, taken apart.
 struct Target<'a> {
     authority: Option<&'a str>,
     path: &'a str,
     query: &'a str,
 }
 
-/// A request's target, in its origin form or in its absolute form (RFC 9112 section 3.2).
+/// Takes a request's target apart, in origin form or in absolute form (RFC 9112 section 3.2).
 fn target(target: &str) -> Option<Target<'_>> {
     let (authority, path) = if target.starts_with('/') {
         (None, target)
@@ -173,10 +173,10 @@ fn whole(
     let field = |name: &str| {
         let mut values = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
         let value = values.next().map(|field| String::from_utf8_lossy(field.value).trim().to_owned());
-        // Two of them would be read differently by different programs (RFC 9110 section 5.5).
+        // Different programs would read two fields of one name differently (RFC 9110 section 5.5).
         if values.next().is_some() { Err(BAD) } else { Ok(value) }
     };
-    // Section 3.2: it has to be there, even where the target says more, and then does not count.
+    // RFC 9112 section 3.2: the field Host has to be there. Where the target names an authority, that one counts.
     let host = field("Host")?.and_then(|host| Authority::parse(&host)).ok_or(BAD)?;
     let authority = match authority {
         Some(authority) => Authority::parse(authority).ok_or(BAD)?,
@@ -205,7 +205,7 @@ fn whole(
 mod tests {
     use super::*;
 
-    /// The status of what is answered to a bad one, with the methods that it names.
+    /// The request, or the status of the response to a bad one, with the methods that it names.
     fn parsed(head: &str) -> Option<Result<Request, String>> {
         let shown = |answer: Response| format!("{} {}", answer.status, answer.more).trim().to_owned();
         parse(head.as_bytes()).map(|request| request.map_err(shown))
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(seen(&many), bad(TOO_LARGE));
     }
 
-    /// Catches: a 405 that does not say what is allowed (RFC 9110 section 15.5.6).
+    /// Catches: a 405 that does not name the allowed methods (RFC 9110 section 15.5.6).
     #[test]
     fn what_is_not_allowed_is_told_with_what_is() {
         for (line, allowed) in [
@@ -244,7 +244,7 @@ mod tests {
         }
     }
 
-    /// Catches: a request that is answered though it names nobody or two, and a name in the target that does not count.
+    /// Catches: a request that is answered though it names no host or two, and a host in the target that does not count.
     #[test]
     fn a_request_names_whom_it_is_for_and_nobody_else() {
         let asked = |target: &str, fields: &str| {

@@ -1,7 +1,8 @@
-//! Who is logged in on the pages: [`MOST`] sessions at once, in memory only, each of less than a KiB.
+//! The sessions on the pages: [`MOST`] at once, in memory only, each of less than a KiB.
 //!
-//! A browser holds a random cookie, of which only the hash is kept here. A session ends with the right that it came by: when the
-//! password is another one, the account is gone or disabled; when nobody used it for half an hour; after twelve hours.
+//! A browser holds a random cookie, of which only the hash is kept here. A session ends when its right ends: when the password
+//! was changed, or the account was removed or disabled. It also ends when nobody used it for half an hour, and after twelve
+//! hours.
 
 use std::time::{Duration, Instant};
 
@@ -12,18 +13,19 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::credential::{Verifier, random};
 
-/// Sessions at once: the one that was used least lately ends for a new one.
+/// The most sessions at once. A new one ends the session that was used least recently.
 const MOST: usize = 10;
-/// Without a request.
+/// How long a session lasts without a request.
 const IDLE: Duration = Duration::from_secs(30 * 60);
-/// From the login.
+/// How long a session lasts from the login.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
-/// Characters of what is told on the next page.
+/// The most characters of a notice for the next page.
 const NOTICE: usize = 300;
-/// Octets of a secret that was typed.
+/// The most octets of a typed secret that is kept.
 const SECRET: usize = 512;
 
-/// RFC 6265bis section 4.1.3.2: only from this host, over TLS, for all paths.
+/// The name of the cookie. Its prefix `__Host-` demands: only from this host, over TLS, for all paths (RFC 6265bis section
+/// 4.1.3.2).
 const COOKIE: &str = "__Host-pillarbox";
 
 /// The value of our cookie in a field `Cookie` (RFC 6265 section 4.2.1).
@@ -32,12 +34,12 @@ pub fn cookie(field: &str) -> Option<Zeroizing<String>> {
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| Zeroizing::new(value.to_owned()))
 }
 
-/// The field that gives a browser the cookie.
+/// The header field that gives a browser the cookie.
 pub fn set_cookie(value: &str) -> String {
     format!("Set-Cookie: {COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Strict\r\n")
 }
 
-/// The field that takes it back.
+/// The header field that removes the cookie from a browser.
 pub fn forget_cookie() -> String {
     format!("Set-Cookie: {COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0\r\n")
 }
@@ -51,7 +53,7 @@ pub enum Person {
     User(String),
 }
 
-/// What a session came by.
+/// The right by which a session was opened.
 enum Right {
     Operator(Box<Verifier>),
     User(u64, Box<Verifier>),
@@ -68,7 +70,7 @@ impl Right {
         })
     }
 
-    /// Whose it is, as long as it is one.
+    /// The person who has this right, as long as the settings still give it.
     fn person(&self, config: &Config) -> Option<Person> {
         match self {
             Right::Operator(verifier) => {
@@ -87,17 +89,17 @@ impl Right {
 struct Session {
     /// The hash of the cookie.
     mark: [u8; 32],
-    /// What each of its forms has to bring.
+    /// The token that each form of this session has to bring.
     token: String,
     right: Right,
     since: Instant,
     used: Instant,
     notice: Option<Zeroizing<String>>,
-    /// A secret that was typed for the setting of this path, and is not stored yet: the page that comes next does not show it.
+    /// The path of a setting, and the secret that was typed for it and is not stored yet: the next page does not show it.
     kept: Option<(String, Zeroizing<String>)>,
 }
 
-/// All of them.
+/// All sessions.
 #[derive(Default)]
 pub struct Sessions(Vec<Session>);
 
@@ -106,7 +108,7 @@ pub struct Sessions(Vec<Session>);
 pub struct Seen {
     /// Who is logged in.
     pub person: Person,
-    /// What a form has to bring.
+    /// The token that a form has to bring.
     pub token: String,
 }
 
@@ -119,7 +121,8 @@ fn mark(cookie: &str) -> [u8; 32] {
 }
 
 impl Sessions {
-    /// Begins one for `person`, who has shown the right: the cookie. `None` where the settings know no such person any more.
+    /// Opens a session for `person`, who has logged in, and returns its cookie. `None` where the settings no longer know the
+    /// person.
     pub fn open(&mut self, person: &Person, config: &Config, now: Instant) -> Option<Zeroizing<String>> {
         let right = Right::of(person, config)?;
         if self.0.len() >= MOST
@@ -141,7 +144,7 @@ impl Sessions {
         Some(cookie)
     }
 
-    /// The session of a cookie, which is used now. What has ended is forgotten.
+    /// The session of a cookie, which counts as used now. Forgets the sessions that have ended.
     pub fn find(&mut self, cookie: &str, config: &Config, now: Instant) -> Option<Seen> {
         self.0.retain(|it| {
             let lasts = |since: Instant, time| now.saturating_duration_since(since) < time;
@@ -152,32 +155,32 @@ impl Sessions {
         Some(Seen { person: session.right.person(config)?, token: session.token.clone() })
     }
 
-    /// The right of this session is that of the settings now: its user has changed the password here.
+    /// Renews the right of this session from `config`: its user has changed the password in it.
     pub fn renew(&mut self, cookie: &str, person: &Person, config: &Config) {
         if let (Some(session), Some(right)) = (self.of(cookie), Right::of(person, config)) {
             session.right = right;
         }
     }
 
-    /// Ends one.
+    /// Ends the session of a cookie.
     pub fn close(&mut self, cookie: &str) {
         let mark = mark(cookie);
         self.0.retain(|session| session.mark != mark);
     }
 
-    /// Told on the next page of this session.
+    /// Keeps a notice for the next page of this session.
     pub fn tell(&mut self, cookie: &str, notice: &str) {
         if let Some(session) = self.of(cookie) {
             session.notice = Some(Zeroizing::new(notice.chars().take(NOTICE).collect()));
         }
     }
 
-    /// What is to be told, once.
+    /// The notice for this page, which is told once.
     pub fn told(&mut self, cookie: &str) -> Option<Zeroizing<String>> {
         self.of(cookie)?.notice.take()
     }
 
-    /// Keeps what was typed for the secret at `path`, until another one is; `None`: nothing.
+    /// Keeps the secret that was typed for the setting at a path, in place of an earlier one; with `None`, keeps nothing.
     pub fn keep(&mut self, cookie: &str, typed: Option<(&str, &str)>) {
         if let Some(session) = self.of(cookie) {
             session.kept = typed
@@ -186,7 +189,7 @@ impl Sessions {
         }
     }
 
-    /// What was kept for `path`.
+    /// The secret that was kept for the setting at `path`.
     pub fn kept(&mut self, cookie: &str, path: &str) -> Option<Zeroizing<String>> {
         let (kept, secret) = self.of(cookie)?.kept.as_ref()?;
         (kept == path).then(|| secret.clone())
@@ -209,7 +212,7 @@ mod tests {
         config
     }
 
-    /// Catches: a session that outlives the password it came by, its account, its time; one that a new one does not push out.
+    /// Catches: a session that outlives its password, its account or its time, and one that a new session does not displace.
     #[test]
     fn a_session_ends_with_its_right_and_its_time() {
         let (start, before) = (Instant::now(), config());
@@ -245,7 +248,8 @@ mod tests {
         assert_eq!(sessions.0.len(), MOST);
     }
 
-    /// Catches: a session that is larger than it was meant to be, a cookie that is kept, and one that is not found among others.
+    /// Catches: a session that takes more memory than intended, a cookie that is stored, and one that is not found among
+    /// others.
     #[test]
     fn a_cookie_is_found_and_not_kept() {
         let mut sessions = Sessions::default();

@@ -1,4 +1,4 @@
-//! An account: its mail services first, which is what this page is for.
+//! The page of an account. Its mail services come first: they are the purpose of the page.
 
 use askama::Template;
 
@@ -12,7 +12,7 @@ use crate::http::visit::{Visit, Wrong};
 
 /// The switches of the page "Mail services".
 const SERVICES: &[&str] = &["pop", "pop_lan_only", "imap", "imap_lan_only", "connector", "multipop"];
-/// Its own login at the smarthost.
+/// The settings of the account's own login at the smarthost.
 const SMARTHOST: &[&str] = &["smarthost_username", "smarthost_password"];
 const GENERAL: &[&str] = &["enabled", "address", "aliases", "quota"];
 
@@ -28,7 +28,7 @@ struct Page {
     services: Vec<Field>,
     smarthost: Vec<Field>,
     general: Vec<Field>,
-    /// A way to what the Connector needs.
+    /// Whether a link leads to the settings that the Connector needs.
     connector_is_inactive: bool,
     smarthost_is_common: bool,
     sources: usize,
@@ -49,7 +49,7 @@ pub async fn page(visit: &Visit<'_>, name: &str, rest: &[&str]) -> Response {
         (true, ["app-passwords"]) => change_apps(visit, &of, mended).await,
         (true, ["mail-services"]) => {
             let mut keys = [SERVICES, SMARTHOST].concat();
-            // A box that cannot be ticked is not sent.
+            // A box that cannot be ticked is not sent, so its setting must stay.
             if is_connector_off(&visit.config, account).is_some() {
                 keys.retain(|key| *key != "connector");
             }
@@ -87,7 +87,7 @@ async fn change(visit: &Visit<'_>, account: &Account, keys: &[&'static str]) -> 
     })
 }
 
-/// Why the right to use Connector clients cannot be given now.
+/// Why the right to use Connector clients cannot be given now; `None` where it can.
 fn is_connector_off(config: &Config, account: &Account) -> Option<ConnectorOff> {
     match (config.server.connector, account.imap) {
         _ if may_use_connector(config, account) => None,
@@ -97,7 +97,7 @@ fn is_connector_off(config: &Config, account: &Account) -> Option<ConnectorOff> 
     }
 }
 
-/// See [`is_connector_off`].
+/// What keeps the right to use Connector clients from being given.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ConnectorOff {
     Server,

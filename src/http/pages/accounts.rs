@@ -1,4 +1,4 @@
-//! The accounts, and a new one.
+//! The list of accounts, and a form for a new one.
 
 use askama::Template;
 
@@ -17,7 +17,7 @@ struct Accounts<'a> {
     others: Vec<String>,
 }
 
-/// Shows them, or adds one.
+/// Shows the accounts, or adds one.
 pub async fn page(visit: &Visit<'_>) -> Response {
     if !visit.is_post() {
         return list(visit, Vec::new());

@@ -1,4 +1,4 @@
-//! A backup as a download. It holds all passwords and mail: whoever finds the browser open is not to take it along.
+//! A backup as a download. It holds all passwords and mail: somebody who finds the browser open must not get it.
 
 use askama::Template;
 
@@ -15,7 +15,7 @@ struct Page {
     others: Vec<String>,
 }
 
-/// Shows what it is, or begins it.
+/// Explains the backup, or begins it.
 pub async fn page(visit: &Visit<'_>) -> Response {
     let with = |others: Vec<String>| Page { frame: Frame::new(visit, visit.words.backup), others };
     if !visit.is_post() {

@@ -1,4 +1,4 @@
-//! The server's certificate and that of the local CA: what a browser's warning is compared with, and what devices install.
+//! The certificates of the server and of the local CA: to compare with a browser's warning, and to install on devices.
 
 use askama::Template;
 
@@ -15,7 +15,7 @@ struct Page {
     frame: Frame,
     server: Option<Shown>,
     ca: Option<Shown>,
-    /// Where the CA's is.
+    /// A picture of the address of the CA's certificate.
     code: Option<Code>,
 }
 
@@ -36,7 +36,7 @@ fn certificate(it: Certificate) -> Shown {
     }
 }
 
-/// Shows it.
+/// Shows the certificates.
 pub fn page(visit: &Visit<'_>) -> Response {
     let [server, ca] = visit.operator().certificates();
     shown(&Page {

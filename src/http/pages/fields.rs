@@ -1,4 +1,5 @@
-//! Settings as fields of a form, from the one table of settings: shown, taken, and what is wrong beside each.
+//! Settings as fields of a form, made from the one table of settings: they are shown and taken, with mistakes beside each
+//! field.
 
 use askama::Template;
 use data_encoding::BASE64URL_NOPAD;
@@ -10,35 +11,36 @@ use crate::http::form::Form;
 use crate::http::visit::Wrong;
 use crate::http::words::Words;
 
-/// Stands in a form for a secret that is set, or was typed before, and not shown: left as it is, the secret stays.
+/// What a form shows in place of a secret that is set or was typed before. A field that still holds it leaves the secret as it
+/// is.
 pub const STARS: &str = "********";
 
-/// Octets of a mark: enough that another value has another one.
+/// Octets of a mark: enough that different values have different marks.
 const MARK: usize = 9;
 
-/// One field. It stands in one place of the binary, as a template of its own: `include` copies it into each form.
+/// One field of a form. Its template is in the binary once, as a template of its own: `include` would copy it into each form.
 #[derive(Template)]
 #[template(path = "field.html")]
 pub struct Field {
     pub name: &'static str,
-    /// Names it within the page.
+    /// The field's `id` within the page.
     pub id: String,
     pub label: &'static str,
-    /// Below the label of one above it.
+    /// Whether the field is shown below the label of the one above it.
     pub is_sub: bool,
-    /// Cannot be changed; the note says why.
+    /// Whether the field cannot be changed; then the note says why.
     pub is_off: bool,
     pub note: String,
     pub wrong: String,
     pub input: Input,
-    /// Of the value in force, see [`Marks`]; empty where there is none.
+    /// The mark of the value in force, see [`Marks`]; empty where there is none.
     pub mark: String,
 }
 
-/// What it is typed in by.
+/// The kind of input, with the value that it shows.
 pub enum Input {
     Check(bool),
-    /// Words, and the chosen one.
+    /// The words to choose from, and the chosen one.
     Select(Vec<&'static str>, String),
     Text(String),
     Lines(String),
@@ -46,7 +48,7 @@ pub enum Input {
 }
 
 impl Field {
-    /// What describes it, for who does not see the page.
+    /// The `id`s of the texts that describe the field, for people who do not see the page.
     pub fn described_by(&self) -> Option<String> {
         let parts = [(&self.note, "note"), (&self.wrong, "wrong")];
         let ids =
@@ -55,27 +57,27 @@ impl Field {
         (!ids.is_empty()).then_some(ids)
     }
 
-    /// With a word on it.
+    /// The field with a note.
     pub fn noted(mut self, note: impl Into<String>) -> Field {
         self.note = note.into();
         self
     }
 
-    /// Below the one above it.
+    /// The field, shown below the one above it.
     pub fn sub(mut self) -> Field {
         self.is_sub = true;
         self
     }
 
-    /// Cannot be changed, for this reason.
+    /// The field, which cannot be changed for the reason `why`.
     pub fn off(mut self, why: impl Into<String>) -> Field {
         self.is_off = true;
         self.noted(why)
     }
 }
 
-/// What each field brings back of the value that was in force when it was shown, so that two who change the same settings at the same
-/// time do not undo each other's work. It tells nobody what the value is.
+/// Makes marks: each field sends back the mark of the value that was in force when it was shown. So two people who change the
+/// same settings at the same time do not undo each other's work. A mark does not reveal the value.
 #[derive(Clone, Copy)]
 pub struct Marks<'a> {
     key: &'a [u8],
@@ -83,17 +85,17 @@ pub struct Marks<'a> {
 }
 
 impl<'a> Marks<'a> {
-    /// Of the values in force.
+    /// Makes marks of the values in force.
     pub fn new(key: &'a [u8], config: &'a Config) -> Marks<'a> {
         Marks { key, config }
     }
 
-    /// That of the setting at `path`.
+    /// The mark of the setting at `path`.
     fn of(&self, path: &str) -> String {
         self.of_value(path::get(self.config, path, true).ok())
     }
 
-    /// That of what has this identity.
+    /// The mark of an account or source with this identity.
     pub fn of_identity(&self, id: u64) -> String {
         self.of_value(Some(format!("identity {id}")))
     }
@@ -104,8 +106,8 @@ impl<'a> Marks<'a> {
         BASE64URL_NOPAD.encode(signed.as_ref().get(..MARK).unwrap_or_default())
     }
 
-    /// Leaves in `candidate` what somebody else has set since the form was shown and nobody has touched in it; says which of `keys`
-    /// were changed by both, each to something else.
+    /// Keeps in `candidate` what somebody else has set since the form was shown, where this form has not changed it. Reports
+    /// those of `keys` that both have changed, to different values.
     pub fn merge(
         &self,
         candidate: &mut Config,
@@ -134,26 +136,26 @@ impl<'a> Marks<'a> {
     }
 }
 
-/// A form about the settings of one section.
+/// The fields of a form for the settings of one section.
 pub struct Fields<'a> {
     config: &'a Config,
     marks: Marks<'a>,
     /// The section's path.
     section: String,
     words: &'static Words,
-    /// What was typed, where that is to be mended.
+    /// The form as it was typed, where something in it has to be mended.
     typed: Option<&'a Form>,
-    /// Paths and what is wrong with them.
+    /// The paths of settings, and what is wrong with each.
     wrong: &'a [(String, String)],
 }
 
 impl<'a> Fields<'a> {
-    /// As the settings are.
+    /// Fields with the settings in force.
     pub fn new(config: &'a Config, section: &str, words: &'static Words, marks: Marks<'a>) -> Fields<'a> {
         Fields { config, marks, section: section.to_owned(), words, typed: None, wrong: &[] }
     }
 
-    /// As they were typed, if `wrong` has anything, with that.
+    /// Fields as they were typed, with what is wrong, if anything is.
     pub fn mended(self, form: &'a Form, wrong: &'a [(String, String)]) -> Fields<'a> {
         Fields { typed: (!wrong.is_empty()).then_some(form), wrong, ..self }
     }
@@ -162,7 +164,8 @@ impl<'a> Fields<'a> {
     pub fn field(&self, key: &'static str) -> Field {
         let path = format!("{}.{key}", self.section);
         let (value, help) = typed::get(self.config, &path).unwrap_or((Typed::Text(String::new()), ""));
-        // A box that is not ticked is not sent, but its mark is. Of another form of the page neither is there.
+        // A box that is not ticked is not sent, but its mark is. If neither was sent, the field is not on the form that was
+        // sent.
         let is_on_form = |form: &&Form| form.has(key) || form.has(&format!("was.{key}"));
         let typed = self.typed.filter(is_on_form).map(|form| form.get(key));
         let text = |now: String| typed.map_or(now, |typed| typed.unwrap_or_default().to_owned());
@@ -190,13 +193,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The fields of some.
+    /// The fields of the settings `keys`.
     pub fn of(&self, keys: &[&'static str]) -> Vec<Field> {
         keys.iter().map(|key| self.field(key)).collect()
     }
 }
 
-/// What is wrong and has no field among `fields`, a line each.
+/// The mistakes that have no field among `fields`, one line each.
 pub fn others<'a>(wrong: &[(String, String)], fields: impl Iterator<Item = &'a Field>) -> Vec<String> {
     let shown: Vec<&str> = fields.map(|field| field.id.as_str()).collect();
     let is_other = |(path, _): &&(String, String)| !shown.contains(&path.replace('.', "-").as_str());
@@ -207,9 +210,9 @@ pub fn others<'a>(wrong: &[(String, String)], fields: impl Iterator<Item = &'a F
     wrong.iter().filter(is_other).map(told).collect()
 }
 
-/// Takes what was typed for the settings `keys` of the section at `section` over: what is wrong with which. A box that is not
-/// ticked is not sent; any other field that was not sent stays as it is, and so does a secret of nothing but stars. A port that
-/// nobody has chosen follows what stands before it.
+/// Takes over what was typed for the settings `keys` of the section at `section`. Returns what is wrong with which of them. A
+/// box that is not ticked is not sent. Any other field that was not sent stays as it is, and so does a secret that is
+/// [`STARS`]. A port that nobody has chosen stays the usual one for the protocol and security.
 pub fn take(config: &mut Config, section: &str, keys: &[&'static str], form: &Form) -> Wrong {
     let mut wrong = Vec::new();
     let usual_port = path::ports(config, section).filter(|(port, usual)| port == usual);
@@ -243,7 +246,8 @@ mod tests {
     use crate::credential::Verifier;
     use crate::http::words;
 
-    /// Catches: a secret that is shown or lost, a box that cannot be unticked, and a mistake that is not told beside its field.
+    /// Catches: a secret that is shown or lost, a box that cannot be unticked, and a mistake that is not shown beside its
+    /// field.
     #[test]
     fn what_is_typed_is_taken_and_what_is_not_stays() {
         let mut config = Config::demonstration(Verifier::with("x", 4096, [0; 16]));
@@ -257,7 +261,7 @@ mod tests {
         assert_eq!((config.smarthost.password.reveal(), config.smarthost.port), ("hush", 465));
         assert_eq!(config.smarthost.retry, [60, 120]);
         assert!(config.smarthost.per_account_authentication);
-        // The port was not touched: it goes along with the security.
+        // The port was not touched: it follows the security.
         assert_eq!(
             take(&mut config, "smarthost", &["security", "port"], &form("security=starttls&port=465")),
             []
@@ -288,8 +292,8 @@ mod tests {
         assert_eq!(others(&[("a.b".to_owned(), "c".to_owned())], fields.iter()), ["a.b: c"]);
     }
 
-    /// Catches: the later of two who change settings at the same time, who undoes the other's change without a word, or is refused
-    /// although the two have changed different things.
+    /// Catches: the later of two people who change settings at the same time, who undoes the other's change without being
+    /// told, or is refused although they changed different settings.
     #[test]
     fn what_somebody_else_has_changed_meanwhile_stays() {
         let words = words::preferred("");
@@ -306,7 +310,8 @@ mod tests {
             path::set(&mut now, path, value).unwrap();
         }
         path::set_secret(&mut now, "smarthost.password", "theirs").unwrap();
-        // The host and the time of retries were not touched, the port became the same, the name another one.
+        // The host and the time of retries were not touched, the port is the same as in the other change, the name is
+        // different.
         let form = format!("host=&port=587&username=a&password=&retry=1m{marks}");
         let form = Form::parse(form.as_bytes()).unwrap();
         let mut candidate = now.clone();
@@ -318,7 +323,7 @@ mod tests {
             (candidate.smarthost.password.reveal(), &*candidate.smarthost.retry),
             ("theirs", &[60][..])
         );
-        // Whoever does it once more has seen it: the marks are those of now.
+        // Whoever sends the form again has seen the other change: the marks are now those of the values in force.
         let again = Fields::new(&now, "smarthost", words, Marks::new(b"key", &now)).of(&["username"]);
         let form = format!("username=a&was.username={}", again[0].mark);
         let form = Form::parse(form.as_bytes()).unwrap();

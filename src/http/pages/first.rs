@@ -1,8 +1,8 @@
-//! The first start: an operator's password, the house's name, an account, a mailbox elsewhere, and a test mail.
+//! The first start: an operator's password, the house's name, an account, a mailbox at a provider, and a test mail.
 //!
-//! A device without accounts is open to whoever on the LAN comes first, as it is when it comes out of its box. One that has accounts,
-//! by a file or by the console, but no operator's password, asks for the password of one of them first: nobody else is to take over
-//! other people's mail.
+//! A device without accounts, as it comes out of its box, can be set up by the first visitor on the LAN. A device that has
+//! accounts, from a file or from the console, but no operator's password, first asks for the password of one of them: nobody
+//! else may take over other people's mail.
 
 use askama::Template;
 
@@ -15,7 +15,7 @@ use crate::http::session::Person;
 use crate::http::visit::{Outcome, Visit, Wrong};
 use crate::net::mdns::local_name;
 
-/// Of a source here; the source's own page has the others.
+/// The settings of a source on this page; the source's own page has the others.
 const SOURCE: &[&str] = &["protocol", "host", "username", "password"];
 
 /// Whether nobody has set the device up.
@@ -28,13 +28,13 @@ pub fn is_new(config: &Config) -> bool {
 #[template(path = "welcome.html")]
 struct Welcome {
     frame: Frame,
-    /// Where it goes on, over TLS.
+    /// Where the setup continues, over TLS.
     https: String,
-    /// The certificate's fingerprint to compare.
+    /// Whether this page came over TLS: then the setup can begin here. Otherwise the page leads to `https`.
     is_tls: bool,
 }
 
-/// Says hello, and what the browser will warn of.
+/// Greets the visitor, and tells what the browser will warn of.
 pub fn welcome(visit: &Visit<'_>) -> Response {
     let https = visit.https().unwrap_or_default();
     let frame = Frame::new(visit, visit.words.welcome);
@@ -45,7 +45,7 @@ pub fn welcome(visit: &Visit<'_>) -> Response {
 #[template(path = "first.html")]
 struct First {
     frame: Frame,
-    /// There are accounts: the login of one is wanted.
+    /// There are accounts: the visitor has to log in to one of them.
     asks_for_account: bool,
     house: String,
     account: String,
@@ -60,12 +60,12 @@ struct Done {
     frame: Frame,
     account: String,
     address: String,
-    /// The test mail has arrived.
+    /// The test mail is in the account's INBOX.
     arrived: bool,
     wrong: String,
 }
 
-/// Shows the form, takes it, or sends the test mail.
+/// Shows the form, takes it over, or sends the test mail.
 pub async fn page(visit: &Visit<'_>, path: &str) -> Response {
     if path == "/first/mail" {
         return match visit.person() {
@@ -112,7 +112,7 @@ fn form(visit: &Visit<'_>, wrong: &Wrong) -> Response {
     if wrong.is_empty() { shown(&page) } else { to_be_mended(&page) }
 }
 
-/// A source to be typed in, in an account of its own; its path.
+/// Adds an empty source to an account of its own in `scratch`, for the form. Returns the source's path.
 fn new_source(scratch: &mut Config) -> String {
     const SCRATCH: &str = "first";
     let added = path::add_account(scratch, SCRATCH).and_then(|()| path::add_source(scratch, SCRATCH));
@@ -123,7 +123,7 @@ async fn set_up(visit: &Visit<'_>) -> Result<Response, Wrong> {
     let (words, form) = (visit.words, &visit.form);
     let plain = |text: &str| vec![(String::new(), text.to_owned())];
     if !visit.config.accounts.is_empty() {
-        // Counted and slowed down, as each login is.
+        // The attempt is counted and slowed down as every login is.
         let password = form.get("account_password").unwrap_or_default();
         visit.judge(form.text("login"), password).await.map_err(plain)?;
     }
@@ -151,7 +151,8 @@ async fn set_up(visit: &Visit<'_>) -> Result<Response, Wrong> {
             match path::add_source(&mut candidate, account) {
                 Ok(number) => {
                     let section = format!("account.{account}.source.{number}");
-                    // Beside the fields of the form, which have another account's name as yet.
+                    // The mistakes are shown beside the fields of the form, whose paths still have the name of the scratch
+                    // account.
                     let told = take(&mut candidate, &section, SOURCE, form);
                     let beside = |(path, what): (String, String)| {
                         (path.replace(&section, "account.first.source.1"), what)
@@ -173,20 +174,20 @@ async fn set_up(visit: &Visit<'_>) -> Result<Response, Wrong> {
     }
     log::info!("the device was set up on its page");
     if !visit.is_asked_by_name() {
-        // The cookie would not go along to the house's new name.
+        // The browser would not send the cookie to the house's new name.
         return Ok(moved(visit));
     }
     let next = if account.is_empty() { "/".to_owned() } else { format!("/first/mail?{account}") };
     visit.begin(&Person::Operator, &next).ok_or_else(|| plain(words.login_is_wrong))
 }
 
-/// Where it goes on once the house has another name than the one that was asked for.
+/// Shows the new addresses, once the house has another name than the one in the request.
 fn moved(visit: &Visit<'_>) -> Response {
     let frame = Frame::new(visit, visit.words.set_up);
     shown(&Told { frame, kind: "good", text: visit.words.moved_how, addresses: addresses(visit) })
 }
 
-/// Whether the domain is another one than a device has before anybody has named one.
+/// Whether the domains are other ones than a device has before anybody has set them.
 fn has_chosen_domain(config: &Config) -> bool {
     let given = Config::default();
     config.server.domains != given.server.domains
@@ -198,7 +199,7 @@ fn set(candidate: &mut Config, path: &str, value: &str, wrong: &mut Wrong) {
     }
 }
 
-/// Sends the account's first mail, which shows that all is in its place.
+/// Shows the page of the test mail; a form puts that mail, the account's first one, into its INBOX.
 async fn test_mail(visit: &Visit<'_>) -> Response {
     let account = visit.config.account(&visit.request.query).or_else(|| visit.config.accounts.first());
     let Some(account) = account else { return Response::see_other("/") };

@@ -1,4 +1,4 @@
-//! Where people log in: the operator, and the users of accounts.
+//! The login of the operator and of the users of accounts.
 
 use askama::Template;
 
@@ -15,13 +15,13 @@ struct Login {
     wrong: &'static str,
 }
 
-/// Asks for the login once more: the session has ended meanwhile, or the form is too old.
+/// Asks for the login again: the session has ended, or the form is too old.
 pub fn again(visit: &Visit<'_>) -> Response {
     let frame = Frame::new(visit, visit.words.log_in);
     shown_as("403 Forbidden", &Login { frame, login: String::new(), wrong: visit.words.logged_out })
 }
 
-/// Shows the form, or takes it.
+/// Shows the form, or logs in with it.
 pub async fn page(visit: &Visit<'_>) -> Response {
     let frame = |visit| Frame::new(visit, visit.words.log_in);
     if !visit.is_post() {

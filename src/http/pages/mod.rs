@@ -1,6 +1,6 @@
-//! What is shown and done, a file a page; beside it, under the same name, the template that it is shown by.
+//! The pages: one file each. The template of a page has the same name and stands beside it.
 //!
-//! Templates escape what they show (askama), so that nothing that others chose becomes markup. No page needs a script.
+//! Templates escape what they show (askama), so that text from others never becomes markup. No page needs a script.
 
 mod account;
 mod accounts;
@@ -35,12 +35,13 @@ use fields::STARS;
 /// The one style sheet, inside each page: another request would cost another TLS handshake.
 const STYLE: &str = include_str!("style.css");
 
-/// What of a page's style is allowed (CSP level 3 section 2.3.1): this one and no other.
+/// The source expression that allows this style sheet and no other (CSP level 3 section 2.3.1).
 pub fn style_hash() -> String {
     format!("sha256-{}", BASE64.encode(digest(&SHA256, STYLE.as_bytes()).as_ref()))
 }
 
-/// What all pages begin with. It stands in one place of the binary, as a template of its own: `extends` alone copies it into each.
+/// The beginning of all pages. Its template is in the binary once, as a template of its own: `extends` alone would copy it
+/// into each.
 #[derive(Template)]
 #[template(path = "top.html")]
 struct Frame {
@@ -48,11 +49,11 @@ struct Frame {
     title: String,
     style: &'static str,
     token: String,
-    /// Addresses and names of the pages above, and whether it is this one.
+    /// The tabs: address, name, and whether it is this page.
     tabs: Vec<(&'static str, &'static str, bool)>,
     logged_in: bool,
     notice: Option<Zeroizing<String>>,
-    /// For how long what is in force is on trial, to who may confirm it.
+    /// How long the settings in force stay on trial, for a person who may confirm them.
     on_trial: Option<String>,
 }
 
@@ -86,12 +87,12 @@ impl Frame {
     }
 }
 
-/// The page that `template` makes.
+/// A response with the page that `template` makes.
 fn shown(template: &impl Template) -> Response {
     shown_as("200 OK", template)
 }
 
-/// A page with something to be mended (RFC 9110 section 15.5.21).
+/// A response with a page where something has to be mended (RFC 9110 section 15.5.21).
 fn to_be_mended(template: &impl Template) -> Response {
     shown_as("422 Unprocessable Content", template)
 }
@@ -106,34 +107,34 @@ fn shown_as(status: &'static str, template: &impl Template) -> Response {
     }
 }
 
-/// An address as a picture for the camera of a telephone.
+/// A link as a picture for the camera of a telephone (QR code).
 struct Code {
     link: String,
-    /// The attribute `d` of its path, and its width and height.
+    /// The attribute `d` of the picture's SVG path. The picture is `width` wide and high.
     path: String,
     width: i32,
 }
 
 impl Code {
-    /// `None` where there is no address, or one that no code holds.
+    /// The picture of `link`; `None` where `link` is empty, or too long for any code.
     fn of(link: String) -> Option<Code> {
         let (path, width) = Some(&link).filter(|link| !link.is_empty()).and_then(|link| qr::path(link))?;
         Some(Code { link, path, width })
     }
 }
 
-/// A few words, and where it goes on.
+/// A page with a short text, and addresses where the visitor can continue.
 #[derive(Template)]
 #[template(path = "told.html")]
 struct Told<'a> {
     frame: Frame,
-    /// `good`, `bad` or neither, as the style sheet has it.
+    /// The class in the style sheet: `good`, `bad`, or empty for neither.
     kind: &'static str,
     text: &'a str,
     addresses: Vec<String>,
 }
 
-/// The answer to a form that cannot be taken any more: whoever was logged in has to be again.
+/// The response to a form that is no longer accepted: a visitor whose session has ended has to log in again.
 pub(super) fn stale(visit: &Visit<'_>) -> Response {
     match visit.person() {
         None => login::again(visit),
@@ -147,7 +148,7 @@ pub(super) fn stale(visit: &Visit<'_>) -> Response {
     }
 }
 
-/// A question before a change that shuts out whoever makes it: all of its form once more, but for secrets.
+/// A question before a change that would shut out whoever makes it. It holds the whole form once more, except its secrets.
 #[derive(Template)]
 #[template(path = "sure.html")]
 struct Sure<'a> {
@@ -157,7 +158,7 @@ struct Sure<'a> {
     fields: Vec<(&'a str, &'a str)>,
 }
 
-/// How the pages are reached with the settings that are in force now.
+/// The addresses of the pages with the settings in force now.
 fn addresses(visit: &Visit<'_>) -> Vec<String> {
     let context = &visit.operator().context;
     let config = context.config();
@@ -167,7 +168,7 @@ fn addresses(visit: &Visit<'_>) -> Vec<String> {
     ports.into_iter().map(|port| format!("https://{host}:{port}/")).collect()
 }
 
-/// The answer to changes that were made by the form of this visit; `mended` makes it where something is wrong.
+/// The response to changes that the form of this visit has made. `mended` makes it where something is wrong.
 fn after(
     visit: &Visit<'_>,
     outcome: Outcome,
@@ -181,7 +182,7 @@ fn after(
         }
         Outcome::Wrong(wrong) => mended(wrong),
         Outcome::ShutsOut(why) => {
-            // Of a secret the session knows what was typed.
+            // The session keeps the secret that was typed, so the page need not hold it.
             let is_secret = |name: &str| {
                 !name.starts_with("was.") && (name.ends_with("password") || name.ends_with("secret"))
             };
@@ -216,7 +217,7 @@ pub async fn respond(visit: &Visit<'_>) -> Response {
     if !takes_forms(path) {
         return Response::error("404 Not Found");
     }
-    // From here on there are passwords.
+    // The pages from here on have passwords.
     if !visit.is_tls {
         return match visit.https() {
             Some(https) => Response::see_other(&format!("{https}{path}")),
@@ -254,14 +255,14 @@ pub async fn respond(visit: &Visit<'_>) -> Response {
     }
 }
 
-/// Whether it is a page with forms, or below one.
+/// Whether `path` is a page with forms, or lies below one.
 pub fn takes_forms(path: &str) -> bool {
     const PAGES: [&str; 10] =
         ["first", "login", "logout", "mine", "accounts", "server", "queue", "sessions", "confirm", "profile"];
     PAGES.contains(&path.trim_matches('/').split('/').next().unwrap_or_default())
 }
 
-/// What everybody on the LAN may read.
+/// The pages that everybody on the LAN may read.
 fn open(visit: &Visit<'_>, path: &str) -> Option<Response> {
     let operator = visit.operator();
     let not_found = || Response::error("404 Not Found");
@@ -283,7 +284,8 @@ fn open(visit: &Visit<'_>, path: &str) -> Option<Response> {
     })
 }
 
-/// The profile for an Apple device, to the account's user and the operator; `password` is one that was made for it.
+/// The profile for an Apple device, for the account's user and for the operator. `password` is one that was made for this
+/// profile.
 fn profile_of(visit: &Visit<'_>, name: &str, password: Option<&str>) -> Response {
     let operator = visit.operator();
     let ca = operator.local_ca().and_then(|pem| crate::certificate::der_of(&pem));
@@ -297,7 +299,7 @@ fn profile_of(visit: &Visit<'_>, name: &str, password: Option<&str>) -> Response
     Response::page(profile::TYPE, signed).with(name)
 }
 
-/// What is on trial stays.
+/// Confirms the settings on trial, so that they stay.
 async fn confirm(visit: &Visit<'_>) -> Response {
     match visit.operator().confirm().await {
         Ok(true) => visit.go("/", visit.words.confirmed),

@@ -1,4 +1,4 @@
-//! What the pages of an account for the operator and for its user have in common.
+//! What the operator's page of an account and the user's own page have in common.
 
 use std::net::SocketAddr;
 
@@ -14,40 +14,41 @@ use crate::http::visit::{Outcome, Visit, Wrong};
 use crate::operator::World;
 use crate::operator::status::ago;
 
-/// An account, and whose page it is on.
+/// The account that a page is about.
 pub struct Of<'a> {
     pub name: &'a str,
-    /// Where its pages are: `/mine`, or `/accounts/NAME`.
+    /// The path that its pages begin with: `/mine`, or `/accounts/NAME`.
     pub base: String,
-    /// It is the user's own page.
+    /// Whether it is the user's own page.
     pub is_own: bool,
 }
 
-/// An app password, as it is listed.
+/// An app password in a list.
 pub struct App {
     pub name: String,
     pub used: String,
 }
 
-/// A login that went well.
+/// A good login in a list.
 pub struct Login {
     pub service: &'static str,
     pub address: String,
     pub when: String,
 }
 
-/// What a mail program asks for, and how a telephone comes to its own profile.
+/// What a mail program asks for, and the picture that leads a telephone to its own profile.
 pub struct Servers {
     /// The server's name.
     pub host: String,
-    /// The ports of IMAP and of submission over TLS.
+    /// The port of IMAP over TLS; `None` where there is no such listener.
     pub imap: Option<u16>,
+    /// The port of submission over TLS; `None` where there is no such listener.
     pub smtp: Option<u16>,
-    /// Where its user logs in.
+    /// A picture of the address at which the account's user logs in.
     pub code: Option<Code>,
 }
 
-/// Those of this appliance.
+/// The servers of this appliance.
 pub fn servers(visit: &Visit<'_>) -> Servers {
     let announced = visit.operator().context.announced();
     let listen = &visit.config.listen;
@@ -60,7 +61,7 @@ pub fn servers(visit: &Visit<'_>) -> Servers {
     }
 }
 
-/// Those of an account.
+/// The app passwords of an account.
 pub fn apps(visit: &Visit<'_>, account: &Account) -> Vec<App> {
     let now = unix_now();
     let used = |app: &str| match visit.operator().last_use(&account.name, app) {
@@ -71,7 +72,7 @@ pub fn apps(visit: &Visit<'_>, account: &Account) -> Vec<App> {
     apps.map(|app| App { name: app.name.to_string(), used: used(&app.name) }).collect()
 }
 
-/// Those of an account, the latest first.
+/// The latest good logins to an account, the latest first.
 pub fn logins(visit: &Visit<'_>, account: &Account) -> Vec<Login> {
     let now = unix_now();
     let latest = visit.operator().context.logins.latest(&account.name);
@@ -81,8 +82,8 @@ pub fn logins(visit: &Visit<'_>, account: &Account) -> Vec<Login> {
         .collect()
 }
 
-/// Changes the password at `path`, which is typed twice. `login`: whose it is, who has to type the one until now, too: whoever finds
-/// the browser open is not to take over.
+/// Changes the password at `path`; the new one is typed twice. `login` is its owner, who has to type the old password, too:
+/// somebody who finds the browser open must not take over the account.
 pub async fn change_password(
     visit: &Visit<'_>,
     login: Option<&str>,
@@ -106,7 +107,7 @@ pub async fn change_password(
     }
 }
 
-/// A password of this appliance, typed twice in the fields `name` and `name` with `_again`.
+/// A new password of this appliance, typed twice: in the field `name`, and in `name` followed by `_again`.
 pub fn new_password<'v>(visit: &'v Visit<'_>, name: &str, wrong: &mut Wrong) -> &'v str {
     let (words, form) = (visit.words, &visit.form);
     let password = form.get(name).unwrap_or_default();
@@ -118,7 +119,7 @@ pub fn new_password<'v>(visit: &'v Visit<'_>, name: &str, wrong: &mut Wrong) -> 
     password
 }
 
-/// Adds an app password, which is told once, or comes in a profile; or removes one.
+/// Adds an app password, which is shown once or put in a profile, or removes one.
 pub async fn change_apps(visit: &Visit<'_>, of: &Of<'_>, mended: impl FnOnce(Wrong) -> Response) -> Response {
     let mut candidate = Config::clone(&visit.config);
     let home = format!("{}#apps", of.base);

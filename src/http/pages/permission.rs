@@ -1,7 +1,8 @@
-//! A permission to log in elsewhere (OAuth2): asked for with a code that is typed at the provider (RFC 8628), or with an address
-//! that is opened and pasted (RFC 8252).
+//! Asks for a permission to log in elsewhere (OAuth 2.0): with a code that the user types at the provider (RFC 8628), or with
+//! an address that the user opens, and whose answer is pasted (RFC 8252).
 //!
-//! No page has a script: while the code is waited for, the page is loaded anew every few seconds, and each time looks once.
+//! No page has a script: while the code is awaited, the browser loads the page anew every few seconds, and each time the
+//! appliance asks the provider once.
 
 use std::time::Instant;
 
@@ -14,16 +15,16 @@ use crate::http::Response;
 use crate::http::visit::Visit;
 use crate::oauth2::{Asking, Error};
 
-/// How the provider is told who asks.
+/// The settings that tell the provider who asks.
 const CLIENT: &[&str] = &["provider", "client_id", "client_secret"];
-/// Where a provider is none of those that are known by name.
+/// The settings for a provider that is not known by name.
 const URLS: &[&str] = &["device_url", "auth_url", "token_url", "scope"];
-/// Permissions that are asked for at once: the one that was begun first makes room.
+/// The most permissions that are asked for at once. A new one displaces the one that was begun first.
 const MOST: usize = 4;
 /// Seconds until the page is loaded anew.
 const AGAIN: u64 = 5;
 
-/// Those that are being asked for.
+/// The permissions that are being asked for.
 #[derive(Default)]
 pub struct Asked(Vec<Question>);
 
@@ -31,7 +32,7 @@ struct Question {
     holder: Holder,
     asking: Asking,
     begun: Instant,
-    /// When the provider may be asked the next time.
+    /// When the provider may be asked again.
     next: Instant,
 }
 
@@ -60,17 +61,18 @@ struct Page<'a> {
     others: Vec<String>,
     fields: Vec<Field>,
     more: Vec<Field>,
-    /// There is one already.
+    /// Whether there is a permission already.
     has_one: bool,
-    /// What is to be opened; the code that is typed there, or nothing where an address is pasted.
+    /// The address to open. The user types `user_code` there; it is empty where the answer is pasted.
     link: String,
     user_code: String,
-    /// The same with the code in it.
+    /// A picture of the address that has the code in it.
     code: Option<Code>,
 }
 
-/// Shows how far it is, or does what a form says. `back` is the page that leads here. `is_own`: it is the user's own page, who says
-/// nothing of where it is asked: the client's secret, which is the operator's, would go there.
+/// Shows the state of the permission, or does what a form says. `back` is the page that leads here. With `is_own`, the page is
+/// the user's own. The user cannot set where the permission is asked for: the client's secret, which is the operator's, would
+/// go there.
 pub async fn page(visit: &Visit<'_>, holder: Holder, back: &str, is_own: bool) -> Response {
     let page = At { visit, holder, back, is_own };
     match visit.is_post() {
@@ -86,7 +88,7 @@ struct At<'v> {
     back: &'v str,
     is_own: bool,
 }
-/// Where its settings are.
+/// The path of the holder's OAuth 2.0 settings.
 fn section(config: &Config, holder: Holder) -> Option<String> {
     match holder {
         Holder::Smarthost => Some("smarthost.oauth2".to_owned()),
@@ -136,7 +138,7 @@ impl At<'_> {
             return match Box::pin(operator.tokens.redeem(holder, &code, pasted)).await {
                 Ok(()) => self.given(),
                 Err(error) => {
-                    // What was pasted may have been the wrong one.
+                    // The wrong text may have been pasted, so the user may try again.
                     let asking = Asking::Code(code);
                     visit.asked().borrow_mut().put(Question { holder, asking, begun, next });
                     self.shown(&plain(&error))
@@ -149,7 +151,7 @@ impl At<'_> {
         let Some(section) = section(&visit.config, holder) else { return Response::error("404 Not Found") };
         let mut candidate = Config::clone(&visit.config);
         let mut wrong = visit.take(&mut candidate, &section, &[CLIENT, URLS].concat());
-        // Who says how it is asked for wants to log in with it.
+        // Whoever sets how the permission is asked for wants to log in with it.
         let auth = format!("{}auth", section.strip_suffix("oauth2").unwrap_or_default());
         wrong.extend(
             path::set(&mut candidate, &auth, "oauth2").err().map(|error| (String::new(), error.to_string())),
@@ -161,7 +163,7 @@ impl At<'_> {
         after(visit, outcome, here, |wrong| self.shown(&wrong))
     }
 
-    /// Looks whether the code was typed, when it is time to.
+    /// Asks the provider whether the code was typed, when the time for it has come.
     async fn look(&self) -> Response {
         let At { visit, holder, .. } = *self;
         let operator = visit.operator();
@@ -193,7 +195,7 @@ impl At<'_> {
         }
     }
 
-    /// It is stored, and used at once.
+    /// Ends the page: the permission is stored, and used at once.
     fn given(&self) -> Response {
         let visit = self.visit;
         visit.operator().use_permission(self.holder);
@@ -226,7 +228,7 @@ impl At<'_> {
             fields,
             more,
             has_one: held.is_some_and(|it| !it.client.refresh_token.is_empty()),
-            // Only an address that a browser may open, whatever a provider answers.
+            // Only an address of the web may be opened, whatever a provider answers.
             link: Some(link)
                 .filter(|it| it.starts_with("https://") || it.starts_with("http://"))
                 .unwrap_or_default(),

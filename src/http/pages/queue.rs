@@ -1,4 +1,4 @@
-//! What waits for the smarthost: seen, held, let go of, tried now, removed.
+//! The messages that wait for the smarthost. They can be seen, held, released, tried now and removed.
 
 use askama::Template;
 
@@ -27,7 +27,7 @@ struct Queue {
     unlisted: usize,
 }
 
-/// Shows it, or does what a form says.
+/// Shows the queue, or does what a form says.
 pub async fn page(visit: &Visit<'_>) -> Response {
     if visit.is_post() {
         return operate(visit).await;
@@ -63,7 +63,7 @@ async fn operate(visit: &Visit<'_>) -> Response {
         "hold" => Act::Hold,
         "release" => Act::Release,
         "flush" => Act::Flush,
-        // Of many at once the console asks once more; here there is no button for that.
+        // To remove many at once, the console asks once more; this page has no button for that.
         "remove" if matches!(which, Which::Message(_)) => Act::Remove { notify: false },
         "return" if matches!(which, Which::Message(_)) => Act::Remove { notify: true },
         _ => return Response::error("400 Bad Request"),

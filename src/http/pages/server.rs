@@ -1,4 +1,4 @@
-//! The server's settings, a page a section.
+//! The server's settings, one page for each section.
 
 use askama::Template;
 
@@ -9,7 +9,7 @@ use crate::config::{Config, Holder, Listener};
 use crate::http::Response;
 use crate::http::visit::Visit;
 
-/// The sections, and their settings in the order of the page.
+/// The sections, each with its settings in the order of the page.
 const SECTIONS: &[(&str, &[&str])] = &[
     (
         "smarthost",
@@ -54,7 +54,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
 #[template(path = "server.html")]
 struct Index {
     frame: Frame,
-    /// Paths and names.
+    /// The sections' paths and titles.
     sections: Vec<(&'static str, &'static str)>,
     refusals: Vec<String>,
     log: String,
@@ -73,7 +73,7 @@ struct Page {
     is_good: bool,
 }
 
-/// Shows what there is, or a section, or changes it.
+/// Shows the index or a section, or changes a section.
 pub async fn page(visit: &Visit<'_>, rest: &[&str]) -> Response {
     match rest {
         [] if !visit.is_post() => index(visit, &[]),
@@ -119,7 +119,7 @@ async fn one(visit: &Visit<'_>, section: &'static str, keys: &'static [&'static 
         return form(visit, &visit.config, section, keys, (&wrong, Vec::new(), false));
     }
     if visit.form.has("test") {
-        // As it was typed: nothing is sent.
+        // The test uses the settings as they were typed: nothing is sent.
         let relay = &visit.operator().relay;
         let test = async |tell: &dyn Fn(String)| Box::pin(relay.test(&candidate, None, tell)).await;
         let (lines, is_good) = visit.test(visit.words.nothing_was_sent, test).await;
@@ -152,7 +152,7 @@ fn form(
     if wrong.is_empty() { shown(&page) } else { to_be_mended(&page) }
 }
 
-/// The operator's own.
+/// Changes the operator's own password.
 async fn password(visit: &Visit<'_>) -> Response {
     let path = "server.operator_password";
     change_password(visit, Some("operator"), path, "/server", |wrong| index(visit, &wrong)).await

@@ -1,4 +1,4 @@
-//! Who is connected.
+//! The clients that are connected.
 
 use askama::Template;
 
@@ -23,7 +23,7 @@ struct Sessions {
     rows: Vec<Row>,
 }
 
-/// Shows them, or ends one.
+/// Shows the connections, or ends one.
 pub fn page(visit: &Visit<'_>) -> Response {
     let operator = visit.operator();
     if visit.is_post() {

@@ -1,4 +1,4 @@
-//! The mailboxes elsewhere of an account: a list, and a page for each, with "test" and "collect now".
+//! The sources of an account: a list, and a page for each, with "test" and "collect now".
 
 use askama::Template;
 
@@ -12,7 +12,7 @@ use crate::http::visit::Visit;
 use crate::multipop::{PollResult, SourceStatus};
 use crate::operator::status::ago;
 
-/// What its user may set. Protocol and security come before the port, which follows them.
+/// The settings that the account's user may set. Protocol and security come before the port, which follows them.
 const OWN: &[&str] = &[
     "protocol",
     "security",
@@ -25,7 +25,7 @@ const OWN: &[&str] = &[
     "leave_on_server",
     "delete_after",
 ];
-/// What the operator may set besides.
+/// The settings that only the operator may set.
 const MORE: &[&str] = &["folder", "into", "interval", "max_size", "large", "dedupe", "ca"];
 
 /// A source in the list.
@@ -52,24 +52,24 @@ struct List {
 struct Page {
     frame: Frame,
     base: String,
-    /// Where the form goes.
+    /// The path that the form is sent to.
     path: String,
-    /// It is one that there is already.
+    /// Whether the source exists already.
     exists: bool,
     state: String,
     fields: Vec<Field>,
     more: Vec<Field>,
-    /// It may log in with a permission, which is asked for on another page.
+    /// Whether the source may log in with a permission, which is asked for on another page.
     may_have_permission: bool,
-    /// Of its identity: the source of this number may be another one by the time the form comes.
+    /// The mark of the source's identity: another source may have this number by the time the form is sent.
     of: String,
     others: Vec<String>,
-    /// What a test told, and its outcome.
+    /// The lines that a test told. `is_good` is its outcome.
     tested: Vec<String>,
     is_good: bool,
 }
 
-/// What a test told.
+/// The lines that a test told, and its outcome.
 #[derive(Default)]
 struct Tested {
     lines: Vec<String>,
@@ -105,7 +105,7 @@ pub async fn page(visit: &Visit<'_>, of: &Of<'_>, rest: &[&str]) -> Response {
     }
 }
 
-/// All of the account's are collected now.
+/// Collects all sources of the account now.
 fn collect(visit: &Visit<'_>, of: &Of<'_>) -> Response {
     let words = match visit.operator().poller.collect_now(Some(of.name)) {
         0 => visit.words.nothing_to_collect,
@@ -134,7 +134,7 @@ fn list(visit: &Visit<'_>, of: &Of<'_>) -> Response {
     })
 }
 
-/// How one stands, in a few words.
+/// The state of a source, in a few words.
 fn state(visit: &Visit<'_>, source: &SourceStatus) -> String {
     let words = visit.words;
     let last = source.last_poll.map(|at| ago(unix_now(), at)).unwrap_or_default();
@@ -152,7 +152,7 @@ fn state(visit: &Visit<'_>, source: &SourceStatus) -> String {
     }
 }
 
-/// One source, number `number` of the account in `candidate`.
+/// The page of source `number` of the account in `candidate`.
 async fn one(visit: &Visit<'_>, of: &Of<'_>, mut candidate: Config, number: usize, exists: bool) -> Response {
     let section = format!("account.{}.source.{number}", of.name);
     let list = format!("{}/sources", of.base);
@@ -192,7 +192,7 @@ async fn one(visit: &Visit<'_>, of: &Of<'_>, mut candidate: Config, number: usiz
     })
 }
 
-/// Tries it out as it was typed: nothing is collected or stored.
+/// Tests the source with the settings as they were typed: nothing is collected or stored.
 async fn test(visit: &Visit<'_>, account: &str, candidate: &Config, number: usize) -> Tested {
     let source = candidate.account(account).and_then(|it| it.sources.get(number.checked_sub(1)?));
     let Some(source) = source else { return Tested::default() };

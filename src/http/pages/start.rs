@@ -1,4 +1,4 @@
-//! The start page: one verdict, then how everything stands.
+//! The start page: one verdict, then the state of everything.
 
 use askama::Template;
 
@@ -9,7 +9,7 @@ use crate::http::visit::Visit;
 use crate::multipop::PollResult;
 use crate::operator::status::{Status, ago, size, span};
 
-/// What is written about the flash of a device of this size.
+/// The use of the flash, in MiB: above `high` it is nearly full. `words` gives it with units.
 struct Flash {
     used: u64,
     total: u64,
@@ -22,7 +22,7 @@ struct Flash {
 struct Start {
     frame: Frame,
     hostname: String,
-    /// What is wrong and what to do; empty: all is well.
+    /// What is wrong and what to do; empty where all is well.
     needs: Vec<String>,
     sessions: u32,
     sources: usize,
@@ -43,7 +43,7 @@ struct Start {
     is_tls: bool,
 }
 
-/// The page; a device that nobody has set up has another one.
+/// The start page; a device that nobody has set up has another one.
 pub fn page(visit: &Visit<'_>) -> Response {
     if first::is_new(&visit.config) {
         return first::welcome(visit);
@@ -88,7 +88,7 @@ fn enabled_and_failing(status: &Status) -> usize {
     status.sources.iter().filter(|source| source.enabled && source.failures > 0).count()
 }
 
-/// What somebody has to do something about, the worst first.
+/// The problems that somebody has to act on, the worst first.
 fn needs(visit: &Visit<'_>, status: &Status) -> Vec<String> {
     let words = visit.words;
     let mut needs: Vec<String> = status.no_changes.as_deref().map(flash::advice).into_iter().collect();

@@ -1,4 +1,4 @@
-//! The pages as their visitors use them, without a connection: who may see and do what, and what becomes of forms.
+//! The pages as their visitors use them, without a connection: who may see and do what, and what forms change.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::http::visit::Visit;
 use crate::http::{Response, Site};
 use crate::store::Store;
 
-/// Somebody with a browser.
+/// A visitor with a browser.
 struct Browser {
     context: Rc<Context>,
     site: Rc<Site>,
@@ -40,7 +40,7 @@ impl Browser {
         Browser { context, site, cookie: RefCell::default(), token: RefCell::default(), peer, is_tls: true }
     }
 
-    /// Another browser on the same pages.
+    /// Another browser on the same pages, without a cookie.
     fn beside(&self) -> Browser {
         let (context, site) = (self.context.clone(), self.site.clone());
         Browser { context, site, cookie: RefCell::default(), token: RefCell::default(), ..*self }
@@ -76,7 +76,7 @@ impl Browser {
         (format!("{status} {more}").trim().to_owned(), content)
     }
 
-    /// Status and page.
+    /// Gets a page: its status and content.
     async fn get(&self, path: &str) -> (String, String) {
         self.ask("GET", path, "", "").await
     }
@@ -123,8 +123,8 @@ fn a_request_takes_little_memory() {
     });
 }
 
-/// Catches: a page of the operator's that another person sees, one of a user's that shows somebody else's account, and a
-/// password that is taken without TLS.
+/// Catches: an operator's page that another person sees, a user's page that shows somebody else's account, and a password that
+/// is accepted without TLS.
 #[test]
 fn each_person_sees_what_is_theirs() {
     run(async || {
@@ -174,7 +174,7 @@ fn each_person_sees_what_is_theirs() {
         assert_eq!(operator.get("/accounts/nobody").await.0, "404 Not Found");
         assert_eq!(operator.get("/accounts/demo/sources/1").await.0, "404 Not Found");
 
-        // Without TLS there is no session, whatever cookie comes.
+        // Without TLS there is no session, whatever cookie is sent.
         let plain = Browser { is_tls: false, cookie: operator.cookie.clone(), ..nobody.beside() };
         for path in ["/login", "/accounts", "/first"] {
             assert_eq!(
@@ -190,7 +190,7 @@ fn each_person_sees_what_is_theirs() {
     });
 }
 
-/// Catches: a form that another site can send (CSRF), with the cookie of who is logged in or without.
+/// Catches: a form that another site can send (CSRF), with or without the cookie of a person who is logged in.
 #[test]
 fn a_form_is_taken_from_our_own_pages_only() {
     run(async || {
@@ -216,7 +216,7 @@ fn a_form_is_taken_from_our_own_pages_only() {
         assert!(operator.config().accounts[0].pop, "nothing was changed");
         assert!(send("Origin: https://localhost:8443\r\n", &token).await.starts_with("303"));
         assert!(!operator.config().accounts[0].pop);
-        // The login, too: nobody is to be logged in as somebody else without knowing.
+        // This holds for the login, too: nobody may be logged in as somebody else without knowing.
         let login = "login=demo&password=open+sesame";
         assert_eq!(others.ask("POST", "/login", "Origin: null\r\n", login).await.0, "403 Forbidden");
         assert_eq!(others.ask("POST", "/login", "", login).await.0, "403 Forbidden");
@@ -226,7 +226,7 @@ fn a_form_is_taken_from_our_own_pages_only() {
     });
 }
 
-/// Catches: a device with other people's mail whose operator whoever comes first becomes; one that can be set up twice.
+/// Catches: a device with other people's mail that makes the first visitor its operator, and one that can be set up twice.
 #[test]
 fn who_sets_up_a_device_belongs_to_it() {
     run(async || {
@@ -246,7 +246,7 @@ fn who_sets_up_a_device_belongs_to_it() {
         assert_eq!(browser.config().accounts.len(), 2);
         assert_eq!(browser.get("/accounts").await.0, "200 OK", "and is logged in");
 
-        // A house that gets another name than the one it was asked by is shown the way there.
+        // Where the house gets another name than the one in the request, the page shows the new address.
         let new = Browser::new(Config { accounts: Vec::new(), ..Config::default() }).await;
         let ask = async |path: &str, content: &str| {
             let method = if content.is_empty() { "GET" } else { "POST" };
@@ -270,7 +270,7 @@ fn who_sets_up_a_device_belongs_to_it() {
     });
 }
 
-/// Catches: a form that sets another account's settings or one that is not on it, a box that is greyed and counts, and a value
+/// Catches: a form that changes another account or a setting that is not on it, a disabled box that has an effect, and a value
 /// that becomes markup.
 #[test]
 fn a_form_changes_what_is_on_it() {
@@ -284,7 +284,7 @@ fn a_form_changes_what_is_on_it() {
         let demo = operator.config().accounts[0].clone();
         assert!(demo.pop && !demo.imap && !demo.connector && demo.enabled && demo.quota == 0);
         assert_eq!(operator.config().accounts[1], config().accounts[1].clone_with_id(&operator.config()));
-        // With the right in force on the server and IMAP off, the box is off, and stays what it is.
+        // The right is in force on the server and IMAP is off: the box is disabled and keeps its value.
         let mut changed = Config::clone(&operator.config());
         changed.server.connector = true;
         operator.context.reconfigure(changed, operator.context.tls());
@@ -312,15 +312,15 @@ fn a_form_changes_what_is_on_it() {
 }
 
 impl crate::config::Account {
-    /// As it is after identities were given.
+    /// The account with the identity that it has in `config`.
     fn clone_with_id(&self, config: &Config) -> Self {
         let id = config.account(&self.name).unwrap().id;
         crate::config::Account { id, ..self.clone() }
     }
 }
 
-/// Catches: a change that shuts out at once and for ever, one that is stored before somebody has kept it, and one that
-/// cannot be kept.
+/// Catches: a change that shuts its author out at once and for ever, one that is stored before somebody has confirmed it, and
+/// one that cannot be confirmed.
 #[test]
 fn what_would_shut_out_is_tried_first() {
     run(async || {
@@ -341,15 +341,15 @@ fn what_would_shut_out_is_tried_first() {
         assert!(operator.get("/").await.1.contains("Keep these settings"));
         assert!(operator.post("/confirm", "").await.0.starts_with("303"));
         assert_eq!(operator.site.operator.on_trial(), None);
-        // The listener of these very pages.
+        // This is the listener of these very pages.
         let (_, page) = operator.post("/server/listen", "https=127.0.0.1:9443").await;
         assert!(page.contains("listen on would change"), "{page}");
         assert_eq!(operator.config().listen.https, config().listen.https);
     });
 }
 
-/// Catches: a user who keeps other people's app passwords, gets one without a word, or changes a password that somebody else
-/// knows only.
+/// Catches: a user who cannot make an app password or sees it twice, a password that is changed without the old one, and
+/// sessions of other browsers that outlive the change.
 #[test]
 fn a_user_changes_his_own_passwords() {
     run(async || {
@@ -392,7 +392,7 @@ fn a_user_changes_his_own_passwords() {
     });
 }
 
-/// Catches: a user who may edit his sources and thereby reads files of the device, or another's sources.
+/// Catches: a user who may edit sources and can thereby read files of the device or another user's sources.
 #[test]
 fn a_user_edits_what_a_user_may() {
     run(async || {
@@ -420,7 +420,7 @@ fn a_user_edits_what_a_user_may() {
     });
 }
 
-/// What a browser sends of the form at `action` on `page`, as it stands there, but for `changed`.
+/// What a browser sends of the form at `action` on `page`: its fields as they stand there, except for `changed`.
 fn filled(page: &str, action: &str, changed: &[(&str, &str)]) -> String {
     let (_, rest) = page.split_once(&format!("action=\"{action}\"")).unwrap_or_else(|| panic!("{page}"));
     let form = rest.split("</form>").next().unwrap();
@@ -456,8 +456,8 @@ fn filled(page: &str, action: &str, changed: &[(&str, &str)]) -> String {
     fields.join("&")
 }
 
-/// Catches: the later of two operators, who undoes the work of the other without a word; a source that moved up and is taken for
-/// the one that was shown, and changed or removed in its place.
+/// Catches: the later of two operators, who undoes the other's work without being told; a source that has moved up in the list
+/// and is changed or removed in place of the one that was shown.
 #[test]
 fn two_operators_do_not_undo_each_other() {
     run(async || {
@@ -471,7 +471,7 @@ fn two_operators_do_not_undo_each_other() {
         let (status, told) =
             second.post("/server/smarthost", "host=b.example&username=b&password=hush").await;
         assert!(status.starts_with("303"), "{told}");
-        // Something else: both are there.
+        // The two have changed different settings: both changes are kept.
         let form = filled(&page, "/server/smarthost", &[("port", "2525")]);
         assert!(form.contains("host=&") && form.contains("was.host="), "{form}");
         let (status, told) = first.post("/server/smarthost", &form).await;
@@ -479,7 +479,7 @@ fn two_operators_do_not_undo_each_other() {
         let smarthost = &first.config().smarthost;
         assert_eq!((&*smarthost.host, smarthost.port, &*smarthost.username), ("b.example", 2525, "b"));
         assert_eq!(smarthost.password.reveal(), "hush");
-        // The same: it is asked, and the second time it is meant.
+        // The two have changed the same setting: the first try asks, the second one is meant.
         let form = filled(&page, "/server/smarthost", &[("host", "a.example")]);
         let (status, told) = first.post("/server/smarthost", &form).await;
         assert!(status.starts_with("422") && told.contains("changed by someone else meanwhile"), "{told}");
@@ -511,7 +511,7 @@ fn two_operators_do_not_undo_each_other() {
     });
 }
 
-/// Catches: a session that ended while somebody typed, and who then stands before a line of text and a lost form.
+/// Catches: a session that ended while somebody typed, who then gets a line of text and has lost the form.
 #[test]
 fn a_form_of_an_ended_session_leads_to_the_login() {
     run(async || {
@@ -527,7 +527,7 @@ fn a_form_of_an_ended_session_leads_to_the_login() {
         assert!(status.starts_with("403") && page.contains("action=\"/login\""), "{status} {page}");
         assert!(page.contains("You were logged out meanwhile"), "{page}");
         assert_eq!(&*operator.config().smarthost.host, "");
-        // Who is logged in again in another tab is told so, on a page from which it goes on.
+        // A person who has logged in again in another tab is told so, on a page that leads on.
         operator.log_in("operator", "the+operator").await;
         *operator.token.borrow_mut() = stale;
         let (status, page) = operator.post("/server/smarthost", "host=a.example").await;
@@ -539,8 +539,8 @@ fn a_form_of_an_ended_session_leads_to_the_login() {
     });
 }
 
-/// Catches: a permission that can be asked for on the console only, an address of no use, a wrong one that ends it, and a user who
-/// sends the client's secret, which is the operator's, to a server of his.
+/// Catches: a permission that can be asked for on the console only, a useless address, a wrong one that ends the attempt, and a
+/// user who sends the client's secret, which is the operator's, to a server of the user's choice.
 #[test]
 fn a_permission_is_asked_for_on_a_page() {
     run(async || {

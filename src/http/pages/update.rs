@@ -1,4 +1,4 @@
-//! A new version of a device that boots from a card image. The form's file is taken by [`crate::http::update`].
+//! A new version for a device that boots from a card image. The file of the form is received by [`crate::http::update`].
 
 use askama::Template;
 
@@ -31,7 +31,7 @@ fn with(visit: &Visit<'_>, others: Vec<String>) -> Page {
     }
 }
 
-/// Shows what runs, and the form.
+/// Shows the running version, and the form.
 pub fn page(visit: &Visit<'_>) -> Response {
     match visit.operator().board() {
         Some(_) => shown(&with(visit, Vec::new())),
@@ -39,7 +39,7 @@ pub fn page(visit: &Visit<'_>) -> Response {
     }
 }
 
-/// Why the form is not taken, from who sends it.
+/// Why the form of this visitor is not accepted; `None` where it is.
 pub async fn refusal(visit: &Visit<'_>) -> Option<Response> {
     if !visit.is_tls {
         return Some(Response::words("403 Forbidden", visit.words.https_is_off));
@@ -54,7 +54,7 @@ pub async fn refusal(visit: &Visit<'_>) -> Option<Response> {
     Some(shown_as("403 Forbidden", &with(visit, vec![wrong.to_owned()])))
 }
 
-/// What became of the file.
+/// Shows what became of the file.
 pub fn outcome(visit: &Visit<'_>, device: &Device, outcome: Result<Update, Response>) -> Response {
     match outcome {
         Ok(update) => {

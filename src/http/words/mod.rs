@@ -1,7 +1,7 @@
-//! What the pages say, one table a language: a word that is missing in one does not compile.
+//! The texts of the pages, one table for each language: a text that is missing in one does not compile.
 //!
-//! What the appliance tells of itself (remarks, errors of settings, the answers of other servers) is English everywhere: it can
-//! be searched for.
+//! Reports of the appliance itself (remarks, errors of settings, the answers of other servers) are English in every language,
+//! so that they can be searched for.
 
 mod english;
 mod german;
@@ -9,10 +9,10 @@ mod german;
 use english::ENGLISH;
 use german::GERMAN;
 
-/// The words of one language, by what they say.
+/// The texts of one language. Each field is named by what it says.
 #[allow(missing_docs)]
 pub struct Words {
-    /// RFC 5646.
+    /// The language tag (RFC 5646).
     pub language: &'static str,
     pub account: &'static str,
     pub account_name: &'static str,
@@ -219,14 +219,15 @@ pub struct Words {
     pub welcome: &'static str,
     pub welcome_what: &'static str,
     pub written_since: &'static str,
-    /// Sections of the settings by their names.
+    /// The titles of the sections of the settings, by the sections' names.
     sections: &'static [(&'static str, &'static str)],
-    /// Settings by the kind of their section and their key; those that are not here have the help of the table of settings.
+    /// The labels of settings, by the kind of their section and their key. A setting without one has the help of the table of
+    /// settings.
     labels: &'static [(&'static str, &'static str)],
 }
 
 impl Words {
-    /// What the setting `key` of the section at `path` is called in a form.
+    /// The label in a form of the setting `key` in the section at `path`.
     pub fn label(&self, path: &str, key: &str) -> Option<&'static str> {
         // Names of accounts may hold dots: `account.a.source.1` is a source.
         let is_number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
@@ -247,13 +248,13 @@ impl Words {
         self.labels.iter().find(|(name, _)| *name == wanted).map(|(_, label)| *label)
     }
 
-    /// What a section is called.
+    /// The title of a section; empty where there is none.
     pub fn section(&self, name: &str) -> &'static str {
         self.sections.iter().find(|(known, _)| *known == name).map_or("", |(_, title)| *title)
     }
 }
 
-/// The language that is wanted most of those that there are (RFC 9110 section 12.5.4); English where none is.
+/// The available language that the client prefers most (RFC 9110 section 12.5.4); English where none is available.
 pub fn preferred(accept_language: &str) -> &'static Words {
     let mut best: (f32, &'static Words) = (0.0, &ENGLISH);
     for range in accept_language.split(',').take(32) {
@@ -275,7 +276,7 @@ mod tests {
     use super::*;
     use crate::config::problem::Section;
 
-    /// Catches: a language that nobody asked for, one that is wanted less, and a number that is none.
+    /// Catches: a language that nobody asked for, one that is preferred less, and a weight that is no number.
     #[test]
     fn the_language_is_the_one_that_is_wanted_most() {
         for (field, language) in [
@@ -294,7 +295,7 @@ mod tests {
         }
     }
 
-    /// Catches: a label of a setting that there is not, and a setting without one in German.
+    /// Catches: a label of a setting that does not exist, and a setting without a label in German.
     #[test]
     fn labels_are_of_settings_that_there_are() {
         let sections = [
@@ -337,7 +338,7 @@ mod tests {
         }
     }
 
-    /// Catches: a place for a word that a translation has lost.
+    /// Catches: a translation that has lost a placeholder.
     #[test]
     fn translations_have_the_same_gaps() {
         let of = |words: &Words| {
