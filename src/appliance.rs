@@ -223,8 +223,8 @@ impl Appliance {
     /// Starts every part; returns when all listeners are bound. `flash` is the data folder: [`Disk`], or what a
     /// measurement puts around it.
     ///
+    /// # Errors
     /// Why the appliance does not start.
-    /// Why it does not start.
     pub async fn start(
         executor: &'static LocalExecutor<'static>,
         options: &RunOptions,

@@ -1,4 +1,4 @@
-//! What the network is told of this appliance, and when that changes.
+//! Announces this appliance in the network, and updates the announcement when settings or listeners change.
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};

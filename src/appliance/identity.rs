@@ -140,7 +140,7 @@ mod tests {
         Context::new(config, tls, Store::new(Rc::new(flash.clone())))
     }
 
-    /// Whether a client that trusts what is in the PEM file `ca` is served as `name`.
+    /// Whether a client that trusts the certificates in the PEM file `ca` is served as `name`.
     async fn is_served(context: &Context, ca: &str, name: &str) -> bool {
         let (mut client, mut served) = stream::tests::pair().await;
         let trust = tls::client_config(ca).unwrap();
@@ -230,7 +230,7 @@ mod tests {
             for name in ["pillarbox.local", "pillarbox-2.local", "localhost"] {
                 assert!(served(name).await, "{name}");
             }
-            // Nothing has changed: neither work nor writes.
+            // Nothing has changed, so nothing is made or written.
             let (files, tls) = (flash.files(), context.tls());
             watched.follow(&context, &flash).await;
             assert!(std::sync::Arc::ptr_eq(&tls, &context.tls()) && flash.files() == files);

@@ -90,7 +90,7 @@ impl Listeners {
         std::mem::take(&mut self.0).into_iter().map(|open| open.accepting)
     }
 
-    /// Adds `bound`, each with the task that accepts on it.
+    /// Adds the sockets in `bound`, each with the task that accepts connections on it.
     pub fn open(&mut self, bound: Vec<Bound>, accept: impl Fn(Listener, Async<TcpListener>) -> Task<()>) {
         for Bound { listener, configured, socket } in bound {
             let actual = socket.get_ref().local_addr().unwrap_or(configured);

@@ -81,7 +81,7 @@ struct State {
     refusals: VecDeque<RefusedLogin>,
     /// The latest login of each account, service and address, the oldest first.
     latest: VecDeque<LatestLogin>,
-    /// When the log was last told that a login was turned away.
+    /// When the log last had a line about a login that was turned away.
     told: Option<Instant>,
     /// When each app password was used last, in seconds since 1970, by account and name of the app password.
     used: BTreeMap<(String, String), i64>,
@@ -311,7 +311,7 @@ impl Logins {
             return Ok(kept.granted());
         }
         smol::future::yield_now().await;
-        // One hash for all passwords of the account: they have one salt.
+        // One hash serves all passwords of the account, since they have one salt.
         let key = verifier.hash(password);
         let found = first(passwords(), |kept| kept.verifier.accepts(&key).then_some(()));
         spend_rest(config, verifier);

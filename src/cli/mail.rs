@@ -12,7 +12,7 @@ use super::configuration::{existing, held, stored};
 use super::print;
 use super::progress::Shown;
 
-/// Does `job`, and prints what was done.
+/// Carries out `job`, and prints what was done.
 pub fn run(data: &Path, job: Job) -> Result<(), Failure> {
     existing(data)?;
     let job = absolute(job)?;

@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(leads(&config, "postmaster@home.example"), "nobody");
     }
 
-    /// Catches: mail at the host's own name that another account gets once that is called otherwise.
+    /// Catches: mail at the host's own name that reaches another account once names have changed.
     #[test]
     fn an_address_at_the_host_stands_for_the_account_s_own() {
         let config = config();

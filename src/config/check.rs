@@ -1,4 +1,4 @@
-//! The rules between settings: what a value alone cannot show.
+//! The rules between settings, which cannot be judged by one value alone.
 //!
 //! The same findings serve the text form, where each becomes a line, and the console, where each
 //! becomes the path of a setting.

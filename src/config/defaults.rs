@@ -49,8 +49,8 @@ impl Config {
         Config::demonstration_of("pillarbox.local", demo)
     }
 
-    /// Whether this is still the demonstration configuration, of this version or of an earlier one, whose domain had no DNS
-    /// entry.
+    /// Whether this is still the demonstration configuration, of this version or of an earlier one, whose domain could not be
+    /// looked up.
     pub fn is_demonstration(&self) -> bool {
         let Some(demo) = self.accounts.first() else { return false };
         ["pillarbox.local", "home.example"].into_iter().any(|domain| {

@@ -6,10 +6,10 @@
 //! | name | what |
 //! |---|---|
 //! | `config.postcard` | the configuration |
-//! | `….prev` | the one before it |
-//! | `….older` | the last one of an older format: an older version continues with it when an update is taken back | |
-//! `….newer` | one of a newer format: the newer version continues with it when it is back, unless the older one has stored
-//! anything since | | `….damaged` | one that cannot be read, for inspection |
+//! | `….prev` | the configuration before it |
+//! | `….older` | the last one of an older format: an older version continues with it when an update is taken back |
+//! | `….newer` | one of a newer format: the newer version continues with it when it is back, unless the older one has stored anything since |
+//! | `….damaged` | one that cannot be read, for inspection |
 //!
 //! A save writes a higher generation than any of these files has, so that the operator's last decision has the highest.
 
@@ -44,7 +44,7 @@ pub struct Loaded {
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system refused.
+    /// The system refused to read or write.
     #[error("{path}: {}", flash::words(source))]
     Io {
         /// The file.
@@ -65,7 +65,7 @@ pub enum Error {
     Newer {
         /// The file.
         path: &'static str,
-        /// Which version.
+        /// Which format the file has.
         reason: Damage,
     },
 }
@@ -289,7 +289,7 @@ pub async fn renew(flash: &dyn Flash, config: &Config) -> Result<(), Error> {
 enum Before {
     /// It becomes the previous one.
     Kept,
-    /// It is gone.
+    /// It is replaced, and not kept.
     Replaced,
 }
 

@@ -1,5 +1,5 @@
-//! The lasting identities of accounts and sources: random numbers that stay whatever else about them changes, so that what
-//! was collected from a source stays known when its provider's server gets another name.
+//! The lasting identities of accounts and sources: random numbers that stay when their other settings change. So what was
+//! collected from a source stays known when its provider's server gets another name.
 
 use std::collections::HashSet;
 

@@ -32,9 +32,9 @@ impl Wrong {
     }
 }
 
-/// How the values of some settings are written.
+/// A kind of values: how they are read and printed.
 pub trait Kind {
-    /// What the configuration holds.
+    /// The type of the values in the configuration.
     type Value;
     /// Whether a value must not be shown unasked.
     const SECRET: bool = false;
@@ -49,12 +49,12 @@ pub trait Kind {
     /// Reads a value.
     ///
     /// # Errors
-    /// It does not fit.
+    /// The value does not fit.
     fn read(value: &DeValue<'_>) -> Result<Self::Value, Wrong>;
     /// Reads a value into `place`. A value that does not fit leaves `place` as it is.
     ///
     /// # Errors
-    /// It does not fit.
+    /// The value does not fit.
     fn assign(place: &mut Self::Value, value: &DeValue<'_>) -> Result<(), Wrong> {
         *place = Self::read(value)?;
         Ok(())

@@ -1,5 +1,5 @@
-//! The listeners of `[listen]`. One row each: from it follow the settings, the defaults, the sockets, and what mail programs,
-//! pages and the network are told.
+//! The listeners of `[listen]`, one row each. From the row follow the setting, its default, the sockets, and what mail programs,
+//! pages and the network are told about the listener.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -87,7 +87,7 @@ impl<const N: usize> std::fmt::Debug for Secret<N> {
     }
 }
 
-/// Everything the appliance can be told.
+/// All settings of the appliance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// `[server]`.
@@ -117,14 +117,14 @@ pub struct Server {
     pub lan: Vec<IpNet>,
     /// Whether the Connector is active on this server.
     pub connector: bool,
-    /// Connections served at once, all services together.
+    /// The most connections that are served at once, all services together.
     pub max_connections: u32,
     /// The largest message that is accepted, in octets.
     pub max_message_size: u64,
     /// What the operator's password is checked against, for the console and for updates over HTTP. Not set: the console asks
     /// for none, and no updates are taken.
     pub operator_verifier: Verifier,
-    /// Domains of providers, in lower case: accounts may have addresses there, everyone else there is outside.
+    /// Domains of providers, in lower case. Accounts may have addresses there; all other addresses there are outside.
     pub shared_domains: Vec<Host>,
     /// The account that gets mail for postmaster and abuse; empty: the first account.
     pub postmaster: Text<64>,
@@ -203,7 +203,7 @@ pub struct Smarthost {
 /// `[multipop]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Multipop {
-    /// Whether any source is contacted at all.
+    /// Whether sources are contacted; off: none is.
     pub enabled: bool,
     /// Seconds between polls of a source.
     pub interval: u32,
@@ -220,25 +220,25 @@ pub struct Account {
     pub id: u64,
     /// The login and the folder of the mail store: `[a-z0-9._-]`, unique.
     pub name: Text<64>,
-    /// The address it sends as.
+    /// The address that the account sends as.
     pub address: Address,
-    /// Further addresses of its own.
+    /// Further addresses of the account.
     pub aliases: Vec<Address>,
-    /// What its password is checked against.
+    /// What the account's password is checked against.
     pub verifier: Verifier,
     /// Off: the account can neither log in nor collect; mail for it is still accepted.
     pub enabled: bool,
-    /// May use POP3.
+    /// Whether the account may use POP3.
     pub pop: bool,
-    /// POP3 only from `server.lan`.
+    /// Whether POP3 is allowed only from `server.lan`.
     pub pop_lan_only: bool,
-    /// May use IMAP.
+    /// Whether the account may use IMAP.
     pub imap: bool,
-    /// IMAP only from `server.lan`.
+    /// Whether IMAP is allowed only from `server.lan`.
     pub imap_lan_only: bool,
-    /// The right to use Connector clients.
+    /// Whether the account has the right to use Connector clients.
     pub connector: bool,
-    /// Whether its sources are collected.
+    /// Whether the account's sources are collected.
     pub multipop: bool,
     /// The login at the smarthost; empty: the account's address.
     pub smarthost_username: Address,
@@ -255,7 +255,7 @@ pub struct Account {
 /// `[[account.app_password]]`: a further password of an account, for one device or program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AppPassword {
-    /// What the operator calls it; unique in the account.
+    /// The operator's name for the device or program; unique in the account.
     pub name: Text<64>,
     /// What the app password is checked against. It has the salt and rounds of the account's own verifier: a SCRAM client hears
     /// one salt before it shows which password it knows, and one hash is checked against all of the account's passwords.
@@ -323,7 +323,7 @@ pub struct Source {
     pub auth: SourceAuth,
     /// The OAuth 2.0 client, only with [`SourceAuth::OAuth2`].
     pub oauth2: Option<Box<OAuth2>>,
-    /// Keep collected messages at the provider.
+    /// Whether collected messages stay at the provider.
     pub leave_on_server: bool,
     /// Seconds after collection until a message is deleted at the provider; 0: never.
     pub delete_after: u32,
@@ -397,7 +397,7 @@ impl Config {
         self.accounts.iter().find(|account| account.id == id && id != 0)
     }
 
-    /// The accounts by their lasting identities and names, as the store knows them.
+    /// The lasting identity and the name of each account, as the store knows them.
     pub fn owners(&self) -> Vec<(u64, String)> {
         self.accounts.iter().map(|account| (account.id, account.name.to_string())).collect()
     }

@@ -98,7 +98,7 @@ impl OAuth2 {
         self.given(&self.device_url, |provider| provider.device)
     }
 
-    /// The scopes to ask for (RFC 6749 section 3.3), with blanks in between; may be empty.
+    /// The scopes to ask for (RFC 6749 section 3.3), separated by blanks; may be empty.
     pub fn scope_for(&self, purpose: Purpose) -> &str {
         self.given(&self.scope, |provider| match purpose {
             Purpose::Imap => provider.imap,
@@ -135,7 +135,7 @@ impl OAuth2 {
 /// An HTTP URL (RFC 9110 section 4.2), taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint<'a> {
-    /// Whether it is `https`.
+    /// Whether the scheme is `https`.
     pub tls: bool,
     /// The host's name or address, without brackets.
     pub host: &'a str,

@@ -112,7 +112,7 @@ pub fn words(config: &Config, path: &str) -> Vec<&'static str> {
     find(config, path).map(|(_, setting)| (setting.words)()).unwrap_or_default()
 }
 
-/// Adds an account, with the address `NAME@` the first local domain and no password yet.
+/// Adds an account without a password. Its address is its name at the first local domain.
 ///
 /// # Errors
 /// A name that cannot be used or is taken.
@@ -328,7 +328,7 @@ mod tests {
     use super::*;
     use crate::credential::Verifier;
 
-    /// Accounts `office` with one source, and two whose names hold dots.
+    /// A configuration with account `office`, which has one source, and two accounts whose names hold dots.
     fn config() -> Config {
         let mut config = Config::demonstration(Verifier::with("x", 4096, [0; 16]));
         add_account(&mut config, "office").unwrap();

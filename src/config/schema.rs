@@ -20,9 +20,9 @@ use super::{
 
 /// One setting: its name, and how it is read and printed.
 pub struct Setting {
-    /// Its key in the TOML form.
+    /// The setting's key in the TOML form.
     pub key: &'static str,
-    /// One line for the operator.
+    /// One line of help for the operator.
     pub help: &'static str,
     /// Whether it has no default, so that the operator has to give it.
     pub needed: bool,
@@ -30,7 +30,7 @@ pub struct Setting {
     pub secret: bool,
     /// Whether it is a list: the console accepts the elements without brackets.
     pub list: bool,
-    /// What a value looks like.
+    /// What a valid value looks like.
     pub form: fn() -> String,
     /// The words to choose from, where the value is one of a few; else empty.
     pub words: fn() -> Vec<&'static str>,

@@ -1,5 +1,4 @@
-//! Secrets that an import leaves out stay as they are stored, so that an export without secrets can
-//! be edited and imported again.
+//! Takes over stored secrets that an import leaves out, so that an export without secrets can be edited and imported again.
 //!
 //! A password only ever stays with the server it was meant for: where host or login have changed, the password has to be given
 //! anew.

@@ -1,4 +1,4 @@
-//! TOML text to a configuration, with every problem and its line.
+//! Reads TOML text into a configuration, and reports every problem with its line.
 //!
 //! The text is read in three steps: TOML's own syntax, each setting by the table in
 //! [`super::settings`], and the rules between settings of [`super::check`]. A setting that is faulty

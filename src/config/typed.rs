@@ -85,7 +85,7 @@ mod tests {
         config
     }
 
-    /// Catches: a form that changes what nobody has touched.
+    /// Catches: a form that changes settings which nobody has touched.
     #[test]
     fn what_is_shown_can_be_taken_and_changes_nothing() {
         let mut config = config();

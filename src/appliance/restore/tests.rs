@@ -141,7 +141,7 @@ fn a_cut_at_any_step_leaves_the_old_or_the_new_whole() {
                             assert!(aside.contains_key("config.postcard.prev"), "{aside:?}");
                             assert!(aside.contains_key("accounts/old/log/00000001"), "{aside:?}");
                         }
-                        // What is durable now stays so.
+                        // The durable state stays the same.
                         assert_eq!(settle_restore(&after.restart(1)).await.unwrap(), None);
                         assert_eq!(word(&after.restart(2)).await, found);
                     });

@@ -85,7 +85,8 @@ fn guesses_on_the_lan_count_for_the_lan_only() {
     assert_eq!(waits(&mut throttle, origin("198.51.100.7", "demo"), 1, now), [0]);
 }
 
-/// Ten wrong tries a second for two minutes, each from another network and for another account.
+/// Catches: guesses from many networks that are answered fast, and known users or the LAN who wait for them. Ten wrong tries a
+/// second for two minutes, each from another network and for another account.
 #[test]
 fn guesses_from_everywhere_for_everyone_get_one_fast_answer_a_second() {
     let (mut throttle, start) = (Throttle::new(), Instant::now());
@@ -136,7 +137,7 @@ fn a_login_that_went_well_gives_its_address_new_free_tries() {
 fn answered(clients: usize, guess: Origin<'_>, span: Duration) -> (usize, usize) {
     let (mut throttle, start) = (Throttle::new(), Instant::now());
     let (mut answered, mut most) = (0, 0);
-    // When each client is told something, and whether that is an answer.
+    // For each client: when it hears something, and whether that is an answer.
     let mut clients = vec![(start, false); clients];
     loop {
         let (now, is_answer) = *clients.iter().min().unwrap();
@@ -188,7 +189,7 @@ fn neither_other_accounts_nor_a_good_login_let_guesses_overtake() {
     assert!(guesses.any(|wait| wait.is_none()), "with good logins in between");
 }
 
-/// Catches: someone who is turned away because another device at the same address guesses.
+/// Catches: a known user who is turned away because another device at the same address guesses.
 #[test]
 fn who_was_here_before_is_not_turned_away_for_the_tries_of_others() {
     let (mut throttle, now) = (Throttle::new(), Instant::now());

@@ -2,7 +2,7 @@
 //! an address that the user opens, and whose answer is pasted (RFC 8252).
 //!
 //! No page has a script: while the code is awaited, the browser loads the page anew every few seconds, and each time the
-//! appliance asks the provider once.
+//! appliance asks the provider at most once.
 
 use std::time::Instant;
 
@@ -163,7 +163,7 @@ impl At<'_> {
         after(visit, outcome, here, |wrong| self.shown(&wrong))
     }
 
-    /// Asks the provider whether the code was typed, when the time for it has come.
+    /// Shows the page. Asks the provider first whether the code was typed, where it may be asked again.
     async fn look(&self) -> Response {
         let At { visit, holder, .. } = *self;
         let operator = visit.operator();

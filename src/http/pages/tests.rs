@@ -111,7 +111,7 @@ fn run(test: impl AsyncFnOnce()) {
     async_io::block_on(test());
 }
 
-/// Catches: a page that takes much of the memory of a small board for as long as somebody waits for it.
+/// Catches: a page that takes much of the memory of a small board as long as it is served.
 #[test]
 fn a_request_takes_little_memory() {
     run(async || {
