@@ -1,10 +1,8 @@
 //! `show connect`: what is typed into a telephone or a mail program, and the page that sets up a device by itself.
 
-use std::net::SocketAddr;
-
 use super::session::{Session, Step};
 use crate::certificate;
-use crate::config::Config;
+use crate::operator::reach::{self, Scheme};
 use crate::operator::{World, qr};
 
 impl Session {
@@ -21,19 +19,18 @@ impl Session {
         let mut text = format!(
             "login     {login}\npassword  the account's, or better an app password: `add app-password`\n"
         );
-        for (what, implicit, starttls) in services(&config) {
-            let (port, security) = match (implicit.first(), starttls.first()) {
-                (Some(at), _) => (at.port(), "TLS"),
-                (None, Some(at)) => (at.port(), "STARTTLS"),
-                (None, None) => continue,
-            };
+        for (what, port, security) in reach::services(&config) {
             text += &format!("{what:<8}  {host}, port {port}, {security}\n");
         }
-        if let Some(ca) = config.listen.http.first().filter(|_| !certificate::is_given(&config)) {
-            text += &format!("trust     {}\n", page("http", &host, ca.port(), 80, "ca.crt"));
+        // What leads a device to itself is all there is without a network.
+        let host = reach::host_for_others(&config, world.announced().as_deref()).unwrap_or(host);
+        let page = |scheme: Scheme, path| {
+            scheme.port(&config).map(|port| format!("{}/{path}", scheme.site(&host, port)))
+        };
+        if let Some(ca) = page(Scheme::Http, "ca.crt").filter(|_| !certificate::is_given(&config)) {
+            text += &format!("trust     {ca}\n");
         }
-        let Some(https) = config.listen.https.first() else { return Step::Say(text) };
-        let mine = page("https", &host, https.port(), 443, "mine");
+        let Some(mine) = page(Scheme::Https, "mine") else { return Step::Say(text) };
         text += &format!("page      {mine}, with a profile for an iPhone, iPad or Mac\n");
         if let Some(code) = qr::half_blocks(&mine).filter(|_| !self.is_dumb) {
             text += &format!("\n{code}");
@@ -42,24 +39,10 @@ impl Session {
     }
 }
 
-/// What mail programs ask for: with TLS from the first octet (RFC 8314), and otherwise.
-fn services(config: &Config) -> [(&'static str, &[SocketAddr], &[SocketAddr]); 3] {
-    let listen = &config.listen;
-    [
-        ("IMAP", &listen.imaps, &listen.imap),
-        ("POP3", &listen.pop3s, &listen.pop3),
-        ("SMTP", &listen.submissions, &listen.submission),
-    ]
-}
-
-fn page(scheme: &str, host: &str, port: u16, usual: u16, path: &str) -> String {
-    let port = if port == usual { String::new() } else { format!(":{port}") };
-    format!("{scheme}://{host}{port}/{path}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::console::tests::Pretended;
     use std::rc::Rc;
 

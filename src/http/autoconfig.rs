@@ -1,10 +1,10 @@
 //! The settings that mail clients ask for: the "config-v1.1.xml" of Thunderbird, K-9 and others.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 
 use crate::certificate;
 use crate::config::Config;
+use crate::operator::reach;
 
 /// Where mail programs look for it.
 pub const PATHS: [&str; 2] = ["/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml"];
@@ -23,7 +23,7 @@ pub fn client_config(config: &Config, announced: Option<&str>) -> String {
         ("outgoing", "smtp", "SSL", &listen.submissions),
         ("outgoing", "smtp", "STARTTLS", &listen.submission),
     ] {
-        if let Some(port) = addresses.first().map(SocketAddr::port) {
+        if let Some(port) = reach::port(addresses) {
             let _ = write!(
                 servers,
                 "    <{kind}Server type=\"{protocol}\">\n      <hostname>{}</hostname>\n      <port>{port}</port>\n      \

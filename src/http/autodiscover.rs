@@ -1,10 +1,9 @@
 //! The settings that Outlook asks for: "autodiscover" of its plain form, without Exchange.
 
-use std::net::SocketAddr;
-
 use super::autoconfig::escaped;
 use crate::certificate;
 use crate::config::Config;
+use crate::operator::reach;
 
 /// Where it looks, in any case.
 pub const PATH: &str = "/autodiscover/autodiscover.xml";
@@ -24,7 +23,7 @@ pub fn settings(config: &Config, announced: Option<&str>, question: &[u8]) -> St
         ("SMTP", &listen.submissions, &listen.submission),
     ] {
         let (addresses, encryption) = if implicit.is_empty() { (other, "TLS") } else { (implicit, "SSL") };
-        let Some(port) = addresses.first().map(SocketAddr::port) else { continue };
+        let Some(port) = reach::port(addresses) else { continue };
         let ssl = if encryption == "SSL" { "on" } else { "off" };
         protocols += &format!(
             "<Protocol><Type>{kind}</Type><Server>{}</Server><Port>{port}</Port>{login}<DomainRequired>off</DomainRequired>\

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::autoconfig::escaped;
 use crate::certificate;
 use crate::config::{Account, Config};
+use crate::operator::reach;
 
 /// RFC 7303 has no name for it; Apple's "Configuration Profile Reference" has.
 pub const TYPE: &str = "application/x-apple-aspen-config";
@@ -26,9 +27,8 @@ pub fn of(
     let host = certificate::name_for_clients(config, announced);
     let listen = &config.listen;
     // Implicit TLS first (RFC 8314); the other port is STARTTLS.
-    let port = |implicit: &[SocketAddr], other: &[SocketAddr]| {
-        implicit.first().or_else(|| other.first()).map(SocketAddr::port)
-    };
+    let port =
+        |implicit: &[SocketAddr], other: &[SocketAddr]| reach::port(implicit).or_else(|| reach::port(other));
     let incoming = port(&listen.imaps, &listen.imap)?;
     let outgoing = port(&listen.submissions, &listen.submission)?;
     let identity = format!("pillarbox.{host}.{:016x}", account.id);
