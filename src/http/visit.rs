@@ -1,7 +1,7 @@
 //! One request to the pages: who asks, in which language, and whether a form is one of ours.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -298,8 +298,13 @@ impl<'a> Visit<'a> {
 
     /// How whoever asks reaches the pages over TLS, without a slash at the end.
     pub fn https(&self) -> Option<String> {
-        let port = self.config.listen.https.first()?.port();
-        Some(Scheme::Https.site(&self.request.authority.to_string(), port))
+        let asked = self.request.authority.to_string();
+        // On the device itself any of them is as good; the first may be for it alone.
+        let port = match reach::is_known_elsewhere(&asked) {
+            true => Scheme::Https.port(&self.config),
+            false => self.config.listen.https.first().map(SocketAddr::port),
+        };
+        Some(Scheme::Https.site(&asked, port?))
     }
 
     /// How another device reaches them: by the name or address that was asked for, which is known to work, unless that means

@@ -1,9 +1,9 @@
 //! How others reach this device: the address of its pages, for a browser or a telephone, and its ports for mail programs.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::certificate;
-use crate::config::Config;
+use crate::config::{Config, Security, ServerProtocol};
 use crate::net::addresses;
 
 /// How the pages are asked for (RFC 9110 section 4.2).
@@ -29,36 +29,28 @@ impl Scheme {
         if port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
     }
 
-    /// The port of the pages for other devices.
+    /// The port of the pages for other devices. `None` where they are closed.
     pub fn port(self, config: &Config) -> Option<u16> {
-        port(match self {
-            Scheme::Http => &config.listen.http,
-            Scheme::Https => &config.listen.https,
-        })
+        let wanted = match self {
+            Scheme::Http => Security::None,
+            Scheme::Https => Security::Tls,
+        };
+        let found = config.listen.ports(ServerProtocol::Http).find(|(security, _)| *security == wanted);
+        found.map(|(_, port)| port)
     }
 }
 
-/// The port of a service for other devices: one that they reach comes before one for this device alone. `None` where it is closed.
-pub fn port(listeners: &[SocketAddr]) -> Option<u16> {
-    let is_for_all = |at: &&SocketAddr| !at.ip().to_canonical().is_loopback();
-    listeners.iter().find(is_for_all).or_else(|| listeners.first()).map(SocketAddr::port)
-}
-
-/// What mail programs ask for: each service that there is, the port, and how it is secured: from the first octet where there is
-/// such a port (RFC 8314).
+/// What mail programs ask for: each service that there is, the port, and how it is secured.
 pub fn services(config: &Config) -> Vec<(&'static str, u16, &'static str)> {
-    let listen = &config.listen;
     let all = [
-        ("IMAP", &listen.imaps, &listen.imap),
-        ("POP3", &listen.pop3s, &listen.pop3),
-        ("SMTP", &listen.submissions, &listen.submission),
+        ("IMAP", ServerProtocol::Imap),
+        ("POP3", ServerProtocol::Pop3),
+        ("SMTP", ServerProtocol::Submission),
     ];
-    let best =
-        |(name, implicit, starttls): (&'static str, &Vec<SocketAddr>, &Vec<SocketAddr>)| match port(implicit)
-        {
-            Some(port) => Some((name, port, "TLS")),
-            None => port(starttls).map(|port| (name, port, "STARTTLS")),
-        };
+    let best = |(name, protocol)| {
+        let (security, port) = config.listen.ports(protocol).next()?;
+        Some((name, port, if security == Security::Tls { "TLS" } else { "STARTTLS" }))
+    };
     all.into_iter().filter_map(best).collect()
 }
 

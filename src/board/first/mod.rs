@@ -17,19 +17,19 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use ring::digest;
 
 use crate::certificate;
-use crate::clock::unix_now;
 use crate::config::encoding::Encoding;
 use crate::config::problem::Problem;
 use crate::config::text::{self, Ways};
 use crate::config::{Config, file, secrets};
+use crate::data_folder::DataFolder;
 use crate::flash::disk::Disk;
 use crate::net::mdns::local_name;
 use crate::sandbox::owner::give_to_owner;
-use crate::store::note_owners;
 use note::Note;
 
 /// What the file is called; the second name is what comes of the first where Windows hides endings.
@@ -67,8 +67,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The settings could not be stored.
-    #[error(transparent)]
-    Store(#[from] file::Error),
+    #[error("{0}")]
+    Store(String),
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -166,8 +166,8 @@ fn read(card: &Path) -> Result<Option<(&'static str, Vec<u8>)>, Error> {
 }
 
 fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
-    let flash = Disk::new(data).map_err(at(data))?;
-    if let Some(mut note) = Note::read(&flash).map_err(at(&data.join(note::NAME)))? {
+    let flash = Rc::new(Disk::new(data).map_err(at(data))?);
+    if let Some(mut note) = Note::read(&*flash).map_err(at(&data.join(note::NAME)))? {
         let torn = note.is_torn(octets);
         if torn {
             overwrite(path, octets, note.encoding, &note.places).map_err(at(path))?;
@@ -181,9 +181,10 @@ fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
             return Ok(if was_whole { Outcome::Known } else { Outcome::Blanked });
         }
     }
-    let stored = match file::load(&flash) {
+    let folder = DataFolder::hold(data, flash.clone()).map_err(|failure| Error::Store(failure.words()))?;
+    let stored = match folder.load() {
         Ok(loaded) => loaded.map(|loaded| loaded.config),
-        Err(error @ file::Error::Io { .. }) => return Err(error.into()),
+        Err(error @ file::Error::Io { .. }) => return Err(Error::Store(error.to_string())),
         // What cannot be read is replaced by what is imported.
         Err(_) => None,
     };
@@ -194,13 +195,7 @@ fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
         Ok(parsed) => parsed,
         Err(problems) => return Ok(Outcome::Refused(problems)),
     };
-    parsed.config.identify(stored.as_ref().unwrap_or(&Config::default()));
-    if let Some(stored) = &stored {
-        let (before, after) = (stored.owners(), parsed.config.owners());
-        let noted = async_io::block_on(note_owners(&flash, &before, &after, unix_now()));
-        noted.map_err(|error| at(data)(io::Error::other(error)))?;
-    }
-    async_io::block_on(file::save(&flash, &parsed.config))?;
+    async_io::block_on(folder.replace(stored.as_ref(), &mut parsed.config)).map_err(Error::Store)?;
 
     let text = String::from_utf8_lossy(&text);
     let places = encoding.in_file(&text, &secrets::places(&text));

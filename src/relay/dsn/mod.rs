@@ -206,7 +206,7 @@ pub fn printable(text: &str) -> String {
     text.chars().map(|c| if invisible(c) { ' ' } else { c }).collect()
 }
 
-/// `text` in lines of at most [`WIDTH`] octets where its words allow, and of at most 998 in any case (RFC 5322 section 2.1.1). `prefix`
+/// `text` in lines of at most `WIDTH` octets where its words allow, and of at most 998 in any case (RFC 5322 section 2.1.1). `prefix`
 /// begins the first one, `then` the others.
 fn wrapped(text: &str, prefix: &str, then: &str) -> String {
     const WIDTH: usize = 76;

@@ -95,8 +95,7 @@ impl Window {
         Ok(&self.held[skip..self.filled.min(skip + n)])
     }
 
-    /// The frame at `at`, which moves behind it when it is good.
-    /// Whether a body that is not asked for is there at all, nobody looks.
+    /// The frame at `at`, which moves behind it when it is good. Without `with_body` the body is neither read nor checked.
     pub fn frame<T: DeserializeOwned>(&mut self, with_body: bool) -> io::Result<Result<Frame<T>, BadFrame>> {
         let header = match FrameHeader::parse(self.octets(FRAME)?) {
             Ok(header) => header,
