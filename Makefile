@@ -48,8 +48,9 @@ run: build
 install:
 	@test -x $(BINARY) || { echo "install: there is no $(BINARY): make build" >&2; exit 1; }
 	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) dist/install.sh $(BINARY)
-deb: build
-	dist/deb.sh $(BINARY) "$$(dpkg --print-architecture)"
+# Not the binary of `make build`, whose octets tell whose home it was built in.
+deb:
+	binary=$$(dist/build.sh) && dist/deb.sh "$$binary" "$$(dpkg --print-architecture)"
 release:
 	dist/release.sh
 test: lint

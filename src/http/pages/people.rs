@@ -1,7 +1,5 @@
 //! What the pages of an account for the operator and for its user have in common.
 
-use std::net::SocketAddr;
-
 use zeroize::Zeroizing;
 
 use super::{Code, after, profile_of};
@@ -12,6 +10,7 @@ use crate::credential::random_password;
 use crate::http::Response;
 use crate::http::visit::{Outcome, Visit, Wrong};
 use crate::operator::World;
+use crate::operator::reach::{self, Scheme};
 use crate::operator::status::ago;
 
 /// An account, and whose page it is on.
@@ -40,9 +39,8 @@ pub struct Login {
 pub struct Servers {
     /// The server's name.
     pub host: String,
-    /// The ports of IMAP and of submission over TLS.
-    pub imap: Option<u16>,
-    pub smtp: Option<u16>,
+    /// What is served, at which port, and how it is secured there.
+    pub services: Vec<(&'static str, u16, &'static str)>,
     /// Where its user logs in.
     pub code: Option<Code>,
 }
@@ -50,13 +48,10 @@ pub struct Servers {
 /// Those of this appliance.
 pub fn servers(visit: &Visit<'_>) -> Servers {
     let announced = visit.operator().context.announced();
-    let listen = &visit.config.listen;
-    let port = |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port);
     Servers {
         host: certificate::name_for_clients(&visit.config, announced.as_deref()),
-        imap: port(&listen.imaps),
-        smtp: port(&listen.submissions),
-        code: visit.https().and_then(|site| Code::of(format!("{site}/mine"))),
+        services: reach::services(&visit.config),
+        code: visit.site_for_others(Scheme::Https).and_then(|site| Code::of(format!("{site}/mine"))),
     }
 }
 
