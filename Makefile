@@ -6,7 +6,7 @@ ARCH ?= armv7
 # Board of `make image`: a folder of board/.
 BOARD ?= orangepi-pc
 
-.PHONY: help build run install deb release test torture bench fuzz fmt lint cross test-cross image test-image clean clean-image
+.PHONY: help build run install deb release test torture bench fuzz fmt lint deny cross test-cross image test-image clean clean-image
 
 # Where cargo builds: its own variables are followed.
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
@@ -39,6 +39,7 @@ help:
 	@echo "make test-image boots the orangepi-pc image in QEMU and plays its scenarios"
 	@echo "make clean      all that was built; clean-image: what the two before fetched and made, too"
 	@echo "make fmt lint   formatting and lints alone"
+	@echo "make deny       licences, duplicates and sources of the dependencies, by cargo-deny"
 build:
 	cargo build --release
 run: build
@@ -47,8 +48,9 @@ run: build
 install:
 	@test -x $(BINARY) || { echo "install: there is no $(BINARY): make build" >&2; exit 1; }
 	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) dist/install.sh $(BINARY)
-deb: build
-	dist/deb.sh $(BINARY) "$$(dpkg --print-architecture)"
+# Not the binary of `make build`, whose octets tell whose home it was built in.
+deb:
+	binary=$$(dist/build.sh) && dist/deb.sh "$$binary" "$$(dpkg --print-architecture)"
 release:
 	dist/release.sh
 test: lint
@@ -66,8 +68,12 @@ fmt:
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --quiet
 	# The fuzz targets build, too; in their own folder, so that neither this nor the other is built anew.
 	cd fuzz && RUSTC_BOOTSTRAP=1 RUSTFLAGS="--cfg fuzzing -D warnings" cargo check --locked --quiet
+# Licences, duplicates and sources of what is in the binary; needs cargo-deny, and no network but the crates themselves.
+deny:
+	cargo deny --offline check bans licenses sources
 cross:
 	image/cross.sh $(ARCH)
 	image/busybox.sh $(ARCH)

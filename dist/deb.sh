@@ -2,6 +2,8 @@
 # deb.sh BINARY ARCH: a Debian package of BINARY, for ARCH in Debian's words, as pillarbox_VERSION_ARCH.deb in $OUT (target/deb).
 # The same input gives the same package, bit for bit: times are those of the last commit.
 set -eu
+# Of whoever builds it: folders would be others, or too closed for dpkg-deb.
+umask 022
 cd "$(dirname "$0")/.."
 binary=$1 arch=$2
 OUT=${OUT:-target/deb}

@@ -45,11 +45,7 @@ debian() { # debian BINARY ARCH
 }
 
 if wants x86-64; then
-  # Where it was built does not show in the bits. A folder of its own: with other flags everything is built anew.
-  CARGO_TARGET_DIR=$PWD/target/release-build \
-  RUSTFLAGS="--remap-path-prefix=$PWD=. --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates" \
-    cargo build --release --locked --target x86_64-unknown-linux-gnu
-  binary=target/release-build/x86_64-unknown-linux-gnu/release/pillarbox
+  binary=$(dist/build.sh x86_64-unknown-linux-gnu)
   cp "$binary" "$out/pillarbox-$name-x86-64"
   debian "$binary" amd64
 fi

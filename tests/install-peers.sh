@@ -41,6 +41,8 @@ need libauthen-sasl-perl /usr/share/perl5/Authen/SASL.pm
 need libio-socket-ssl-perl /usr/share/perl5/IO/Socket/SSL.pm
 # The pages are driven in a browser.
 need chromium /usr/bin/chromium
+# It sets up an account by itself, reads and sends.
+need thunderbird /usr/lib/thunderbird/thunderbird-bin
 need npm /usr/bin/npm
 need nodejs /usr/bin/node
 need node-nodemailer /usr/share/nodejs/nodemailer

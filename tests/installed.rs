@@ -100,14 +100,16 @@ fn manuals_are_clean() {
 #[test]
 fn the_package_has_all_of_it() {
     let scratch = Scratch::new("deb");
-    let build = |out: &str| {
-        let mut deb = Command::new(dist("deb.sh"));
+    let build = |out: &str, umask: &str| {
+        // As somebody would who lets others read nothing, or write everything.
+        let mut deb = Command::new("sh");
+        deb.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh", &dist("deb.sh")]);
         // A small program in the place of ours, which a debug build makes large.
         deb.args(["/bin/true", "amd64"]).env("OUT", scratch.join(out)).env("SOURCE_DATE_EPOCH", "1700000000");
         std::fs::read(run(&mut deb, PATIENCE).success().trim()).unwrap()
     };
-    let one = build("one");
-    assert!(one == build("two"), "another package each time");
+    let one = build("one", "077");
+    assert!(one == build("two", "002"), "another package each time");
     let package = scratch.write("package.deb", one);
     let package = package.to_str().unwrap();
     let content = run(Command::new("dpkg-deb").args(["--contents", package]), PATIENCE).success();

@@ -173,12 +173,14 @@ impl Listen {
         Listener::ALL.iter().flat_map(|it| self.at(*it).iter().map(move |address| (*it, *address)))
     }
 
-    /// The ports at which programs find `protocol`, one for each security: implicit TLS first, as RFC 8314 recommends.
+    /// The ports at which programs find `protocol`, one for each security: implicit TLS first, as RFC 8314 recommends. A listener
+    /// that other devices reach comes before one for this device alone.
     pub fn ports(&self, protocol: ServerProtocol) -> impl Iterator<Item = (Security, u16)> {
         [Security::Tls, Security::Starttls, Security::None].into_iter().filter_map(move |security| {
-            let (_, address) =
-                self.all().find(|(it, _)| it.protocol() == protocol && it.security() == security)?;
-            Some((security, address.port()))
+            let fits = |it: Listener| it.protocol() == protocol && it.security() == security;
+            let all = || self.all().filter(|(it, _)| fits(*it)).map(|(_, address)| address);
+            let for_all = all().find(|address| !address.ip().to_canonical().is_loopback());
+            Some((security, for_all.or_else(|| all().next())?.port()))
         })
     }
 }
@@ -199,6 +201,11 @@ mod tests {
         assert_eq!(found(&listen, ServerProtocol::Imap), both[1..]);
         listen.imap.clear();
         assert_eq!(found(&listen, ServerProtocol::Imap), []);
+        // Catches: a telephone that is sent to a port which only this device reaches.
+        listen.imaps = ["[::1]:2993", "127.0.0.1:1993", "0.0.0.0:993", "192.168.1.5:3993"]
+            .map(|it| it.parse().unwrap())
+            .into();
+        assert_eq!(found(&listen, ServerProtocol::Imap), [(Security::Tls, 993)]);
     }
 
     /// Catches: a row whose name, field and place in the list belong to different listeners.

@@ -2,7 +2,7 @@
 
 use super::session::{Session, Step};
 use crate::certificate;
-use crate::config::{Security, ServerProtocol};
+use crate::operator::reach::{self, Scheme};
 use crate::operator::{World, qr};
 
 impl Session {
@@ -19,31 +19,24 @@ impl Session {
         let mut text = format!(
             "login     {login}\npassword  the account's, or better an app password: `add app-password`\n"
         );
-        for (what, protocol) in [
-            ("IMAP", ServerProtocol::Imap),
-            ("POP3", ServerProtocol::Pop3),
-            ("SMTP", ServerProtocol::Submission),
-        ] {
-            let Some((security, port)) = config.listen.ports(protocol).next() else { continue };
-            let security = if security == Security::Tls { "TLS" } else { "STARTTLS" };
+        for (what, port, security) in reach::services(&config) {
             text += &format!("{what:<8}  {host}, port {port}, {security}\n");
         }
-        if let Some(ca) = config.listen.http.first().filter(|_| !certificate::is_given(&config)) {
-            text += &format!("trust     {}\n", page("http", &host, ca.port(), 80, "ca.crt"));
+        // What leads a device to itself is all there is without a network.
+        let host = reach::host_for_others(&config, world.announced().as_deref()).unwrap_or(host);
+        let page = |scheme: Scheme, path| {
+            scheme.port(&config).map(|port| format!("{}/{path}", scheme.site(&host, port)))
+        };
+        if let Some(ca) = page(Scheme::Http, "ca.crt").filter(|_| !certificate::is_given(&config)) {
+            text += &format!("trust     {ca}\n");
         }
-        let Some(https) = config.listen.https.first() else { return Step::Say(text) };
-        let mine = page("https", &host, https.port(), 443, "mine");
+        let Some(mine) = page(Scheme::Https, "mine") else { return Step::Say(text) };
         text += &format!("page      {mine}, with a profile for an iPhone, iPad or Mac\n");
         if let Some(code) = qr::half_blocks(&mine).filter(|_| !self.is_dumb) {
             text += &format!("\n{code}");
         }
         Step::Say(text)
     }
-}
-
-fn page(scheme: &str, host: &str, port: u16, usual: u16, path: &str) -> String {
-    let port = if port == usual { String::new() } else { format!(":{port}") };
-    format!("{scheme}://{host}{port}/{path}")
 }
 
 #[cfg(test)]

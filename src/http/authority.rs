@@ -3,6 +3,7 @@
 //! A page from elsewhere can give its own name this device's address (DNS rebinding). The browser then takes what the
 //! device answers for that page's own; only the name in the request tells.
 
+use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::Config;
@@ -40,6 +41,15 @@ impl Authority {
         let name = host.strip_suffix('.').unwrap_or(host);
         let fits = |it: u8| it.is_ascii_alphanumeric() || b"-._".contains(&it);
         (!name.is_empty() && name.bytes().all(fits)).then(|| Authority::Name(name.to_ascii_lowercase()))
+    }
+}
+
+impl Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Authority::Name(name) => f.write_str(name),
+            Authority::Address(address) => address.fmt(f),
+        }
     }
 }
 

@@ -84,6 +84,8 @@ impl Display for Exposition<'_> {
             "Messages collected since the start.",
             octets(Some(collected)),
         )?;
+        let help = "Removed accounts whose mail is still there; `show unclaimed` lists them.";
+        metric(f, "unclaimed_accounts", Gauge, help, count(it.unclaimed))?;
         metric(f, "flash_size_bytes", Gauge, "All of the flash.", octets(it.space.map(|space| space.total)))?;
         metric(
             f,
@@ -211,6 +213,7 @@ mod tests {
             sessions: [1, 2, 3],
             queue: vec![entry(false), entry(true)],
             unlisted: 5,
+            unclaimed: 4,
             troubles: vec!["ann@home.example: refused".to_owned()],
             space: Some(Space { total: 64 << 20, free: 32 << 20 }),
             no_changes: Some("worn out".to_owned()),
@@ -238,6 +241,7 @@ mod tests {
             ("sources_failing", 0.0),
             ("sources_stopped", 0.0),
             ("collected_messages_total", 0.0),
+            ("unclaimed_accounts", 4.0),
             ("flash_size_bytes", 67_108_864.0),
             ("flash_free_bytes", 33_554_432.0),
             ("flash_read_only", 1.0),
@@ -245,7 +249,7 @@ mod tests {
         ] {
             assert_eq!(samples.get(&format!("pillarbox_{sample}")), Some(&value), "{sample}: {text}");
         }
-        assert_eq!(samples.len(), 19, "{text}");
+        assert_eq!(samples.len(), 20, "{text}");
         // What is not known has no number, rather than 0.
         let unknown = read(&Exposition(&Status::default()).to_string());
         assert!(!unknown.contains_key("pillarbox_memory_bytes") && unknown.contains_key("pillarbox_sources"));

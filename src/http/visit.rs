@@ -1,7 +1,7 @@
 //! One request to the pages: who asks, in which language, and whether a form is one of ours.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::config::check::check;
 use crate::config::problem::{At, Problem};
 use crate::config::typed::{self, Typed};
+use crate::operator::reach::{self, Scheme};
 use crate::operator::{CHANGED, Operator, TRIAL};
 
 /// Seconds for which a form that nobody is logged in for can be sent.
@@ -295,22 +296,26 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// How the pages are reached over TLS, without a slash at the end.
+    /// How whoever asks reaches the pages over TLS, without a slash at the end.
     pub fn https(&self) -> Option<String> {
-        self.site_at("https", self.config.listen.https.first()?.port(), 443)
-    }
-
-    /// How they are reached without.
-    pub fn http(&self) -> Option<String> {
-        self.site_at("http", self.config.listen.http.first()?.port(), 80)
-    }
-
-    fn site_at(&self, scheme: &str, port: u16, usual: u16) -> Option<String> {
-        let host = match &self.request.authority {
-            Authority::Name(name) => name.clone(),
-            Authority::Address(IpAddr::V6(address)) => format!("[{address}]"),
-            Authority::Address(address) => address.to_string(),
+        let asked = self.request.authority.to_string();
+        // On the device itself any of them is as good; the first may be for it alone.
+        let port = match reach::is_known_elsewhere(&asked) {
+            true => Scheme::Https.port(&self.config),
+            false => self.config.listen.https.first().map(SocketAddr::port),
         };
-        Some(if port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") })
+        Some(Scheme::Https.site(&asked, port?))
+    }
+
+    /// How another device reaches them: by the name or address that was asked for, which is known to work, unless that means
+    /// nothing there. `None` where there is no way.
+    pub fn site_for_others(&self, scheme: Scheme) -> Option<String> {
+        let asked = self.request.authority.to_string();
+        let announced = self.operator().context.announced();
+        let host = match reach::is_known_elsewhere(&asked) {
+            true => asked,
+            false => reach::host_for_others(&self.config, announced.as_deref())?,
+        };
+        Some(scheme.site(&host, scheme.port(&self.config)?))
     }
 }

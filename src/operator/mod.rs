@@ -33,6 +33,7 @@ use status::Status;
 
 mod json;
 pub mod qr;
+pub mod reach;
 pub mod status;
 mod trial;
 pub use trial::TRIAL;

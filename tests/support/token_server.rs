@@ -1,10 +1,14 @@
 //! A server of OAuth 2.0 that replaces each refresh token when it is used, gives access tokens that last a second more than a
 //! minute, and tells a mail server whether one is good (RFC 7662).
+//!
+//! A code for a device (RFC 8628) is waited for once. Then it is permitted, unless the scope, which tells whose mailbox it is, is
+//! `slow`, `denied` or `late`.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// The running server; its thread ends with the process.
 pub struct TokenServer {
@@ -18,11 +22,43 @@ struct State {
     refresh: HashMap<String, String>,
     /// The same of access tokens.
     access: HashMap<String, String>,
-    /// Device codes: whose, and how often they were asked about.
-    devices: HashMap<String, (String, u32)>,
+    /// By device code.
+    devices: HashMap<String, Device>,
     given: u32,
     /// What was asked for with a refresh token.
     renewals: Vec<String>,
+}
+
+struct Device {
+    user: String,
+    /// How often it was asked about.
+    asked: u32,
+    /// Before then nobody is to ask.
+    next: Instant,
+    interval: Duration,
+    /// How often somebody did.
+    too_early: u32,
+}
+
+impl Device {
+    /// What stands in the way of tokens.
+    fn ask(&mut self) -> Option<&'static str> {
+        let now = Instant::now();
+        self.asked += 1;
+        self.too_early += u32::from(now < self.next);
+        let error = match (self.asked, &*self.user) {
+            (1, _) => Some("authorization_pending"),
+            (2, "slow") => Some("slow_down"),
+            (_, "denied") => Some("access_denied"),
+            (_, "late") => Some("expired_token"),
+            _ => None,
+        };
+        if error == Some("slow_down") {
+            self.interval += Duration::from_secs(5);
+        }
+        self.next = now + self.interval;
+        error
+    }
 }
 
 impl TokenServer {
@@ -47,6 +83,12 @@ impl TokenServer {
     pub fn renewals(&self) -> (usize, Option<String>) {
         let state = self.state.lock().unwrap();
         (state.renewals.len(), state.renewals.last().cloned())
+    }
+
+    /// Codes that were asked about, and how often that was sooner than allowed.
+    pub fn device_codes(&self) -> (usize, u32) {
+        let state = self.state.lock().unwrap();
+        (state.devices.len(), state.devices.values().map(|it| it.too_early).sum())
     }
 
     /// All permissions are taken back.
@@ -95,10 +137,13 @@ impl State {
                 Some(user) => (200, format!(r#"{{"active":true,"username":"{user}"}}"#)),
                 None => (200, r#"{"active":false}"#.to_owned()),
             },
-            // The scope tells whose mailbox it is: nobody logs in at a page here.
+            // Nobody logs in at a page here.
             "/device" => {
                 let code = format!("device{}", self.devices.len());
-                self.devices.insert(code.clone(), (of("scope"), 0));
+                let interval = Duration::from_secs(1);
+                let next = Instant::now() + interval;
+                let device = Device { user: of("scope"), asked: 0, next, interval, too_early: 0 };
+                self.devices.insert(code.clone(), device);
                 let url = "https://login.provider.example/device";
                 (
                     200,
@@ -115,11 +160,10 @@ impl State {
     fn token(&mut self, of: &dyn Fn(&str) -> String) -> (u16, String) {
         let device = of("device_code");
         let user = match self.devices.get_mut(&device) {
-            Some((_, asked)) if *asked == 0 => {
-                *asked += 1;
-                return (400, r#"{"error":"authorization_pending"}"#.to_owned());
-            }
-            Some((user, _)) => Some(user.clone()),
+            Some(device) => match device.ask() {
+                Some(error) => return (400, format!(r#"{{"error":"{error}"}}"#)),
+                None => Some(device.user.clone()),
+            },
             None => {
                 self.renewals.push(of("refresh_token"));
                 self.refresh.remove(&of("refresh_token"))

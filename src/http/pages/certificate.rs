@@ -8,6 +8,7 @@ use crate::http::visit::Visit;
 use crate::message::date::rfc5322;
 use crate::net::certificate::Certificate;
 use crate::operator::World;
+use crate::operator::reach::Scheme;
 
 #[derive(Template)]
 #[template(path = "certificate.html")]
@@ -43,6 +44,6 @@ pub fn page(visit: &Visit<'_>) -> Response {
         frame: Frame::new(visit, visit.words.certificate),
         server: server.map(certificate),
         ca: ca.map(certificate),
-        code: visit.http().and_then(|site| Code::of(format!("{site}/ca.crt"))),
+        code: visit.site_for_others(Scheme::Http).and_then(|site| Code::of(format!("{site}/ca.crt"))),
     })
 }

@@ -29,6 +29,7 @@ use super::visit::{Outcome, Visit, Wrong};
 use super::words::Words;
 use super::{GET, Response, autoconfig, profile};
 use crate::operator::qr;
+use crate::operator::reach::Scheme;
 use crate::operator::status::span;
 use fields::STARS;
 
@@ -165,7 +166,7 @@ fn addresses(visit: &Visit<'_>) -> Vec<String> {
     let host = crate::certificate::name_for_clients(&config, context.announced().as_deref());
     let ports =
         config.listen.https.iter().map(std::net::SocketAddr::port).collect::<std::collections::BTreeSet<_>>();
-    ports.into_iter().map(|port| format!("https://{host}:{port}/")).collect()
+    ports.into_iter().map(|port| Scheme::Https.site(&host, port) + "/").collect()
 }
 
 /// The response to changes that the form of this visit has made. `mended` makes it where something is wrong.

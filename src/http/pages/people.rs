@@ -1,7 +1,5 @@
 //! What the operator's page of an account and the user's own page have in common.
 
-use std::net::SocketAddr;
-
 use zeroize::Zeroizing;
 
 use super::{Code, after, profile_of};
@@ -12,6 +10,7 @@ use crate::credential::random_password;
 use crate::http::Response;
 use crate::http::visit::{Outcome, Visit, Wrong};
 use crate::operator::World;
+use crate::operator::reach::{self, Scheme};
 use crate::operator::status::ago;
 
 /// The account that a page is about.
@@ -40,10 +39,8 @@ pub struct Login {
 pub struct Servers {
     /// The server's name.
     pub host: String,
-    /// The port of IMAP over TLS; `None` where there is no such listener.
-    pub imap: Option<u16>,
-    /// The port of submission over TLS; `None` where there is no such listener.
-    pub smtp: Option<u16>,
+    /// Each service: its name, its port, and how it is secured there.
+    pub services: Vec<(&'static str, u16, &'static str)>,
     /// A picture of the address at which the account's user logs in.
     pub code: Option<Code>,
 }
@@ -51,13 +48,10 @@ pub struct Servers {
 /// The servers of this appliance.
 pub fn servers(visit: &Visit<'_>) -> Servers {
     let announced = visit.operator().context.announced();
-    let listen = &visit.config.listen;
-    let port = |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port);
     Servers {
         host: certificate::name_for_clients(&visit.config, announced.as_deref()),
-        imap: port(&listen.imaps),
-        smtp: port(&listen.submissions),
-        code: visit.https().and_then(|site| Code::of(format!("{site}/mine"))),
+        services: reach::services(&visit.config),
+        code: visit.site_for_others(Scheme::Https).and_then(|site| Code::of(format!("{site}/mine"))),
     }
 }
 

@@ -348,6 +348,29 @@ fn what_would_shut_out_is_tried_first() {
     });
 }
 
+/// Catches: a telephone whose camera is shown an address that leads the telephone to itself.
+#[test]
+fn a_code_leads_another_device_here() {
+    run(async || {
+        let user = Browser::new(config()).await;
+        user.log_in("demo", "open+sesame").await;
+        for (host, leads) in [
+            ("localhost", "pillarbox.local"),
+            ("LOCALHOST.:8443", "pillarbox.local"),
+            ("127.0.0.1", "pillarbox.local"),
+            ("127.9.9.9:1443", "pillarbox.local"),
+            ("[::1]", "pillarbox.local"),
+            ("[fe80::5%25wlan0]", "pillarbox.local"),
+            ("192.168.1.5:1443", "192.168.1.5"),
+            ("[fd00::5]:1443", "[fd00::5]"),
+            ("box.home.example", "box.home.example"),
+        ] {
+            let page = user.ask_for(host, "GET", "/mine", "", "").await.1;
+            assert!(page.contains(&format!(">https://{leads}:1443/mine<")), "{host}: {page}");
+        }
+    });
+}
+
 /// Catches: a user who cannot make an app password or sees it twice, a password that is changed without the old one, and
 /// sessions of other browsers that outlive the change.
 #[test]
