@@ -1,7 +1,7 @@
 //! Reads TOML text into a configuration, and reports every problem with its line.
 //!
 //! The text is read in three steps: TOML's own syntax, each setting by the table in
-//! [`super::settings`], and the rules between settings of [`super::check`]. A setting that is faulty
+//! `super::schema`, and the rules between settings of [`super::check`]. A setting that is faulty
 //! in one step is left alone by the later ones, so that one mistake is reported once.
 
 use std::collections::{HashMap, HashSet};
