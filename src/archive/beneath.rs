@@ -18,7 +18,7 @@ use rustix::io::Errno;
 /// Octets of a text that is read into memory, at most.
 const TEXT: u64 = 16 << 20;
 
-/// The folder.
+/// A folder that mail comes from or goes to.
 pub struct Beneath {
     folder: OwnedFd,
     path: PathBuf,

@@ -479,8 +479,8 @@ impl Session<'_> {
         self.wire.close().await;
     }
 
-    /// Waits until the server has news of the folder that was visited last, or until `seconds` have passed (0:
-    /// without such a limit). False where the server cannot tell of news.
+    /// Waits until the server has news of the folder that was visited last, or for `seconds`, but for [`QUIET`] at
+    /// most (0: for [`QUIET`]). False where the server cannot tell of news.
     async fn waits_for_news(&mut self, seconds: u32) -> Result<bool, Error> {
         self.wire.renew();
         let limit = match seconds {

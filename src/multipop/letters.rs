@@ -44,7 +44,7 @@ impl Trouble {
 /// The series of letters about one trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
-    /// What they are about.
+    /// The trouble that the letters are about.
     pub trouble: Trouble,
     /// How many letters were sent.
     pub count: u32,

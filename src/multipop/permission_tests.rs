@@ -45,7 +45,7 @@ impl Stage {
         }
     }
 
-    /// The tokens that the mail server was shown.
+    /// The access tokens that the mail server was sent.
     fn shown(&self) -> Vec<String> {
         let heard = self.provider.heard.borrow();
         heard.iter().filter_map(|line| line.strip_prefix("token ")).map(str::to_owned).collect()

@@ -70,7 +70,7 @@ pub(super) async fn poll(source: &Source, store: &Store) -> (Result<(), Error>, 
     poll_by(&Time::default(), source, store, Duration::from_secs(5)).await
 }
 
-/// The messages of the INBOX, sorted.
+/// The messages in the INBOX of `ann`, sorted.
 pub(super) async fn inbox(store: &Store) -> Vec<Vec<u8>> {
     let account = store.account("ann").await.unwrap();
     let messages = account.view(INBOX, |mailbox| mailbox.messages.clone()).unwrap();

@@ -83,7 +83,7 @@ impl Maildrop {
         true
     }
 
-    /// Takes all marks off.
+    /// Removes all marks of deletion.
     pub fn reset(&mut self) {
         self.messages.iter_mut().for_each(|message| message.deleted = false);
         let octets = self.messages.iter().map(Message::octets).sum();

@@ -26,7 +26,7 @@ pub struct Lines {
     last: Cell<u32>,
 }
 
-/// A connection, from before it is dialled.
+/// A connection. It exists before it is dialled.
 struct State {
     number: u32,
     login: Login,

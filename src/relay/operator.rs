@@ -33,7 +33,7 @@ pub struct QueueEntry {
     pub next_try: i64,
     /// The error of the latest attempt.
     pub last_error: Option<String>,
-    /// The account that sent it.
+    /// Who sent it.
     pub sent_by: SentBy,
     /// Whether the operator holds it.
     pub held: bool,

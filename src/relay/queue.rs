@@ -27,7 +27,7 @@ const WRITE_AGAIN: i64 = 60;
 /// Notes that are read between two turns of other tasks, at the start and when settings have changed.
 const PIECE: usize = 64;
 
-/// The queue.
+/// The queue of messages that wait for delivery.
 pub struct Queue {
     context: Rc<Context>,
     account: RefCell<Rc<Account>>,

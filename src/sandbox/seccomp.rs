@@ -34,7 +34,7 @@ const fn argument(n: u32) -> u32 {
 /// What an argument must be for a call to be allowed.
 #[derive(Clone)]
 enum Is {
-    /// One of these.
+    /// One of these values.
     OneOf(&'static [u32]),
     /// This value.
     Just(u32),

@@ -82,7 +82,7 @@ pub enum Effect {
     },
 }
 
-/// A dialog.
+/// A session.
 #[derive(Debug)]
 pub struct Session {
     role: Role,

@@ -53,7 +53,7 @@ type Uid = Handle;
 enum Request {
     /// CAPABILITY. After the login the answer may name more.
     Capability,
-    /// ID (RFC 2971): some servers open no folder before they know whom.
+    /// ID (RFC 2971): some servers open no folder before the client has named itself.
     Id,
     /// LIST of the folders that match a pattern.
     Folders(String),

@@ -79,7 +79,7 @@ pub enum Event<'a> {
 /// What is done with a literal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Literal {
-    /// It is a message.
+    /// It is the message of a FETCH response, which streams.
     Message,
     /// The name of a folder, which is put into the response as a quoted string.
     Name,

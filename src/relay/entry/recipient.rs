@@ -22,7 +22,7 @@ pub fn longest_pause(smarthost: &Smarthost) -> i64 {
     longest + longest / SPREAD + 1
 }
 
-/// Seconds that are longer than any pause which is not set by the operator, such as [`REPORT_AGAIN`].
+/// Seconds of the longest pause that the operator does not set; others, such as [`REPORT_AGAIN`], are shorter.
 const LONGEST_OF_OWN: u32 = 3600;
 /// The part of its pause by which an attempt may be later: one tenth.
 const SPREAD: i64 = 10;

@@ -13,7 +13,7 @@ impl World {
         self.smarthost.taken().into_iter().map(|taken| taken.to).collect()
     }
 
-    /// Messages of `demo` to `friend0` and so on.
+    /// Submits `count` messages of `demo` to `friend0`, `friend1` and so on.
     async fn post_some(&self, count: u32) {
         for n in 0..count {
             self.post(&format!("friend{n}@else.example")).await.unwrap();
@@ -327,7 +327,7 @@ fn what_breaks_off_under_old_settings_is_no_attempt() {
     });
 }
 
-/// Catches: a message that was answered, with whatever words, and is told as one that may arrive twice.
+/// Catches: a message that was answered, even if it was put off, and is reported as one that may arrive twice.
 #[test]
 fn what_was_answered_is_in_doubt_no_longer() {
     story(async |world| {
@@ -343,7 +343,8 @@ fn what_was_answered_is_in_doubt_no_longer() {
     });
 }
 
-/// Catches: what is known of a message that does not reach the server, and a report here beside the one that the server makes.
+/// Catches: properties of a message that the server is not told, and a report made here besides the one that the
+/// server makes.
 #[test]
 fn what_a_message_needs_is_said_to_the_server() {
     use crate::smtp::dsn::Notify;

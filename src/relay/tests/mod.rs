@@ -48,7 +48,7 @@ struct World {
     executor: Rc<LocalExecutor<'static>>,
 }
 
-/// Runs a story.
+/// Runs a test in a world of its own.
 fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<World>) -> F) {
     let executor = Rc::new(LocalExecutor::new());
     async_io::block_on(executor.clone().run(async {

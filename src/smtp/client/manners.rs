@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use super::Capabilities;
 use crate::clock::Time;
 
-/// How long that is remembered: it may have been repaired meanwhile, or have been a passing fault.
+/// How long a fault of the host is remembered: the host may have been repaired meanwhile, or the fault have been a passing one.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// An extension that can be done without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extension {
-    /// RFC 2920.
+    /// PIPELINING (RFC 2920).
     Pipelining,
-    /// RFC 3030.
+    /// CHUNKING (RFC 3030).
     Chunking,
 }
 

@@ -73,7 +73,7 @@ pub struct Client {
     under_way: VecDeque<UnderWay>,
     /// Whether the server may have a transaction that RSET must end before the next one.
     unclean: bool,
-    /// Whether a message was sent with pipelining or chunking and was answered as it should be.
+    /// Whether a message has had its outcome on this connection and the server offers PIPELINING.
     proven: bool,
     /// How fast the latest answered message was answered; `None` if none of it was sent.
     answered: Option<Answered>,

@@ -18,7 +18,7 @@ pub enum Authors {
     House {
         /// Whether an address is one of this house.
         here: Allowed,
-        /// `server.lan_smtp_sender`.
+        /// The address in `server.lan_smtp_sender`.
         sender: Mailbox,
     },
 }
