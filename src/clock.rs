@@ -60,7 +60,7 @@ impl Knowledge {
     }
 }
 
-/// The clock of deadlines. Clones share it. In unit tests it stands still until [`Time::advance`] moves it.
+/// The clock of deadlines. Clones share it. In unit tests it stands still until `Time::advance` moves it.
 #[derive(Debug, Clone)]
 #[cfg_attr(not(test), derive(Default))]
 pub struct Time {

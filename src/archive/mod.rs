@@ -2,7 +2,7 @@
 //!
 //! An import of an export restores octets, flags, keywords, INTERNALDATE, mailboxes and subscriptions, and in an
 //! empty account also UIDs, UIDVALIDITY and MODSEQ. A small text file beside each mailbox holds what Maildir and mbox
-//! cannot ([`manifest`]). Both may be interrupted at any moment and repeated: the export checks which files exist,
+//! cannot (`manifest`). Both may be interrupted at any moment and repeated: the export checks which files exist,
 //! the import which messages do.
 //!
 //! Files are read and written in pieces with turns for other tasks between them, so it can be done while the

@@ -1,4 +1,5 @@
 //! The network: streams that change to TLS in place, lines with a limit, listeners, name resolution.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod addresses;
 mod binding;

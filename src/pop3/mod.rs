@@ -2,6 +2,7 @@
 //!
 //! A session sees the INBOX as it was at the login. Its deletions are made at QUIT, all in one commit or none; a
 //! connection that breaks before that deletes nothing.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod command;
 mod maildrop;

@@ -2,6 +2,7 @@
 //!
 //! The server knows the dialog, and nothing about where mail goes: it asks a [`Post`], which the relay implements.
 //! [`session`] and [`client`] are state machines over lines; [`server`] and the relay move the octets.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod arrival;
 pub mod client;

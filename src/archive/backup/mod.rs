@@ -6,7 +6,7 @@
 //! so that a message which it delivers meanwhile is in both, and not in neither. Summaries and signatures are left
 //! out, since they are made anew.
 //!
-//! [`write`] makes a backup, also while the appliance serves. [`read`] puts it into a folder beside the data, and
+//! [`write()`] makes a backup, also while the appliance serves. [`read()`] puts it into a folder beside the data, and
 //! relies on nothing before the end has come. [`place`] puts that folder in the place of the data, completely or not
 //! at all at any power cut.
 

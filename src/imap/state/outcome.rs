@@ -22,7 +22,7 @@ pub enum Outcome {
     End,
     /// RFC 3501 section 6.2.1: reply, then the TLS handshake.
     StartTls(Reply),
-    /// Find out whether this is so, then [`Session::logged_in`] or [`Session::login_refused`].
+    /// Find out whether this is so, then `Session::logged_in` or `Session::login_refused`.
     Login {
         /// The command's.
         tag: String,
@@ -67,7 +67,7 @@ pub enum Outcome {
     },
     /// Take messages as they come, then commit them.
     Append(Box<Appending>),
-    /// Send messages, then [`Session::fetched`].
+    /// Send messages, then `Session::fetched`.
     Fetch(Fetch),
     /// Tell what the client of a mailbox that is just selected has missed, then the tagged response.
     Resync {
@@ -101,7 +101,7 @@ pub enum Outcome {
         /// Which messages.
         key: SearchKey,
     },
-    /// Tell names in pieces by [`Session::list`], then the tagged response.
+    /// Tell names in pieces by `Session::list`, then the tagged response.
     List {
         /// What is listed, and how far.
         listing: Listing,

@@ -183,6 +183,10 @@ impl Table {
 
     /// Moves new entries to their places, beginning with the last one, so that no second list of all entries is
     /// needed.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`place` counts down from the length by one for each entry that is put, old or new"
+    )]
     fn merge(&mut self, new: &[(IdentityHash, Known)]) {
         let mut rest = self.known.len();
         self.known.reserve_exact(new.len());

@@ -1,7 +1,7 @@
 //! What another program has collected already, read from that program's own file, so that a user who changes over
 //! gets nothing twice.
 //!
-//! [`read`] recognizes the files of fetchmail, getmail6 and mpop by their content. [`Import`] notes the messages in
+//! [`read()`] recognizes the files of fetchmail, getmail6 and mpop by their content. [`Import`] notes the messages in
 //! the ledger of their source. A line that cannot be parsed is passed over alone.
 
 mod import;
