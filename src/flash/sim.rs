@@ -109,7 +109,7 @@ impl SimFlash {
         Rc::make_mut(&mut node.live)[bit / 8] ^= 1 << (bit % 8);
         node.durable = node.live.clone();
     }
-    /// Alters octets of a file on the medium, unnoticed by writes and syncs. The part of `octets` behind its end is
+    /// Alters octets of a file on the medium, unnoticed by writes and syncs. The part of `octets` after its end is
     /// ignored.
     pub fn alter(&self, path: &str, octets: std::ops::Range<usize>, to: impl Fn(u8) -> u8) {
         let mut medium = self.0.borrow_mut();

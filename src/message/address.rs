@@ -42,7 +42,7 @@ impl<'a> Addresses<'a> {
         Addresses { text, in_group: false, group_ends: false, name: Vec::new(), short: true }
     }
 
-    /// Reads up to the `,`, `;` or end behind an address, or to the `:` behind a group's name.
+    /// Reads up to the `,`, `;` or end after an address, or to the `:` after a group's name.
     fn draft(&mut self) -> Draft {
         let mut draft = Draft { phrase: std::mem::take(&mut self.name), ..Draft::default() };
         loop {
@@ -159,7 +159,7 @@ struct Draft {
     phrase: Vec<u8>,
     /// Octets of the phrase that come before the local part, if there are no brackets.
     name: usize,
-    /// The words behind the brackets.
+    /// The words after the brackets.
     behind: Vec<u8>,
     comment: Option<Vec<u8>>,
     spec: AddrSpec,
@@ -187,7 +187,7 @@ impl Draft {
         match &mut self.spec.host {
             None => {
                 // RFC 5322 section 4.4: there may be blanks around the dots of a local part; elsewhere a blank ends a
-                // name. A dot right behind a further word is that of an initial.
+                // name. A dot right after a further word is that of an initial.
                 let is_dot = text == b".";
                 if blank && !is_dot && !self.dot {
                     self.name = length;
@@ -272,7 +272,7 @@ impl<'a> Text<'a> {
         self.rest.first().copied()
     }
 
-    /// Takes the next octet, and the word octets behind it. The result is the same as when they are taken one by one.
+    /// Takes the next octet, and the word octets after it. The result is the same as when they are taken one by one.
     fn run(&mut self) -> &'a [u8] {
         let length = self.rest.iter().take_while(|&&b| is_of_word(b)).count().max(1);
         let (run, rest) = self.rest.split_at(length.min(self.rest.len()));
@@ -284,7 +284,7 @@ impl<'a> Text<'a> {
         self.rest = self.rest.get(1..).unwrap_or_default();
     }
 
-    /// Skips a host behind the end of a group, which some programs write.
+    /// Skips a host after the end of a group, which some programs write.
     fn skip_host(&mut self) {
         if self.peek() == Some(b'@') {
             while !matches!(self.peek(), None | Some(b',' | b';')) {
@@ -293,7 +293,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// What `read` returns for the text behind the next octet. When it returns `None`, only that octet is skipped.
+    /// What `read` returns for the text after the next octet. When it returns `None`, only that octet is skipped.
     fn closed(&mut self, read: impl FnOnce(&mut Self) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
         self.skip();
         let rest = self.rest;

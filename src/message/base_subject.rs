@@ -89,7 +89,7 @@ fn without_end<'a>(text: &'a str, end: &str) -> Option<&'a str> {
     last.eq_ignore_ascii_case(end).then_some(rest)
 }
 
-/// The text behind a `subj-blob`: brackets with no brackets between them, and blanks.
+/// The text after a `subj-blob`: brackets with no brackets between them, and blanks.
 fn behind_blob(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('[')?;
     let end = inner.find(['[', ']'])?;
@@ -104,7 +104,7 @@ fn behind_blobs(mut text: &str) -> &str {
     text
 }
 
-/// The text behind a `subj-refwd`: `re:`, `fw:` or `fwd:`, with or without a blob before the colon.
+/// The text after a `subj-refwd`: `re:`, `fw:` or `fwd:`, with or without a blob before the colon.
 fn behind_refwd(text: &str) -> Option<&str> {
     let rest = ["re", "fwd", "fw"].iter().find_map(|word| {
         let rest = without_beginning(text, word)?.trim_start_matches(' ');

@@ -10,7 +10,7 @@ use super::header::{MOST_FIELDS, empty_line};
 use super::window::WINDOW;
 use crate::flash::ReadAt;
 
-/// Iterates over the fields of a block: their names, and the text behind the colons including line ends.
+/// Iterates over the fields of a block: their names, and the text after the colons including line ends.
 pub struct Block<'a> {
     rest: &'a [u8],
     passed: usize,
@@ -54,7 +54,7 @@ impl<'a> Iterator for Block<'a> {
     }
 }
 
-/// The text behind a colon, unfolded and without the blanks around it.
+/// The text after a colon, unfolded and without the blanks around it.
 pub fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
     let value = value.trim_ascii();
     if memchr2(b'\r', b'\n', value).is_none() {

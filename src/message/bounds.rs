@@ -171,7 +171,7 @@ fn of_a_header_that_is_too_much_everyone_sees_the_same() {
     assert_eq!(fields, b"Content-Type: text/plain\r\nSubject: early\r\n");
 }
 
-/// Catches: fields that are cut in the middle, and a part whose end is not found behind its endless header.
+/// Catches: fields that are cut in the middle, and a part whose end is not found after its endless header.
 #[test]
 fn a_field_that_does_not_fit_is_content() {
     let long = " c@d,\r\n".repeat(MAX_HEADER as usize / 7 + 1000);

@@ -76,7 +76,7 @@ impl<'w, 'a> Fields<'w, 'a> {
     }
 
     /// Reads one field, and returns its place including line ends. Its value is kept when its name is `wanted`.
-    /// Returns `None` at the end of the block: the window is then behind the empty line, or where the part that
+    /// Returns `None` at the end of the block: the window is then after the empty line, or where the part that
     /// exceeds a limit begins.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ pub fn message_ids(field: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     })
 }
 
-/// The text up to the `>`, if it is an identifier, and the rest behind it. When another `<` comes first, an
+/// The text up to the `>`, if it is an identifier, and the rest after it. When another `<` comes first, an
 /// identifier begins there.
 fn identifier(text: &[u8]) -> (Option<Cow<'_, [u8]>>, &[u8]) {
     // Nearly all identifiers need no change.

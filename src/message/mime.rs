@@ -34,7 +34,7 @@ pub enum Media {
     Message,
     /// Anything else.
     Other,
-    /// The header exceeds the limits of a header, so that its end is not known. What comes behind the limits is
+    /// The header exceeds the limits of a header, so that its end is not known. What comes after the limits is
     /// content of unknown type, whatever the header says.
     Opaque,
 }
@@ -49,7 +49,7 @@ pub struct Part {
     start: u64,
     content: u64,
     end: u64,
-    /// The index of the first part behind it that is not within it.
+    /// The index of the first part after it that is not within it.
     next: usize,
 }
 
@@ -111,7 +111,7 @@ impl Structure {
         })
     }
 
-    /// The index behind the part with index `at` and the parts within it.
+    /// The index after the part with index `at` and the parts within it.
     pub fn behind(&self, at: usize) -> usize {
         self.0.get(at).map_or(self.0.len(), |part| part.next)
     }

@@ -119,7 +119,7 @@ fn without_markup(html: &str) -> String {
     text + rest
 }
 
-/// The text behind the end tag of an element.
+/// The text after the end tag of an element.
 fn behind_end_of<'a>(html: &'a str, element: &str) -> &'a str {
     let ends = html.match_indices("</").find(|(at, _)| {
         html.get(at + 2..at + 2 + element.len()).is_some_and(|name| name.eq_ignore_ascii_case(element))

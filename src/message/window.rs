@@ -81,7 +81,7 @@ impl<'a> Window<'a> {
         self.whole.unwrap_or(&self.buf)
     }
 
-    /// Reads up to `room` octets behind those that were not passed yet, which are moved to the beginning of `buf`.
+    /// Reads up to `room` octets after those that were not passed yet, which are moved to the beginning of `buf`.
     fn read(&mut self, room: usize) -> io::Result<usize> {
         self.buf.copy_within(self.data.clone(), 0);
         self.data = 0..self.data.len();
@@ -124,7 +124,7 @@ impl<'a> Window<'a> {
         self.line_within(u64::MAX, take).map(Option::unwrap_or_default)
     }
 
-    /// As [`Window::line`]; `None` when the line goes beyond the offset `end`. Then less than a window behind `end`
+    /// As [`Window::line`]; `None` when the line goes beyond the offset `end`. Then less than a window after `end`
     /// was read.
     ///
     /// # Errors

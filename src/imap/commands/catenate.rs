@@ -92,7 +92,7 @@ impl Part<'_> {
         found.flatten()
     }
 
-    /// The refusal with the URL behind `BADURL` (RFC 4469 section 4.1). Octets that would end the response code or
+    /// The refusal with the URL after `BADURL` (RFC 4469 section 4.1). Octets that would end the response code or
     /// the line are left out, and octets that are not ASCII are percent-encoded. When nothing is left there is no
     /// URL, since the grammar does not allow an empty one.
     fn bad(&self) -> Refusal {

@@ -38,7 +38,7 @@ impl Marks {
         }
     }
 
-    /// Removes the messages with these numbers, ascending. The numbers of the messages behind them become smaller.
+    /// Removes the messages with these numbers, ascending. The numbers of the messages after them become smaller.
     pub fn expunge(&mut self, gone: &[u32]) {
         if gone.is_empty() || self.0.is_empty() {
             return;

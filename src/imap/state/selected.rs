@@ -187,7 +187,7 @@ impl Selected {
         let uids = messages.iter().cloned().flatten().filter_map(|seq| self.numbers.uid(seq));
         let mut next = 0;
         uids.filter_map(move |uid| {
-            // Nearly always it is the message behind the last one.
+            // Nearly always it is the message after the last one.
             let there = mailbox.messages.get(next).filter(|message| message.uid == uid);
             let at = match there {
                 Some(_) => next,

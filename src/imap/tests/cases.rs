@@ -194,7 +194,7 @@ fn literal(line: &[u8]) -> Option<usize> {
     line.parse().ok()
 }
 
-/// A response on one line, with literals in quotes behind their length.
+/// A response on one line, with literals in quotes after their length.
 fn shown(answer: &[u8]) -> String {
     let (mut rest, mut shown) = (answer, String::new());
     while let Some(length) = rest.iter().position(|&octet| octet == b'\n') {

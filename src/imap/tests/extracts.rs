@@ -129,7 +129,7 @@ fn what_is_not_there_is_not_looked_for_in_messages() {
 
 /// Catches: a list from summaries that differs from one from messages, in whatever order it is asked for: with the
 /// summary of another message, with fields of which a summary has only some, with a structure that lacks what is
-/// behind it, or with one in the form of IMAP4rev1 for IMAP4rev2.
+/// after it, or with one in the form of IMAP4rev1 for IMAP4rev2.
 #[test]
 fn a_list_says_what_reading_says() {
     story(|world| async move {

@@ -169,7 +169,7 @@ pub struct Append {
     pub mailbox: MailboxName,
     /// The message that REPLACE replaces (RFC 8508).
     pub replaces: Option<Messages>,
-    /// The text behind the mailbox, for [`super::grammar::append::Parts`].
+    /// The text after the mailbox, for [`super::grammar::append::Parts`].
     pub text: Vec<u8>,
     /// The literal that is announced at its end; `None` when the command ends there.
     pub literal: Option<Literal>,

@@ -52,7 +52,7 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(end)
 }
 
-/// Octets of the words at the beginning of `text` that have single spaces behind them.
+/// Octets of the words at the beginning of `text` that have single spaces after them.
 fn words(text: &[u8]) -> usize {
     let mut rest = text;
     loop {

@@ -60,7 +60,7 @@ fn one(
         match *token {
             Token::Angle(text) => address = Some(address_in_ascii(text, replaced)),
             Token::Comment(text) => comments.push(text),
-            // Text behind the angle brackets belongs to nothing, but is kept as a comment.
+            // Text after the angle brackets belongs to nothing, but is kept as a comment.
             Token::Atom(text) | Token::Quoted(text) if angle.is_some() => comments.push(text),
             Token::Atom(_) | Token::Quoted(_) | Token::Separator(_) => {}
         }
@@ -218,8 +218,8 @@ fn atom(text: &[u8]) -> usize {
     text.iter().position(ends).unwrap_or(text.len())
 }
 
-/// The offset behind the token that begins with the first octet of `text` and ends with `close`. A backslash escapes
-/// the octet behind it.
+/// The offset after the token that begins with the first octet of `text` and ends with `close`. A backslash escapes
+/// the octet after it.
 fn end_of(text: &[u8], close: u8, open: Option<u8>) -> usize {
     let (mut depth, mut escaped, mut quoted) = (0_usize, false, false);
     for (at, &octet) in text.iter().enumerate().skip(1) {

@@ -6,7 +6,7 @@
 //! stored, and hold only a window of it or a header.
 //!
 //! What a part decodes to remains the same, octet by octet, and nothing within a signature is changed. Only in the
-//! text that readers are not shown, which is before, between and behind the parts of a multipart, each octet above
+//! text that readers are not shown, which is before, between and after the parts of a multipart, each octet above
 //! 127 becomes a question mark.
 
 mod addresses;

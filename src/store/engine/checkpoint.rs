@@ -1,7 +1,7 @@
-//! Checkpoints: the index as it was at some place of the log, so that opening reads only the log behind that place.
+//! Checkpoints: the index as it was at some place of the log, so that opening reads only the log after that place.
 //!
 //! A checkpoint is a file of frames like a segment of the log. It is written in pieces while commits go on, so it may
-//! already contain some of the changes behind its place in the log and lack others. That does no harm, since
+//! already contain some of the changes after its place in the log and lack others. That does no harm, since
 //! replaying a change that is already there changes nothing: see [`Index::apply`].
 //!
 //! The previous checkpoint stays beside the newest, and no segment is removed that either needs.
@@ -41,10 +41,10 @@ const PIECE: usize = 64 * 1024;
 /// Parts of a checkpoint that are read before other tasks get a turn.
 const TURN: u32 = 16;
 
-/// A new checkpoint is written when the log behind the last one is so many times longer than that one: this keeps
+/// A new checkpoint is written when the log after the last one is so many times longer than that one: this keeps
 /// checkpoints a small part of what is written.
 const SHARE: u64 = 32;
-/// A new checkpoint is also written when it costs at most so many octets for each record behind the last one. A
+/// A new checkpoint is also written when it costs at most so many octets for each record after the last one. A
 /// message takes about as many octets in a checkpoint, so replaying takes at most about as long as reading the
 /// checkpoint, however short the records are.
 const A_RECORD: u64 = 32;
@@ -52,9 +52,9 @@ const A_RECORD: u64 = 32;
 /// What is known of the checkpoints on flash.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Checkpoints {
-    /// From where the log is replayed behind the newest checkpoint; `None` when that is missing or damaged.
+    /// From where the log is replayed after the newest checkpoint; `None` when that is missing or damaged.
     pub newest: Option<Place>,
-    /// From where the log is replayed behind the previous checkpoint; `None` when that is missing or damaged.
+    /// From where the log is replayed after the previous checkpoint; `None` when that is missing or damaged.
     pub previous: Option<Place>,
     /// Octets of the newest checkpoint.
     pub octets: u64,
@@ -69,7 +69,7 @@ impl Checkpoints {
         3 * octets - self.octets.min(octets) - self.previous_octets.min(octets)
     }
 
-    /// Whether both checkpoints lie behind the segment, so that no replay needs it.
+    /// Whether both checkpoints lie after the segment, so that no replay needs it.
     pub fn cover(&self, segment: u32) -> bool {
         [self.newest, self.previous].iter().all(|from| from.is_some_and(|from| segment < from.segment))
     }
@@ -164,7 +164,7 @@ pub async fn load(
     }
 }
 
-/// The place from which the log is replayed behind the checkpoint at `path`, as its first part says, and the octets
+/// The place from which the log is replayed after the checkpoint at `path`, as its first part says, and the octets
 /// of the file.
 pub fn beginning(flash: &dyn Flash, path: &str) -> io::Result<Option<(Place, u64)>> {
     let file = match flash.open(path, Mode::Read) {

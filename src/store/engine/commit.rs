@@ -58,7 +58,7 @@ pub struct State {
     pub(super) opened: Instant,
     pub sizes: Sizes,
     pub checkpoints: Checkpoints,
-    /// The log behind the newest checkpoint.
+    /// The log after the newest checkpoint.
     pub tail: Tail,
     /// Whether damage was found. Then nothing is cleaned up.
     pub damaged: bool,
@@ -300,7 +300,7 @@ impl Account {
         (state.applied, state.index.last)
     }
 
-    /// Marks the last commits as durable in the log when no later commit will do so soon. What cannot be read behind
+    /// Marks the last commits as durable in the log when no later commit will do so soon. What cannot be read after
     /// that mark was torn by a power cut; what cannot be read before it is damage. The mark is not synced, since
     /// nothing depends on it.
     pub(super) fn mark_end(&self) {

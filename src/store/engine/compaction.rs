@@ -369,7 +369,7 @@ impl Account {
         Ok(waste)
     }
 
-    /// Removes for good the octets behind the place from which the log continued in `segment`: after a cut they may
+    /// Removes for good the octets after the place from which the log continued in `segment`: after a cut they may
     /// be back, or may come back later, and only that segment tells that they do not count.
     async fn settle_before(&self, segment: u32) -> io::Result<()> {
         let first = Place { segment, offset: HEADER };
@@ -462,7 +462,7 @@ impl Account {
         transaction.commit().await.map(drop)
     }
 
-    /// Whether no replay needs the segment: it is closed, and both checkpoints lie behind it.
+    /// Whether no replay needs the segment: it is closed, and both checkpoints lie after it.
     fn is_covered(&self, segment: u32) -> bool {
         let state = self.state.borrow();
         state.checkpoints.cover(segment) && state.log.is_closed(segment)

@@ -131,7 +131,7 @@ impl Account {
                 let is_in = |known: &HashSet<_>, message: &Message| {
                     known.contains(&({ message.offset }, whose(message)))
                 };
-                // Files that go on behind such a message without having its extract belong to another log: their
+                // Files that continue after such a message without having its extract belong to another log: their
                 // extracts would be those of other messages.
                 if group.iter().any(|message| Some(message.offset) <= passed && !is_in(&known, message)) {
                     self.forget_extracts(last.segment);
@@ -164,7 +164,7 @@ impl Account {
         }
     }
 
-    /// Some messages whose Body records lie at `from` or behind it, in the order of the log.
+    /// Some messages whose Body records lie at `from` or after it, in the order of the log.
     fn messages_from(&self, from: Place) -> Vec<Message> {
         self.index(|index| {
             let all = || index.mailboxes.values().flat_map(|mailbox| &mailbox.messages);

@@ -73,7 +73,7 @@ impl Log {
         Ok(numbers)
     }
 
-    /// Continues the log behind `end`, in a new segment. The octets that lie behind `end` now stay as they are.
+    /// Continues the log after `end`, in a new segment. The octets that lie after `end` now stay as they are.
     ///
     /// # Errors
     /// Errors of the flash.
@@ -120,7 +120,7 @@ impl Log {
         Ok(())
     }
 
-    /// The number of octets behind `end`: a tail that is not part of the log.
+    /// The number of octets after `end`: a tail that is not part of the log.
     ///
     /// # Errors
     /// Errors of the flash.

@@ -26,7 +26,7 @@ pub struct Wanted<'a> {
     pub name: &'a str,
     /// The account's folder.
     pub dir: String,
-    /// Commits that end behind this place are not believed: see `Store::failed`.
+    /// Commits that end after this place are not believed: see `Store::failed`.
     pub limit: Option<Place>,
     /// What to do when the beginning of the log and both checkpoints are lost.
     pub on_damage: OnDamage,

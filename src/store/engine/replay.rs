@@ -3,7 +3,7 @@
 //! The log is read once, heads only. Each commit names the place up to which everything was durable when it was
 //! written. This tells two kinds of unreadable octets apart. Before a place that some later commit calls durable,
 //! they are **damage**: the records that were hit are lost, and everything else counts, also of the same commit.
-//! Behind that place they are the **tail** that a power cut tore, which was never acknowledged as far as can be
+//! After that place they are the **tail** that a power cut tore, which was never acknowledged as far as can be
 //! known; nothing behind its beginning is believed. A commit is whole when it has its marker. The bodies of commits
 //! that no later commit calls durable must also match their checksums.
 //!
@@ -29,7 +29,7 @@ const HELD: usize = 4096;
 pub struct Replayed {
     /// The account's index.
     pub index: Index,
-    /// The place behind the last commit that counts.
+    /// The place after the last commit that counts.
     pub end: Place,
     /// Everything before this place was durable when the last commit was written.
     pub known_durable: Place,
@@ -88,7 +88,7 @@ struct Reading<'a> {
     scanned_to: Place,
 }
 
-/// Replays the log from `from` on, starting with `index`, the state at that place. Commits that end behind `limit`
+/// Replays the log from `from` on, starting with `index`, the state at that place. Commits that end after `limit`
 /// are not believed: see `Store::failed`.
 ///
 /// # Errors
@@ -156,7 +156,7 @@ impl Reading<'_> {
         }
         self.scanned_to = frame.end;
         let durable = match &frame.record {
-            // A commit cannot call durable what lies behind it, or a place before the first segment.
+            // A commit cannot call durable what lies after it, or a place before the first segment.
             Some(Record::Commit(CommitRecord { durable })) if durable.segment == 0 => Some(Place::default()),
             Some(Record::Commit(CommitRecord { durable })) => Some((*durable).min(frame.place)),
             _ => None,

@@ -9,13 +9,13 @@ use std::rc::Rc;
 use super::{Account, Store};
 use crate::store::Error;
 
-/// New UIDVALIDITYs lie at least so far behind the next one. On a board without the time the lost state has counted
+/// New UIDVALIDITYs lie at least so far after the next one. On a board without the time the lost state has counted
 /// on from the same next one, one for each mailbox that it made: it has not made so many.
 const JUMP: u32 = 1 << 20;
 /// A random number below this is added to the jump, because the lost state may have made the same jump.
 const BY_CHANCE: u32 = 1 << 28;
 
-/// How far the new UIDVALIDITYs lie behind the next one: see `docs/store.md`, "UIDVALIDITY".
+/// How far the new UIDVALIDITYs lie after the next one: see `docs/store.md`, "UIDVALIDITY".
 pub fn jump() -> u32 {
     // Where the system has no randomness, the clock still makes a difference.
     let random = ring::rand::generate::<[u8; 4]>(&ring::rand::SystemRandom::new());

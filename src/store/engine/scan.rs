@@ -1,4 +1,4 @@
-//! Reads the log frame by frame, and finds the next frame behind octets that are not one.
+//! Reads the log frame by frame, and finds the next frame after octets that are not one.
 
 use std::io;
 
@@ -29,7 +29,7 @@ impl Log {
         Ok(window.read_ahead(octets)?.frame::<Record>(true)?.is_ok())
     }
 
-    /// Whether what lies behind `end` looks as a kill leaves it: whole records of a commit without its marker, the
+    /// Whether what lies after `end` looks as a kill leaves it: whole records of a commit without its marker, the
     /// last of them cut off where the file ends. Damage to a finished commit looks different: it leaves unreadable
     /// octets before readable ones, a marker, or little more than a marker.
     ///

@@ -29,7 +29,7 @@ pub(super) struct Sizes {
     pub(super) segment: u32,
     /// So many dead octets are worth compacting, when there is room.
     pub(super) dead: u64,
-    /// So many records behind a checkpoint are worth a new checkpoint.
+    /// So many records after a checkpoint are worth a new checkpoint.
     pub(super) records: u64,
     /// Messages that are copied, or records that are applied, before other tasks get a turn. A commit of more than
     /// two such pieces is a long commit.
@@ -58,7 +58,7 @@ pub struct Store {
     pub(super) left: Cell<usize>,
     /// Held while an account is opened, so that no account is opened twice, and while folders are renamed.
     pub(super) opening: smol::lock::Mutex<()>,
-    /// For each account whose sync failed, by its folder, where its durable log ended: what is read behind that place
+    /// For each account whose sync failed, by its folder, where its durable log ended: what is read after that place
     /// may never have reached the medium.
     failed: RefCell<BTreeMap<String, Place>>,
     quotas: RefCell<BTreeMap<String, u64>>,

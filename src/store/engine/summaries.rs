@@ -21,7 +21,7 @@ const LONG_RUN: u32 = 16;
 /// Octets that are read at a time: about two frames.
 const PIECE: usize = 16 * 1024;
 
-/// Frames that are read for one message at most. The search for the next message continues behind them.
+/// Frames that are read for one message at most. The search for the next message continues after them.
 const FRAMES: usize = 16;
 
 /// Reads summaries that are asked for in the order of the log, or nearly so, as lists do. They are read ahead, one

@@ -15,7 +15,7 @@ impl Account {
     pub(super) fn take_back(&self, state: &mut State, error: io::Error) -> Error {
         let taken_back = state.log.abort();
         if takes_no_changes(&error) {
-            // What was written of the commit is behind the end of the log: a later commit overwrites it.
+            // What was written of the commit is after the end of the log: a later commit overwrites it.
             note_read_only(&mut state.read_only, self.dir(), &reason(&error));
             return Error::ReadOnly;
         }

@@ -95,7 +95,7 @@ impl Window {
         Ok(&self.held[skip..self.filled.min(skip + n)])
     }
 
-    /// Reads the frame at `at`, and moves behind it when it is good. Without `with_body` the body is neither read nor
+    /// Reads the frame at `at`, and moves past it when it is good. Without `with_body` the body is neither read nor
     /// checked.
     pub fn frame<T: DeserializeOwned>(&mut self, with_body: bool) -> io::Result<Result<Frame<T>, BadFrame>> {
         let header = match FrameHeader::parse(self.octets(FRAME)?) {

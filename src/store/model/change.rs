@@ -52,7 +52,7 @@ pub enum Change {
     },
     /// Makes every mailbox skip so many UIDs and MODSEQs.
     SkipNumbers(u32),
-    /// Gives every mailbox a new UIDVALIDITY; the new ones begin so many behind the next one.
+    /// Gives every mailbox a new UIDVALIDITY; the new ones begin so many after the next one.
     RenewUidValidities(u32),
     CreateMailbox(String),
     RenameMailbox {

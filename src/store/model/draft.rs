@@ -63,7 +63,7 @@ impl Rest {
 }
 
 impl Draft {
-    /// An empty draft of a commit that comes behind what `overlay` holds. Its messages come at the time `now`, in
+    /// An empty draft of a commit that comes after what `overlay` holds. Its messages come at the time `now`, in
     /// seconds since 1970.
     pub fn new(index: &Index, overlay: &Overlay, quota: Option<u64>, now: i64) -> Draft {
         let mut overlay = overlay.clone();

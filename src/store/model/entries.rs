@@ -85,14 +85,14 @@ impl Entries {
         self.sources.get(&source).into_iter().flat_map(|pages| pages.pages.iter().flatten())
     }
 
-    /// The entries behind `last`, in the order of sources and identities; all entries when `last` is `None`.
+    /// The entries after `last`, in the order of sources and identities; all entries when `last` is `None`.
     pub fn behind(
         &self,
         last: Option<(SourceKey, IdentityHash)>,
     ) -> impl Iterator<Item = (SourceKey, &Entry)> {
         let (source, identity) = last.unwrap_or((SourceKey(0), IdentityHash::default()));
         self.sources.range(source..).flat_map(move |(key, pages)| {
-            // All entries of the later sources, and those behind `identity` of the source of `last`.
+            // All entries of the later sources, and those after `identity` of the source of `last`.
             let last = last.filter(|_| *key == source).map(|_| identity);
             let first = last.map_or(0, |last| page_of(&pages.pages, &last));
             let rest = pages.pages.get(first..).unwrap_or_default().iter().flatten();

@@ -11,10 +11,10 @@ use crate::store::format::{MailboxId, Uid, UidRanges};
 /// Ranges of UIDs that are remembered for an account: some 100 KiB.
 pub const EXPUNGED_MAX: usize = 2048;
 
-/// The expunges of an account behind some MODSEQ.
+/// The expunges of an account after some MODSEQ.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Expunged {
-    /// All expunges behind this MODSEQ are known, and no others.
+    /// All expunges after this MODSEQ are known, and no others.
     forgotten: u64,
     /// From the MODSEQ, the mailbox and the first UID of a range to its last UID.
     ranges: BTreeMap<(u64, MailboxId, Uid), Uid>,
@@ -50,7 +50,7 @@ impl Expunged {
         self.ranges.retain(|(_, of, _), _| *of != mailbox);
     }
 
-    /// The UIDs that were expunged from the mailbox behind this MODSEQ, as ascending ranges; `None` when not all are
+    /// The UIDs that were expunged from the mailbox after this MODSEQ, as ascending ranges; `None` when not all are
     /// known.
     pub fn since(&self, mailbox: MailboxId, modseq: u64) -> Option<UidRanges> {
         if modseq < self.forgotten {
@@ -86,7 +86,7 @@ mod tests {
         expunged.remember(A, &[(5, 6), (9, 9)], 10);
         expunged.remember(B, &[(1, 1)], 11);
         expunged.remember(A, &[(7, 8)], 12);
-        // The same again, as when the log behind a checkpoint is replayed over it.
+        // The same again, as when the log after a checkpoint is replayed over it.
         expunged.remember(A, &[(5, 6), (9, 9)], 10);
         assert_eq!(expunged.since(A, 0), Some(vec![(5, 9)]));
         assert_eq!(expunged.since(A, 10), Some(vec![(7, 8)]));

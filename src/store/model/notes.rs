@@ -74,7 +74,7 @@ impl Notes {
         places.map(|(key, place)| (*key, *place))
     }
 
-    /// Up to `most` places of notes, in order, of the first mailbox that has notes behind `key`.
+    /// Up to `most` places of notes, in order, of the first mailbox that has notes after `key`.
     pub fn places_behind(&self, key: NoteKey, most: usize) -> Option<(MailboxId, Vec<(Uid, Place)>)> {
         let behind = || self.places.range((Excluded(key), Unbounded));
         let ((mailbox, _), _) = behind().next()?;
@@ -82,7 +82,7 @@ impl Notes {
         Some((*mailbox, of_it.map(|((_, uid), place)| (*uid, *place)).collect()))
     }
 
-    /// The next note behind `key` that is held in memory.
+    /// The next note after `key` that is held in memory.
     pub fn held_behind(&self, key: NoteKey) -> Option<(NoteKey, &[u8])> {
         let (key, note) = self.held.range((Excluded(key), Unbounded)).next()?;
         Some((*key, note))

@@ -70,7 +70,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Gives every mailbox a new UIDVALIDITY. The new values begin `jump` behind the next one, so that they differ
+    /// Gives every mailbox a new UIDVALIDITY. The new values begin `jump` after the next one, so that they differ
     /// from those that a lost state has given out when it counted on from the same numbers (`docs/store.md`,
     /// "UIDVALIDITY").
     pub(super) fn renew_uid_validities(&mut self, jump: u32) {
@@ -213,7 +213,7 @@ mod tests {
             before = new;
         }
         assert_eq!(model.create(i64::from(NOW) + 100, "a"), NOW + 100);
-        // First at a time behind which MAX lies, then at a time ahead of which it lies.
+        // MAX is first earlier than the clock, then later.
         let mut model = Model::new();
         model.import(0, "a", MAX);
         assert_eq!([model.create(0, "a"), model.create(0, "a")], [2, 3]);
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!([model.create(ahead, "a"), model.create(ahead, "a")], [1, 2]);
     }
 
-    /// Catches: a comparison that leaves the index out until something is staged: MAX, which lies behind the clock,
+    /// Catches: a comparison that leaves the index out until something is staged: MAX, which is earlier than the clock,
     /// would keep 3900000000 from counting, and the value of the clock would be given twice.
     #[test]
     fn imports_from_all_around_the_circle_leave_one_latest_value() {

@@ -236,7 +236,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The messages that no change behind `modseq` has changed, not even a staged one: when two clients set the same
+    /// The messages that no change after `modseq` has changed, not even a staged one: when two clients set the same
     /// mark, only one succeeds. The other messages are noted in `modified`.
     fn unchanged(&mut self, mailbox: &Mailbox, uids: &Uids, modseq: u64) -> Uids {
         let (mut unchanged, mut modified) = (Uids::default(), Uids::default());

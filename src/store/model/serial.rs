@@ -15,7 +15,7 @@ pub fn later(a: u32, b: u32) -> u32 {
     }
 }
 
-/// The value `steps` behind `value`. 0 is skipped.
+/// The value `steps` after `value`. 0 is skipped.
 pub fn behind(value: u32, steps: u32) -> u32 {
     match value.overflowing_add(steps) {
         (sum, true) => sum.wrapping_add(1),
@@ -48,7 +48,7 @@ mod tests {
             (MAX, 1),
             (MAX - 5, 3),
             (NOW, NOW + 1),
-            // An imported value that lies behind the clock.
+            // An imported value that is earlier than the clock.
             (MAX, NOW),
             (NOW, NOW + (1 << 31) - 1),
         ] {

@@ -157,7 +157,7 @@ impl Listing {
     pub fn tell(&mut self, piece: Piece, about: impl Fn(&str) -> Name, told: &mut Vec<Told>) {
         let Piece { names, next, more } = piece;
         for (place, name) in names.iter().enumerate() {
-            // The first mailbox at this index or behind it.
+            // The first mailbox at this index or after it.
             let mailbox = |place: usize| {
                 let names = names.get(place..).unwrap_or_default();
                 names.iter().find(|name| name.exists).map(|name| name.name.as_str()).or(next.as_deref())
@@ -282,7 +282,7 @@ fn response(word: &str, name: &Name, told: Attributes, enabled: Enabled) -> Stri
 pub struct Piece {
     /// The names in order.
     pub names: Vec<Name>,
-    /// The next mailbox behind these names.
+    /// The next mailbox after these names.
     pub next: Option<String>,
     /// Whether names are left over.
     pub more: bool,

@@ -49,7 +49,7 @@ impl Patterns {
 pub struct Pattern {
     /// The text before the first wildcard.
     start: Vec<u8>,
-    /// Each wildcard with the text behind it.
+    /// Each wildcard with the text after it.
     rest: Vec<(Wildcard, Vec<u8>)>,
     /// Octets of all text in the pattern.
     text: usize,
@@ -129,7 +129,7 @@ impl Name<'_> {
         begin.eq_ignore_ascii_case(caseless) && end == exact
     }
 
-    /// The octets of the name that can be reached from those in `before` by a wildcard and the text behind it.
+    /// The octets of the name that can be reached from those in `before` by a wildcard and the text after it.
     fn reached(&self, before: &[bool], wildcard: Wildcard, text: &[u8]) -> Vec<bool> {
         let mut after = vec![false; before.len()];
         let mut open = false;

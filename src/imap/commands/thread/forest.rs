@@ -61,7 +61,7 @@ impl Forest {
         first
     }
 
-    /// Makes `node` the sibling behind `last`, which has had none.
+    /// Makes `node` the sibling after `last`, which has had none.
     pub fn link_behind(&mut self, last: u32, node: u32) {
         set(&mut self.next, last, node);
     }
@@ -149,7 +149,7 @@ impl Words {
         }
     }
 
-    /// The step behind a list: its next sibling, or the end of the list around it.
+    /// The step after a list: its next sibling, or the end of the list around it.
     fn behind(&mut self, forest: &Forest) -> Step {
         match self.after.pop() {
             None => Step::Done,

@@ -67,7 +67,7 @@ impl Connection {
             };
             let goes_on = words.write(forest, PIECE, name, &mut out);
             if !goes_on {
-                // When there are no threads there is no space behind the word THREAD.
+                // When there are no threads there is no space after the word THREAD.
                 out.truncate(out.trim_end().len());
                 out.push_str("\r\n");
             }

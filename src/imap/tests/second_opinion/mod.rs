@@ -174,7 +174,7 @@ fn commands_of(dialog: &[u8]) -> Vec<Vec<u8>> {
     commands
 }
 
-/// Where the first command ends: behind the first line that does not announce a literal.
+/// Where the first command ends: after the first line that does not announce a literal.
 fn end_of(said: &[u8]) -> Option<usize> {
     let mut end = 0;
     loop {

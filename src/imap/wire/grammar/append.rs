@@ -96,7 +96,7 @@ enum Place {
     Between { first: bool },
     /// The flags and the date were parsed.
     Data,
-    /// Behind the literal of a whole message.
+    /// After the literal of a whole message.
     Behind,
     /// In the parentheses of CATENATE. With `first`, nothing in them was parsed yet.
     List { first: bool },
@@ -112,7 +112,7 @@ impl Parts {
         Parts { text, read: 0, place: Place::Between { first: true }, one, enabled }
     }
 
-    /// Sets the line behind a literal, without the announcement of the next literal.
+    /// Sets the line after a literal, without the announcement of the next literal.
     pub fn line(&mut self, text: &[u8]) {
         (self.text, self.read) = (text.to_vec(), 0);
     }

@@ -87,7 +87,7 @@ impl<'a> Cursor<'a> {
         while self.take(b' ') {}
     }
 
-    /// Takes an opening parenthesis if it comes next, and spaces behind it, which some clients send.
+    /// Takes an opening parenthesis if it comes next, and spaces after it, which some clients send.
     pub fn open(&mut self) -> bool {
         let opened = self.take(b'(');
         if opened {
@@ -202,7 +202,7 @@ impl<'a> Cursor<'a> {
         Ok(literal)
     }
 
-    /// The rest of a `literal8` (RFC 3516 section 7) behind its `~`. It may contain any octets.
+    /// The rest of a `literal8` (RFC 3516 section 7) after its `~`. It may contain any octets.
     pub fn literal8(&mut self) -> Parsed<Vec<u8>> {
         self.literal("a literal after ~")
     }

@@ -12,7 +12,7 @@ pub fn lsub(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
     Ok(ListArgs { reference, patterns: vec![cursor.list_mailbox()?], options: None })
 }
 
-/// LIST. It is an extended LIST (RFC 5258 section 3) when there are options before or behind its arguments, or
+/// LIST. It is an extended LIST (RFC 5258 section 3) when there are options before or after its arguments, or
 /// patterns in parentheses.
 pub fn list(cursor: &mut Cursor<'_>) -> Parsed<ListArgs> {
     let mut options = None;

@@ -15,7 +15,7 @@ const VENDORS: [&str; 2] = ["/shared/vendor/", "/private/vendor/"];
 /// enough.
 const ENTRY: u16 = 8;
 
-/// GETMETADATA. Its options come before the mailbox in the grammar, but behind it in the examples of section 4.2:
+/// GETMETADATA. Its options come before the mailbox in the grammar, but after it in the examples of section 4.2:
 /// both are accepted. As in the examples of section 4.4.1, several entries need no parentheses.
 pub fn get(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     let mut options = Options::default();
@@ -41,7 +41,7 @@ struct Options {
 }
 
 impl Options {
-    /// Reads options after an opening parenthesis, up to the closing one and the space behind it.
+    /// Reads options after an opening parenthesis, up to the closing one and the space after it.
     fn read(&mut self, cursor: &mut Cursor<'_>) -> Parsed<()> {
         loop {
             cursor.element()?;

@@ -305,7 +305,7 @@ fn status_items(cursor: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
     }
 }
 
-/// The set of messages, and the space behind it.
+/// The set of messages, and the space after it.
 fn messages(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Messages> {
     let set = cursor.message_set()?;
     cursor.space()?;

@@ -124,7 +124,7 @@ pub(super) fn fetch_modifiers(
     Ok((partial, since.map(|modseq| ChangedSince { modseq, vanished })))
 }
 
-/// The modifiers before the flags of a STORE, and the space behind them.
+/// The modifiers before the flags of a STORE, and the space after them.
 pub(super) fn store_modifiers(cursor: &mut Cursor<'_>) -> Parsed<Option<u64>> {
     if cursor.peek() != Some(b'(') {
         return Ok(None);

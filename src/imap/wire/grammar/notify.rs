@@ -58,7 +58,7 @@ fn group(cursor: &mut Cursor<'_>, set: &mut NotifySet, selected: &mut bool) -> P
     Ok(())
 }
 
-/// `one-or-more-mailbox`, and the space behind it.
+/// `one-or-more-mailbox`, and the space after it.
 fn names(cursor: &mut Cursor<'_>) -> Parsed<Vec<MailboxName>> {
     let mut names = Vec::new();
     let list = cursor.open();

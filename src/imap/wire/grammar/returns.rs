@@ -7,7 +7,7 @@ use crate::imap::wire::search::{Partial, Returns};
 /// The error for both ALL and PARTIAL, or two PARTIAL (RFC 9394 section 3.1).
 const EITHER: Problem = Problem::Expected("ALL or one PARTIAL, not both");
 
-/// `RETURN (…)` and the space behind it, if that comes next.
+/// `RETURN (…)` and the space after it, if that comes next.
 pub(super) fn returns(cursor: &mut Cursor<'_>) -> Parsed<Option<Returns>> {
     if !cursor.take_word("RETURN") {
         return Ok(None);

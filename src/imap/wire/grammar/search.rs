@@ -36,7 +36,7 @@ pub(super) fn search(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<Command> {
     Ok(Command::Search(Box::new(SearchArgs { uid, returns, key })))
 }
 
-/// The charset of this name, and the space behind the name.
+/// The charset of this name, and the space after the name.
 pub(super) fn charset(cursor: &mut Cursor<'_>, returns: Option<&Returns>) -> Parsed<&'static Encoding> {
     let label = cursor.astring()?;
     let saves = returns.is_some_and(|returns| returns.save);

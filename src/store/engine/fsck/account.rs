@@ -224,7 +224,7 @@ fn is_known(index: &Index, place: Place) -> bool {
     messages.any(|message| message.place() == place)
 }
 
-/// Whether the log behind the last place that is known to be durable looks as a power cut or a kill leaves it: it
+/// Whether the log after the last place that is known to be durable looks as a power cut or a kill leaves it: it
 /// ends too early, or has a sector that was never written. Nothing that was acknowledged is in such a part.
 fn is_torn(log: &Log, place: Place) -> io::Result<bool> {
     const SECTOR: usize = 512;

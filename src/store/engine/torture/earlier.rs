@@ -1,7 +1,7 @@
 //! Data folders that earlier versions wrote, kept under `tests/data`: every later version opens them.
 //!
 //! `tests/data/v1` holds every kind of record of its version, in a log of several segments of which compaction has
-//! removed the first two, two checkpoints, and a tail behind them. `shown.txt` is what it held, as written by
+//! removed the first two, two checkpoints, and a tail after them. `shown.txt` is what it held, as written by
 //! [`dump`].
 
 use std::path::{Path, PathBuf};

@@ -82,7 +82,7 @@ fn after_a_failed_sync_an_account_shows_what_was_acknowledged_before() {
 }
 
 /// Catches: an opening that believes what only the system's memory holds, because a sync of the process before
-/// failed. What is acknowledged behind it would be lost with it at the next cut.
+/// failed. What is acknowledged after it would be lost with it at the next cut.
 #[test]
 fn what_a_failed_sync_left_in_memory_is_not_believed_by_the_next_process() {
     for seed in 1..=20 {
@@ -228,7 +228,7 @@ fn an_empty_segment_is_no_damage() {
     });
 }
 
-/// Catches: `replay` or `fsck` count what lies behind the end of a segment that another one follows. A commit without
+/// Catches: `replay` or `fsck` count what lies after the end of a segment that another one follows. A commit without
 /// room was written there and taken back, and a cut may bring it back.
 #[test]
 fn what_was_taken_back_counts_for_nothing_when_it_comes_back() {
@@ -269,7 +269,7 @@ fn what_was_taken_back_counts_for_nothing_when_it_comes_back() {
 /// The same as [`what_was_taken_back_counts_for_nothing_when_it_comes_back`], but compaction has removed the segment
 /// that tells where the log ended.
 ///
-/// Catches: a segment that is removed while something lies behind the end of the one before it, which `fsck` then
+/// Catches: a segment that is removed while something lies after the end of the one before it, which `fsck` then
 /// calls damage (found by `lives` on a full flash).
 #[test]
 fn what_was_taken_back_is_gone_before_the_segment_that_tells_so() {
@@ -288,7 +288,7 @@ fn what_was_taken_back_is_gone_before_the_segment_that_tells_so() {
             transaction.subscribe(name, true);
             transaction.commit().await.unwrap();
         }
-        // A cut may leave such octets behind the end.
+        // A cut may leave such octets after the end.
         let first = flash.open("accounts/a/log/00000001", crate::flash::Mode::Write).unwrap();
         first.write_at(first.len().unwrap(), &[7; 100]).unwrap();
         first.sync().await.unwrap();

@@ -98,7 +98,7 @@ fn a_long_commit_that_is_given_up_leaves_nothing_or_all() {
     });
 }
 
-/// Catches: a delivery that begins while a long commit is under way and does not come whole behind it.
+/// Catches: a delivery that begins while a long commit is under way and does not come whole after it.
 #[test]
 fn what_comes_meanwhile_comes_after_a_long_commit() {
     smol::block_on(async {

@@ -26,7 +26,7 @@ async fn expunge(account: &Rc<Account>, uids: &[Uid]) -> u64 {
 }
 
 /// Catches: a HIGHESTMODSEQ that covers a long commit while only part of it is visible: a client that later asks for
-/// what came behind that HIGHESTMODSEQ would never hear of the rest.
+/// what came after that HIGHESTMODSEQ would never hear of the rest.
 #[test]
 fn a_highestmodseq_is_of_whole_commits() {
     smol::block_on(async {

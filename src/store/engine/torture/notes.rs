@@ -77,7 +77,7 @@ fn a_note_is_found_wherever_it_was_written() {
     });
 }
 
-/// Catches: an old note that compaction has read and writes behind a newer note, which was staged or applied
+/// Catches: an old note that compaction has read and writes after a newer note, which was staged or applied
 /// meanwhile.
 #[test]
 fn a_note_that_is_replaced_while_it_is_moved_stays_replaced() {

@@ -15,7 +15,7 @@ async fn deliver(account: &Rc<Account>, date: u64) {
     message.unwrap().commit().await.unwrap();
 }
 
-/// Checks that `expected` is found again from the log, from a checkpoint with the log behind it, and from two
+/// Checks that `expected` is found again from the log, from a checkpoint with the log after it, and from two
 /// checkpoints.
 async fn stays(flash: &SimFlash, account: Rc<Account>, expected: &[(&str, &[Option<i64>])]) {
     let compare = |account: &Account, from: &str| {

@@ -114,7 +114,7 @@ fn damaged(
     }
     assert!(next > 6, "{what}: UID {next} is given again\n{report}");
     let lost = (1..=6).filter(|date| !dates.contains(date)).count();
-    // When both the last commit and the mark behind it are lost, it looks as after a power cut, unless the end was
+    // When both the last commit and the mark after it are lost, it looks as after a power cut, unless the end was
     // orderly.
     let may_be_torn = end == End::Killed && (from >= last.start.offset || to + 30 > last.end.offset);
     assert!(lost == 0 || may_be_torn || !report.damage.is_empty(), "{what}: {lost} lost, and nobody says so");

@@ -9,7 +9,7 @@ fn owned(names: &[&str]) -> Vec<String> {
     names
 }
 
-/// The next `n` + 1 names behind `last`.
+/// The next `n` + 1 names after `last`.
 fn after(names: &[String], last: Option<&str>, n: usize) -> Vec<String> {
     let behind = |name: &&String| last.is_none_or(|last| compare(name, last).is_gt());
     names.iter().filter(behind).take(n + 1).cloned().collect()
@@ -212,7 +212,7 @@ fn recursivematch_tells_what_stands_above() {
             r#"* LIST (\HasNoChildren \Subscribed) "/" Vegetable ("CHILDINFO" ("SUBSCRIBED"))"#,
         ]
     );
-    // The only subscribed name is far below, behind others.
+    // The only subscribed name is far below, after others.
     let deep = ["a", "a/b", "a/b/c", "a/b/c/d", "a/c", "b"];
     assert_eq!(
         extended(&deep, &["a/b/c/x/y"], &["a", "%/b", "a/b/c/d", "*/x"], RECURSIVE),
