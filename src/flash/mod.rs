@@ -33,7 +33,7 @@ pub enum Mode {
     Read,
     /// For reading and writing; the file exists.
     Write,
-    /// For reading and writing; an empty file takes the place of whatever was there.
+    /// For reading and writing; an empty file replaces an existing one.
     Create,
 }
 

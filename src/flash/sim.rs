@@ -101,7 +101,7 @@ impl SimFlash {
     pub fn limit(&self, capacity: Option<u64>) {
         self.0.borrow_mut().capacity = capacity;
     }
-    /// Flips one bit of a file on the medium, unnoticed by writes and syncs.
+    /// Flips one bit of a file, as a damaged medium would: no checksum changes with it.
     pub fn flip(&self, path: &str, bit: usize) {
         let mut medium = self.0.borrow_mut();
         let Some(Entry::File(node)) = medium.names.get(path) else { panic!("{path} is no file") };
@@ -109,8 +109,7 @@ impl SimFlash {
         Rc::make_mut(&mut node.live)[bit / 8] ^= 1 << (bit % 8);
         node.durable = node.live.clone();
     }
-    /// Alters octets of a file on the medium, unnoticed by writes and syncs. The part of `octets` after its end is
-    /// ignored.
+    /// Alters octets of a file, as a damaged medium would. The part of `octets` after the end of the file is ignored.
     pub fn alter(&self, path: &str, octets: std::ops::Range<usize>, to: impl Fn(u8) -> u8) {
         let mut medium = self.0.borrow_mut();
         let Some(Entry::File(node)) = medium.names.get(path) else { panic!("{path} is no file") };

@@ -311,8 +311,7 @@ impl<'a> Text<'a> {
         b
     }
 
-    /// A quoted string; `None` when it is not closed, or when the closing quote seems to open the next name, since
-    /// there is an address before it.
+    /// A quoted string; `None` when it is not closed, or closed by a quote that opens the name after an address.
     fn quoted(&mut self) -> Option<Vec<u8>> {
         self.closed(|text| {
             let mut quoted = Vec::new();

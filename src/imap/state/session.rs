@@ -60,7 +60,7 @@ pub(in crate::imap) enum State {
 }
 
 impl Session {
-    /// A client has connected from `peer`.
+    /// The session of a client that has connected from `peer`.
     pub fn new(peer: IpAddr) -> Session {
         Session {
             state: State::NotAuthenticated,

@@ -20,104 +20,104 @@ pub struct Tagged {
     pub command: Command,
 }
 
-/// The commands of RFC 3501 section 6 (sections without another RFC) and of the extensions.
+/// The commands of RFC 3501 section 6 and of the extensions.
 #[derive(Debug, PartialEq)]
 pub enum Command {
-    /// 6.1.1 CAPABILITY.
+    /// CAPABILITY (RFC 3501 section 6.1.1).
     Capability,
-    /// 6.1.2 NOOP.
+    /// NOOP (RFC 3501 section 6.1.2).
     Noop,
-    /// 6.1.3 LOGOUT.
+    /// LOGOUT (RFC 3501 section 6.1.3).
     Logout,
-    /// RFC 2971 ID: pairs of field and value; `NIL` is an empty list.
+    /// ID (RFC 2971): pairs of field and value; `NIL` is an empty list.
     Id(Vec<(String, Option<String>)>),
-    /// 6.2.1 STARTTLS.
+    /// STARTTLS (RFC 3501 section 6.2.1).
     StartTls,
-    /// 6.2.2 AUTHENTICATE, with the initial response of RFC 4959, still in base64.
+    /// AUTHENTICATE (RFC 3501 section 6.2.2), with the initial response of RFC 4959, still in base64.
     Authenticate {
         /// The mechanism in upper case.
         mechanism: String,
         /// The initial response; `=` stands for an empty one.
         initial: Option<Password>,
     },
-    /// 6.2.3 LOGIN.
+    /// LOGIN (RFC 3501 section 6.2.3).
     Login {
         /// The name. Octets that are not UTF-8 are replaced: no account has such a name.
         username: String,
         /// The password as it came.
         password: Password,
     },
-    /// RFC 5161 ENABLE: the known extensions, each once.
+    /// ENABLE (RFC 5161): the known extensions, each once.
     Enable(Vec<Extension>),
-    /// 6.3.1 SELECT.
+    /// SELECT (RFC 3501 section 6.3.1).
     Select(MailboxName, SelectParams),
-    /// 6.3.2 EXAMINE.
+    /// EXAMINE (RFC 3501 section 6.3.2).
     Examine(MailboxName, SelectParams),
-    /// 6.3.3 CREATE.
+    /// CREATE (RFC 3501 section 6.3.3).
     Create {
         /// The name of the new mailbox.
         mailbox: MailboxName,
         /// Special uses (RFC 6154 section 3): attributes separated by spaces, as the client wrote them.
         uses: Option<String>,
     },
-    /// 6.3.4 DELETE.
+    /// DELETE (RFC 3501 section 6.3.4).
     Delete(MailboxName),
-    /// 6.3.5 RENAME.
+    /// RENAME (RFC 3501 section 6.3.5).
     Rename {
         /// The name of the existing mailbox.
         from: MailboxName,
         /// Its new name.
         to: MailboxName,
     },
-    /// 6.3.6 SUBSCRIBE.
+    /// SUBSCRIBE (RFC 3501 section 6.3.6).
     Subscribe(MailboxName),
-    /// 6.3.7 UNSUBSCRIBE.
+    /// UNSUBSCRIBE (RFC 3501 section 6.3.7).
     Unsubscribe(MailboxName),
-    /// 6.3.8 LIST.
+    /// LIST (RFC 3501 section 6.3.8).
     List(Box<ListArgs>),
-    /// 6.3.9 LSUB.
+    /// LSUB (RFC 3501 section 6.3.9).
     Lsub(Box<ListArgs>),
-    /// RFC 2342 NAMESPACE.
+    /// NAMESPACE (RFC 2342).
     Namespace,
-    /// 6.3.10 STATUS.
+    /// STATUS (RFC 3501 section 6.3.10).
     Status {
         /// The mailbox.
         mailbox: MailboxName,
         /// The items, at least one.
         items: Vec<StatusItem>,
     },
-    /// 6.3.11 APPEND, and RFC 8508 REPLACE.
+    /// APPEND (RFC 3501 section 6.3.11), and RFC 8508 REPLACE.
     Append(Append),
-    /// RFC 9208 section 4.1.1 GETQUOTA.
+    /// GETQUOTA of a quota root (RFC 9208 section 4.1.1).
     GetQuota(String),
-    /// RFC 9208 section 4.1.2 GETQUOTAROOT.
+    /// GETQUOTAROOT of a mailbox (RFC 9208 section 4.1.2).
     GetQuotaRoot(MailboxName),
-    /// RFC 5464 section 4.2 GETMETADATA.
+    /// GETMETADATA (RFC 5464 section 4.2).
     GetMetadata(GetMetadata),
-    /// RFC 5464 section 4.3 SETMETADATA.
+    /// SETMETADATA (RFC 5464 section 4.3).
     SetMetadata {
         /// The mailbox; empty for the account.
         mailbox: MailboxName,
         /// Entries in lower case with their new values; `NIL` removes an entry.
         values: Vec<(String, Option<Vec<u8>>)>,
     },
-    /// RFC 2177 IDLE.
+    /// IDLE (RFC 2177).
     Idle,
-    /// RFC 5465 NOTIFY; `None` for NOTIFY NONE.
+    /// NOTIFY (RFC 5465); `None` for NOTIFY NONE.
     Notify(Option<Box<NotifySet>>),
-    /// 6.4.1 CHECK.
+    /// CHECK (RFC 3501 section 6.4.1).
     Check,
-    /// 6.4.2 CLOSE.
+    /// CLOSE (RFC 3501 section 6.4.2).
     Close,
-    /// RFC 3691 UNSELECT.
+    /// UNSELECT (RFC 3691).
     Unselect,
-    /// 6.4.3 EXPUNGE, or RFC 4315 UID EXPUNGE with the UIDs to which it is limited.
+    /// EXPUNGE (RFC 3501 section 6.4.3), or RFC 4315 UID EXPUNGE with the UIDs to which it is limited.
     Expunge(Option<MessageSet>),
-    /// 6.4.4 SEARCH.
+    /// SEARCH (RFC 3501 section 6.4.4).
     Search(Box<SearchArgs>),
-    /// RFC 5256 SORT.
+    /// SORT (RFC 5256).
     Sort(Box<SortArgs>),
-    /// RFC 5256 THREAD.
+    /// THREAD (RFC 5256).
     Thread {
         /// Whether UIDs are returned (UID THREAD).
         uid: bool,
@@ -126,9 +126,9 @@ pub enum Command {
         /// The search key.
         key: SearchKey,
     },
-    /// RFC 5267 section 4.3.5 CANCELUPDATE, with the tags of searches.
+    /// CANCELUPDATE (RFC 5267 section 4.3.5), with the tags of searches.
     CancelUpdate(Vec<String>),
-    /// 6.4.5 FETCH.
+    /// FETCH (RFC 3501 section 6.4.5).
     Fetch {
         /// The messages.
         messages: Messages,
@@ -139,21 +139,21 @@ pub enum Command {
         /// Only messages that have changed since (RFC 7162).
         since: Option<ChangedSince>,
     },
-    /// 6.4.6 STORE.
+    /// STORE (RFC 3501 section 6.4.6).
     Store {
         /// The messages.
         messages: Messages,
         /// The change.
         args: StoreArgs,
     },
-    /// 6.4.7 COPY.
+    /// COPY (RFC 3501 section 6.4.7).
     Copy {
         /// The messages.
         messages: Messages,
         /// The mailbox that gets the copies.
         to: MailboxName,
     },
-    /// RFC 6851 MOVE.
+    /// MOVE (RFC 6851).
     Move {
         /// The messages.
         messages: Messages,

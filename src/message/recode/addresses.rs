@@ -144,7 +144,7 @@ fn comment(text: &[u8], out: &mut Folded) {
     if text.is_ascii() {
         out.put(b" ", &[b"(", text, b")"].concat());
     } else {
-        // RFC 2047 section 5, rule 2.
+        // RFC 2047 section 5, rule 2: encoded words are allowed within a comment.
         out.put_encoded(b" ", b"(", text, b")");
     }
 }

@@ -4,7 +4,7 @@
 //! written. This tells two kinds of unreadable octets apart. Before a place that some later commit calls durable,
 //! they are **damage**: the records that were hit are lost, and everything else counts, also of the same commit.
 //! After that place they are the **tail** that a power cut tore, which was never acknowledged as far as can be
-//! known; nothing behind its beginning is believed. A commit is whole when it has its marker. The bodies of commits
+//! known; nothing after its beginning is believed. A commit is whole when it has its marker. The bodies of commits
 //! that no later commit calls durable must also match their checksums.
 //!
 //! A segment records where the log ended when the segment was begun. What lies between that place and the segment is

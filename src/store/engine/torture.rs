@@ -204,7 +204,7 @@ fn dependent(account: &Rc<Account>, step: u64, choices: &mut Choices) -> Result<
             }
         }
         0..=2 => {
-            // A move: RFC 6851's one commit.
+            // A move as one commit (RFC 6851).
             let uids = some_uids(account, mailbox, choices);
             uids.iter().for_each(|&uid| transaction.copy(mailbox, uid, other));
             transaction.expunge(mailbox, &uids);

@@ -151,7 +151,7 @@ pub struct Message {
     pub(crate) offset: u32,
     /// When the message came into its mailbox, in seconds since 1970 UTC; 0 when that is not known.
     pub(crate) save_date: u32,
-    /// Whether its last line has its line end.
+    /// How the message ends: whether its last line has its line end.
     pub(crate) last_line: LastLine,
 }
 
@@ -193,7 +193,7 @@ impl Message {
         (self.save_date != 0).then(|| self.save_date.into())
     }
 
-    /// Whether its last line has its line end.
+    /// How the message ends: whether its last line has its line end.
     pub fn last_line(&self) -> LastLine {
         self.last_line
     }

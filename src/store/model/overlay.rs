@@ -35,7 +35,7 @@ fn are_among(messages: &[(MailboxId, Uids)], mailbox: MailboxId, uid: Uid) -> bo
     messages.iter().any(|(of, uids)| *of == mailbox && uids.contains(uid))
 }
 
-/// What staged commits have given out.
+/// The numbers that staged commits have given out, and what they will change.
 #[derive(Debug, Default, Clone)]
 pub struct Overlay {
     /// The growth of each commit that is staged and not applied, in the order of the log.
