@@ -86,7 +86,7 @@ pub enum Command {
         /// The items, at least one.
         items: Vec<StatusItem>,
     },
-    /// APPEND (RFC 3501 section 6.3.11), and RFC 8508 REPLACE.
+    /// APPEND (RFC 3501 section 6.3.11), and REPLACE (RFC 8508).
     Append(Append),
     /// GETQUOTA of a quota root (RFC 9208 section 4.1.1).
     GetQuota(String),
@@ -111,7 +111,7 @@ pub enum Command {
     Close,
     /// UNSELECT (RFC 3691).
     Unselect,
-    /// EXPUNGE (RFC 3501 section 6.4.3), or RFC 4315 UID EXPUNGE with the UIDs to which it is limited.
+    /// EXPUNGE (RFC 3501 section 6.4.3), or UID EXPUNGE (RFC 4315) with the UIDs to which it is limited.
     Expunge(Option<MessageSet>),
     /// SEARCH (RFC 3501 section 6.4.4).
     Search(Box<SearchArgs>),
