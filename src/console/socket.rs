@@ -67,7 +67,7 @@ pub const REFUSED: &[u8] = b"\x00-";
 pub const FAILED: &[u8] = b"\x00!";
 
 /// Binds `console.sock` in the data folder, mode 0600. One left over by a process that is gone is replaced. Where the flash
-/// takes no changes, the socket has its [`substitute`] for a name.
+/// takes no changes, the socket has its `substitute` for a name.
 ///
 /// # Errors
 /// `AddrInUse` when another appliance serves on this folder, or what the system says.

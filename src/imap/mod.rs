@@ -4,6 +4,7 @@
 //! [`wire`] parses the octets of one command into a [`wire::command::Command`] and writes responses, `state` is what
 //! a session knows, `commands` holds what each command does, and [`server`] with the files beside it reads and writes
 //! the connection. The extensions are those that `state::session` announces.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod commands;
 mod execute;

@@ -91,6 +91,7 @@ impl Structure {
     }
 
     /// The message itself, as a part.
+    #[expect(clippy::indexing_slicing, reason = "the scanner begins with the message itself")]
     pub fn message(&self) -> &Part {
         &self.0[0]
     }

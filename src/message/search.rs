@@ -1,7 +1,7 @@
 //! Whether a message contains a text, compared by `i;unicode-casemap` (RFC 5255), in any charset and encoding (RFC
 //! 3501 section 6.4.4). Attachments that are not text are skipped, but their names are searched.
 //!
-//! A search goes in steps of a window, so that a caller can give others a turn in between. [`super::texts`] finds the
+//! A search goes in steps of a window, so that a caller can give others a turn in between. `message::texts` finds the
 //! texts of a message.
 
 use std::io;

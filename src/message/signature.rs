@@ -16,7 +16,7 @@ use super::search::texts_of_addresses;
 use super::texts::{Look, Scope, Walk};
 use crate::flash::ReadAt;
 
-/// The version of signatures. It must be raised with each change of [`super::texts`], of charsets, of collation, of
+/// The version of signatures. It must be raised with each change of `message::texts`, of charsets, of collation, of
 /// the hash or of the form: signatures of another version are ignored.
 pub const VERSION: u8 = 3;
 

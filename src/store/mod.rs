@@ -6,7 +6,7 @@
 //!
 //! Nothing is visible before it is durable: the index in memory changes when a commit's sync has ended.
 //!
-//! Three layers, each of which uses only those below it (`tests/layers.rs`):
+//! Three layers, each of which uses only those below it (`tests/layers`):
 //!
 //! ```text
 //! engine   commit, recovery, compaction, checkpoint, fsck: all that touches the flash

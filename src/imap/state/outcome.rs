@@ -23,7 +23,7 @@ pub enum Outcome {
     End,
     /// Send the reply, then do the TLS handshake (RFC 3501 section 6.2.1).
     StartTls(Reply),
-    /// Check the password, then call [`Session::logged_in`] or [`Session::login_refused`].
+    /// Check the password, then call `Session::logged_in` or `Session::login_refused`.
     Login {
         /// The tag of the command.
         tag: String,
@@ -68,7 +68,7 @@ pub enum Outcome {
     },
     /// Receive messages, then commit them.
     Append(Box<Appending>),
-    /// Send messages, then call [`Session::fetched`].
+    /// Send messages, then call `Session::fetched`.
     Fetch(Fetch),
     /// Send what the client has missed of a mailbox that it has just selected, then the tagged response.
     Resync {
@@ -102,7 +102,7 @@ pub enum Outcome {
         /// The search key.
         key: SearchKey,
     },
-    /// Send names in pieces with [`Session::list`], then the tagged response.
+    /// Send names in pieces with `Session::list`, then the tagged response.
     List {
         /// What is listed, and how far the listing has come.
         listing: Listing,

@@ -5,6 +5,7 @@
 use super::{Address, is_of_word};
 
 /// Whether an octet may be in a local part, a host or a word.
+#[expect(clippy::indexing_slicing, reason = "the compiler checks it")]
 static OF_ADDRESS: [bool; 256] = {
     let mut of_address = [false; 256];
     let mut b = 0;
@@ -47,6 +48,7 @@ pub(super) fn plain(text: &[u8]) -> Option<(Address, &[u8])> {
 }
 
 /// The word at the beginning of `text`, and the rest.
+#[expect(clippy::indexing_slicing, reason = "a table of 256 has a place for every octet")]
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|&b| !OF_ADDRESS[usize::from(b)]).unwrap_or(text.len());
     text.split_at(end)

@@ -1,4 +1,4 @@
-//! Handing mail to another server (RFC 5321 section 3.3): [`Opening`] and [`Transaction`](transaction::Transaction) are the
+//! Handing mail to another server (RFC 5321 section 3.3): [`Opening`] and `Transaction` are the
 //! dialog, [`Client`] moves the octets.
 //!
 //! A message is begun, and has an outcome later. Several may be under way on one connection, where the server lets

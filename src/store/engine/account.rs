@@ -329,7 +329,7 @@ impl Account {
         self.index(|index| index.ledger.get(source, identity).copied())
     }
 
-    /// The annotations of a mailbox, or of the account for [`NO_MAILBOX`], ordered by their entry names.
+    /// The annotations of a mailbox, or of the account for `NO_MAILBOX`, ordered by their entry names.
     pub fn annotations(&self, mailbox: MailboxId) -> Vec<(String, Vec<u8>)> {
         self.index(|index| {
             let own = index.annotations_of(mailbox);

@@ -2,6 +2,7 @@
 //!
 //! `docs/store.md` describes the same to the byte, and a golden line for each variant fixes its octets
 //! (`goldens.rs`): variants are appended, and never changed.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod checkpoint;
 pub mod extracts;

@@ -78,7 +78,7 @@ impl Draft {
     /// Continues until about `most` more messages are copied. Returns whether everything is planned.
     ///
     /// # Errors
-    /// As [`super::plan`].
+    /// As [`super::plan()`].
     pub fn go_on(
         self,
         index: &Index,

@@ -36,7 +36,7 @@ pub fn canonical(name: &str) -> Result<String, Error> {
 
 /// The names of the levels above `name`, the outermost first.
 pub fn superiors(name: &str) -> impl Iterator<Item = &str> {
-    name.match_indices('/').map(|(at, _)| &name[..at])
+    name.match_indices('/').filter_map(|(at, _)| name.get(..at))
 }
 
 /// An order in which all names below a name follow it at once.

@@ -1,5 +1,5 @@
 //! A second opinion on the grammar: our parser must read a command as imap-codec does, which others have written from
-//! the RFCs. Where they differ, `docs/design.md` says why.
+//! the RFCs. Where they differ, `docs/decisions/` says why: "imap-codec is the second opinion on the grammar".
 
 mod keys;
 mod lines;
@@ -104,7 +104,7 @@ fn upper(name: &mut str) {
     }
 }
 
-/// Our reasons for refusing commands that imap-codec accepts, as `docs/design.md` explains.
+/// Our reasons for refusing commands that imap-codec accepts, as `docs/decisions/` explains.
 const REFUSED: [&str; 3] = [
     "Expected UID FETCH where VANISHED is asked for",
     "Expected an entry below /shared/ or /private/",
