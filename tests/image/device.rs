@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::home::CABLE;
 use crate::support::process::run;
 use crate::support::{Connection, Imap, PATIENCE, Port, Scratch, wait_up_to};
 
@@ -174,7 +175,10 @@ impl Device {
             .arg("-nic");
         match &self.home {
             None => qemu.arg(format!("user{}", self.ports.forwards(self.address))),
-            Some(_) => qemu.arg(format!("tap,ifname={TAP},script=no,downscript=no")),
+            Some(_) => {
+                let [own, other] = CABLE;
+                qemu.arg(format!("socket,udp=127.0.0.1:{other},localaddr=127.0.0.1:{own}"))
+            }
         };
         let mut qemu = qemu
             .stdin(Stdio::piped())

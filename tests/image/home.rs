@@ -20,12 +20,16 @@ const GROUP: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 pub struct Home {
     pub name: String,
     router: Option<Child>,
+    cable: Option<Child>,
 }
+
+/// The ports of this network's loopback between which the cable runs: QEMU's end, and ours.
+pub const CABLE: [u16; 2] = [4001, 4002];
 
 impl Home {
     /// Needs root.
     pub fn new() -> Home {
-        let home = Home { name: format!("pbx{:08x}", random() as u32), router: None };
+        let mut home = Home { name: format!("pbx{:08x}", random() as u32), router: None, cable: None };
         run(Command::new("ip").args(["netns", "add", &home.name]), PATIENCE).success();
         for command in [
             "link set lo up".to_owned(),
@@ -37,6 +41,11 @@ impl Home {
             let mut ip = Command::new("ip");
             run(ip.args(["-n", &home.name]).args(command.split(' ')), PATIENCE).success();
         }
+        let mut cable = Command::new("ip");
+        cable.args(["netns", "exec", &home.name, "python3"]);
+        cable.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/image/cable.py")).arg(TAP);
+        cable.args([CABLE[1].to_string(), CABLE[0].to_string()]);
+        home.cable = Some(cable.stdin(Stdio::null()).spawn().expect("python3"));
         home
     }
 
@@ -71,11 +80,7 @@ impl Home {
     }
 
     fn unroute(&mut self) {
-        if let Some(mut router) = self.router.take() {
-            // `ip netns exec` becomes the program that it starts.
-            let _ = router.kill();
-            let _ = router.wait();
-        }
+        end(self.router.take());
     }
 
     /// Does `what` as somebody in this network: sockets that are opened in it stay there.
@@ -140,9 +145,18 @@ fn addresses(answer: &[u8]) -> Vec<Ipv6Addr> {
     found
 }
 
+/// `ip netns exec` becomes the program that it starts.
+fn end(program: Option<Child>) {
+    if let Some(mut program) = program {
+        let _ = program.kill();
+        let _ = program.wait();
+    }
+}
+
 impl Drop for Home {
     fn drop(&mut self) {
         self.unroute();
+        end(self.cable.take());
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
 }

@@ -85,3 +85,34 @@ fn leases_of_ipv4_leave_ipv6_alone() {
     let status = device.command("show status");
     assert!(!status.contains("DHCP"), "{status}");
 }
+
+/// Catches: a fixed address of another network that shuts the owner out for good, one that takes IPv6 with it, and a way back that
+/// needs more than the console.
+#[test]
+#[ignore = "needs a card image: make test-image"]
+fn a_fixed_address_that_was_wrong_has_a_way_back() {
+    let mut home = Home::new();
+    let mut device = Device::new();
+    device.home = Some(home.name.clone());
+    let wrong = "[network]\naddress = \"192.168.99.5/24\"\ngateway = \"192.168.99.1\"\n";
+    device.put_on_card("pillarbox.toml", CONFIG.replacen("[[account]]", &format!("{wrong}[[account]]"), 1));
+    home.route(&device.scratch(""), "10.77.0.50", None);
+    device.power_on();
+    device.ready();
+    // Nobody at home has such an address; what every device has of itself is there still.
+    let found = home.announced("pillarbox.local", |found| found.iter().any(is_link_local));
+    let link_local = *found.iter().find(|address| is_link_local(address)).unwrap();
+    let ca = ca(&home, &device, link_local);
+    assert_eq!(messages(&home, &ca, link_local), 1);
+    for line in ["remove setting network.address", "remove setting network.gateway", "commit"] {
+        let said = device.command(line);
+        assert!(!said.contains("! "), "{line}: {said}");
+    }
+    device.enter("restart");
+    device.starts_anew();
+    device.ready();
+    wait_up_to(LONG, "a lease", || {
+        device.command("show log").contains("the address is 10.77.0.50").then_some(())
+    });
+    assert_eq!(messages(&home, &ca, link_local), 2);
+}

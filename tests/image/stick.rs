@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::device::{Device, LONG};
+use crate::device::{Device, LONG, measured};
 use crate::support::process::run;
 use crate::support::{PATIENCE, wait_up_to};
 
@@ -57,8 +57,15 @@ fn names(fat: &Path) -> String {
 #[ignore = "needs a card image: make test-image"]
 fn mail_and_backups_go_to_a_stick_and_come_from_it() {
     let mut device = Device::new();
+    // The drivers of USB and of file systems take from the little that a small board has.
+    device.limit_memory("64M");
     device.put_on_card("pillarbox.toml", CONFIG);
     device.power_on();
+    let started = device.expect("of memory available");
+    measured(&format!(
+        "with `mem=64M` and drivers for sticks: {}",
+        started.lines().last().unwrap_or_default()
+    ));
     device.ready();
     let ca = device.ca();
     device.imap(&ca).append("INBOX", b"Subject: kept\r\n\r\nkept on the stick\r\n");
@@ -146,13 +153,11 @@ fn sticks_of_every_kind_are_read_or_told() {
 
     // As it comes from a Mac: a small FAT first, then the one with the files.
     let parts = stick(&device, "parts", &[8, 40]);
-    tool("/usr/sbin/mkfs.vfat", &["--offset", "2048", "-F", "12"], &parts);
-    let mut large = Command::new("/usr/sbin/mkfs.vfat");
-    run(
-        large.args(["--offset", &(9 * MIB / 512).to_string()]).arg(&parts).arg((40 * 1024).to_string()),
-        PATIENCE,
-    )
-    .success();
+    for (start, size, bits) in [(1, 8, "12"), (9, 40, "16")] {
+        let mut make = Command::new("/usr/sbin/mkfs.vfat");
+        make.args(["-F", bits, "--offset", &(start * MIB / 512).to_string()]).arg(&parts);
+        run(make.arg((size * 1024).to_string()), PATIENCE).success();
+    }
     device.plug("parts", &parts);
     told(&mut device, "has 2 partitions: only number 2 of them is used", true);
     let exported = device.command("mail export demo /usb/from/device");

@@ -9,6 +9,13 @@ use crate::support::process::run;
 const STATE: u64 = 36 << 20;
 const FAT: u64 = 4 << 20;
 
+/// What a browser at home is shown, without a login.
+fn read(device: &Device, path: &str) -> String {
+    let ca = device.ca();
+    let url = format!("https://localhost:{}{path}", device.ports.https.number);
+    run(Command::new("curl").args(["-s", "--max-time", "60", "--cacert"]).arg(&ca).arg(&url), LONG).text()
+}
+
 /// Catches: a refused file that is told as "not configured yet"; a slot that is dead, which nobody hears of; a secret in the status.
 #[test]
 #[ignore = "needs a card image: make test-image"]
@@ -31,12 +38,8 @@ fn what_is_wrong_stands_in_the_status_and_on_the_page() {
     assert!(!status.contains("not configured yet") && !status.contains("s3cret"), "{status}");
     assert!(status.contains("slot B cannot be started; slot A runs in its place"), "{status}");
     assert!(!status.contains("drivers were not loaded"), "{status}");
-    let ca = device.ca();
-    let url = format!("https://localhost:{}/", device.ports.https.number);
-    let page =
-        run(Command::new("curl").args(["-s", "--max-time", "60", "--cacert"]).arg(&ca).arg(&url), LONG)
-            .text();
-    assert!(page.contains("was refused") && page.contains("slot B cannot be started"), "{page}");
+    let json = read(&device, "/status.json");
+    assert!(json.contains("was refused") && json.contains("slot B cannot be started"), "{json}");
     device.cut_power();
     let result = device.read_from_card("pillarbox-result.txt");
     assert!(result.contains("are still readable"), "{result}");
@@ -44,12 +47,14 @@ fn what_is_wrong_stands_in_the_status_and_on_the_page() {
     // The right file, and next a partition that cannot be read any more.
     device.put_on_card(
         "pillarbox.toml",
-        "[server]\r\ndomains = [\"home.example\"]\r\n[[account]]\r\nname = \"demo\"\r\naddress = \"demo@home.example\"\r\n  ## Password : s3cret-1\r\npassword = \"open sesame\"\r\n",
+        "[server]\r\ndomains = [\"home.example\"]\r\noperator_password = \"open sesame\"\r\n[[account]]\r\nname = \"demo\"\r\naddress = \"demo@home.example\"\r\n  ## Password : s3cret-1\r\npassword = \"open sesame\"\r\n",
     );
     device.power_on();
     device.ready();
     let status = device.command("show status");
     assert!(!status.contains("was refused"), "{status}");
+    let page = read(&device, "/");
+    assert!(page.contains("slot B cannot be started"), "{page}");
     device.cut_power();
     let (file, result) =
         (device.read_from_card("pillarbox.toml"), device.read_from_card("pillarbox-result.txt"));
