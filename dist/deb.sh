@@ -19,7 +19,7 @@ DESTDIR=$root PREFIX=/usr UNITDIR=/lib/systemd/system ZSHDIR=vendor-completions 
 doc=$root/usr/share/doc/pillarbox
 install -D -m 644 dist/debian/copyright "$doc/copyright"
 install -D -m 644 dist/debian/README.Debian "$doc/README.Debian"
-for file in docs/operating.md docs/connect.md docs/status.schema.json; do install -m 644 "$file" "$doc/"; done
+for file in docs/owner.md docs/operator.md docs/changing-over.md docs/connect.md docs/status.schema.json; do install -m 644 "$file" "$doc/"; done
 date=$(date -u -d "@$SOURCE_DATE_EPOCH" '+%a, %d %b %Y %H:%M:%S +0000')
 sed "s|@VERSION@|$version|; s|@DATE@|$date|" dist/debian/changelog >"$doc/changelog"
 install -m 644 CHANGELOG.md "$doc/NEWS.md"

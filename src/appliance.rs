@@ -10,7 +10,6 @@ mod folders;
 mod identity;
 mod listeners;
 mod logging;
-mod origin;
 mod restore;
 mod start;
 
@@ -34,6 +33,7 @@ use crate::board::{Board, LOG, card, etc, health, media, ports};
 use crate::certificate::Present;
 use crate::config::{self, Config};
 use crate::context::Context;
+use crate::data_folder::{self, DataFolder};
 use crate::failure::Failure;
 use crate::flash::disk::Disk;
 use crate::flash::{self, Flash, Space, wear};
@@ -48,10 +48,9 @@ use crate::sandbox::owner::{Started, become_owner};
 use crate::store::Store;
 use crate::{certificate, console, pace, sandbox, say};
 
-pub use folders::leave;
 use listeners::{Listeners, Parts};
 pub use restore::{Restored, restore, settle_restore};
-pub use start::{Lock, panic_in_one_line, read_configuration};
+pub use start::{panic_in_one_line, read_configuration};
 
 /// How often the store is looked after: checkpoints, compaction, room on the flash.
 const LOOK_AFTER: Duration = Duration::from_secs(10);
@@ -215,7 +214,8 @@ pub struct Appliance {
     announcing: announcing::Announcing,
     /// The data folder is a copy, and nobody has said yet what it is.
     is_copy: bool,
-    _lock: start::Lock,
+    /// Held as long as the appliance lives.
+    folder: DataFolder,
 }
 
 impl Appliance {
@@ -231,18 +231,18 @@ impl Appliance {
     ) -> Result<Rc<Appliance>, Failure> {
         start::raise_file_limit();
         let data = options.data.display().to_string();
-        let lock = start::Lock::take(&options.data)?;
+        let folder = DataFolder::hold(&options.data, flash.clone())?;
         settle_restore(&*flash).await?;
-        let is_copy = lock.is_of_a_copy();
+        let is_copy = folder.is_copy();
         if is_copy {
-            log::warn!("{}", origin::COPY);
+            log::warn!("{}", data_folder::COPY);
         }
         if let Some(board) = &options.board {
             // What happened before the daemon was there: a partition repaired, a first configuration.
             let notice = board.text("notice").unwrap_or_default();
             notice.lines().for_each(|line| log::warn!("{line}"));
         }
-        let config = start::configuration(&*flash, options).await?;
+        let config = start::configuration(&folder, options).await?;
         let tls = start::certificate(&config, &Present::now(None), &*flash, options.goes_on()).await?;
         let store = Store::new(flash.clone());
         let settled = folders::settle(&store, &config).await;
@@ -278,7 +278,7 @@ impl Appliance {
             unsettled: Cell::new(!settled),
             announcing: announcing::Announcing::default(),
             is_copy,
-            _lock: lock,
+            folder,
         });
         tokens.keep_with(appliance.clone());
         let operator =
@@ -373,7 +373,7 @@ impl Appliance {
         let present = Present::now(self.context.announced());
         let tls = certificate::for_network(&config, &present, &*self.flash);
         let tls = tls.await.map_err(|error| error.to_string())?;
-        leave(&*self.flash, &before, &config).await?;
+        self.folder.note_owners(&before, &config).await?;
         // What cannot be bound must not be stored: the next start would fail. But for a port that waits for just that.
         let goes_on = self.options.failsafe || ports::wait(&config);
         if let Err(error) = self.listen(&config.listen, goes_on).await {
@@ -381,8 +381,8 @@ impl Appliance {
             return Err(error);
         }
         let stored = match kept {
-            Kept::Now => config::file::save(&*self.flash, &config).await,
-            Kept::Already if succeeded => config::file::renew(&*self.flash, &config).await,
+            Kept::Now => self.folder.save(&config).await,
+            Kept::Already if succeeded => self.folder.renew(&config).await,
             Kept::Already | Kept::Not => Ok(()),
         };
         if let Err(error) = stored {
@@ -515,7 +515,7 @@ impl Keeper for Appliance {
                     change(&mut stored);
                     stored
                 });
-                let renewed = config::file::renew(&*self.flash, stored.as_ref().unwrap_or(&config)).await;
+                let renewed = self.folder.renew(stored.as_ref().unwrap_or(&config)).await;
                 renewed.map_err(|error| error.to_string())?;
                 *self.stored.borrow_mut() = stored;
                 self.context.renew_tokens(config);
@@ -536,7 +536,7 @@ impl operator::Appliance for Appliance {
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + '_>> {
         Box::pin(async {
-            let loaded = config::file::load(&*self.flash).map_err(|error| error.to_string())?;
+            let loaded = self.folder.load().map_err(|error| error.to_string())?;
             match loaded {
                 Some(loaded) => self.put_in_force(loaded.config, Kept::Already).await,
                 None => Err("no configuration is stored".to_owned()),
@@ -549,7 +549,7 @@ impl operator::Appliance for Appliance {
     }
 
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
-        self.listeners.borrow().bound()
+        self.listeners.borrow().bound().into_iter().map(|(listener, at)| (listener.name(), at)).collect()
     }
 
     fn space(&self) -> Option<Space> {
@@ -572,7 +572,7 @@ impl operator::Appliance for Appliance {
         remarks.extend(self.identity.concerns());
         remarks.extend(self.other_name());
         if self.is_copy {
-            remarks.push(origin::COPY.to_owned());
+            remarks.push(data_folder::COPY.to_owned());
         }
         if self.options.failsafe {
             remarks.push(FAILSAFE.to_owned());

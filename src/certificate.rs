@@ -136,8 +136,8 @@ fn identity(config: &Config, flash: &dyn Flash) -> Option<tls::Identity> {
 /// What clients may call the server: its host name, the one by which a board is announced, `localhost`, and the addresses it listens
 /// on: with one for all addresses, all that it has.
 fn names(config: &Config, present: &Present) -> BTreeSet<String> {
-    let listeners = config.listen.services().into_iter().flat_map(|(_, addresses)| addresses);
-    let listeners: Vec<IpAddr> = listeners.map(|address| address.ip().to_canonical()).collect();
+    let listeners: Vec<IpAddr> =
+        config.listen.all().map(|(_, address)| address.ip().to_canonical()).collect();
     let all = listeners.iter().any(IpAddr::is_unspecified);
     let own = listeners.iter().filter(|ip| !ip.is_unspecified());
     let own = own.chain(present.addresses.iter().filter(|_| all));

@@ -62,7 +62,7 @@ impl Knowledge {
 }
 
 /// The time that deadlines are measured by; its clones show the same. In unit tests it stands still until
-/// [`Time::advance`] moves it.
+/// `Time::advance` moves it.
 #[derive(Debug, Clone)]
 #[cfg_attr(not(test), derive(Default))]
 pub struct Time {

@@ -12,7 +12,7 @@
 //! serving  outgoing                      what the servers have in common; what the clients do
 //! context                                what the services share
 //! archive  auth  board                   mail as files; who is it; the device
-//! access  certificate  sasl              may this account; the server's name; how logins are made
+//! access  certificate  data_folder  sasl may this account; the server's name; who writes; how logins are made
 //! store  message  config                 mail on flash; the octets of messages; settings on flash
 //! net  credential                        sockets, TLS and names; passwords as they are kept
 //! flash  clock  pace  failure  say       the machine
@@ -20,10 +20,13 @@
 //! sandbox  watchdog  wiping              what holds the process to its work; no copy of a password
 //! ```
 //!
-//! `tests/layers` holds the code to it.
+//! `tests/layers` holds the code to it. `docs/architecture.md` says what each room holds and promises, and follows five journeys through them:
+//! RETR, APPEND, a collected message, a submitted one, a commit of settings.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 // Their panic would end the daemon where nobody takes what it says: see `say`.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+// What would bring a second thread, or hold up the only one: see clippy.toml.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod access;
 pub mod appliance;
@@ -36,6 +39,7 @@ pub mod config;
 pub mod console;
 pub mod context;
 pub mod credential;
+pub mod data_folder;
 pub mod failure;
 pub mod flash;
 #[cfg(any(test, fuzzing))]

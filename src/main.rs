@@ -5,6 +5,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 // Their panic would end the daemon where nobody takes what it says: see `pillarbox::say`.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+// What would bring a second thread, or hold up the only one: see clippy.toml.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 
 mod cli;
 

@@ -119,7 +119,7 @@ fn the_documented_filter_finds_the_refusals_of_all_three_servers() {
         (lines.len() == 5).then_some(lines)
     });
 
-    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operating.md")).unwrap();
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operator.md")).unwrap();
     let filter = manual.lines().find_map(|line| line.strip_prefix("failregex = ")).unwrap();
     let pattern = filter.replace("<HOST>", r"(?:::f{4,6}:)?(?<host>\d+\.\d+\.\d+\.\d+|[0-9a-fA-F:]+)");
     let mut grep = Command::new("grep");

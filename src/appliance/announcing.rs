@@ -11,12 +11,8 @@ use smol::{LocalExecutor, Task};
 use super::Appliance;
 use super::ending::{CLOSING, elapsed};
 use crate::access;
+use crate::config::Listener;
 use crate::net::mdns::{self, Service, Wanted};
-
-/// The services that others find by their kind, and whether an address of mail leads there (RFC 6186, RFC 8314). TLS only: where
-/// both are announced, some clients take the other one.
-const SERVICES: [(&str, bool); 4] =
-    [("imaps", true), ("submissions", true), ("pop3s", true), ("https", false)];
 
 /// The task that announces, where one does.
 #[derive(Default)]
@@ -82,15 +78,17 @@ impl mdns::Device for Announced {
     }
 }
 
-/// Those that others than this machine reach, at the ports that they have.
-fn services(bound: &[(&'static str, SocketAddr)]) -> Vec<Service> {
-    let reached = |kind: &'static str| {
-        bound.iter().filter(move |(name, at)| *name == kind && !at.ip().to_canonical().is_loopback())
-    };
-    let service = |(kind, is_mail): (&'static str, bool)| {
-        reached(kind).map(move |(_, at)| Service { kind, port: at.port(), is_mail })
-    };
-    SERVICES.into_iter().flat_map(service).collect()
+/// Those that others than this machine reach, at the ports that they have. Only with TLS from the first octet (RFC 8314): where
+/// both are announced, some clients take the other one. An address of mail leads to those that a login opens (RFC 6186).
+fn services(bound: &[(Listener, SocketAddr)]) -> Vec<Service> {
+    let is_reached = |at: &SocketAddr| !at.ip().to_canonical().is_loopback();
+    let announced = |it: &Listener| it.has_implicit_tls();
+    Listener::ALL
+        .iter()
+        .filter(|it| announced(it))
+        .flat_map(|it| bound.iter().filter(move |(listener, at)| listener == it && is_reached(at)))
+        .map(|(it, at)| Service { kind: it.name(), port: at.port(), is_mail: it.service().is_some() })
+        .collect()
 }
 
 #[cfg(test)]
@@ -102,14 +100,14 @@ mod tests {
     fn what_others_reach_is_announced() {
         let at = |text: &str| text.parse().unwrap();
         let bound = [
-            ("imap", at("0.0.0.0:143")),
-            ("https", at("[::]:8443")),
-            ("imaps", at("127.0.0.1:1993")),
-            ("imaps", at("[::1]:1994")),
-            ("imaps", at("[::ffff:127.0.0.1]:1995")),
-            ("imaps", at("192.168.1.5:993")),
-            ("pop3s", at("127.0.0.1:995")),
-            ("submissions", at("0.0.0.0:465")),
+            (Listener::Imap, at("0.0.0.0:143")),
+            (Listener::Https, at("[::]:8443")),
+            (Listener::Imaps, at("127.0.0.1:1993")),
+            (Listener::Imaps, at("[::1]:1994")),
+            (Listener::Imaps, at("[::ffff:127.0.0.1]:1995")),
+            (Listener::Imaps, at("192.168.1.5:993")),
+            (Listener::Pop3s, at("127.0.0.1:995")),
+            (Listener::Submissions, at("0.0.0.0:465")),
         ];
         let found = services(&bound);
         let found: Vec<_> = found.iter().map(|it| (it.kind, it.port, it.is_mail)).collect();

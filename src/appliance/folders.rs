@@ -3,20 +3,9 @@
 use std::rc::Rc;
 
 use super::Appliance;
-use crate::clock::unix_now;
 use crate::config::Config;
 use crate::context::Context;
-use crate::flash::Flash;
-use crate::store::{Store, note_owners};
-
-/// Before `after` is stored in the place of `before`: notes whose the mail of accounts is that are gone or have another name.
-///
-/// # Errors
-/// Why that cannot be: then `after` must not be stored.
-pub async fn leave(flash: &dyn Flash, before: &Config, after: &Config) -> Result<(), String> {
-    let noted = note_owners(flash, &before.owners(), &after.owners(), unix_now()).await;
-    noted.map_err(|error| format!("whose mail it is cannot be noted: {error}"))
-}
+use crate::store::Store;
 
 /// Gives the accounts of `config` their folders. Whether all of these have their names; where not, it is to be tried again when
 /// nobody has them open.

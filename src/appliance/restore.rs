@@ -118,7 +118,7 @@ impl super::Appliance {
             Err(error) => return log::error!("nothing is restored: {error}"),
         }
         // A folder that was a copy is this backup then.
-        if let Err(failure) = self._lock.settle() {
+        if let Err(failure) = self.folder.is_the_one() {
             log::error!("{}", failure.words());
         }
     }

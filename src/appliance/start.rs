@@ -2,16 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 
-use super::{RunOptions, leave, origin};
+use super::RunOptions;
 use crate::board::device::Device;
 use crate::board::remarks::Remark;
 use crate::board::{self, Board};
@@ -20,8 +18,9 @@ use crate::config::encoding::Encoding;
 use crate::config::problem::Problem;
 use crate::config::{self, Config, text};
 use crate::credential::{Verifier, random, random_password};
+use crate::data_folder::DataFolder;
 use crate::failure::Failure;
-use crate::flash::{self, Flash, Mode, disk};
+use crate::flash::{self, Flash, Mode};
 use crate::net::tls::TlsError;
 use crate::say;
 use crate::watchdog::Watchdog;
@@ -70,59 +69,14 @@ pub fn device(options: &RunOptions, flash: &Rc<dyn Flash>) -> Result<Option<Devi
     Ok(Some(device))
 }
 
-/// The right to be the only appliance on a data folder; it ends with the process.
-pub struct Lock(File);
-
-impl Lock {
-    /// Takes the lock.
-    ///
-    /// # Errors
-    /// Another appliance has it.
-    pub fn take(data: &Path) -> Result<Lock, Failure> {
-        let path = data.join(disk::LOCK);
-        let name = path.display().to_string();
-        let file =
-            match File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path)
-            {
-                // Where nothing can be made, what is there does as well: the file of an earlier start, else the folder.
-                Err(error) if flash::takes_no_changes(&error) => {
-                    File::open(&path).or_else(|_| File::open(data))
-                }
-                other => other,
-            };
-        let file = file.map_err(Failure::system(&name))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::System(format!(
-                "{}: another appliance runs on this data folder; stop it, or choose another folder with --data",
-                data.display()
-            ))),
-            Err(error) => Err(Failure::system(&name)(error.into())),
-        }
-    }
-
-    /// Whether the data folder is a copy of which the operator has not said what it is.
-    pub fn is_of_a_copy(&self) -> bool {
-        origin::is_copy(&self.0)
-    }
-
-    /// The operator has said it: the folder is the one to go on with.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn settle(&self) -> Result<(), Failure> {
-        origin::settle(&self.0).map_err(Failure::system(disk::LOCK))
-    }
-}
-
 /// The configuration to start with: from a file, which is stored first; else the stored one; else the
 /// demonstration's, which is stored so that its password stays.
 ///
 /// On a board it is the defaults of a card image in place of the demonstration's, and also where the stored
 /// one cannot be read: without the daemon there would be no console to mend it on.
-pub async fn configuration(flash: &dyn Flash, options: &RunOptions) -> Result<Config, Failure> {
+pub async fn configuration(folder: &DataFolder, options: &RunOptions) -> Result<Config, Failure> {
     let (file, on_a_board) = (options.config.as_deref(), options.board.is_some());
-    let stored = match config::file::load(flash) {
+    let stored = match folder.load() {
         Ok(stored) => stored,
         Err(error) if on_a_board => {
             log::error!("{error}");
@@ -136,7 +90,7 @@ pub async fn configuration(flash: &dyn Flash, options: &RunOptions) -> Result<Co
     let stored = stored.map(|stored| stored.config);
     // A process that was killed may have left its name in the system's memory only: what is in force must last.
     if stored.is_some()
-        && let Err(error) = flash.sync_dir("").await
+        && let Err(error) = folder.flash().sync_dir("").await
     {
         log::warn!("the data folder: {}", flash::words(&error));
     }
@@ -157,29 +111,29 @@ pub async fn configuration(flash: &dyn Flash, options: &RunOptions) -> Result<Co
             }
             return Ok(Config::on_a_board());
         }
-        (None, None) => return demonstration(flash, options).await,
+        (None, None) => return demonstration(folder, options).await,
     };
-    let config = store(flash, options, stored.as_ref(), config).await?;
+    let config = store(folder, options, stored.as_ref(), config).await?;
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
     Ok(config)
 }
 
 /// Stores the configuration to start with.
 async fn store(
-    flash: &dyn Flash,
+    folder: &DataFolder,
     options: &RunOptions,
     stored: Option<&Config>,
     mut config: Config,
 ) -> Result<Config, Failure> {
     config.identify(stored.unwrap_or(&Config::default()));
     if let Some(stored) = stored {
-        match leave(flash, stored, &config).await {
+        match folder.note_owners(stored, &config).await {
             // Then it is not stored either, which tells more.
-            Err(why) if !flash.is_read_only() => return Err(Failure::System(why)),
+            Err(why) if !folder.flash().is_read_only() => return Err(Failure::System(why)),
             _ => {}
         }
     }
-    match config::file::save(flash, &config).await {
+    match folder.save(&config).await {
         Ok(()) => Ok(config),
         // A service that is started with its file every time goes on.
         Err(error) if error.takes_no_changes() && stored == Some(&config) => {
@@ -235,9 +189,8 @@ fn read_over(
 
 const LOGIN_KEY: &str = "login.key";
 
-/// The key of [`crate::auth::Logins`], made once: 32 random octets. It protects no mail, it only keeps
-/// what is made up about accounts that there are not the same after a restart. Where the flash takes no changes, it lasts
-/// until then.
+/// The key of [`crate::auth::Logins`]: 32 random octets, made once. It protects no mail. With it an unknown login gets the same
+/// salt after a restart as before. Where the flash takes no changes, it is not kept, and the next start makes another one.
 pub async fn login_key(flash: &dyn Flash) -> Result<[u8; 32], Failure> {
     let read = || -> io::Result<[u8; 32]> {
         let mut key = [0; 32];
@@ -284,9 +237,9 @@ pub async fn certificate(
     }
 }
 
-async fn demonstration(flash: &dyn Flash, options: &RunOptions) -> Result<Config, Failure> {
+async fn demonstration(folder: &DataFolder, options: &RunOptions) -> Result<Config, Failure> {
     let password = random_password();
-    let config = store(flash, options, None, Config::demonstration(Verifier::new(&password))).await?;
+    let config = store(folder, options, None, Config::demonstration(Verifier::new(&password))).await?;
     say::out(format_args!("demo login: demo {password}"));
     Ok(config)
 }
@@ -310,26 +263,31 @@ mod tests {
     use crate::flash::refusing::Refusing;
     use crate::flash::sim::SimFlash;
 
+    /// The settings to start with, from a folder with `flash` in it.
+    async fn started(flash: &Rc<impl Flash + 'static>, options: &RunOptions) -> Result<Config, Failure> {
+        configuration(&DataFolder::simulated(flash.clone()), options).await
+    }
+
     #[test]
     fn a_board_starts_also_without_a_configuration_that_can_be_read() {
         async_io::block_on(async {
-            let flash = SimFlash::default();
+            let flash = Rc::new(SimFlash::default());
             let board =
                 RunOptions { board: Some(board::Board::new("/run/pillarbox")), ..RunOptions::default() };
-            assert_eq!(configuration(&flash, &board).await.unwrap(), Config::on_a_board());
+            assert_eq!(started(&flash, &board).await.unwrap(), Config::on_a_board());
             assert!(flash.files().is_empty(), "nothing is stored that nobody has said");
             flash.open("config.postcard", Mode::Create).unwrap().write_at(0, b"damaged").unwrap();
-            assert_eq!(configuration(&flash, &board).await.unwrap(), Config::on_a_board());
-            assert!(configuration(&flash, &RunOptions::default()).await.is_err());
+            assert_eq!(started(&flash, &board).await.unwrap(), Config::on_a_board());
+            assert!(started(&flash, &RunOptions::default()).await.is_err());
 
             // What a file does not say is as on a board, too.
             let file = std::env::temp_dir().join(format!("pillarbox-start-{}.toml", std::process::id()));
             std::fs::write(&file, "[server]\ndomains = [\"home.example\"]\n").unwrap();
-            let config = configuration(&flash, &RunOptions { config: Some(file.clone()), ..board }).await;
+            let config = started(&flash, &RunOptions { config: Some(file.clone()), ..board }).await;
             std::fs::remove_file(file).unwrap();
             let config = config.unwrap();
             assert_eq!(config.listen, Config::on_a_board().listen);
-            assert_eq!(config::file::load(&flash).unwrap().unwrap().config, config);
+            assert_eq!(config::file::load(&*flash).unwrap().unwrap().config, config);
         });
     }
 
@@ -343,21 +301,21 @@ mod tests {
             std::fs::write(&other, SMALL.replace("\"pass\"", "\"another\"")).unwrap();
             let with = |file: Option<&PathBuf>| RunOptions { config: file.cloned(), ..RunOptions::default() };
             for errno in [Errno::ROFS, Errno::IO] {
-                let flash = SimFlash::default();
-                let stored = configuration(&flash, &with(Some(&file))).await.unwrap();
+                let flash = Rc::new(SimFlash::default());
+                let stored = started(&flash, &with(Some(&file))).await.unwrap();
                 let before = flash.files();
-                let refusing = Refusing::new(flash.clone(), Some(errno));
-                assert_eq!(configuration(&refusing, &with(None)).await.unwrap(), stored);
-                assert_eq!(configuration(&refusing, &with(Some(&file))).await.unwrap(), stored);
-                let refused = configuration(&refusing, &with(Some(&other))).await.unwrap_err().words();
+                let refusing = Rc::new(Refusing::new(SimFlash::clone(&flash), Some(errno)));
+                assert_eq!(started(&refusing, &with(None)).await.unwrap(), stored);
+                assert_eq!(started(&refusing, &with(Some(&file))).await.unwrap(), stored);
+                let refused = started(&refusing, &with(Some(&other))).await.unwrap_err().words();
                 assert!(refused.ends_with("start without --config to serve what is stored"), "{refused}");
-                assert_ne!(login_key(&refusing).await.unwrap(), login_key(&refusing).await.unwrap());
-                certificate(&stored, &Present::default(), &refusing, false).await.unwrap();
+                assert_ne!(login_key(&*refusing).await.unwrap(), login_key(&*refusing).await.unwrap());
+                certificate(&stored, &Present::default(), &*refusing, false).await.unwrap();
                 assert_eq!(flash.files(), before);
 
-                let empty = Refusing::new(SimFlash::default(), Some(errno));
+                let empty = Rc::new(Refusing::new(SimFlash::default(), Some(errno)));
                 for given in [None, Some(&file)] {
-                    let refused = configuration(&empty, &with(given)).await.unwrap_err().words();
+                    let refused = started(&empty, &with(given)).await.unwrap_err().words();
                     assert!(refused.contains("no configuration is stored there"), "{refused}");
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! What is exported and imported again is the same: octets, flags, keywords, INTERNALDATE, mailboxes, subscriptions,
 //! and where the account was empty UIDs, UIDVALIDITY and MODSEQ too. What Maildir and mbox cannot hold stands in a
-//! small text file beside each mailbox ([`manifest`]). Either way may be interrupted at any moment and begun again:
+//! small text file beside each mailbox (`manifest`). Either way may be interrupted at any moment and begun again:
 //! the export looks at which files are there, the import at which messages are.
 //!
 //! Files are read and written in pieces between which other tasks run, so that it can be done while the appliance serves.

@@ -45,7 +45,7 @@ const SHOWN: usize = 64;
 
 /// Checks logins, remembers those that went well, and keeps the latest refusals for the operator.
 pub struct Logins {
-    /// Makes up the salts of logins that there are not.
+    /// Makes up the salts of unknown logins.
     unknown: Unknown,
     time: Time,
     state: RefCell<State>,
@@ -138,7 +138,7 @@ impl fmt::Display for RefusedLogin {
 }
 
 impl Logins {
-    /// Nothing remembered. `key` makes up the salts of logins that there are not: with the same key they
+    /// Nothing remembered. `key` makes up the salts of unknown logins: with the same key they
     /// are the same ones after a restart, as those of accounts are. Waits are measured by `time`.
     pub fn new(key: &[u8; 32], time: &Time) -> Logins {
         Logins {
@@ -253,7 +253,7 @@ impl Logins {
         }
     }
 
-    /// Notes that an app password was used, and forgets those that there are no more.
+    /// Notes that an app password was used, and forgets those that were removed.
     fn used(&self, config: &Config, account: &str, app: App) {
         let Some(app) = app else { return };
         let used = &mut self.state.borrow_mut().used;
@@ -300,25 +300,25 @@ impl Logins {
         let permitted = permitted(config, account, client);
         let nobody = self.unknown.verifier(config, login);
         let verifier = account.map_or(&nobody, |account| &account.verifier);
-        let ways = || ways(config, account, &nobody, client.service);
-        let known = first(ways(), |way| {
+        let passwords = || as_many_passwords(config, account, &nobody, client.service);
+        let known = first(passwords(), |kept| {
             let remembered = &self.state.borrow().remembered;
-            let is_known = remembered.knows(&remembered.mark(way.verifier, password), self.time.now());
-            (is_known && way.opens).then_some(())
+            let is_known = remembered.knows(&remembered.mark(kept.verifier, password), self.time.now());
+            (is_known && kept.serves).then_some(())
         });
         // Only a login that succeeds may be quick: a quick refusal would say that the password is right.
-        if let Some((way, ())) = known.filter(|_| permitted.is_ok()) {
-            return Ok(way.granted());
+        if let Some((kept, ())) = known.filter(|_| permitted.is_ok()) {
+            return Ok(kept.granted());
         }
         smol::future::yield_now().await;
         // One hash for all passwords of the account: they have one salt.
         let key = verifier.hash(password);
-        let found = first(ways(), |way| way.verifier.accepts(&key).then_some(()));
+        let found = first(passwords(), |kept| kept.verifier.accepts(&key).then_some(()));
         spend_rest(config, verifier);
-        let (way, ()) = admitted(account, found, permitted)?;
-        let mark = self.state.borrow().remembered.mark(way.verifier, password);
+        let (kept, ()) = admitted(account, found, permitted)?;
+        let mark = self.state.borrow().remembered.mark(kept.verifier, password);
         self.state.borrow_mut().remembered.remember(mark, self.time.now());
-        Ok(way.granted())
+        Ok(kept.granted())
     }
 
     /// A proof, whose client did the hashing. The server's signature.
@@ -332,9 +332,11 @@ impl Logins {
         let permitted = permitted(config, account, client);
         let nobody = self.unknown.verifier(config, proof.login());
         let is_bound = proof.is_bound(client.bindings);
-        let found = first(ways(config, account, &nobody, client.service), |way| proof.verify(way.verifier));
-        let (way, signature) = admitted(account, found, permitted)?;
-        let (app, verifier) = way.granted();
+        let found = first(as_many_passwords(config, account, &nobody, client.service), |kept| {
+            proof.verify(kept.verifier)
+        });
+        let (kept, signature) = admitted(account, found, permitted)?;
+        let (app, verifier) = kept.granted();
         if is_bound { Ok((app, verifier, signature)) } else { Err(Refusal::NotBound) }
     }
 }
@@ -351,14 +353,14 @@ pub type App = Option<String>;
 
 /// A password of an account.
 #[derive(Clone, Copy)]
-struct Way<'a> {
+struct KeptPassword<'a> {
     verifier: &'a Verifier,
     app: Option<&'a str>,
     /// Whether it is for the service that is wanted.
-    opens: bool,
+    serves: bool,
 }
 
-impl Way<'_> {
+impl KeptPassword<'_> {
     /// What a login by this password is told: which device's it is, and by what it is known again.
     fn granted(self) -> (App, Box<Verifier>) {
         (self.app.map(str::to_owned), Box::new(self.verifier.clone()))
@@ -367,7 +369,7 @@ impl Way<'_> {
 
 /// Whether the password of `verifier` is one of the account's, and for this service.
 pub fn opens(account: &Account, service: Service, verifier: &Verifier) -> bool {
-    own_ways(account, service).any(|way| way.opens && way.verifier == verifier)
+    passwords(account, service).any(|kept| kept.serves && kept.verifier == verifier)
 }
 
 /// What a login by the password of this hash would come to: the name of the app password that it is. Nothing is noted.
@@ -381,9 +383,9 @@ pub fn foretell(
     service: Service,
     address: IpAddr,
 ) -> Result<App, Refusal> {
-    let found = first(own_ways(account, service), |way| way.verifier.accepts(key).then_some(()));
+    let found = first(passwords(account, service), |kept| kept.verifier.accepts(key).then_some(()));
     let permitted = access::permit(config, account, service, address);
-    admitted(Some(account), found, permitted).map(|(way, ())| way.granted().0)
+    admitted(Some(account), found, permitted).map(|(kept, ())| kept.granted().0)
 }
 
 /// The name of the app password that `verifier` is of; `None`: it is the account's own.
@@ -393,38 +395,38 @@ pub fn device(account: &Account, verifier: &Verifier) -> Option<String> {
 }
 
 /// The passwords of an account, its own first.
-fn own_ways(account: &Account, service: Service) -> impl Iterator<Item = Way<'_>> {
-    let apps = account.app_passwords.iter().map(move |app| Way {
+fn passwords(account: &Account, service: Service) -> impl Iterator<Item = KeptPassword<'_>> {
+    let apps = account.app_passwords.iter().map(move |app| KeptPassword {
         verifier: &app.verifier,
         app: Some(&app.name),
-        opens: app.services.is_empty() || app.services.contains(&service),
+        serves: app.services.is_empty() || app.services.contains(&service),
     });
-    std::iter::once(Way { verifier: &account.verifier, app: None, opens: true }).chain(apps)
+    std::iter::once(KeptPassword { verifier: &account.verifier, app: None, serves: true }).chain(apps)
 }
 
 /// The passwords of an account. Those that it lacks to have as many as the account that has the most, and
-/// all of a login that there is not, are `nobody`'s, which nothing fits: how many are looked at tells nothing.
-fn ways<'a>(
+/// all of an unknown login, are `nobody`'s, which nothing fits: how many are looked at tells nothing.
+fn as_many_passwords<'a>(
     config: &Config,
     account: Option<&'a Account>,
     nobody: &'a Verifier,
     service: Service,
-) -> impl Iterator<Item = Way<'a>> + use<'a> {
-    let own = account.into_iter().flat_map(move |account| own_ways(account, service));
-    let nobody = std::iter::repeat(Way { verifier: nobody, app: None, opens: false });
+) -> impl Iterator<Item = KeptPassword<'a>> + use<'a> {
+    let own = account.into_iter().flat_map(move |account| passwords(account, service));
+    let nobody = std::iter::repeat(KeptPassword { verifier: nobody, app: None, serves: false });
     let most = config.accounts.iter().map(|account| 1 + account.app_passwords.len()).max();
     own.chain(nobody).take(most.unwrap_or(1))
 }
 
 /// The first of which something is found. All are looked at: how long it takes does not tell which it was.
 fn first<'a, T>(
-    ways: impl Iterator<Item = Way<'a>>,
-    look: impl Fn(&Way<'a>) -> Option<T>,
-) -> Option<(Way<'a>, T)> {
+    passwords: impl Iterator<Item = KeptPassword<'a>>,
+    look: impl Fn(&KeptPassword<'a>) -> Option<T>,
+) -> Option<(KeptPassword<'a>, T)> {
     let mut first = None;
-    for way in ways {
-        let found = look(&way);
-        first = first.or(found.map(|found| (way, found)));
+    for kept in passwords {
+        let found = look(&kept);
+        first = first.or(found.map(|found| (kept, found)));
     }
     first
 }
@@ -432,13 +434,13 @@ fn first<'a, T>(
 /// The password that was right, and what was found with it, unless something forbids the login.
 fn admitted<'a, T>(
     account: Option<&Account>,
-    found: Option<(Way<'a>, T)>,
+    found: Option<(KeptPassword<'a>, T)>,
     permitted: Result<(), Refusal>,
-) -> Result<(Way<'a>, T), Refusal> {
+) -> Result<(KeptPassword<'a>, T), Refusal> {
     let wrong = if account.is_some() { Refusal::WrongPassword } else { Refusal::UnknownAccount };
-    let (way, found) = found.ok_or(wrong)?;
+    let (kept, found) = found.ok_or(wrong)?;
     permitted?;
-    if way.opens { Ok((way, found)) } else { Err(Refusal::AppPasswordService) }
+    if kept.serves { Ok((kept, found)) } else { Err(Refusal::AppPasswordService) }
 }
 
 /// What the settings say, the password apart.

@@ -1,9 +1,9 @@
-//! Logins that there are not: what is shown of them looks like what is shown of those that there are.
+//! Salts for unknown logins, which nobody can tell from those of known ones.
 //!
-//! A SCRAM client hears a salt before it proves anything. All spellings of a name (in any case, alone or before any domain)
-//! have one salt, whether one of them is a login or none. Only where two accounts share a name (the address of one begins
-//! with the name of the other) do spellings differ, because they have to; so as many of the names that there are
-//! not differ in the same way, by a keyed choice. With the same key all of this is the same at every try and after every start.
+//! A SCRAM client hears a salt before it proves anything (RFC 5802 section 3). All spellings of a name have one salt: in any case,
+//! alone or before any domain, and whether the login is known or not. There is one exception: two accounts share a name where the
+//! address of one begins with the name of the other, and their salts differ. As many unknown names differ in the same way, by a
+//! keyed choice. The salts depend on the key alone, so they are the same at every try and after every start.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::config::{Account, Config};
 use crate::credential::verifier::{DEFAULT_ITERATIONS, octets};
 use crate::credential::{Salt, Verifier};
 
-/// Makes up what there is not.
+/// Makes up salts for unknown logins.
 pub(super) struct Unknown {
     key: hmac::Key,
 }
@@ -44,7 +44,7 @@ impl Unknown {
         account.map_or(made_up, |account| account.verifier.salt())
     }
 
-    /// What the password of a login that there is not is checked against: nothing fits it.
+    /// What the password of an unknown login is checked against: no password fits it.
     pub(super) fn verifier(&self, config: &Config, login: &str) -> Verifier {
         let Salt { salt, iterations } = self.salt(config, login);
         let [stored_key, server_key] =
@@ -177,7 +177,7 @@ mod tests {
     ];
     const NAMES: [&str; 7] = ["office", "second", "u1", "sales", "info", "archive", "boss"];
 
-    /// Catches: salts whose agreements tell a name that there is from one that there is not: an address whose name is
+    /// Catches: salts whose agreements tell a known name from an unknown one: an address whose name is
     /// another one than the account's, a name before another local domain, and a choice that is never or always made.
     #[test]
     fn the_spellings_of_a_name_agree_and_differ_as_often_whether_there_is_an_account_or_not() {

@@ -24,7 +24,7 @@ pub fn wait(config: &Config) -> bool {
 }
 
 fn used(config: &Config) -> Ports {
-    let listen = config.listen.services().into_iter().flat_map(|(_, addresses)| addresses);
+    let listen = config.listen.all().map(|(_, address)| address);
     let sources = config.accounts.iter().flat_map(|account| &account.sources).map(|source| source.port);
     let smarthost = (!config.smarthost.host.is_empty()).then_some(config.smarthost.port);
     let urls = config.clients().flat_map(|client| [client.token_endpoint(), client.device_endpoint()]);

@@ -4,21 +4,18 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use async_signal::{Signal, Signals};
-use pillarbox::appliance::Lock;
 use pillarbox::archive::Watch;
 use pillarbox::archive::backup::{self, Made, Sink};
 use pillarbox::console::backup::receive;
 use pillarbox::console::client::Error;
 use pillarbox::failure::Failure;
-use pillarbox::flash::disk::Disk;
 use pillarbox::say;
 use pillarbox::store::Store;
 use smol::stream::StreamExt;
 
-use super::configuration::existing;
+use super::configuration::{existing, held};
 use super::print;
 use super::progress::Shown;
 
@@ -27,7 +24,7 @@ pub(super) const STANDARD: &str = "-";
 
 /// Writes a backup of `data` to `dest`.
 pub fn run(data: &Path, dest: &Path) -> Result<(), Failure> {
-    let flash = existing(data)?;
+    existing(data)?;
     let shown = Shown::of_octets();
     if dest.as_os_str() == STANDARD {
         if io::stdout().is_terminal() {
@@ -35,7 +32,7 @@ pub fn run(data: &Path, dest: &Path) -> Result<(), Failure> {
             return Err(Failure::Usage(words.to_owned()));
         }
         let mut out = Out { writer: io::stdout(), name: "standard output", octets: 0, shown: &shown };
-        let made = async_io::block_on(make(data, flash, &mut out));
+        let made = async_io::block_on(make(data, &mut out));
         shown.end();
         let made = made?;
         say::err(format_args!("pillarbox: {}", made));
@@ -44,7 +41,7 @@ pub fn run(data: &Path, dest: &Path) -> Result<(), Failure> {
     let draft = Draft::begin(dest)?;
     let name = dest.display().to_string();
     let mut out = Out { writer: &draft.file, name: &name, octets: 0, shown: &shown };
-    let made = async_io::block_on(smol::future::or(make(data, flash, &mut out), given_up(&name)));
+    let made = async_io::block_on(smol::future::or(make(data, &mut out), given_up(&name)));
     shown.end();
     let made = made?;
     draft.keep()?;
@@ -77,12 +74,12 @@ pub(super) async fn interrupted() {
     }
 }
 
-async fn make(data: &Path, flash: Disk, out: &mut impl Sink) -> Result<Made, Failure> {
+async fn make(data: &Path, out: &mut impl Sink) -> Result<Made, Failure> {
     match receive(data, out).await {
         Ok(outcome) => outcome,
         Err(Error::NotRunning(_)) => {
-            let _lock = Lock::take(data)?;
-            let store = Store::new(Rc::new(flash));
+            let folder = held(data)?;
+            let store = Store::new(folder.flash().clone());
             let made = backup::write(&store, out).await;
             store.mark_end();
             made

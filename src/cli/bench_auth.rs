@@ -14,7 +14,7 @@ pub fn report(data: &Path) -> Result<String, Failure> {
     if data.is_dir() {
         let flash = Disk::new(data).map_err(Failure::at(data))?;
         let loaded =
-            file::load(&flash).map_err(|error| Failure::System(format!("{}/{error}", data.display())))?;
+            file::find(&flash).map_err(|error| Failure::System(format!("{}/{error}", data.display())))?;
         config = loaded.map(|loaded| loaded.config).unwrap_or_default();
     }
     Ok(async_io::block_on(cost(config.rounds())))

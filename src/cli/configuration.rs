@@ -1,13 +1,15 @@
 //! `check`, `import` and `export`: the configuration between its text form and its form on flash.
 
 use std::path::Path;
+use std::rc::Rc;
 
-use pillarbox::appliance::{Lock, leave, read_configuration, settle_restore};
+use pillarbox::appliance::{read_configuration, settle_restore};
 use pillarbox::archive::backup::place;
 use pillarbox::config::Config;
 use pillarbox::config::export::to_toml;
 use pillarbox::config::file::{self, Error, Loaded};
 use pillarbox::console::client;
+use pillarbox::data_folder::DataFolder;
 use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
 use pillarbox::flash::disk::Disk;
@@ -23,7 +25,7 @@ pub fn check(file: &Path, data: Option<&Path>) -> Result<(), Failure> {
     let stored = match data {
         Some(data) => Some(stored(&existing(data)?, data)?.config),
         None if usual.is_dir() => {
-            file::load(&existing(usual)?).map_err(refused(usual))?.map(|loaded| loaded.config)
+            file::find(&existing(usual)?).map_err(refused(usual))?.map(|loaded| loaded.config)
         }
         None => None,
     };
@@ -32,42 +34,41 @@ pub fn check(file: &Path, data: Option<&Path>) -> Result<(), Failure> {
     print(&said(&warnings, &format!("{}: no mistakes, accounts: {accounts}", file.display())))
 }
 
-/// Stores `file` in `data`, and has the running appliance take it over.
+/// Stores `file` in `data`: by the running appliance, which puts it in force, or here when none runs.
 pub fn import(file: &Path, data: &Path) -> Result<(), Failure> {
-    let flash = Disk::new(data).map_err(Failure::at(data))?;
-    settled(data, &flash)?;
-    let stored = match file::load(&flash) {
-        Ok(loaded) => loaded.map(|loaded| loaded.config),
-        // What is imported takes the place of the one that cannot be read.
+    let name = file.display();
+    let flash = Rc::new(Disk::new(data).map_err(Failure::at(data))?);
+    if client::is_running(data) {
+        let stored = replaced(data, file::find(&*flash))?;
+        let (config, warnings) = read_configuration(file, stored.as_ref())?;
+        return match client::import(data, &config) {
+            Ok(()) => print(&said(&warnings, &format!("{name}: imported, and in force"))),
+            Err(client::Error::Refused(words)) => Err(Failure::System(format!(
+                "{name}: not imported, the running appliance cannot use it: {words}"
+            ))),
+            Err(error) => {
+                Err(Failure::System(format!("{name}: whether it was imported is not known: {error}")))
+            }
+        };
+    }
+    let folder = held_as(data, flash)?;
+    let stored = replaced(data, folder.load())?;
+    let (mut config, warnings) = read_configuration(file, stored.as_ref())?;
+    async_io::block_on(folder.replace(stored.as_ref(), &mut config))
+        .map_err(|why| Failure::System(format!("{}/{why}", data.display())))?;
+    let done = format!("{name}: imported into {}, in force from the next start on", data.display());
+    print(&said(&warnings, &done))
+}
+
+/// The settings in whose place others come. Those that cannot be read are none.
+fn replaced(data: &Path, found: Result<Option<Loaded>, Error>) -> Result<Option<Config>, Failure> {
+    match found {
+        Ok(loaded) => Ok(loaded.map(|loaded| loaded.config)),
         Err(error @ (Error::Damaged { .. } | Error::Newer { .. })) => {
             say::err(format_args!("{}/{error}", data.display()));
-            None
+            Ok(None)
         }
-        Err(error) => return Err(refused(data)(error)),
-    };
-    let (mut config, warnings) = read_configuration(file, stored.as_ref())?;
-    config.identify(stored.as_ref().unwrap_or(&Config::default()));
-    if let Some(before) = &stored {
-        async_io::block_on(leave(&flash, before, &config)).map_err(Failure::System)?;
-    }
-    async_io::block_on(file::save(&flash, &config)).map_err(refused(data))?;
-    let name = file.display();
-    match (client::reload(data), stored) {
-        (Ok(()), _) => print(&said(&warnings, &format!("{name}: imported, and in force"))),
-        (Err(client::Error::NotRunning(_)), _) => {
-            let done = format!("{name}: imported into {}, in force from the next start on", data.display());
-            print(&said(&warnings, &done))
-        }
-        // What cannot be put in force now would keep the appliance from its next start.
-        (Err(client::Error::Refused(words)), Some(before)) => {
-            async_io::block_on(file::save(&flash, &before)).map_err(refused(data))?;
-            Err(Failure::System(format!(
-                "{name}: not imported, the running appliance cannot use it: {words}"
-            )))
-        }
-        (Err(error), _) => {
-            Err(Failure::System(format!("{name}: imported, but perhaps not in force: {error}")))
-        }
+        Err(error) => Err(refused(data)(error)),
     }
 }
 
@@ -88,21 +89,35 @@ pub(super) fn existing(data: &Path) -> Result<Disk, Failure> {
         return Err(nothing_stored(data));
     }
     let disk = Disk::new(data).map_err(Failure::at(data))?;
-    settled(data, &disk)?;
+    settled(data)?;
     Ok(disk)
 }
 
+/// The data folder, which is not made by looking for it, held: no appliance runs on it, and none begins to.
+pub(super) fn held(data: &Path) -> Result<DataFolder, Failure> {
+    match data.is_dir() {
+        true => held_as(data, Rc::new(Disk::new(data).map_err(Failure::at(data))?)),
+        false => Err(nothing_stored(data)),
+    }
+}
+
+fn held_as(data: &Path, flash: Rc<Disk>) -> Result<DataFolder, Failure> {
+    let folder = DataFolder::hold(data, flash)?;
+    async_io::block_on(settle_restore(&**folder.flash()))?;
+    Ok(folder)
+}
+
 /// Ends a restore that was cut short: until then mail is in two places.
-fn settled(data: &Path, disk: &Disk) -> Result<(), Failure> {
+fn settled(data: &Path) -> Result<(), Failure> {
     if data.join(place::READY).exists() {
-        let _lock = Lock::take(data)?;
-        async_io::block_on(settle_restore(disk))?;
+        held(data)?;
     }
     Ok(())
 }
 
+/// What is stored, for who only looks.
 pub(super) fn stored(flash: &dyn Flash, data: &Path) -> Result<Loaded, Failure> {
-    let loaded = file::load(flash).map_err(refused(data))?.ok_or_else(|| nothing_stored(data))?;
+    let loaded = file::find(flash).map_err(refused(data))?.ok_or_else(|| nothing_stored(data))?;
     if let Some(notice) = &loaded.notice {
         say::err(format_args!("{}/{notice}", data.display()));
     }

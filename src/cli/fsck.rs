@@ -3,21 +3,27 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use pillarbox::appliance::Lock;
 use pillarbox::config::file;
+use pillarbox::data_folder::DataFolder;
 use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
 use pillarbox::store::Store;
 
-use super::configuration::existing;
+use super::configuration::{existing, held};
 use super::print;
 use pillarbox::say::counted;
 
 /// Checks the configuration and all mail in `data`, beside a running appliance too; to `repair` it, none may run.
 pub fn run(data: &Path, repair: bool) -> Result<(), Failure> {
-    let flash = Rc::new(existing(data)?);
+    let (folder, flash): (Option<DataFolder>, Rc<dyn Flash>) = match repair {
+        true => {
+            let folder = held(data)?;
+            let flash = folder.flash().clone();
+            (Some(folder), flash)
+        }
+        false => (None, Rc::new(existing(data)?)),
+    };
     let failed = |error: &dyn std::fmt::Display| Failure::System(format!("{}/{error}", data.display()));
-    let _lock = if repair { Some(Lock::take(data)?) } else { None };
     if repair && flash.is_read_only() {
         return Err(Failure::System(format!(
             "{}: the flash takes no changes: copy the folder to one that works, and repair the copy",
@@ -37,8 +43,8 @@ pub fn run(data: &Path, repair: bool) -> Result<(), Failure> {
     let mut report = async_io::block_on(checking).map_err(|error| failed(&error))?;
     let damaged = report.damage.len() + configuration.len();
     let mut mended = Ok(());
-    if repair && !configuration.is_empty() {
-        mended = async_io::block_on(file::repair(&*flash));
+    if let Some(folder) = folder.filter(|_| !configuration.is_empty()) {
+        mended = async_io::block_on(folder.repair());
         report.repaired.extend(mended.is_ok().then(|| "config.postcard: written anew".to_owned()));
     }
     report.damage.extend(configuration);

@@ -2,29 +2,27 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
-use pillarbox::appliance::Lock;
 use pillarbox::console::client::{self, Error};
 use pillarbox::console::mail::Job;
 use pillarbox::failure::Failure;
 use pillarbox::store::Store;
 
-use super::configuration::{existing, stored};
+use super::configuration::{existing, held, stored};
 use super::print;
 use super::progress::Shown;
 
 /// Does `job`, and prints what was done.
 pub fn run(data: &Path, job: Job) -> Result<(), Failure> {
-    let flash = existing(data)?;
+    existing(data)?;
     let job = absolute(job)?;
     let shown = Shown::new();
     let outcome = match client::mail(data, &job, &shown) {
         Ok(outcome) => outcome,
         Err(Error::NotRunning(_)) => {
-            let _lock = Lock::take(data)?;
-            let config = stored(&flash, data)?.config;
-            let store = Store::new(Rc::new(flash));
+            let folder = held(data)?;
+            let config = stored(&**folder.flash(), data)?.config;
+            let store = Store::new(folder.flash().clone());
             store.set_quotas(config.quotas());
             store.assign(&config.owners()).map_err(|error| Failure::System(error.to_string()))?;
             let done = async_io::block_on(job.run(&config, &store, &shown));

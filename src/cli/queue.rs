@@ -3,9 +3,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
-use pillarbox::appliance::Lock;
 use pillarbox::clock::unix_now;
 use pillarbox::console::client::{self, Error};
 use pillarbox::console::queue;
@@ -14,7 +12,7 @@ use pillarbox::relay;
 use pillarbox::store::Store;
 
 use super::arguments::{DATA, Given, Operand, Verb};
-use super::configuration::{existing, stored};
+use super::configuration::{held, stored};
 use super::{arguments, operator, print};
 
 /// The folder of the relay's queue.
@@ -170,10 +168,9 @@ fn look(
     data: &Path,
     tell: impl FnOnce(Option<&pillarbox::store::Account>, &pillarbox::config::Config) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
-    let flash = existing(data)?;
-    let _lock = Lock::take(data)?;
-    let config = stored(&flash, data)?.config;
-    let store = Store::new(Rc::new(flash));
+    let folder = held(data)?;
+    let config = stored(&**folder.flash(), data)?.config;
+    let store = Store::new(folder.flash().clone());
     let failed = |error: pillarbox::store::Error| Failure::System(format!("{}/{error}", data.display()));
     let exists = store.folders().map_err(failed)?.iter().any(|folder| folder == QUEUE);
     let queue = if exists { Some(async_io::block_on(store.queue()).map_err(failed)?) } else { None };

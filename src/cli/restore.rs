@@ -5,7 +5,8 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use pillarbox::appliance::{Lock, Restored, restore, settle_restore};
+use pillarbox::appliance::{Restored, restore, settle_restore};
+use pillarbox::data_folder::DataFolder;
 use pillarbox::failure::Failure;
 use pillarbox::flash::Flash;
 use pillarbox::flash::disk::Disk;
@@ -21,7 +22,7 @@ const PIECE: usize = 64 * 1024;
 pub fn run(data: &Path, src: &Path) -> Result<(), Failure> {
     let (mut source, of_octets, name) = opened(src)?;
     let flash: Rc<dyn Flash> = Rc::new(Disk::new(data).map_err(Failure::at(data))?);
-    let lock = Lock::take(data)?;
+    let folder = DataFolder::hold(data, flash.clone())?;
     if flash.is_read_only() {
         return Err(Failure::System(format!(
             "{}: the flash takes no changes: restore onto one that works",
@@ -55,7 +56,7 @@ pub fn run(data: &Path, src: &Path) -> Result<(), Failure> {
         // Once all of it is there it is too late.
         return match async_io::block_on(settle_restore(&*flash))? {
             Some(aside) => {
-                lock.settle()?;
+                folder.is_the_one()?;
                 let aside = aside.map(|aside| set_aside(data, &aside)).unwrap_or_default();
                 print(&format!("{name}: restored\n{aside}"))
             }
@@ -64,7 +65,7 @@ pub fn run(data: &Path, src: &Path) -> Result<(), Failure> {
     };
     let done = outcome.map_err(|failure| named(failure, &name))?;
     // A folder that was a copy is this backup now.
-    lock.settle()?;
+    folder.is_the_one()?;
     tell(data, &name, done)
 }
 

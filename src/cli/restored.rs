@@ -1,17 +1,14 @@
 //! `restored`: makes a data folder that was put back from a copy safe for clients that knew a newer state.
 
 use std::path::Path;
-use std::rc::Rc;
 
-use pillarbox::appliance::Lock;
 use pillarbox::config::Config;
 use pillarbox::failure::Failure;
-use pillarbox::flash::Flash;
 use pillarbox::message::date::rfc5322;
 use pillarbox::relay::{self, QueueEntry};
 use pillarbox::store::{Error, Renewed, Store};
 
-use super::configuration::{existing, stored};
+use super::configuration::{held, stored};
 use super::print;
 
 /// What the operator says of the copy.
@@ -39,8 +36,8 @@ pub fn run(data: &Path, word: Word) -> Result<(), Failure> {
             "restored: --keep-queue, --discard-queue and --nothing-newer exclude one another".to_owned(),
         ));
     }
-    let flash = Rc::new(existing(data)?);
-    let lock = Lock::take(data)?;
+    let folder = held(data)?;
+    let flash = folder.flash().clone();
     if flash.is_read_only() {
         return Err(Failure::System(format!(
             "{}: the flash takes no changes: put the copy on one that works",
@@ -48,14 +45,14 @@ pub fn run(data: &Path, word: Word) -> Result<(), Failure> {
         )));
     }
     if nothing_newer {
-        lock.settle()?;
+        folder.is_the_one()?;
         return print("noted: nothing is newer than this copy, and nothing was changed\n");
     }
     let config = stored(&*flash, data)?.config;
     let store = Store::new(flash);
     async_io::block_on(renew(data, &config, &store, word))?;
     // Until here the daemon says that the folder is a copy.
-    lock.settle()?;
+    folder.is_the_one()?;
     print(DONE)
 }
 

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
-use pillarbox::appliance::Lock;
 use pillarbox::config::{Account, Config, Protocol, Source};
 use pillarbox::console::client::{self, Error};
 use pillarbox::console::state::Job;
@@ -15,7 +13,7 @@ use pillarbox::multipop::state::{List, Parsed, Taken, read};
 use pillarbox::say;
 use pillarbox::store::Store;
 
-use super::configuration::{existing, stored};
+use super::configuration::{existing, held, stored};
 use super::print;
 use pillarbox::say::counted;
 
@@ -172,8 +170,8 @@ fn take(data: &Path, job: &Job, config: &Config) -> Result<Taken, Failure> {
     match client::state(data, job) {
         Ok(outcome) => outcome,
         Err(Error::NotRunning(_)) => {
-            let _lock = Lock::take(data)?;
-            let store = Store::new(Rc::new(existing(data)?));
+            let folder = held(data)?;
+            let store = Store::new(folder.flash().clone());
             store.assign(&config.owners()).map_err(|error| Failure::System(error.to_string()))?;
             async_io::block_on(job.run(config, &store))
         }

@@ -10,7 +10,8 @@ use super::identity::is_inbox;
 use super::kind::shown_text;
 use super::problem::{At, Place, Problem, Section, Severity};
 use super::{
-    Account, Config, Interval, Protocol, Security, Smarthost, Source, SourceAuth, network, oauth2, server,
+    Account, Config, Interval, Listener, Protocol, Security, Smarthost, Source, SourceAuth, network, oauth2,
+    server,
 };
 
 /// Everything that is wrong with `config`, errors and warnings, by the paths of the settings.
@@ -95,7 +96,7 @@ fn needed(config: &Config) -> Vec<Finding> {
     found
 }
 
-/// No two services listen on one address. `0.0.0.0` and `[::]` take every address of their family.
+/// No two listeners share an address. `0.0.0.0` and `[::]` take every address of their family.
 fn listeners(config: &Config, found: &mut Vec<Finding>) {
     let overlap = |a: SocketAddr, b: SocketAddr| {
         a.port() == b.port()
@@ -103,15 +104,13 @@ fn listeners(config: &Config, found: &mut Vec<Finding>) {
             && a.is_ipv4() == b.is_ipv4()
             && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
     };
-    let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
-    for (service, addresses) in config.listen.services() {
-        for address in addresses {
-            if let Some((other, by)) = taken.iter().find(|(_, t)| overlap(*t, *address)) {
-                let text = format!("{address} is taken by {by} of {other}: choose another port");
-                found.push(Finding::error(Section::Listen.at(service), text));
-            }
-            taken.push((service, *address));
+    let mut taken: Vec<(Listener, SocketAddr)> = Vec::new();
+    for (listener, address) in config.listen.all() {
+        if let Some((other, by)) = taken.iter().find(|(_, t)| overlap(*t, address)) {
+            let text = format!("{address} is taken by {by} of {}: choose another port", other.name());
+            found.push(Finding::error(Section::Listen.at(listener.name()), text));
         }
+        taken.push((listener, address));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What each setting is when nobody says otherwise, and the demonstration configuration.
 
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     Account, AppPassword, Config, Host, Interval, Large, Listen, Multipop, Network, Protocol, Secret,
@@ -100,89 +100,6 @@ impl Default for Server {
             lan_smtp_relay: false,
             lan_smtp_sender: text(""),
             users_edit_sources: false,
-        }
-    }
-}
-
-impl Default for Listen {
-    /// Ports that need no privilege, on loopback.
-    fn default() -> Listen {
-        let loopback = |port| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
-        Listen {
-            pop3: loopback(1110),
-            pop3s: loopback(1995),
-            imap: loopback(1143),
-            imaps: loopback(1993),
-            submission: loopback(1587),
-            submissions: loopback(1465),
-            lan_smtp: Vec::new(),
-            http: loopback(1080),
-            https: loopback(1443),
-        }
-    }
-}
-
-impl Listen {
-    /// The usual ports on all addresses.
-    pub fn on_a_board() -> Listen {
-        let everywhere = |port| {
-            let (v4, v6) = (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED);
-            vec![SocketAddr::from((v4, port)), SocketAddr::from((v6, port))]
-        };
-        Listen {
-            pop3: everywhere(110),
-            pop3s: everywhere(995),
-            imap: everywhere(143),
-            imaps: everywhere(993),
-            submission: everywhere(587),
-            submissions: everywhere(465),
-            lan_smtp: everywhere(25),
-            http: everywhere(80),
-            https: everywhere(443),
-        }
-    }
-
-    /// Each service's setting and addresses.
-    pub fn services(&self) -> [(&'static str, &[SocketAddr]); 9] {
-        [
-            ("pop3", &self.pop3),
-            ("pop3s", &self.pop3s),
-            ("imap", &self.imap),
-            ("imaps", &self.imaps),
-            ("submission", &self.submission),
-            ("submissions", &self.submissions),
-            ("lan_smtp", &self.lan_smtp),
-            ("http", &self.http),
-            ("https", &self.https),
-        ]
-    }
-
-    /// The same ports, each on loopback only.
-    pub fn on_loopback(&self) -> Listen {
-        let near = |addresses: &[SocketAddr]| {
-            let mut near = Vec::new();
-            for address in addresses {
-                let loopback = match address {
-                    SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-                    SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-                };
-                let address = SocketAddr::new(loopback, address.port());
-                if !near.contains(&address) {
-                    near.push(address);
-                }
-            }
-            near
-        };
-        Listen {
-            pop3: near(&self.pop3),
-            pop3s: near(&self.pop3s),
-            imap: near(&self.imap),
-            imaps: near(&self.imaps),
-            submission: near(&self.submission),
-            submissions: near(&self.submissions),
-            lan_smtp: near(&self.lan_smtp),
-            http: near(&self.http),
-            https: near(&self.https),
         }
     }
 }

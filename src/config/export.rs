@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::Config;
 use super::problem::Section;
-use super::settings::Setting;
+use super::schema::Setting;
 
 /// The text form, commented for the operator. With secrets it reads back as the same configuration
 /// byte for byte; without them, as an edit of the stored one, whose secrets stay.

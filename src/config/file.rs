@@ -16,8 +16,8 @@
 use std::io;
 
 use super::Config;
-pub use super::frame::{Damage, decode, encode};
-use super::frame::{Frame, HEADER, MAX_CONTENT, VERSION, encode_as};
+pub use super::frame::{Damage, LARGEST, decode, encode};
+use super::frame::{Frame, VERSION, encode_as};
 use crate::flash::{self, Flash, Mode};
 
 const FILE: &str = "config.postcard";
@@ -83,10 +83,27 @@ impl Error {
 /// # Errors
 /// A file that cannot be used, and no other one that can.
 pub fn load(flash: &dyn Flash) -> Result<Option<Loaded>, Error> {
-    load_as(flash, VERSION)
+    load_as(flash, VERSION, Aside::Put)
 }
 
-/// What [`load`] would find, and nothing is set aside; `None` also where nothing can be used.
+/// What [`load`] would find, for who does not hold the data folder: nothing is set aside.
+///
+/// # Errors
+/// As there.
+pub fn find(flash: &dyn Flash) -> Result<Option<Loaded>, Error> {
+    load_as(flash, VERSION, Aside::Left)
+}
+
+/// What becomes of a file that another one takes the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aside {
+    /// It gets another name.
+    Put,
+    /// It stays: whoever only looks changes nothing.
+    Left,
+}
+
+/// The same without words; `None` also where nothing can be used.
 pub fn peek(flash: &dyn Flash) -> Option<Config> {
     let found = NAMES.iter().filter_map(|name| read(flash, name, VERSION).ok().flatten());
     found.max_by_key(Found::rank)?.config.ok()
@@ -99,7 +116,7 @@ pub fn peek_whole(flash: &dyn Flash) -> Option<Vec<u8>> {
 }
 
 /// As a version that knows formats up to `known`.
-fn load_as(flash: &dyn Flash, known: u32) -> Result<Option<Loaded>, Error> {
+fn load_as(flash: &dyn Flash, known: u32, aside: Aside) -> Result<Option<Loaded>, Error> {
     let mut files = Vec::with_capacity(NAMES.len());
     for name in NAMES {
         if let Some(found) = read(flash, name, known)? {
@@ -115,7 +132,7 @@ fn load_as(flash: &dyn Flash, known: u32) -> Result<Option<Loaded>, Error> {
     };
     let notice = (used != FILE).then(|| {
         let newer = files.iter().any(|(_, found)| matches!(found.config, Err(Damage::Newer(_))));
-        take_instead(flash, used, current, newer)
+        take_instead((aside == Aside::Put).then_some(flash), used, current, newer)
     });
     Ok(Some(Loaded { config, generation, notice }))
 }
@@ -131,16 +148,18 @@ fn unusable(files: Vec<(&'static str, Found)>) -> Error {
 }
 
 /// Puts `config.postcard` aside in favour of `used`; what the operator has to know.
-fn take_instead(flash: &dyn Flash, used: &str, current: Option<&'static str>, newer: bool) -> String {
+///
+/// Without a `flash` no name is changed, as where the flash takes no changes: the next start finds and decides the same.
+fn take_instead(flash: Option<&dyn Flash>, used: &str, current: Option<&'static str>, newer: bool) -> String {
+    let rename = |from, to| flash.is_some_and(|flash| flash.rename(from, to).is_ok());
     let again = used == NEWER;
     if again && current == Some(NEWER) {
         // It would be lost under the one that is set aside.
-        let _ = flash.rename(NEWER, OLDER);
+        rename(NEWER, OLDER);
     }
-    // Where a name cannot be changed, the next start finds and decides the same.
-    let aside = current.filter(|name| flash.rename(FILE, name).is_ok());
+    let aside = current.filter(|name| rename(FILE, name));
     if again && current != Some(NEWER) {
-        let _ = flash.rename(NEWER, FILE);
+        rename(NEWER, FILE);
     }
     let kept = aside.map(|name| format!(", kept as {name}")).unwrap_or_default();
     match current {
@@ -231,7 +250,7 @@ fn read(flash: &dyn Flash, path: &'static str, known: u32) -> Result<Option<Foun
     let octets = || -> io::Result<Vec<u8>> {
         let file = flash.open(path, Mode::Read)?;
         // One octet more than fits is enough to find out that it does not.
-        let len = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(HEADER + MAX_CONTENT + 1);
+        let len = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(LARGEST + 1);
         let mut octets = vec![0; len];
         file.read_exact_at(0, &mut octets)?;
         Ok(octets)
@@ -410,7 +429,9 @@ mod tests {
         store(&flash, 1).unwrap();
         store(&flash, 2).unwrap();
         let size = encode(&numbered(2), 2).unwrap().len();
-        for bit in (0..8 * HEADER).chain((8 * HEADER..8 * size).step_by(31)) {
+        for bit in (0..8 * crate::config::frame::HEADER)
+            .chain((8 * crate::config::frame::HEADER..8 * size).step_by(31))
+        {
             let damaged = flash.restart(0);
             damaged.flip(FILE, bit);
             let loaded = stored(&damaged).unwrap();
@@ -462,7 +483,7 @@ mod tests {
 
     /// Which one a version starts with, and what it says about it.
     fn starts(flash: &SimFlash, known: u32) -> (u32, String) {
-        let loaded = load_as(flash, known).unwrap().unwrap();
+        let loaded = load_as(flash, known, Aside::Put).unwrap().unwrap();
         (loaded.config.server.max_connections, loaded.notice.unwrap_or_default())
     }
 
@@ -517,7 +538,7 @@ mod tests {
         let flash = SimFlash::default();
         store_as(&flash, 1, UPDATED).unwrap();
         for _ in 0..2 {
-            let error = load_as(&flash, OLD).unwrap_err();
+            let error = load_as(&flash, OLD, Aside::Put).unwrap_err();
             assert!(matches!(error, Error::Newer { path: FILE, .. }), "{error}");
         }
         // An import takes its place, and it is kept.
@@ -557,7 +578,7 @@ mod tests {
                 let flash = flash.copy();
                 let before = starts(&flash.copy(), known).0;
                 flash.cut_at(flash.steps() + step);
-                let _ = load_as(&flash, known);
+                let _ = load_as(&flash, known, Aside::Put);
                 let saved = store_as(&flash, n, known);
                 for seed in 0..20 {
                     let after = flash.restart(seed);

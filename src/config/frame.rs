@@ -30,6 +30,9 @@ pub(super) const HEADER: usize = 28;
 /// Octets of content, some thousand sources: so much is kept in memory, and no more is ever read.
 pub(super) const MAX_CONTENT: usize = 1 << 20;
 
+/// Octets of a whole file.
+pub const LARGEST: usize = HEADER + MAX_CONTENT;
+
 /// Why octets are no configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::path::default;
 use super::problem::Section;
-use super::settings::Setting;
+use super::schema::Setting;
 
 /// Sections by the names they have in paths.
 const SECTIONS: &[(&str, &str, Section)] = &[

@@ -15,6 +15,7 @@ pub mod help;
 mod holder;
 mod identity;
 mod kind;
+mod listen;
 mod meant;
 mod nearest;
 mod network;
@@ -22,9 +23,10 @@ mod oauth2;
 mod password;
 pub mod path;
 pub mod problem;
+pub mod schema;
 pub mod secrets;
+mod section;
 mod server;
-pub mod settings;
 pub mod shown;
 mod stored;
 pub mod text;
@@ -36,7 +38,7 @@ mod version_3;
 mod version_4;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,7 @@ use crate::credential::Verifier;
 
 pub use addresses::Destination;
 pub use holder::{Held, Holder};
+pub use listen::{Listen, Listener, ServerProtocol};
 pub use network::Network;
 pub use oauth2::{Endpoint, Purpose};
 pub use password::MIN_PASSWORD;
@@ -130,21 +133,6 @@ pub struct Server {
     pub lan_smtp_sender: Address,
     /// Whether users may change their own sources.
     pub users_edit_sources: bool,
-}
-
-/// `[listen]`: an empty list closes the service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "each is the list of addresses of the service of that name")]
-pub struct Listen {
-    pub pop3: Vec<SocketAddr>,
-    pub pop3s: Vec<SocketAddr>,
-    pub imap: Vec<SocketAddr>,
-    pub imaps: Vec<SocketAddr>,
-    pub submission: Vec<SocketAddr>,
-    pub submissions: Vec<SocketAddr>,
-    pub lan_smtp: Vec<SocketAddr>,
-    pub http: Vec<SocketAddr>,
-    pub https: Vec<SocketAddr>,
 }
 
 /// `[tls]`.

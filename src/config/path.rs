@@ -8,7 +8,7 @@ use super::kind::{quoted, shown_text};
 use super::meant;
 use super::nearest::nearest;
 use super::problem::Section;
-use super::settings::Setting;
+use super::schema::Setting;
 use super::{Account, AppPassword, Config, Source, Text};
 
 /// Why a path cannot be read or changed: what is wrong and what would be right.

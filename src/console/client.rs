@@ -14,10 +14,11 @@ use zeroize::Zeroizing;
 
 use super::mail::{Job, hear};
 use super::socket::{
-    self, DONE, DUMB, FAILED, INTERACTIVE, LOCKED, MAIL, PASSWORD, RELOAD, SCRIPT, STATE, STATUS, STATUS_JSON,
+    self, DONE, DUMB, FAILED, IMPORT, INTERACTIVE, LOCKED, MAIL, PASSWORD, SCRIPT, STATE, STATUS, STATUS_JSON,
 };
 use super::{SOCKET, state};
 use crate::archive::{Progress, Watch};
+use crate::config::{Config, file};
 use crate::failure::Failure;
 use crate::multipop::state::Taken;
 
@@ -134,12 +135,18 @@ fn eprint_prompt(words: &str) {
     let _ = io::stderr().lock().write_all(words.as_bytes());
 }
 
-/// Tells the running appliance that the stored configuration has changed, and waits until it is in force.
+/// Whether an appliance runs on this data folder.
+pub fn is_running(data: &Path) -> bool {
+    !matches!(connect(data), Err(Error::NotRunning(_)))
+}
+
+/// Has the running appliance store `config` and put it in force.
 ///
 /// # Errors
-/// [`Error::NotRunning`] is no failure for `pillarbox import`; [`Error::Refused`] says why it is not in force.
-pub fn reload(data: &Path) -> Result<(), Error> {
-    converse(data, RELOAD, false)
+/// [`Error::Refused`] says why it does not: then nothing has changed.
+pub fn import(data: &Path, config: &Config) -> Result<(), Error> {
+    let octets = file::encode(config, 0).map_err(|source| failed(data, source))?;
+    converse(data, &Zeroizing::new([IMPORT, &*octets].concat()), false)
 }
 
 /// Has the running appliance export or import mail, passes on to `watch` what it tells, and gives its last words.

@@ -1,10 +1,8 @@
 //! `show connect`: what is typed into a telephone or a mail program, and the page that sets up a device by itself.
 
-use std::net::SocketAddr;
-
 use super::session::{Session, Step};
 use crate::certificate;
-use crate::config::Config;
+use crate::config::{Security, ServerProtocol};
 use crate::operator::{World, qr};
 
 impl Session {
@@ -21,12 +19,13 @@ impl Session {
         let mut text = format!(
             "login     {login}\npassword  the account's, or better an app password: `add app-password`\n"
         );
-        for (what, implicit, starttls) in services(&config) {
-            let (port, security) = match (implicit.first(), starttls.first()) {
-                (Some(at), _) => (at.port(), "TLS"),
-                (None, Some(at)) => (at.port(), "STARTTLS"),
-                (None, None) => continue,
-            };
+        for (what, protocol) in [
+            ("IMAP", ServerProtocol::Imap),
+            ("POP3", ServerProtocol::Pop3),
+            ("SMTP", ServerProtocol::Submission),
+        ] {
+            let Some((security, port)) = config.listen.ports(protocol).next() else { continue };
+            let security = if security == Security::Tls { "TLS" } else { "STARTTLS" };
             text += &format!("{what:<8}  {host}, port {port}, {security}\n");
         }
         if let Some(ca) = config.listen.http.first().filter(|_| !certificate::is_given(&config)) {
@@ -42,16 +41,6 @@ impl Session {
     }
 }
 
-/// What mail programs ask for: with TLS from the first octet (RFC 8314), and otherwise.
-fn services(config: &Config) -> [(&'static str, &[SocketAddr], &[SocketAddr]); 3] {
-    let listen = &config.listen;
-    [
-        ("IMAP", &listen.imaps, &listen.imap),
-        ("POP3", &listen.pop3s, &listen.pop3),
-        ("SMTP", &listen.submissions, &listen.submission),
-    ]
-}
-
 fn page(scheme: &str, host: &str, port: u16, usual: u16, path: &str) -> String {
     let port = if port == usual { String::new() } else { format!(":{port}") };
     format!("{scheme}://{host}{port}/{path}")
@@ -60,6 +49,7 @@ fn page(scheme: &str, host: &str, port: u16, usual: u16, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::console::tests::Pretended;
     use std::rc::Rc;
 

@@ -1,7 +1,7 @@
 //! The operator's console: on the unix socket `console.sock` in the data folder and on a serial line.
 //!
-//! `table` holds the commands, [`command`] their grammar, [`session`] what they do to a candidate copy of the settings, [`line`] the
-//! keys; none of these does any I/O. [`terminal`] moves the octets, for [`socket`] and [`serial`]. [`client`] is the
+//! `table` holds the commands, [`command`] their grammar, [`session`] what they do to a candidate copy of the settings, [`mod@line`] the
+//! keys; none of these does any I/O. `terminal` moves the octets, for [`socket`] and [`serial`]. [`client`] is the
 //! other side of the socket, for the verbs of the command line. What is done is [`crate::operator`]'s.
 
 pub mod backup;

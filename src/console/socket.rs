@@ -1,6 +1,6 @@
 //! The console's unix socket, for who may open the data folder.
 //!
-//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`], [`STATUS`], [`RELOAD`], [`MAIL`], [`BACKUP`], [`STATE`]
+//! A client begins with one line that says what it wants: [`INTERACTIVE`], [`SCRIPT`], [`STATUS`], [`IMPORT`], [`MAIL`], [`BACKUP`], [`STATE`]
 //! or [`LOCKED`]. The answer is text, ended by a verdict: [`DONE`], or [`REFUSED`] or [`FAILED`] and why. Without one the appliance
 //! has stopped.
 //!
@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use super::line::Editor;
 use super::{SOCKET, backup, mail, state, terminal};
+use crate::config::file;
 use crate::failure::Failure;
 use crate::flash;
 use crate::operator::Operator;
@@ -34,8 +35,8 @@ pub const INTERACTIVE: &[u8] = b"interactive\n";
 pub const DUMB: &[u8] = b"interactive dumb\n";
 /// Lines of commands follow, up to the end of the stream.
 pub const SCRIPT: &[u8] = b"script\n";
-/// The stored configuration was replaced by another process.
-pub const RELOAD: &[u8] = b"reload\n";
+/// Settings follow, in the form of their file, which take the place of those in force.
+pub const IMPORT: &[u8] = b"import\n";
 
 /// Mail is to be exported or imported: see [`super::mail`].
 pub const MAIL: &[u8] = b"mail\n";
@@ -66,7 +67,7 @@ pub const REFUSED: &[u8] = b"\x00-";
 pub const FAILED: &[u8] = b"\x00!";
 
 /// Binds `console.sock` in the data folder, mode 0600. One left over by a process that is gone is replaced. Where the flash
-/// takes no changes, the socket has its [`substitute`] for a name.
+/// takes no changes, the socket has its `substitute` for a name.
 ///
 /// # Errors
 /// `AddrInUse` when another appliance serves on this folder, or what the system says.
@@ -170,7 +171,7 @@ async fn answer(operator: &Operator, stream: &mut Async<UnixStream>) -> io::Resu
             stream.write_all(text.as_bytes()).await?;
             Ok(())
         }
-        RELOAD => operator.reload().await,
+        IMPORT => import(operator, stream, rest).await?,
         MAIL | BACKUP | STATE => {
             let done = match begun.as_slice() {
                 MAIL => mail::serve(operator, stream, rest).await?,
@@ -193,6 +194,26 @@ async fn answer(operator: &Operator, stream: &mut Async<UnixStream>) -> io::Resu
         Ok(()) => stream.write_all(DONE).await,
         Err(why) => stream.write_all(&[REFUSED, why.as_bytes()].concat()).await,
     }
+}
+
+/// Reads settings behind `pending`, and puts them in force.
+async fn import(
+    operator: &Operator,
+    stream: &mut Async<UnixStream>,
+    pending: Vec<u8>,
+) -> io::Result<Result<(), String>> {
+    let mut octets = Zeroizing::new(pending);
+    let mut piece = Zeroizing::new([0; 4096]);
+    while octets.len() <= file::LARGEST {
+        match stream.read(&mut *piece).await? {
+            0 => break,
+            read => wiping::append(&mut octets, &piece[..read]),
+        }
+    }
+    Ok(match file::decode(&octets) {
+        Ok((config, _)) => operator.import(config).await,
+        Err(damage) => Err(format!("the settings did not come over whole: {damage}")),
+    })
 }
 
 /// One line with its end, or what there is of it at the end of the stream or after too much. What comes behind it is

@@ -40,7 +40,7 @@ pub struct Verifier {
 /// How a password was made into its verifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Salt {
-    /// Random, or made up for a login that there is not.
+    /// Random, or made up for an unknown login.
     pub salt: [u8; 16],
     /// PBKDF2 rounds.
     pub iterations: u32,

@@ -1,4 +1,4 @@
-//! One io_uring for syncs: the only module with unsafe code.
+//! One io_uring for syncs.
 #![allow(unsafe_code, reason = "submitting to io_uring is unsafe; see submit()")]
 
 use std::cell::{Cell, OnceCell, RefCell};

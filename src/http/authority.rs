@@ -79,11 +79,10 @@ impl<'a> Own<'a> {
     }
 
     fn is_here(&self, address: IpAddr) -> bool {
-        let services = self.config.listen.services();
-        let mut listening = services.iter().flat_map(|(_, addresses)| addresses.iter());
+        let mut listening = self.config.listen.all();
         address.is_loopback()
             || self.present.contains(&address)
-            || !address.is_unspecified() && listening.any(|own| own.ip().to_canonical() == address)
+            || !address.is_unspecified() && listening.any(|(_, own)| own.ip().to_canonical() == address)
     }
 
     /// In lower case: whole names, and what a resolver with a search list takes.

@@ -1,10 +1,9 @@
 //! The settings that mail clients ask for: the "config-v1.1.xml" of Thunderbird, K-9 and others.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 
 use crate::certificate;
-use crate::config::Config;
+use crate::config::{Config, Security, ServerProtocol};
 
 /// Where mail programs look for it.
 pub const PATHS: [&str; 2] = ["/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml"];
@@ -13,20 +12,17 @@ pub const PATHS: [&str; 2] = ["/mail/config-v1.1.xml", "/.well-known/autoconfig/
 /// network knows the device as `announced`.
 pub fn client_config(config: &Config, announced: Option<&str>) -> String {
     let host = certificate::name_for_clients(config, announced);
-    let listen = &config.listen;
     let mut servers = String::new();
-    for (kind, protocol, security, addresses) in [
-        ("incoming", "imap", "SSL", &listen.imaps),
-        ("incoming", "imap", "STARTTLS", &listen.imap),
-        ("incoming", "pop3", "SSL", &listen.pop3s),
-        ("incoming", "pop3", "STARTTLS", &listen.pop3),
-        ("outgoing", "smtp", "SSL", &listen.submissions),
-        ("outgoing", "smtp", "STARTTLS", &listen.submission),
+    for (kind, name, protocol) in [
+        ("incoming", "imap", ServerProtocol::Imap),
+        ("incoming", "pop3", ServerProtocol::Pop3),
+        ("outgoing", "smtp", ServerProtocol::Submission),
     ] {
-        if let Some(port) = addresses.first().map(SocketAddr::port) {
+        for (security, port) in config.listen.ports(protocol) {
+            let security = if security == Security::Tls { "SSL" } else { "STARTTLS" };
             let _ = write!(
                 servers,
-                "    <{kind}Server type=\"{protocol}\">\n      <hostname>{}</hostname>\n      <port>{port}</port>\n      \
+                "    <{kind}Server type=\"{name}\">\n      <hostname>{}</hostname>\n      <port>{port}</port>\n      \
                  <socketType>{security}</socketType>\n      <username>%EMAILADDRESS%</username>\n      \
                  <authentication>password-cleartext</authentication>\n    </{kind}Server>\n",
                 escaped(&host),

@@ -1,10 +1,8 @@
 //! The settings that Outlook asks for: "autodiscover" of its plain form, without Exchange.
 
-use std::net::SocketAddr;
-
 use super::autoconfig::escaped;
 use crate::certificate;
-use crate::config::Config;
+use crate::config::{Config, Security, ServerProtocol};
 
 /// Where it looks, in any case.
 pub const PATH: &str = "/autodiscover/autodiscover.xml";
@@ -16,16 +14,12 @@ pub fn settings(config: &Config, announced: Option<&str>, question: &[u8]) -> St
     let host = certificate::name_for_clients(config, announced);
     let login =
         address(question).map(|it| format!("<LoginName>{}</LoginName>", escaped(it))).unwrap_or_default();
-    let listen = &config.listen;
     let mut protocols = String::new();
-    for (kind, implicit, other) in [
-        ("IMAP", &listen.imaps, &listen.imap),
-        ("POP3", &listen.pop3s, &listen.pop3),
-        ("SMTP", &listen.submissions, &listen.submission),
-    ] {
-        let (addresses, encryption) = if implicit.is_empty() { (other, "TLS") } else { (implicit, "SSL") };
-        let Some(port) = addresses.first().map(SocketAddr::port) else { continue };
-        let ssl = if encryption == "SSL" { "on" } else { "off" };
+    for (kind, protocol) in
+        [("IMAP", ServerProtocol::Imap), ("POP3", ServerProtocol::Pop3), ("SMTP", ServerProtocol::Submission)]
+    {
+        let Some((security, port)) = config.listen.ports(protocol).next() else { continue };
+        let (ssl, encryption) = if security == Security::Tls { ("on", "SSL") } else { ("off", "TLS") };
         protocols += &format!(
             "<Protocol><Type>{kind}</Type><Server>{}</Server><Port>{port}</Port>{login}<DomainRequired>off</DomainRequired>\
              <SPA>off</SPA><SSL>{ssl}</SSL><Encryption>{encryption}</Encryption><AuthRequired>on</AuthRequired></Protocol>",

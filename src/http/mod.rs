@@ -4,8 +4,9 @@
 //! whom. Whoever is outside `server.lan` gets 403, and who asks for somebody else than this device 421. Passwords are
 //! taken over TLS only.
 //!
-//! [`request`] reads, [`authority`] knows whom it is for, [`session`] who asks, [`visit`] brings these together, [`pages`] are what is
-//! shown and done, and [`words`] what is said there.
+//! `request` reads, `authority` knows whom it is for, `session` who asks, `visit` brings these together, `pages` are what is
+//! shown and done, and `words` what is said there.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod authority;
 mod autoconfig;

@@ -1,15 +1,13 @@
 //! The profile that sets up mail on an iPhone, iPad or Mac: the appliance's CA, and an account for reading and sending. The password
 //! is typed on the device, unless one was made for it.
 
-use std::net::SocketAddr;
-
 use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
 use super::autoconfig::escaped;
 use crate::certificate;
-use crate::config::{Account, Config};
+use crate::config::{Account, Config, ServerProtocol};
 
 /// RFC 7303 has no name for it; Apple's "Configuration Profile Reference" has.
 pub const TYPE: &str = "application/x-apple-aspen-config";
@@ -24,13 +22,9 @@ pub fn of(
     password: Option<&str>,
 ) -> Option<Zeroizing<String>> {
     let host = certificate::name_for_clients(config, announced);
-    let listen = &config.listen;
-    // Implicit TLS first (RFC 8314); the other port is STARTTLS.
-    let port = |implicit: &[SocketAddr], other: &[SocketAddr]| {
-        implicit.first().or_else(|| other.first()).map(SocketAddr::port)
-    };
-    let incoming = port(&listen.imaps, &listen.imap)?;
-    let outgoing = port(&listen.submissions, &listen.submission)?;
+    // Of another port than that of implicit TLS these devices know by themselves that it is STARTTLS.
+    let (_, incoming) = config.listen.ports(ServerProtocol::Imap).next()?;
+    let (_, outgoing) = config.listen.ports(ServerProtocol::Submission).next()?;
     let identity = format!("pillarbox.{host}.{:016x}", account.id);
     let trust = ca.map_or_else(String::new, |ca| {
         format!(

@@ -66,7 +66,7 @@ pub async fn read(stream: &mut Stream) -> io::Result<Option<Result<Box<Request>,
         // It may hold a password, which would stay behind where it grows.
         let room = HEAD_MAX + 1 - head.len();
         head.reserve_exact(room);
-        let more = &more[..more.len().min(room)];
+        let more = more.get(..room).unwrap_or(more);
         head.extend_from_slice(more);
         let taken = more.len();
         stream.consume(taken);

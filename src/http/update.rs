@@ -88,16 +88,17 @@ impl<'a> Content<'a> {
             context.time.deadline(PATIENCE, self.stream.flush()).await?;
         }
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = buffer.get_mut(..wanted).unwrap_or_default();
         if wanted == 0 {
             return Ok(0);
         }
         let taken = if self.begun.is_empty() {
             let more = context.time.deadline(PATIENCE, self.stream.fill()).await?;
-            let taken = take(more, &mut buffer[..wanted]);
+            let taken = take(more, buffer);
             self.stream.consume(taken);
             taken
         } else {
-            let taken = take(&self.begun, &mut buffer[..wanted]);
+            let taken = take(&self.begun, buffer);
             self.begun.drain(..taken);
             taken
         };
@@ -150,8 +151,8 @@ pub async fn upload(stream: &mut Stream, site: &Site, request: &mut Request) -> 
     let read = loop {
         let mut piece = Zeroizing::new([0; 512]);
         let room = (multipart::LONGEST - begin.len()).min(piece.len());
-        let taken = content.next(context, &mut piece[..room]).await?;
-        begin.extend_from_slice(&piece[..taken]);
+        let taken = content.next(context, piece.get_mut(..room).unwrap_or_default()).await?;
+        begin.extend_from_slice(piece.get(..taken).unwrap_or_default());
         match multipart::begin(boundary, &begin) {
             Some(Ok(read)) => break read,
             None if taken > 0 => {}
@@ -227,7 +228,7 @@ fn status(error: &ReceiveError) -> &'static str {
 
 fn take(from: &[u8], buffer: &mut [u8]) -> usize {
     let taken = from.len().min(buffer.len());
-    buffer[..taken].copy_from_slice(&from[..taken]);
+    buffer.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     taken
 }
 

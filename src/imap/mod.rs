@@ -4,6 +4,7 @@
 //! [`wire`] turns the octets of one command into a [`wire::command::Command`] and back, `state` is what the session knows,
 //! `commands` says what each command does, and the [`server`] with the files beside it moves the octets. The extensions are
 //! those that `state::session` announces.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod commands;
 mod execute;

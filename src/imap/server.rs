@@ -15,7 +15,7 @@ use crate::imap::commands::lazy_message::LastStructure;
 use crate::imap::state::session::Session;
 use crate::net::line::LineEnd;
 use crate::net::stream::Stream;
-use crate::serving::{self, Goes, Goodbye, Protocol};
+use crate::serving::{self, Dialog, Goodbye, Protocol};
 
 /// A client's connection.
 pub(super) type Connection = serving::Connection<Imap>;
@@ -71,12 +71,12 @@ impl Protocol for Imap {
         session.cut_short()
     }
 
-    async fn greet(connection: &mut Connection) -> io::Result<Goes> {
+    async fn greet(connection: &mut Connection) -> io::Result<Dialog> {
         let greeting = connection.session.greeting(&connection.context.config());
-        connection.write(&greeting).await.map(|()| Goes::On)
+        connection.write(&greeting).await.map(|()| Dialog::Continues)
     }
 
-    async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Goes> {
+    async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Dialog> {
         let idle = Box::pin(connection.command(line, end)).await?;
         if connection.session.is_connector() {
             connection.place.is_of_connector();
@@ -87,7 +87,7 @@ impl Protocol for Imap {
         if connection.session.notify.is_some() {
             Box::pin(connection.between_commands()).await?;
         }
-        Ok(if connection.session.is_over() { Goes::Away } else { Goes::On })
+        Ok(if connection.session.is_over() { Dialog::Ends } else { Dialog::Continues })
     }
 }
 

@@ -47,6 +47,7 @@ pub fn collate_char(c: char, out: &mut Vec<u8>) {
 }
 
 /// What [`collate`] appends of ASCII, which is text in upper case: octet by octet this would be half of what a search of bodies takes.
+#[expect(clippy::indexing_slicing, reason = "`out` only grows")]
 pub fn collate_ascii(text: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend(text);

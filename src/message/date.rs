@@ -60,6 +60,7 @@ pub fn parse_rfc5322(text: &[u8]) -> Option<DateTime> {
 }
 
 /// Writes a moment as a Date field wants it, in UTC: `Sat, 01 Jan 2000 00:00:00 +0000`.
+#[expect(clippy::indexing_slicing, reason = "`Civil::of` gives weekdays from 0 to 6")]
 pub fn rfc5322(unix: i64) -> String {
     let c = Civil::of(unix);
     let weekday = WEEKDAYS[usize::from(c.weekday)];
@@ -271,6 +272,7 @@ impl Civil {
         }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "`Civil::of` gives months from 1 to 12")]
     fn month_name(&self) -> &'static str {
         MONTHS[usize::from(self.month) - 1]
     }

@@ -99,6 +99,10 @@ pub fn fold(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Makes one blank of each run of blanks and line ends, from the place `from` on, before which that is so.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "`kept` is never beyond `at`, and `at` and `end` never beyond the length"
+)]
 fn join_blanks(text: &mut Vec<u8>, from: usize) {
     let mut blank = from.checked_sub(1).and_then(|at| text.get(at)) == Some(&b' ');
     let (mut kept, mut at) = (from, from);

@@ -95,8 +95,8 @@ impl<'w, 'a> Fields<'w, 'a> {
             self.is_cut = true;
             return Ok(None);
         }
-        let colon = memchr2(b':', b'\n', text).filter(|&at| text[at] == b':');
-        self.name.extend(text[..colon.unwrap_or(0)].trim_ascii_end());
+        let colon = memchr2(b':', b'\n', text).filter(|&at| text.get(at) == Some(&b':'));
+        self.name.extend(text.get(..colon.unwrap_or(0)).unwrap_or_default().trim_ascii_end());
         let mut skip = colon.map_or(0, |at| at + 1);
         let room = if wanted(&self.name) { self.limit } else { 0 };
         let begin = self.window.place();
@@ -109,7 +109,7 @@ impl<'w, 'a> Fields<'w, 'a> {
                 if room > 0 {
                     // In runs, since building for size makes loops over octets slow.
                     for run in piece.split(|b| matches!(b, b'\r' | b'\n')) {
-                        value.extend_from_slice(&run[..run.len().min(room - value.len())]);
+                        value.extend_from_slice(run.get(..room - value.len()).unwrap_or(run));
                     }
                 }
             })?;

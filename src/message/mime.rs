@@ -90,6 +90,7 @@ impl Structure {
     }
 
     /// The message.
+    #[expect(clippy::indexing_slicing, reason = "the scanner begins with the message itself")]
     pub fn message(&self) -> &Part {
         &self.0[0]
     }

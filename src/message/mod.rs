@@ -1,4 +1,5 @@
 //! Internet messages (RFC 5322, RFC 2045) read in pieces: nothing here holds a whole message.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod address;
 pub mod base_subject;

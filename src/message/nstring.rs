@@ -11,10 +11,12 @@ pub fn string(text: &[u8], out: &mut Vec<u8>) {
     if text.len() <= MAX_QUOTED && quotable {
         out.push(b'"');
         let mut rest = text;
-        while let Some(at) = memchr2(b'"', b'\\', rest) {
-            out.extend_from_slice(&rest[..at]);
-            out.extend_from_slice(&[b'\\', rest[at]]);
-            rest = &rest[at + 1..];
+        while let Some((plain, [special, after @ ..])) =
+            memchr2(b'"', b'\\', rest).and_then(|at| rest.split_at_checked(at))
+        {
+            out.extend_from_slice(plain);
+            out.extend_from_slice(&[b'\\', *special]);
+            rest = after;
         }
         out.extend_from_slice(rest);
         out.push(b'"');

@@ -124,7 +124,7 @@ fn behind_end_of<'a>(html: &'a str, element: &str) -> &'a str {
     let ends = html.match_indices("</").find(|(at, _)| {
         html.get(at + 2..at + 2 + element.len()).is_some_and(|name| name.eq_ignore_ascii_case(element))
     });
-    ends.and_then(|(at, _)| html[at..].split_once('>')).map_or("", |(_, rest)| rest)
+    ends.and_then(|(at, _)| html.get(at..)?.split_once('>')).map_or("", |(_, rest)| rest)
 }
 
 /// The first characters, runs of blanks and line ends as one blank, nothing that is not seen.

@@ -1,7 +1,7 @@
 //! Does a message contain a text? As `i;unicode-casemap` compares (RFC 5255), in whatever charset and encoding it was sent
 //! (RFC 3501 section 6.4.4); attachments that are no text are passed over, their names are not.
 //!
-//! A search goes in steps of a window, so that a caller can let others run in between. Which texts a message has, [`super::texts`] tells.
+//! A search goes in steps of a window, so that a caller can let others run in between. Which texts a message has, `message::texts` tells.
 
 use std::io;
 use std::ops::Range;

@@ -14,7 +14,7 @@ use super::search::texts_of_addresses;
 use super::texts::{Look, Scope, Walk};
 use crate::flash::ReadAt;
 
-/// Counts the ways in which signatures were made. It grows with each change of [`super::texts`], of charsets, of collation, of the
+/// Counts the ways in which signatures were made. It grows with each change of `message::texts`, of charsets, of collation, of the
 /// hash or of the form: signatures of another version say nothing.
 pub const VERSION: u8 = 3;
 

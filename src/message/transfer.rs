@@ -57,6 +57,7 @@ pub struct Base64 {
 }
 
 /// The value of each character of the alphabet; 255 for the others.
+#[expect(clippy::indexing_slicing, reason = "the compiler checks it")]
 const SEXTETS: [u8; 256] = {
     let mut table = [255; 256];
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -70,6 +71,7 @@ const SEXTETS: [u8; 256] = {
 
 impl Base64 {
     /// Appends what `piece` decodes to.
+    #[expect(clippy::indexing_slicing, reason = "a table of 256 has a place for every octet")]
     pub fn decode(&mut self, mut piece: &[u8], out: &mut Vec<u8>) {
         out.reserve(piece.len() / 4 * 3 + 3);
         while let Some((&b, rest)) = piece.split_first() {

@@ -73,7 +73,7 @@ impl<'a> Window<'a> {
             self.data.end += n;
             self.read += n as u64;
         }
-        Ok(&self.octets()[self.data.clone()])
+        Ok(self.octets().get(self.data.clone()).unwrap_or_default())
     }
 
     /// What `data` is a part of.
@@ -89,7 +89,7 @@ impl<'a> Window<'a> {
             // It is never to be longer than now.
             self.buf = vec![0; room];
         }
-        let room = &mut self.buf[self.data.end..][..room];
+        let room = self.buf.get_mut(self.data.end..self.data.end + room).unwrap_or_default();
         Ok(self.source.read_at(self.read, room)?.min(room.len()))
     }
 
@@ -97,7 +97,7 @@ impl<'a> Window<'a> {
     pub fn advance(&mut self, n: usize) {
         let n = n.min(self.data.len());
         let passed = self.data.start..self.data.start + n;
-        self.line_ends += memchr_iter(b'\n', &self.octets()[passed]).count() as u64;
+        self.line_ends += memchr_iter(b'\n', self.octets().get(passed).unwrap_or_default()).count() as u64;
         self.data.start += n;
     }
 
@@ -139,9 +139,9 @@ impl<'a> Window<'a> {
             }
             let line_end = memchr(b'\n', data);
             let n = line_end.map_or(data.len(), |at| at + 1);
-            take(&data[..n]);
-            let text = &data[..line_end.unwrap_or(n)];
-            for &b in &text[text.len().saturating_sub(2)..] {
+            take(data.get(..n).unwrap_or(data));
+            let text = data.get(..line_end.unwrap_or(n)).unwrap_or(data);
+            for &b in text.get(text.len().saturating_sub(2)..).unwrap_or_default() {
                 tail = [tail[1], b];
             }
             self.data.start += n;

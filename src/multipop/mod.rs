@@ -4,7 +4,8 @@
 //! not know yet, and streams it into the account's INBOX; a message and the fact that it was collected
 //! become durable in one commit, so that whatever breaks, nothing is lost and nothing comes twice.
 //!
-//! A poll is one loop ([`driver`]) over the state machine of its protocol ([`pop3`], [`imap`]).
+//! A poll is one loop (`driver`) over the state machine of its protocol (`pop3`, `imap`).
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod budget;
 mod collection;

@@ -99,7 +99,7 @@ impl Poller {
         self.watches.borrow().get(&key).is_some_and(|watch| watch.status().polling)
     }
 
-    /// Tries out `source`, which need not be in force, for `account`: see [`probe::probe`].
+    /// Tries out `source`, which need not be in force, for `account`: see `probe::probe`.
     ///
     /// # Errors
     /// The step that failed: what, and what to do.

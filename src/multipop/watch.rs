@@ -37,7 +37,7 @@ pub struct Watch {
     /// Due, but the clock does not show the time yet.
     waiting: Cell<bool>,
     interval: Cell<Duration>,
-    fate: RefCell<Fate>,
+    history: RefCell<History>,
     polling: RefCell<Option<Rc<Withdrawal>>>,
     /// Its poll waits for the server to have news.
     waits_for_news: Cell<bool>,
@@ -61,9 +61,9 @@ pub enum Tell {
     Letter(String, Told),
 }
 
-/// How it fared.
+/// How the polls of a source ended.
 #[derive(Default)]
-struct Fate {
+struct History {
     ended: Option<Instant>,
     ended_unix: Option<i64>,
     result: Option<PollResult>,
@@ -95,7 +95,7 @@ impl Watch {
             urgent: Cell::new(true),
             waiting: Cell::new(false),
             interval: Cell::new(Duration::MAX),
-            fate: RefCell::default(),
+            history: RefCell::default(),
             polling: RefCell::default(),
             waits_for_news: Cell::new(false),
             held: Cell::new(false),
@@ -126,11 +126,11 @@ impl Watch {
             *self.source.borrow_mut() = Rc::new(source.clone());
         }
         // A refresh token that is replaced is no news, but for who waits for one.
-        let resumes = permitted && self.fate.borrow().paused;
+        let resumes = permitted && self.history.borrow().paused;
         if changed || resumes {
-            let mut fate = self.fate.borrow_mut();
-            (fate.failures, fate.broken, fate.partial) = (0, 0, 0);
-            (fate.refused, fate.anew, fate.paused) = (false, true, false);
+            let mut history = self.history.borrow_mut();
+            (history.failures, history.broken, history.partial) = (0, 0, 0);
+            (history.refused, history.anew, history.paused) = (false, true, false);
         }
         if changed || returns || resumes {
             self.urgent.set(true);
@@ -244,20 +244,20 @@ impl Watch {
         jitter: u8,
         told: Option<Told>,
     ) -> Tell {
-        let mut fate = self.fate.borrow_mut();
-        fate.collected += u64::from(outcome.collected);
-        fate.again += u64::from(outcome.again);
+        let mut history = self.history.borrow_mut();
+        history.collected += u64::from(outcome.collected);
+        history.again += u64::from(outcome.again);
         if matches!(ending, Ending::Failed(Error::Withdrawn)) {
             return Tell::Nothing;
         }
-        fate.ended = Some(self.time.now());
-        fate.ended_unix = Some(unix_now());
-        fate.jitter = jitter;
+        history.ended = Some(self.time.now());
+        history.ended_unix = Some(unix_now());
+        history.jitter = jitter;
         if outcome.at_once && !matches!(ending, Ending::Failed(_)) {
             self.urgent.set(true);
         }
         let command = permission::command(config, &self.account, &self.source(), ending);
-        fate.paused = command.is_some();
+        history.paused = command.is_some();
         let text = |error: &Error| match &command {
             Some(command) => format!("waits for a new permission: `{command}`. {error}"),
             None => format!("{error}. {}", error.advice()),
@@ -265,29 +265,29 @@ impl Watch {
         let collected = outcome.collected;
         let (trouble, polls) = match ending {
             Ending::Well => {
-                fate.result = Some(PollResult::Collected(collected));
-                (fate.failures, fate.partial, fate.broken, fate.refused) = (0, 0, 0, false);
+                history.result = Some(PollResult::Collected(collected));
+                (history.failures, history.partial, history.broken, history.refused) = (0, 0, 0, false);
                 return if told.is_some() { Tell::Forget } else { Tell::Nothing };
             }
             Ending::Partly(error) => {
                 let messages = outcome.troubled.max(1);
-                fate.result = Some(PollResult::Partly { error: text(error), messages, collected });
-                (fate.failures, fate.broken, fate.refused) = (0, 0, false);
-                fate.partial = fate.partial.saturating_add(1);
-                (Trouble::Messages, fate.partial)
+                history.result = Some(PollResult::Partly { error: text(error), messages, collected });
+                (history.failures, history.broken, history.refused) = (0, 0, false);
+                history.partial = history.partial.saturating_add(1);
+                (Trouble::Messages, history.partial)
             }
             Ending::Full(error) | Ending::Failed(error) => {
-                fate.result = Some(PollResult::Failed { error: text(error), collected });
-                fate.failures = fate.failures.saturating_add(1);
-                fate.broken =
-                    if matches!(ending, Ending::Full(_)) { 0 } else { fate.broken.saturating_add(1) };
-                fate.refused = error.is_a_refused_login();
-                fate.partial = 0;
-                (Trouble::of(error), fate.failures)
+                history.result = Some(PollResult::Failed { error: text(error), collected });
+                history.failures = history.failures.saturating_add(1);
+                history.broken =
+                    if matches!(ending, Ending::Full(_)) { 0 } else { history.broken.saturating_add(1) };
+                history.refused = error.is_a_refused_login();
+                history.partial = 0;
+                (Trouble::of(error), history.failures)
             }
         };
         // With other settings a row ends, whatever comes of them.
-        let had = told.filter(|_| !std::mem::take(&mut fate.anew));
+        let had = told.filter(|_| !std::mem::take(&mut history.anew));
         let now = unix_now();
         if let Some(command) = &command {
             return self.tell_of_permission(
@@ -328,7 +328,7 @@ impl Watch {
 
     /// What the operator sees.
     pub fn status(&self) -> SourceStatus {
-        let fate = self.fate.borrow();
+        let history = self.history.borrow();
         let polling = self.polling.borrow().is_some();
         let due_in = if polling { None } else { self.due_in() };
         SourceStatus {
@@ -338,12 +338,12 @@ impl Watch {
             waits_for_news: self.waits_for_news.get(),
             going: if polling { self.progress.going(self.time.now()) } else { None },
             waiting_for_time: self.waiting.get(),
-            last_poll: fate.ended_unix,
-            last_result: fate.result.clone(),
+            last_poll: history.ended_unix,
+            last_result: history.result.clone(),
             next_poll: due_in.map(|time| unix_now().saturating_add_unsigned(time.as_secs())),
-            failures: fate.failures,
-            collected: fate.collected,
-            again: fate.again,
+            failures: history.failures,
+            collected: history.collected,
+            again: history.again,
             ..SourceStatus::unknown(&self.account, &self.source())
         }
     }
@@ -353,16 +353,16 @@ impl Watch {
         if !self.enabled.get() || self.held.get() {
             return None;
         }
-        let fate = self.fate.borrow();
-        let Some(ended) = fate.ended else { return Some(Duration::ZERO) };
-        if fate.paused && !self.urgent.get() {
+        let history = self.history.borrow();
+        let Some(ended) = history.ended else { return Some(Duration::ZERO) };
+        if history.paused && !self.urgent.get() {
             return None;
         }
         // Who logs in earlier is turned away, also where somebody is in a hurry.
         let least = self.experience.manners.pause();
         let pause = match self.urgent.get() {
             true => least,
-            false => pause(self.interval.get(), fate.broken, fate.refused, fate.jitter).max(least),
+            false => pause(self.interval.get(), history.broken, history.refused, history.jitter).max(least),
         };
         Some(pause.saturating_sub(self.time.since(ended)))
     }

@@ -45,10 +45,10 @@ pub async fn read_line_and_its_end(
     loop {
         let buffered = stream.buffered();
         if let Some(lf) = memchr::memchr(b'\n', buffered) {
-            let content = without_cr(&buffered[..lf]);
+            let content = without_cr(buffered.get(..lf).unwrap_or_default());
             let end = if content.len() > limit { LineEnd::TooLong } else { LineEnd::Complete };
             let (within, above) = content.split_at(content.len().min(limit));
-            let tail = &above[above.len().saturating_sub(TAIL)..];
+            let tail = above.get(above.len().saturating_sub(TAIL)..).unwrap_or_default();
             // At once: where it grew, a password would stay behind.
             line.reserve(within.len() + tail.len());
             line.extend_from_slice(within);
@@ -62,7 +62,7 @@ pub async fn read_line_and_its_end(
         stream.forget_between(limit + 1, TAIL + 1);
         if !stream.more().await? {
             let rest = stream.buffered();
-            line.extend_from_slice(&rest[..rest.len().min(limit)]);
+            line.extend_from_slice(rest.get(..limit).unwrap_or(rest));
             let len = rest.len();
             stream.consume(len);
             return Ok((LineEnd::Closed, false));

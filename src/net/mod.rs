@@ -1,4 +1,5 @@
 //! The network: streams that can turn to TLS in place, bounded lines, listeners, names to addresses.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod addresses;
 mod binding;

@@ -35,7 +35,7 @@ impl Plaintext {
     /// Takes the first `n` of what waits.
     pub(super) fn take(&mut self, n: usize) {
         let end = self.octets.len().min(self.taken.saturating_add(n));
-        self.octets[self.taken..end].zeroize();
+        self.octets.get_mut(self.taken..end).unwrap_or_default().zeroize();
         self.taken = end;
         if end == self.octets.len() {
             *self = Plaintext::default();
@@ -50,7 +50,7 @@ impl Plaintext {
         if start < end {
             self.octets.copy_within(end.., start);
             let kept = start + (len - end);
-            self.octets[kept..].zeroize();
+            self.octets.get_mut(kept..).unwrap_or_default().zeroize();
             self.octets.truncate(kept);
         }
     }
@@ -71,7 +71,7 @@ impl Plaintext {
 impl Drop for Plaintext {
     fn drop(&mut self) {
         // The slice, in one fill: of a `Vec` zeroize wipes octet by octet, which is slow.
-        self.octets[self.taken..].zeroize();
+        self.octets.get_mut(self.taken..).unwrap_or_default().zeroize();
     }
 }
 

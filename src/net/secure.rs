@@ -215,7 +215,7 @@ fn drive<Data>(
             Ok(_) => done = Some(Err(io::ErrorKind::Unsupported.into())),
         }
         let discard = discard.min(incoming.len());
-        incoming[..discard].zeroize();
+        incoming.get_mut(..discard).unwrap_or_default().zeroize();
         incoming.drain(..discard);
         if let Some(result) = done {
             return result.map(|()| closed);
@@ -253,7 +253,7 @@ fn append(
         wire.truncate(start);
         // Not `resize`, which goes octet by octet where code is to be small.
         wire.append(&mut vec![0; room]);
-        match encode(&mut wire[start..]) {
+        match encode(wire.get_mut(start..).unwrap_or_default()) {
             Ok(Ok(len)) => {
                 wire.truncate(start + len);
                 return Ok(());

@@ -172,9 +172,10 @@ impl Stream {
             match self.tcp.get_ref().read(&mut chunk) {
                 Ok(0) => self.closed = true,
                 Ok(n) => {
-                    let received = self.receive(&chunk[..n]);
+                    let came = chunk.get_mut(..n).unwrap_or_default();
+                    let received = self.receive(came);
                     if self.tls.is_none() {
-                        chunk[..n].zeroize();
+                        came.zeroize();
                     }
                     return Poll::Ready(received.map(|()| true));
                 }

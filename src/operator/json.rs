@@ -1,4 +1,4 @@
-//! The status as one JSON object (RFC 8259): what docs/operating.md lists, in its order.
+//! The status as one JSON object (RFC 8259): what docs/status.schema.json describes.
 
 use miniserde::Serialize;
 

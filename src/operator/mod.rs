@@ -267,13 +267,13 @@ impl Operator {
         Ok(candidate)
     }
 
-    /// Puts in force what another process has stored.
+    /// Stores `config`, which a command has read from a file, and puts it in force, whatever was in force before.
     ///
     /// # Errors
     /// Why the appliance does not take it; what was in force before still is.
-    pub async fn reload(&self) -> Result<(), String> {
+    pub async fn import(&self, config: Config) -> Result<(), String> {
         let _one_at_a_time = self.commits.lock().await;
-        self.appliance.reload().await?;
+        self.appliance.apply(config).await?;
         self.trial.set(None);
         Ok(())
     }

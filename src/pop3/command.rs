@@ -59,10 +59,9 @@ impl Command {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(line: &[u8]) -> Result<Command, Error> {
-        let (keyword, rest) = match memchr::memchr(b' ', line) {
-            Some(space) => (&line[..space], &line[space + 1..]),
-            None => (line, &[][..]),
-        };
+        let space = memchr::memchr(b' ', line).unwrap_or(line.len());
+        let (keyword, rest) = line.split_at_checked(space).unwrap_or((line, b""));
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
         let words: Vec<&[u8]> = rest.split(|&octet| octet == b' ').filter(|word| !word.is_empty()).collect();
         let (syntax, command) = match keyword.to_ascii_uppercase().as_slice() {
             b"USER" => ("USER name", user(rest)),

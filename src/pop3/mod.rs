@@ -2,6 +2,7 @@
 //!
 //! A session sees the INBOX as it was at its login. What it deletes is gone at QUIT, all of it in one
 //! commit or none; a connection that breaks before that deletes nothing.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod command;
 mod maildrop;

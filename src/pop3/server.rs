@@ -21,7 +21,7 @@ use crate::net::stream::Stream;
 use crate::pace::{ITEM, Pace};
 use crate::sasl::server::{Claim, Exchange};
 use crate::say::counted;
-use crate::serving::{self, Goes, Goodbye, Protocol};
+use crate::serving::{self, Dialog, Goodbye, Protocol};
 use crate::store::{self, Account, INBOX, LastLine, Uid};
 
 /// Octets of a message that are in memory at once.
@@ -84,12 +84,12 @@ impl Protocol for Pop3 {
         Reply::Err(text.into()).to_octets().into()
     }
 
-    async fn greet(connection: &mut Connection) -> io::Result<Goes> {
+    async fn greet(connection: &mut Connection) -> io::Result<Dialog> {
         let greeting = connection.session.greeting(&connection.context.config());
-        connection.send(&greeting).await.map(|()| Goes::On)
+        connection.send(&greeting).await.map(|()| Dialog::Continues)
     }
 
-    async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Goes> {
+    async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Dialog> {
         let effect = match end {
             LineEnd::TooLong => connection.session.too_long(),
             _ => connection.session.line(&line, &connection.context.config()),
@@ -104,7 +104,7 @@ impl Connection {
         self.write(&reply.to_octets()).await
     }
 
-    async fn perform(&mut self, effect: Effect) -> io::Result<Goes> {
+    async fn perform(&mut self, effect: Effect) -> io::Result<Dialog> {
         let effect = match effect {
             Effect::Login { claim, exchange } => self.log_in(claim, exchange).await?,
             Effect::Update(uids) => self.update(&uids).await,
@@ -114,7 +114,7 @@ impl Connection {
             Effect::Reply(reply) => self.send(&reply).await?,
             Effect::Close(reply) => {
                 self.send(&reply).await?;
-                return Ok(Goes::Away);
+                return Ok(Dialog::Ends);
             }
             Effect::StartTls(reply) => {
                 self.send(&reply).await?;
@@ -125,7 +125,7 @@ impl Connection {
             // Dealt with above; what they lead to is neither.
             Effect::Login { .. } | Effect::Update(_) => {}
         }
-        Ok(Goes::On)
+        Ok(Dialog::Continues)
     }
 
     async fn log_in(&mut self, claim: Claim, exchange: Option<Exchange>) -> io::Result<Effect> {

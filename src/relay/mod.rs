@@ -4,6 +4,7 @@
 //! A message for one account alone is delivered at once, in one commit. Everything else is committed to
 //! the queue once, acknowledged, and delivered from there. `deposit` tells why a power cut neither loses
 //! nor doubles it, `outgoing` how it gets through the smarthost.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod conversation;
 mod delivery;

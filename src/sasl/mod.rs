@@ -2,6 +2,7 @@
 //!
 //! They know what the messages say, not who has an account: whether a claim is true
 //! [`crate::auth::Logins::judge`] finds out.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod client;
 pub mod md5;

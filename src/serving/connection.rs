@@ -32,11 +32,11 @@ const LEAVING: Duration = Duration::from_secs(1);
 
 /// Whether the dialog goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goes {
-    /// It does.
-    On,
-    /// The last word is spoken.
-    Away,
+pub enum Dialog {
+    /// The next line is waited for.
+    Continues,
+    /// The connection is closed.
+    Ends,
 }
 
 /// Why the server ends a dialog that its client would go on with.
@@ -76,14 +76,14 @@ pub trait Protocol: Sized {
         None
     }
     /// Says the first words.
-    fn greet(connection: &mut Connection<Self>) -> impl Future<Output = io::Result<Goes>>;
+    fn greet(connection: &mut Connection<Self>) -> impl Future<Output = io::Result<Dialog>>;
     /// Takes a line, which is wiped when it is dropped. The dialog ends by itself when the client has closed. What this
     /// does for long, and idle, is part of every connection's future: all else stands in boxes.
     fn take(
         connection: &mut Connection<Self>,
         line: Zeroizing<Vec<u8>>,
         end: LineEnd,
-    ) -> impl Future<Output = io::Result<Goes>>;
+    ) -> impl Future<Output = io::Result<Dialog>>;
 }
 
 /// A client's connection.
@@ -158,7 +158,7 @@ impl<P: Protocol> Connection<P> {
             Box::pin(self.handshake()).await?;
         }
         let mut goes = Box::pin(P::greet(self)).await?;
-        while goes == Goes::On {
+        while goes == Dialog::Continues {
             if let Some(words) = P::cut_short(&mut self.session) {
                 return Box::pin(self.write(words)).await;
             }

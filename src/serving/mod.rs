@@ -4,4 +4,4 @@ mod channel;
 mod connection;
 
 pub use channel::Channel;
-pub use connection::{Connection, Goes, Goodbye, Protocol, uncut, within};
+pub use connection::{Connection, Dialog, Goodbye, Protocol, uncut, within};

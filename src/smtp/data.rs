@@ -80,19 +80,19 @@ impl Decoder {
     /// unless the end comes before.
     pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
-        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
+        while let Some((&first, rest)) = input.get(at..).and_then(|rest| Some((rest.first()?, rest))) {
             if self.state == State::End {
                 break;
             }
             if self.state == State::Text {
                 let run = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
                 if run > 0 {
-                    out.extend_from_slice(&rest[..run]);
+                    out.extend_from_slice(rest.get(..run).unwrap_or(rest));
                     at += run;
                     continue;
                 }
             }
-            self.state = self.state.next(rest[0], self.end, out);
+            self.state = self.state.next(first, self.end, out);
             at += 1;
         }
         at

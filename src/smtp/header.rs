@@ -36,7 +36,7 @@ pub struct Defaults {
 
 /// What becomes of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum FieldAction {
     Pass,
     /// Passes, and is looked at when it is whole.
     Judge(Originator),
@@ -49,10 +49,10 @@ enum Fate {
 
 #[derive(Debug)]
 enum State {
-    /// A line begins, after a field of this fate; without one it is the first.
-    LineStart(Option<Fate>),
+    /// A line begins, after a field of this action; without one it is the first.
+    LineStart(Option<FieldAction>),
     Name,
-    Value(Fate),
+    Value(FieldAction),
     /// The line with which an mbox file begins a message.
     EnvelopeLine,
     /// The CR of the empty line; without a field before it.
@@ -130,12 +130,12 @@ impl HeaderFilter {
                     out.extend_from_slice(rest);
                     break;
                 }
-                State::Value(fate) => {
+                State::Value(action) => {
                     let (line, next) = line_of(rest);
                     self.octets += line.len() as u64;
-                    self.value(fate, line, out);
+                    self.value(action, line, out);
                     if line.ends_with(b"\n") {
-                        self.state = State::LineStart(Some(fate));
+                        self.state = State::LineStart(Some(action));
                     }
                     next
                 }
@@ -192,15 +192,15 @@ impl HeaderFilter {
 
     fn line_start<'a>(
         &mut self,
-        before: Option<Fate>,
+        before: Option<FieldAction>,
         octet: u8,
         out: &mut Vec<u8>,
         rest: &'a [u8],
         after: &'a [u8],
     ) -> &'a [u8] {
         match (before, octet) {
-            (Some(fate), b' ' | b'\t') => {
-                self.state = State::Value(fate);
+            (Some(action), b' ' | b'\t') => {
+                self.state = State::Value(action);
                 rest
             }
             // A folded line of nothing.
@@ -268,60 +268,60 @@ impl HeaderFilter {
 
     /// A name was read, and its colon.
     fn begin_field(&mut self, out: &mut Vec<u8>) {
-        let fate = self.fate();
+        let action = self.action();
         let name = std::mem::take(&mut self.name);
-        match fate {
-            Fate::Drop => {}
-            Fate::Hold(_) => {
+        match action {
+            FieldAction::Drop => {}
+            FieldAction::Hold(_) => {
                 self.value.extend_from_slice(&name);
                 self.value.push(b':');
                 self.value_at = self.value.len();
             }
-            Fate::Pass | Fate::Judge(_) => {
+            FieldAction::Pass | FieldAction::Judge(_) => {
                 out.extend_from_slice(&name);
                 out.push(b':');
             }
         }
-        self.state = State::Value(fate);
+        self.state = State::Value(action);
     }
 
     /// What becomes of the field whose name was read.
-    fn fate(&mut self) -> Fate {
+    fn action(&mut self) -> FieldAction {
         let name = self.name.trim_ascii_end().to_ascii_lowercase();
         match name.as_slice() {
             b"from" => self.originator(Originator::From),
             b"sender" => self.originator(Originator::Sender),
             b"resent-from" => self.originator(Originator::ResentFrom),
             b"resent-sender" => self.originator(Originator::ResentSender),
-            b"bcc" | b"resent-bcc" | b"return-path" | b"content-length" => Fate::Drop,
+            b"bcc" | b"resent-bcc" | b"return-path" | b"content-length" => FieldAction::Drop,
             b"date" => {
                 self.has_date = true;
-                Fate::Pass
+                FieldAction::Pass
             }
             b"message-id" => {
                 self.has_message_id = true;
-                Fate::Pass
+                FieldAction::Pass
             }
             b"received" => {
                 self.hops += 1;
                 if self.hops > MAX_HOPS {
                     self.fault.get_or_insert(Fault::Hops);
                 }
-                Fate::Pass
+                FieldAction::Pass
             }
-            _ => Fate::Pass,
+            _ => FieldAction::Pass,
         }
     }
 
-    fn value(&mut self, fate: Fate, piece: &[u8], out: &mut Vec<u8>) {
-        if matches!(fate, Fate::Judge(_) | Fate::Hold(_)) {
+    fn value(&mut self, action: FieldAction, piece: &[u8], out: &mut Vec<u8>) {
+        if matches!(action, FieldAction::Judge(_) | FieldAction::Hold(_)) {
             if self.value.len() + piece.len() <= MAX_ORIGINATOR {
                 self.value.extend_from_slice(piece);
             } else {
                 self.is_cut = true;
             }
         }
-        if matches!(fate, Fate::Pass | Fate::Judge(_)) {
+        if matches!(action, FieldAction::Pass | FieldAction::Judge(_)) {
             out.extend_from_slice(piece);
         }
     }

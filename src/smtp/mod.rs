@@ -3,6 +3,7 @@
 //! The server knows the dialog and nothing of where mail goes: that is told by a [`Post`], which the
 //! relay implements. [`session`] and [`client`] are state machines over lines, [`server`] and the
 //! relay's delivery move the octets.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod arrival;
 pub mod client;

@@ -19,7 +19,7 @@ use crate::config::Service;
 use crate::context::{Context, Deadlines, End, Place};
 use crate::net::line::LineEnd;
 use crate::net::stream::Stream;
-use crate::serving::{self, Goes, Goodbye, Protocol};
+use crate::serving::{self, Dialog, Goodbye, Protocol};
 
 type Connection = serving::Connection<Smtp>;
 
@@ -78,7 +78,7 @@ impl Protocol for Smtp {
         Reply::new(421, status, text).to_octets().into()
     }
 
-    async fn greet(connection: &mut Connection) -> io::Result<Goes> {
+    async fn greet(connection: &mut Connection) -> io::Result<Dialog> {
         let greeting = connection.session.greeting(&connection.context.config());
         if connection.own.role == Role::LanSmtp {
             connection.place.is_of_device();
@@ -86,7 +86,7 @@ impl Protocol for Smtp {
         connection.perform(greeting).await
     }
 
-    async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Goes> {
+    async fn take(connection: &mut Connection, line: Zeroizing<Vec<u8>>, end: LineEnd) -> io::Result<Dialog> {
         connection.session.line_ended(connection.bare_lf);
         if let Some(name) = connection.place.account() {
             connection.session.is_called(name);
@@ -114,19 +114,19 @@ impl Connection {
         self.write(&reply.to_octets()).await
     }
 
-    async fn perform(&mut self, effect: Effect) -> io::Result<Goes> {
+    async fn perform(&mut self, effect: Effect) -> io::Result<Dialog> {
         let reply = match effect {
             Effect::Reply(reply) => reply,
             Effect::Close(last_words) => {
                 for reply in &last_words {
                     self.send(reply).await?;
                 }
-                return Ok(Goes::Away);
+                return Ok(Dialog::Ends);
             }
             Effect::StartTls(reply) => {
                 self.send(&reply).await?;
                 self.handshake().await?;
-                return Ok(Goes::On);
+                return Ok(Dialog::Continues);
             }
             Effect::Login { claim, exchange } => {
                 let verdict = self.judge(claim).await?;
@@ -146,7 +146,7 @@ impl Connection {
             Effect::Swallow { octets, reply } => self.swallow(octets, reply).await?,
         };
         self.send(&reply).await?;
-        Ok(if reply.code == 421 { Goes::Away } else { Goes::On })
+        Ok(if reply.code == 421 { Dialog::Ends } else { Dialog::Continues })
     }
 }
 

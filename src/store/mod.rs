@@ -6,7 +6,7 @@
 //!
 //! Nothing is visible before it is durable: the index in memory changes when a commit's sync is done.
 //!
-//! Three rooms, each of which uses those below it only (`tests/layers.rs`):
+//! Three rooms, each of which uses those below it only (`tests/layers`):
 //!
 //! ```text
 //! engine   commit, recovery, compaction, checkpoint, fsck: all that touches the flash

@@ -61,6 +61,22 @@ fn each_module_uses_those_of_the_rows_below_it_only() {
     assert!(untrue.is_empty(), "src/lib.rs says otherwise:\n{}", untrue.join("\n"));
 }
 
+/// Catches: settings that are stored, or set aside, by somebody who does not hold the data folder, beside a daemon that has
+/// others in its memory.
+#[test]
+fn settings_are_stored_by_the_data_folder_only() {
+    let roots = ["src/lib.rs", "src/main.rs"].map(|root| crate_folder().join(root));
+    let files: Vec<_> = roots.iter().flat_map(|root| source::product(root)).collect();
+    let stores = |file: &File| {
+        let tokens = source::without_tests(&source::tokens(&file.text));
+        tokens.windows(3).any(|it| {
+            it[0] == "file" && it[1] == "::" && ["load", "save", "renew", "repair"].contains(&it[2].as_str())
+        })
+    };
+    let found: Vec<_> = files.iter().filter(|file| stores(file)).map(|file| file.path.clone()).collect();
+    assert_eq!(found, [crate_folder().join("src/data_folder.rs")]);
+}
+
 /// Catches: a reader of paths that overlooks one of their forms, or takes tests and comments for product code.
 #[test]
 fn every_form_of_a_path_is_an_arrow_and_tests_and_texts_are_none() {

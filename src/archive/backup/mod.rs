@@ -5,7 +5,7 @@
 //! [`LAST`] with the SHA-256 of all octets before its own header. The queue comes before the accounts: a message that
 //! it delivers meanwhile is in both, and not in neither. Summaries and signatures are left out, for they are made anew.
 //!
-//! [`write`] makes it, beside an appliance that serves too. [`read`] puts it into a folder beside the data and believes
+//! [`write()`] makes it, beside an appliance that serves too. [`read()`] puts it into a folder beside the data and believes
 //! nothing before the end has come; [`place`] puts that in the place of what there was, whole at any cut.
 
 pub mod place;

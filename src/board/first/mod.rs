@@ -18,19 +18,19 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use ring::digest;
 
 use crate::certificate;
-use crate::clock::unix_now;
 use crate::config::encoding::Encoding;
 use crate::config::problem::{At, Problem};
 use crate::config::text::{self, Ways};
 use crate::config::{Config, file, secrets};
+use crate::data_folder::DataFolder;
 use crate::flash::disk::Disk;
 use crate::net::mdns::local_name;
 use crate::sandbox::owner::give_to_owner;
-use crate::store::note_owners;
 use note::Note;
 
 /// What is wrong with the file, in one line for the status: where, but not what, as that may name persons.
@@ -107,8 +107,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The settings could not be stored.
-    #[error(transparent)]
-    Store(#[from] file::Error),
+    #[error("{0}")]
+    Store(String),
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -207,8 +207,8 @@ fn read(card: &Path) -> Result<Option<(&'static str, Vec<u8>)>, Error> {
 }
 
 fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
-    let flash = Disk::new(data).map_err(at(data))?;
-    if let Some(mut note) = Note::read(&flash).map_err(at(&data.join(note::NAME)))? {
+    let flash = Rc::new(Disk::new(data).map_err(at(data))?);
+    if let Some(mut note) = Note::read(&*flash).map_err(at(&data.join(note::NAME)))? {
         let torn = note.is_torn(octets);
         if torn {
             overwrite(path, octets, note.encoding, &note.places).map_err(at(path))?;
@@ -229,10 +229,14 @@ fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
             return secrets.make_unreadable(path, octets, &flash, data).map(Outcome::CommentsBlanked);
         }
     }
+    let folder = DataFolder::hold(data, flash.clone()).map_err(|failure| Error::Store(failure.words()))?;
     // Not more than a look, as long as the file may be refused. What cannot be read is replaced by what is imported; but
     // what the system does not give now is there still.
-    file::check(&flash)?;
-    let stored = file::peek(&flash);
+    let stored = match file::find(&*flash) {
+        Ok(found) => found.map(|found| found.config),
+        Err(error @ file::Error::Io { .. }) => return Err(Error::Store(error.to_string())),
+        Err(_) => None,
+    };
     let encoding = Encoding::of(octets);
     let text = encoding.decoded(octets);
     let ways = Ways { defaults: Config::on_a_board(), stars_are_stored: true };
@@ -240,17 +244,11 @@ fn take(path: &Path, octets: &[u8], data: &Path) -> Result<Outcome, Error> {
         Ok(parsed) => parsed,
         Err(problems) => return Ok(Outcome::Refused(problems)),
     };
-    parsed.config.identify(stored.as_ref().unwrap_or(&Config::default()));
-    if let Some(stored) = &stored {
-        let (before, after) = (stored.owners(), parsed.config.owners());
-        let noted = async_io::block_on(note_owners(&flash, &before, &after, unix_now()));
-        noted.map_err(|error| at(data)(io::Error::other(error)))?;
-    }
     // What is in the way of the new ones goes where it is kept.
-    if let Err(error @ file::Error::Io { .. }) = file::load(&flash) {
-        return Err(error.into());
+    if let Err(error @ file::Error::Io { .. }) = folder.load() {
+        return Err(Error::Store(error.to_string()));
     }
-    async_io::block_on(file::save(&flash, &parsed.config))?;
+    async_io::block_on(folder.replace(stored.as_ref(), &mut parsed.config)).map_err(Error::Store)?;
     let comments = Secrets::of(octets).make_unreadable(path, octets, &flash, data)?;
     Ok(Outcome::Imported { config: Box::new(parsed.config), warnings: parsed.warnings, comments })
 }

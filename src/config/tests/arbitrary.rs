@@ -1,5 +1,6 @@
 //! Any configuration that keeps the rules, with every setting varied.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -76,8 +77,8 @@ prop_compose! {
 
 /// Up to three addresses a service; no port is used twice.
 fn listen() -> impl Strategy<Value = Listen> {
-    (vec(vec(any::<IpAddr>(), 0..4), 9), 1..60_000u16).prop_map(|(services, mut port)| {
-        let mut services = services.into_iter().map(|addresses| {
+    (vec(vec(any::<IpAddr>(), 0..4), Listener::ALL.len()), 1..60_000u16).prop_map(|(services, mut port)| {
+        let services = services.into_iter().map(|addresses| {
             addresses
                 .into_iter()
                 .map(|address| {
@@ -86,18 +87,8 @@ fn listen() -> impl Strategy<Value = Listen> {
                 })
                 .collect()
         });
-        let mut next = || services.next().unwrap();
-        Listen {
-            pop3: next(),
-            pop3s: next(),
-            imap: next(),
-            imaps: next(),
-            submission: next(),
-            submissions: next(),
-            lan_smtp: next(),
-            http: next(),
-            https: next(),
-        }
+        let services = RefCell::new(services);
+        Listen::each(|_| services.borrow_mut().next().unwrap())
     })
 }
 

@@ -5,7 +5,7 @@ use askama::Template;
 use super::fields::{Field, Fields, others};
 use super::people::change_password;
 use super::{Frame, after, backup, certificate, permission, shown, to_be_mended, update};
-use crate::config::{Config, Holder};
+use crate::config::{Config, Holder, Listener};
 use crate::http::Response;
 use crate::http::visit::Visit;
 
@@ -45,7 +45,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "lan_smtp_sender",
         ],
     ),
-    ("listen", &["pop3", "pop3s", "imap", "imaps", "submission", "submissions", "lan_smtp", "http", "https"]),
+    ("listen", Listener::NAMES),
     ("network", &["address", "gateway", "dns", "ntp"]),
     ("tls", &["certificate", "key", "plaintext_login"]),
 ];

@@ -10,7 +10,7 @@ use crate::imap::state::outcome::{AfterCommit, Outcome, Reply};
 use crate::imap::state::selected::{ReadOnly, Selected};
 use crate::imap::state::sequence_numbers::SequenceNumbers;
 use crate::imap::state::session::{Session, State};
-use crate::imap::state::updates::{self, Manner};
+use crate::imap::state::updates::{self, ResponseForm};
 use crate::imap::wire::command::{Command, MailboxName};
 use crate::imap::wire::extension::{Enabled, Extension};
 use crate::imap::wire::modseq::SelectParams;
@@ -98,12 +98,15 @@ impl Selected {
     ) -> Option<Selected> {
         let id = account.find(&name.0)?;
         let recent_from = recent_from(account, id, read_only.is_some())?;
-        let manner =
-            Manner { uid: false, read_only: read_only.is_some(), new_keywords: account.takes_keywords(id) };
+        let form = ResponseForm {
+            uid: false,
+            read_only: read_only.is_some(),
+            new_keywords: account.takes_keywords(id),
+        };
         let numbers = account.view(id, |mailbox| {
             let mut numbers = SequenceNumbers::new(mailbox, recent_from);
             numbers.enabled = enabled;
-            describe(mailbox, &numbers, manner, out);
+            describe(mailbox, &numbers, form, out);
             numbers
         })?;
         let (saved, contexts) = (Marks::default(), Contexts::default());
@@ -130,8 +133,8 @@ pub fn recent_from(account: &Account, mailbox: MailboxId, read_only: bool) -> Op
 
 /// The untagged responses of SELECT and EXAMINE (RFC 3501 section 6.3.1, RFC 9051 section 6.3.2, and RFC 7162 section
 /// 3.1.2.1).
-fn describe(mailbox: &Mailbox, numbers: &SequenceNumbers, manner: Manner, out: &mut String) {
-    updates::keywords(mailbox, manner, out);
+fn describe(mailbox: &Mailbox, numbers: &SequenceNumbers, form: ResponseForm, out: &mut String) {
+    updates::keywords(mailbox, form, out);
     updates::write_size(numbers.exists(), numbers.recent(), numbers.enabled, out);
     let unseen = |message: &Message| !message.flags.contains(Flags::SEEN);
     // RFC 9051 appendix E has no more need of it.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use crate::imap::state::outcome::{AfterCommit, News, Outcome, Reply, Stored};
-use crate::imap::state::own::{Own, Silent};
+use crate::imap::state::own::{OwnChange, Silent};
 use crate::imap::state::selected::{NO_SUCH_NUMBER, Selected, none_left};
 use crate::imap::wire::command::{Messages, StoreArgs};
 use crate::imap::wire::sequence::write_uid_set;
@@ -50,13 +50,13 @@ impl Selected {
         let Stored { messages, before, args, uid } = stored;
         let modified = &committed.modified;
         let own = match args.silent && self.knows_keywords(&args) {
-            true => Own::Silent(Silent {
+            true => OwnChange::Silent(Silent {
                 messages,
                 expected: self.expected(before, &args),
                 modified: modified.clone(),
                 conditional: args.unchanged_since.is_some(),
             }),
-            false => Own::Report(messages),
+            false => OwnChange::Report(messages),
         };
         let text = match modified.is_empty() {
             true => "OK STORE completed".into(),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use super::own::Own;
+use super::own::OwnChange;
 use super::updates::Updates;
 use crate::imap::commands::append::Appending;
 use crate::imap::commands::list::listing::Listing;
@@ -22,7 +22,7 @@ pub enum Outcome {
     End,
     /// RFC 3501 section 6.2.1: reply, then the TLS handshake.
     StartTls(Reply),
-    /// Find out whether this is so, then [`Session::logged_in`] or [`Session::login_refused`].
+    /// Find out whether this is so, then `Session::logged_in` or `Session::login_refused`.
     Login {
         /// The command's.
         tag: String,
@@ -67,7 +67,7 @@ pub enum Outcome {
     },
     /// Take messages as they come, then commit them.
     Append(Box<Appending>),
-    /// Send messages, then [`Session::fetched`].
+    /// Send messages, then `Session::fetched`.
     Fetch(Fetch),
     /// Tell what the client of a mailbox that is just selected has missed, then the tagged response.
     Resync {
@@ -101,7 +101,7 @@ pub enum Outcome {
         /// Which messages.
         key: SearchKey,
     },
-    /// Tell names in pieces by [`Session::list`], then the tagged response.
+    /// Tell names in pieces by `Session::list`, then the tagged response.
     List {
         /// What is listed, and how far.
         listing: Listing,
@@ -216,13 +216,13 @@ pub struct News {
     /// The command has removed messages: that is told also to who wants to hear of no such thing (RFC 5465).
     pub removes: bool,
     /// What is news and what the client's own doing.
-    pub own: Own,
+    pub own: OwnChange,
 }
 
 impl Default for News {
     /// All of them.
     fn default() -> News {
-        News { expunge: true, uid: false, removes: false, own: Own::Nothing }
+        News { expunge: true, uid: false, removes: false, own: OwnChange::Nothing }
     }
 }
 
@@ -230,7 +230,7 @@ impl News {
     /// For FETCH, STORE and SEARCH. Their UID variants are other commands, during which EXPUNGE may be
     /// told.
     pub fn of_messages(uid: bool) -> News {
-        News { expunge: uid, uid, removes: false, own: Own::Nothing }
+        News { expunge: uid, uid, removes: false, own: OwnChange::Nothing }
     }
 
     /// For SEARCH and its like.

@@ -6,7 +6,7 @@ use crate::store::{Flags, Message, Uid, Uids};
 
 /// What the client knows already, or wants to know, of the change that its own command made.
 #[derive(Debug, Default)]
-pub enum Own {
+pub enum OwnChange {
     /// It made none.
     #[default]
     Nothing,
@@ -40,12 +40,14 @@ pub(super) enum Tell {
     Flags,
 }
 
-impl Own {
+impl OwnChange {
     /// Whether the command was about the message of this number.
     pub(super) fn is_about(&self, seq: u32) -> bool {
         match self {
-            Own::Nothing => false,
-            Own::Report(ranges) | Own::Silent(Silent { messages: ranges, .. }) => has(ranges, seq),
+            OwnChange::Nothing => false,
+            OwnChange::Report(ranges) | OwnChange::Silent(Silent { messages: ranges, .. }) => {
+                has(ranges, seq)
+            }
         }
     }
 
@@ -53,11 +55,11 @@ impl Own {
     pub(super) fn tell(&self, message: &Message, seq: u32, known: u64) -> Tell {
         let changed = message.modseq > known;
         match self {
-            _ if changed && !matches!(self, Own::Silent(_)) => Tell::Flags,
-            Own::Report(ranges) if has(ranges, seq) => Tell::Flags,
-            Own::Report(_) => Tell::Nothing,
-            Own::Silent(silent) => silent.tell(message, changed),
-            Own::Nothing => Tell::Nothing,
+            _ if changed && !matches!(self, OwnChange::Silent(_)) => Tell::Flags,
+            OwnChange::Report(ranges) if has(ranges, seq) => Tell::Flags,
+            OwnChange::Report(_) => Tell::Nothing,
+            OwnChange::Silent(silent) => silent.tell(message, changed),
+            OwnChange::Nothing => Tell::Nothing,
         }
     }
 }

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use super::contexts::Contexts;
 use super::marks::Marks;
 use super::outcome::{News, Outcome};
-use super::own::Own;
+use super::own::OwnChange;
 use super::sequence_numbers::{SequenceNumbers, Wanted};
-use super::updates::{Manner, Updates};
+use super::updates::{ResponseForm, Updates};
 use crate::imap::commands::select;
 use crate::imap::wire::command::{Command, MessageSet, Messages};
 use crate::imap::wire::words;
@@ -118,9 +118,9 @@ impl Selected {
         let current = self.account.view(id, |mailbox| self.numbers.is_current(mailbox, wanted));
         // Where there is more to tell than what is new.
         let own = match &news.own {
-            Own::Nothing => false,
-            Own::Report(_) => true,
-            Own::Silent(silent) => silent.conditional,
+            OwnChange::Nothing => false,
+            OwnChange::Report(_) => true,
+            OwnChange::Silent(silent) => silent.conditional,
         };
         let any = wanted.expunged || wanted.new || wanted.flags;
         if !own && (current == Some(true) || !any) {
@@ -149,11 +149,11 @@ impl Selected {
             return;
         }
         let new_keywords = updates.keywords && self.account.takes_keywords(self.numbers.mailbox());
-        let manner = Manner { uid, read_only: self.read_only.is_some(), new_keywords };
+        let form = ResponseForm { uid, read_only: self.read_only.is_some(), new_keywords };
         let written = self.account.view(self.numbers.mailbox(), |mailbox| {
-            updates.write_piece(&self.numbers, Some(mailbox), manner, out)
+            updates.write_piece(&self.numbers, Some(mailbox), form, out)
         });
-        let modseq = written.unwrap_or_else(|| updates.write_piece(&self.numbers, None, manner, out));
+        let modseq = written.unwrap_or_else(|| updates.write_piece(&self.numbers, None, form, out));
         self.told = self.told.max(modseq);
     }
 

@@ -7,7 +7,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
-use super::own::{Own, Tell};
+use super::own::{OwnChange, Tell};
 use super::updates::Updates;
 use crate::imap::wire::extension::{Enabled, Extension};
 use crate::imap::wire::sequence::SequenceSet;
@@ -52,7 +52,7 @@ impl SequenceNumbers {
             recent: Vec::new(),
             keywords: hash(&[]),
         };
-        numbers.sync(Some(mailbox), recent_from, Wanted::all(true), &Own::Nothing);
+        numbers.sync(Some(mailbox), recent_from, Wanted::all(true), &OwnChange::Nothing);
         numbers
     }
     /// The mailbox.
@@ -173,7 +173,7 @@ impl SequenceNumbers {
         mailbox: Option<&Mailbox>,
         recent_from: Uid,
         wanted: Wanted,
-        own: &Own,
+        own: &OwnChange,
     ) -> Updates {
         let messages = mailbox.map_or(&[][..], |mailbox| &mailbox.messages);
         let keywords = mailbox.map_or(self.keywords, |mailbox| hash(&mailbox.keywords));
@@ -312,8 +312,8 @@ pub(super) mod tests {
         set
     }
 
-    fn silent(expected: Vec<(Uid, Flags)>) -> Own {
-        Own::Silent(Silent { expected, ..Silent::default() })
+    fn silent(expected: Vec<(Uid, Flags)>) -> OwnChange {
+        OwnChange::Silent(Silent { expected, ..Silent::default() })
     }
 
     const NONE: Flags = Flags::NONE;
@@ -347,24 +347,24 @@ pub(super) mod tests {
         assert_eq!(numbers.recent(), 1);
         let now = mailbox(&[(1, NONE, 1), (3, SEEN, 4), (4, NONE, 5)]);
         assert!(!numbers.is_current(&now, Wanted::all(true)));
-        let updates = numbers.sync(Some(&now), 4, Wanted::all(true), &Own::Nothing);
+        let updates = numbers.sync(Some(&now), 4, Wanted::all(true), &OwnChange::Nothing);
         assert_eq!(updates.expunged, [2]);
         assert_eq!(updates.exists, Some((3, 2)));
         assert_eq!(updates.flags, [2], "its number after the expunge");
         assert!(numbers.is_current(&now, Wanted::all(true)));
-        assert!(numbers.sync(Some(&now), 5, Wanted::all(true), &Own::Nothing).is_empty());
+        assert!(numbers.sync(Some(&now), 5, Wanted::all(true), &OwnChange::Nothing).is_empty());
     }
 
     #[test]
     fn removed_messages_keep_their_numbers_while_they_must() {
         let mut numbers = SequenceNumbers::new(&mailbox(&[(1, NONE, 1), (2, NONE, 2)]), 1);
         let now = mailbox(&[(2, SEEN, 3), (3, NONE, 4)]);
-        let updates = numbers.sync(Some(&now), 1, Wanted::all(false), &Own::Nothing);
+        let updates = numbers.sync(Some(&now), 1, Wanted::all(false), &OwnChange::Nothing);
         assert_eq!((updates.expunged.len(), updates.exists, &updates.flags[..]), (0, Some((3, 3)), &[2][..]));
         assert!(!numbers.is_current(&now, Wanted::all(true)), "there is something left to tell");
-        assert_eq!(numbers.sync(Some(&now), 1, Wanted::all(true), &Own::Nothing).expunged, [1]);
+        assert_eq!(numbers.sync(Some(&now), 1, Wanted::all(true), &OwnChange::Nothing).expunged, [1]);
         assert_eq!(numbers.uids(), [2, 3]);
-        let all = numbers.sync(None, 1, Wanted::all(true), &Own::Nothing);
+        let all = numbers.sync(None, 1, Wanted::all(true), &OwnChange::Nothing);
         assert_eq!(all.expunged, [1, 2], "the mailbox is gone");
     }
 
@@ -373,19 +373,20 @@ pub(super) mod tests {
         let mut numbers = SequenceNumbers::new(&mailbox(&[(1, NONE, 1)]), 1);
         let mut now = mailbox(&[(1, NONE, 1)]);
         now.highest_modseq = 7;
-        assert!(numbers.sync(Some(&now), 3, Wanted::all(true), &Own::Nothing).is_empty());
+        assert!(numbers.sync(Some(&now), 3, Wanted::all(true), &OwnChange::Nothing).is_empty());
         now.messages.push(message(9, NONE, 8));
-        assert_eq!(numbers.sync(Some(&now), 9, Wanted::all(true), &Own::Nothing).exists, Some((2, 2)));
+        assert_eq!(numbers.sync(Some(&now), 9, Wanted::all(true), &OwnChange::Nothing).exists, Some((2, 2)));
     }
 
     #[test]
     fn own_changes_are_told_as_the_store_command_wants() {
         let before = mailbox(&[(1, NONE, 1), (2, NONE, 1), (3, NONE, 1)]);
         let now = mailbox(&[(1, SEEN, 2), (2, SEEN.with(Flags::DRAFT), 2), (3, NONE, 1)]);
-        let told =
-            |own: Own| SequenceNumbers::new(&before, 1).sync(Some(&now), 1, Wanted::all(false), &own).flags;
-        assert_eq!(told(Own::Nothing), [1, 2]);
-        assert_eq!(told(Own::Report(vec![2..=3])), [1, 2, 3], "3 is answered although nothing changed");
+        let told = |own: OwnChange| {
+            SequenceNumbers::new(&before, 1).sync(Some(&now), 1, Wanted::all(false), &own).flags
+        };
+        assert_eq!(told(OwnChange::Nothing), [1, 2]);
+        assert_eq!(told(OwnChange::Report(vec![2..=3])), [1, 2, 3], "3 is answered although nothing changed");
         assert_eq!(told(silent(vec![(1, SEEN), (2, SEEN)])), [2], "another session set more");
     }
 
@@ -394,9 +395,9 @@ pub(super) mod tests {
         let mut now = mailbox(&[(1, NONE, 1), (2, NONE, 1)]);
         let mut numbers = SequenceNumbers::new(&now, 2);
         now.messages.extend([message(3, NONE, 2), message(4, NONE, 2)]);
-        numbers.sync(Some(&now), 5, Wanted::all(true), &Own::Nothing);
+        numbers.sync(Some(&now), 5, Wanted::all(true), &OwnChange::Nothing);
         now.messages.push(message(5, NONE, 2));
-        numbers.sync(Some(&now), 5, Wanted::all(true), &Own::Nothing);
+        numbers.sync(Some(&now), 5, Wanted::all(true), &OwnChange::Nothing);
         let recent: Vec<Uid> = numbers.uids().iter().copied().filter(|&uid| numbers.is_recent(uid)).collect();
         assert_eq!(recent, [2, 5]);
     }

@@ -36,7 +36,7 @@ pub struct Updates {
 
 /// How updates are told.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Manner {
+pub struct ResponseForm {
     /// With UIDs, because the command was a UID command (RFC 3501 section 6.4.8).
     pub uid: bool,
     /// The mailbox is selected read-only.
@@ -63,7 +63,7 @@ impl Updates {
         &mut self,
         numbers: &SequenceNumbers,
         mailbox: Option<&Mailbox>,
-        manner: Manner,
+        form: ResponseForm,
         out: &mut String,
     ) -> u64 {
         let end = out.len() + PIECE;
@@ -91,7 +91,7 @@ impl Updates {
         };
         let (now, due) = (hash(&mailbox.keywords), std::mem::take(&mut self.keywords));
         if due {
-            keywords(mailbox, manner, out);
+            keywords(mailbox, form, out);
         } else if now != self.named {
             // Made while the pieces before were on their way: the next sync tells what else there is to say of it.
             flags_response(mailbox, out);
@@ -106,7 +106,7 @@ impl Updates {
             && let Some(next) = self.next_message()
         {
             self.told += 1;
-            modseq = modseq.max(fetch(next, numbers, mailbox, manner.uid, out));
+            modseq = modseq.max(fetch(next, numbers, mailbox, form.uid, out));
         }
         if self.is_empty() {
             *self = Updates::default();
@@ -136,7 +136,7 @@ impl Session {
         let (read_only, new_keywords) = (selected.read_only.is_some(), account.takes_keywords(id));
         account.view(id, |mailbox| {
             if numbers.hear_of_keywords(mailbox) {
-                keywords(mailbox, Manner { uid: false, read_only, new_keywords }, &mut out);
+                keywords(mailbox, ResponseForm { uid: false, read_only, new_keywords }, &mut out);
             }
         });
         out
@@ -144,13 +144,13 @@ impl Session {
 }
 
 /// RFC 3501 sections 7.2.6 and 7.1: FLAGS and PERMANENTFLAGS.
-pub fn keywords(mailbox: &Mailbox, manner: Manner, out: &mut String) {
+pub fn keywords(mailbox: &Mailbox, form: ResponseForm, out: &mut String) {
     flags_response(mailbox, out);
     out.push_str("* OK [PERMANENTFLAGS ");
-    if manner.read_only {
+    if form.read_only {
         out.push_str("()] Read-only\r\n");
     } else {
-        words::all_flags(mailbox, manner.new_keywords, out);
+        words::all_flags(mailbox, form.new_keywords, out);
         out.push_str("] Flags are kept\r\n");
     }
 }
@@ -200,7 +200,7 @@ fn fetch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::state::own::Own;
+    use crate::imap::state::own::OwnChange;
     use crate::imap::state::sequence_numbers::Wanted;
     use crate::imap::state::sequence_numbers::tests::mailbox;
     use crate::store::{Flags, LastLine};
@@ -211,12 +211,12 @@ mod tests {
         mut updates: Updates,
         numbers: &SequenceNumbers,
         mailbox: Option<&Mailbox>,
-        manner: Manner,
+        form: ResponseForm,
     ) -> (String, u32) {
         let (mut out, mut pieces) = (String::new(), 0);
         while !updates.is_empty() {
             let before = out.len();
-            updates.write_piece(numbers, mailbox, manner, &mut out);
+            updates.write_piece(numbers, mailbox, form, &mut out);
             assert!(out.len() - before < PIECE + 200);
             pieces += 1;
         }
@@ -232,9 +232,9 @@ mod tests {
         let keyword = Flags::keyword(0);
         let mut now = mailbox(&[(2, Flags::SEEN.with(keyword), 2), (5, Flags::NONE, 3)]);
         now.keywords.push("$Junk".into());
-        let updates = numbers.sync(Some(&now), 9, Wanted::all(true), &Own::Nothing);
-        let manner = Manner { uid: true, read_only: false, new_keywords: true };
-        let (words, _) = told(updates, &numbers, Some(&now), manner);
+        let updates = numbers.sync(Some(&now), 9, Wanted::all(true), &OwnChange::Nothing);
+        let form = ResponseForm { uid: true, read_only: false, new_keywords: true };
+        let (words, _) = told(updates, &numbers, Some(&now), form);
         assert_eq!(
             words.lines().collect::<Vec<_>>(),
             [
@@ -254,8 +254,8 @@ mod tests {
         let messages = |modseq| (1..=5000).map(|uid| (uid, Flags::NONE, modseq)).collect::<Vec<_>>();
         let mut numbers = SequenceNumbers::new(&mailbox(&messages(1)), 1);
         let now = mailbox(&messages(2)[1000..]);
-        let updates = numbers.sync(Some(&now), 9, Wanted::all(true), &Own::Nothing);
-        let (words, pieces) = told(updates, &numbers, Some(&now), Manner::default());
+        let updates = numbers.sync(Some(&now), 9, Wanted::all(true), &OwnChange::Nothing);
+        let (words, pieces) = told(updates, &numbers, Some(&now), ResponseForm::default());
         assert!(words.starts_with("* 1000 EXPUNGE\r\n* 999 EXPUNGE"));
         assert!(words.ends_with("* 4000 FETCH (FLAGS (\\Recent))\r\n"));
         assert_eq!(words.lines().count(), 5000);
@@ -268,13 +268,13 @@ mod tests {
         let messages = |modseq| (1..=1000).map(|uid| (uid, Flags::NONE, modseq)).collect::<Vec<_>>();
         let mut numbers = SequenceNumbers::new(&mailbox(&messages(1)), 1);
         let mut now = mailbox(&messages(2));
-        let mut updates = numbers.sync(Some(&now), 9, Wanted::all(true), &Own::Nothing);
+        let mut updates = numbers.sync(Some(&now), 9, Wanted::all(true), &OwnChange::Nothing);
         let mut out = String::new();
-        updates.write_piece(&numbers, Some(&now), Manner::default(), &mut out);
+        updates.write_piece(&numbers, Some(&now), ResponseForm::default(), &mut out);
         assert!(!updates.is_empty() && !out.contains("* FLAGS"));
         now.keywords.push("$Junk".into());
         now.messages[999].flags = Flags::keyword(0);
-        let (words, _) = told(updates, &numbers, Some(&now), Manner::default());
+        let (words, _) = told(updates, &numbers, Some(&now), ResponseForm::default());
         assert!(words.starts_with("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Junk)\r\n* "));
         assert!(words.ends_with("* 1000 FETCH (FLAGS (\\Recent $Junk))\r\n"), "{words}");
         assert_eq!(words.matches("* FLAGS").count(), 1);
@@ -350,10 +350,10 @@ mod tests {
                         now.uid_next += 1;
                     }
                     Event::Told { expunge } => {
-                        let updates = numbers.sync(Some(&now), now.recent_from, Wanted::all(expunge), &Own::Nothing);
+                        let updates = numbers.sync(Some(&now), now.recent_from, Wanted::all(expunge), &OwnChange::Nothing);
                         now.recent_from = now.uid_next;
-                        let manner = Manner { uid: true, read_only: false, new_keywords: true };
-                        client.hear(&told(updates, &numbers, Some(&now), manner).0, &numbers, &now);
+                        let form = ResponseForm { uid: true, read_only: false, new_keywords: true };
+                        client.hear(&told(updates, &numbers, Some(&now), form).0, &numbers, &now);
                         continue;
                     }
                     Event::Expunge(_) | Event::Flags(..) if now.messages.is_empty() => continue,

@@ -111,7 +111,7 @@ fn split_word<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
     let at = text
         .match_indices(';')
         .find(|(at, _)| strip_word(text.get(*at..).unwrap_or_default(), word).is_some());
-    at.map(|(at, _)| (&text[..at], &text[at + word.len()..]))
+    at.and_then(|(at, _)| Some((text.get(..at)?, text.get(at + word.len()..)?)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::{Address, is_of_word};
 
 /// Octets that a local part, a host and a word consist of.
+#[expect(clippy::indexing_slicing, reason = "the compiler checks it")]
 static OF_ADDRESS: [bool; 256] = {
     let mut of_address = [false; 256];
     let mut b = 0;
@@ -46,6 +47,7 @@ pub(super) fn plain(text: &[u8]) -> Option<(Address, &[u8])> {
 }
 
 /// What `text` begins with of such octets, and the rest.
+#[expect(clippy::indexing_slicing, reason = "a table of 256 has a place for every octet")]
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|&b| !OF_ADDRESS[usize::from(b)]).unwrap_or(text.len());
     text.split_at(end)

@@ -117,6 +117,7 @@ impl QuotedPrintable {
         self.column += 1;
     }
 
+    #[expect(clippy::indexing_slicing, reason = "a table of 16 has a place for every half of an octet")]
     fn escape(&mut self, octet: u8, out: &mut Vec<u8>) {
         self.break_for(3, out);
         out.extend([b'=', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]);

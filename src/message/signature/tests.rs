@@ -122,6 +122,10 @@ fn made_up() -> Vec<Vec<u8>> {
 fn written() -> Vec<Vec<u8>> {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut paragraphs = Vec::new();
+    let folder = fs::read_dir(format!("{root}/docs/decisions")).unwrap();
+    let mut names: Vec<String> =
+        folder.map(|file| file.unwrap().path().to_string_lossy().into_owned()).collect();
+    names.sort();
     for name in [
         "docs/design.md",
         "docs/store.md",
@@ -132,7 +136,10 @@ fn written() -> Vec<Vec<u8>> {
         "src/store/engine/log.rs",
         "src/appliance.rs",
     ] {
-        let text = fs::read_to_string(format!("{root}/{name}")).unwrap();
+        names.push(format!("{root}/{name}"));
+    }
+    for name in names {
+        let text = fs::read_to_string(name).unwrap();
         paragraphs.extend(text.split("\n\n").map(str::to_owned));
     }
     let mut seed = 1_u64;

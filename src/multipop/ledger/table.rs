@@ -179,6 +179,10 @@ impl Table {
     }
 
     /// Brings new ones to their places, the last one first: no second list of all of them is needed.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`place` counts down from the length by one for each entry that is put, old or new"
+    )]
     fn merge(&mut self, new: &[(IdentityHash, Known)]) {
         let mut rest = self.known.len();
         self.known.reserve_exact(new.len());

@@ -1,6 +1,6 @@
 //! What another collecting program has collected already, from its own file, so that who changes over gets nothing twice.
 //!
-//! [`read`] knows the files of fetchmail, getmail6 and mpop by what stands in them; [`Import`] notes it in the ledger of the
+//! [`read()`] knows the files of fetchmail, getmail6 and mpop by what stands in them; [`Import`] notes it in the ledger of the
 //! source that it belongs to. A line that makes no sense costs that line.
 
 mod import;

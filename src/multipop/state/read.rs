@@ -37,12 +37,12 @@ impl Parsed {
         self.passed_over.1 += 1;
     }
 
+    #[expect(clippy::indexing_slicing, reason = "the place was found, or is that of the list just added")]
     fn list(&mut self, origin: Origin) -> &mut List {
         let at = self.lists.iter().rposition(|list| list.origin == origin).unwrap_or_else(|| {
             self.lists.push(List { origin, ..List::default() });
             self.lists.len() - 1
         });
-        // It is there by now.
         &mut self.lists[at]
     }
 }

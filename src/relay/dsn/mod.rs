@@ -206,7 +206,7 @@ pub fn printable(text: &str) -> String {
     text.chars().map(|c| if invisible(c) { ' ' } else { c }).collect()
 }
 
-/// `text` in lines of at most [`WIDTH`] octets where its words allow, and of at most 998 in any case (RFC 5322 section 2.1.1). `prefix`
+/// `text` in lines of at most `WIDTH` octets where its words allow, and of at most 998 in any case (RFC 5322 section 2.1.1). `prefix`
 /// begins the first one, `then` the others.
 fn wrapped(text: &str, prefix: &str, then: &str) -> String {
     const WIDTH: usize = 76;
@@ -217,7 +217,8 @@ fn wrapped(text: &str, prefix: &str, then: &str) -> String {
     for word in text.split(' ') {
         let mut word = word;
         loop {
-            let piece = &word[..word.floor_char_boundary(LONGEST_WORD)];
+            let (piece, rest) =
+                word.split_at_checked(word.floor_char_boundary(LONGEST_WORD)).unwrap_or((word, ""));
             if !fresh && width + 1 + piece.len() > WIDTH {
                 lines += "\r\n";
                 lines += then;
@@ -230,7 +231,7 @@ fn wrapped(text: &str, prefix: &str, then: &str) -> String {
             lines += piece;
             width += piece.len();
             fresh = false;
-            word = &word[piece.len()..];
+            word = rest;
             if word.is_empty() {
                 break;
             }

@@ -153,7 +153,7 @@ impl Entry {
         if self.history.len() >= HISTORY_MAX {
             self.history.remove(HISTORY_MAX / 2);
         }
-        let what = what[..what.floor_char_boundary(EVENT_MAX)].to_owned();
+        let what = what.get(..what.floor_char_boundary(EVENT_MAX)).unwrap_or_default().to_owned();
         self.history.push(Event { at, what });
     }
 
@@ -161,7 +161,7 @@ impl Entry {
     /// everything else.
     pub fn answered(&mut self, at: i64, mailbox: &Mailbox, reply: &Reply) {
         let reply = format!(": {reply}");
-        let reply = &reply[..reply.floor_char_boundary(EVENT_MAX / 2)];
+        let reply = reply.get(..reply.floor_char_boundary(EVENT_MAX / 2)).unwrap_or_default();
         match self.history.last_mut() {
             Some(last) if at.saturating_sub(last.at) <= SAME_ATTEMPT && last.what.ends_with(reply) => {
                 let first = last.what.split('>').next().unwrap_or_default();

@@ -24,14 +24,14 @@ impl Protocol for Echo {
     fn goodbye(why: Goodbye) -> Cow<'static, [u8]> {
         format!("{why:?}\n").into_bytes().into()
     }
-    async fn greet(connection: &mut Connection<Echo>) -> io::Result<Goes> {
-        connection.write("hello\n").await.map(|()| Goes::On)
+    async fn greet(connection: &mut Connection<Echo>) -> io::Result<Dialog> {
+        connection.write("hello\n").await.map(|()| Dialog::Continues)
     }
     async fn take(
         connection: &mut Connection<Echo>,
         line: Zeroizing<Vec<u8>>,
         end: LineEnd,
-    ) -> io::Result<Goes> {
+    ) -> io::Result<Dialog> {
         assert_eq!(end, LineEnd::Complete);
         connection.write(line.as_slice()).await?;
         connection.write("\n").await?;
@@ -47,7 +47,7 @@ impl Protocol for Echo {
             // More than the buffers of both sockets take.
             connection.write(&vec![b'x'; 20_000_000]).await?;
         }
-        Ok(if line.as_slice() == b"quit" { Goes::Away } else { Goes::On })
+        Ok(if line.as_slice() == b"quit" { Dialog::Ends } else { Dialog::Continues })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Handing mail to another server (RFC 5321 section 3.3): [`Opening`] and [`Transaction`](transaction::Transaction) are the
+//! Handing mail to another server (RFC 5321 section 3.3): [`Opening`] and `Transaction` are the
 //! dialog, [`Client`] moves the octets.
 //!
 //! A message is begun, and has an outcome later. Several may be under way on one connection, where the server lets
@@ -28,7 +28,7 @@ pub use transaction::Outcome;
 
 use self::content::Content;
 use self::failure::{in_doubt, lost, unreadable};
-use self::transaction::{Step, Transaction, Way};
+use self::transaction::{ContentCommand, Step, Transaction};
 use self::wire::{read_reply, send, write};
 use super::Reply;
 use super::data::Encoder;
@@ -286,10 +286,10 @@ impl Client {
         let fit = self.fit(&message, content).await;
         let size = fit.as_ref().map_or(message.size, |(content, _)| content.size);
         let way = match &fit {
-            Ok((_, Some(chunk))) => Way::Chunk(chunk.len() as u64),
-            _ => Way::Data,
+            Ok((_, Some(chunk))) => ContentCommand::Bdat(chunk.len() as u64),
+            _ => ContentCommand::Data,
         };
-        if matches!(way, Way::Chunk(_)) {
+        if matches!(way, ContentCommand::Bdat(_)) {
             self.listen().await?;
         }
         let reset = self.unclean || self.under_way.iter().any(|message| message.outcome.is_none());

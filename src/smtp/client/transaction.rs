@@ -21,13 +21,13 @@ pub struct Outcome {
     pub dsn_passed_on: bool,
 }
 
-/// How the content goes.
+/// The command that sends the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// DATA.
+pub enum ContentCommand {
+    /// RFC 5321 section 4.1.1.4.
     Data,
-    /// BDAT with all of it, so many octets.
-    Chunk(u64),
+    /// RFC 3030, one chunk of so many octets.
+    Bdat(u64),
 }
 
 /// What comes next.
@@ -96,7 +96,7 @@ impl Transaction {
     pub fn new(
         envelope: &Envelope,
         size: u64,
-        way: Way,
+        way: ContentCommand,
         reset: bool,
         capabilities: &Capabilities,
     ) -> Transaction {
@@ -107,8 +107,8 @@ impl Transaction {
             commands.extend(line.as_ref().ok().map(|line| Command::Rcpt(at, line.clone())));
         }
         commands.push(match way {
-            Way::Data => Command::Data,
-            Way::Chunk(octets) => Command::Chunk(octets),
+            ContentCommand::Data => Command::Data,
+            ContentCommand::Bdat(octets) => Command::Chunk(octets),
         });
         let verdicts: Vec<_> = envelope.recipients.iter().map(|line| line.as_ref().err().cloned()).collect();
         Transaction {

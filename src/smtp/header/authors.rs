@@ -1,6 +1,6 @@
 //! Who a message may be from, and what becomes of the fields that say it.
 
-use super::{Fate, Fault, HeaderFilter, MAX_NAME, State};
+use super::{Fault, FieldAction, HeaderFilter, MAX_NAME, State};
 use crate::smtp::Mailbox;
 use crate::smtp::originator::mailboxes;
 
@@ -49,14 +49,14 @@ impl Originator {
 }
 
 impl HeaderFilter {
-    pub(super) fn originator(&mut self, originator: Originator) -> Fate {
+    pub(super) fn originator(&mut self, originator: Originator) -> FieldAction {
         match self.authors {
             Authors::Anyone => {
                 self.has_from |= originator == Originator::From;
-                Fate::Pass
+                FieldAction::Pass
             }
-            Authors::Own(_) => Fate::Judge(originator),
-            Authors::House { .. } => Fate::Hold(originator),
+            Authors::Own(_) => FieldAction::Judge(originator),
+            Authors::House { .. } => FieldAction::Hold(originator),
         }
     }
 
@@ -65,7 +65,9 @@ impl HeaderFilter {
         let field = std::mem::take(&mut self.value);
         let value = field.get(std::mem::take(&mut self.value_at)..).unwrap_or_default();
         let is_cut = std::mem::take(&mut self.is_cut);
-        let State::LineStart(Some(Fate::Judge(originator) | Fate::Hold(originator))) = self.state else {
+        let State::LineStart(Some(FieldAction::Judge(originator) | FieldAction::Hold(originator))) =
+            self.state
+        else {
             return;
         };
         let found = mailboxes(value).filter(|found| !is_cut && (found.len() == 1 || !originator.is_one()));

@@ -322,7 +322,7 @@ impl Account {
         self.index(|index| index.ledger.get(source, identity).copied())
     }
 
-    /// The annotations of a mailbox, or of the account under [`NO_MAILBOX`], in order of their entries.
+    /// The annotations of a mailbox, or of the account under `NO_MAILBOX`, in order of their entries.
     pub fn annotations(&self, mailbox: MailboxId) -> Vec<(String, Vec<u8>)> {
         self.index(|index| {
             let own = index.annotations_of(mailbox);

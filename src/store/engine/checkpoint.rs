@@ -87,15 +87,23 @@ pub struct Loaded {
 /// Why a file is no checkpoint.
 pub type Damage = &'static str;
 
-/// Reads the checkpoint at `path`: `None` where there is none. To `salvage` it is to pass over the parts that
-/// are damaged: what was in them is missing then.
+/// What is done with damage in what is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDamage {
+    /// Nothing is used: something older and whole serves better.
+    Refuse,
+    /// What is damaged is passed over, and is missing then: nothing better is left.
+    Salvage,
+}
+
+/// Reads the checkpoint at `path`: `None` where there is none.
 ///
 /// # Errors
 /// What the flash says; damage is no error.
 pub async fn load(
     flash: &dyn Flash,
     path: &str,
-    salvage: bool,
+    on_damage: OnDamage,
 ) -> io::Result<Option<Result<Loaded, Damage>>> {
     let file = match flash.open(path, Mode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -111,13 +119,17 @@ pub async fn load(
         let place = window.at;
         let part = match window.frame::<Part>(false)? {
             Ok(frame) => frame.head,
-            Err(_) if salvage && !window.at_end()? => {
+            Err(_) if on_damage == OnDamage::Salvage && !window.at_end()? => {
                 window.at = place;
                 window.seek_frame::<Part>()?;
                 continue;
             }
             Err(_) => {
-                let saved = from.filter(|_| salvage).map(|from| Loaded { index, from, octets });
+                let saved = from.filter(|_| on_damage == OnDamage::Salvage).map(|from| Loaded {
+                    index,
+                    from,
+                    octets,
+                });
                 return Ok(Some(saved.ok_or("a part is damaged")));
             }
         };
@@ -140,7 +152,9 @@ pub async fn load(
                 index.expunged.forget(last.modseq);
             }
             (_, None) => return Ok(Some(Err("not a checkpoint of this version"))),
-            (Part::End { parts: all }, Some(from)) if salvage || all + 1 == parts && window.at_end()? => {
+            (Part::End { parts: all }, Some(from))
+                if on_damage == OnDamage::Salvage || all + 1 == parts && window.at_end()? =>
+            {
                 return Ok(Some(Ok(Loaded { index, from, octets })));
             }
             (Part::End { .. } | Part::Begin { .. }, _) => return Ok(Some(Err("parts are missing"))),

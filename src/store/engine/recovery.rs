@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use super::checkpoint::{self, Checkpoints, Loaded};
+use super::checkpoint::{self, Checkpoints, Loaded, OnDamage};
 use super::commit::{Checked, State};
 use super::log::Log;
 use super::replay::{Replayed, replay};
@@ -28,8 +28,8 @@ pub struct Wanted<'a> {
     pub dir: String,
     /// Commits that end behind it are not believed: see `Store::failed`.
     pub limit: Option<Place>,
-    /// Whether it is to be opened, too, where the beginning of its log and both checkpoints are lost.
-    pub salvage: bool,
+    /// Where the beginning of its log and both checkpoints are lost.
+    pub on_damage: OnDamage,
 }
 
 /// Opens an account, creating it when it is not there. On a flash that takes no changes it is open for reading.
@@ -43,13 +43,16 @@ pub async fn open(
     sizes: Sizes,
     wanted: Wanted<'_>,
 ) -> Result<Rc<Account>, Error> {
-    let Wanted { name, dir, limit, salvage } = wanted;
+    let Wanted { name, dir, limit, on_damage } = wanted;
     let log_dir = format!("{dir}/log");
     let io = |error| Error::io(&dir, error);
     let mut log = Log::new(flash.clone(), log_dir.clone(), sizes.segment);
-    let (start, checkpoints) = start(&*flash, &dir, salvage).await.map_err(io)?;
+    let (start, checkpoints) = start(&*flash, &dir, on_damage).await.map_err(io)?;
     let first = log.segments().map_err(io)?.first().copied();
-    if !salvage && start.from == Place::default() && first.is_some_and(|first| first != 1) {
+    if on_damage == OnDamage::Refuse
+        && start.from == Place::default()
+        && first.is_some_and(|first| first != 1)
+    {
         return Err(Error::Damaged(format!(
             "{dir}: no checkpoint can be read; run `pillarbox fsck --repair`"
         )));
@@ -184,10 +187,14 @@ async fn ready_for_writing(
 
 /// Where the replay begins: at the newest checkpoint that can be read, else at the beginning of the log;
 /// where that is gone, and only then, at what can be saved of a checkpoint.
-pub async fn start(flash: &dyn Flash, dir: &str, salvage: bool) -> std::io::Result<(Loaded, Checkpoints)> {
+pub async fn start(
+    flash: &dyn Flash,
+    dir: &str,
+    on_damage: OnDamage,
+) -> std::io::Result<(Loaded, Checkpoints)> {
     let newest = format!("{dir}/{}", checkpoint::NEWEST);
     let previous = format!("{dir}/{}", checkpoint::PREVIOUS);
-    match checkpoint::load(flash, &newest, false).await? {
+    match checkpoint::load(flash, &newest, OnDamage::Refuse).await? {
         Some(Ok(loaded)) => {
             let previous = checkpoint::beginning(flash, &previous)?;
             let octets = loaded.octets;
@@ -200,7 +207,7 @@ pub async fn start(flash: &dyn Flash, dir: &str, salvage: bool) -> std::io::Resu
         Some(Err(damage)) => log::error!("{newest}: {damage}; the one before it is used"),
         None => {}
     }
-    match checkpoint::load(flash, &previous, false).await? {
+    match checkpoint::load(flash, &previous, OnDamage::Refuse).await? {
         Some(Ok(loaded)) => {
             let (previous, previous_octets) = (Some(loaded.from), loaded.octets);
             let checkpoints = Checkpoints { newest: None, previous, octets: 0, previous_octets };
@@ -209,9 +216,11 @@ pub async fn start(flash: &dyn Flash, dir: &str, salvage: bool) -> std::io::Resu
         Some(Err(damage)) => log::error!("{previous}: {damage}; the log is read from its beginning"),
         None => {}
     }
-    if salvage && !flash.list(&format!("{dir}/log"))?.iter().any(|name| name.parse() == Ok(1)) {
+    if on_damage == OnDamage::Salvage
+        && !flash.list(&format!("{dir}/log"))?.iter().any(|name| name.parse() == Ok(1))
+    {
         for path in [&newest, &previous] {
-            if let Some(Ok(loaded)) = checkpoint::load(flash, path, true).await? {
+            if let Some(Ok(loaded)) = checkpoint::load(flash, path, OnDamage::Salvage).await? {
                 return Ok((loaded, Checkpoints::default()));
             }
         }

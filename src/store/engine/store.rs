@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Account;
+use super::checkpoint::OnDamage;
 use super::recovery::{self, Wanted};
 use super::room::Room;
 use crate::flash::{Flash, READ_ONLY, Space};
@@ -100,7 +101,7 @@ impl Store {
         }
         let _opening = self.opening.lock().await;
         let dir = self.place(name)?;
-        self.open_alone(name, dir, false).await
+        self.open_alone(name, dir, OnDamage::Refuse).await
     }
 
     /// Where the mail of the account `name` is: in the folder of its name, where nobody has said who the accounts are.
@@ -128,23 +129,23 @@ impl Store {
             return Ok(account);
         }
         let _opening = self.opening.lock().await;
-        self.open_alone(&self.name_of(dir), dir.to_owned(), false).await
+        self.open_alone(&self.name_of(dir), dir.to_owned(), OnDamage::Refuse).await
     }
 
     /// The account in `dir`, also where its beginning is lost.
     pub(super) async fn open_for_repair(&self, dir: &str) -> Result<Rc<Account>, Error> {
         let _opening = self.opening.lock().await;
-        self.open_alone(&self.name_of(dir), dir.to_owned(), true).await
+        self.open_alone(&self.name_of(dir), dir.to_owned(), OnDamage::Salvage).await
     }
 
     /// By who alone opens accounts.
-    async fn open_alone(&self, name: &str, dir: String, salvage: bool) -> Result<Rc<Account>, Error> {
+    async fn open_alone(&self, name: &str, dir: String, on_damage: OnDamage) -> Result<Rc<Account>, Error> {
         let before = self.in_memory(&dir);
         if let Some(account) = before.clone().filter(|account| !self.may_be_written_again(account)) {
             return Ok(account);
         }
         let limit = self.failed.borrow().get(&dir).copied();
-        let wanted = Wanted { name, dir: dir.clone(), limit, salvage };
+        let wanted = Wanted { name, dir: dir.clone(), limit, on_damage };
         let account = recovery::open(self.flash.clone(), &self.room, self.sizes, wanted).await?;
         match before {
             // Sessions go on reading what they have.

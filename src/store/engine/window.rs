@@ -1,4 +1,5 @@
 //! Reading files of frames: of the log as of a checkpoint.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 use std::io;
 use std::rc::Rc;
@@ -69,6 +70,10 @@ impl Window {
     }
 
     /// Up to `n` octets from `at` on; fewer only at the end of the file.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`held` is as long as `wanted` before it is read into, and `filled` is within it"
+    )]
     fn octets(&mut self, n: usize) -> io::Result<&[u8]> {
         let skip = usize::try_from(self.at - self.held_at).unwrap_or(usize::MAX);
         if skip.saturating_add(n) > self.filled {
@@ -95,8 +100,11 @@ impl Window {
         Ok(&self.held[skip..self.filled.min(skip + n)])
     }
 
-    /// The frame at `at`, which moves behind it when it is good.
-    /// Whether a body that is not asked for is there at all, nobody looks.
+    /// The frame at `at`, which moves behind it when it is good. Without `with_body` the body is neither read nor checked.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`octets` is as long as the frame: that was asked just before"
+    )]
     pub fn frame<T: DeserializeOwned>(&mut self, with_body: bool) -> io::Result<Result<Frame<T>, BadFrame>> {
         let header = match FrameHeader::parse(self.octets(FRAME)?) {
             Ok(header) => header,

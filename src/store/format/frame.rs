@@ -81,7 +81,10 @@ impl FrameHeader {
         let fixed = octets.get(..FRAME).ok_or(BadFrame::Short)?;
         let field = |at| u32_at(fixed, at).ok_or(BadFrame::Short);
         let (head_len, body_len) = (field(4)? as usize, field(8)? as usize);
-        if !fixed.starts_with(&MAGIC) || fixed[2..4] != [0, 0] || head_len > HEAD_MAX || body_len > INLINE_MAX
+        if !fixed.starts_with(&MAGIC)
+            || fixed.get(2..4) != Some(&[0, 0])
+            || head_len > HEAD_MAX
+            || body_len > INLINE_MAX
         {
             return Err(BadFrame::Damaged);
         }
@@ -90,7 +93,7 @@ impl FrameHeader {
             body_len,
             body_crc: field(12)?,
             head_crc: field(16)?,
-            covered_crc: crc32c::crc32c(&fixed[..16]),
+            covered_crc: crc32c::crc32c(fixed.get(..16).unwrap_or_default()),
         })
     }
 
@@ -143,6 +146,7 @@ pub fn encode_unknown(head: &[u8], body: &[u8], out: &mut Vec<u8>) -> Result<(),
 }
 
 /// Fills in the fixed part of the frame that begins at `start` and has its head, and appends the body.
+#[expect(clippy::indexing_slicing, reason = "the fixed part was put at `start` before its head")]
 fn close(start: usize, body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
     let head_len = out.len() - start - FRAME;
     if head_len > HEAD_MAX || body.len() > INLINE_MAX {

@@ -2,6 +2,7 @@
 //!
 //! `docs/store.md` tells the same to the byte, and a golden for each variant pins it (`goldens.rs`): variants are
 //! appended, and never changed.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod checkpoint;
 pub mod extracts;

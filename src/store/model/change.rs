@@ -201,6 +201,7 @@ impl Placed {
 }
 
 /// The hash under which the ledger knows `identity`.
+#[expect(clippy::indexing_slicing, reason = "a digest of SHA-256 has 32 octets")]
 pub fn identity_hash(identity: &[u8]) -> IdentityHash {
     let digest = ring::digest::digest(&ring::digest::SHA256, identity);
     let mut hash = IdentityHash::default();

@@ -75,7 +75,7 @@ impl Draft {
     /// Plans on until about `most` messages more are copied: whether that is all.
     ///
     /// # Errors
-    /// As [`super::plan`].
+    /// As [`super::plan()`].
     pub fn go_on(
         self,
         index: &Index,

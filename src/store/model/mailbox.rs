@@ -61,7 +61,7 @@ impl Mailbox {
         if let Some(message) = self.messages.get(furthest).filter(|message| message.uid == uid) {
             return Some(message);
         }
-        let near = &self.messages[..self.messages.len().min(furthest)];
+        let near = self.messages.get(..furthest).unwrap_or(&self.messages);
         near.get(near.binary_search_by_key(&uid, |m| m.uid).ok()?)
     }
 }

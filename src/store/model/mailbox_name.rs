@@ -36,7 +36,7 @@ pub fn canonical(name: &str) -> Result<String, Error> {
 
 /// The names above `name`, the outermost first.
 pub fn superiors(name: &str) -> impl Iterator<Item = &str> {
-    name.match_indices('/').map(|(at, _)| &name[..at])
+    name.match_indices('/').filter_map(|(at, _)| name.get(..at))
 }
 
 /// The order in which whatever lies below a name follows it at once.

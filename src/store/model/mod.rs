@@ -1,5 +1,6 @@
 //! What an account is, as far as it can be told without a flash: what records add up to, and which records a change
 //! takes. Pure values; nothing here reads or writes.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod annotation;
 mod change;

@@ -74,7 +74,8 @@ impl Planner<'_> {
             }
         }
         for (name, mailbox) in moving {
-            let renamed = mailbox_name::canonical(&format!("{to}{}", &name[from.len()..]))?;
+            let renamed =
+                mailbox_name::canonical(&format!("{to}{}", name.get(from.len()..).unwrap_or_default()))?;
             if self.names().contains_key(&renamed) {
                 return Err(Error::MailboxExists);
             }

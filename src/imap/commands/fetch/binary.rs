@@ -64,7 +64,7 @@ impl Response<'_> {
             while left > 0 {
                 let piece = [b' '; 1024];
                 let n = left.min(1024);
-                stream.write(&piece[..n as usize]).await?;
+                stream.write(piece.get(..n as usize).unwrap_or_default()).await?;
                 left -= n;
             }
         }

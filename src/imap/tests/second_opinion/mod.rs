@@ -1,5 +1,5 @@
 //! A second opinion on the grammar: what imap-codec, which was written by others from the RFCs, reads in a command, we read
-//! in it, too. Where we differ, `docs/design.md` says why.
+//! in it, too. Where we differ, `docs/decisions/` says why: "imap-codec is the second opinion on the grammar".
 
 mod keys;
 mod lines;
@@ -104,7 +104,7 @@ fn upper(name: &mut str) {
     }
 }
 
-/// What imap-codec takes, and we refuse, as `docs/design.md` says.
+/// What imap-codec takes, and we refuse, as `docs/decisions/` says.
 const REFUSED: [&str; 3] = [
     "Expected UID FETCH where VANISHED is asked for",
     "Expected an entry below /shared/ or /private/",

@@ -21,7 +21,7 @@ const ALL: Capabilities = Capabilities {
 /// has 500 octets, some of them above 127.
 fn transact(
     capabilities: &Capabilities,
-    way: Way,
+    way: ContentCommand,
     reset: bool,
     recipients: &[&str],
     transcript: &str,
@@ -55,7 +55,7 @@ fn transact(
 }
 
 fn play(capabilities: &Capabilities, recipients: &[&str], transcript: &str) -> Transaction {
-    transact(capabilities, Way::Data, false, recipients, transcript)
+    transact(capabilities, ContentCommand::Data, false, recipients, transcript)
 }
 
 fn describe(step: Result<Step, Trouble>) -> Vec<String> {
@@ -198,13 +198,13 @@ fn what_was_refused_is_to_be_forgotten_before_the_next_message() {
         S: 250 OK
         S: 250 2.0.0 Queued
         ! 250 2.0.0 Queued";
-    assert!(!transact(&ALL, Way::Chunk(500), true, &["a@else.example"], next).is_unclean());
+    assert!(!transact(&ALL, ContentCommand::Bdat(500), true, &["a@else.example"], next).is_unclean());
     let one_by_one = "C: RSET
         S: 500 What?
         C: MAIL FROM:<demo@home.example>
         S: 250 OK";
     let one_by_one = format!("{one_by_one}\nC: RCPT TO:<a@else.example>");
-    transact(&Capabilities::default(), Way::Data, true, &["a@else.example"], &one_by_one);
+    transact(&Capabilities::default(), ContentCommand::Data, true, &["a@else.example"], &one_by_one);
 }
 
 /// RFC 3030. Catches: a chunk whose refusal is taken for the server's ignorance, and the reverse: then the server takes the
@@ -229,7 +229,7 @@ fn with_chunking_the_content_leaves_with_the_commands() {
         (accepted, "S: 354 Go\n! without Chunking: 354 Go"),
         (accepted, "S: 421 4.3.2 Going down\n! closing: 421 4.3.2 Going down"),
     ] {
-        let over = transact(&ALL, Way::Chunk(500), false, &to, &format!("{CHUNK}{replies}{rest}"));
+        let over = transact(&ALL, ContentCommand::Bdat(500), false, &to, &format!("{CHUNK}{replies}{rest}"));
         assert_eq!(over.is_unclean(), !rest.starts_with("S: 250"), "{rest}");
     }
 }
@@ -274,7 +274,8 @@ fn each_step_has_its_patience() {
     }
     let group = play(&ALL, &["a@else.example", "b@else.example"], GROUP);
     assert_eq!(group.relies_on(), Some(Extension::Pipelining));
-    let chunk = transact(&ALL, Way::Chunk(500), false, &["a@else.example", "b@else.example"], CHUNK);
+    let chunk =
+        transact(&ALL, ContentCommand::Bdat(500), false, &["a@else.example", "b@else.example"], CHUNK);
     assert_eq!(chunk.relies_on(), Some(Extension::Chunking));
 }
 
@@ -291,7 +292,7 @@ proptest::proptest! {
         let message = Message {
             sender: &sender, ascii_sender: None, recipients: &recipients, size: 1, eight_bit: false, utf8: false, dsn: &dsn,
         };
-        let way = if chunk { Way::Chunk(1) } else { Way::Data };
+        let way = if chunk { ContentCommand::Bdat(1) } else { ContentCommand::Data };
         let mut transaction = Transaction::new(&message.envelope(&capabilities), 1, way, reset, &capabilities);
         let mut step = Ok(transaction.begin());
         let mut replies = codes.into_iter();
@@ -327,7 +328,7 @@ fn beyond_ascii(sender: &str, first: &str, reset: bool) -> Transaction {
         dsn: &dsn,
     };
     let envelope = message.envelope(&capabilities);
-    Transaction::new(&envelope, 500, Way::Data, reset, &capabilities)
+    Transaction::new(&envelope, 500, ContentCommand::Data, reset, &capabilities)
 }
 
 /// Catches: a transaction for nobody that is begun all the same, and one after which what the server still knows of the one before is

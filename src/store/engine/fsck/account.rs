@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 
 use crate::flash::{Flash, Mode};
+use crate::store::engine::checkpoint::OnDamage;
 use crate::store::engine::log::{Log, tells_damage};
 use crate::store::engine::replay::{Replayed, replay};
 use crate::store::engine::scan::{Scanned, ScannedFrame};
@@ -64,12 +65,14 @@ struct Scan {
 pub async fn check(flash: Rc<dyn Flash>, dir: &str) -> io::Result<Findings> {
     let mut findings = Findings::default();
     for name in [checkpoint::NEWEST, checkpoint::PREVIOUS] {
-        if let Some(Err(damage)) = checkpoint::load(&*flash, &format!("{dir}/{name}"), false).await? {
+        if let Some(Err(damage)) =
+            checkpoint::load(&*flash, &format!("{dir}/{name}"), OnDamage::Refuse).await?
+        {
             findings.damage.push(format!("{name}: {damage}; nothing is lost by that alone"));
         }
     }
     let log = Log::new(flash.clone(), format!("{dir}/log"), u32::MAX);
-    let (start, _) = recovery::start(&*flash, dir, true).await?;
+    let (start, _) = recovery::start(&*flash, dir, OnDamage::Salvage).await?;
     let from = start.from;
     let replayed = replay(&log, start.index, from, None).await?;
     let segments = log.segments()?;

@@ -1,0 +1,135 @@
+//! The data folder: the right to be the only one who writes there, and the one place that stores settings.
+//!
+//! Whoever holds it, holds its lock: the daemon while it runs, and a command only while no daemon does. So nobody changes what
+//! another process has in its memory. Who only looks needs no lock, and uses [`crate::config::file::find`], which changes nothing.
+
+mod origin;
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::rc::Rc;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::clock::unix_now;
+use crate::config::Config;
+use crate::config::file::{self, Error, Loaded};
+use crate::failure::Failure;
+use crate::flash::{self, Flash, disk};
+use crate::store::note_owners;
+
+pub use origin::COPY;
+
+/// A data folder, held until it is dropped or the process ends.
+pub struct DataFolder {
+    flash: Rc<dyn Flash>,
+    lock: File,
+}
+
+impl DataFolder {
+    /// Holds the folder at `path`, of which `flash` is the content.
+    ///
+    /// # Errors
+    /// Another process holds it, or what the system says.
+    pub fn hold(path: &Path, flash: Rc<dyn Flash>) -> Result<DataFolder, Failure> {
+        let file = path.join(disk::LOCK);
+        let name = file.display().to_string();
+        let lock =
+            match File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&file)
+            {
+                // Where nothing can be made, what is there does as well: the file of an earlier start, else the folder.
+                Err(error) if flash::takes_no_changes(&error) => {
+                    File::open(&file).or_else(|_| File::open(path))
+                }
+                other => other,
+            };
+        let lock = lock.map_err(Failure::system(&name))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(DataFolder { flash, lock }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::System(format!(
+                "{}: another appliance runs on this data folder; stop it, or choose another folder with --data",
+                path.display()
+            ))),
+            Err(error) => Err(Failure::system(&name)(error.into())),
+        }
+    }
+
+    /// One in the memory of a test, which nobody else can hold.
+    #[cfg(test)]
+    pub fn simulated(flash: Rc<dyn Flash>) -> DataFolder {
+        DataFolder { flash, lock: File::open("/dev/null").unwrap() }
+    }
+
+    /// What is in it.
+    pub fn flash(&self) -> &Rc<dyn Flash> {
+        &self.flash
+    }
+
+    /// Whether it is a copy of which the operator has not said what it is.
+    pub fn is_copy(&self) -> bool {
+        origin::is_copy(&self.lock)
+    }
+
+    /// The operator has said it: this folder is the one to go on with.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn is_the_one(&self) -> Result<(), Failure> {
+        origin::settle(&self.lock).map_err(Failure::system(disk::LOCK))
+    }
+
+    /// The stored settings; see [`file::load`], which sets aside what cannot be used.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load(&self) -> Result<Option<Loaded>, Error> {
+        file::load(&*self.flash)
+    }
+
+    /// To be called before `after` is stored in the place of `before`: notes whose mail it is that an account leaves which is gone
+    /// or has another name.
+    ///
+    /// # Errors
+    /// Why that cannot be: then `after` must not be stored.
+    pub async fn note_owners(&self, before: &Config, after: &Config) -> Result<(), String> {
+        let noted = note_owners(&*self.flash, &before.owners(), &after.owners(), unix_now()).await;
+        noted.map_err(|error| format!("whose mail it is cannot be noted: {error}"))
+    }
+
+    /// Stores `config` and keeps the settings before it. Durable on return.
+    ///
+    /// # Errors
+    /// As [`file::save`]: what was stored before still is.
+    pub async fn save(&self, config: &Config) -> Result<(), Error> {
+        file::save(&*self.flash, config).await
+    }
+
+    /// Stores `config`, in which only what nobody decides has changed, such as a refresh token. Durable on return.
+    ///
+    /// # Errors
+    /// As [`file::renew`].
+    pub async fn renew(&self, config: &Config) -> Result<(), Error> {
+        file::renew(&*self.flash, config).await
+    }
+
+    /// Writes the settings anew where a file of them is damaged.
+    ///
+    /// # Errors
+    /// As [`file::repair`].
+    pub async fn repair(&self) -> Result<(), Error> {
+        file::repair(&*self.flash).await
+    }
+
+    /// In the place of what is stored, by a command: gives new accounts their identity, notes whose mail is left, and stores.
+    ///
+    /// # Errors
+    /// Nothing was stored then.
+    pub async fn replace(&self, before: Option<&Config>, config: &mut Config) -> Result<(), String> {
+        config.identify(before.unwrap_or(&Config::default()));
+        if let Some(before) = before {
+            self.note_owners(before, config).await?;
+        }
+        self.save(config).await.map_err(|error| error.to_string())
+    }
+}
