@@ -6,12 +6,18 @@ use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-use crate::archive::backup::Sink;
+use crate::archive::{self, backup::Sink};
 use crate::board;
 use crate::board::media::Medium;
+use crate::clock::unix_now;
+use crate::config::encoding::Encoding;
+use crate::config::text;
 use crate::failure::Failure;
 use crate::flash::disk::Disk;
 use crate::flash::{self, Flash, Mode};
+use crate::message::date::stamp;
+use crate::operator::Operator;
+use crate::operator::status::size;
 
 /// Octets that are written before they are synced: all of a large file would hold up everybody on the card.
 const UNSYNCED: u64 = 4 << 20;
@@ -38,7 +44,7 @@ pub(super) fn medium(typed: &str) -> Option<Medium> {
 }
 
 /// Reads a whole file of at most so many octets, and one more of a longer one.
-pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     let mut octets = Vec::new();
     let file = std::fs::File::open(path).map_err(Failure::at(path))?;
     match file.metadata().map_err(Failure::at(path))?.is_file() {
@@ -49,8 +55,44 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     Ok(octets)
 }
 
+/// A configuration file, in whatever encoding.
+pub(super) fn settings(path: &Path) -> Result<String, Failure> {
+    // A little more than fits, in the longest encoding.
+    let octets = read(path, 2 * text::MAX_TEXT as u64 + 4)?;
+    Ok(String::from_utf8_lossy(&Encoding::of(&octets).decoded(&octets)).into_owned())
+}
+
+/// Makes a backup on the medium, under a name with the time. `far` is told how far it is, `hear` what was left out.
+pub(super) async fn backup(
+    operator: &Operator,
+    medium: Medium,
+    far: &dyn Fn(String),
+    hear: &dyn Fn(String),
+) -> Result<String, Failure> {
+    let name = format!("pillarbox-{}.tar", stamp(unix_now()));
+    let at = medium.folder().join(&name);
+    let heard = |octets| far(format!("{name}: {}", size(octets)));
+    let mut draft = Draft::begin(medium, &name, &heard, hear).map_err(Failure::at(&at))?;
+    log::info!("backup: to {}", at.display());
+    let made = archive::backup::write(&operator.context.store, &mut draft)
+        .await
+        .map_err(|failure| Failure::System(format!("{}: {}", at.display(), failure.words())))?;
+    draft.keep().await.map_err(Failure::at(&at))?;
+    log::info!("backup: {}: {}", at.display(), made);
+    let line = format!(
+        "{}: {}; whoever has the {} can read all of it: put it in a safe place",
+        at.display(),
+        made,
+        medium.name()
+    );
+    match made.problems {
+        0 => Ok(line),
+        _ => Err(Failure::Input(line)),
+    }
+}
+
 /// A file of a medium while it is written: it has its name when it is whole, and goes away unless it gets there.
-pub(super) struct Draft<'a> {
+struct Draft<'a> {
     card: Disk,
     file: Rc<dyn flash::File>,
     name: String,
@@ -62,7 +104,7 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn begin(
+    fn begin(
         medium: Medium,
         name: &str,
         heard: &'a dyn Fn(u64),
@@ -74,7 +116,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Gives it its name, durable.
-    pub(super) async fn keep(mut self) -> io::Result<()> {
+    async fn keep(mut self) -> io::Result<()> {
         self.file.sync().await?;
         self.card.rename(&part(&self.name), &self.name)?;
         self.kept = true;

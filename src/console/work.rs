@@ -18,11 +18,10 @@ use super::{card, follow, restore, unclaimed};
 use crate::archive::{Format, Progress, Watch};
 use crate::board::media::Medium;
 use crate::clock::unix_now;
-use crate::config::encoding::Encoding;
 use crate::config::{file, path, text};
 use crate::credential::cost;
 use crate::failure::Failure;
-use crate::message::date::{rfc5322, stamp};
+use crate::message::date::rfc5322;
 use crate::operator::status::size;
 use crate::operator::{Operator, World};
 use crate::say::counted;
@@ -367,12 +366,15 @@ async fn done(operator: &Operator, session: &mut Session, work: &Work, news: &Ne
             let done = Box::pin(job.run(&operator.context.config(), store, news)).await;
             said(done.and_then(|summary| job.outcome(&summary)))
         }
-        Work::Backup(medium) => said(Box::pin(backup_to(operator, *medium, news)).await),
-        Work::Check(path) => match settings_of(path) {
+        Work::Backup(medium) => {
+            let (far, hear) = (|words| news.far(words), |line| news.hear(line));
+            said(Box::pin(card::backup(operator, *medium, &far, &hear)).await)
+        },
+        Work::Check(path) => match card::settings(path) {
             Ok(toml) => session.checked(operator, &toml),
             Err(failure) => Step::Refuse(failure.words()),
         },
-        Work::Import(path) => match settings_of(path) {
+        Work::Import(path) => match card::settings(path) {
             Ok(toml) => session.take_over(operator, &toml),
             Err(failure) => Step::Refuse(failure.words()),
         },
@@ -387,36 +389,5 @@ async fn done(operator: &Operator, session: &mut Session, work: &Work, news: &Ne
         Work::Restore(path) => Box::pin(restore::perform(operator, path, &|words| news.far(words))).await,
         Work::DeleteSetAside => said(Box::pin(restore::delete_set_aside(operator)).await),
         Work::BenchAuth => Step::Say(cost(operator.context.config().rounds()).await),
-    }
-}
-
-/// A configuration file of the card, in whatever encoding.
-fn settings_of(path: &std::path::Path) -> Result<String, Failure> {
-    // A little more than fits, in the longest encoding.
-    let octets = card::read(path, 2 * text::MAX_TEXT as u64 + 4)?;
-    Ok(String::from_utf8_lossy(&Encoding::of(&octets).decoded(&octets)).into_owned())
-}
-
-async fn backup_to(operator: &Operator, medium: Medium, news: &News) -> Result<String, Failure> {
-    let name = format!("pillarbox-{}.tar", stamp(unix_now()));
-    let at = medium.folder().join(&name);
-    let heard = |octets| news.far(format!("{name}: {}", size(octets)));
-    let tell = |line| news.hear(line);
-    let mut draft = card::Draft::begin(medium, &name, &heard, &tell).map_err(Failure::at(&at))?;
-    log::info!("backup: to {}", at.display());
-    let made = crate::archive::backup::write(&operator.context.store, &mut draft)
-        .await
-        .map_err(|failure| Failure::System(format!("{}: {}", at.display(), failure.words())))?;
-    draft.keep().await.map_err(Failure::at(&at))?;
-    log::info!("backup: {}: {}", at.display(), made);
-    let line = format!(
-        "{}: {}; whoever has the {} can read all of it: put it in a safe place",
-        at.display(),
-        made,
-        medium.name()
-    );
-    match made.problems {
-        0 => Ok(line),
-        _ => Err(Failure::Input(line)),
     }
 }
