@@ -12,7 +12,7 @@
 //! serving  outgoing                      what the servers have in common; what the clients do
 //! context                                what the services share
 //! archive  auth  board                   mail as files; who is it; the device
-//! access  certificate  data_folder  sasl may this account; the server's name; who writes; how logins are made
+//! access  certificate  data_folder  sasl  may this account; the server's name; who writes; how logins are made
 //! store  message  config                 mail on flash; the octets of messages; settings on flash
 //! net  credential                        sockets, TLS and names; passwords as they are kept
 //! flash  clock  pace  failure  say       the machine
