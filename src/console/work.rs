@@ -369,7 +369,7 @@ async fn done(operator: &Operator, session: &mut Session, work: &Work, news: &Ne
         Work::Backup(medium) => {
             let (far, hear) = (|words| news.far(words), |line| news.hear(line));
             said(Box::pin(card::backup(operator, *medium, &far, &hear)).await)
-        },
+        }
         Work::Check(path) => match card::settings(path) {
             Ok(toml) => session.checked(operator, &toml),
             Err(failure) => Step::Refuse(failure.words()),
